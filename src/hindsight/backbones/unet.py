@@ -1,0 +1,142 @@
+"""A video U-Net: residual blocks in space, a convolution in time in each, and an embedding of every frame's own noise.
+
+Frames are batch entries for the convolutions in space, so memory and time grow linearly with frames. Channels lie last
+in memory, which is what makes convolutions and layer norms fast on CPU and GPU alike.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from hindsight.backbones.padding import pad
+
+
+class VideoUNet(nn.Module):
+    """Fields (B, T, C_in, H, W), noise (B, T) and frame conditions (B, T, K) to fields (B, T, C_out, H, W).
+
+    Args:
+        inputs: C_in, static maps included.
+        outputs: C_out.
+        conditions: K, numbers that each frame is told, such as its time of year.
+        width: features at full resolution.
+        multipliers: features at each level, times width; every level halves the resolution of the one before.
+        blocks: residual blocks a level, down and up.
+        embedding: size of the embedding.
+        dropout: share of features dropped in training.
+        edges: what lies beyond latitudes and longitudes, see `padding.pad`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, conditions: int, width: int, multipliers: list[int], blocks: int,
+                 embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+        super().__init__()
+        features = [width * m for m in multipliers]
+        self.edges, self.divisor = edges, 2 ** (len(features) - 1)
+        self.embed = Embedding(conditions, embedding)
+        self.enter = Convolution(inputs + 1, features[0], edges)
+        self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
+        block = lambda here, there: Block(here, there, embedding, dropout, edges)  # noqa: E731
+        for here, below in zip(features, features[1:]):
+            self.down.append(nn.ModuleList(block(here, here) for _ in range(blocks)))
+            self.shrink.append(nn.Conv2d(here, below, 2, stride=2))
+        self.bottom = nn.ModuleList(block(features[-1], features[-1]) for _ in range(blocks))
+        for here, below in reversed(list(zip(features, features[1:]))):
+            self.grow.append(nn.ConvTranspose2d(below, here, 2, stride=2))
+            self.up.append(nn.ModuleList(block(2 * here if k == 0 else here, here) for k in range(blocks)))
+        self.norm = LayerNorm(features[0])
+        self.leave = Convolution(features[0], outputs, edges)
+        nn.init.zeros_(self.leave.convolution.weight)
+        nn.init.zeros_(self.leave.convolution.bias)
+
+    def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """Run the network; `noise` is a number of order one that says how noisy each frame is."""
+        windows, frames, _, height, width = fields.shape
+        embedding = self.embed(noise.flatten(), conditions.flatten(0, 1))
+        level = noise.flatten()[:, None, None, None].expand(-1, 1, height, width)
+        x = self._to_size(torch.cat([fields.flatten(0, 1), level], 1)).contiguous(memory_format=torch.channels_last)
+        x, kept = self.enter(x), []
+        for blocks, shrink in zip(self.down, self.shrink):
+            for block in blocks:
+                x = block(x, embedding, frames)
+            kept.append(x)
+            x = shrink(x)
+        for block in self.bottom:
+            x = block(x, embedding, frames)
+        for grow, blocks in zip(self.grow, self.up):
+            x = torch.cat([grow(x), kept.pop()], 1)
+            for block in blocks:
+                x = block(x, embedding, frames)
+        x = self.leave(functional.silu(self.norm(x)))
+        return x[..., :height, :width].unflatten(0, (windows, frames))
+
+    def _to_size(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad to a size that halves evenly."""
+        height, width = x.shape[-2:]
+        return pad(x, 0, -height % self.divisor, 0, -width % self.divisor, self.edges, "replicate")
+
+
+class Embedding(nn.Module):
+    """Sines and cosines of the noise level, and the conditions, through two layers."""
+
+    def __init__(self, conditions: int, size: int, waves: int = 16) -> None:
+        super().__init__()
+        self.register_buffer("frequency", torch.exp(torch.linspace(math.log(0.1), math.log(20), waves)))
+        self.layers = nn.Sequential(nn.Linear(2 * waves + conditions, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+
+    def forward(self, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """(B,) and (B, K) to (B, size)."""
+        angle = noise[:, None] * self.frequency
+        return self.layers(torch.cat([angle.sin(), angle.cos(), conditions], -1))
+
+
+class Block(nn.Module):
+    """Norm, convolution, scale and shift by the embedding, convolution; then a convolution in time."""
+
+    def __init__(self, here: int, there: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+        super().__init__()
+        self.first, self.second = Convolution(here, there, edges), Convolution(there, there, edges)
+        self.before, self.between = LayerNorm(here), LayerNorm(there)
+        self.modulate, self.dropout = nn.Linear(embedding, 2 * there), dropout
+        self.skip = nn.Conv2d(here, there, 1) if here != there else nn.Identity()
+        self.in_time = nn.Conv1d(there, there, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor, frames: int) -> torch.Tensor:
+        """(B * T, C, H, W) to the same; `frames` is T."""
+        scale, shift = self.modulate(embedding)[..., None, None].chunk(2, 1)
+        h = self.between(self.first(functional.silu(self.before(x)))) * (1 + scale) + shift
+        h = functional.dropout2d(h, self.dropout, self.training)
+        h = self.skip(x) + self.second(functional.silu(h))
+        return h + self._mix_in_time(functional.silu(h), frames)
+
+    def _mix_in_time(self, h: torch.Tensor, frames: int) -> torch.Tensor:
+        count, features, height, width = h.shape
+        windows = count // frames
+        lines = h.view(windows, frames, features, height * width).permute(0, 3, 2, 1).reshape(-1, features, frames)
+        mixed = self.in_time(lines).view(windows, height * width, features, frames)
+        return mixed.permute(0, 3, 2, 1).reshape(count, features, height, width)
+
+
+class Convolution(nn.Module):
+    """A 3 x 3 convolution that pads as the domain's edges ask."""
+
+    def __init__(self, here: int, there: int, edges: tuple[str, str]) -> None:
+        super().__init__()
+        self.edges, self.plain = edges, edges == ("open", "open")
+        self.convolution = nn.Conv2d(here, there, 3, padding=1 if self.plain else 0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) to the same size."""
+        return self.convolution(x if self.plain else pad(x, 1, 1, 1, 1, self.edges))
+
+
+class LayerNorm(nn.Module):
+    """Layer norm over the features of each point."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) to the same."""
+        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

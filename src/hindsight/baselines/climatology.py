@@ -1,0 +1,52 @@
+"""Climatology: members drawn from the training years at the same time of year. It sees no observation."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hindsight import __version__
+from hindsight.errors import UserError
+from hindsight.fields import analyses, calendar, shards, store
+from hindsight.fields.grid import Grid
+from hindsight.settings import Baselines, Domain, Product
+
+PURPOSE = 2 << 32  # keeps this module's random streams apart from those of other methods
+
+
+def run(domain: Domain, product: Product, settings: Baselines, *, fields: Path, climatology: Path, statistics: Path,
+        observations: Path, shard: str, analysis: Path) -> None:
+    """Draw an ensemble from the training years at the same time of year, observations unseen."""
+    dataset = store.read(fields)
+    training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
+    times = shards.named(shard, domain, product).times(domain.step_hours)
+    members = list(range(product.members))
+    chosen = draw(training["time"].values, times, len(members), settings.climatology.days, product.seed)
+    unique, back = np.unique(chosen, return_inverse=True)
+    values = training["fields"][unique].values[back.reshape(chosen.shape)]
+    attributes = {"analysis": "climatology", "seed": product.seed, "hindsight": __version__}
+    analyses.write(values, members, times, domain.channels, Grid.of(dataset), attributes, analysis)
+
+
+def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed: int) -> np.ndarray:
+    """Choose training frames near the same time of year, at the same hour, without putting one back.
+
+    Returns:
+        Indices into `training`, shape (members, T).
+
+    Raises:
+        UserError: if the training period has fewer candidates than there are members.
+    """
+    phase, hour = calendar.year_phase(training), pd.DatetimeIndex(training).hour
+    chosen = np.empty((members, len(times)), int)
+    for t, time in enumerate(times):
+        away = np.abs((phase - calendar.year_phase(times[t : t + 1]) + 0.5) % 1 - 0.5) * 365.2425
+        candidates = np.flatnonzero((away <= days + 1e-6) & (hour == pd.Timestamp(time).hour))
+        if len(candidates) < members:
+            raise UserError(f"the training period has {len(candidates)} frames within {days} days of "
+                            f"{pd.Timestamp(time):%d %B}, and {members} members are asked for; raise "
+                            "baselines.climatology.days")
+        hours = int(time.astype("datetime64[h]").astype(int))
+        generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, hours, 0, PURPOSE]))
+        chosen[:, t] = generator.permutation(candidates)[:members]
+    return chosen

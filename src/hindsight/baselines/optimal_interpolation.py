@@ -1,0 +1,104 @@
+"""Optimal interpolation (Gandin 1963; Daley 1991, ch. 4) with the covariance of the training period, sampled.
+
+The background is the climatology, its error covariance B that of the training period's departures. Members are drawn
+from the analysis' own distribution N(x_a, B - B H^T (H B H^T + R)^-1 H B) by Matheron's rule, so that its scores as an
+ensemble compare like with like.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.linalg
+
+from hindsight import __version__
+from hindsight.baselines import covariance
+from hindsight.fields import analyses, calendar, shards, store
+from hindsight.fields import observations as tables
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.operators.interpolate import bilinear
+from hindsight.settings import Baselines, Domain, Product
+
+PURPOSE = 1 << 32  # keeps this module's random streams apart from those of other methods
+
+
+def run(domain: Domain, product: Product, settings: Baselines, *, fields: Path, climatology: Path, statistics: Path,
+        observations: Path, shard: str, analysis: Path) -> None:
+    """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior."""
+    dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
+    training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
+    departures = covariance.training_departures(training["fields"].values, training["time"].values, scaling)
+    span = settings.optimal_interpolation.frames
+    method = OptimalInterpolation(covariance.lagged(departures, span), span)
+    times = shards.named(shard, domain, product).times(domain.step_hours)
+    around = np.timedelta64(domain.step_hours * (span // 2), "h")
+    table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
+    rows = normalised(table, domain.channels, Grid.of(dataset), scaling)
+    values = np.stack([method.members(rows, time, domain.step_hours, product) for time in times], 1)
+    values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *Grid.of(dataset).shape), times)
+    attributes = {"analysis": "optimal_interpolation", "frames": span, "seed": product.seed, "hindsight": __version__}
+    analyses.write(values, list(range(product.members)), times, domain.channels, Grid.of(dataset), attributes, analysis)
+
+
+def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> dict[str, np.ndarray]:
+    """The observations as rows of the operator: time, point and weight (N, 4), value and error (normalised)."""
+    channel = pd.Index(channels).get_indexer(table["channel"])
+    places = bilinear(grid, table["latitude"].to_numpy(), table["longitude"].to_numpy())
+    point = places.point + channel[:, None] * np.prod(grid.shape)
+    times = table["time"].to_numpy("datetime64[ns]")
+    unique, back = np.unique(times, return_inverse=True)
+    expected = (scaling.climatology(unique).reshape(len(unique), -1)[back[:, None], point] * places.weight).sum(1)
+    return {"time": times, "point": point, "weight": places.weight,
+            "value": (table["value"].to_numpy() - expected) / scaling.spread[channel],
+            "error": table["error"].to_numpy() / scaling.spread[channel]}
+
+
+class OptimalInterpolation:
+    """The analysis of one frame at a time, from the observations of `span` frames around it."""
+
+    def __init__(self, background: np.ndarray, span: int) -> None:
+        self.background, self.span = background, span
+        self.size = len(background) // span
+        self._root = _root(background)
+        self._cached: tuple[bytes, tuple] = (b"", ())
+
+    def gain(self, point: np.ndarray, weight: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, tuple]:
+        """B H^T (N columns) and the Cholesky factor of H B H^T + R; kept while the places stay the same."""
+        key = b"".join(a.tobytes() for a in (point, weight, error))
+        if key != self._cached[0]:
+            mapped = (self.background[:, point] * weight).sum(-1)
+            system = (mapped[point] * weight[..., None]).sum(1) + np.diag(error**2)
+            self._cached = key, (mapped, scipy.linalg.cho_factor(system))
+        return self._cached[1]
+
+    def analyse(self, prior: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray,
+                error: np.ndarray) -> np.ndarray:
+        """Move prior states (E, span * D) to observed values (E, N)."""
+        if not len(point):
+            return prior
+        mapped, factor = self.gain(point, weight, error)
+        gap = value - (prior[:, point] * weight).sum(-1)
+        return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped.T
+
+    def members(self, rows: dict[str, np.ndarray], time: np.ndarray, step_hours: int, product: Product) -> np.ndarray:
+        """Members of the analysis of one frame, (E, D), normalised."""
+        lag = np.round((rows["time"] - time) / np.timedelta64(step_hours, "h")).astype(int)
+        near = np.abs(lag) <= self.span // 2
+        point = rows["point"][near] + ((lag[near] + self.span // 2) * self.size)[:, None]
+        error = rows["error"][near]
+        frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
+        states, values = [], []
+        for member in range(product.members):
+            generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
+            states.append(self._root @ generator.standard_normal(len(self._root)))
+            values.append(rows["value"][near] + error * generator.standard_normal(near.sum()))
+        states = self.analyse(np.array(states), np.array(values), point, rows["weight"][near], error)
+        middle = self.span // 2 * self.size
+        return states[:, middle : middle + self.size]
+
+
+def _root(covariance_matrix: np.ndarray) -> np.ndarray:
+    """A square root of a covariance that may be singular."""
+    variance, modes = np.linalg.eigh(covariance_matrix)
+    return modes * np.sqrt(variance.clip(min=0))

@@ -1,0 +1,87 @@
+"""`hindsight STAGE.STEP --settings FILE --… PATH`: what every rule calls.
+
+A step is a module `hindsight/STAGE/STEP.py` with a function `run`. Its positional parameters are sections of the
+settings file; its keyword-only ones are paths and become the options of the same names.
+"""
+
+import argparse
+import ast
+import inspect
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from hindsight.errors import UserError
+
+HERE = Path(__file__).parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one step; return 0, or 2 after printing what the user has to mend."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help"):
+        print(overview())
+        return 0
+    try:
+        run = _step(name)
+        sections, paths = _parse(name, run, argv[1:])
+        run(*sections, **paths)
+    except UserError as error:
+        print(f"hindsight {name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def steps() -> dict[str, str]:
+    """Every step and its sentence, read from the source so that nothing heavy is imported."""
+    found = {}
+    for path in sorted(HERE.glob("*/*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "run":
+                found[f"{path.parent.name}.{path.stem}"] = (ast.get_docstring(node) or "").split("\n")[0]
+    order = list(dict.fromkeys(STAGES))
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[0].split(".")[0]), item[0])))
+
+
+STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive")
+
+
+def overview() -> str:
+    """The text of `hindsight --help`."""
+    listing = steps()
+    width = max(map(len, listing))
+    lines = [f"  {name:<{width}}  {sentence}" for name, sentence in listing.items()]
+    head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order the data flows:"
+    return "\n".join([head, *lines, "", "`hindsight STAGE.STEP --help` lists a step's options."])
+
+
+def _step(name: str) -> Callable:
+    """Find the `run` of a step, importing that step's module and no other."""
+    if name not in (known := steps()):
+        raise UserError(f"there is no step {name!r}; the steps are {', '.join(known)}")
+    return import_module(f"hindsight.{name}").run
+
+
+def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
+    """Read a step's options off its signature, and load the sections of the settings that it names."""
+    from hindsight import settings
+
+    parser = argparse.ArgumentParser(prog=f"hindsight {name}", description=inspect.getdoc(run))
+    parameters = inspect.signature(run).parameters.values()
+    wanted = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if wanted:
+        parser.add_argument("--settings", type=Path, required=True, help="results/RUN/settings/STAGE.json")
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            many = parameter.annotation == list[Path]
+            kind = str if parameter.annotation is str else Path
+            parser.add_argument(f"--{parameter.name}", type=kind, required=True, nargs="*" if many else None)
+    options = vars(parser.parse_args(argv))
+    sections = settings.load(options.pop("settings"), wanted) if wanted else []
+    return sections, options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,37 @@
+"""Counter-based noise: every number is a function of (seed, member, frame, step, purpose), never of the job.
+
+Two jobs that see the same frame of the same member draw the same noise for it, wherever the cut between them lies.
+The generator is Philox (Salmon et al. 2011, doi:10.1145/2063384.2063405), one stream a (member, frame, step, purpose).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+PURPOSES = ("start", "state", "observation", "step")
+
+
+def normal(seed: int, members: Sequence[int], frames: Sequence[int], step: int, purpose: str,
+           size: int) -> torch.Tensor:
+    """Standard normal numbers.
+
+    Args:
+        seed: of the product.
+        members: member numbers, E of them.
+        frames: absolute frame numbers, T of them.
+        step: sampling step.
+        purpose: what the numbers are for, one of `PURPOSES`.
+        size: numbers a frame.
+
+    Returns:
+        float32, shape (E, T, size).
+    """
+    draw = np.empty((len(members), len(frames), size), np.float32)
+    kind = PURPOSES.index(purpose)
+    for e, member in enumerate(members):
+        for t, frame in enumerate(frames):
+            counter = [0, int(frame) % 2**64, int(member), step * len(PURPOSES) + kind]
+            generator = np.random.Generator(np.random.Philox(key=seed, counter=counter))
+            generator.standard_normal(out=draw[e, t], dtype=np.float32)
+    return torch.from_numpy(draw)

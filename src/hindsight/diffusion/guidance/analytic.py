@@ -1,0 +1,129 @@
+"""Guidance with the analytic posterior covariance of the closed-form prior, sampled by perturbed observations.
+
+Given noisy frames, the clean ones are distributed as N(D, P): D the denoised estimate (the network's), P the posterior
+covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, R), a sample of the clean frames is
+
+    x = D + xi,   xi ~ N(0, P);      x_0* = x + P H^T (H P H^T + R)^-1 (y + eps - H x),   eps ~ N(0, R),
+
+which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation speaks
+for the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and positive
+definite), preconditioned by each frame's own block.
+"""
+
+import torch
+
+from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.guidance import Observations
+
+
+class Analytic:
+    """Posterior samples of a stretch of frames, given its observations."""
+
+    def __init__(self, process: GaussMarkov, observed: Observations, tolerance: float = 1e-4, iterations: int = 200) -> None:
+        self.process, self.observed = process, observed
+        self.tolerance, self.iterations = tolerance, iterations
+        self._variance = observed.error.square() * observed.present + (1 - observed.present)  # 1 in the padding
+        self._rows, self._row_of = self._rows_in_modes()
+        self._frames = [[t for t, g in enumerate(self._row_of) if g == k] for k in range(len(self._rows))]
+
+    def draw(self, denoised: torch.Tensor, posterior: Posterior, white: torch.Tensor,
+             white_observation: torch.Tensor) -> torch.Tensor:
+        """A sample of the clean frames given the noisy ones and the observations.
+
+        Args:
+            denoised: D (E, T, D), normalised.
+            posterior: of the closed-form prior at the noise levels of the frames.
+            white: white noise (E, T, D).
+            white_observation: white noise (E, T, N).
+
+        Raises:
+            ArithmeticError: if the solver does not reach its tolerance.
+        """
+        sample = denoised + posterior.draw(white)
+        return self.update(sample, posterior, white_observation * self.observed.error)
+
+    def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
+        if not bool(self.observed.present.any()):
+            return sample
+        gap = (self.observed.value + noise) * self.observed.present - self.observed.forward(sample)
+        moved = posterior.covariance_of_modes(self._into_modes(self._solve(gap, posterior)))
+        return sample + self.process.from_modes(moved)
+
+    def _solve(self, right: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """(H P H^T + R)^-1 b by preconditioned conjugate gradients, all members side by side."""
+        inverse = self._blocks(posterior)
+        solution, residual = torch.zeros_like(right), right
+        bound = self.tolerance * _norm(right).clamp(min=1e-30)
+        search = improved = _apply(inverse, residual)
+        before = _dot(residual, improved)
+        for _ in range(self.iterations):
+            image = self._system(search, posterior)
+            length = before / _dot(search, image).clamp(min=1e-30)
+            solution = solution + length * search
+            residual = residual - length * image
+            if bool((_norm(residual) <= bound).all()):
+                return solution
+            improved = _apply(inverse, residual)
+            after = _dot(residual, improved)
+            search, before = improved + after / before.clamp(min=1e-30) * search, after
+        worst = float((_norm(residual) / bound).max()) * self.tolerance
+        raise ArithmeticError(f"the observation solver stopped at a residual of {worst:.1e} after {self.iterations} "
+                              f"iterations, tolerance {self.tolerance:.0e}")
+
+    def _system(self, values: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """(H P H^T + R) v, by way of the modes."""
+        image = self._at_places(posterior.covariance_of_modes(self._into_modes(values)))
+        return image + self._variance * values
+
+    def _into_modes(self, values: torch.Tensor) -> torch.Tensor:
+        """U^T H^T v: values at the places (E, T, N) to coefficients (E, T, n)."""
+        result = values.new_empty(*values.shape[:2], len(self.process.variance))
+        for rows, frames in zip(self._rows, self._frames):
+            result[:, frames] = values[:, frames] @ rows
+        return result
+
+    def _at_places(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """H U a: coefficients (E, T, n) to values at the places (E, T, N)."""
+        result = coefficients.new_empty(*coefficients.shape[:2], self.observed.value.shape[1])
+        for rows, frames in zip(self._rows, self._frames):
+            result[:, frames] = coefficients[:, frames] @ rows.T
+        return result
+
+    def _blocks(self, posterior: Posterior) -> torch.Tensor:
+        """Inverse of each frame's own block of the system, time left out; (T, N, N)."""
+        square = posterior.sigma[0].square()
+        inverses: dict[tuple[int, float], torch.Tensor] = {}
+        for geometry, level in zip(self._row_of, square.tolist()):
+            if (geometry, level) not in inverses:
+                frame = self._row_of.index(geometry)
+                known = 1 / (1 / self.process.variance + 1 / level)
+                rows = self._rows[geometry]
+                block = (rows * known) @ rows.T + torch.diag(self._variance[frame])
+                inverses[geometry, level] = torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()
+        return torch.stack([inverses[g, s] for g, s in zip(self._row_of, square.tolist())])
+
+    def _rows_in_modes(self) -> tuple[list[torch.Tensor], list[int]]:
+        """H U of every distinct set of places (N, n), and which set each frame has."""
+        seen: dict[bytes, int] = {}
+        rows, row_of = [], []
+        for t in range(len(self.observed.value)):
+            key = self.observed.places(t)
+            if key not in seen:
+                seen[key] = len(rows)
+                rows.append(self.observed.in_modes(t, self.process.modes))
+            row_of.append(seen[key])
+        return rows, row_of
+
+
+def _apply(blocks: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return (blocks @ values[..., None])[..., 0]
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Product of each member's values, (E, 1, 1)."""
+    return (a.double() * b).sum((1, 2), keepdim=True).float()
+
+
+def _norm(a: torch.Tensor) -> torch.Tensor:
+    return a.double().square().sum((1, 2), keepdim=True).sqrt().float()

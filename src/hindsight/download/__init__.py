@@ -1,0 +1,1 @@
+"""Fetch a source as it is: one module a source."""

@@ -1,0 +1,77 @@
+"""Source `local`: netCDF files or Zarr stores on disk, one or many."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.settings import Download
+
+
+def run(settings: Download, *, files: list[Path], raw: Path) -> None:
+    """Gather netCDF files or Zarr stores from disk into one store, names and units untouched."""
+    _room_for(files, store.folder(raw), settings.minimum_free_gb)
+    parts = [_open(path) for path in files]
+    _readable(files, parts)
+    dataset = _join(files, parts)
+    dataset.attrs |= {"source_files": ", ".join(path.name for path in files), "source_title": settings.title,
+                      "source_licence": settings.licence}
+    store.write(_plain(dataset), raw)
+
+
+def _open(path: Path) -> xr.Dataset:
+    try:
+        if path.is_dir():
+            return xr.open_zarr(path)
+        return xr.open_dataset(path, chunks={})
+    except Exception as error:  # every backend raises its own
+        raise UserError(f"cannot read {path} ({_first_line(error)}); expected netCDF or Zarr, so replace the file "
+                        "or take it out of download.files") from None
+
+
+def _readable(files: list[Path], parts: list[xr.Dataset]) -> None:
+    for path, part in zip(files, parts):
+        if time := [name for name in part.dims if name in ("time", "valid_time")]:
+            if not np.issubdtype(part[time[0]].dtype, np.datetime64):
+                raise UserError(f"{path}: its {time[0]} is {part[time[0]].dtype}, not dates; expected CF time units")
+        else:
+            raise UserError(f"{path} has no time dimension (it has: {', '.join(map(str, part.dims))})")
+
+
+def _join(files: list[Path], parts: list[xr.Dataset]) -> xr.Dataset:
+    """Join files that hold different variables, or different times of the same ones."""
+    groups: dict[tuple, list[xr.Dataset]] = {}
+    for part in parts:
+        groups.setdefault(tuple(sorted(map(str, part.data_vars))), []).append(part)
+    try:
+        rows = [xr.concat(sorted(group, key=lambda p: p["time"].values[0]), "time", data_vars="minimal",
+                          coords="minimal", compat="equals", join="exact") if len(group) > 1 else group[0]
+                for group in groups.values()]
+        return xr.merge(rows, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
+    except (ValueError, xr.MergeError) as error:
+        names = ", ".join(str(path) for path in files)
+        raise UserError(f"{names} do not fit together ({_first_line(error)}); expected the same grid in all, and the "
+                        "same times in files of different variables") from None
+
+
+def _plain(dataset: xr.Dataset) -> xr.Dataset:
+    """Drop the source's packing and compression: decoded values are what is kept."""
+    for variable in dataset.variables.values():
+        variable.encoding = {}
+    return dataset.chunk({"time": min(dataset.sizes["time"], 512)})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _room_for(files: list[Path], raw: Path, minimum_gb: float) -> None:
+    if missing := [str(path) for path in files if not path.exists()]:
+        raise UserError(f"there is no {', '.join(missing)}; check data and download.files")
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(raw.parent).free / 1e9
+    if free < minimum_gb:
+        raise UserError(f"only {free:.1f} GB are free in {raw.parent}; download.minimum_free_gb asks for {minimum_gb}")

@@ -1,0 +1,1 @@
+"""What the files hold: grids, stores, observations, scaling, calendar."""

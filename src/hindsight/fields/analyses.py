@@ -1,0 +1,73 @@
+"""Analyses: what diffusion and every baseline write, in one layout, so that verification cannot tell them apart.
+
+One netCDF file a shard of frames and block of members: `analysis` (realization, time, channel, latitude, longitude),
+float32, physical units. The same inputs give the same bytes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.fields.grid import Grid
+
+DIMENSIONS = ("realization", "time", "channel", "latitude", "longitude")
+
+
+def write(values: np.ndarray, members: list[int], times: np.ndarray, channels: list[str], grid: Grid, attributes: dict,
+          path: Path) -> None:
+    """Write one shard of an analysis, whole or not at all.
+
+    Args:
+        values: (E, T, C, H, W), physical units.
+        members: their numbers.
+        times: of the frames.
+        channels: by name.
+        grid: where.
+        attributes: provenance.
+        path: the file.
+
+    Raises:
+        FloatingPointError: if a value is not finite; nothing is written.
+    """
+    if not np.isfinite(values).all():
+        raise FloatingPointError(f"{path}: {np.count_nonzero(~np.isfinite(values))} values are not finite; not written")
+    dataset = xr.Dataset(
+        {"analysis": (DIMENSIONS, values.astype("float32"))},
+        coords={"realization": members, "time": times, "channel": channels, "latitude": grid.latitude,
+                "longitude": grid.longitude},
+        attrs=attributes,
+    )  # fmt: skip
+    encoding = {"analysis": {"zlib": True, "complevel": 1, "shuffle": True},
+                "time": {"units": "hours since 1900-01-01", "dtype": "int64"}}
+    store.replace(path, lambda partial: dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding))
+
+
+def read(paths: list[Path]) -> xr.Dataset:
+    """Read the files of one shard, or of several, and put members and times in order.
+
+    Raises:
+        UserError: if a file is missing or cannot be read.
+    """
+    parts = []
+    for path in paths:
+        try:
+            parts.append(xr.open_dataset(path, engine="netcdf4"))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"cannot read the analysis {path} ({error}); delete it and run snakemake again") from None
+    by_time: dict = {}
+    for part in parts:
+        by_time.setdefault(part["time"].values[0], []).append(part)
+    rows = [xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
+            if len(row) > 1 else row[0] for _, row in sorted(by_time.items())]
+    return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
+
+
+def by_shard(paths: list[Path]) -> list[list[Path]]:
+    """Group the files `{shard}-{block}.nc` of one analysis by shard, both in order."""
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(paths, key=lambda p: (p.stem.split("-")[0], int(p.stem.split("-")[1]))):
+        groups.setdefault(path.stem.split("-")[0], []).append(path)
+    return list(groups.values())

@@ -1,0 +1,76 @@
+"""Time: splits, frames, and checks of a time axis."""
+
+import numpy as np
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.settings.domain import Domain, Period
+
+_ORIGIN = np.datetime64("1900-01-01T00", "h")
+
+
+def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
+    """Number of each frame since 1900, the same in every job: what random numbers are keyed by."""
+    return (times.astype("datetime64[h]") - _ORIGIN) // np.timedelta64(step_hours, "h")
+
+
+def in_period(dataset: xr.Dataset, period: Period, where: str) -> xr.Dataset:
+    """The frames of a period.
+
+    Raises:
+        UserError: if there are none.
+    """
+    chosen = dataset.sel(time=slice(period.start, period.end))
+    if chosen.sizes["time"] == 0:
+        have = dataset["time"].values.astype("datetime64[D]")
+        raise UserError(
+            f"{where} has no frame from {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d} (it has {have[0]} to "
+            f"{have[-1]}); change the periods of the domain or the source"
+        )
+    return chosen
+
+
+def year_phase(times: np.ndarray) -> np.ndarray:
+    """Time of year in turns of the tropical year, from 1 January 00 UTC."""
+    year = times.astype("datetime64[Y]")
+    return (times - year) / np.timedelta64(1, "D") / 365.2425
+
+
+def day_phase(times: np.ndarray) -> np.ndarray:
+    """Time of day (UTC) in turns."""
+    return (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
+
+
+def check_axis(times: np.ndarray, step_hours: int, where: str) -> None:
+    """Refuse a time axis with a repeat, a gap, or a step other than the domain's.
+
+    Raises:
+        UserError: naming the first place where it goes wrong.
+    """
+    if len(times) < 2:
+        return
+    step = np.diff(times.astype("datetime64[s]"))
+    wanted = np.timedelta64(step_hours, "h")
+    if (wrong := np.flatnonzero(step != wanted)).size:
+        first = wrong[0]
+        after = times[first].astype("datetime64[m]")
+        kind = "a repeated time" if step[first] == np.timedelta64(0) else (
+            "times out of order" if step[first] < np.timedelta64(0) else "a gap" if step[first] > wanted else
+            "frames closer than domain.step_hours")
+        raise UserError(
+            f"{where}: {kind} after {after} (next: {times[first + 1].astype('datetime64[m]')}, {wrong.size} such places;"
+            f" expected a frame every {step_hours} h); mend the source, or set domain.step_hours"
+        )
+
+
+def check_splits(domain: Domain, times: np.ndarray, where: str) -> None:
+    """Refuse splits that a source does not hold, and a test period that does not start with a frame."""
+    dataset = xr.Dataset(coords={"time": times})
+    for period in domain.splits.values():
+        in_period(dataset, period, where)
+    first = in_period(dataset, domain.test, where)["time"].values[0]
+    if first != np.datetime64(domain.test.start):
+        raise UserError(
+            f"{where}: its first frame of the test period is {first.astype('datetime64[m]')}, and domain.test.start is "
+            f"{domain.test.start:%Y-%m-%dT%H:%M}; set domain.test.start to the time of a frame"
+        )

@@ -1,0 +1,63 @@
+"""The observation table: one row an observation, whatever made it.
+
+Columns: `time` (UTC), `latitude`, `longitude` (degrees), `level` (hPa, NaN at the surface), `channel`, `value` and
+`error` (standard deviation; both in the channel's units), `platform`, `station`, `quality` (0: may be used),
+`withheld` (kept from every analysis), `source`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hindsight.errors import UserError
+from hindsight.fields import store
+
+COLUMNS = {
+    "time": "datetime64[ns]", "latitude": "float64", "longitude": "float64", "level": "float64", "channel": "str",
+    "value": "float64", "error": "float64", "platform": "str", "station": "str", "quality": "int64",
+    "withheld": "bool", "source": "str",
+}  # fmt: skip
+
+
+def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
+    """Hold a table against the contract; every reader and writer calls this.
+
+    Raises:
+        UserError: on missing columns, no rows, values that are not numbers, or errors not above zero.
+    """
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
+    if table.empty:
+        raise UserError(f"{where} holds no observation; widen the network or the period")
+    numbers = table[["latitude", "longitude", "value", "error"]].to_numpy(float)
+    if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1))).size:
+        raise UserError(f"{where}: {bad.size} row(s) with NaN, the first is row {bad[0]}; drop or mend them")
+    if (bad := np.flatnonzero(table["error"].to_numpy() <= 0)).size:
+        raise UserError(f"{where}: {bad.size} row(s) with an error not above zero, the first is row {bad[0]}")
+    return table.astype({name: kind for name, kind in COLUMNS.items() if kind != "str"})[list(COLUMNS)]
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    checked = check(table, path)
+    store.replace(path, lambda partial: checked.to_parquet(partial, index=False))
+
+
+def read(path: Path, start: np.datetime64 | None = None, end: np.datetime64 | None = None) -> pd.DataFrame:
+    """Read a table, or its rows from `start` to `end`, both included.
+
+    Raises:
+        UserError: if the file is missing or unreadable, or breaks the contract.
+    """
+    filters = [("time", ">=", pd.Timestamp(start)), ("time", "<=", pd.Timestamp(end))] if start is not None else None
+    try:
+        table = pd.read_parquet(path, filters=filters)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the observations {path} ({error}); delete it and run snakemake") from None
+    return table if start is not None and table.empty else check(table, path)
+
+
+def usable(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that an analysis may use: good quality, not withheld."""
+    return table[(table["quality"] == 0) & ~table["withheld"]]

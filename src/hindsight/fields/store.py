@@ -1,0 +1,70 @@
+"""Write a Zarr store so that it is there whole or not at all, and open it again.
+
+Rules name a store by its metadata file (`x.zarr/zarr.json`), a plain file for Snakemake. That file is small, and
+Snakemake compares small files by content, so it carries a digest of all the data in the store.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import xarray as xr
+
+from hindsight.errors import UserError
+
+
+def folder(path: Path) -> Path:
+    """The folder of a store, which may be named by its metadata file."""
+    path = Path(path)
+    return path.parent if path.name == "zarr.json" else path
+
+
+def read(path: Path) -> xr.Dataset:
+    """Open a store lazily.
+
+    Raises:
+        UserError: if there is no store, or it cannot be read.
+    """
+    path = folder(path)
+    if not (path / "zarr.json").is_file():
+        raise UserError(f"there is no Zarr store {path}; run snakemake to make it")
+    try:
+        return xr.open_zarr(path, consolidated=False)
+    except Exception as error:
+        raise UserError(f"cannot read the Zarr store {path} ({error}); delete it and run snakemake again") from error
+
+
+def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None:
+    """Write a store beside its place, mark it with its digest, and move it there."""
+    path = folder(path)
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+    _mark(partial)
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+def _mark(path: Path) -> None:
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata.setdefault("attributes", {})["digest"] = digest(path)
+    (path / "zarr.json").write_text(json.dumps(metadata, indent=1))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over the names and contents of the files of a store, its root metadata left out."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json"):
+        total.update(str(file.relative_to(path)).encode())
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def replace(path: Path, write_to: callable) -> None:
+    """Make a single file whole or not at all: write beside its place, then move it there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    write_to(partial)
+    partial.replace(path)

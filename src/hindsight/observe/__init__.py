@@ -1,0 +1,1 @@
+"""Observation tables: where, when, what, and how wrong."""

@@ -1,0 +1,99 @@
+"""Point values by bilinear interpolation: a sparse linear operator and its exact adjoint."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hindsight.fields.grid import Grid
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Rows of four grid points and their weights: y_n = sum_k weight[n, k] x[point[n, k]]."""
+
+    point: np.ndarray  # (N, 4), flat index into the H * W grid points
+    weight: np.ndarray  # (N, 4), rows sum to 1
+
+    def numpy(self, fields: np.ndarray) -> np.ndarray:
+        """Values at the places of fields (…, H * W); shape (…, N)."""
+        return (fields[..., self.point] * self.weight).sum(-1)
+
+
+def bilinear(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> Interpolation:
+    """Bilinear interpolation on a regular grid, round the globe where the grid goes round.
+
+    Args:
+        grid: where the fields are.
+        latitude: degrees north (N,).
+        longitude: degrees east (N,), any turn.
+
+    Raises:
+        ValueError: if a place lies outside the grid.
+    """
+    height, width = grid.shape
+    row, south = _cell(grid.latitude, latitude)
+    turned = (longitude - grid.longitude[0]) % 360 + grid.longitude[0]
+    turned = np.where(turned > grid.longitude[-1] + 360 - 1e-9, turned - 360, turned)
+    if grid.periodic:
+        spacing = 360 / width
+        along = (turned - grid.longitude[0]) / spacing
+        column, west = np.floor(along).astype(int) % width, along - np.floor(along)
+        east = (column + 1) % width
+    else:
+        column, west = _cell(grid.longitude, turned)
+        east = np.minimum(column + 1, width - 1)
+    north = np.minimum(row + 1, height - 1)
+    point = np.stack([row * width + column, row * width + east, north * width + column, north * width + east], 1)
+    weight = np.stack([(1 - south) * (1 - west), (1 - south) * west, south * (1 - west), south * west], 1)
+    return Interpolation(point, weight)
+
+
+def _cell(axis: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The point of an axis at or before each place, and how far beyond it, in spacings."""
+    spacing = (axis[-1] - axis[0]) / (len(axis) - 1)
+    along = (np.asarray(place, float) - axis[0]) / spacing
+    if (outside := (along < -1e-6) | (along > len(axis) - 1 + 1e-6)).any():
+        raise ValueError(f"{place[outside][0]} lies outside {axis[0]} … {axis[-1]}")
+    along = along.clip(0, len(axis) - 1)
+    index = np.minimum(np.floor(along).astype(int), max(len(axis) - 2, 0))
+    return index, along - index
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The observations of a stretch of frames, padded to N a frame, as tensors.
+
+    `point` and `weight` (T, N, 4) index the flat state of C * H * W values; `value`, `error` (T, N) are normalised;
+    `present` (T, N) is 1 where there is an observation and 0 where there is padding.
+    """
+
+    point: torch.Tensor
+    weight: torch.Tensor
+    value: torch.Tensor
+    error: torch.Tensor
+    present: torch.Tensor
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        """H x: state (E, T, D) to the places (E, T, N); zero in the padding."""
+        members, frames, _ = state.shape
+        index = self.point.flatten(1).expand(members, -1, -1)
+        values = state.gather(2, index).view(members, frames, *self.point.shape[1:])
+        return (values * self.weight).sum(-1) * self.present
+
+    def adjoint(self, values: torch.Tensor, size: int) -> torch.Tensor:
+        """H^T y: values at the places (E, T, N) to the state (E, T, size)."""
+        members, frames, _ = values.shape
+        spread = ((values * self.present)[..., None] * self.weight).flatten(2)
+        state = torch.zeros(members, frames, size, dtype=values.dtype, device=values.device)
+        return state.scatter_add_(2, self.point.flatten(1).expand(members, -1, -1), spread)
+
+    def places(self, frame: int) -> bytes:
+        """A key that is the same for frames observed at the same places with the same errors."""
+        parts = (self.point[frame], self.weight[frame], self.present[frame], self.error[frame])
+        return b"".join(part.cpu().numpy().tobytes() for part in parts)
+
+    def in_modes(self, frame: int, modes: torch.Tensor) -> torch.Tensor:
+        """H U of one frame: (N, n) of modes (D, n)."""
+        weight = self.weight[frame] * self.present[frame][:, None]
+        return (modes[self.point[frame]] * weight[..., None]).sum(1)

@@ -1,0 +1,68 @@
+"""What does not change with time: land fraction, orography, latitude."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.preprocess.canonical import DIMENSIONS
+from hindsight.settings import Preprocess
+
+GRAVITY = 9.80665
+
+
+def run(settings: Preprocess, *, fields: Path, given: list[Path], static: Path) -> None:
+    """Bring land fraction and orography to the working grid, where they are given."""
+    working = store.read(fields)
+    result = xr.Dataset(coords={name: working[name] for name in ("latitude", "longitude")})
+    for name, asked, find in (("land", settings.land, land), ("orography", settings.orography, orography)):
+        if asked:
+            source = next(path for path in given if str(path).endswith(asked))
+            result[name] = onto(find(_open(source), source), working, source)
+    store.replace(static, lambda partial: result.to_netcdf(partial))
+
+
+def _open(path: Path) -> xr.Dataset:
+    try:
+        dataset = xr.open_dataset(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); expected a netCDF file") from None
+    names = {known: ours for ours, aliases in DIMENSIONS.items() for known in aliases
+             if known in dataset.variables and known != ours}
+    return dataset.rename(names)
+
+
+def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
+    """Land fraction, 0 to 1; a mask of whole numbers counts 1 (land) and 3 (small islands) as land."""
+    found = _one_of(dataset, ("land", "lsm", "land_sea_mask", "LSMASK"), path)
+    return found.isin([1, 3]).astype("float32") if np.issubdtype(found.dtype, np.integer) else found
+
+
+def orography(dataset: xr.Dataset, path: Path) -> xr.DataArray:
+    """Height of the surface (m), from a height or a geopotential."""
+    found = _one_of(dataset, ("orography", "orog", "z", "Z", "geopotential_at_surface"), path)
+    return found / GRAVITY if found.name in ("z", "Z", "geopotential_at_surface") else found
+
+
+def _one_of(dataset: xr.Dataset, names: tuple[str, ...], path: Path) -> xr.DataArray:
+    for name in names:
+        if name in dataset:
+            return dataset[name].squeeze(drop=True)
+    raise UserError(f"{path} has none of {', '.join(names)} (it has: {', '.join(map(str, dataset.data_vars))})")
+
+
+def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
+    """Bilinear interpolation to the working grid, longitudes brought round where they must be."""
+    turned = source.assign_coords(longitude=(source["longitude"] + 180) % 360 - 180)
+    turned = turned.sortby("longitude").sortby("latitude")
+    turned = turned.pad(longitude=1, mode="wrap")
+    longitude = turned["longitude"].values.copy()
+    longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
+    turned = turned.assign_coords(longitude=longitude)
+    wanted = (working["longitude"] + 180) % 360 - 180
+    result = turned.interp(latitude=working["latitude"], longitude=wanted)
+    if bool(result.isnull().any()):
+        raise UserError(f"{path} does not cover the domain; expected latitudes and longitudes around all of it")
+    return result.assign_coords(longitude=working["longitude"]).astype("float32")

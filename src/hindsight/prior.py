@@ -1,0 +1,153 @@
+"""A trained prior: the closed form, the network beside it, and what both were made for.
+
+One file, safetensors with a JSON header: settings, channels, grid, scaling and digests travel with the weights.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from hindsight import __version__
+from hindsight.backbones.unet import VideoUNet
+from hindsight.diffusion import composed, denoiser
+from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.errors import UserError
+from hindsight.fields import calendar
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.fields.store import replace
+from hindsight.settings.train import Backbone
+
+CONDITIONS = 4  # numbers each frame is told, see `conditions`
+
+
+@dataclass(frozen=True)
+class About:
+    """What a prior was made for, and from what."""
+
+    channels: list[str]
+    latitude: list[float]
+    longitude: list[float]
+    edges: list[str]
+    step_hours: int
+    window: int
+    bfloat16: bool
+    backbone: dict
+    annual_harmonics: int
+    daily_harmonics: int
+    made_from: dict
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its fields."""
+        return Grid(np.array(self.latitude), np.array(self.longitude))
+
+
+class Prior(nn.Module):
+    """A video diffusion prior over normalised fields."""
+
+    def __init__(self, about: About, process: GaussMarkov, scaling: Scaling, maps: torch.Tensor) -> None:
+        super().__init__()
+        self.about, self.process, self.scaling = about, process, scaling
+        self.register_buffer("maps", maps)
+        count, shape = len(about.channels), Backbone.model_validate(about.backbone)
+        self.network = VideoUNet(2 * count + len(maps), count, CONDITIONS, shape.width, shape.multipliers, shape.blocks,
+                                 shape.embedding, shape.dropout, tuple(about.edges))
+
+    def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """The network: (B, T, 2, D), (B, T), (B, T, K) to (B, T, D)."""
+        windows, frames = log_sigma.shape
+        fields = inputs.view(windows, frames, -1, *self.maps.shape[-2:])
+        maps = self.maps.expand(windows, frames, *self.maps.shape)
+        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
+            output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
+        return output.float().flatten(2)
+
+    def denoise(self, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """Denoise windows (B, T, D) with a noise level each frame (B, T)."""
+        return denoiser.denoise(self.process, self.correction, noisy, sigma, conditions)
+
+    def denoise_stretch(self, noisy: torch.Tensor, posterior: Posterior, conditions: torch.Tensor, windows: list[int],
+                        batch: int) -> torch.Tensor:
+        """Denoise members of a long stretch (E, T, D): the closed form over all of it, the network in windows.
+
+        Args:
+            noisy: the members.
+            posterior: the closed form's, at the stretch's noise levels.
+            conditions: of each frame (T, K).
+            windows: where windows begin, see `composed.starts`.
+            batch: windows the network sees at once.
+        """
+        mean, sigma = posterior.mean(noisy), posterior.sigma
+        inputs = denoiser.inputs(self.process, noisy, mean, sigma)
+        with torch.no_grad():
+            output = composed.compose(self.correction, windows, self.about.window, batch, inputs, sigma.log(),
+                                      conditions[None])
+        return mean + denoiser.coloured(self.process, output, sigma)
+
+    def to(self, device: torch.device) -> "Prior":
+        """Move to a device, the closed form with it."""
+        super().to(device)
+        self.process = self.process.to(device)
+        return self
+
+
+def conditions(times: np.ndarray) -> torch.Tensor:
+    """What each frame is told: cosine and sine of the time of year and of the time of day; (T, 4)."""
+    angles = [2 * np.pi * calendar.year_phase(times), 2 * np.pi * calendar.day_phase(times)]
+    return torch.tensor(np.stack([f(a) for a in angles for f in (np.cos, np.sin)], 1), dtype=torch.float32)
+
+
+def maps(grid: Grid, land: np.ndarray | None = None, orography: np.ndarray | None = None) -> torch.Tensor:
+    """What each point is told: where on the sphere it is, and land and orography where given; (M, H, W)."""
+    latitude, longitude = np.deg2rad(np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
+    layers = [np.sin(latitude), np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)]
+    layers += [layer for layer in (land, orography) if layer is not None]
+    stack = np.stack(layers)
+    spread = stack.std((1, 2), keepdims=True)
+    stack = (stack - stack.mean((1, 2), keepdims=True)) / np.where(spread > 0, spread, 1)
+    return torch.tensor(stack, dtype=torch.float32)
+
+
+def save(prior: Prior, path: Path) -> None:
+    """Write a prior, whole or not at all."""
+    tensors = {f"network.{name}": value for name, value in prior.network.state_dict().items()}
+    tensors |= {f"process.{name}": value for name, value in vars(prior.process).items()}
+    tensors |= {"maps": prior.maps, "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
+                "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float))}
+    header = {"hindsight": json.dumps({"version": __version__, **vars(prior.about)}, sort_keys=True)}
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    replace(path, lambda partial: save_file(whole, partial, header))
+
+
+def load(path: Path, device: str = "cpu") -> Prior:
+    """Read a prior.
+
+    Raises:
+        UserError: if the file is missing, unreadable or not a prior.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["hindsight"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
+    header.pop("version")
+    about = About(**header)
+    part = lambda prefix: {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}  # noqa: E731
+    scaling = Scaling(tensors["scaling.coefficients"].numpy(), tensors["scaling.spread"].numpy(),
+                      about.annual_harmonics, about.daily_harmonics)
+    prior = Prior(about, GaussMarkov(**part("process.")), scaling, tensors["maps"])
+    prior.network.load_state_dict(part("network."))
+    return prior.to(torch.device(device)).eval()
+
+
+def device(name: str) -> str:
+    """Resolve `auto` to what the machine has."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""From a prior and observations to an analysis."""

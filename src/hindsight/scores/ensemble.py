@@ -1,0 +1,86 @@
+"""Statistics of an ensemble against a truth, frame by frame: what every score is a function of the mean of.
+
+Definitions follow WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019, section 3). Statistics are averaged over
+space with area weights at once and over time later, so that shards can be scored apart and joined.
+"""
+
+import numpy as np
+
+STATISTICS = ("squared_error", "error", "variance", "skill", "gini", "anomaly_product", "anomaly_analysis",
+              "anomaly_truth")
+
+
+def statistics(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray,
+               weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Area means of what the scores are made of.
+
+    Args:
+        analysis: members (E, T, C, P), physical units, P points.
+        truth: (T, C, P).
+        climatology: climatological mean (T, C, P), for the anomaly correlation.
+        weights: of the points (P,), any scale.
+
+    Returns:
+        Each of `STATISTICS`, shape (T, C).
+    """
+    def mean(values: np.ndarray) -> np.ndarray:
+        return (values * share).sum(-1)
+
+    share = weights / weights.sum()
+    analysis, truth = analysis.astype(float), truth.astype(float)
+    centre = analysis.mean(0)
+    ours, theirs = centre - climatology, truth - climatology
+    return {
+        "squared_error": mean((centre - truth) ** 2),
+        "error": mean(centre - truth),
+        "variance": mean(analysis.var(0, ddof=1)),
+        "skill": mean(np.abs(analysis - truth).mean(0)),
+        "gini": mean(mean_difference(analysis)),
+        "anomaly_product": mean(ours * theirs),
+        "anomaly_analysis": mean(ours**2),
+        "anomaly_truth": mean(theirs**2),
+    }
+
+
+def mean_difference(members: np.ndarray) -> np.ndarray:
+    """Mean absolute difference between two different members, (E, …) to (…), by sorting rather than by pairs."""
+    count = len(members)
+    rank = np.arange(1, count + 1).reshape(-1, *[1] * (members.ndim - 1))
+    return 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0) / (count * (count - 1))
+
+
+def ranks(analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rank histogram: the weight of points whose truth lies above k of the members; (T, C, E + 1), rows sum to 1.
+
+    Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
+    """
+    below = (analysis < truth).sum(0)  # (T, C, P)
+    share = weights / weights.sum()
+    return np.stack([((below == k) * share).sum(-1) for k in range(len(analysis) + 1)], -1)
+
+
+def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
+    """Scores from statistics averaged over time.
+
+    Args:
+        mean: time means of `STATISTICS`, any shape.
+        members: in the ensemble, E.
+
+    Returns:
+        `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, and
+        `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
+    """
+    rmse, spread = np.sqrt(mean["squared_error"]), np.sqrt(mean["variance"])
+    norm = np.sqrt(mean["anomaly_analysis"] * mean["anomaly_truth"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "rmse": rmse,
+            "bias": mean["error"],
+            "acc": mean["anomaly_product"] / norm,
+            "crps": mean["skill"] - mean["gini"] / 2,
+            "spread": spread,
+            "spread_skill": np.sqrt((members + 1) / members) * spread / rmse,
+        }
+
+
+METRICS = ("rmse", "bias", "acc", "crps", "spread", "spread_skill")

@@ -1,0 +1,34 @@
+"""Intervals by the moving-block bootstrap, which respects that neighbouring days are alike.
+
+Künsch (1989), doi:10.1214/aos/1176347265; Wilks (1997), doi:10.1175/1520-0442(1997)010<0065:RHTFAF>2.0.CO;2.
+"""
+
+import numpy as np
+
+
+def block_weights(frames: int, block: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each frame is drawn in each resample.
+
+    Args:
+        frames: T.
+        block: frames in a block; blocks wrap round, so every frame is drawn equally often on average.
+        resamples: R.
+        seed: of the draws.
+
+    Returns:
+        Weights of shape (R, T), rows sum to 1; a resampled mean is `weights @ series`.
+    """
+    block = min(block, frames)
+    generator = np.random.Generator(np.random.Philox(seed))
+    starts = generator.integers(0, frames, (resamples, -(-frames // block)))
+    drawn = (starts[..., None] + np.arange(block)).reshape(resamples, -1)[:, :frames] % frames
+    weights = np.zeros((resamples, frames))
+    np.add.at(weights, (np.arange(resamples)[:, None], drawn), 1.0)
+    return weights / frames
+
+
+def interval(resampled: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """The percentile interval of resampled scores (R, …)."""
+    tail = (1 - confidence) / 2
+    lower, upper = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
+    return lower, upper

@@ -1,0 +1,157 @@
+"""Every setting, typed and checked: one module a stage.
+
+`read` turns a configuration into `Settings` or lists all its mistakes; `for_stage` cuts out what one stage may see,
+so that a change of one stage's settings reruns that stage and what follows it, and nothing else.
+"""
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError, model_validator
+
+from hindsight.errors import UserError
+from hindsight.settings.archive import Archive
+from hindsight.settings.baselines import Baselines
+from hindsight.settings.domain import Domain
+from hindsight.settings.download import Download
+from hindsight.settings.files import check_files, coastline_files, source_files, static_files, station_files
+from hindsight.settings.observe import Observe
+from hindsight.settings.preprocess import Preprocess
+from hindsight.settings.product import Product
+from hindsight.settings.reanalyse import Reanalyse
+from hindsight.settings.section import Section
+from hindsight.settings.train import Train
+from hindsight.settings.verify import Verify
+
+__all__ = ["check_files", "coastline_files", "source_files", "static_files", "station_files"]
+SECTIONS = {
+    "domain": Domain,
+    "download": Download,
+    "preprocess": Preprocess,
+    "observe": Observe,
+    "train": Train,
+    "product": Product,
+    "reanalyse": Reanalyse,
+    "baselines": Baselines,
+    "verify": Verify,
+    "archive": Archive,
+}
+SEEN = {  # what each stage sees besides its own section
+    "download": [],
+    "preprocess": ["domain"],
+    "observe": ["domain", "product"],
+    "train": ["domain"],
+    "reanalyse": ["domain", "product"],
+    "baselines": ["domain", "product"],
+    "verify": ["domain", "product"],
+    "archive": ["domain", "product"],
+}
+
+
+class Settings(Section):
+    """A whole configuration."""
+
+    run: str = Field("run", pattern=r"^[a-z0-9_]+$", description="name of the folder under results/")
+    data: str = Field("../shared/data", description="the data folder, from which other files are named")
+    domain: Domain = Field(Domain(), description="which channels, where and when")
+    download: Download = Field(Download(), description="where the source is")
+    preprocess: Preprocess = Field(Preprocess(), description="from the source's names to the pipeline's fields")
+    observe: Observe = Field(Observe(), description="which networks observe the test period")
+    train: Train = Field(Train(), description="how the prior is trained")
+    product: Product = Field(Product(), description="members, shards, seed")
+    reanalyse: Reanalyse = Field(Reanalyse(), description="how prior and observations become an analysis")
+    baselines: Baselines = Field(Baselines(), description="what the analysis is held against")
+    verify: Verify = Field(Verify(), description="how analyses are scored and shown")
+    archive: Archive = Field(Archive(), description="what is published")
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Settings":
+        wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
+        if self.archive.network not in (None, *self.observe.networks):
+            wrong.append(f"archive.network: there is no network {self.archive.network!r} in observe.networks")
+        if wrong:
+            raise ValueError("\n  ".join(wrong))
+        return self
+
+    def _channels_unknown(self) -> list[str]:
+        from hindsight.settings.lexicon import CHANNELS
+
+        names = [("domain.channels", name, CHANNELS) for name in self.domain.channels]
+        for network, spec in self.observe.networks.items():
+            if isinstance(spec.noise, dict):
+                missing = [c for c in self.domain.channels if c not in spec.noise]
+                names += [(f"observe.networks.{network}.noise lacks", name, {}) for name in missing]
+        return [f"{where}: {name!r}; known: {', '.join(known)}".rstrip("; known:") for where, name, known in names
+                if name not in known]
+
+    def _levels_unlearnt(self) -> list[str]:
+        if self.reanalyse.sigma_min < self.train.sigma_min or self.reanalyse.sigma_max > self.train.sigma_max:
+            asked = f"{self.reanalyse.sigma_min} to {self.reanalyse.sigma_max}"
+            return [f"reanalyse: noise levels {asked} reach beyond those of train"
+                    f" ({self.train.sigma_min} to {self.train.sigma_max})"]
+        return []
+
+    def _windows_astray(self) -> list[str]:
+        if self.reanalyse.stride > self.train.window:
+            return [f"reanalyse.stride: {self.reanalyse.stride} frames would leave gaps between windows of"
+                    f" {self.train.window} (train.window)"]
+        return []
+
+    @property
+    def archived_network(self) -> str:
+        """The network whose analysis is archived."""
+        return self.archive.network or next(iter(self.observe.networks))
+
+
+def read(config: dict) -> Settings:
+    """Check a whole configuration.
+
+    Raises:
+        UserError: listing everything that is wrong with it at once.
+    """
+    try:
+        return Settings.model_validate(config)
+    except ValidationError as error:
+        raise UserError("the configuration has mistakes:\n" + _mistakes(error)) from None
+
+
+def _mistakes(error: ValidationError) -> str:
+    lines = []
+    for mistake in error.errors():
+        where = ".".join(map(str, mistake["loc"]))
+        what = mistake["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(mistake["input"], dict | Section) else f" (got {mistake['input']!r})"
+        lines.append(f"  {where}: {what}{given}" if where else f"  {what}")
+    return "\n".join(lines)
+
+
+def for_stage(settings: Settings, stage: str) -> str:
+    """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them."""
+    if stage == "configuration":
+        return settings.model_dump_json(indent=1)
+    sections = [*SEEN[stage], stage]
+    part = {name: getattr(settings, name).model_dump(mode="json") for name in sections}
+    return json.dumps(part, indent=1, sort_keys=True)
+
+
+def load(path: Path, wanted: list[type[Section]]) -> list[Section]:
+    """Load sections from a stage's settings file.
+
+    Raises:
+        UserError: where the file is missing, is not JSON, lacks a section or has mistakes in it.
+    """
+    try:
+        part = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the settings file {path} ({error}); snakemake writes it") from None
+    return [_section(path, part, section) for section in wanted]
+
+
+def _section(path: Path, part: dict, section: type[Section]) -> Section:
+    name = next(name for name, known in SECTIONS.items() if known is section)
+    if name not in part:
+        raise UserError(f"{path} has no section {name!r} (it has: {', '.join(part)})")
+    try:
+        return section.model_validate(part[name])
+    except ValidationError as error:
+        raise UserError(f"{path}: section {name!r} has mistakes:\n{_mistakes(error)}") from None

@@ -1,0 +1,89 @@
+"""The domain: which channels, where and when."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from hindsight.settings.section import Section
+
+Edge = Literal["open", "periodic", "pole"]
+
+
+class Period(Section):
+    """A stretch of time, both ends included."""
+
+    start: datetime = Field(description="first time (UTC)")
+    end: datetime = Field(description="last time (UTC)")
+
+    @field_validator("start", "end")
+    @classmethod
+    def _utc(cls, value: datetime) -> datetime:
+        return value.replace(tzinfo=None)
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> "Period":
+        if self.end < self.start:
+            raise ValueError(f"ends ({self.end:%Y-%m-%d}) before it starts ({self.start:%Y-%m-%d})")
+        return self
+
+
+def _period(start: str, end: str) -> Period:
+    return Period(start=start, end=end)
+
+
+class Domain(Section):
+    """Which channels, where and when: what every stage has to know."""
+
+    channels: list[str] = Field(
+        ["z500", "t850", "msl"], min_length=1, description="channels, by their names in the lexicon"
+    )
+    step_hours: int = Field(24, gt=0, description="hours between frames")
+    latitude_edges: Edge = Field("open", description="what lies beyond the first and last latitude")
+    longitude_edges: Edge = Field("open", description="what lies beyond the first and last longitude")
+    south: float | None = Field(None, ge=-90, le=90, description="southern edge (degrees); none: all the source has")
+    north: float | None = Field(None, ge=-90, le=90, description="northern edge (degrees)")
+    west: float | None = Field(None, ge=-180, le=360, description="western edge (degrees east)")
+    east: float | None = Field(None, ge=-180, le=360, description="eastern edge (degrees east)")
+    train: Period = Field(_period("2000-01-01", "2007-12-31T23:00"), description="what the prior learns from")
+    validation: Period = Field(_period("2008-01-01", "2008-12-31T23:00"), description="what choices are tuned on")
+    test: Period = Field(
+        _period("2009-01-01", "2010-12-31T23:00"), description="what is reanalysed and scored; never learnt from"
+    )
+
+    @field_validator("channels")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        if repeated := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"named more than once: {', '.join(repeated)}")
+        return value
+
+    @field_validator("longitude_edges")
+    @classmethod
+    def _no_pole_there(cls, value: str) -> str:
+        if value == "pole":
+            raise ValueError("a pole lies beyond a latitude; use 'open' or 'periodic'")
+        return value
+
+    @field_validator("latitude_edges")
+    @classmethod
+    def _latitudes_end(cls, value: str) -> str:
+        if value == "periodic":
+            raise ValueError("latitudes do not come round; use 'open' or 'pole'")
+        return value
+
+    @model_validator(mode="after")
+    def _splits_apart(self) -> "Domain":
+        periods = sorted(((p.start, p.end, n) for n, p in self.splits.items()))
+        for (_, end, first), (start, _, second) in zip(periods, periods[1:], strict=False):
+            if start <= end:
+                raise ValueError(f"{first} (to {end:%Y-%m-%d}) and {second} (from {start:%Y-%m-%d}) overlap")
+        return self
+
+    @property
+    def splits(self) -> dict[str, Period]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,0 +1,52 @@
+"""Settings of `observe`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hindsight.settings.domain import Share
+from hindsight.settings.section import Section
+
+
+class Network(Section):
+    """One observing network, simulated."""
+
+    kind: Literal["random", "regular", "stations"] = Field(
+        "random", description="random grid points, a regular thinning of the grid, or a CSV of stations"
+    )
+    share: float = Field(0.1, gt=0, le=1, description="random: share of the grid points that analyses may use")
+    every: int = Field(3, gt=0, description="regular: a station at every so-manieth latitude and longitude")
+    file: str | None = Field(
+        None, description="stations: CSV below the data folder with columns station, latitude, longitude"
+    )
+    noise: float | dict[str, float] = Field(
+        0.05, description="error standard deviation, in standard deviations of each channel; or by channel"
+    )
+    withheld: Share = Field(0.2, lt=1, description="share of the stations kept from every analysis, for verification")
+    every_hours: int | None = Field(None, gt=0, description="hours between reports; none: every frame")
+
+    @model_validator(mode="after")
+    def _file_for_stations(self) -> "Network":
+        if self.kind == "stations" and self.file is None:
+            raise ValueError("a network of kind 'stations' needs a file")
+        values = self.noise.values() if isinstance(self.noise, dict) else [self.noise]
+        if any(value <= 0 for value in values):
+            raise ValueError("noise must be above zero: an observation without error leaves nothing to estimate")
+        return self
+
+
+class Observe(Section):
+    """Which networks observe the test period, and how well."""
+
+    networks: dict[str, Network] = Field(
+        {"sparse10": Network(share=0.1), "sparse2": Network(share=0.02)},
+        min_length=1,
+        description="networks by name; every one is analysed and scored",
+    )
+    seed: int = Field(1, ge=0, description="seed of the stations drawn and of their errors")
+
+    @model_validator(mode="after")
+    def _plain_names(self) -> "Observe":
+        if bad := [name for name in self.networks if not name.isidentifier() or name != name.lower()]:
+            raise ValueError(f"network names are lower-case words (got {', '.join(bad)})")
+        return self

@@ -1,0 +1,68 @@
+"""Settings of `train`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hindsight.settings.section import Section
+
+
+class Colour(Section):
+    """The closed-form start: a stationary Gauss-Markov process in empirical orthogonal functions."""
+
+    form: Literal["space_time", "space", "white"] = Field(
+        "space_time", description="space_time: all of it; space, white: forms kept for comparison"
+    )
+    modes: int | None = Field(
+        None, gt=0, description="empirical orthogonal functions kept; none: all that the training period supports"
+    )
+    coupled_modes: int = Field(
+        100, ge=0, description="leading modes whose time evolution is coupled (a linear inverse model)"
+    )
+    ridge: float = Field(0.05, ge=0, description="shrinks the coupling towards no memory")
+    floor: float = Field(1e-6, gt=0, description="least variance of a mode (normalised units)")
+
+
+class Backbone(Section):
+    """The video U-Net."""
+
+    width: int = Field(40, gt=0, multiple_of=8, description="features at full resolution")
+    multipliers: list[int] = Field([1, 2, 2], min_length=1, description="features at each level, times width")
+    blocks: int = Field(2, gt=0, description="residual blocks a level, down and up")
+    embedding: int = Field(96, gt=0, multiple_of=2, description="size of the embedding of noise level and date")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of features dropped in training")
+
+
+class Train(Section):
+    """How the prior is trained."""
+
+    seed: int = Field(1, ge=0, description="seed of weights, batches and noise")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
+    threads: int = Field(2, gt=0, description="CPU threads; fixed, so that the same settings give the same bytes")
+    bfloat16: bool = Field(True, description="run the network in bfloat16")
+    window: int = Field(8, gt=0, description="frames in a window")
+    steps: int = Field(1500, ge=0, description="optimiser steps; 0 leaves the closed form as it is")
+    batch: int = Field(16, gt=0, description="windows an optimiser step")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate (AdamW, cosine to zero)")
+    warmup: int = Field(100, ge=0, description="optimiser steps to the peak learning rate")
+    weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay")
+    average: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
+    clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+    sigma_min: float = Field(0.02, gt=0, description="least noise level learnt (standard deviations)")
+    sigma_max: float = Field(40.0, gt=0, description="largest noise level learnt")
+    equal_share: float = Field(0.5, ge=0, le=1, description="share of windows with one noise level for all frames")
+    staircase_share: float = Field(
+        0.2, ge=0, le=1, description="share with levels that rise with time; the rest are independent"
+    )
+    checkpoint_every: int = Field(100, gt=0, description="optimiser steps between checkpoints")
+    validate_every: int = Field(250, gt=0, description="optimiser steps between looks at the validation period")
+    colour: Colour = Field(Colour(), description="the closed-form start")
+    backbone: Backbone = Field(Backbone(), description="the network that learns what the closed form misses")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Train":
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
+        if self.equal_share + self.staircase_share > 1:
+            raise ValueError("equal_share and staircase_share add up to more than 1")
+        return self

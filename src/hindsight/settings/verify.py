@@ -1,0 +1,28 @@
+"""Settings of `verify`."""
+
+from pydantic import Field
+
+from hindsight.settings.section import Section
+
+
+class Region(Section):
+    """A box of latitudes and longitudes."""
+
+    south: float = Field(ge=-90, le=90, description="degrees north")
+    north: float = Field(ge=-90, le=90, description="degrees north")
+    west: float = Field(ge=-180, le=360, description="degrees east")
+    east: float = Field(ge=-180, le=360, description="degrees east")
+
+
+class Verify(Section):
+    """How analyses are scored and shown."""
+
+    regions: dict[str, Region] = Field({}, description="boxes scored beside the whole domain, by name")
+    block_days: float = Field(10.0, gt=0, description="length of the blocks that the bootstrap draws (days)")
+    resamples: int = Field(1000, gt=0, description="bootstrap resamples")
+    confidence: float = Field(0.95, gt=0, lt=1, description="probability that the intervals cover")
+    seed: int = Field(1, ge=0, description="seed of the bootstrap")
+    coastline: str | None = Field(None, description="TopoJSON of coastlines, below the data folder; none: not drawn")
+    place: tuple[float, float] | None = Field(
+        None, description="latitude and longitude of the time series in the report; none: the middle of the domain"
+    )

@@ -1,0 +1,1 @@
+"""From fields to a prior."""

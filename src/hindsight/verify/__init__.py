@@ -1,0 +1,1 @@
+"""Hold analyses against the truth and against observations they did not see."""

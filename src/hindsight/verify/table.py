@@ -1,0 +1,42 @@
+"""The score table, for reading at the end of a run."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from hindsight.errors import UserError
+
+SHOWN = ("rmse", "crps", "acc", "spread_skill")
+
+
+def run(*, scores: Path, report: Path) -> None:
+    """Print the scores of every network and the path of the report."""
+    try:
+        found = xr.load_dataset(scores)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the scores {scores} ({error}); run snakemake to make them") from None
+    print("\n".join(lines(found)))
+    print(f"\nThe report: {report}")
+
+
+def lines(scores: xr.Dataset) -> list[str]:
+    """The table, line by line: best analysis first."""
+    channels = list(scores["channel"].values)
+    units = list(scores["units"].values)
+    rows = []
+    for network in scores["network"].values:
+        part = scores["score"].sel(network=network)
+        order = part.sel(metric="crps").mean("channel").argsort().values
+        rows += ["", f"{network}, {scores.attrs['period']}, {scores.attrs['members']} members"]
+        head = "".join(f"{metric:>{10 * len(channels)}}" for metric in SHOWN)
+        rows += [f"{'':22}{head}", f"{'':22}" + "".join(f"{c:>10}" for _ in SHOWN for c in channels),
+                 f"{'':22}" + "".join(f"{u:>10}" for u in units * 2)]
+        for analysis in scores["analysis"].values[order]:
+            values = part.sel(analysis=analysis)
+            numbers = "".join(f"{_short(float(values.sel(metric=m, channel=c)), m):>10}" for m in SHOWN for c in channels)
+            rows.append(f"{analysis:22}{numbers}")
+    return rows
+
+
+def _short(value: float, metric: str) -> str:
+    return f"{value:.3f}" if metric in ("acc", "spread_skill") else f"{value:.4g}"

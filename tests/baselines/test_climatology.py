@@ -1,0 +1,30 @@
+"""The climatological ensemble."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hindsight.baselines import climatology
+from hindsight.errors import UserError
+
+TRAINING = pd.date_range("2000-01-01T12", "2003-12-31T12", freq="D").values
+TIMES = pd.date_range("2009-01-01T12", periods=5, freq="D").values
+
+
+def test_members_come_from_the_season_and_none_twice():
+    chosen = climatology.draw(TRAINING, TIMES, 16, 15, seed=0)
+    assert chosen.shape == (16, 5)
+    for t, time in enumerate(TIMES):
+        day = pd.DatetimeIndex(TRAINING[chosen[:, t]]).dayofyear
+        away = np.minimum(np.abs(day - pd.Timestamp(time).dayofyear), 366 - np.abs(day - pd.Timestamp(time).dayofyear))
+        assert away.max() <= 16 and len(set(chosen[:, t])) == 16
+
+
+def test_a_frame_has_the_same_members_in_every_job():
+    np.testing.assert_array_equal(climatology.draw(TRAINING, TIMES, 16, 15, 0)[:, 2:],
+                                  climatology.draw(TRAINING, TIMES[2:], 16, 15, 0))
+
+
+def test_too_short_a_training_period_is_refused():
+    with pytest.raises(UserError, match="frames within 1 days of 01 January"):
+        climatology.draw(TRAINING, TIMES, 16, 1, 0)

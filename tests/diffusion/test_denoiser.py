@@ -1,0 +1,52 @@
+"""Coloured preconditioning."""
+
+import torch
+
+from hindsight.diffusion import denoiser
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from tests.oracles import linear_gaussian as oracle
+
+
+def white(size):
+    return GaussMarkov(torch.eye(size), torch.ones(size), torch.zeros(0, 0), torch.zeros(size))
+
+
+def test_the_white_form_is_the_preconditioning_of_karras():
+    x, output = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    sigma = torch.tensor([[0.1, 1.0, 5.0], [2.0, 0.3, 0.7]])
+    seen = []
+
+    def network(inputs, log_sigma):
+        seen.append(inputs)
+        return output
+
+    found = denoiser.denoise(white(4), network, x, sigma)
+    s2 = sigma[..., None] ** 2
+    torch.testing.assert_close(found, x / (1 + s2) + (s2 / (1 + s2)).sqrt() * output)
+    torch.testing.assert_close(seen[0][:, :, 0], x / (1 + s2).sqrt())
+
+
+def test_with_an_idle_network_it_is_the_ideal_denoiser_of_the_process():
+    process = oracle.process()
+    x, sigma = torch.randn(2, 4, process.size), torch.rand(2, 4) + 0.1
+    idle = lambda inputs, *_: torch.zeros_like(inputs[:, :, 0])
+    torch.testing.assert_close(denoiser.denoise(process, idle, x, sigma), process.posterior(sigma).mean(x))
+
+
+def test_the_network_sees_white_noise_of_unit_variance():
+    process = oracle.process()
+    generator = torch.Generator().manual_seed(0)
+    for level in (0.05, 1.0, 20.0):
+        sigma = torch.full((4000, 2), level)
+        clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, 12, generator=generator))
+        noisy = clean + level * torch.randn(4000, 2, 12, generator=generator)
+        first = denoiser.inputs(process, noisy, noisy, sigma)[:, :, 0]
+        assert abs(first.var(0) - 1).max() < 0.12
+
+
+def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
+    process, generator = white(64), torch.Generator().manual_seed(0)
+    sigma = torch.tensor([0.05, 0.5, 3.0]).expand(3000, 3)
+    clean = torch.randn(3000, 3, 64, generator=generator)
+    denoised = process.posterior(sigma).mean(clean + sigma[..., None] * torch.randn(clean.shape, generator=generator))
+    assert abs(denoiser.loss(denoised, clean, sigma) - 1) < 0.02

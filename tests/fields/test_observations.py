@@ -1,0 +1,48 @@
+"""The observation table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hindsight.errors import UserError
+from hindsight.fields import observations
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({
+        "time": pd.to_datetime(["2009-01-01T12", "2009-01-02T12"]), "latitude": [50.0, 51], "longitude": [0.0, 1],
+        "level": [500.0, np.nan], "channel": ["z500", "msl"], "value": [1.0, 2], "error": [0.1, 0.2],
+        "platform": "simulated", "station": ["A", "B"], "quality": [0, 3], "withheld": [False, False], "source": "test",
+    })  # fmt: skip
+
+
+def test_a_table_comes_back_as_it_was(table, tmp_path):
+    observations.write(table, tmp_path / "a.parquet")
+    found = observations.read(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(found, observations.check(table, "here"), check_dtype=False)
+
+
+def test_a_stretch_of_time_is_read_alone(table, tmp_path):
+    observations.write(table, tmp_path / "a.parquet")
+    assert len(observations.read(tmp_path / "a.parquet", np.datetime64("2009-01-02"), np.datetime64("2009-01-03"))) == 1
+
+
+def test_only_good_rows_that_are_not_withheld_are_used(table):
+    assert list(observations.usable(table)["station"]) == ["A"]
+    assert observations.usable(table.assign(withheld=True)).empty
+
+
+@pytest.mark.parametrize(("spoil", "says"), [
+    (lambda t: t.drop(columns="error"), "lacks the column"), (lambda t: t.iloc[:0], "no observation"),
+    (lambda t: t.assign(value=[1.0, np.nan]), "row 1"), (lambda t: t.assign(error=[0.0, 1.0]), "not above zero"),
+])  # fmt: skip
+def test_a_broken_table_is_refused_in_words(table, spoil, says):
+    with pytest.raises(UserError, match=says):
+        observations.check(spoil(table), "here")
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_text("nonsense")
+    with pytest.raises(UserError, match="cannot read the observations"):
+        observations.read(tmp_path / "a.parquet")

@@ -1,0 +1,32 @@
+"""One name everywhere: a rule, its step, its module, its test, its log and its benchmark are called the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = [(smk, rule, body) for smk in sorted((ROOT / "workflow/rules").glob("*.smk"))
+         for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", smk.read_text(), re.M) if "hindsight " in body]
+ONE_FOR_MANY = {"method"}  # the wildcard names the module
+
+
+@pytest.mark.parametrize(("smk", "rule", "body"), RULES, ids=lambda x: x if isinstance(x, str) and "\n" not in x else "")
+def test_every_rule_is_named_like_its_step(smk, rule, body):
+    name = "{method}" if rule in ONE_FOR_MANY else rule
+    step = "{wildcards.method}" if rule in ONE_FOR_MANY else rule
+    assert f'"hindsight {smk.stem}.{step} ' in body
+    assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.log", body.replace("{{", "{").replace("}}", "}"))
+    assert re.search(rf"benchmarks/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)
+    assert '"""' in body.split("\n")[0], "a rule has a sentence"
+    if rule not in ONE_FOR_MANY:
+        assert (ROOT / f"src/hindsight/{smk.stem}/{rule}.py").is_file()
+
+
+def test_every_numerical_module_has_a_test_of_its_name():
+    for path in sorted((ROOT / "src/hindsight").rglob("*.py")):
+        inside = path.relative_to(ROOT / "src/hindsight")
+        if path.name.startswith("__") or inside.parts[0] == "settings" and len(inside.parts) > 1:
+            continue
+        test = ROOT / "tests" / inside.parent / f"test_{inside.name}"
+        assert test.is_file(), f"{inside} has no {test.relative_to(ROOT)}"

@@ -1,0 +1,73 @@
+"""Exact answers for linear-Gaussian trajectories: dense conditioning, and the Rauch-Tung-Striebel smoother."""
+
+import numpy as np
+import torch
+
+from hindsight.diffusion.gauss_markov import GaussMarkov
+
+
+def process(size: int = 12, coupled: int = 5, seed: int = 0, modes: int | None = None) -> GaussMarkov:
+    """A random stationary process: `coupled` modes with a full coupling, the others with memory of their own."""
+    generator = np.random.default_rng(seed)
+    modes = modes or size
+    basis = np.linalg.qr(generator.standard_normal((size, size)))[0][:, :modes]
+    coupling = generator.standard_normal((coupled, coupled))
+    coupling *= 0.9 / np.linalg.svd(coupling)[1][0]
+    memory = generator.uniform(-0.2, 0.8, modes - coupled)
+    variance = np.sort(generator.uniform(0.05, 3.0, modes))[::-1].copy()
+    return GaussMarkov(*(torch.tensor(a, dtype=torch.float32) for a in (basis, variance, coupling, memory)))
+
+
+def transition(process: GaussMarkov) -> tuple[np.ndarray, np.ndarray]:
+    """M and Q of x_{t+1} = M x_t + w in field space (needs as many modes as values)."""
+    a = np.zeros((process.size, process.size))
+    k = len(process.coupling)
+    a[:k, :k] = process.coupling.double().numpy()
+    a[np.arange(k, process.size), np.arange(k, process.size)] = process.memory.double().numpy()
+    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
+    inverse = np.linalg.inv(scaled)
+    return scaled @ a @ inverse, scaled @ (np.eye(process.size) - a @ a.T) @ scaled.T
+
+
+def covariance(process: GaussMarkov, frames: int) -> np.ndarray:
+    """Covariance of a trajectory, (T * D, T * D)."""
+    k, n = len(process.coupling), len(process.variance)
+    a = np.zeros((n, n))
+    a[:k, :k] = process.coupling.double().numpy()
+    a[np.arange(k, n), np.arange(k, n)] = process.memory.double().numpy()
+    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
+    powers = [np.linalg.matrix_power(a, lag) for lag in range(frames)]
+    block = lambda i, j: scaled @ (powers[i - j] if i >= j else powers[j - i].T) @ scaled.T
+    return np.block([[block(i, j) for j in range(frames)] for i in range(frames)])
+
+
+def condition(prior: np.ndarray, operator: np.ndarray, error: np.ndarray, value: np.ndarray):
+    """Mean and covariance of N(0, prior) given operator @ x = value with independent errors."""
+    gain = prior @ operator.T @ np.linalg.inv(operator @ prior @ operator.T + np.diag(error**2))
+    return gain @ value, prior - gain @ operator @ prior
+
+
+def smoother(process: GaussMarkov, operators: list, errors: list, values: list):
+    """Kalman filter forward, Rauch-Tung-Striebel back; means (T, D) and covariances (T, D, D).
+
+    Written from the textbook recursions (Rauch, Tung and Striebel 1965), sharing no code with the package.
+    """
+    model, noise = transition(process)
+    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
+    mean, spread = np.zeros(process.size), scaled @ scaled.T
+    forecast, filtered = [], []
+    for t, (h, error, y) in enumerate(zip(operators, errors, values)):
+        if t:
+            mean, spread = model @ mean, model @ spread @ model.T + noise
+        forecast.append((mean, spread))
+        if len(y):
+            gain = spread @ h.T @ np.linalg.inv(h @ spread @ h.T + np.diag(error**2))
+            mean, spread = mean + gain @ (y - h @ mean), spread - gain @ h @ spread
+        filtered.append((mean, spread))
+    smooth = [filtered[-1]]
+    for t in range(len(values) - 2, -1, -1):
+        (m, p), (mf, pf) = filtered[t], forecast[t + 1]
+        back = p @ model.T @ np.linalg.inv(pf)
+        smooth.append((m + back @ (smooth[-1][0] - mf), p + back @ (smooth[-1][1] - pf) @ back.T))
+    smooth.reverse()
+    return np.array([m for m, _ in smooth]), np.array([p for _, p in smooth])

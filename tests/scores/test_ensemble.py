@@ -1,0 +1,68 @@
+"""Scores against brute force and closed forms."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hindsight.scores import ensemble
+
+generator = np.random.default_rng(0)
+
+
+def run(analysis, truth, climatology=None, weights=None):
+    """Statistics of (E, P) members and a (P,) truth, and the scores of their mean."""
+    shape = (1, 1, truth.size)
+    found = ensemble.statistics(analysis.reshape(len(analysis), *shape), truth.reshape(shape),
+                                np.zeros(shape) if climatology is None else climatology.reshape(shape),
+                                np.ones(truth.size) if weights is None else weights)
+    return {k: float(v[0, 0]) for k, v in ensemble.scores(found, len(analysis)).items()}
+
+
+@pytest.mark.parametrize("members", [2, 3, 16])
+def test_crps_is_the_fair_one_by_brute_force(members):
+    x, y = generator.standard_normal((members, 50)), generator.standard_normal(50)
+    pairs = np.abs(x[:, None] - x[None]).sum((0, 1)) / (members * (members - 1))
+    assert np.isclose(run(x, y)["crps"], (np.abs(x - y).mean(0) - pairs / 2).mean())
+
+
+def test_crps_of_many_gaussian_members_is_the_formula():
+    y = np.linspace(-3, 3, 41)
+    x = generator.normal(0.5, 1.3, (4000, 41))
+    z = (y - 0.5) / 1.3
+    exact = 1.3 * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi))
+    assert np.isclose(run(x, y)["crps"], exact.mean(), rtol=0.01)
+
+
+def test_fair_crps_does_not_reward_more_members():
+    y = generator.standard_normal(200000)
+    few, many = (run(generator.standard_normal((m, y.size)), y)["crps"] for m in (2, 20))
+    assert np.isclose(few, many, rtol=0.02)
+
+
+def test_an_exchangeable_truth_gives_spread_skill_of_one_and_flat_ranks():
+    x, y = generator.standard_normal((8, 200000)), generator.standard_normal(200000)
+    assert np.isclose(run(x, y)["spread_skill"], 1, atol=0.01)
+    ranks = ensemble.ranks(x[:, None, None], y[None, None], np.ones(y.size))[0, 0]
+    np.testing.assert_allclose(ranks, 1 / 9, atol=0.003)
+    assert np.isclose(ranks.sum(), 1)
+
+
+def test_weights_weigh():
+    x, y = np.array([[1.0, 10.0], [3.0, 10.0]]), np.array([0.0, 0.0])
+    assert np.isclose(run(x, y, weights=np.array([1.0, 0.0]))["rmse"], 2)
+    assert np.isclose(run(x, y, weights=np.array([1.0, 3.0]))["rmse"], np.sqrt((4 + 3 * 100) / 4))
+
+
+def test_anomaly_correlation_is_of_departures_from_the_climatology():
+    climatology, anomaly = 100 + generator.standard_normal(500), generator.standard_normal(500)
+    x = np.stack([climatology + 2 * anomaly] * 2)
+    assert np.isclose(run(x, climatology + anomaly, climatology)["acc"], 1)
+    assert np.isclose(run(x, climatology - anomaly, climatology)["acc"], -1)
+
+
+def test_bias_has_a_sign():
+    assert np.isclose(run(np.full((2, 3), 5.0), np.full(3, 3.0))["bias"], 2)
+
+
+def test_nan_is_loud():
+    assert np.isnan(run(np.array([[1.0, np.nan], [1.0, 2.0]]), np.zeros(2))["rmse"])

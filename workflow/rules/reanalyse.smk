@@ -1,0 +1,30 @@
+"""Reanalyse: a shard of frames and a block of members is a job.
+
+in:  results/{run}/train/prior.safetensors, observe/{network}.parquet
+out: results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc
+"""
+
+
+rule shard:
+    """Sample one shard of frames for one block of members."""
+    input:
+        settings="results/{run}/settings/reanalyse.json",
+        prior="results/{run}/train/prior.safetensors",
+        observations="results/{run}/observe/{network}.parquet",
+    output:
+        analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
+    log:
+        "logs/{run}/reanalyse/shard-{network}-{shard}-{block}.log",
+    benchmark:
+        "benchmarks/{run}/reanalyse/shard-{network}-{shard}-{block}.tsv"
+    threads: SETTINGS.reanalyse.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "hindsight reanalyse.shard --settings {input.settings}"
+        " --prior {input.prior}"
+        " --observations {input.observations}"
+        " --shard {wildcards.shard}"
+        " --block {wildcards.block}"
+        " --analysis {output.analysis}"
+        " > {log} 2>&1"

@@ -1,0 +1,14 @@
+"""Settings: one small file a stage, so that a change reruns that stage and what follows it, and nothing else."""
+
+
+rule settings:
+    """Give one stage its own part of the settings, and nothing else."""
+    output:
+        "results/{run}/settings/{stage}.json",
+    log:
+        "logs/{run}/settings/{stage}.log",
+    localrule: True
+    params:
+        text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
+    shell:
+        "printf '%s\n' {params.text:q} > {output} 2> {log}"

@@ -1,0 +1,64 @@
+"""Train: the closed-form start, then the prior.
+
+in:  results/{run}/preprocess/*
+out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv
+"""
+
+
+rule colour:
+    """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
+    input:
+        settings="results/{run}/settings/train.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+    output:
+        colour="results/{run}/train/colour.safetensors",
+    log:
+        "logs/{run}/train/colour.log",
+    benchmark:
+        "benchmarks/{run}/train/colour.tsv"
+    threads: SETTINGS.train.threads
+    resources:
+        mem_mb=2000,
+    shell:
+        "hindsight train.colour --settings {input.settings}"
+        " --fields {input.fields}"
+        " --climatology {input.climatology}"
+        " --statistics {input.statistics}"
+        " --colour {output.colour}"
+        " > {log} 2>&1"
+
+
+rule prior:
+    """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
+    input:
+        settings="results/{run}/settings/train.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+        static="results/{run}/preprocess/static.nc",
+        colour="results/{run}/train/colour.safetensors",
+    output:
+        prior="results/{run}/train/prior.safetensors",
+        curve="results/{run}/train/curve.csv",
+    log:
+        "logs/{run}/train/prior.log",
+    benchmark:
+        "benchmarks/{run}/train/prior.tsv"
+    threads: SETTINGS.train.threads
+    resources:
+        mem_mb=3000,
+    params:
+        checkpoint=result("train/checkpoint.safetensors"),  # outlives a killed job, so it is nobody's output
+    shell:
+        "hindsight train.prior --settings {input.settings}"
+        " --fields {input.fields}"
+        " --climatology {input.climatology}"
+        " --statistics {input.statistics}"
+        " --static {input.static}"
+        " --colour {input.colour}"
+        " --checkpoint {params.checkpoint}"
+        " --prior {output.prior}"
+        " --curve {output.curve}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,107 @@
+"""Verify: statistics of each network, scores of all, the report.
+
+in:  results/{run}/preprocess/*, observe/{network}.parquet, reanalyse/*, baselines/*
+out: results/{run}/verify/statistics/{network}.nc, scores.nc, report.html
+"""
+
+DIFFUSION = expand(
+    "results/{{run}}/reanalyse/{{network}}/diffusion/{shard}-{block}.nc",
+    shard=SHARDS,
+    block=BLOCKS,
+)
+OTHERS = expand(
+    "results/{{run}}/baselines/{{network}}/{method}/{shard}-0.nc",
+    method=METHODS,
+    shard=SHARDS,
+)
+
+
+rule compare:
+    """Compare every analysis of a network with the truth, and with the observations withheld from it."""
+    input:
+        settings="results/{run}/settings/verify.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+        observations="results/{run}/observe/{network}.parquet",
+        analyses=DIFFUSION + OTHERS,
+    output:
+        result="results/{run}/verify/statistics/{network}.nc",
+    log:
+        "logs/{run}/verify/compare-{network}.log",
+    benchmark:
+        "benchmarks/{run}/verify/compare-{network}.tsv"
+    resources:
+        mem_mb=1500,
+    shell:
+        "hindsight verify.compare --settings {input.settings}"
+        " --fields {input.fields}"
+        " --climatology {input.climatology}"
+        " --statistics {input.statistics}"
+        " --observations {input.observations}"
+        " --analyses {input.analyses}"
+        " --result {output.result}"
+        " > {log} 2>&1"
+
+
+rule score:
+    """Turn statistics into scores, each with its interval from a block bootstrap over time."""
+    input:
+        settings="results/{run}/settings/verify.json",
+        statistics=expand(
+            "results/{{run}}/verify/statistics/{network}.nc", network=NETWORKS
+        ),
+        normalisation="results/{run}/preprocess/statistics.nc",
+    output:
+        scores="results/{run}/verify/scores.nc",
+    log:
+        "logs/{run}/verify/score.log",
+    benchmark:
+        "benchmarks/{run}/verify/score.tsv"
+    resources:
+        mem_mb=1500,
+    shell:
+        "hindsight verify.score --settings {input.settings}"
+        " --statistics {input.statistics}"
+        " --normalisation {input.normalisation}"
+        " --scores {output.scores}"
+        " > {log} 2>&1"
+
+
+rule report:
+    """Draw the report: what was made, how good it is, and from what."""
+    input:
+        settings="results/{run}/settings/verify.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        scores="results/{run}/verify/scores.nc",
+        observations=expand(
+            "results/{{run}}/observe/{network}.parquet", network=NETWORKS
+        ),
+        analyses=expand(
+            "results/{{run}}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
+            network=NETWORKS,
+            shard=SHARDS,
+            block=BLOCKS,
+        ),
+        curve="results/{run}/train/curve.csv",
+        coast=settings.coastline_files(SETTINGS),
+        configuration="results/{run}/settings/configuration.json",
+    output:
+        report="results/{run}/verify/report.html",
+    log:
+        "logs/{run}/verify/report.log",
+    benchmark:
+        "benchmarks/{run}/verify/report.tsv"
+    resources:
+        mem_mb=1500,
+    shell:
+        "hindsight verify.report --settings {input.settings}"
+        " --fields {input.fields}"
+        " --scores {input.scores}"
+        " --observations {input.observations}"
+        " --analyses {input.analyses}"
+        " --curve {input.curve}"
+        " --coast {input.coast:q}"
+        " --configuration {input.configuration}"
+        " --report {output.report}"
+        " > {log} 2>&1"
