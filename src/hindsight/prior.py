@@ -57,8 +57,8 @@ class Prior(nn.Module):
         self.about, self.process, self.scaling = about, process, scaling
         self.register_buffer("maps", maps)
         count, shape = len(about.channels), Backbone.model_validate(about.backbone)
-        self.network = VideoUNet(2 * count + len(maps), count, CONDITIONS, shape.width, shape.multipliers, shape.blocks,
-                                 shape.embedding, shape.dropout, tuple(about.edges))
+        self.network = VideoUNet(2 * count + len(maps), count, CONDITIONS, edges=tuple(about.edges),
+                                 **shape.model_dump())
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """The network: (B, T, 2, D), (B, T), (B, T, K) to (B, T, D)."""

@@ -20,7 +20,8 @@ class VideoUNet(nn.Module):
         inputs: C_in, static maps included.
         outputs: C_out.
         conditions: K, numbers that each frame is told, such as its time of year.
-        width: features at full resolution.
+        patch: points a side that are gathered into one at the entrance; 1 keeps the full resolution.
+        width: features at the first level.
         multipliers: features at each level, times width; every level halves the resolution of the one before.
         blocks: residual blocks a level, down and up.
         embedding: size of the embedding.
@@ -28,13 +29,14 @@ class VideoUNet(nn.Module):
         edges: what lies beyond latitudes and longitudes, see `padding.pad`.
     """
 
-    def __init__(self, inputs: int, outputs: int, conditions: int, width: int, multipliers: list[int], blocks: int,
-                 embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+    def __init__(self, inputs: int, outputs: int, conditions: int, patch: int, width: int, multipliers: list[int],
+                 blocks: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
         super().__init__()
         features = [width * m for m in multipliers]
-        self.edges, self.divisor = edges, 2 ** (len(features) - 1)
+        self.edges, self.divisor = edges, patch * 2 ** (len(features) - 1)
         self.embed = Embedding(conditions, embedding)
-        self.enter = Convolution(inputs + 1, features[0], edges)
+        self.enter = Convolution(inputs + 1, features[0], edges) if patch == 1 else nn.Conv2d(
+            inputs + 1, features[0], patch, stride=patch)
         self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
         block = lambda here, there: Block(here, there, embedding, dropout, edges)  # noqa: E731
         for here, below in zip(features, features[1:]):
@@ -45,9 +47,10 @@ class VideoUNet(nn.Module):
             self.grow.append(nn.ConvTranspose2d(below, here, 2, stride=2))
             self.up.append(nn.ModuleList(block(2 * here if k == 0 else here, here) for k in range(blocks)))
         self.norm = LayerNorm(features[0])
-        self.leave = Convolution(features[0], outputs, edges)
-        nn.init.zeros_(self.leave.convolution.weight)
-        nn.init.zeros_(self.leave.convolution.bias)
+        self.leave = Convolution(features[0], outputs, edges) if patch == 1 else nn.ConvTranspose2d(
+            features[0], outputs, patch, stride=patch)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Run the network; `noise` is a number of order one that says how noisy each frame is."""
@@ -139,4 +142,6 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to the same."""
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        weight, bias = self.norm.weight.to(x.dtype), self.norm.bias.to(x.dtype)  # one type is faster than two
+        last = functional.layer_norm(x.permute(0, 2, 3, 1), self.norm.normalized_shape, weight, bias)
+        return last.permute(0, 3, 1, 2)

@@ -26,7 +26,8 @@ class Colour(Section):
 class Backbone(Section):
     """The video U-Net."""
 
-    width: int = Field(40, gt=0, multiple_of=8, description="features at full resolution")
+    patch: int = Field(1, gt=0, description="points a side gathered into one at the entrance; 1: full resolution")
+    width: int = Field(40, gt=0, multiple_of=8, description="features at the first level")
     multipliers: list[int] = Field([1, 2, 2], min_length=1, description="features at each level, times width")
     blocks: int = Field(2, gt=0, description="residual blocks a level, down and up")
     embedding: int = Field(96, gt=0, multiple_of=2, description="size of the embedding of noise level and date")

@@ -17,7 +17,7 @@ def save(path: Path, step: int, recipe: str, models: dict[str, nn.Module], optim
     tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    header = {"step": str(step), "recipe": recipe, "told": json.dumps(told)}
+    header = {"hindsight": json.dumps({"step": step, "recipe": recipe, "told": told})}  # one key: several have no order
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(path, lambda partial: save_file(whole, partial, header))
 
@@ -31,7 +31,7 @@ def resume(path: Path, recipe: str, models: dict[str, nn.Module],
     """
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get("hindsight", "{}"))
             if header.get("recipe") != recipe:
                 return 0, {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -46,4 +46,4 @@ def resume(path: Path, recipe: str, models: dict[str, nn.Module],
             _, index, what = key.split("/")
             state.setdefault(int(index), {})[what] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(header["step"]), json.loads(header["told"])
+    return header["step"], header["told"]

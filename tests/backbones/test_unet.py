@@ -1,0 +1,59 @@
+"""The video U-Net."""
+
+import pytest
+import torch
+
+from hindsight.backbones.unet import VideoUNet
+
+
+def make(edges=("open", "open"), **settings):
+    torch.manual_seed(0)
+    network = VideoUNet(**{"inputs": 3, "outputs": 2, "conditions": 4, "patch": 1, "width": 8, "multipliers": [1, 2], "blocks": 1,
+                           "embedding": 16, "dropout": 0.0, "edges": edges} | settings).eval()
+    for parameter in network.leave.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+def run(network, fields, noise=None, conditions=None):
+    b, t = fields.shape[:2]
+    noise = torch.zeros(b, t) if noise is None else noise
+    return network(fields, noise, torch.zeros(b, t, 4) if conditions is None else conditions)
+
+
+def test_a_fresh_network_says_nothing():
+    network = VideoUNet(3, 2, 4, 1, 8, [1, 2], 1, 16, 0.0, ("open", "open"))
+    assert run(network, torch.randn(2, 3, 3, 7, 9)).abs().max() == 0
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (21, 24)])
+def test_sizes_that_do_not_halve_are_kept(size, patch):
+    assert run(make(patch=patch), torch.randn(2, 3, 3, *size)).shape == (2, 3, 2, *size)
+
+
+def test_every_frame_hears_its_own_noise_and_date_and_its_neighbours():
+    network, x = make(), torch.randn(1, 6, 3, 8, 8)
+    base = run(network, x)
+    noise = torch.zeros(1, 6)
+    noise[0, 2] = 1
+    changed = (run(network, x, noise) - base).abs().amax((0, 2, 3, 4))
+    assert changed[2] > 0 and changed[1] > 0
+    told = torch.zeros(1, 6, 4)
+    told[0, 4] = 1
+    assert (run(network, x, conditions=told) - base).abs().amax((0, 2, 3, 4))[4] > 0
+
+
+def test_windows_of_a_batch_do_not_hear_each_other():
+    network, x = make(), torch.randn(3, 4, 3, 8, 8)
+    torch.testing.assert_close(run(network, x)[1:2], run(network, x[1:2]), atol=1e-5, rtol=1e-4)
+
+
+def test_on_a_ring_it_does_not_matter_where_the_ring_is_cut():
+    network, x = make(("open", "periodic")), torch.randn(1, 2, 3, 8, 8)
+    torch.testing.assert_close(run(network, x.roll(4, -1)), run(network, x).roll(4, -1), atol=1e-5, rtol=1e-4)
+
+
+def test_with_open_edges_it_does():
+    network, x = make(), torch.randn(1, 2, 3, 8, 8)
+    assert (run(network, x.roll(4, -1)) - run(network, x).roll(4, -1)).abs().max() > 1e-3

@@ -1,0 +1,71 @@
+"""The training loop."""
+
+import pytest
+import torch
+
+from hindsight.train import loop
+from tests.train import helpers
+
+
+def weights(prior):
+    return torch.cat([p.flatten() for p in prior.network.parameters()])
+
+
+class Killed(Exception):
+    """Stands for kill -9 in the middle of a step."""
+
+
+def run(path, seed=0, recipe="recipe", kill_at=None):
+    """Train the small prior; `seed` is of its weights before it takes up a checkpoint."""
+    advance = loop._advance
+
+    def stop(prior, training, settings, optimiser, step):
+        if step == kill_at:
+            raise Killed
+        return advance(prior, training, settings, optimiser, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_advance", stop)
+        return loop.train(helpers.prior(seed=seed), helpers.windows(), helpers.windows(seed=1), helpers.SETTINGS, path,
+                          recipe)
+
+
+def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
+    whole, curve = run(tmp_path / "whole")
+    for step in (1, 3, 5):  # before the first checkpoint, after one, after two
+        with pytest.raises(Killed):
+            run(tmp_path / "part", kill_at=step)
+    resumed, again = run(tmp_path / "part", seed=7)  # other weights: all must come from the checkpoint
+    assert torch.equal(weights(whole), weights(resumed))
+    assert str(curve) == str(again)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path):
+    first, _ = run(tmp_path / "c", recipe="one")
+    second, _ = run(tmp_path / "c", seed=5, recipe="two")
+    assert not torch.equal(weights(first), weights(second))
+
+
+def test_training_learns_what_no_linear_estimate_can(tmp_path):
+    """Two states: the ideal denoiser is a tanh, and the closed form, which is linear, is far from it."""
+    settings = helpers.SETTINGS.model_copy(update={"steps": 250, "batch": 16, "checkpoint_every": 1000,
+                                                   "validate_every": 1000, "average": 0.98, "sigma_max": 10.0})
+    held_out = helpers.windows(seed=5)
+    start = helpers.prior(settings)
+    closed = loop.validate(start, held_out, closed_form=True)
+    trained, _ = loop.train(start, helpers.windows(), held_out, settings, tmp_path / "c", "r")
+    learnt = loop.validate(trained, held_out)
+    assert learnt["sigma_3"] < 0.8 * closed["sigma_3"]
+    assert learnt["sigma_1"] < 0.8 * closed["sigma_1"]
+
+
+def test_an_untrained_prior_is_the_closed_form():
+    prior, held_out = helpers.prior(), helpers.windows(seed=5)
+    assert loop.validate(prior.eval(), held_out) == loop.validate(prior, held_out, closed_form=True)
+
+
+def test_the_pace_warms_up_and_ends_at_nothing():
+    assert loop.pace(0, 10, 100) == pytest.approx(0.1)
+    assert max(loop.pace(s, 10, 100) for s in range(100)) < 1
+    assert loop.pace(100, 10, 100) == pytest.approx(0)

@@ -1,0 +1,66 @@
+"""Run the workflow in a folder of its own, as a person would."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SHORT = {  # the Europe configuration, shortened
+    "domain": {"train": {"start": "2000-01-01T12:00", "end": "2003-12-31T12:00"},
+               "validation": {"start": "2008-01-01T12:00", "end": "2008-02-29T12:00"},
+               "test": {"start": "2009-01-01T12:00", "end": "2009-02-09T12:00"}},
+    "train": {"steps": 6, "batch": 4, "checkpoint_every": 2, "validate_every": 3, "threads": 1,
+              "backbone": {"width": 8, "multipliers": [1]}},
+    "product": {"members": 4, "member_block": 2, "shard_frames": 20},
+    "reanalyse": {"steps": 2, "halo": 4, "threads": 1},
+    "baselines": {"climatology": {"days": 15}},
+    "verify": {"resamples": 50},
+}  # fmt: skip
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """A configuration with changes laid over it."""
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        inner = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if inner else value
+    return result
+
+
+def configuration(data: Path, changes: dict | None = None) -> dict:
+    """The shortened Europe configuration on the data in a folder."""
+    europe = yaml.safe_load((ROOT / "config/europe.yaml").read_text())
+    return merged(merged(europe, SHORT | {"data": str(data)}), changes or {})
+
+
+def snakemake(folder: Path, config: dict, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run snakemake in a folder with a configuration; what it printed is in `stdout`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    done = subprocess.run(command(folder, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=environment())
+    assert not check or done.returncode == 0, done.stdout[-6000:]
+    return done
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    """The command line of a run in a folder."""
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile",
+            str(ROOT / "profiles/local"), "--configfile", str(folder / "config.yaml"), "--directory", str(folder),
+            "--cores", "2", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment, with the commands of this Python first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "SOURCE_DATE_EPOCH": "1767225600", "OMP_NUM_THREADS": "1"}
+
+
+def executed(text: str) -> set[str]:
+    """The rules that a run or a dry run says it executes."""
+    lines = [line.split() for line in text.split("Job stats:")[-1].splitlines()] if "Job stats:" in text else []
+    return {words[0] for words in lines if len(words) == 2 and words[1].isdigit()} - {"total", "all"}
