@@ -89,7 +89,7 @@ class Prior(nn.Module):
         with torch.no_grad():
             output = composed.compose(self.correction, windows, self.about.window, batch, inputs, sigma.log(),
                                       conditions[None])
-        return mean + denoiser.coloured(self.process, output, sigma)
+        return mean + denoiser.scale(self.process, sigma)[..., None] * output
 
     def to(self, device: torch.device) -> "Prior":
         """Move to a device, the closed form with it."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.settings import Product
 from tests.oracles import linear_gaussian as oracle
@@ -58,15 +57,3 @@ def test_with_three_frames_the_neighbours_observations_count(lag):
     mean, spread = oracle.condition(whole, dense, ERROR, VALUE)
     deviation = np.sqrt(np.diag(spread))[SIZE : 2 * SIZE]
     assert np.abs((found.mean(0) - mean[SIZE : 2 * SIZE]) / deviation).max() < 4.5 / np.sqrt(20000)
-
-
-def test_the_lagged_covariance_is_the_processs_own():
-    process = oracle.process(SIZE)
-    model, noise = oracle.transition(process)
-    root = np.linalg.cholesky(noise)
-    x, series = np.zeros(SIZE), []
-    for _ in range(60000):
-        x = model @ x + root @ generator.standard_normal(SIZE)
-        series.append(x)
-    expected = oracle.covariance(process, 2)
-    np.testing.assert_allclose(covariance.lagged(np.array(series[100:]), 2), expected, atol=0.08 * expected.max())

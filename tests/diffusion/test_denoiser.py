@@ -49,4 +49,14 @@ def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
     sigma = torch.tensor([0.05, 0.5, 3.0]).expand(3000, 3)
     clean = torch.randn(3000, 3, 64, generator=generator)
     denoised = process.posterior(sigma).mean(clean + sigma[..., None] * torch.randn(clean.shape, generator=generator))
-    assert abs(denoiser.loss(denoised, clean, sigma) - 1) < 0.02
+    assert abs(denoiser.loss(process, denoised, clean, sigma) - 1) < 0.02
+
+
+def test_the_scale_is_the_error_of_the_closed_form_without_time():
+    process = oracle.process(modes=9)
+    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
+    for level in (0.05, 1.0, 20.0):
+        sigma = torch.full((1, 2), level)
+        units = torch.eye(2 * process.size).view(-1, 2, process.size)
+        variance = process.posterior(sigma).covariance(units).flatten(1).diagonal().mean()
+        torch.testing.assert_close(denoiser.scale(process, sigma)[0, 0] ** 2, variance)

@@ -49,15 +49,15 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path):
 
 def test_training_learns_what_no_linear_estimate_can(tmp_path):
     """Two states: the ideal denoiser is a tanh, and the closed form, which is linear, is far from it."""
-    settings = helpers.SETTINGS.model_copy(update={"steps": 250, "batch": 16, "checkpoint_every": 1000,
+    settings = helpers.SETTINGS.model_copy(update={"steps": 500, "batch": 16, "checkpoint_every": 1000,
                                                    "validate_every": 1000, "average": 0.98, "sigma_max": 10.0})
     held_out = helpers.windows(seed=5)
     start = helpers.prior(settings)
     closed = loop.validate(start, held_out, closed_form=True)
     trained, _ = loop.train(start, helpers.windows(), held_out, settings, tmp_path / "c", "r")
     learnt = loop.validate(trained, held_out)
-    assert learnt["sigma_3"] < 0.8 * closed["sigma_3"]
-    assert learnt["sigma_1"] < 0.8 * closed["sigma_1"]
+    assert learnt["sigma_3"] < 0.85 * closed["sigma_3"]
+    assert learnt["sigma_1"] < 0.65 * closed["sigma_1"]
 
 
 def test_an_untrained_prior_is_the_closed_form():

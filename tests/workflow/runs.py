@@ -15,7 +15,7 @@ SHORT = {  # the Europe configuration, shortened
                "test": {"start": "2009-01-01T12:00", "end": "2009-02-09T12:00"}},
     "train": {"steps": 6, "batch": 4, "checkpoint_every": 2, "validate_every": 3, "threads": 1,
               "backbone": {"width": 8, "multipliers": [1]}},
-    "product": {"members": 4, "member_block": 2, "shard_frames": 20},
+    "product": {"members": 4, "member_block": 2, "shard_frames": 24},
     "reanalyse": {"steps": 2, "halo": 4, "threads": 1},
     "baselines": {"climatology": {"days": 15}},
     "verify": {"resamples": 50},

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +74,16 @@ def _lay_out(archive: Path, sample: xr.Dataset, domain: Domain, product: Product
         _coordinates(group, times, sample, members)
         for channel in domain.channels:
             _variable(group, CHANNELS[channel], prefix, members, len(times), sample, product, settings, kept[channel])
+    _gather_metadata(partial)
     partial.rename(archive)
+
+
+def _gather_metadata(archive: Path) -> None:
+    """Repeat the metadata of all arrays at the head of each group, so that it opens in one read and without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=zarr.errors.ZarrUserWarning)  # says that Zarr 3 has no standard for it
+        for name in sorted(GROUPS, reverse=True):
+            zarr.consolidate_metadata(archive, path=name or None, zarr_format=3)
 
 
 def _coordinates(group: zarr.Group, times: np.ndarray, sample: xr.Dataset, members: int | None) -> None:
@@ -97,8 +107,7 @@ def _variable(group: zarr.Group, channel: Channel, prefix: str, members: int | N
     """One array, chunked for maps and gathered into one object a shard of frames."""
     grid = sample.sizes["latitude"], sample.sizes["longitude"]
     dimensions = ["time", "latitude", "longitude"]
-    shape, chunk = (frames, *grid), (min(settings.chunk_frames, product.shard_frames), *grid)
-    whole = (-(-product.shard_frames // chunk[0]) * chunk[0], *grid)
+    shape, chunk, whole = (frames, *grid), (settings.chunk_frames, *grid), (product.shard_frames, *grid)
     if members:
         dimensions, shape, chunk, whole = ["realization", *dimensions], (members, *shape), (1, *chunk), (members, *whole)
     attributes = {"standard_name": channel.standard_name, "long_name": prefix + channel.long_name,

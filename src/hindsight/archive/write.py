@@ -73,7 +73,7 @@ def _write(path: Path, values: np.ndarray, first: int) -> None:
     along = 1 if values.ndim == 4 else 0
     step, length = array.shards[along], array.shape[along]
     count = values.shape[along]
-    if first % step and step < length or first + count != length and count % step:
+    if first % step or (count != step and first + count != length):
         raise UserError(f"{path}: frames {first} to {first + count} are not whole shards of {step}; product.epoch must "
                         "lie a whole number of shards from the start of the test period")
     array[(slice(None),) * along + (slice(first, first + count),)] = values

@@ -2,11 +2,15 @@
 
 With a = U^T x the modes of the noisy field and l their variances,
 
-    D(x; sigma) = E_GM[x_0 | x] + U sqrt(l s^2 / (l + s^2)) U^T F(U a / sqrt(l + s^2), E_GM[x_0 | x]; sigma),
+    D(x; sigma) = E_GM[x_0 | x] + c(sigma) F(U a / sqrt(l + sigma^2), E_GM[x_0 | x]; sigma),
 
-E_GM the ideal denoiser of the Gauss-Markov process over all frames of the window and F the network. It is the
-preconditioning of Karras et al. (2022, table 1) done mode by mode, with their c_skip replaced by the space-time
-optimum: with F = 0 it is optimal interpolation, and training can only add the non-linear and the flow-dependent.
+E_GM the ideal denoiser of the Gauss-Markov process over all frames of the window, F the network and c the error that the
+closed form makes at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with c_skip x replaced
+by the space-time optimum and c_in taken mode by mode; for a white process it is theirs to the letter. With F = 0 it is
+optimal interpolation, and training can only add the non-linear and the flow-dependent.
+
+F is scaled by one number a level and not mode by mode: mode by mode the largest patterns are amplified ten thousand times
+more than the smallest, and nothing is learnt (measured; docs/decisions/0004).
 """
 
 from collections.abc import Callable
@@ -25,11 +29,11 @@ def inputs(process: GaussMarkov, noisy: torch.Tensor, mean: torch.Tensor, sigma:
     return torch.stack([white, mean], 2)
 
 
-def coloured(process: GaussMarkov, output: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Give the network's output (B, T, D) the colour of what is not yet known at each noise level."""
+def scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:
+    """Root-mean-square error that the closed form would make without its neighbours in time; (B, T)."""
     square = sigma[..., None] ** 2
-    scale = (process.variance * square / (process.variance + square)).sqrt()
-    return process.from_modes(process.into_modes(output) * scale)
+    known = process.variance * square / (process.variance + square)
+    return (known.sum(-1) / process.size).sqrt()
 
 
 def denoise(process: GaussMarkov, network: Correction, noisy: torch.Tensor, sigma: torch.Tensor,
@@ -37,10 +41,10 @@ def denoise(process: GaussMarkov, network: Correction, noisy: torch.Tensor, sigm
     """The denoised estimate E[x_0 | noisy] of windows (B, T, D), each frame with its own noise level (B, T)."""
     mean = Posterior(process, sigma).mean(noisy)
     output = network(inputs(process, noisy, mean, sigma), sigma.log(), *conditions)
-    return mean + coloured(process, output, sigma)
+    return mean + scale(process, sigma)[..., None] * output
 
 
-def loss(denoised: torch.Tensor, clean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Mean of (1 + sigma^2) / sigma^2 |D - x|^2, which weighs every noise level alike (Karras et al. 2022)."""
-    weight = (1 + sigma**2) / sigma**2
-    return (weight * (denoised - clean).square().mean(-1)).mean()
+def loss(process: GaussMarkov, denoised: torch.Tensor, clean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Mean of |D - x|^2 / scale(sigma)^2, which weighs every noise level by what is left to learn there."""
+    error = (denoised - clean).square().mean(-1)
+    return (error / scale(process, sigma).square()).mean()

@@ -4,6 +4,7 @@ One netCDF file a shard of frames and block of members: `analysis` (realization,
 float32, physical units. The same inputs give the same bytes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,23 +47,32 @@ def write(values: np.ndarray, members: list[int], times: np.ndarray, channels: l
 
 
 def read(paths: list[Path]) -> xr.Dataset:
-    """Read the files of one shard, or of several, and put members and times in order.
+    """Read the files of one shard, or of several, into memory, and put members and times in order.
 
     Raises:
         UserError: if a file is missing or cannot be read.
     """
-    parts = []
-    for path in paths:
-        try:
-            parts.append(xr.open_dataset(path, engine="netcdf4"))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"cannot read the analysis {path} ({error}); delete it and run snakemake again") from None
     by_time: dict = {}
-    for part in parts:
+    for path in paths:
+        part = _opened(path, lambda dataset: dataset.load())
         by_time.setdefault(part["time"].values[0], []).append(part)
     rows = [xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
             if len(row) > 1 else row[0] for _, row in sorted(by_time.items())]
     return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
+
+
+def head(path: Path) -> xr.Dataset:
+    """The coordinates and attributes of a file, without its values."""
+    return _opened(path, lambda dataset: dataset.drop_vars("analysis").load())
+
+
+def _opened(path: Path, take: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
+    """Take something from a file and close it: files left open crash the netCDF library when they are opened again."""
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            return take(dataset)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot read the analysis {path} ({error}); delete it and run snakemake again") from None
 
 
 def by_shard(paths: list[Path]) -> list[list[Path]]:

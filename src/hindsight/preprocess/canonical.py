@@ -18,7 +18,7 @@ def run(domain: Domain, settings: Preprocess, *, raw: Path, fields: Path) -> Non
     """Bring a source to canonical channels, units and order, and refuse gaps and NaN."""
     where = str(store.folder(raw))
     dataset = canonical(store.read(raw), domain, where)
-    store.write(dataset.chunk({"time": settings.chunk_frames}), fields)
+    store.write(dataset.chunk({"time": settings.chunk_frames, "channel": -1, "latitude": -1, "longitude": -1}), fields)
 
 
 def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
@@ -44,7 +44,7 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
     raw = raw.sel(time=slice(min(p.start for p in periods), max(p.end for p in periods)))
     channels = [_channel(raw, CHANNELS[name], where) for name in domain.channels]
     fields = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override")
-    fields = fields.assign_coords(channel=domain.channels).transpose("time", "channel", "latitude", "longitude")
+    fields = fields.assign_coords(channel=np.array(domain.channels, object)).transpose("time", "channel", "latitude", "longitude")
     dataset = fields.astype("float32").rename("fields").to_dataset()
     keep = {key: raw.attrs[key] for key in ("source_title", "source_licence", "source_files") if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}

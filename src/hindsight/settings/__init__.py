@@ -67,6 +67,9 @@ class Settings(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":
         wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
+        if self.product.shard_frames % self.archive.chunk_frames:
+            wrong.append(f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
+                         f" ({self.archive.chunk_frames}), so a shard would not be whole chunks")
         if self.archive.network not in (None, *self.observe.networks):
             wrong.append(f"archive.network: there is no network {self.archive.network!r} in observe.networks")
         if wrong:

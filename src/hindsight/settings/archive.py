@@ -13,7 +13,7 @@ class Archive(Section):
     summary: str = Field("", description="a paragraph on the data set")
     institution: str = Field("", description="who publishes it")
     licence: str = Field("", description="licence of the archive")
-    chunk_frames: int = Field(1, gt=0, description="frames a chunk; chunks are gathered in shards of shard_frames")
+    chunk_frames: int = Field(8, gt=0, description="frames a chunk; product.shard_frames is a multiple")
     spread_share: float = Field(
         0.01, gt=0, lt=1, description="rounding error allowed, as a share of the analysis' own spread"
     )

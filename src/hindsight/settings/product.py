@@ -12,7 +12,7 @@ class Product(Section):
 
     members: int = Field(16, ge=2, description="members of every ensemble")
     member_block: int = Field(16, gt=0, description="members a job makes")
-    shard_frames: int = Field(73, gt=0, description="frames a job makes")
+    shard_frames: int = Field(96, gt=0, description="frames a job makes")
     epoch: datetime | None = Field(
         None, description="time from which shards are counted; none: the start of the test period"
     )

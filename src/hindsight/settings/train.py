@@ -27,11 +27,11 @@ class Backbone(Section):
     """The video U-Net."""
 
     patch: int = Field(1, gt=0, description="points a side gathered into one at the entrance; 1: full resolution")
-    width: int = Field(40, gt=0, multiple_of=8, description="features at the first level")
+    width: int = Field(32, gt=0, multiple_of=8, description="features at the first level")
     multipliers: list[int] = Field([1, 2, 2], min_length=1, description="features at each level, times width")
     blocks: int = Field(2, gt=0, description="residual blocks a level, down and up")
     embedding: int = Field(96, gt=0, multiple_of=2, description="size of the embedding of noise level and date")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of features dropped in training")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of features dropped in training")
 
 
 class Train(Section):
@@ -42,9 +42,9 @@ class Train(Section):
     threads: int = Field(2, gt=0, description="CPU threads; fixed, so that the same settings give the same bytes")
     bfloat16: bool = Field(True, description="run the network in bfloat16")
     window: int = Field(8, gt=0, description="frames in a window")
-    steps: int = Field(1500, ge=0, description="optimiser steps; 0 leaves the closed form as it is")
+    steps: int = Field(2600, ge=0, description="optimiser steps; 0 leaves the closed form as it is")
     batch: int = Field(16, gt=0, description="windows an optimiser step")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate (AdamW, cosine to zero)")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (AdamW, cosine to zero)")
     warmup: int = Field(100, ge=0, description="optimiser steps to the peak learning rate")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay")
     average: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")

@@ -67,7 +67,7 @@ def _advance(prior: Prior, training: Windows, settings: Train, optimiser: torch.
         group["lr"] = settings.learning_rate * pace(step, settings.warmup, settings.steps)
     prior.train()
     denoised = prior.denoise(noisy.to(device), sigma.to(device), told.to(device))
-    loss = denoiser.loss(denoised, clean.to(device), sigma.to(device))
+    loss = denoiser.loss(prior.process, denoised, clean.to(device), sigma.to(device))
     optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(prior.parameters(), settings.clip, error_if_nonfinite=True)

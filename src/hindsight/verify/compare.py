@@ -31,10 +31,11 @@ def run(domain: Domain, product: Product, settings: Verify, *, fields: Path, cli
     table = table[table["withheld"] & (table["quality"] == 0)]
     parts: dict[str, list[xr.Dataset]] = {}
     for name, paths in sorted(_by_analysis_and_time(analyses).items()):
-        found = analysis_files.read(paths).load()
+        found = analysis_files.read(paths)
         truth = dataset["fields"].sel(time=found["time"]).values
         part = xr.merge([against_truth(found, truth, scaling, areas, grid),
                          against_observations(found, table, scaling, grid, product.seed)], join="outer")
+        part = part.sel(region=[*areas, WITHHELD])
         parts.setdefault(name[0], []).append(part)
     _complete(parts, dataset, domain)
     joined = [_join(rows).expand_dims(analysis=[name]) for name, rows in parts.items()]
@@ -114,8 +115,8 @@ def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]
     """Group files by the analysis and first frame that they say they are of."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
-        with analysis_files.read([path]) as head:
-            groups.setdefault((head.attrs["analysis"], str(head["time"].values[0])), []).append(path)
+        head = analysis_files.head(path)
+        groups.setdefault((head.attrs["analysis"], str(head["time"].values[0])), []).append(path)
     return groups
 
 

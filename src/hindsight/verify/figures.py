@@ -39,6 +39,17 @@ def label(channel: str) -> str:
     return f"{channel} ({CHANNELS[channel].units})"
 
 
+def north(latitude: float) -> str:
+    """A latitude as people write it."""
+    return f"{abs(latitude):g}°{'S' if latitude < 0 else 'N'}"
+
+
+def east(longitude: float) -> str:
+    """A longitude as people write it."""
+    turned = (longitude + 180) % 360 - 180
+    return f"{abs(turned):g}°{'W' if turned < 0 else 'E'}"
+
+
 def analysis_maps(truth: np.ndarray, members: np.ndarray, channels: list[str], grid: Grid, stations: pd.DataFrame,
                   coast: list[np.ndarray]) -> Figure:
     """Truth, analysis, error and spread of one frame, a row a channel, the stations drawn.
@@ -73,15 +84,15 @@ def analysis_maps(truth: np.ndarray, members: np.ndarray, channels: list[str], g
 def world_map(axis: plt.Axes, values: np.ndarray, grid: Grid, coast: list[np.ndarray], **style: object) -> object:
     """Colours on longitudes and latitudes, with coastlines."""
     mesh = axis.pcolormesh(grid.longitude, grid.latitude, values, shading="nearest", rasterized=True, **style)
-    west, east = grid.longitude[0], grid.longitude[-1]
+    first, last = grid.longitude[0], grid.longitude[-1]
     for turn in (-360, 0, 360):
         for line in coast:
-            if line[:, 0].max() + turn >= west and line[:, 0].min() + turn <= east:
+            if line[:, 0].max() + turn >= first and line[:, 0].min() + turn <= last:
                 axis.plot(line[:, 0] + turn, line[:, 1], color="black", linewidth=0.5)
-    axis.set(xlim=(west, east), ylim=(grid.latitude[0], grid.latitude[-1]))
+    axis.set(xlim=(first, last), ylim=(grid.latitude[0], grid.latitude[-1]))
     axis.set_aspect(1 / max(np.cos(np.deg2rad(grid.latitude.mean())), 0.2))
-    axis.xaxis.set_major_formatter(lambda v, _: f"{abs((v + 180) % 360 - 180):g}°{'W' if (v + 180) % 360 < 180 else 'E'}")
-    axis.yaxis.set_major_formatter(lambda v, _: f"{abs(v):g}°{'S' if v < 0 else 'N'}")
+    axis.xaxis.set_major_formatter(lambda v, _: east(v))
+    axis.yaxis.set_major_formatter(lambda v, _: north(v))
     axis.tick_params(labelsize=7)
     return mesh
 
@@ -130,7 +141,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
 def error_maps(scores: xr.Dataset, grid: Grid, coast: list[np.ndarray], network: str) -> Figure:
     """Root-mean-square error and spread of the diffusion analysis at every point."""
     channels = scores["channel"].values
-    figure, axes = plt.subplots(len(channels), 2, figsize=(8, 2.8 * len(channels)), squeeze=False)
+    figure, axes = plt.subplots(len(channels), 2, figsize=(9, 2.7 * len(channels)), squeeze=False)
     part = scores.sel(network=network, analysis="diffusion")
     for row, channel in enumerate(channels):
         most = float(max(part[name].sel(channel=channel).max() for name in ("rmse_map", "spread_map")))

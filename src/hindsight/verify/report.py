@@ -17,6 +17,7 @@ from hindsight.settings import Domain, Verify
 from hindsight.verify import coastline, figures
 
 METRICS = ("rmse", "crps", "acc", "spread_skill")
+NAMES = {"rmse": "RMSE", "crps": "CRPS", "acc": "ACC", "spread_skill": "spread/skill"}
 
 
 def run(domain: Domain, settings: Verify, *, fields: Path, scores: Path, observations: list[Path],
@@ -32,8 +33,9 @@ def run(domain: Domain, settings: Verify, *, fields: Path, scores: Path, observa
         "period": found.attrs["period"], "members": found.attrs["members"], "reference": "optimal interpolation",
         "frames": dataset.sel(time=slice(domain.test.start, domain.test.end)).sizes["time"],
         "step_hours": domain.step_hours, "confidence": settings.confidence, "block_days": settings.block_days,
-        "grid": f"{grid.shape[0]} x {grid.shape[1]} points ({grid.latitude[0]:g} to {grid.latitude[-1]:g} N, "
-                f"{grid.longitude[0]:g} to {grid.longitude[-1]:g} E)",
+        "grid": f"{grid.shape[0]} x {grid.shape[1]} points ({' to '.join(map(figures.north, grid.latitude[[0, -1]]))}, "
+                f"{' to '.join(map(figures.east, grid.longitude[[0, -1]]))})",
+        "units": [figures.CHANNELS[name].units for name in domain.channels],
         "tables": [score_table(found.sel(network=name), name, table, domain.channels) for name, table in networks.items()],
         "figures": pictures(found, dataset, networks, analyses, curve, lines, settings),
         "provenance": provenance(dataset, analyses), "configuration": configuration.read_text(),
@@ -54,7 +56,8 @@ def score_table(scores: xr.Dataset, network: str, table: pd.DataFrame, channels:
                         for c in channels]} for name in scores["analysis"].values[order]]
     return {
         "network": network, "stations": int((~stations["withheld"]).sum()), "withheld": int(stations["withheld"].sum()),
-        "noise": ", ".join(f"{noise[c]:.3g} {figures.CHANNELS[c].units}" for c in channels), "metrics": METRICS,
+        "noise": ", ".join(f"{noise[c]:.3g} {figures.CHANNELS[c].units}" for c in channels),
+        "metrics": [NAMES.get(metric, metric) for metric in METRICS],
         "rows": rows, "ratios": ratios(scores, channels),
     }  # fmt: skip
 
@@ -72,7 +75,7 @@ def ratios(scores: xr.Dataset, channels: list[str]) -> list[dict]:
                                 ("ratio", "ratio_lower", "ratio_upper"))
             tone = "good" if high < 0 else "bad" if low > 0 else ""
             cells.append({"text": f"{value:+.1f} % ({low:+.1f} to {high:+.1f})", "tone": tone})
-        rows.append({"metric": str(metric), "values": cells})
+        rows.append({"metric": NAMES[str(metric)], "values": cells})
     return rows
 
 
@@ -117,11 +120,10 @@ def _stormiest(dataset: xr.Dataset, paths: list[Path]) -> xr.Dataset:
     """The analysed frame with the strongest contrasts in its last channel."""
     best: tuple[float, list[Path], int] = (-1.0, [], 0)
     for blocks in analysis_files.by_shard(paths):
-        with analysis_files.read(blocks[:1]) as part:
-            last = dataset["fields"].sel(time=part["time"]).isel(channel=-1).values
-            rough = last.std((1, 2))
-            best = max(best, (float(rough.max()), blocks, int(rough.argmax())))
-    return analysis_files.read(best[1]).isel(time=[best[2]]).load()
+        last = dataset["fields"].sel(time=analysis_files.head(blocks[0])["time"]).isel(channel=-1).values
+        rough = last.std((1, 2))
+        best = max(best, (float(rough.max()), blocks, int(rough.argmax())))
+    return analysis_files.read(best[1]).isel(time=[best[2]])
 
 
 def _series(dataset: xr.Dataset, paths: list[Path], settings: Verify, grid: Grid, channels: list[str]) -> tuple:
@@ -130,13 +132,13 @@ def _series(dataset: xr.Dataset, paths: list[Path], settings: Verify, grid: Grid
     place = {"latitude": latitude, "longitude": longitude}
     parts, count = [], 0
     for blocks in analysis_files.by_shard(paths):
-        parts.append(analysis_files.read(blocks)["analysis"].sel(place, method="nearest").load())
+        parts.append(analysis_files.read(blocks)["analysis"].sel(place, method="nearest"))
         count += parts[-1].sizes["time"]
         if count >= 100:
             break
     values = xr.concat(parts, "time").isel(time=slice(0, 100))
     truth = dataset["fields"].sel(place, method="nearest").sel(time=values["time"]).values
-    where = f"{float(values['latitude']):g} N, {float(values['longitude']):g} E"
+    where = f"{figures.north(float(values['latitude']))}, {figures.east(float(values['longitude']))}"
     return ("At one place", f"The grid point nearest to the place chosen, {where}.",
             figures.time_series(values["time"].values, truth, values.transpose("realization", "time", "channel").values,
                                 channels, where))
@@ -144,8 +146,7 @@ def _series(dataset: xr.Dataset, paths: list[Path], settings: Verify, grid: Grid
 
 def provenance(dataset: xr.Dataset, analyses: list[Path]) -> list[tuple[str, str]]:
     """What the analyses were made from."""
-    with analysis_files.read([analyses[0]]) as part:
-        made = {key: str(value) for key, value in part.attrs.items()}
+    made = {key: str(value) for key, value in analysis_files.head(analyses[0]).attrs.items()}
     return [("software", f"hindsight {__version__}"), ("source", dataset.attrs.get("source_title", "")),
             ("credit", dataset.attrs.get("source_licence", "")), ("fields, digest", dataset.attrs.get("digest", "")),
             ("prior, SHA-256", made.get("prior", "")), ("denoising steps", made.get("steps", "")),

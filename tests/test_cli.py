@@ -1,0 +1,46 @@
+"""The command line."""
+
+import json
+
+import pytest
+
+from hindsight import cli, settings
+from hindsight.settings import Settings
+
+
+def test_help_lists_every_step_with_its_sentence(capsys):
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for step in ("download.local", "preprocess.canonical", "observe.simulate", "train.prior", "reanalyse.shard",
+                 "baselines.optimal_interpolation", "verify.score", "archive.check"):  # fmt: skip
+        assert step in text
+    assert all(sentence for sentence in cli.steps().values())
+
+
+def test_an_unknown_step_is_one_line_and_exit_2(capsys):
+    assert cli.main(["verify.nonsense"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "there is no step" in err and "verify.score" in err
+
+
+def test_a_step_gets_its_sections_and_paths(tmp_path):
+    file = tmp_path / "verify.json"
+    file.write_text(settings.for_stage(Settings(), "verify"))
+    run = cli._step("verify.score")
+    sections, paths = cli._parse("verify.score", run, ["--settings", str(file), "--statistics", "a.nc", "b.nc",
+                                                       "--normalisation", "n.nc", "--scores", "s.nc"])  # fmt: skip
+    assert [type(s).__name__ for s in sections] == ["Domain", "Verify"]
+    assert [p.name for p in paths["statistics"]] == ["a.nc", "b.nc"]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    (None, "cannot read the settings file"), ("{", "cannot read the settings file"),
+    (json.dumps({"domain": {}}), "no section 'verify'"), (json.dumps({"domain": {"x": 1}, "verify": {}}), "mistakes"),
+])  # fmt: skip
+def test_a_settings_file_that_will_not_do_is_refused(tmp_path, capsys, text, says):
+    file = tmp_path / "s.json"
+    if text is not None:
+        file.write_text(text)
+    assert cli.main(["verify.score", "--settings", str(file), "--statistics", "a", "--normalisation", "n", "--scores",
+                     "s"]) == 2  # fmt: skip
+    assert says in capsys.readouterr().err

@@ -1,0 +1,27 @@
+"""Progress."""
+
+from hindsight import progress
+from hindsight.progress import Progress
+
+
+def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    tell = Progress("work", 100, quiet_seconds=30)
+    tell(0)
+    for done in range(1, 101):
+        now[0] += 1.0
+        tell(done, f"loss {done}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and "\r" not in "".join(lines)
+    assert lines[0].startswith("work  30/100  0:30, 1:10 to go") and lines[-1].startswith("work  100/100")
+
+
+def test_a_resumed_job_counts_its_pace_from_where_it_began(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    tell = Progress("work", 100, quiet_seconds=1)
+    tell(50)
+    now[0] = 10.0
+    tell(60)
+    assert "60/100  0:10, 0:40 to go" in capsys.readouterr().err

@@ -1,0 +1,24 @@
+"""The table at the end of a run."""
+
+import pytest
+
+from hindsight.errors import UserError
+from hindsight.verify import table
+
+
+def test_the_best_analysis_comes_first_with_every_number(scores, tmp_path, capsys):
+    crps = {"metric": "crps"}
+    scores["score"].loc[crps | {"analysis": "diffusion"}] = 0.1
+    scores["score"].loc[{"network": "dense", "metric": "rmse", "analysis": "diffusion", "channel": "msl"}] = 123.4
+    scores.to_netcdf(tmp_path / "scores.nc")
+    table.run(scores=tmp_path / "scores.nc", report=tmp_path / "report.html")
+    text = capsys.readouterr().out
+    lines = [line for line in text.splitlines() if line]
+    assert lines[0].startswith("dense, 2009 to 2010, 4 members") and lines[4].startswith("diffusion")
+    assert "123.4" in lines[4] and lines[-1].endswith("report.html")
+    assert len({len(line) for line in lines[2:3] + lines[4:7]}) == 1  # columns line up
+
+
+def test_scores_that_are_not_there_are_an_error_in_words(tmp_path):
+    with pytest.raises(UserError, match="cannot read the scores"):
+        table.run(scores=tmp_path / "none.nc", report=tmp_path / "report.html")
