@@ -14,7 +14,7 @@ class Reanalyse(Section):
     threads: int = Field(1, gt=0, description="CPU threads a job; fixed, so that the bytes are")
     regime: Literal["batch"] = Field("batch", description="batch: every frame sees all observations, past and future")
     steps: int = Field(8, gt=0, description="denoising steps: network evaluations per window")
-    sigma_max: float = Field(40.0, gt=0, description="noise level the sampling starts from")
+    sigma_max: float = Field(10.0, gt=0, description="noise level of the first network evaluation")
     sigma_min: float = Field(0.05, gt=0, description="noise level of the last network evaluation")
     rho: float = Field(7.0, gt=0, description="how the levels bunch towards sigma_min (Karras et al. 2022, eq. 5)")
     stride: int = Field(4, gt=0, description="frames between the windows of a composed stretch")
