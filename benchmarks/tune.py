@@ -1,6 +1,6 @@
 """Score variants of the settings on the validation period, which is what choices are tuned on.
 
-    python benchmarks/tune.py --config config/europe.yaml --vary train.colour.ridge=0.0,0.1,0.2 [--untrained] [--days 120]
+    python benchmarks/tune.py --config config/europe.yaml --vary train.colour.ridge=0.0,0.1,0.2 [--untrained]
 
 Needs a run made by `make europe` (or its preprocessing). Prints, for each network and value, RMSE and fair CRPS in
 standard deviations, spread/skill, and seconds. `--untrained` takes the closed form alone; otherwise the run's prior.
@@ -20,8 +20,8 @@ from hindsight import settings
 from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.fields import store
 from hindsight.fields import observations as tables
+from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.observe import networks, simulate
@@ -76,20 +76,25 @@ class Bench:
         from safetensors.torch import save_file
 
         save_file({n: v.contiguous() for n, v in vars(process).items()}, path)
-        made = build(chosen.domain, chosen.train, self.grid, self.scaling, self.folder / "preprocess/static.nc", path, {})
+        made = build(
+            chosen.domain, chosen.train, self.grid, self.scaling, self.folder / "preprocess/static.nc", path, {}
+        )
         path.unlink()
         assert isinstance(made.process, GaussMarkov)
         return made.eval()
 
     def score(self, values: np.ndarray) -> str:
         """One line of scores, in standard deviations."""
-        flat = lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)  # noqa: E731
-        found = ensemble.statistics(flat(values), flat(self.truth.values), flat(self.scaling.climatology(self.times)),
-                                    self.grid.weights.ravel())
+        flat = lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)
+        found = ensemble.statistics(
+            flat(values), flat(self.truth.values), flat(self.scaling.climatology(self.times)), self.grid.weights.ravel()
+        )
         scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, len(values))
-        show = lambda name, scale: " ".join(f"{v:.4f}" for v in scores[name] / scale)  # noqa: E731
-        return f"rmse {show('rmse', self.scaling.spread)}  crps {show('crps', self.scaling.spread)}  " \
-               f"spread/skill {show('spread_skill', 1)}"
+        show = lambda name, scale: " ".join(f"{v:.4f}" for v in scores[name] / scale)
+        return (
+            f"rmse {show('rmse', self.scaling.spread)}  crps {show('crps', self.scaling.spread)}  "
+            f"spread/skill {show('spread_skill', 1)}"
+        )
 
 
 def main() -> None:
@@ -113,7 +118,9 @@ def main() -> None:
             chosen = settings.read(changed(config, key, value))
             prior, began = bench.prior(chosen, arguments.untrained), time.monotonic()
             analysis = reanalyse(prior, bench.times, table, members, 1, chosen.reanalyse)
-            print(f"{name:9} {f'{key}={value}':32} {bench.score(analysis)}  {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"{name:9} {f'{key}={value}':32} {bench.score(analysis)}  {time.monotonic() - began:.0f} s", flush=True
+            )
 
 
 def _interpolated(bench: Bench, table: object) -> np.ndarray:

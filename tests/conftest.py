@@ -30,11 +30,14 @@ def data() -> Path:
 @pytest.fixture
 def domain() -> Domain:
     """Three years of daily frames: one to learn from, one to tune on, one to test on."""
-    return Domain.model_validate({
-        "channels": ["z500", "t850"], "train": {"start": "2000-01-01T12:00", "end": "2000-12-31T12:00"},
-        "validation": {"start": "2001-01-01T12:00", "end": "2001-01-31T12:00"},
-        "test": {"start": "2001-02-01T12:00", "end": "2001-02-28T12:00"},
-    })  # fmt: skip
+    return Domain.model_validate(
+        {
+            "channels": ["z500", "t850"],
+            "train": {"start": "2000-01-01T12:00", "end": "2000-12-31T12:00"},
+            "validation": {"start": "2001-01-01T12:00", "end": "2001-01-31T12:00"},
+            "test": {"start": "2001-02-01T12:00", "end": "2001-02-28T12:00"},
+        }
+    )
 
 
 @pytest.fixture
@@ -47,5 +50,9 @@ def source() -> xr.Dataset:
     coords = {"time": times, "lat": np.linspace(50, 40, 6), "lon": np.linspace(-7, 7, 8)}
     dims = ("time", "lat", "lon")
     return xr.Dataset(
-        {"z": (dims, 54000 + season + 100 * smooth, {"units": "m**2 s**-2"}),
-         "t": (dims, 0.3 * smooth, {"units": "degC"})}, coords=coords)  # fmt: skip
+        {
+            "z": (dims, 54000 + season + 100 * smooth, {"units": "m**2 s**-2"}),
+            "t": (dims, 0.3 * smooth, {"units": "degC"}),
+        },
+        coords=coords,
+    )

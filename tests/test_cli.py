@@ -11,8 +11,16 @@ from hindsight.settings import Settings
 def test_help_lists_every_step_with_its_sentence(capsys):
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for step in ("download.local", "preprocess.canonical", "observe.simulate", "train.prior", "reanalyse.shard",
-                 "baselines.optimal_interpolation", "verify.score", "archive.check"):  # fmt: skip
+    for step in (
+        "download.local",
+        "preprocess.canonical",
+        "observe.simulate",
+        "train.prior",
+        "reanalyse.shard",
+        "baselines.optimal_interpolation",
+        "verify.score",
+        "archive.check",
+    ):
         assert step in text
     assert all(sentence for sentence in cli.steps().values())
 
@@ -27,20 +35,32 @@ def test_a_step_gets_its_sections_and_paths(tmp_path):
     file = tmp_path / "verify.json"
     file.write_text(settings.for_stage(Settings(), "verify"))
     run = cli._step("verify.score")
-    sections, paths = cli._parse("verify.score", run, ["--settings", str(file), "--statistics", "a.nc", "b.nc",
-                                                       "--normalisation", "n.nc", "--scores", "s.nc"])  # fmt: skip
+    sections, paths = cli._parse(
+        "verify.score",
+        run,
+        ["--settings", str(file), "--statistics", "a.nc", "b.nc", "--normalisation", "n.nc", "--scores", "s.nc"],
+    )
     assert [type(s).__name__ for s in sections] == ["Domain", "Verify"]
     assert [p.name for p in paths["statistics"]] == ["a.nc", "b.nc"]
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    (None, "cannot read the settings file"), ("{", "cannot read the settings file"),
-    (json.dumps({"domain": {}}), "no section 'verify'"), (json.dumps({"domain": {"x": 1}, "verify": {}}), "mistakes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot read the settings file"),
+        ("{", "cannot read the settings file"),
+        (json.dumps({"domain": {}}), "no section 'verify'"),
+        (json.dumps({"domain": {"x": 1}, "verify": {}}), "mistakes"),
+    ],
+)
 def test_a_settings_file_that_will_not_do_is_refused(tmp_path, capsys, text, says):
     file = tmp_path / "s.json"
     if text is not None:
         file.write_text(text)
-    assert cli.main(["verify.score", "--settings", str(file), "--statistics", "a", "--normalisation", "n", "--scores",
-                     "s"]) == 2  # fmt: skip
+    assert (
+        cli.main(
+            ["verify.score", "--settings", str(file), "--statistics", "a", "--normalisation", "n", "--scores", "s"]
+        )
+        == 2
+    )
     assert says in capsys.readouterr().err

@@ -57,8 +57,9 @@ class Prior(nn.Module):
         self.about, self.process, self.scaling = about, process, scaling
         self.register_buffer("maps", maps)
         count, shape = len(about.channels), Backbone.model_validate(about.backbone)
-        self.network = VideoUNet(2 * count + len(maps), count, CONDITIONS, edges=tuple(about.edges),
-                                 **shape.model_dump())
+        self.network = VideoUNet(
+            2 * count + len(maps), count, CONDITIONS, edges=tuple(about.edges), **shape.model_dump()
+        )
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """The network: (B, T, 2, D), (B, T), (B, T, K) to (B, T, D)."""
@@ -73,8 +74,9 @@ class Prior(nn.Module):
         """Denoise windows (B, T, D) with a noise level each frame (B, T)."""
         return denoiser.denoise(self.process, self.correction, noisy, sigma, conditions)
 
-    def denoise_stretch(self, noisy: torch.Tensor, posterior: Posterior, conditions: torch.Tensor, windows: list[int],
-                        batch: int) -> torch.Tensor:
+    def denoise_stretch(
+        self, noisy: torch.Tensor, posterior: Posterior, conditions: torch.Tensor, windows: list[int], batch: int
+    ) -> torch.Tensor:
         """Denoise members of a long stretch (E, T, D): the closed form over all of it, the network in windows.
 
         Args:
@@ -87,8 +89,9 @@ class Prior(nn.Module):
         mean, sigma = posterior.mean(noisy), posterior.sigma
         inputs = denoiser.inputs(self.process, noisy, mean, sigma)
         with torch.no_grad():
-            output = composed.compose(self.correction, windows, self.about.window, batch, inputs, sigma.log(),
-                                      conditions[None])
+            output = composed.compose(
+                self.correction, windows, self.about.window, batch, inputs, sigma.log(), conditions[None]
+            )
         return mean + denoiser.scale(self.process, sigma)[..., None] * output
 
     def to(self, device: torch.device) -> "Prior":
@@ -119,8 +122,11 @@ def save(prior: Prior, path: Path) -> None:
     """Write a prior, whole or not at all."""
     tensors = {f"network.{name}": value for name, value in prior.network.state_dict().items()}
     tensors |= {f"process.{name}": value for name, value in vars(prior.process).items()}
-    tensors |= {"maps": prior.maps, "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
-                "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float))}
+    tensors |= {
+        "maps": prior.maps,
+        "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
+        "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float)),
+    }
     header = {"hindsight": json.dumps({"version": __version__, **vars(prior.about)}, sort_keys=True)}
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(path, lambda partial: save_file(whole, partial, header))
@@ -140,9 +146,13 @@ def load(path: Path, device: str = "cpu") -> Prior:
         raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
     header.pop("version")
     about = About(**header)
-    part = lambda prefix: {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}  # noqa: E731
-    scaling = Scaling(tensors["scaling.coefficients"].numpy(), tensors["scaling.spread"].numpy(),
-                      about.annual_harmonics, about.daily_harmonics)
+    part = lambda prefix: {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+    scaling = Scaling(
+        tensors["scaling.coefficients"].numpy(),
+        tensors["scaling.spread"].numpy(),
+        about.annual_harmonics,
+        about.daily_harmonics,
+    )
     prior = Prior(about, GaussMarkov(**part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))
     return prior.to(torch.device(device)).eval()

@@ -29,10 +29,16 @@ class Progress:
             return
         self.told = now
         pace = (now - self.began) / max(done - self.before, 1)
-        line = f"{self.what}  {done}/{self.total}  {_clock(now - self.began)}, {_clock(pace * (self.total - done))} to go"
+        line = (
+            f"{self.what}  {done}/{self.total}  {_clock(now - self.began)}, {_clock(pace * (self.total - done))} to go"
+        )
         end = "\n" if not self.living or done >= self.total else ""
-        print(("\r\033[K" if self.living else "") + line + (f"  {note}" if note else ""), end=end, file=sys.stderr,
-              flush=True)
+        print(
+            ("\r\033[K" if self.living else "") + line + (f"  {note}" if note else ""),
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _clock(seconds: float) -> str:

@@ -18,19 +18,48 @@ def small(tmp_path):
     paths, values = {}, {}
     for shard in shards.cut(domain, product):
         values[shard.name] = generator.standard_normal((4, shard.frames, 2, 5, 6)) * [[[80.0]], [[60.0]]] + [
-            [[54000.0]], [[101000.0]]]  # fmt: skip
+            [[54000.0]],
+            [[101000.0]],
+        ]
         paths[shard.name] = tmp_path / f"{shard.name}-0.nc"
-        analyses.write(values[shard.name], [0, 1, 2, 3], shard.times(24), domain.channels, grid,
-                       {"analysis": "diffusion", "prior": "abc"}, paths[shard.name])  # fmt: skip
+        analyses.write(
+            values[shard.name],
+            [0, 1, 2, 3],
+            shard.times(24),
+            domain.channels,
+            grid,
+            {"analysis": "diffusion", "prior": "abc"},
+            paths[shard.name],
+        )
     fields = tmp_path / "fields.zarr"
     sample = analyses.read([paths["20090101T12"]]).isel(realization=0)
     store.write(sample.assign_coords(channel=sample["channel"].astype(object)), fields)
-    made = {"domain": domain, "product": product, "paths": paths, "values": values, "archive": tmp_path / "a.zarr",
-            "layout": tmp_path / "layout.json", "fields": fields}  # fmt: skip
-    layout.run(domain, product, Archive(title="Small", chunk_frames=5), first=[paths["20090101T12"]], fields=fields,
-               archive=made["archive"], marker=made["layout"])
+    made = {
+        "domain": domain,
+        "product": product,
+        "paths": paths,
+        "values": values,
+        "archive": tmp_path / "a.zarr",
+        "layout": tmp_path / "layout.json",
+        "fields": fields,
+    }
+    layout.run(
+        domain,
+        product,
+        Archive(title="Small", chunk_frames=5),
+        first=[paths["20090101T12"]],
+        fields=fields,
+        archive=made["archive"],
+        marker=made["layout"],
+    )
     made["markers"] = [tmp_path / "shards" / f"{name}.json" for name in paths]
     for marker in made["markers"]:
-        write.run(domain, product, layout=made["layout"], analyses=[paths[marker.stem]], archive=made["archive"],
-                  marker=marker)  # fmt: skip
+        write.run(
+            domain,
+            product,
+            layout=made["layout"],
+            analyses=[paths[marker.stem]],
+            archive=made["archive"],
+            marker=marker,
+        )
     return made

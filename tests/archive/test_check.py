@@ -12,8 +12,14 @@ from hindsight.errors import UserError
 
 
 def run(small, markers=None):
-    check.run(small["domain"], small["product"], layout=small["layout"], markers=markers or small["markers"],
-              archive=small["archive"], result=small["layout"].with_name("check.json"))
+    check.run(
+        small["domain"],
+        small["product"],
+        layout=small["layout"],
+        markers=markers or small["markers"],
+        archive=small["archive"],
+        result=small["layout"].with_name("check.json"),
+    )
     return json.loads(small["layout"].with_name("check.json").read_text())
 
 
@@ -42,8 +48,10 @@ def test_a_missing_object_and_a_missing_shard_are_named(small):
 def test_nan_and_a_wrong_time_axis_are_found(small):
     array = zarr.open_array(small["archive"] / "mean/z500", mode="r+")
     array[5, 2, 2] = np.nan
-    assert any("1 values that are not finite" in line for line in check.unlike_layout(
-        small["archive"], small["domain"], small["product"]))
+    assert any(
+        "1 values that are not finite" in line
+        for line in check.unlike_layout(small["archive"], small["domain"], small["product"])
+    )
     shifted = zarr.open_array(small["archive"] / "spread/time", mode="r+")
     shifted[:] = shifted[:] + 6
     assert any("time axis" in line for line in check.unlike_layout(small["archive"], small["domain"], small["product"]))

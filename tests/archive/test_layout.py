@@ -37,8 +37,14 @@ def test_bits_keep_the_rounding_below_the_share_of_the_spread(small):
 
 def test_the_same_recipe_leaves_the_data_and_another_starts_anew(small):
     run = lambda **settings: layout.run(
-        small["domain"], small["product"], Archive(title="Small", chunk_frames=5, **settings),
-        first=[small["paths"]["20090101T12"]], fields=small["fields"], archive=small["archive"], marker=small["layout"])
+        small["domain"],
+        small["product"],
+        Archive(title="Small", chunk_frames=5, **settings),
+        first=[small["paths"]["20090101T12"]],
+        fields=small["fields"],
+        archive=small["archive"],
+        marker=small["layout"],
+    )
     before = small["layout"].read_text()
     run()
     assert small["layout"].read_text() == before and np.isfinite(xr.open_zarr(small["archive"])["z500"]).all()

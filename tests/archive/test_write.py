@@ -22,23 +22,38 @@ def test_what_was_written_is_read_within_the_rounding(small):
 
 def test_a_marker_knows_every_object_and_there_are_no_others(small):
     objects = {name for marker in small["markers"] for name in json.loads(marker.read_text())["objects"]}
-    found = {str(p.relative_to(small["archive"])) for p in small["archive"].rglob("c/*/**/*") if p.is_file()
-             and any(part in ("z500", "msl") for part in p.parts)}  # fmt: skip
+    found = {
+        str(p.relative_to(small["archive"]))
+        for p in small["archive"].rglob("c/*/**/*")
+        if p.is_file() and any(part in ("z500", "msl") for part in p.parts)
+    }
     assert objects == found and len(objects) == 3 * 2 * 3
 
 
 def test_the_same_shard_gives_the_same_bytes(small):
     before = {m: m.read_bytes() for m in small["markers"]}
     marker = small["markers"][1]
-    write.run(small["domain"], small["product"], layout=small["layout"], analyses=[small["paths"][marker.stem]],
-              archive=small["archive"], marker=marker)
+    write.run(
+        small["domain"],
+        small["product"],
+        layout=small["layout"],
+        analyses=[small["paths"][marker.stem]],
+        archive=small["archive"],
+        marker=marker,
+    )
     assert marker.read_bytes() == before[marker]
 
 
 def test_an_analysis_of_another_shard_is_refused(small):
     with pytest.raises(UserError, match="needs 4 of 10"):
-        write.run(small["domain"], small["product"], layout=small["layout"], analyses=[small["paths"]["20090121T12"]],
-                  archive=small["archive"], marker=small["markers"][0])
+        write.run(
+            small["domain"],
+            small["product"],
+            layout=small["layout"],
+            analyses=[small["paths"]["20090121T12"]],
+            archive=small["archive"],
+            marker=small["markers"][0],
+        )
 
 
 @pytest.mark.parametrize("bits", [1, 7, 15, 22])

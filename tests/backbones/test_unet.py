@@ -8,8 +8,21 @@ from hindsight.backbones.unet import VideoUNet
 
 def make(edges=("open", "open"), **settings):
     torch.manual_seed(0)
-    network = VideoUNet(**{"inputs": 3, "outputs": 2, "conditions": 4, "patch": 1, "width": 8, "multipliers": [1, 2], "blocks": 1,
-                           "embedding": 16, "dropout": 0.0, "edges": edges} | settings).eval()
+    network = VideoUNet(
+        **{
+            "inputs": 3,
+            "outputs": 2,
+            "conditions": 4,
+            "patch": 1,
+            "width": 8,
+            "multipliers": [1, 2],
+            "blocks": 1,
+            "embedding": 16,
+            "dropout": 0.0,
+            "edges": edges,
+        }
+        | settings
+    ).eval()
     for parameter in network.leave.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return network

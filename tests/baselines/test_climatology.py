@@ -21,8 +21,9 @@ def test_members_come_from_the_season_and_none_twice():
 
 
 def test_a_frame_has_the_same_members_in_every_job():
-    np.testing.assert_array_equal(climatology.draw(TRAINING, TIMES, 16, 15, 0)[:, 2:],
-                                  climatology.draw(TRAINING, TIMES[2:], 16, 15, 0))
+    np.testing.assert_array_equal(
+        climatology.draw(TRAINING, TIMES, 16, 15, 0)[:, 2:], climatology.draw(TRAINING, TIMES[2:], 16, 15, 0)
+    )
 
 
 def test_too_short_a_training_period_is_refused():

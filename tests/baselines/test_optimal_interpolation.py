@@ -49,8 +49,13 @@ def test_without_observations_the_members_are_the_climatology():
 def test_with_three_frames_the_neighbours_observations_count(lag):
     process = oracle.process(SIZE)
     whole = oracle.covariance(process, 3)
-    rows = {"time": np.full(STATIONS, TIME + lag * np.timedelta64(24, "h")), "point": POINT, "weight": WEIGHT,
-            "value": VALUE, "error": ERROR}
+    rows = {
+        "time": np.full(STATIONS, TIME + lag * np.timedelta64(24, "h")),
+        "point": POINT,
+        "weight": WEIGHT,
+        "value": VALUE,
+        "error": ERROR,
+    }
     found = OptimalInterpolation(whole, 3).members(rows, TIME, 24, Product(members=20000))
     dense = np.zeros((STATIONS, 3 * SIZE))
     dense[:, (lag + 1) * SIZE : (lag + 2) * SIZE] = operator()

@@ -15,6 +15,7 @@ def test_a_function_of_single_frames_is_blended_to_itself():
 
 def test_a_local_function_agrees_with_the_one_long_window_inside():
     """A three-frame mean sees no window edge where windows overlap by enough and edges are left out."""
+
     def smooth(part):
         padded = torch.cat([part[:, :1], part, part[:, -1:]], 1)
         return (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3

@@ -82,7 +82,8 @@ def test_the_two_oracles_agree():
     for t, operator in enumerate(operators):
         whole[at : at + len(operator), t * SIZE : (t + 1) * SIZE] = operator
         at += len(operator)
-    dense_mean, dense = oracle.condition(oracle.covariance(process, FRAMES), whole, np.concatenate(errors),
-                                         np.concatenate(values))
+    dense_mean, dense = oracle.condition(
+        oracle.covariance(process, FRAMES), whole, np.concatenate(errors), np.concatenate(values)
+    )
     np.testing.assert_allclose(mean.ravel(), dense_mean, atol=1e-9)
     np.testing.assert_allclose(covariance[2], dense[2 * SIZE : 3 * SIZE, 2 * SIZE : 3 * SIZE], atol=1e-9)

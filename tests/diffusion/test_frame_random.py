@@ -14,8 +14,13 @@ def test_two_jobs_draw_the_same_noise_for_the_frame_they_share():
 
 def test_every_key_has_its_own_noise():
     base = (7, 1, 12, 3, "state")
-    others = [(8, 1, 12, 3, "state"), (7, 2, 12, 3, "state"), (7, 1, 13, 3, "state"), (7, 1, 12, 4, "state"),
-              (7, 1, 12, 3, "step")]
+    others = [
+        (8, 1, 12, 3, "state"),
+        (7, 2, 12, 3, "state"),
+        (7, 1, 13, 3, "state"),
+        (7, 1, 12, 4, "state"),
+        (7, 1, 12, 3, "step"),
+    ]
     draw = lambda s, m, f, k, p: frame_random.normal(s, [m], [f], k, p, 2000)[0, 0].numpy()
     for other in others:
         assert abs(np.corrcoef(draw(*base), draw(*other))[0, 1]) < 0.1

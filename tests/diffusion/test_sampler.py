@@ -17,16 +17,23 @@ def test_the_usual_step_would_be_too_sure_of_itself():
     guidance = Analytic(process, seen, tolerance=1e-6)
     zero = lambda row, purpose, size=SIZE: torch.zeros(50, FRAMES, size)
     draw = lambda denoised, posterior, row: guidance.update(denoised, posterior)
-    sample = sampler.sample(process, lambda x, p: p.mean(x), draw, noise_plan(FRAMES, 1, 0),
-                            noise.levels(1, 0.05, 10.0, 7.0), zero)
+    sample = sampler.sample(
+        process, lambda x, p: p.mean(x), draw, noise_plan(FRAMES, 1, 0), noise.levels(1, 0.05, 10.0, 7.0), zero
+    )
     assert sample.std(0).max() < 1e-6
 
 
 def test_a_sample_that_diverges_is_never_returned():
     process = oracle.process(SIZE)
     with pytest.raises(FloatingPointError, match="diverged"):
-        sampler.sample(process, lambda x, p: x * torch.nan, lambda d, p, row: d, noise_plan(FRAMES, 2, 0),
-                       noise.levels(2, 0.05, 10.0, 7.0), lambda row, purpose: torch.zeros(2, FRAMES, SIZE))
+        sampler.sample(
+            process,
+            lambda x, p: x * torch.nan,
+            lambda d, p, row: d,
+            noise_plan(FRAMES, 2, 0),
+            noise.levels(2, 0.05, 10.0, 7.0),
+            lambda row, purpose: torch.zeros(2, FRAMES, SIZE),
+        )
 
 
 def test_frames_whose_level_does_not_fall_stay_as_they_are():
@@ -34,9 +41,11 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
     plan = np.array([[2, 2], [1, 2], [1, 1], [0, 0]])
     seen = []
     white = lambda row, purpose: torch.ones(1, 2, SIZE)
+
     def denoise(x, posterior):
         seen.append(x.clone())
         return x * 0
+
     sampler.sample(process, denoise, lambda d, p, row: d, plan, np.array([0.0, 1.0, 2.0]), white)
     assert torch.equal(seen[0][:, 1], seen[1][:, 1])  # frame 1 waited in the first step
     assert not torch.equal(seen[0][:, 0], seen[1][:, 0])

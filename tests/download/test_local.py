@@ -29,20 +29,25 @@ def test_one_file_a_variable_and_one_file_a_year_come_to_the_same(source, tmp_pa
 
 
 def test_packed_values_are_decoded_and_a_zarr_store_is_a_source(source, tmp_path):
-    source.to_netcdf(tmp_path / "packed.nc", encoding={"z": {"dtype": "int16", "scale_factor": 0.5, "add_offset": 54000,
-                                                             "_FillValue": -32767}})  # fmt: skip
+    source.to_netcdf(
+        tmp_path / "packed.nc",
+        encoding={"z": {"dtype": "int16", "scale_factor": 0.5, "add_offset": 54000, "_FillValue": -32767}},
+    )
     found = gather(tmp_path, [tmp_path / "packed.nc"])
     assert np.abs(found["z"] - source["z"]).max() <= 0.25 + 1e-6
     source.to_zarr(tmp_path / "s.zarr")
     xr.testing.assert_equal(gather(tmp_path, [tmp_path / "s.zarr"]).load().drop_attrs(), source.drop_attrs())
 
 
-@pytest.mark.parametrize(("make", "says"), [
-    (lambda s, p: (p / "a.nc").write_text("no netCDF"), "cannot read .*a.nc.*expected netCDF or Zarr"),
-    (lambda s, p: None, "there is no .*a.nc"),
-    (lambda s, p: s.isel(time=0, drop=True).to_netcdf(p / "a.nc"), "no time dimension"),
-    (lambda s, p: s.assign_coords(time=np.arange(425)).to_netcdf(p / "a.nc"), "not dates"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda s, p: (p / "a.nc").write_text("no netCDF"), "cannot read .*a.nc.*expected netCDF or Zarr"),
+        (lambda s, p: None, "there is no .*a.nc"),
+        (lambda s, p: s.isel(time=0, drop=True).to_netcdf(p / "a.nc"), "no time dimension"),
+        (lambda s, p: s.assign_coords(time=np.arange(425)).to_netcdf(p / "a.nc"), "not dates"),
+    ],
+)
 def test_a_source_that_cannot_be_read_is_refused_in_words(source, tmp_path, make, says):
     make(source, tmp_path)
     with pytest.raises(UserError, match=says):

@@ -11,8 +11,15 @@ def axis(days):
     return np.datetime64("2000-01-01T12", "ns") + np.array(days) * np.timedelta64(1, "D")
 
 
-@pytest.mark.parametrize(("days", "what"), [([0, 1, 3], "a gap"), ([0, 1, 1, 2], "a repeated time"),
-                                            ([0, 2, 1], "a gap|out of order"), ([0, 1, 1.5], "closer")])
+@pytest.mark.parametrize(
+    ("days", "what"),
+    [
+        ([0, 1, 3], "a gap"),
+        ([0, 1, 1, 2], "a repeated time"),
+        ([0, 2, 1], "a gap|out of order"),
+        ([0, 1, 1.5], "closer"),
+    ],
+)
 def test_a_time_axis_that_is_not_even_is_refused_with_the_place(days, what):
     times = np.datetime64("2000-01-01T12", "ns") + (np.array(days) * 24).astype(int) * np.timedelta64(1, "h")
     with pytest.raises(UserError, match=what):

@@ -10,11 +10,22 @@ from hindsight.fields import observations
 
 @pytest.fixture
 def table():
-    return pd.DataFrame({
-        "time": pd.to_datetime(["2009-01-01T12", "2009-01-02T12"]), "latitude": [50.0, 51], "longitude": [0.0, 1],
-        "level": [500.0, np.nan], "channel": ["z500", "msl"], "value": [1.0, 2], "error": [0.1, 0.2],
-        "platform": "simulated", "station": ["A", "B"], "quality": [0, 3], "withheld": [False, False], "source": "test",
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2009-01-01T12", "2009-01-02T12"]),
+            "latitude": [50.0, 51],
+            "longitude": [0.0, 1],
+            "level": [500.0, np.nan],
+            "channel": ["z500", "msl"],
+            "value": [1.0, 2],
+            "error": [0.1, 0.2],
+            "platform": "simulated",
+            "station": ["A", "B"],
+            "quality": [0, 3],
+            "withheld": [False, False],
+            "source": "test",
+        }
+    )
 
 
 def test_a_table_comes_back_as_it_was(table, tmp_path):
@@ -33,10 +44,15 @@ def test_only_good_rows_that_are_not_withheld_are_used(table):
     assert observations.usable(table.assign(withheld=True)).empty
 
 
-@pytest.mark.parametrize(("spoil", "says"), [
-    (lambda t: t.drop(columns="error"), "lacks the column"), (lambda t: t.iloc[:0], "no observation"),
-    (lambda t: t.assign(value=[1.0, np.nan]), "row 1"), (lambda t: t.assign(error=[0.0, 1.0]), "not above zero"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda t: t.drop(columns="error"), "lacks the column"),
+        (lambda t: t.iloc[:0], "no observation"),
+        (lambda t: t.assign(value=[1.0, np.nan]), "row 1"),
+        (lambda t: t.assign(error=[0.0, 1.0]), "not above zero"),
+    ],
+)
 def test_a_broken_table_is_refused_in_words(table, spoil, says):
     with pytest.raises(UserError, match=says):
         observations.check(spoil(table), "here")

@@ -6,12 +6,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RULES = [(smk, rule, body) for smk in sorted((ROOT / "workflow/rules").glob("*.smk"))
-         for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", smk.read_text(), re.M) if "hindsight " in body]
+RULES = [
+    (smk, rule, body)
+    for smk in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", smk.read_text(), re.M)
+    if "hindsight " in body
+]
 ONE_FOR_MANY = {"method"}  # the wildcard names the module
 
 
-@pytest.mark.parametrize(("smk", "rule", "body"), RULES, ids=lambda x: x if isinstance(x, str) and "\n" not in x else "")
+@pytest.mark.parametrize(
+    ("smk", "rule", "body"), RULES, ids=lambda x: x if isinstance(x, str) and "\n" not in x else ""
+)
 def test_every_rule_is_named_like_its_step(smk, rule, body):
     name = "{method}" if rule in ONE_FOR_MANY else rule
     step = "{wildcards.method}" if rule in ONE_FOR_MANY else rule

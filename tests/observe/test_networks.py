@@ -39,10 +39,14 @@ def test_a_list_keeps_what_lies_in_the_domain(tmp_path):
     assert list(found["station"]) == ["007", "B"] and np.allclose(found["longitude"], [0.1, -0.5])
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("station,latitude,longitude\nfar,-40,10\n", "none of its 1 stations"), ("name,lat\na,1\n", "lacks the column"),
-    (None, "cannot read the stations"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("station,latitude,longitude\nfar,-40,10\n", "none of its 1 stations"),
+        ("name,lat\na,1\n", "lacks the column"),
+        (None, "cannot read the stations"),
+    ],
+)
 def test_a_list_that_will_not_do_is_refused(tmp_path, text, says):
     file = tmp_path / "s.csv"
     if text:

@@ -16,13 +16,16 @@ TIMES = pd.date_range("2001-02-01T00", periods=400, freq="6h")
 @pytest.fixture
 def truth():
     values = np.random.default_rng(0).standard_normal((400, 2, 5, 6)).cumsum(-1)
-    return xr.DataArray(values, dims=("time", "channel", "latitude", "longitude"),
-                        coords={"time": TIMES, "channel": ["z500", "msl"], "latitude": np.arange(5.0),
-                                "longitude": np.arange(6.0)})  # fmt: skip
+    return xr.DataArray(
+        values,
+        dims=("time", "channel", "latitude", "longitude"),
+        coords={"time": TIMES, "channel": ["z500", "msl"], "latitude": np.arange(5.0), "longitude": np.arange(6.0)},
+    )
 
 
-STATIONS = pd.DataFrame({"station": ["a", "b"], "latitude": [1.0, 2.5], "longitude": [3.0, 4.0],
-                         "withheld": [False, True]})
+STATIONS = pd.DataFrame(
+    {"station": ["a", "b"], "latitude": [1.0, 2.5], "longitude": [3.0, 4.0], "withheld": [False, True]}
+)
 
 
 def make(truth, **settings):

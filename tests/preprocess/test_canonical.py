@@ -14,17 +14,20 @@ def test_names_units_and_order_are_canonical(source, domain):
     np.testing.assert_allclose(found.sel(channel="t850").values, source["t"].values[:, ::-1] + 273.15, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("spoil", "says"), [
-    (lambda s: s.drop_vars("t"), "no variable for channel t850"),
-    (lambda s: s.assign(t=s.t.assign_attrs(units="furlong")), "units 'furlong'"),
-    (lambda s: s.isel(time=[0, 1, 3, *range(4, 425)]), "a gap after 2000-01-02"),
-    (lambda s: s.isel(time=[0, 1, 1, *range(2, 425)]), "a repeated time after 2000-01-02"),
-    (lambda s: s.assign(z=s.z.where(s.time != s.time[5])), "'z' has NaN in 1 frame.*2000-01-06"),
-    (lambda s: s.assign_coords(lat=[50, 48, 46, 44, 42, 39.0]), "latitude is not regular"),
-    (lambda s: s.assign(t=s.t + 300), "outside what channel t850 can be"),
-    (lambda s: s.isel(time=slice(0, 300)), "no frame from 2001-01-01"),
-    (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda s: s.drop_vars("t"), "no variable for channel t850"),
+        (lambda s: s.assign(t=s.t.assign_attrs(units="furlong")), "units 'furlong'"),
+        (lambda s: s.isel(time=[0, 1, 3, *range(4, 425)]), "a gap after 2000-01-02"),
+        (lambda s: s.isel(time=[0, 1, 1, *range(2, 425)]), "a repeated time after 2000-01-02"),
+        (lambda s: s.assign(z=s.z.where(s.time != s.time[5])), "'z' has NaN in 1 frame.*2000-01-06"),
+        (lambda s: s.assign_coords(lat=[50, 48, 46, 44, 42, 39.0]), "latitude is not regular"),
+        (lambda s: s.assign(t=s.t + 300), "outside what channel t850 can be"),
+        (lambda s: s.isel(time=slice(0, 300)), "no frame from 2001-01-01"),
+        (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
+    ],
+)
 def test_what_is_wrong_with_a_source_is_said_in_words(source, domain, spoil, says):
     with pytest.raises(UserError, match=says):
         canonical(spoil(source), domain, "x")

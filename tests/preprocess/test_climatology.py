@@ -15,8 +15,9 @@ TIMES = np.datetime64("2000-01-01T00", "ns") + np.arange(0, 3 * 365 * 24, 6) * n
 
 def test_planted_harmonics_are_found_whatever_the_block():
     planted = np.random.default_rng(0).standard_normal((1 + 4 + 6, 2, 3, 4))
-    fields = xr.DataArray(np.tensordot(harmonics(TIMES, 2, 1), planted, 1), dims=("time", "channel", "y", "x"),
-                          coords={"time": TIMES})
+    fields = xr.DataArray(
+        np.tensordot(harmonics(TIMES, 2, 1), planted, 1), dims=("time", "channel", "y", "x"), coords={"time": TIMES}
+    )
     for block in (100, 5000):
         np.testing.assert_allclose(climatology.fit(fields, 2, 1, block) @ np.eye(4), planted, atol=2e-6)
 

@@ -14,8 +14,11 @@ WORKING = xr.Dataset(coords={"latitude": [40.0, 45.0], "longitude": [-7.0, -2.0,
 
 def globe(values):
     latitude, longitude = np.arange(-89.5, 90), np.arange(0.5, 360)
-    return xr.DataArray(values(*np.meshgrid(latitude, longitude, indexing="ij")), dims=("latitude", "longitude"),
-                        coords={"latitude": latitude, "longitude": longitude})
+    return xr.DataArray(
+        values(*np.meshgrid(latitude, longitude, indexing="ij")),
+        dims=("latitude", "longitude"),
+        coords={"latitude": latitude, "longitude": longitude},
+    )
 
 
 def test_a_smooth_field_is_interpolated_across_greenwich():

@@ -24,8 +24,12 @@ def test_rows_go_to_their_frames_and_the_operator_sees_what_was_measured():
     """The truth's own values, observed, have no departure from the normalised truth."""
     truth = SCALING.climatology(TIMES) + np.random.default_rng(1).standard_normal((3, 2, 4, 5)) * [[[3.0]], [[5.0]]]
     at = lambda t, c, lat, lon: (truth[t, c, lat, lon] + truth[t, c, lat + 1, lon]) / 2
-    rows = [(2, "msl", 1.5, 3.0, at(2, 1, 1, 3), 0.5), (0, "z500", 0.5, 2.0, at(0, 0, 0, 2), 0.1),
-            (2, "z500", 2.5, 0.0, at(2, 0, 2, 0), 0.1), (1, "q", 1.0, 1.0, 9.0, 1.0)]  # fmt: skip
+    rows = [
+        (2, "msl", 1.5, 3.0, at(2, 1, 1, 3), 0.5),
+        (0, "z500", 0.5, 2.0, at(0, 0, 0, 2), 0.1),
+        (2, "z500", 2.5, 0.0, at(2, 0, 2, 0), 0.1),
+        (1, "q", 1.0, 1.0, 9.0, 1.0),
+    ]
     seen = observed(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
     assert seen.present.sum(1).tolist() == [1, 0, 2]
     state = torch.tensor(SCALING.normalise(truth, TIMES)).view(1, 3, -1)

@@ -28,14 +28,25 @@ def times(first, last):
 
 def table(frames=60, seed=0):
     generator = np.random.default_rng(seed)
-    rows = [{"time": t, "latitude": 1.0, "longitude": float(k), "channel": "z500", "value": generator.standard_normal(),
-             "error": 0.3} for t in times(0, frames) for k in (0, 2)]
+    rows = [
+        {
+            "time": t,
+            "latitude": 1.0,
+            "longitude": float(k),
+            "channel": "z500",
+            "value": generator.standard_normal(),
+            "error": 0.3,
+        }
+        for t in times(0, frames)
+        for k in (0, 2)
+    ]
     return pd.DataFrame(rows)
 
 
 def run(prior, first, last, members=(0, 1, 2), observations=None):
-    return shard.reanalyse(prior, times(first, last), table() if observations is None else observations, list(members), 1,
-                           SETTINGS)
+    return shard.reanalyse(
+        prior, times(first, last), table() if observations is None else observations, list(members), 1, SETTINGS
+    )
 
 
 def test_the_same_inputs_give_the_same_bytes(prior):

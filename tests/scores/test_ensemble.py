@@ -12,9 +12,12 @@ generator = np.random.default_rng(0)
 def run(analysis, truth, climatology=None, weights=None):
     """Statistics of (E, P) members and a (P,) truth, and the scores of their mean."""
     shape = (1, 1, truth.size)
-    found = ensemble.statistics(analysis.reshape(len(analysis), *shape), truth.reshape(shape),
-                                np.zeros(shape) if climatology is None else climatology.reshape(shape),
-                                np.ones(truth.size) if weights is None else weights)
+    found = ensemble.statistics(
+        analysis.reshape(len(analysis), *shape),
+        truth.reshape(shape),
+        np.zeros(shape) if climatology is None else climatology.reshape(shape),
+        np.ones(truth.size) if weights is None else weights,
+    )
     return {k: float(v[0, 0]) for k, v in ensemble.scores(found, len(analysis)).items()}
 
 

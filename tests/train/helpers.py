@@ -10,9 +10,19 @@ from hindsight.train import colour
 from hindsight.train.windows import Windows
 
 SHAPE = (1, 4, 4)
-SETTINGS = Train(window=4, steps=6, batch=4, threads=1, checkpoint_every=2, validate_every=3, warmup=2, bfloat16=False,
-                 learning_rate=5e-3, backbone=Backbone(width=8, multipliers=[1], blocks=1, embedding=16, dropout=0.1),
-                 colour=Colour(coupled_modes=4))  # fmt: skip
+SETTINGS = Train(
+    window=4,
+    steps=6,
+    batch=4,
+    threads=1,
+    checkpoint_every=2,
+    validate_every=3,
+    warmup=2,
+    bfloat16=False,
+    learning_rate=5e-3,
+    backbone=Backbone(width=8, multipliers=[1], blocks=1, embedding=16, dropout=0.1),
+    colour=Colour(coupled_modes=4),
+)
 
 
 def two_states(frames, seed):
@@ -30,8 +40,19 @@ def windows(frames=400, seed=0, window=4):
 
 
 def prior(settings=SETTINGS, seed=0):
-    about = About(["z500"], list(range(4)), list(range(4)), ["open", "open"], 24, settings.window, settings.bfloat16,
-                  settings.backbone.model_dump(mode="json"), 0, 0, {})
+    about = About(
+        ["z500"],
+        list(range(4)),
+        list(range(4)),
+        ["open", "open"],
+        24,
+        settings.window,
+        settings.bfloat16,
+        settings.backbone.model_dump(mode="json"),
+        0,
+        0,
+        {},
+    )
     process = colour.fit(two_states(400, 0).reshape(400, -1), settings.colour)
     torch.manual_seed(seed)
     return Prior(about, process, Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0), torch.zeros(3, 4, 4))

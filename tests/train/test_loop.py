@@ -26,8 +26,9 @@ def run(path, seed=0, recipe="recipe", kill_at=None):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_advance", stop)
-        return loop.train(helpers.prior(seed=seed), helpers.windows(), helpers.windows(seed=1), helpers.SETTINGS, path,
-                          recipe)
+        return loop.train(
+            helpers.prior(seed=seed), helpers.windows(), helpers.windows(seed=1), helpers.SETTINGS, path, recipe
+        )
 
 
 def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
@@ -49,8 +50,16 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path):
 
 def test_training_learns_what_no_linear_estimate_can(tmp_path):
     """Two states: the ideal denoiser is a tanh, and the closed form, which is linear, is far from it."""
-    settings = helpers.SETTINGS.model_copy(update={"steps": 500, "batch": 16, "checkpoint_every": 1000,
-                                                   "validate_every": 1000, "average": 0.98, "sigma_max": 10.0})
+    settings = helpers.SETTINGS.model_copy(
+        update={
+            "steps": 500,
+            "batch": 16,
+            "checkpoint_every": 1000,
+            "validate_every": 1000,
+            "average": 0.98,
+            "sigma_max": 10.0,
+        }
+    )
     held_out = helpers.windows(seed=5)
     start = helpers.prior(settings)
     closed = loop.validate(start, held_out, closed_form=True)

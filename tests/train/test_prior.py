@@ -16,14 +16,35 @@ from hindsight.settings import Preprocess, Train
 from hindsight.train import colour
 from hindsight.train import prior as step
 
-SETTINGS = Train.model_validate({"window": 4, "steps": 3, "batch": 2, "threads": 1, "validate_every": 2, "checkpoint_every": 2,
-                                 "colour": {"coupled_modes": 5}, "backbone": {"width": 8, "multipliers": [1], "blocks": 1}})
+SETTINGS = Train.model_validate(
+    {
+        "window": 4,
+        "steps": 3,
+        "batch": 2,
+        "threads": 1,
+        "validate_every": 2,
+        "checkpoint_every": 2,
+        "colour": {"coupled_modes": 5},
+        "backbone": {"width": 8, "multipliers": [1], "blocks": 1},
+    }
+)
 
 
 @pytest.fixture
 def made(source, domain, tmp_path):
-    files = {name: tmp_path / name for name in ("fields.zarr", "climatology.nc", "statistics.nc", "static.nc", "colour",
-                                                "checkpoint", "prior", "curve.csv")}  # fmt: skip
+    files = {
+        name: tmp_path / name
+        for name in (
+            "fields.zarr",
+            "climatology.nc",
+            "statistics.nc",
+            "static.nc",
+            "colour",
+            "checkpoint",
+            "prior",
+            "curve.csv",
+        )
+    }
     files["fields.zarr"] = files["fields.zarr"] / "zarr.json"
     store.write(canonical.canonical(source, domain, "x"), files["fields.zarr"])
     fields, harmonic, spread = (files[n] for n in ("fields.zarr", "climatology.nc", "statistics.nc"))
@@ -36,9 +57,18 @@ def made(source, domain, tmp_path):
 
 
 def train(domain, made, settings=SETTINGS):
-    step.run(domain, settings, fields=made["fields.zarr"], climatology=made["climatology.nc"],
-             statistics=made["statistics.nc"], static=made["static.nc"], colour=made["colour"],
-             checkpoint=made["checkpoint"], prior=made["prior"], curve=made["curve.csv"])
+    step.run(
+        domain,
+        settings,
+        fields=made["fields.zarr"],
+        climatology=made["climatology.nc"],
+        statistics=made["statistics.nc"],
+        static=made["static.nc"],
+        colour=made["colour"],
+        checkpoint=made["checkpoint"],
+        prior=made["prior"],
+        curve=made["curve.csv"],
+    )
 
 
 def test_a_prior_knows_what_it_was_made_for_and_from(domain, made):

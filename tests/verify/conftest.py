@@ -10,16 +10,26 @@ from hindsight.scores.ensemble import METRICS
 @pytest.fixture
 def scores():
     generator = np.random.default_rng(0)
-    sizes = {"network": ["dense", "sparse"], "analysis": ["climatology", "diffusion", "optimal_interpolation"],
-             "metric": list(METRICS), "channel": ["z500", "msl"], "region": ["everywhere", "withheld observations"],
-             "compared": ["rmse", "crps"], "kind": ["truth", "mean", "member"]}  # fmt: skip
+    sizes = {
+        "network": ["dense", "sparse"],
+        "analysis": ["climatology", "diffusion", "optimal_interpolation"],
+        "metric": list(METRICS),
+        "channel": ["z500", "msl"],
+        "region": ["everywhere", "withheld observations"],
+        "compared": ["rmse", "crps"],
+        "kind": ["truth", "mean", "member"],
+    }
     plain = {"rank": 5, "latitude": 4, "longitude": 6, "wavenumber": 4}
     make = lambda *dims: (dims, generator.uniform(0.5, 1.5, [len(sizes[d]) if d in sizes else plain[d] for d in dims]))
     four = ("network", "analysis", "metric", "channel")
     data = {name: make(*four) for name in ("score", "lower", "upper")}
     data |= {f"regional_{name}": make(*four, "region") for name in ("score", "lower", "upper")}
-    data |= {name: make("network", "analysis", "compared", "channel") for name in ("ratio", "ratio_lower", "ratio_upper")}
-    data |= {name: make("network", "analysis", "channel", "latitude", "longitude") for name in ("rmse_map", "spread_map")}
+    data |= {
+        name: make("network", "analysis", "compared", "channel") for name in ("ratio", "ratio_lower", "ratio_upper")
+    }
+    data |= {
+        name: make("network", "analysis", "channel", "latitude", "longitude") for name in ("rmse_map", "spread_map")
+    }
     data["rank_histogram"] = make("network", "analysis", "channel", "rank")
     data["power"] = make("network", "analysis", "kind", "channel", "wavenumber")
     found = xr.Dataset(data, coords=sizes, attrs={"period": "2009 to 2010", "members": 4})

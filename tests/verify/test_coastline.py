@@ -10,8 +10,9 @@ from hindsight.verify import coastline
 
 
 def test_arcs_are_running_sums_scaled_and_shifted(tmp_path):
-    (tmp_path / "c.json").write_text(json.dumps({"transform": {"scale": [0.5, 2.0], "translate": [-10, 40]},
-                                                 "arcs": [[[2, 1], [2, 0], [0, -1]]]}))
+    (tmp_path / "c.json").write_text(
+        json.dumps({"transform": {"scale": [0.5, 2.0], "translate": [-10, 40]}, "arcs": [[[2, 1], [2, 0], [0, -1]]]})
+    )
     np.testing.assert_allclose(coastline.read(tmp_path / "c.json")[0], [[-9, 42], [-8, 42], [-8, 40]])
 
 

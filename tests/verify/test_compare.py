@@ -19,9 +19,16 @@ TRUTH = generator.standard_normal((3, 1, 2, 5)).astype("float32")
 
 
 def analysis(values):
-    return xr.Dataset({"analysis": (("realization", "time", "channel", "latitude", "longitude"), values)},
-                      coords={"realization": range(len(values)), "time": TIMES, "channel": ["z500"],
-                              "latitude": GRID.latitude, "longitude": GRID.longitude})  # fmt: skip
+    return xr.Dataset(
+        {"analysis": (("realization", "time", "channel", "latitude", "longitude"), values)},
+        coords={
+            "realization": range(len(values)),
+            "time": TIMES,
+            "channel": ["z500"],
+            "latitude": GRID.latitude,
+            "longitude": GRID.longitude,
+        },
+    )
 
 
 def test_regions_are_boxes_weighted_by_area():
@@ -47,15 +54,22 @@ def test_a_perfect_analysis_has_no_error():
 def test_at_withheld_observations_members_get_the_observations_error():
     """A perfect ensemble, compared with noisy observations, is calibrated only if it is given their noise."""
     truth = np.zeros((3, 1, 2, 5))
-    rows = pd.DataFrame([{"time": t, "latitude": 30.0, "longitude": x, "channel": "z500", "value": v, "error": 1.0}
-                         for t in TIMES for x in (0.5, 1.0) for v in generator.standard_normal(400)])  # fmt: skip
+    rows = pd.DataFrame(
+        [
+            {"time": t, "latitude": 30.0, "longitude": x, "channel": "z500", "value": v, "error": 1.0}
+            for t in TIMES
+            for x in (0.5, 1.0)
+            for v in generator.standard_normal(400)
+        ]
+    )
     found = compare.against_observations(analysis(np.stack([truth] * 20)), rows, SCALING, GRID, 0)
     assert abs(float(found["variance"].mean()) - 1) < 0.05
     assert abs(float(found["squared_error"].mean()) - 1.05) < 0.12
 
 
 def test_frames_without_withheld_observations_are_nan_and_not_zero():
-    rows = pd.DataFrame({"time": [TIMES[1]], "latitude": [0.0], "longitude": [0.0], "channel": ["z500"], "value": [0.0],
-                         "error": [1.0]})  # fmt: skip
+    rows = pd.DataFrame(
+        {"time": [TIMES[1]], "latitude": [0.0], "longitude": [0.0], "channel": ["z500"], "value": [0.0], "error": [1.0]}
+    )
     found = compare.against_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, 0)["squared_error"]
     assert np.isfinite(found[0, 1, 0]) and np.isnan(found[0, [0, 2], 0]).all()

@@ -16,16 +16,18 @@ COAST = [np.array([[-5.0, 41], [0, 47], [5, 54]])]
 STATIONS = pd.DataFrame({"latitude": [45.0, 50], "longitude": [0.0, 5], "withheld": [False, True]})
 generator = np.random.default_rng(0)
 DRAW = {
-    "maps": lambda s: figures.analysis_maps(generator.random((2, 4, 6)), generator.random((3, 2, 4, 6)), ["z500", "msl"],
-                                            GRID, STATIONS, COAST),
+    "maps": lambda s: figures.analysis_maps(
+        generator.random((2, 4, 6)), generator.random((3, 2, 4, 6)), ["z500", "msl"], GRID, STATIONS, COAST
+    ),
     "bars": lambda s: figures.skill_bars(s, "rmse"),
     "ranks": figures.rank_histograms,
     "errors": lambda s: figures.error_maps(s, GRID, COAST, "dense"),
     "spectra": lambda s: figures.power_spectra(s, "dense"),
-    "series": lambda s: figures.time_series(np.arange(9), generator.random((9, 2)), generator.random((3, 9, 2)),
-                                            ["z500", "msl"], "here"),
+    "series": lambda s: figures.time_series(
+        np.arange(9), generator.random((9, 2)), generator.random((3, 9, 2)), ["z500", "msl"], "here"
+    ),
     "learning": lambda s: figures.learning_curve(pd.DataFrame({"step": [0, 10], "sigma_0.1": [1.0, 0.9]})),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DRAW)

@@ -17,8 +17,14 @@ def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
 
 def test_the_score_table_counts_stations_and_puts_the_best_first(scores):
     scores["score"].loc[{"metric": "crps", "analysis": "optimal_interpolation"}] = 0.01
-    table = pd.DataFrame({"station": ["a", "a", "b", "b"], "channel": ["z500", "msl"] * 2, "withheld": [False] * 2 + [True] * 2,
-                          "error": [50.0, 45.0] * 2})
+    table = pd.DataFrame(
+        {
+            "station": ["a", "a", "b", "b"],
+            "channel": ["z500", "msl"] * 2,
+            "withheld": [False] * 2 + [True] * 2,
+            "error": [50.0, 45.0] * 2,
+        }
+    )
     found = report.score_table(scores.sel(network="dense"), "dense", table, ["z500", "msl"])
     assert (found["stations"], found["withheld"]) == (1, 1) and "50 m2 s-2" in found["noise"]
     assert found["rows"][0]["name"] == "optimal interpolation"

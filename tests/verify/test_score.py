@@ -17,18 +17,31 @@ def statistics():
     generator = np.random.default_rng(0)
     base = generator.uniform(0.5, 1.5, (1, 1, FRAMES, 1))
     shape = (3, 2, FRAMES, 1)  # analysis, region, time, channel
-    data = {name: (("analysis", "region", "time", "channel"), np.broadcast_to(base, shape).copy())
-            for name in ensemble.STATISTICS}
+    data = {
+        name: (("analysis", "region", "time", "channel"), np.broadcast_to(base, shape).copy())
+        for name in ensemble.STATISTICS
+    }
     data["squared_error"][1][2] *= 4  # the third analysis is twice as wrong, in every frame
     data["squared_error"][1][:, 1, ::2] = np.nan  # a region without observations every other day
     maps = (("analysis", "channel", "latitude", "longitude"), np.full((3, 1, 2, 2), 4.0 * FRAMES))
     return xr.Dataset(
-        data | {"rank": (("analysis", "time", "channel", "rank"), np.full((3, FRAMES, 1, 5), 0.2)),
-                "sum_squared_error": maps, "sum_variance": maps, "count": ((), FRAMES),
-                "sum_power": (("analysis", "kind", "channel", "wavenumber"), np.ones((3, 3, 1, 2)) * FRAMES)},
-        coords={"analysis": ["diffusion", "optimal_interpolation", "climatology"], "region": [WHOLE, "withheld"],
-                "channel": ["z500"], "time": np.arange(FRAMES), "kind": ["truth", "mean", "member"]},
-        attrs={"members": 4})  # fmt: skip
+        data
+        | {
+            "rank": (("analysis", "time", "channel", "rank"), np.full((3, FRAMES, 1, 5), 0.2)),
+            "sum_squared_error": maps,
+            "sum_variance": maps,
+            "count": ((), FRAMES),
+            "sum_power": (("analysis", "kind", "channel", "wavenumber"), np.ones((3, 3, 1, 2)) * FRAMES),
+        },
+        coords={
+            "analysis": ["diffusion", "optimal_interpolation", "climatology"],
+            "region": [WHOLE, "withheld"],
+            "channel": ["z500"],
+            "time": np.arange(FRAMES),
+            "kind": ["truth", "mean", "member"],
+        },
+        attrs={"members": 4},
+    )
 
 
 def test_scores_are_functions_of_time_means(statistics):

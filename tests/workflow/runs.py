@@ -19,7 +19,7 @@ SHORT = {  # the Europe configuration, shortened
     "reanalyse": {"steps": 2, "halo": 4, "threads": 1},
     "baselines": {"climatology": {"days": 15}},
     "verify": {"resamples": 50},
-}  # fmt: skip
+}
 
 
 def merged(base: dict, changes: dict) -> dict:

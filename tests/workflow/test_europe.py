@@ -116,7 +116,7 @@ def test_a_finished_run_does_no_work_again(made, config):
     ({"archive": {"title": "Another"}}, {"settings", "layout", "write", "check", "report"}),
     ({"reanalyse": {"steps": 3}}, {"settings", "shard", "compare", "score", "report", "layout", "write", "check"}),
     ({"baselines": {"climatology": {"days": 20}}}, {"settings", "method", "compare", "score", "report"}),
-])  # fmt: skip
+])
 def test_changing_one_stage_reruns_it_and_what_follows_and_nothing_else(made, config, change, rerun):
     dry = runs.snakemake(made, runs.merged(config, change), "--dry-run")
     assert runs.executed(dry.stdout) == rerun

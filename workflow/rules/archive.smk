@@ -72,9 +72,7 @@ rule check:
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
-        markers=expand(
-            "results/{{run}}/archive/shards/{shard}.json", shard=SHARDS
-        ),
+        markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
     output:
         result="results/{run}/archive/check.json",
     log:

@@ -24,8 +24,9 @@ def run(domain: Domain, product: Product, *, layout: Path, markers: list[Path], 
         raise UserError("the archive is not whole:\n  " + "\n  ".join(wrong))
     objects = sum(len(json.loads(marker.read_text())["objects"]) for marker in markers)
     size = sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
-    text = json.dumps({"whole": True, "recipe": recipe, "shards": len(markers), "objects": objects, "bytes": size},
-                      indent=1)
+    text = json.dumps(
+        {"whole": True, "recipe": recipe, "shards": len(markers), "objects": objects, "bytes": size}, indent=1
+    )
     store.replace(result, lambda partial: partial.write_text(text))
 
 
@@ -49,8 +50,11 @@ def damaged(markers: list[Path], archive: Path, recipe: str) -> list[str]:
 def missing(markers: list[Path], domain: Domain, product: Product) -> list[str]:
     """Shards without a marker."""
     have = {marker.stem for marker in markers}
-    return [f"shard {shard.name} is missing; snakemake makes it" for shard in shards.cut(domain, product)
-            if shard.name not in have]
+    return [
+        f"shard {shard.name} is missing; snakemake makes it"
+        for shard in shards.cut(domain, product)
+        if shard.name not in have
+    ]
 
 
 def unlike_layout(archive: Path, domain: Domain, product: Product) -> list[str]:
@@ -78,6 +82,8 @@ def _wrong_with(variable: xr.DataArray, name: str, group: str, where: str) -> li
         if holes := int(np.count_nonzero(~np.isfinite(values))):
             found.append(f"{where}: {name} has {holes} values that are not finite from frame {first}")
         elif group != "spread" and (values.min() < channel.lowest or values.max() > channel.highest):
-            found.append(f"{where}: {name} reaches from {values.min():g} to {values.max():g} {channel.units}, outside "
-                         f"{channel.lowest:g} to {channel.highest:g}, from frame {first}")
+            found.append(
+                f"{where}: {name} reaches from {values.min():g} to {values.max():g} {channel.units}, outside "
+                f"{channel.lowest:g} to {channel.highest:g}, from frame {first}"
+            )
     return found

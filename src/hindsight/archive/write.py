@@ -30,8 +30,14 @@ def run(domain: Domain, product: Product, *, layout: Path, analyses: list[Path],
             key = path / "c" / Path(*map(str, ([0] if not prefix else []) + [number, 0, 0]))
             written[str(key.relative_to(archive))] = hashlib.sha256(key.read_bytes()).hexdigest()
         assert group == prefix
-    text = {"shard": shard.name, "frames": shard.frames, "first": first, "recipe": recipe["recipe"], "nan": 0,
-            "objects": written}
+    text = {
+        "shard": shard.name,
+        "frames": shard.frames,
+        "first": first,
+        "recipe": recipe["recipe"],
+        "nan": 0,
+        "objects": written,
+    }
     store.replace(marker, lambda partial: partial.write_text(json.dumps(text, indent=1, sort_keys=True)))
 
 
@@ -62,9 +68,11 @@ def _members(paths: list[Path], shard: shards.Shard, domain: Domain, product: Pr
     found = analysis_files.read(paths)
     times = shard.times(domain.step_hours)
     if not np.array_equal(found["time"].values, times) or found.sizes["realization"] != product.members:
-        raise UserError(f"{', '.join(map(str, paths))} hold {found.sizes['realization']} members of "
-                        f"{found.sizes['time']} frames from {found['time'].values[0]}; the archive's shard {shard.name} "
-                        f"needs {product.members} of {len(times)} from {times[0]}; run snakemake again")
+        raise UserError(
+            f"{', '.join(map(str, paths))} hold {found.sizes['realization']} members of "
+            f"{found.sizes['time']} frames from {found['time'].values[0]}; the archive's shard {shard.name} "
+            f"needs {product.members} of {len(times)} from {times[0]}; run snakemake again"
+        )
     return found["analysis"].transpose("realization", "time", "channel", "latitude", "longitude").values
 
 
@@ -74,6 +82,8 @@ def _write(path: Path, values: np.ndarray, first: int) -> None:
     step, length = array.shards[along], array.shape[along]
     count = values.shape[along]
     if first % step or (count != step and first + count != length):
-        raise UserError(f"{path}: frames {first} to {first + count} are not whole shards of {step}; product.epoch must "
-                        "lie a whole number of shards from the start of the test period")
+        raise UserError(
+            f"{path}: frames {first} to {first + count} are not whole shards of {step}; product.epoch must "
+            "lie a whole number of shards from the start of the test period"
+        )
     array[(slice(None),) * along + (slice(first, first + count),)] = values

@@ -4,8 +4,15 @@ import torch
 import torch.nn.functional as functional
 
 
-def pad(fields: torch.Tensor, south: int, north: int, west: int, east: int, edges: tuple[str, str],
-        open_mode: str = "constant") -> torch.Tensor:
+def pad(
+    fields: torch.Tensor,
+    south: int,
+    north: int,
+    west: int,
+    east: int,
+    edges: tuple[str, str],
+    open_mode: str = "constant",
+) -> torch.Tensor:
     """Pad fields (…, H, W), latitudes first.
 
     Args:
@@ -23,8 +30,14 @@ def pad(fields: torch.Tensor, south: int, north: int, west: int, east: int, edge
     if not (south or north):
         return fields
     if edges[0] == "pole":
-        return torch.cat([_over_the_pole(fields[..., :south, :]), fields,
-                          _over_the_pole(fields[..., fields.shape[-2] - north :, :])], -2)
+        return torch.cat(
+            [
+                _over_the_pole(fields[..., :south, :]),
+                fields,
+                _over_the_pole(fields[..., fields.shape[-2] - north :, :]),
+            ],
+            -2,
+        )
     return functional.pad(fields, (0, 0, south, north), mode=open_mode)
 
 

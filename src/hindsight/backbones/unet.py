@@ -29,16 +29,30 @@ class VideoUNet(nn.Module):
         edges: what lies beyond latitudes and longitudes, see `padding.pad`.
     """
 
-    def __init__(self, inputs: int, outputs: int, conditions: int, patch: int, width: int, multipliers: list[int],
-                 blocks: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        conditions: int,
+        patch: int,
+        width: int,
+        multipliers: list[int],
+        blocks: int,
+        embedding: int,
+        dropout: float,
+        edges: tuple[str, str],
+    ) -> None:
         super().__init__()
         features = [width * m for m in multipliers]
         self.edges, self.divisor = edges, patch * 2 ** (len(features) - 1)
         self.embed = Embedding(conditions, embedding)
-        self.enter = Convolution(inputs + 1, features[0], edges) if patch == 1 else nn.Conv2d(
-            inputs + 1, features[0], patch, stride=patch)
+        self.enter = (
+            Convolution(inputs + 1, features[0], edges)
+            if patch == 1
+            else nn.Conv2d(inputs + 1, features[0], patch, stride=patch)
+        )
         self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
-        block = lambda here, there: Block(here, there, embedding, dropout, edges)  # noqa: E731
+        block = lambda here, there: Block(here, there, embedding, dropout, edges)
         for here, below in zip(features, features[1:]):
             self.down.append(nn.ModuleList(block(here, here) for _ in range(blocks)))
             self.shrink.append(nn.Conv2d(here, below, 2, stride=2))
@@ -47,8 +61,11 @@ class VideoUNet(nn.Module):
             self.grow.append(nn.ConvTranspose2d(below, here, 2, stride=2))
             self.up.append(nn.ModuleList(block(2 * here if k == 0 else here, here) for k in range(blocks)))
         self.norm = LayerNorm(features[0])
-        self.leave = Convolution(features[0], outputs, edges) if patch == 1 else nn.ConvTranspose2d(
-            features[0], outputs, patch, stride=patch)
+        self.leave = (
+            Convolution(features[0], outputs, edges)
+            if patch == 1
+            else nn.ConvTranspose2d(features[0], outputs, patch, stride=patch)
+        )
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
@@ -85,7 +102,9 @@ class Embedding(nn.Module):
     def __init__(self, conditions: int, size: int, waves: int = 16) -> None:
         super().__init__()
         self.register_buffer("frequency", torch.exp(torch.linspace(math.log(0.1), math.log(20), waves)))
-        self.layers = nn.Sequential(nn.Linear(2 * waves + conditions, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+        self.layers = nn.Sequential(
+            nn.Linear(2 * waves + conditions, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU()
+        )
 
     def forward(self, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """(B,) and (B, K) to (B, size)."""

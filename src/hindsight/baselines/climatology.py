@@ -14,8 +14,18 @@ from hindsight.settings import Baselines, Domain, Product
 PURPOSE = 2 << 32  # keeps this module's random streams apart from those of other methods
 
 
-def run(domain: Domain, product: Product, settings: Baselines, *, fields: Path, climatology: Path, statistics: Path,
-        observations: Path, shard: str, analysis: Path) -> None:
+def run(
+    domain: Domain,
+    product: Product,
+    settings: Baselines,
+    *,
+    fields: Path,
+    climatology: Path,
+    statistics: Path,
+    observations: Path,
+    shard: str,
+    analysis: Path,
+) -> None:
     """Draw an ensemble from the training years at the same time of year, observations unseen."""
     dataset = store.read(fields)
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
@@ -43,9 +53,11 @@ def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed:
         away = np.abs((phase - calendar.year_phase(times[t : t + 1]) + 0.5) % 1 - 0.5) * 365.2425
         candidates = np.flatnonzero((away <= days + 1e-6) & (hour == pd.Timestamp(time).hour))
         if len(candidates) < members:
-            raise UserError(f"the training period has {len(candidates)} frames within {days} days of "
-                            f"{pd.Timestamp(time):%d %B}, and {members} members are asked for; raise "
-                            "baselines.climatology.days")
+            raise UserError(
+                f"the training period has {len(candidates)} frames within {days} days of "
+                f"{pd.Timestamp(time):%d %B}, and {members} members are asked for; raise "
+                "baselines.climatology.days"
+            )
         hours = int(time.astype("datetime64[h]").astype(int))
         generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, hours, 0, PURPOSE]))
         chosen[:, t] = generator.permutation(candidates)[:members]

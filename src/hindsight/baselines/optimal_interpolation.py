@@ -23,8 +23,18 @@ from hindsight.settings import Baselines, Domain, Product
 PURPOSE = 1 << 32  # keeps this module's random streams apart from those of other methods
 
 
-def run(domain: Domain, product: Product, settings: Baselines, *, fields: Path, climatology: Path, statistics: Path,
-        observations: Path, shard: str, analysis: Path) -> None:
+def run(
+    domain: Domain,
+    product: Product,
+    settings: Baselines,
+    *,
+    fields: Path,
+    climatology: Path,
+    statistics: Path,
+    observations: Path,
+    shard: str,
+    analysis: Path,
+) -> None:
     """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior."""
     dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
@@ -49,9 +59,13 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
     times = table["time"].to_numpy("datetime64[ns]")
     unique, back = np.unique(times, return_inverse=True)
     expected = (scaling.climatology(unique).reshape(len(unique), -1)[back[:, None], point] * places.weight).sum(1)
-    return {"time": times, "point": point, "weight": places.weight,
-            "value": (table["value"].to_numpy() - expected) / scaling.spread[channel],
-            "error": table["error"].to_numpy() / scaling.spread[channel]}
+    return {
+        "time": times,
+        "point": point,
+        "weight": places.weight,
+        "value": (table["value"].to_numpy() - expected) / scaling.spread[channel],
+        "error": table["error"].to_numpy() / scaling.spread[channel],
+    }
 
 
 class OptimalInterpolation:
@@ -72,8 +86,9 @@ class OptimalInterpolation:
             self._cached = key, (mapped, scipy.linalg.cho_factor(system))
         return self._cached[1]
 
-    def analyse(self, prior: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray,
-                error: np.ndarray) -> np.ndarray:
+    def analyse(
+        self, prior: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray, error: np.ndarray
+    ) -> np.ndarray:
         """Move prior states (E, span * D) to observed values (E, N)."""
         if not len(point):
             return prior

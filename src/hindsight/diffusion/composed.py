@@ -25,8 +25,9 @@ def starts(first: int, frames: int, window: int, stride: int) -> list[int]:
     return sorted({0, *inside, frames - window})
 
 
-def compose(evaluate: Callable[..., torch.Tensor], windows: list[int], window: int, batch: int,
-            *stretch: torch.Tensor) -> torch.Tensor:
+def compose(
+    evaluate: Callable[..., torch.Tensor], windows: list[int], window: int, batch: int, *stretch: torch.Tensor
+) -> torch.Tensor:
     """Evaluate a function of windows over a stretch.
 
     Args:

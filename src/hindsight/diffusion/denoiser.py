@@ -4,12 +4,12 @@ With a = U^T x the modes of the noisy field and l their variances,
 
     D(x; sigma) = E_GM[x_0 | x] + c(sigma) F(U a / sqrt(l + sigma^2), E_GM[x_0 | x]; sigma),
 
-E_GM the ideal denoiser of the Gauss-Markov process over all frames of the window, F the network and c the error that the
-closed form makes at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with c_skip x replaced
-by the space-time optimum and c_in taken mode by mode; for a white process it is theirs to the letter. With F = 0 it is
-optimal interpolation, and training can only add the non-linear and the flow-dependent.
+E_GM the ideal denoiser of the Gauss-Markov process over all frames of the window, F the network and c the error that
+the closed form makes at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with c_skip x
+replaced by the space-time optimum and c_in taken mode by mode; for a white process it is theirs to the letter. With
+F = 0 it is optimal interpolation, and training can only add the non-linear and the flow-dependent.
 
-F is scaled by one number a level and not mode by mode: mode by mode the largest patterns are amplified ten thousand times
+F is scaled by one number a level and not mode by mode: mode by mode the largest patterns are amplified a hundred times
 more than the smallest, and nothing is learnt (measured; docs/decisions/0004).
 """
 
@@ -36,8 +36,9 @@ def scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:
     return (known.sum(-1) / process.size).sqrt()
 
 
-def denoise(process: GaussMarkov, network: Correction, noisy: torch.Tensor, sigma: torch.Tensor,
-            *conditions: torch.Tensor) -> torch.Tensor:
+def denoise(
+    process: GaussMarkov, network: Correction, noisy: torch.Tensor, sigma: torch.Tensor, *conditions: torch.Tensor
+) -> torch.Tensor:
     """The denoised estimate E[x_0 | noisy] of windows (B, T, D), each frame with its own noise level (B, T)."""
     mean = Posterior(process, sigma).mean(noisy)
     output = network(inputs(process, noisy, mean, sigma), sigma.log(), *conditions)

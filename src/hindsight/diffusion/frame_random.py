@@ -12,8 +12,9 @@ import torch
 PURPOSES = ("start", "state", "observation", "step")
 
 
-def normal(seed: int, members: Sequence[int], frames: Sequence[int], step: int, purpose: str,
-           size: int) -> torch.Tensor:
+def normal(
+    seed: int, members: Sequence[int], frames: Sequence[int], step: int, purpose: str, size: int
+) -> torch.Tensor:
     """Standard normal numbers.
 
     Args:

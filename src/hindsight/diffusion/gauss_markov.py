@@ -34,8 +34,7 @@ class GaussMarkov:
 
     def to(self, device: torch.device) -> "GaussMarkov":
         """The same process on another device."""
-        return GaussMarkov(*(tensor.to(device) for tensor in
-                             (self.modes, self.variance, self.coupling, self.memory)))
+        return GaussMarkov(*(tensor.to(device) for tensor in (self.modes, self.variance, self.coupling, self.memory)))
 
     def into_modes(self, fields: torch.Tensor) -> torch.Tensor:
         """Project fields (…, D) on the modes (…, n)."""

@@ -20,8 +20,15 @@ def levels(steps: int, sigma_min: float, sigma_max: float, rho: float) -> np.nda
     return np.concatenate([[0.0], falling[::-1]])
 
 
-def training_levels(windows: int, frames: int, sigma_min: float, sigma_max: float, equal_share: float,
-                    staircase_share: float, generator: torch.Generator) -> torch.Tensor:
+def training_levels(
+    windows: int,
+    frames: int,
+    sigma_min: float,
+    sigma_max: float,
+    equal_share: float,
+    staircase_share: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
     """Noise levels for training by diffusion forcing: log-uniform, one a frame.
 
     Args:

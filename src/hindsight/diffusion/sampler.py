@@ -20,8 +20,15 @@ Draw = Callable[[torch.Tensor | None, Posterior, int], torch.Tensor]  # (denoise
 Noise = Callable[[int, str], torch.Tensor]  # (row, purpose) -> white noise (E, T, D)
 
 
-def sample(process: GaussMarkov, denoise: Denoise, draw: Draw, plan: np.ndarray, sigma: np.ndarray, noise: Noise,
-           watch: Callable[[int], None] = lambda done: None) -> torch.Tensor:
+def sample(
+    process: GaussMarkov,
+    denoise: Denoise,
+    draw: Draw,
+    plan: np.ndarray,
+    sigma: np.ndarray,
+    noise: Noise,
+    watch: Callable[[int], None] = lambda done: None,
+) -> torch.Tensor:
     """Draw members of the analysis.
 
     Args:
@@ -48,14 +55,24 @@ def sample(process: GaussMarkov, denoise: Denoise, draw: Draw, plan: np.ndarray,
     for row in range(1, len(plan)):
         x = _step(process, denoise, draw, x, levels[row - 1], levels[row], row, noise)
         if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError(f"the sample diverged at step {row} of {len(plan) - 1}; lower reanalyse.sigma_max "
-                                     "or raise reanalyse.steps")
+            raise FloatingPointError(
+                f"the sample diverged at step {row} of {len(plan) - 1}; lower reanalyse.sigma_max "
+                "or raise reanalyse.steps"
+            )
         watch(row)
     return x
 
 
-def _step(process: GaussMarkov, denoise: Denoise, draw: Draw, x: torch.Tensor, above: torch.Tensor,
-          below: torch.Tensor, row: int, noise: Noise) -> torch.Tensor:
+def _step(
+    process: GaussMarkov,
+    denoise: Denoise,
+    draw: Draw,
+    x: torch.Tensor,
+    above: torch.Tensor,
+    below: torch.Tensor,
+    row: int,
+    noise: Noise,
+) -> torch.Tensor:
     """From the levels `above` to the levels `below`; frames whose level does not fall stay as they are."""
     posterior = process.posterior(above[None])
     clean = draw(denoise(x, posterior), posterior, row)

@@ -17,8 +17,11 @@ def run(settings: Download, *, files: list[Path], raw: Path) -> None:
     parts = [_open(path) for path in files]
     _readable(files, parts)
     dataset = _join(files, parts)
-    dataset.attrs |= {"source_files": ", ".join(path.name for path in files), "source_title": settings.title,
-                      "source_licence": settings.licence}
+    dataset.attrs |= {
+        "source_files": ", ".join(path.name for path in files),
+        "source_title": settings.title,
+        "source_licence": settings.licence,
+    }
     store.write(_plain(dataset), raw)
 
 
@@ -28,8 +31,10 @@ def _open(path: Path) -> xr.Dataset:
             return xr.open_zarr(path)
         return xr.open_dataset(path, chunks={})
     except Exception as error:  # every backend raises its own
-        raise UserError(f"cannot read {path} ({_first_line(error)}); expected netCDF or Zarr, so replace the file "
-                        "or take it out of download.files") from None
+        raise UserError(
+            f"cannot read {path} ({_first_line(error)}); expected netCDF or Zarr, so replace the file "
+            "or take it out of download.files"
+        ) from None
 
 
 def _readable(files: list[Path], parts: list[xr.Dataset]) -> None:
@@ -47,14 +52,26 @@ def _join(files: list[Path], parts: list[xr.Dataset]) -> xr.Dataset:
     for part in parts:
         groups.setdefault(tuple(sorted(map(str, part.data_vars))), []).append(part)
     try:
-        rows = [xr.concat(sorted(group, key=lambda p: p["time"].values[0]), "time", data_vars="minimal",
-                          coords="minimal", compat="equals", join="exact") if len(group) > 1 else group[0]
-                for group in groups.values()]
+        rows = [
+            xr.concat(
+                sorted(group, key=lambda p: p["time"].values[0]),
+                "time",
+                data_vars="minimal",
+                coords="minimal",
+                compat="equals",
+                join="exact",
+            )
+            if len(group) > 1
+            else group[0]
+            for group in groups.values()
+        ]
         return xr.merge(rows, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
     except (ValueError, xr.MergeError) as error:
         names = ", ".join(str(path) for path in files)
-        raise UserError(f"{names} do not fit together ({_first_line(error)}); expected the same grid in all, and the "
-                        "same times in files of different variables") from None
+        raise UserError(
+            f"{names} do not fit together ({_first_line(error)}); expected the same grid in all, and the "
+            "same times in files of different variables"
+        ) from None
 
 
 def _plain(dataset: xr.Dataset) -> xr.Dataset:

@@ -17,8 +17,15 @@ from hindsight.fields.grid import Grid
 DIMENSIONS = ("realization", "time", "channel", "latitude", "longitude")
 
 
-def write(values: np.ndarray, members: list[int], times: np.ndarray, channels: list[str], grid: Grid, attributes: dict,
-          path: Path) -> None:
+def write(
+    values: np.ndarray,
+    members: list[int],
+    times: np.ndarray,
+    channels: list[str],
+    grid: Grid,
+    attributes: dict,
+    path: Path,
+) -> None:
     """Write one shard of an analysis, whole or not at all.
 
     Args:
@@ -37,12 +44,19 @@ def write(values: np.ndarray, members: list[int], times: np.ndarray, channels: l
         raise FloatingPointError(f"{path}: {np.count_nonzero(~np.isfinite(values))} values are not finite; not written")
     dataset = xr.Dataset(
         {"analysis": (DIMENSIONS, values.astype("float32"))},
-        coords={"realization": members, "time": times, "channel": channels, "latitude": grid.latitude,
-                "longitude": grid.longitude},
+        coords={
+            "realization": members,
+            "time": times,
+            "channel": channels,
+            "latitude": grid.latitude,
+            "longitude": grid.longitude,
+        },
         attrs=attributes,
-    )  # fmt: skip
-    encoding = {"analysis": {"zlib": True, "complevel": 1, "shuffle": True},
-                "time": {"units": "hours since 1900-01-01", "dtype": "int64"}}
+    )
+    encoding = {
+        "analysis": {"zlib": True, "complevel": 1, "shuffle": True},
+        "time": {"units": "hours since 1900-01-01", "dtype": "int64"},
+    }
     store.replace(path, lambda partial: dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding))
 
 
@@ -56,8 +70,12 @@ def read(paths: list[Path]) -> xr.Dataset:
     for path in paths:
         part = _opened(path, lambda dataset: dataset.load())
         by_time.setdefault(part["time"].values[0], []).append(part)
-    rows = [xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
-            if len(row) > 1 else row[0] for _, row in sorted(by_time.items())]
+    rows = [
+        xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
+        if len(row) > 1
+        else row[0]
+        for _, row in sorted(by_time.items())
+    ]
     return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
 
 

@@ -49,18 +49,22 @@ def check_axis(times: np.ndarray, step_hours: int, where: str) -> None:
     """
     if len(times) < 2:
         return
-    step = np.diff(times.astype("datetime64[s]"))
-    wanted = np.timedelta64(step_hours, "h")
+    step, wanted = np.diff(times.astype("datetime64[s]")), np.timedelta64(step_hours, "h")
     if (wrong := np.flatnonzero(step != wanted)).size:
-        first = wrong[0]
-        after = times[first].astype("datetime64[m]")
-        kind = "a repeated time" if step[first] == np.timedelta64(0) else (
-            "times out of order" if step[first] < np.timedelta64(0) else "a gap" if step[first] > wanted else
-            "frames closer than domain.step_hours")
+        here, following = times[wrong[0] : wrong[0] + 2].astype("datetime64[m]")
         raise UserError(
-            f"{where}: {kind} after {after} (next: {times[first + 1].astype('datetime64[m]')}, {wrong.size} such places;"
-            f" expected a frame every {step_hours} h); mend the source, or set domain.step_hours"
+            f"{where}: {_fault(step[wrong[0]], wanted)} after {here} (next: {following}; {wrong.size} in all; expected a "
+            f"frame every {step_hours} h); mend the source, or set domain.step_hours"
         )
+
+
+def _fault(step: np.timedelta64, wanted: np.timedelta64) -> str:
+    """What is wrong with a step between frames."""
+    if step == np.timedelta64(0):
+        return "a repeated time"
+    if step < np.timedelta64(0):
+        return "times out of order"
+    return "a gap" if step > wanted else "frames closer than domain.step_hours"
 
 
 def check_splits(domain: Domain, times: np.ndarray, where: str) -> None:

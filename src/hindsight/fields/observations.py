@@ -14,10 +14,19 @@ from hindsight.errors import UserError
 from hindsight.fields import store
 
 COLUMNS = {
-    "time": "datetime64[ns]", "latitude": "float64", "longitude": "float64", "level": "float64", "channel": "str",
-    "value": "float64", "error": "float64", "platform": "str", "station": "str", "quality": "int64",
-    "withheld": "bool", "source": "str",
-}  # fmt: skip
+    "time": "datetime64[ns]",
+    "latitude": "float64",
+    "longitude": "float64",
+    "level": "float64",
+    "channel": "str",
+    "value": "float64",
+    "error": "float64",
+    "platform": "str",
+    "station": "str",
+    "quality": "int64",
+    "withheld": "bool",
+    "source": "str",
+}
 
 
 def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
     Returns:
         Design matrix of shape (T, 1 + 2 annual + 2 daily (1 + 2 [annual > 0])).
     """
+
     def waves(phase: np.ndarray, count: int) -> list[np.ndarray]:
         return [f(2 * np.pi * k * phase) for k in range(1, count + 1) for f in (np.cos, np.sin)]
 
@@ -39,9 +40,15 @@ class Scaling:
         try:
             harmonic, spread = xr.load_dataset(climatology), xr.load_dataset(statistics)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {climatology} or {statistics} ({error}); run snakemake to make them") from None
-        return cls(harmonic["coefficients"].values, spread["spread"].values,
-                   int(harmonic.attrs["annual_harmonics"]), int(harmonic.attrs["daily_harmonics"]))
+            raise UserError(
+                f"cannot read {climatology} or {statistics} ({error}); run snakemake to make them"
+            ) from None
+        return cls(
+            harmonic["coefficients"].values,
+            spread["spread"].values,
+            int(harmonic.attrs["annual_harmonics"]),
+            int(harmonic.attrs["daily_harmonics"]),
+        )
 
     def climatology(self, times: np.ndarray) -> np.ndarray:
         """Climatological mean at given times; physical units, shape (T, C, H, W)."""

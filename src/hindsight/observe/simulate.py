@@ -18,8 +18,16 @@ from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
 
 
-def run(domain: Domain, settings: Observe, *, network: str, fields: Path, statistics: Path, places: list[Path],
-        observations: Path) -> None:
+def run(
+    domain: Domain,
+    settings: Observe,
+    *,
+    network: str,
+    fields: Path,
+    statistics: Path,
+    places: list[Path],
+    observations: Path,
+) -> None:
     """Observe the test period with a simulated network: values at stations, with noise."""
     truth = calendar.in_period(store.read(fields), domain.test, str(store.folder(fields)))
     spread = xr.load_dataset(statistics)["spread"].values
@@ -37,8 +45,9 @@ def error_of(network: Network, channels: list[str], spread: np.ndarray) -> np.nd
     return np.array(noise) * spread
 
 
-def simulate(truth: xr.DataArray, stations: pd.DataFrame, error: np.ndarray, generator: np.random.Generator,
-             network: Network) -> pd.DataFrame:
+def simulate(
+    truth: xr.DataArray, stations: pd.DataFrame, error: np.ndarray, generator: np.random.Generator, network: Network
+) -> pd.DataFrame:
     """Interpolate the truth to the stations and add Gaussian errors.
 
     Args:
@@ -65,14 +74,24 @@ def simulate(truth: xr.DataArray, stations: pd.DataFrame, error: np.ndarray, gen
     return _table(times[report], list(truth["channel"].values), stations, values, error)
 
 
-def _table(times: np.ndarray, channels: list[str], stations: pd.DataFrame, values: np.ndarray,
-           error: np.ndarray) -> pd.DataFrame:
+def _table(
+    times: np.ndarray, channels: list[str], stations: pd.DataFrame, values: np.ndarray, error: np.ndarray
+) -> pd.DataFrame:
     frames, count, sites = values.shape
     t, c, n = (index.ravel() for index in np.indices(values.shape))
     level = np.array([CHANNELS[name].level or np.nan for name in channels], float)
-    return pd.DataFrame({
-        "time": times[t], "latitude": stations["latitude"].to_numpy()[n],
-        "longitude": stations["longitude"].to_numpy()[n], "level": level[c], "channel": np.array(channels)[c],
-        "value": values.ravel(), "error": error[c], "platform": "simulated",
-        "station": stations["station"].to_numpy()[n], "quality": 0, "withheld": stations["withheld"].to_numpy()[n],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "time": times[t],
+            "latitude": stations["latitude"].to_numpy()[n],
+            "longitude": stations["longitude"].to_numpy()[n],
+            "level": level[c],
+            "channel": np.array(channels)[c],
+            "value": values.ravel(),
+            "error": error[c],
+            "platform": "simulated",
+            "station": stations["station"].to_numpy()[n],
+            "quality": 0,
+            "withheld": stations["withheld"].to_numpy()[n],
+        }
+    )

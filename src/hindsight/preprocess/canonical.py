@@ -10,8 +10,12 @@ from hindsight.fields import calendar, grid, store
 from hindsight.settings import Domain, Preprocess
 from hindsight.settings.lexicon import CHANNELS, Channel, conversion
 
-DIMENSIONS = {"latitude": ("latitude", "lat", "y"), "longitude": ("longitude", "lon", "x"),
-              "time": ("time", "valid_time"), "level": ("level", "isobaricInhPa", "pressure_level", "plev")}
+DIMENSIONS = {
+    "latitude": ("latitude", "lat", "y"),
+    "longitude": ("longitude", "lon", "x"),
+    "time": ("time", "valid_time"),
+    "level": ("level", "isobaricInhPa", "pressure_level", "plev"),
+}
 
 
 def run(domain: Domain, settings: Preprocess, *, raw: Path, fields: Path) -> None:
@@ -44,7 +48,9 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
     raw = raw.sel(time=slice(min(p.start for p in periods), max(p.end for p in periods)))
     channels = [_channel(raw, CHANNELS[name], where) for name in domain.channels]
     fields = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override")
-    fields = fields.assign_coords(channel=np.array(domain.channels, object)).transpose("time", "channel", "latitude", "longitude")
+    fields = fields.assign_coords(channel=np.array(domain.channels, object)).transpose(
+        "time", "channel", "latitude", "longitude"
+    )
     dataset = fields.astype("float32").rename("fields").to_dataset()
     keep = {key: raw.attrs[key] for key in ("source_title", "source_licence", "source_files") if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}
@@ -52,8 +58,12 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
 
 
 def _named(raw: xr.Dataset, where: str) -> xr.Dataset:
-    names = {known: ours for ours, aliases in DIMENSIONS.items() for known in aliases
-             if known in raw.variables and known != ours and ours not in raw.variables}
+    names = {
+        known: ours
+        for ours, aliases in DIMENSIONS.items()
+        for known in aliases
+        if known in raw.variables and known != ours and ours not in raw.variables
+    }
     raw = raw.rename(names)
     if missing := [name for name in ("time", "latitude", "longitude") if name not in raw.coords]:
         raise UserError(f"{where} has no coordinate {' or '.join(missing)} (it has: {', '.join(map(str, raw.coords))})")
@@ -78,8 +88,10 @@ def _region(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
     cut = raw.sel(box)
     if min(cut.sizes["latitude"], cut.sizes["longitude"]) < 2:
         have = {name: (float(raw[name][0]), float(raw[name][-1])) for name in box}
-        raise UserError(f"{where} has fewer than 2 points a side in the domain's region (it covers {have}); change "
-                        "domain.south, north, west and east")
+        raise UserError(
+            f"{where} has fewer than 2 points a side in the domain's region (it covers {have}); change "
+            "domain.south, north, west and east"
+        )
     return cut
 
 
@@ -89,8 +101,10 @@ def _channel(raw: xr.Dataset, channel: Channel, where: str) -> xr.DataArray:
     field = _level(found, channel, where)
     units = found.attrs.get("units", "")
     if (factor := conversion(units, channel.units)) is None:
-        raise UserError(f"{where}: {found.name!r} has units {units!r}, and channel {channel.name} needs "
-                        f"{channel.units!r}; correct the attribute or add the conversion to the lexicon")
+        raise UserError(
+            f"{where}: {found.name!r} has units {units!r}, and channel {channel.name} needs "
+            f"{channel.units!r}; correct the attribute or add the conversion to the lexicon"
+        )
     field = (field * factor[0] + factor[1]).drop_vars(["level"], errors="ignore")
     field = field.drop_vars([name for name in field.coords if name not in field.dims])
     _sound(field, channel, found.name, where)
@@ -101,27 +115,36 @@ def _find(raw: xr.Dataset, channel: Channel, where: str) -> xr.DataArray:
     for alias in channel.aliases:
         if alias in raw.data_vars:
             return raw[alias]
-    raise UserError(f"{where} has no variable for channel {channel.name} (looked for {', '.join(channel.aliases)}; it "
-                    f"has {', '.join(map(str, raw.data_vars))}); add it to download.files or drop the channel")
+    raise UserError(
+        f"{where} has no variable for channel {channel.name} (looked for {', '.join(channel.aliases)}; it "
+        f"has {', '.join(map(str, raw.data_vars))}); add it to download.files or drop the channel"
+    )
 
 
 def _level(found: xr.DataArray, channel: Channel, where: str) -> xr.DataArray:
     if "level" not in found.dims:
         return found.squeeze(drop=True) if found.ndim > 3 else found
     if channel.level not in found["level"].values:
-        raise UserError(f"{where}: {found.name!r} has no level {channel.level} hPa (it has "
-                        f"{', '.join(f'{v:g}' for v in found['level'].values)})")
+        raise UserError(
+            f"{where}: {found.name!r} has no level {channel.level} hPa (it has "
+            f"{', '.join(f'{v:g}' for v in found['level'].values)})"
+        )
     return found.sel(level=channel.level)
 
 
 def _sound(field: xr.DataArray, channel: Channel, name: str, where: str) -> None:
     """NaN is loud, and so is a value that no atmosphere has."""
-    summary = xr.Dataset({"holes": field.isnull().any(["latitude", "longitude"]), "low": field.min(),
-                          "high": field.max()}).compute()
+    summary = xr.Dataset(
+        {"holes": field.isnull().any(["latitude", "longitude"]), "low": field.min(), "high": field.max()}
+    ).compute()
     if (holes := summary["time"].values[summary["holes"].values]).size:
-        raise UserError(f"{where}: {name!r} has NaN in {holes.size} frame(s), the first at "
-                        f"{holes[0].astype('datetime64[m]')}; mend the source or choose periods without them")
+        raise UserError(
+            f"{where}: {name!r} has NaN in {holes.size} frame(s), the first at "
+            f"{holes[0].astype('datetime64[m]')}; mend the source or choose periods without them"
+        )
     low, high = float(summary["low"]), float(summary["high"])
     if low < channel.lowest or high > channel.highest:
-        raise UserError(f"{where}: {name!r} reaches from {low:g} to {high:g} {channel.units}, outside what channel "
-                        f"{channel.name} can be ({channel.lowest:g} to {channel.highest:g}); check its units attribute")
+        raise UserError(
+            f"{where}: {name!r} reaches from {low:g} to {high:g} {channel.units}, outside what channel "
+            f"{channel.name} can be ({channel.lowest:g} to {channel.highest:g}); check its units attribute"
+        )

@@ -17,15 +17,21 @@ def run(domain: Domain, settings: Preprocess, *, fields: Path, climatology: Path
     annual, daily = settings.annual_harmonics, settings.daily_harmonics
     days = training.sizes["time"] * domain.step_hours / 24
     if annual and days < 365:
-        raise UserError(f"the training period has {days:.0f} days, and preprocess.annual_harmonics = {annual} needs a "
-                        "year at the least; lengthen domain.train or set it to 0")
+        raise UserError(
+            f"the training period has {days:.0f} days, and preprocess.annual_harmonics = {annual} needs a "
+            "year at the least; lengthen domain.train or set it to 0"
+        )
     if daily and 2 * daily >= 24 / domain.step_hours:
-        raise UserError(f"preprocess.daily_harmonics = {daily} needs more than {2 * daily} frames a day, and there is one "
-                        f"every {domain.step_hours} h; lower it")
+        raise UserError(
+            f"preprocess.daily_harmonics = {daily} needs more than {2 * daily} frames a day, and there is one "
+            f"every {domain.step_hours} h; lower it"
+        )
     coefficients = fit(training["fields"], annual, daily)
-    result = xr.Dataset({"coefficients": (("harmonic", "channel", "latitude", "longitude"), coefficients)},
-                        coords={name: training[name] for name in ("channel", "latitude", "longitude")},
-                        attrs={"annual_harmonics": annual, "daily_harmonics": daily})
+    result = xr.Dataset(
+        {"coefficients": (("harmonic", "channel", "latitude", "longitude"), coefficients)},
+        coords={name: training[name] for name in ("channel", "latitude", "longitude")},
+        attrs={"annual_harmonics": annual, "daily_harmonics": daily},
+    )
     store.replace(climatology, lambda partial: result.to_netcdf(partial))
 
 

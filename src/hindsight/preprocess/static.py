@@ -29,8 +29,12 @@ def _open(path: Path) -> xr.Dataset:
         dataset = xr.open_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error}); expected a netCDF file") from None
-    names = {known: ours for ours, aliases in DIMENSIONS.items() for known in aliases
-             if known in dataset.variables and known != ours}
+    names = {
+        known: ours
+        for ours, aliases in DIMENSIONS.items()
+        for known in aliases
+        if known in dataset.variables and known != ours
+    }
     return dataset.rename(names)
 
 

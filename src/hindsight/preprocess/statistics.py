@@ -15,8 +15,12 @@ def run(domain: Domain, *, fields: Path, climatology: Path, statistics: Path) ->
     """Measure the spread of each channel about its climatology, over the training period."""
     training = calendar.in_period(store.read(fields), domain.train, str(store.folder(fields)))
     harmonic = xr.load_dataset(climatology)
-    scaling = Scaling(harmonic["coefficients"].values, np.ones(len(domain.channels)),
-                      int(harmonic.attrs["annual_harmonics"]), int(harmonic.attrs["daily_harmonics"]))
+    scaling = Scaling(
+        harmonic["coefficients"].values,
+        np.ones(len(domain.channels)),
+        int(harmonic.attrs["annual_harmonics"]),
+        int(harmonic.attrs["daily_harmonics"]),
+    )
     values = spread(training["fields"], scaling)
     if constant := [name for name, value in zip(domain.channels, values) if not value > 0]:
         raise UserError(f"{fields}: channel(s) {', '.join(constant)} never change in the training period; drop them")

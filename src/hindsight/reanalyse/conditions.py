@@ -52,5 +52,5 @@ def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
         filled.append(target)
     present = np.arange(most) < counts[:, None]
     point, weight, value, error = filled
-    as_float = lambda array: torch.tensor(array.astype(np.float32))  # noqa: E731
+    as_float = lambda array: torch.tensor(array.astype(np.float32))
     return Observed(torch.tensor(point), as_float(weight), as_float(value), as_float(error), as_float(present))

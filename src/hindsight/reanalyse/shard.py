@@ -24,8 +24,17 @@ from hindsight.reanalyse.conditions import observed
 from hindsight.settings import Domain, Product, Reanalyse
 
 
-def run(domain: Domain, product: Product, settings: Reanalyse, *, prior: Path, observations: Path, shard: str,
-        block: str, analysis: Path) -> None:
+def run(
+    domain: Domain,
+    product: Product,
+    settings: Reanalyse,
+    *,
+    prior: Path,
+    observations: Path,
+    shard: str,
+    block: str,
+    analysis: Path,
+) -> None:
     """Sample one shard of frames for one block of members."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -36,9 +45,14 @@ def run(domain: Domain, product: Product, settings: Reanalyse, *, prior: Path, o
     watch = Progress(f"reanalyse.shard {shard}", settings.steps)
     values = reanalyse(trained, times, table, members, product.seed, settings, watch)
     attributes = {
-        "analysis": "diffusion", "regime": settings.regime, "steps": settings.steps, "seed": product.seed,
-        "hindsight": __version__, "prior": _sha256(prior), "observations": _sha256(observations),
-    }  # fmt: skip
+        "analysis": "diffusion",
+        "regime": settings.regime,
+        "steps": settings.steps,
+        "seed": product.seed,
+        "hindsight": __version__,
+        "prior": _sha256(prior),
+        "observations": _sha256(observations),
+    }
     analyses.write(values[:, own], members, times[own], domain.channels, trained.about.grid, attributes, analysis)
 
 
@@ -57,8 +71,15 @@ def stretch(domain: Domain, product: Product, settings: Reanalyse, name: str) ->
     return times[inside], slice(before, before + shard.frames)
 
 
-def reanalyse(prior: Prior, times: np.ndarray, table: pd.DataFrame, members: list[int], seed: int,
-              settings: Reanalyse, watch: Callable[[int], None] = lambda done: None) -> np.ndarray:
+def reanalyse(
+    prior: Prior,
+    times: np.ndarray,
+    table: pd.DataFrame,
+    members: list[int],
+    seed: int,
+    settings: Reanalyse,
+    watch: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
     """Sample members of a stretch of frames, given its observations.
 
     Args:
@@ -100,8 +121,10 @@ def reanalyse(prior: Prior, times: np.ndarray, table: pd.DataFrame, members: lis
 def _load(path: Path, domain: Domain, settings: Reanalyse) -> Prior:
     """Load a prior and refuse one that was made for something else."""
     trained = priors.load(path, priors.device(settings.device))
-    for what, made_for, asked in (("channels", trained.about.channels, domain.channels),
-                                  ("hours between frames", trained.about.step_hours, domain.step_hours)):
+    for what, made_for, asked in (
+        ("channels", trained.about.channels, domain.channels),
+        ("hours between frames", trained.about.step_hours, domain.step_hours),
+    ):
         if made_for != asked:
             raise UserError(f"{path} was trained for {what} {made_for}, and the domain asks for {asked}; train again")
     return trained
@@ -113,4 +136,3 @@ def _table(path: Path, times: np.ndarray) -> pd.DataFrame:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-

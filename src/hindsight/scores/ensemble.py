@@ -6,12 +6,21 @@ space with area weights at once and over time later, so that shards can be score
 
 import numpy as np
 
-STATISTICS = ("squared_error", "error", "variance", "skill", "gini", "anomaly_product", "anomaly_analysis",
-              "anomaly_truth")
+STATISTICS = (
+    "squared_error",
+    "error",
+    "variance",
+    "skill",
+    "gini",
+    "anomaly_product",
+    "anomaly_analysis",
+    "anomaly_truth",
+)
 
 
-def statistics(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray,
-               weights: np.ndarray) -> dict[str, np.ndarray]:
+def statistics(
+    analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
     """Area means of what the scores are made of.
 
     Args:
@@ -23,6 +32,7 @@ def statistics(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray,
     Returns:
         Each of `STATISTICS`, shape (T, C).
     """
+
     def mean(values: np.ndarray) -> np.ndarray:
         return (values * share).sum(-1)
 

@@ -68,8 +68,10 @@ class Settings(Section):
     def _sections_agree(self) -> "Settings":
         wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
         if self.product.shard_frames % self.archive.chunk_frames:
-            wrong.append(f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
-                         f" ({self.archive.chunk_frames}), so a shard would not be whole chunks")
+            wrong.append(
+                f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
+                f" ({self.archive.chunk_frames}), so a shard would not be whole chunks"
+            )
         if self.archive.network not in (None, *self.observe.networks):
             wrong.append(f"archive.network: there is no network {self.archive.network!r} in observe.networks")
         if wrong:
@@ -84,20 +86,27 @@ class Settings(Section):
             if isinstance(spec.noise, dict):
                 missing = [c for c in self.domain.channels if c not in spec.noise]
                 names += [(f"observe.networks.{network}.noise lacks", name, {}) for name in missing]
-        return [f"{where}: {name!r}; known: {', '.join(known)}".rstrip("; known:") for where, name, known in names
-                if name not in known]
+        return [
+            f"{where}: {name!r}; known: {', '.join(known)}".removesuffix("; known: ")
+            for where, name, known in names
+            if name not in known
+        ]
 
     def _levels_unlearnt(self) -> list[str]:
         if self.reanalyse.sigma_min < self.train.sigma_min or self.reanalyse.sigma_max > self.train.sigma_max:
             asked = f"{self.reanalyse.sigma_min} to {self.reanalyse.sigma_max}"
-            return [f"reanalyse: noise levels {asked} reach beyond those of train"
-                    f" ({self.train.sigma_min} to {self.train.sigma_max})"]
+            return [
+                f"reanalyse: noise levels {asked} reach beyond those of train"
+                f" ({self.train.sigma_min} to {self.train.sigma_max})"
+            ]
         return []
 
     def _windows_astray(self) -> list[str]:
         if self.reanalyse.stride > self.train.window:
-            return [f"reanalyse.stride: {self.reanalyse.stride} frames would leave gaps between windows of"
-                    f" {self.train.window} (train.window)"]
+            return [
+                f"reanalyse.stride: {self.reanalyse.stride} frames would leave gaps between windows of"
+                f" {self.train.window} (train.window)"
+            ]
         return []
 
     @property

@@ -39,13 +39,21 @@ def check_files(settings: "Settings") -> None:
         UserError: listing all of them.
     """
     folder = Path(settings.data)
-    missing = [f"download.files: nothing matches {folder / pattern}" for pattern in settings.download.files
-               if not glob(str(folder / pattern))]
+    missing = [
+        f"download.files: nothing matches {folder / pattern}"
+        for pattern in settings.download.files
+        if not glob(str(folder / pattern))
+    ]
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]
-    named += [(f"observe.networks.{network}.file", path) for network in settings.observe.networks
-              for path in station_files(settings, network)]
+    named += [
+        (f"observe.networks.{network}.file", path)
+        for network in settings.observe.networks
+        for path in station_files(settings, network)
+    ]
     missing += [f"{where}: there is no {path}" for where, path in named if not Path(path).is_file()]
     if missing:
-        raise UserError("files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {folder}; name another "
-                        "with `make … DATA=FOLDER` or `--config data=FOLDER`, or take the settings out")
+        raise UserError(
+            "files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {folder}; name another "
+            "with `make … DATA=FOLDER` or `--config data=FOLDER`, or take the settings out"
+        )

@@ -11,8 +11,9 @@ from torch import nn
 from hindsight.fields.store import replace
 
 
-def save(path: Path, step: int, recipe: str, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer,
-         told: dict) -> None:
+def save(
+    path: Path, step: int, recipe: str, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, told: dict
+) -> None:
     """Write everything that the next step depends on, whole or not at all."""
     tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
@@ -22,8 +23,7 @@ def save(path: Path, step: int, recipe: str, models: dict[str, nn.Module], optim
     replace(path, lambda partial: save_file(whole, partial, header))
 
 
-def resume(path: Path, recipe: str, models: dict[str, nn.Module],
-           optimiser: torch.optim.Optimizer) -> tuple[int, dict]:
+def resume(path: Path, recipe: str, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, dict]:
     """Take up a checkpoint of the same recipe, or start at step 0 where there is none.
 
     Returns:
@@ -38,8 +38,9 @@ def resume(path: Path, recipe: str, models: dict[str, nn.Module],
     except (OSError, SafetensorError):
         return 0, {}
     for name, model in models.items():
-        model.load_state_dict({key.removeprefix(f"{name}/"): value for key, value in tensors.items()
-                               if key.startswith(f"{name}/")})
+        model.load_state_dict(
+            {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        )
     state: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser/"):

@@ -18,8 +18,9 @@ VALIDATION_LEVELS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
 VALIDATION_WINDOWS = 64
 
 
-def train(prior: Prior, training: Windows, validation: Windows, settings: Train, keep: Path,
-          recipe: str) -> tuple[Prior, list[dict]]:
+def train(
+    prior: Prior, training: Windows, validation: Windows, settings: Train, keep: Path, recipe: str
+) -> tuple[Prior, list[dict]]:
     """Train a prior by diffusion forcing.
 
     Args:
@@ -60,8 +61,14 @@ def _advance(prior: Prior, training: Windows, settings: Train, optimiser: torch.
     torch.manual_seed(settings.seed * 2**32 + step)  # dropout
     device = prior.maps.device
     clean, told = training.draw(settings.batch, generator)
-    sigma = noise.training_levels(*clean.shape[:2], settings.sigma_min, settings.sigma_max, settings.equal_share,
-                                  settings.staircase_share, generator)
+    sigma = noise.training_levels(
+        *clean.shape[:2],
+        settings.sigma_min,
+        settings.sigma_max,
+        settings.equal_share,
+        settings.staircase_share,
+        generator,
+    )
     noisy = clean + sigma[..., None] * torch.randn(clean.shape, generator=generator)
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * pace(step, settings.warmup, settings.steps)

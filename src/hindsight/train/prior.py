@@ -20,8 +20,19 @@ from hindsight.train import loop
 from hindsight.train.windows import Windows, departures
 
 
-def run(domain: Domain, settings: Train, *, fields: Path, climatology: Path, statistics: Path, static: Path,
-        colour: Path, checkpoint: Path, prior: Path, curve: Path) -> None:
+def run(
+    domain: Domain,
+    settings: Train,
+    *,
+    fields: Path,
+    climatology: Path,
+    statistics: Path,
+    static: Path,
+    colour: Path,
+    checkpoint: Path,
+    prior: Path,
+    curve: Path,
+) -> None:
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -29,28 +40,45 @@ def run(domain: Domain, settings: Train, *, fields: Path, climatology: Path, sta
     times, grid, values = departures(domain, "train", *inputs)
     training = Windows(times, values, settings.window, "training")
     validation = Windows(*_without_grid(departures(domain, "validation", *inputs)), settings.window, "validation")
-    made_from = {path.name if path.name != "zarr.json" else path.parent.name: _digest(path)
-                 for path in (*inputs, static, colour)}
+    made_from = {
+        path.name if path.name != "zarr.json" else path.parent.name: _digest(path) for path in (*inputs, static, colour)
+    }
     start = build(domain, settings, grid, Scaling.read(climatology, statistics), static, colour, made_from)
     recipe = hashlib.sha256(json.dumps([made_from, settings.model_dump(mode="json")], sort_keys=True).encode())
     try:
-        trained, rows = loop.train(start.to(torch.device(priors.device(settings.device))), training, validation,
-                                   settings, checkpoint, recipe.hexdigest())
+        trained, rows = loop.train(
+            start.to(torch.device(priors.device(settings.device))),
+            training,
+            validation,
+            settings,
+            checkpoint,
+            recipe.hexdigest(),
+        )
     except RuntimeError as error:
-        raise UserError(f"training stopped: {error}; lower train.learning_rate, or train.batch if memory ran out") from error
+        raise UserError(
+            f"training stopped: {error}; lower train.learning_rate, or train.batch if memory ran out"
+        ) from error
     _write_curve(rows, curve)
     priors.save(trained, prior)
 
 
-def build(domain: Domain, settings: Train, grid: Grid, scaling: Scaling, static: Path, colour: Path,
-          made_from: dict[str, str]) -> priors.Prior:
+def build(
+    domain: Domain, settings: Train, grid: Grid, scaling: Scaling, static: Path, colour: Path, made_from: dict[str, str]
+) -> priors.Prior:
     """A prior with fresh weights: at this point it is the closed form."""
     about = priors.About(
-        channels=domain.channels, latitude=list(grid.latitude), longitude=list(grid.longitude),
-        edges=[domain.latitude_edges, domain.longitude_edges], step_hours=domain.step_hours, window=settings.window,
-        bfloat16=settings.bfloat16, backbone=settings.backbone.model_dump(mode="json"),
-        annual_harmonics=scaling.annual, daily_harmonics=scaling.daily, made_from=made_from,
-    )  # fmt: skip
+        channels=domain.channels,
+        latitude=list(grid.latitude),
+        longitude=list(grid.longitude),
+        edges=[domain.latitude_edges, domain.longitude_edges],
+        step_hours=domain.step_hours,
+        window=settings.window,
+        bfloat16=settings.bfloat16,
+        backbone=settings.backbone.model_dump(mode="json"),
+        annual_harmonics=scaling.annual,
+        daily_harmonics=scaling.daily,
+        made_from=made_from,
+    )
     given = xr.load_dataset(static)
     layers = {name: given[name].values for name in ("land", "orography") if name in given}
     torch.manual_seed(settings.seed)

@@ -13,8 +13,9 @@ from hindsight.prior import conditions
 from hindsight.settings import Domain
 
 
-def departures(domain: Domain, split: str, fields: Path, climatology: Path,
-               statistics: Path) -> tuple[np.ndarray, Grid, np.ndarray]:
+def departures(
+    domain: Domain, split: str, fields: Path, climatology: Path, statistics: Path
+) -> tuple[np.ndarray, Grid, np.ndarray]:
     """Times (T,), grid and normalised departures (T, C, H, W) of a split."""
     dataset = calendar.in_period(store.read(fields), domain.splits[split], str(store.folder(fields)))
     times = dataset["time"].values
@@ -27,8 +28,10 @@ class Windows:
 
     def __init__(self, times: np.ndarray, values: np.ndarray, window: int, split: str) -> None:
         if len(times) < window:
-            raise UserError(f"the {split} period has {len(times)} frames, fewer than a window (train.window = {window}); "
-                            "lengthen the period or shorten the window")
+            raise UserError(
+                f"the {split} period has {len(times)} frames, fewer than a window (train.window = {window}); "
+                "lengthen the period or shorten the window"
+            )
         self.values = torch.from_numpy(values).flatten(1)
         self.conditions = conditions(times)
         self.window = window

@@ -16,8 +16,15 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 COLOUR = {"diffusion": "#0072B2", "optimal_interpolation": "#D55E00", "climatology": "#7F7F7F", "truth": "#000000"}
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9,
-         "figure.constrained_layout.use": True, "svg.hashsalt": "hindsight", "legend.frameon": False}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "hindsight",
+    "legend.frameon": False,
+}
 plt.rcParams.update(STYLE)
 
 
@@ -50,8 +57,14 @@ def east(longitude: float) -> str:
     return f"{abs(turned):g}°{'W' if turned < 0 else 'E'}"
 
 
-def analysis_maps(truth: np.ndarray, members: np.ndarray, channels: list[str], grid: Grid, stations: pd.DataFrame,
-                  coast: list[np.ndarray]) -> Figure:
+def analysis_maps(
+    truth: np.ndarray,
+    members: np.ndarray,
+    channels: list[str],
+    grid: Grid,
+    stations: pd.DataFrame,
+    coast: list[np.ndarray],
+) -> Figure:
     """Truth, analysis, error and spread of one frame, a row a channel, the stations drawn.
 
     Args:
@@ -68,16 +81,26 @@ def analysis_maps(truth: np.ndarray, members: np.ndarray, channels: list[str], g
         error = mean - truth[row]
         span = {"vmin": min(truth[row].min(), mean.min()), "vmax": max(truth[row].max(), mean.max())}
         most = max(np.abs(error).max(), spread.max())
-        panels = [("truth", truth[row], "viridis", span), ("analysis, mean", mean, "viridis", span),
-                  ("analysis - truth", error, "RdBu_r", {"vmin": -most, "vmax": most}),
-                  ("spread", spread, "cividis", {"vmin": 0, "vmax": most})]
+        panels = [
+            ("truth", truth[row], "viridis", span),
+            ("analysis, mean", mean, "viridis", span),
+            ("analysis - truth", error, "RdBu_r", {"vmin": -most, "vmax": most}),
+            ("spread", spread, "cividis", {"vmin": 0, "vmax": most}),
+        ]
         for axis, (title, values, colours, limits) in zip(axes[row], panels):
             mesh = world_map(axis, values, grid, coast, cmap=colours, **limits)
             figure.colorbar(mesh, ax=axis, shrink=0.85, pad=0.02)
             axis.set_title(f"{label(channel)}: {title}")
         used = stations[~stations["withheld"]]
-        axes[row, 1].plot(used["longitude"], used["latitude"], ".", color="white", markersize=4, markeredgecolor="black",
-                          markeredgewidth=0.4)
+        axes[row, 1].plot(
+            used["longitude"],
+            used["latitude"],
+            ".",
+            color="white",
+            markersize=4,
+            markeredgecolor="black",
+            markeredgewidth=0.4,
+        )
     return figure
 
 
@@ -110,8 +133,16 @@ def skill_bars(scores: xr.Dataset, metric: str) -> Figure:
                 one = part.sel(analysis=name)
                 value = one["regional_score"].values
                 reach = np.abs(np.stack([one["regional_lower"].values, one["regional_upper"].values]) - value)
-                axis.errorbar(places + 0.22 * (k - (len(shown) - 1) / 2), value, reach, fmt="o", markersize=4,
-                              capsize=2, color=colour(name), label=name.replace("_", " "))
+                axis.errorbar(
+                    places + 0.22 * (k - (len(shown) - 1) / 2),
+                    value,
+                    reach,
+                    fmt="o",
+                    markersize=4,
+                    capsize=2,
+                    color=colour(name),
+                    label=name.replace("_", " "),
+                )
             axis.set_xticks(places, [str(r).replace(" ", "\n") for r in scores["region"].values], fontsize=7)
             axis.set_title(f"{network}: {metric} of {label(channel)}")
             axis.set_ylim(bottom=0)
@@ -129,11 +160,16 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
             axis = axes[row, column]
             for name in scores["analysis"].values:
                 values = scores["rank_histogram"].sel(network=network, analysis=name, channel=channel).values
-                axis.step(np.arange(len(values)), values / flat, where="mid", color=colour(name),
-                          label=name.replace("_", " "))
+                axis.step(
+                    np.arange(len(values)), values / flat, where="mid", color=colour(name), label=name.replace("_", " ")
+                )
             axis.axhline(1, color="black", linewidth=0.6, linestyle=":")
-            axis.set(title=f"{network}: {channel}", ylim=(0, None), xlabel="members below the truth",
-                     ylabel="frequency / flat")
+            axis.set(
+                title=f"{network}: {channel}",
+                ylim=(0, None),
+                xlabel="members below the truth",
+                ylabel="frequency / flat",
+            )
     axes[0, 0].legend(fontsize=7)
     return figure
 
@@ -146,7 +182,9 @@ def error_maps(scores: xr.Dataset, grid: Grid, coast: list[np.ndarray], network:
     for row, channel in enumerate(channels):
         most = float(max(part[name].sel(channel=channel).max() for name in ("rmse_map", "spread_map")))
         for axis, name, title in zip(axes[row], ("rmse_map", "spread_map"), ("rms error", "rms spread")):
-            mesh = world_map(axis, part[name].sel(channel=channel).values, grid, coast, cmap="cividis", vmin=0, vmax=most)
+            mesh = world_map(
+                axis, part[name].sel(channel=channel).values, grid, coast, cmap="cividis", vmin=0, vmax=most
+            )
             figure.colorbar(mesh, ax=axis, shrink=0.85, pad=0.02)
             axis.set_title(f"{label(channel)}: {title}")
     return figure
@@ -163,10 +201,15 @@ def power_spectra(scores: xr.Dataset, network: str) -> Figure:
         axis.loglog(number, one.sel(kind="truth").isel(analysis=0), color="black", label="truth")
         for name in scores["analysis"].values:
             if name != "climatology":
-                axis.loglog(number, one.sel(kind="mean", analysis=name), color=colour(name),
-                            label=f"{name.replace('_', ' ')}, mean")
-                axis.loglog(number, one.sel(kind="member", analysis=name), color=colour(name), linestyle=":",
-                            label="a member")
+                axis.loglog(
+                    number,
+                    one.sel(kind="mean", analysis=name),
+                    color=colour(name),
+                    label=f"{name.replace('_', ' ')}, mean",
+                )
+                axis.loglog(
+                    number, one.sel(kind="member", analysis=name), color=colour(name), linestyle=":", label="a member"
+                )
         axis.set(xlabel="waves across the domain", title=f"power of {channel} (unit²)")
     axes[0, 0].legend(fontsize=7)
     return figure

@@ -20,9 +20,13 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
     result = xr.concat(networks, "network")
     result["scale"] = xr.load_dataset(normalisation)["spread"]
     result = result.assign_coords(units=("channel", [CHANNELS[name].units for name in domain.channels]))
-    result.attrs = {"confidence": settings.confidence, "block_days": settings.block_days, "reference": REFERENCE,
-                    "period": f"{domain.test.start:%Y-%m-%d} to {domain.test.end:%Y-%m-%d}",
-                    "members": networks[0].attrs["members"]}
+    result.attrs = {
+        "confidence": settings.confidence,
+        "block_days": settings.block_days,
+        "reference": REFERENCE,
+        "period": f"{domain.test.start:%Y-%m-%d} to {domain.test.end:%Y-%m-%d}",
+        "members": networks[0].attrs["members"],
+    }
     _explain(result)
     store.replace(scores, lambda partial: result.to_netcdf(partial))
 
@@ -47,10 +51,13 @@ def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Datase
     dimensions = ("metric", "analysis", "region", "channel")
     lower, upper = significance.interval(drawn[:, 1:].swapaxes(0, 1), settings.confidence)
     regional = xr.Dataset(
-        {"regional_score": (dimensions, drawn[:, 0]), "regional_lower": (dimensions, lower),
-         "regional_upper": (dimensions, upper)},
+        {
+            "regional_score": (dimensions, drawn[:, 0]),
+            "regional_lower": (dimensions, lower),
+            "regional_upper": (dimensions, upper),
+        },
         coords={"metric": list(ensemble.METRICS), **{d: statistics[d] for d in dimensions[1:]}},
-    )  # fmt: skip
+    )
     result = regional.merge(_ratios(drawn, statistics, settings))
     for name in ("score", "lower", "upper"):
         result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
@@ -84,11 +91,15 @@ def _ratios(drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> xr.D
     ratio = whole / whole[:, :, [names.index(REFERENCE)]]  # (metric, R + 1, analysis, channel)
     lower, upper = significance.interval(ratio[:, 1:].swapaxes(0, 1), settings.confidence)
     dimensions = ("compared", "analysis", "channel")
-    return xr.Dataset({"ratio": (dimensions, ratio[:, 0]), "ratio_lower": (dimensions, lower),
-                       "ratio_upper": (dimensions, upper)}, coords={"compared": metrics})
+    return xr.Dataset(
+        {"ratio": (dimensions, ratio[:, 0]), "ratio_lower": (dimensions, lower), "ratio_upper": (dimensions, upper)},
+        coords={"compared": metrics},
+    )
 
 
 def _explain(result: xr.Dataset) -> None:
-    result["score"].attrs["comment"] = "rmse, bias, crps and spread in the channel's units; acc and spread_skill without"
+    result["score"].attrs["comment"] = (
+        "rmse, bias, crps and spread in the channel's units; acc and spread_skill without"
+    )
     result["scale"].attrs["comment"] = "standard deviation of departures from the climatology in training, by channel"
     result["ratio"].attrs["comment"] = f"score relative to {REFERENCE}, below 1 is better"

@@ -19,15 +19,18 @@ from hindsight.diffusion.guidance import Observations
 class Analytic:
     """Posterior samples of a stretch of frames, given its observations."""
 
-    def __init__(self, process: GaussMarkov, observed: Observations, tolerance: float = 1e-4, iterations: int = 200) -> None:
+    def __init__(
+        self, process: GaussMarkov, observed: Observations, tolerance: float = 1e-4, iterations: int = 200
+    ) -> None:
         self.process, self.observed = process, observed
         self.tolerance, self.iterations = tolerance, iterations
         self._variance = observed.error.square() * observed.present + (1 - observed.present)  # 1 in the padding
         self._rows, self._row_of = self._rows_in_modes()
         self._frames = [[t for t, g in enumerate(self._row_of) if g == k] for k in range(len(self._rows))]
 
-    def draw(self, denoised: torch.Tensor, posterior: Posterior, white: torch.Tensor,
-             white_observation: torch.Tensor) -> torch.Tensor:
+    def draw(
+        self, denoised: torch.Tensor, posterior: Posterior, white: torch.Tensor, white_observation: torch.Tensor
+    ) -> torch.Tensor:
         """A sample of the clean frames given the noisy ones and the observations.
 
         Args:
@@ -68,8 +71,10 @@ class Analytic:
             after = _dot(residual, improved)
             search, before = improved + after / before.clamp(min=1e-30) * search, after
         worst = float((_norm(residual) / bound).max()) * self.tolerance
-        raise ArithmeticError(f"the observation solver stopped at a residual of {worst:.1e} after {self.iterations} "
-                              f"iterations, tolerance {self.tolerance:.0e}")
+        raise ArithmeticError(
+            f"the observation solver stopped at a residual of {worst:.1e} after {self.iterations} "
+            f"iterations, tolerance {self.tolerance:.0e}"
+        )
 
     def _system(self, values: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R) v, by way of the modes."""

@@ -1,0 +1,39 @@
+"""The rules: they lint, they are formatted, and a dry run says what would be done."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.workflow import runs
+
+
+@pytest.fixture
+def config(data):
+    return yaml.safe_load((runs.ROOT / "config/europe.yaml").read_text()) | {"data": str(data)}
+
+
+def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
+    done = runs.snakemake(tmp_path, config, "--dry-run")
+    assert runs.executed(done.stdout) == {
+        "settings", "local", "canonical", "static", "climatology", "statistics", "simulate", "colour", "prior", "shard",
+        "method", "compare", "score", "report", "layout", "write", "check"}
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_rules_lint(config, tmp_path):
+    """One environment is installed once for all, so a rule has none of its own."""
+    done = runs.snakemake(tmp_path, config, "--lint", check=False)
+    complaints = [line for line in done.stdout.splitlines() if line.strip().startswith("* ")]
+    assert [c for c in complaints if "conda environment" not in c] == [], done.stdout
+
+
+def test_the_rules_and_the_code_are_formatted():
+    files = [runs.ROOT / "Snakefile", runs.ROOT / "workflow"]
+    done = subprocess.run([sys.executable, "-m", "snakefmt", "--check", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for check in (["check"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *check, "src", "tests", "benchmarks"], capture_output=True,
+                              text=True, cwd=runs.ROOT)
+        assert done.returncode == 0, done.stdout[-3000:]
