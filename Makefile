@@ -28,7 +28,7 @@ test: setup
 	HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest
 
 europe: setup
-	snakemake --profile profiles/local --configfile config/europe.yaml --config data=$(DATA)
+	snakemake --profile profiles/local --configfile config/europe.yaml --config data=$(DATA) --quiet rules host
 	@hindsight verify.table --scores results/europe/verify/scores.nc --report results/europe/verify/report.html
 
 lock: setup

@@ -36,7 +36,9 @@ def run(
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     if not (archive / "zarr.json").is_file() or _recipe_of(archive) != digest:
-        _lay_out(archive, sample, domain, product, settings, recipe["bits"], _about(settings, source, sample, digest))
+        _lay_out(
+            archive, sample, domain, product, settings, recipe["bits"], _about(settings, domain, source, sample, digest)
+        )
     text = json.dumps(recipe | {"recipe": digest}, indent=1, sort_keys=True)
     store.replace(marker, lambda partial: partial.write_text(text))
 
@@ -191,14 +193,10 @@ def _level(group: zarr.Group, level: int) -> str:
     return name
 
 
-def _about(settings: Archive, source: xr.Dataset, sample: xr.Dataset, recipe: str) -> dict:
+def _about(settings: Archive, domain: Domain, source: xr.Dataset, sample: xr.Dataset, recipe: str) -> dict:
     """Global attributes: CF 1.11 and ACDD 1.3."""
     latitude, longitude = sample["latitude"].values, sample["longitude"].values
-    today = (
-        datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
-        if "SOURCE_DATE_EPOCH" in os.environ
-        else datetime.now(UTC)
-    )
+    today = f"{_today():%Y-%m-%d}"
     return {
         "Conventions": "CF-1.11, ACDD-1.3",
         "title": settings.title,
@@ -208,13 +206,23 @@ def _about(settings: Archive, source: xr.Dataset, sample: xr.Dataset, recipe: st
         "id": f"hindsight-{recipe[:16]}",
         "source": f"hindsight {__version__}, {sample.attrs.get('regime', '')} regime, prior "
         f"{sample.attrs.get('prior', '')[:16]} trained on {source.attrs.get('source_title', 'its source')}",
-        "references": source.attrs.get("source_licence", ""),
-        "date_created": f"{today:%Y-%m-%d}",
-        "history": f"{today:%Y-%m-%d} laid out by hindsight {__version__}",
+        "acknowledgement": source.attrs.get("source_licence", ""),
+        "date_created": today,
+        "history": f"{today} laid out by hindsight {__version__}",
         "recipe": recipe,
         "keywords": "reanalysis, ensemble, data assimilation, diffusion model",
+        "time_coverage_start": f"{domain.test.start:%Y-%m-%dT%H:%MZ}",
+        "time_coverage_end": f"{domain.test.end:%Y-%m-%dT%H:%MZ}",
+        "time_coverage_resolution": f"PT{domain.step_hours}H",
         "geospatial_lat_min": float(latitude.min()),
         "geospatial_lat_max": float(latitude.max()),
         "geospatial_lon_min": float(longitude.min()),
         "geospatial_lon_max": float(longitude.max()),
     }
+
+
+def _today() -> datetime:
+    """The date, or the one that SOURCE_DATE_EPOCH asks for, so that a build can be repeated to the byte."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+    return datetime.now(UTC)

@@ -53,8 +53,8 @@ def check_axis(times: np.ndarray, step_hours: int, where: str) -> None:
     if (wrong := np.flatnonzero(step != wanted)).size:
         here, following = times[wrong[0] : wrong[0] + 2].astype("datetime64[m]")
         raise UserError(
-            f"{where}: {_fault(step[wrong[0]], wanted)} after {here} (next: {following}; {wrong.size} in all; expected a "
-            f"frame every {step_hours} h); mend the source, or set domain.step_hours"
+            f"{where}: {_fault(step[wrong[0]], wanted)} after {here} (next: {following}; {wrong.size} in all; expected "
+            f"a frame every {step_hours} h); mend the source, or set domain.step_hours"
         )
 
 
