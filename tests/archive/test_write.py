@@ -64,3 +64,8 @@ def test_rounding_is_to_the_nearest_with_so_many_bits(bits):
     assert (np.abs(found - x) <= ulp / 2 * (1 + 1e-6)).all()
     assert (found.view(np.uint32) & np.uint32((1 << (23 - bits)) - 1) == 0).all()
     np.testing.assert_array_equal(write.round_to(x, 23), x)
+
+
+def test_halfway_goes_to_even_so_that_rounding_has_no_drift():
+    x = np.array([1 + 2**-22, 1 + 3 * 2**-22], "float32")  # each halfway between neighbours of 21 bits
+    np.testing.assert_array_equal(write.round_to(x, 21), np.array([1, 1 + 2**-20], "float32"))

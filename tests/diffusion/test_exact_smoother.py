@@ -77,11 +77,7 @@ def test_the_two_oracles_agree():
     process, seen = oracle.process(SIZE), observe([2, 7])
     mean, covariance = oracle.smoother(process, *rows(seen))
     operators, errors, values = rows(seen)
-    whole = np.zeros((sum(map(len, values)), FRAMES * SIZE))
-    at = 0
-    for t, operator in enumerate(operators):
-        whole[at : at + len(operator), t * SIZE : (t + 1) * SIZE] = operator
-        at += len(operator)
+    whole = oracle.stacked(operators)
     dense_mean, dense = oracle.condition(
         oracle.covariance(process, FRAMES), whole, np.concatenate(errors), np.concatenate(values)
     )

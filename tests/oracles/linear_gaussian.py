@@ -47,6 +47,18 @@ def condition(prior: np.ndarray, operator: np.ndarray, error: np.ndarray, value:
     return gain @ value, prior - gain @ operator @ prior
 
 
+def stacked(operators) -> np.ndarray:
+    """One operator on the whole trajectory from an operator a frame."""
+    operators = list(operators)
+    size = operators[0].shape[1]
+    whole = np.zeros((sum(map(len, operators)), len(operators) * size))
+    at = 0
+    for t, operator in enumerate(operators):
+        whole[at : at + len(operator), t * size : (t + 1) * size] = operator
+        at += len(operator)
+    return whole
+
+
 def smoother(process: GaussMarkov, operators: list, errors: list, values: list):
     """Kalman filter forward, Rauch-Tung-Striebel back; means (T, D) and covariances (T, D, D).
 

@@ -170,6 +170,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
                 xlabel="members below the truth",
                 ylabel="frequency / flat",
             )
+            axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].legend(fontsize=7)
     return figure
 
@@ -177,7 +178,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
 def error_maps(scores: xr.Dataset, grid: Grid, coast: list[np.ndarray], network: str) -> Figure:
     """Root-mean-square error and spread of the diffusion analysis at every point."""
     channels = scores["channel"].values
-    figure, axes = plt.subplots(len(channels), 2, figsize=(9, 2.7 * len(channels)), squeeze=False)
+    figure, axes = plt.subplots(len(channels), 2, figsize=(7.2, 2.5 * len(channels)), squeeze=False)
     part = scores.sel(network=network, analysis="diffusion")
     for row, channel in enumerate(channels):
         most = float(max(part[name].sel(channel=channel).max() for name in ("rmse_map", "spread_map")))

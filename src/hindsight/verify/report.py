@@ -173,7 +173,12 @@ def pictures(
         ),
     ]
     return [
-        {"title": title, "caption": caption, "image": figures.embedded(figure), "half": title == "Learning"}
+        {
+            "title": title,
+            "caption": caption,
+            "image": figures.embedded(figure),
+            "half": title in ("Learning", "Where the errors are"),
+        }
         for title, caption, figure in found
     ]
 

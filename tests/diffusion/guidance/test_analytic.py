@@ -17,11 +17,7 @@ def test_the_update_is_the_dense_gain_for_unequal_levels_of_noise():
     noisy = np.diag(np.repeat(sigma[0].double().numpy() ** 2, SIZE))
     posterior = prior - prior @ np.linalg.inv(prior + noisy) @ prior
     operators, errors, values = rows(seen)
-    whole = np.zeros((sum(map(len, values)), FRAMES * SIZE))
-    at = 0
-    for t, operator in enumerate(operators):
-        whole[at : at + len(operator), t * SIZE : (t + 1) * SIZE] = operator
-        at += len(operator)
+    whole = oracle.stacked(operators)
     mean, _ = oracle.condition(posterior, whole, np.concatenate(errors), np.concatenate(values))
     np.testing.assert_allclose(found.numpy().ravel(), mean, atol=1e-4)
 
