@@ -67,3 +67,12 @@ def test_a_ratio_is_resampled_together_so_that_what_is_common_cancels(statistics
     one = {"metric": "rmse", "analysis": "climatology", "channel": "z500"}
     assert found["upper"].sel(one) - found["lower"].sel(one) > 0.01
     assert found["lower"].sel(one) < found["score"].sel(one) < found["upper"].sel(one)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_network_that_withholds_nothing_has_scores_all_the_same(statistics):
+    for name in ensemble.STATISTICS:
+        statistics[name].loc[{"region": "withheld"}] = np.nan
+    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    assert np.isfinite(found["score"]).all()
+    assert np.isnan(found["regional_score"].sel(region="withheld")).all()

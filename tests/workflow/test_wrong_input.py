@@ -1,7 +1,5 @@
 """Wrong input through the whole workflow: one sentence, before anything expensive, and nothing half-made."""
 
-import time
-
 import pytest
 import xarray as xr
 
@@ -30,10 +28,9 @@ def source_file(source, tmp_path):
     ({"observe": {"networks": {"n": {"kind": "stations", "file": "s.csv"}}}}, "there is no"),
 ])
 def test_a_wrong_configuration_starts_nothing(source_file, tmp_path, changes, says):
-    began = time.monotonic()
     done = runs.snakemake(tmp_path / "run", runs.merged(source_file[1], changes), check=False)
     assert done.returncode != 0 and says in done.stdout and "Traceback" not in done.stdout
-    assert not (tmp_path / "run/results").exists() and time.monotonic() - began < 30
+    assert not (tmp_path / "run/results").exists()
 
 
 def test_no_configuration_says_which_to_give(tmp_path):

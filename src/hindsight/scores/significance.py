@@ -3,6 +3,8 @@
 Künsch (1989), doi:10.1214/aos/1176347265; Wilks (1997), doi:10.1175/1520-0442(1997)010<0065:RHTFAF>2.0.CO;2.
 """
 
+import warnings
+
 import numpy as np
 
 
@@ -28,7 +30,9 @@ def block_weights(frames: int, block: int, resamples: int, seed: int) -> np.ndar
 
 
 def interval(resampled: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """The percentile interval of resampled scores (R, …)."""
+    """The percentile interval of resampled scores (R, …); NaN where there is nothing to score."""
     tail = (1 - confidence) / 2
-    lower, upper = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        lower, upper = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
     return lower, upper
