@@ -36,3 +36,19 @@ def test_every_numerical_module_has_a_test_of_its_name():
             continue
         test = ROOT / "tests" / inside.parent / f"test_{inside.name}"
         assert test.is_file(), f"{inside} has no {test.relative_to(ROOT)}"
+
+
+def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
+    """A section that no step of a stage asks for would rerun it for nothing; one that is missing would fail its jobs."""
+    import inspect
+    from importlib import import_module
+
+    from hindsight import cli, settings
+
+    asked: dict[str, set[str]] = {stage: set() for stage in settings.SEEN}
+    for step in cli.steps():
+        for parameter in inspect.signature(import_module(f"hindsight.{step}").run).parameters.values():
+            found = [name for name, section in settings.SECTIONS.items() if section is parameter.annotation]
+            asked[step.split(".")[0]].update(found)
+    for stage, sections in asked.items():
+        assert sections == {*settings.SEEN[stage], stage}, stage

@@ -39,7 +39,7 @@ SECTIONS = {
 SEEN = {  # what each stage sees besides its own section
     "download": [],
     "preprocess": ["domain"],
-    "observe": ["domain", "product"],
+    "observe": ["domain"],
     "train": ["domain"],
     "reanalyse": ["domain", "product"],
     "baselines": ["domain", "product"],
