@@ -39,7 +39,7 @@ def test_every_numerical_module_has_a_test_of_its_name():
 
 
 def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
-    """A section that no step of a stage asks for would rerun it for nothing; one that is missing would fail its jobs."""
+    """A section that no step of a stage asks for reruns it for nothing; one that is missing fails its jobs."""
     import inspect
     from importlib import import_module
 
