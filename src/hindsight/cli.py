@@ -41,8 +41,7 @@ def steps() -> dict[str, str]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name == "run":
                 found[f"{path.parent.name}.{path.stem}"] = (ast.get_docstring(node) or "").split("\n")[0]
-    order = list(dict.fromkeys(STAGES))
-    return dict(sorted(found.items(), key=lambda item: (order.index(item[0].split(".")[0]), item[0])))
+    return dict(sorted(found.items(), key=lambda item: (STAGES.index(item[0].split(".")[0]), item[0])))
 
 
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive")

@@ -16,12 +16,6 @@ def test_weights_of_a_globe_are_its_areas():
     assert weights[0, 0] > 0  # the pole's cap has an area
 
 
-def test_distances_are_great_circles():
-    here = grid.Grid(np.array([0.0, 90.0]), np.array([0.0, 180.0]))
-    found = here.distances(np.array([0.0]), np.array([90.0]))[:, 0]
-    np.testing.assert_allclose(found, np.pi / 2 * grid.EARTH_RADIUS_KM)
-
-
 def test_periodic_is_read_off_the_longitudes():
     assert grid.Grid(np.zeros(2), np.arange(0, 360, 1.5)).periodic
     assert not grid.Grid(np.zeros(2), np.arange(-20, 15, 1.5)).periodic

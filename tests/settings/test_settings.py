@@ -43,6 +43,7 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"observe": {"networks": {"a": {"noise": {"z500": 0.1}}}}}, "observe.networks.a.noise lacks: 't850'"),
         ({"observe": {"networks": {"a b": {}}}}, "lower-case words"),
         ({"observe": {"networks": {}}}, "observe.networks"),
+        ({"baselines": {"optimal_interpolation": {"frames": 2}}}, "must be odd"),
         ({"archive": {"network": "none"}}, "there is no network 'none'"),
         ({"archive": {"chunk_frames": 7}}, "not a multiple of archive.chunk_frames"),
         ({"reanalyse": {"sigma_max": 50.0}}, "reach beyond those of train"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from hindsight.archive.layout import GROUPS, MANTISSA_BITS
+from hindsight.archive.layout import MANTISSA_BITS
 from hindsight.errors import UserError
 from hindsight.fields import analyses as analysis_files
 from hindsight.fields import shards, store
@@ -21,7 +21,7 @@ def run(domain: Domain, product: Product, *, layout: Path, analyses: list[Path],
     values = _members(analyses, shard, domain, product)
     number, first = place(domain, product, shard)
     written = {}
-    for group, (prefix, field) in zip(GROUPS, {"": None, "mean": np.mean, "spread": _spread}.items()):
+    for prefix, field in FIELDS.items():
         for index, channel in enumerate(domain.channels):
             field_values = values[:, :, index] if field is None else field(values[:, :, index], 0)
             rounded = round_to(field_values.astype("float32"), recipe["bits"][channel])
@@ -29,13 +29,11 @@ def run(domain: Domain, product: Product, *, layout: Path, analyses: list[Path],
             _write(path, rounded, first)
             key = path / "c" / Path(*map(str, ([0] if not prefix else []) + [number, 0, 0]))
             written[str(key.relative_to(archive))] = hashlib.sha256(key.read_bytes()).hexdigest()
-        assert group == prefix
     text = {
         "shard": shard.name,
         "frames": shard.frames,
         "first": first,
         "recipe": recipe["recipe"],
-        "nan": 0,
         "objects": written,
     }
     store.replace(marker, lambda partial: partial.write_text(json.dumps(text, indent=1, sort_keys=True)))
@@ -62,6 +60,9 @@ def round_to(values: np.ndarray, bits: int) -> np.ndarray:
 
 def _spread(values: np.ndarray, axis: int) -> np.ndarray:
     return values.astype(float).std(axis, ddof=1)
+
+
+FIELDS = {"": None, "mean": np.mean, "spread": _spread}  # what each group of the layout holds of the members
 
 
 def _members(paths: list[Path], shard: shards.Shard, domain: Domain, product: Product) -> np.ndarray:

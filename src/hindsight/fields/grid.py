@@ -1,4 +1,4 @@
-"""Regular latitude-longitude grids: weights, distances, edges, places in the grid."""
+"""Regular latitude-longitude grids: weights, edges, regularity."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,6 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-
-EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,12 @@ class Grid:
         area = np.diff(np.sin(edges))[:, None] * np.ones(self.shape)
         return area / area.mean()
 
-    def distances(self, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-        """Great-circle distance (km) of every grid point to every place; shape (H * W, N)."""
-        here = np.stack(np.meshgrid(self.latitude, self.longitude, indexing="ij")).reshape(2, -1)
-        return great_circle(here[0][:, None], here[1][:, None], latitude, longitude)
-
 
 def _edges(centres: np.ndarray) -> np.ndarray:
     if len(centres) == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
     middle = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
-
-
-def great_circle(lat1: np.ndarray, lon1: np.ndarray, lat2: np.ndarray, lon2: np.ndarray) -> np.ndarray:
-    """Great-circle distance (km) by the haversine formula; degrees in, any shapes that broadcast."""
-    lat1, lon1, lat2, lon2 = (np.deg2rad(a) for a in (lat1, lon1, lat2, lon2))
-    half = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0, 1)))
 
 
 def check_regular(dataset: xr.Dataset, where: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
@@ -12,7 +12,14 @@ Method = Literal["climatology", "optimal_interpolation"]
 class OptimalInterpolation(Section):
     """Optimal interpolation with the covariance of the training period."""
 
-    frames: int = Field(1, gt=0, multiple_of=1, description="frames analysed together; odd, the middle one is kept")
+    frames: int = Field(1, gt=0, description="frames analysed together; odd, the middle one is kept")
+
+    @field_validator("frames")
+    @classmethod
+    def _has_a_middle(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd, so that there is a middle frame")
+        return value
 
 
 class Climatology(Section):
