@@ -1,12 +1,22 @@
-# Two commands for a newcomer: `make test` and `make europe DATA=...`. Each sets up what it needs.
+# Three commands for a newcomer: `make demo`, `make test`, `make europe DATA=...`. Each sets up what it needs.
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+# what jobs may use together (MB): most of what the machine has
+MEMORY ?= $(shell $(PYTHON) -c "import os; print(int(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') * 9e-7))")
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup test europe lock format clean
+# Run the workflow, and show the progress that its jobs tell while their output goes to logs/.
+define run
+	@mkdir -p logs && : > logs/progress
+	@tail -n +1 -f logs/progress & follower=$$!; trap 'kill $$follower' EXIT; \
+	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
+endef
+
+.PHONY: help setup demo test europe lock format clean
 
 help:
+	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, a quarter of an hour"
 	@echo "make test                 set up, then run the whole test suite"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make format               format the code and the rules, regenerate the reference pages"
@@ -27,8 +37,12 @@ setup: .venv/installed
 test: setup
 	HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest
 
+demo: setup
+	$(call run,)
+	@hindsight verify.table --scores results/demo/verify/scores.nc --report results/demo/verify/report.html
+
 europe: setup
-	snakemake --profile profiles/local --configfile config/europe.yaml --config data=$(DATA) --quiet rules host
+	$(call run,--configfile config/europe.yaml --config data=$(DATA))
 	@hindsight verify.table --scores results/europe/verify/scores.nc --report results/europe/verify/report.html
 
 lock: setup

@@ -1,6 +1,7 @@
 """Entry point: the settings, then the stages in the order the data flows."""
 
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -10,8 +11,14 @@ from hindsight.errors import UserError
 min_version("9.0")
 
 
-if not config:
-    sys.exit("no configuration: add --configfile config/europe.yaml, or another")
+if not workflow.config_settings.configfiles:
+    if not Path("config/config.yaml").is_file():
+        sys.exit(
+            "no configuration: there is no config/config.yaml here; add --configfile config/europe.yaml, or another"
+        )
+
+    configfile: "config/config.yaml"
+
 
 try:
     SETTINGS = settings.read(config)

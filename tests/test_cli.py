@@ -1,10 +1,13 @@
 """The command line."""
 
+import contextlib
 import json
+from pathlib import Path
 
 import pytest
 
 from hindsight import cli, settings
+from hindsight.errors import UserError
 from hindsight.settings import Settings
 
 
@@ -64,3 +67,21 @@ def test_a_settings_file_that_will_not_do_is_refused(tmp_path, capsys, text, say
         == 2
     )
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (UserError("mend this"), "hindsight verify.table: mend this"),
+        (ValueError("odd"), "failed (ValueError: odd); its log"),
+    ],
+)
+def test_a_follower_is_told_what_went_wrong(monkeypatch, tmp_path, fault, says):
+    def run(*, scores: Path, report: Path) -> None:
+        raise fault
+
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr("hindsight.verify.table.run", run)
+    with contextlib.suppress(ValueError):
+        cli.main(["verify.table", "--scores", "a", "--report", "b"])
+    assert says in (tmp_path / "progress").read_text()

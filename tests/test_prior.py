@@ -1,14 +1,17 @@
 """The prior's file, and the prior over a long stretch."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from hindsight import prior as priors
 from hindsight.diffusion import composed
+from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from tests.train import helpers
@@ -21,20 +24,75 @@ def busy(prior):
     return prior.eval()
 
 
-def test_a_prior_comes_back_from_its_file(tmp_path):
-    made = busy(helpers.prior())
+@pytest.mark.parametrize("make", [helpers.prior, helpers.globe])
+def test_a_prior_comes_back_from_its_file(tmp_path, make):
+    made = busy(make())
     priors.save(made, tmp_path / "p.safetensors")
     found = priors.load(tmp_path / "p.safetensors")
-    x, sigma, told = torch.randn(2, 4, 16), torch.rand(2, 4) + 0.1, torch.randn(2, 4, 4)
+    x, sigma, told = torch.randn(2, 4, made.process.size), torch.rand(2, 4) + 0.1, torch.randn(2, 4, 4)
     torch.testing.assert_close(found.denoise(x, sigma, told), made.denoise(x, sigma, told), rtol=0, atol=0)
     assert found.about == made.about
     with safe_open(tmp_path / "p.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["hindsight"])["channels"] == ["z500"]
+        assert json.loads(file.metadata()["hindsight"])["channels"] == made.about.channels
 
 
-def test_the_same_prior_gives_the_same_bytes(tmp_path):
+def test_waves_and_the_measure_come_back_from_the_file(tmp_path):
+    made = helpers.globe()
+    priors.save(made, tmp_path / "p.safetensors")
+    found = priors.load(tmp_path / "p.safetensors")
+    assert isinstance(made.process.modes, Waves) and isinstance(found.process.modes, Waves)
+    before, after = made.process.tensors(), found.process.tensors()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert value.dtype == after[name].dtype and torch.equal(value, after[name]), name
+    for name in ("coefficients", "spread", "measure"):
+        np.testing.assert_array_equal(getattr(found.scaling, name), getattr(made.scaling, name))
+    np.testing.assert_allclose(found.scaling.measure**2, helpers.GLOBE.weights, rtol=1e-12)
+    assert torch.equal(found.measure, made.measure) and torch.equal(found.maps, made.maps)
+
+
+def test_without_a_measure_none_comes_back(tmp_path):
+    priors.save(helpers.prior(), tmp_path / "p.safetensors")
+    found, times = priors.load(tmp_path / "p.safetensors"), np.array(["2000-01-01"], "datetime64[ns]")
+    assert found.scaling.measure == 1 and found.measure.shape == (4, 4)
+    assert found.scaling.restore(np.ones((1, 1, 4, 4)), times).tolist() == np.ones((1, 1, 4, 4)).tolist()
+
+
+def test_the_network_sees_departures_and_not_areas():
+    """Of fields weighed by area it is shown what they were before, beside the maps."""
+    made, times = helpers.globe().eval(), np.arange("2000-01-01", "2000-01-05", dtype="datetime64[D]")
+    departures = np.random.default_rng(0).standard_normal((4, 2, *helpers.GLOBE.shape)) * [[[3.0]], [[20.0]]]
+    fields = torch.tensor(made.scaling.normalise(made.scaling.climatology(times) + departures, times))
+    seen = []
+    made.network.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    made.correction(fields.flatten(1)[None, :, None].repeat(1, 1, 2, 1), torch.zeros(1, 4), torch.zeros(1, 4, 4))
+    expected = torch.tensor(departures / made.scaling.spread[:, None, None], dtype=torch.float32)
+    torch.testing.assert_close(seen[0][0, :, :2], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(seen[0][0, :, 2:4], expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(seen[0][0, :, 4:], made.maps.expand(4, *made.maps.shape))
+
+
+def test_a_correction_is_the_same_physical_thing_at_any_measure():
+    """The same weights, shown the same physical fields under two measures, correct them by the same amount."""
+    plain, inputs = busy(helpers.globe()), torch.randn(2, 4, 2, 2, *helpers.GLOBE.shape)
+    level, told = torch.randn(2, 4), torch.randn(2, 4, 4)
+    found = []
+    for measure in (1.0, np.sqrt(helpers.GLOBE.weights), np.random.default_rng(0).uniform(0.3, 2, (6, 8))):
+        scaling = dataclasses.replace(plain.scaling, measure=measure)
+        other = busy(priors.Prior(plain.about, plain.process, scaling, plain.maps))
+        other.network.load_state_dict(plain.network.state_dict())
+        weighed = (inputs * torch.as_tensor(measure, dtype=torch.float32)).flatten(3)
+        correction = other.correction(weighed, level, told).view(2, 4, 2, *helpers.GLOBE.shape).detach()
+        found.append(correction.numpy() * scaling.unit)
+    assert np.abs(found[0]).max() > 0.1
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-3, atol=1e-4 * np.abs(found[0]).max())
+
+
+@pytest.mark.parametrize("make", [helpers.prior, helpers.globe])
+def test_the_same_prior_gives_the_same_bytes(tmp_path, make):
     for name in "ab":
-        priors.save(helpers.prior(), tmp_path / name)
+        priors.save(make(), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -45,9 +103,20 @@ def test_a_file_that_is_no_prior_is_refused(tmp_path):
             priors.load(tmp_path / name)
 
 
-def test_a_stretch_of_one_window_is_that_window():
-    prior = busy(helpers.prior())
-    x, sigma, told = torch.randn(3, 4, 16), torch.full((1, 4), 0.7), torch.randn(4, 4)
+def test_a_prior_that_lacks_a_part_is_refused(tmp_path):
+    priors.save(helpers.prior(), tmp_path / "p")
+    with safe_open(tmp_path / "p", "pt") as file:
+        header, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    parts.pop("scaling.measure")
+    save_file(parts, tmp_path / "p", header)
+    with pytest.raises(UserError, match="not a prior that can be read .*scaling.measure"):
+        priors.load(tmp_path / "p")
+
+
+@pytest.mark.parametrize("make", [helpers.prior, helpers.globe])
+def test_a_stretch_of_one_window_is_that_window(make):
+    prior = busy(make())
+    x, sigma, told = torch.randn(3, 4, prior.process.size), torch.full((1, 4), 0.7), torch.randn(4, 4)
     whole = prior.denoise_stretch(x, prior.process.posterior(sigma), told, [0], 2)
     torch.testing.assert_close(whole, prior.denoise(x, sigma.expand(3, 4), told.expand(3, 4, 4)), atol=1e-5, rtol=1e-4)
 

@@ -25,3 +25,18 @@ def test_a_resumed_job_counts_its_pace_from_where_it_began(capsys, monkeypatch):
     now[0] = 10.0
     tell(60)
     assert "60/100  0:10, 0:40 to go" in capsys.readouterr().err
+
+
+def test_a_follower_is_told_every_few_seconds_whatever_the_log_gets(capsys, monkeypatch, tmp_path):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    tell = Progress("work", 100, quiet_seconds=1000)
+    for done in range(1, 13):
+        now[0] += 1.0
+        tell(done)
+    assert (tmp_path / "progress").read_text().splitlines() == [
+        "work  5/100  0:05, 1:35 to go",
+        "work  10/100  0:10, 1:30 to go",
+    ]
+    assert capsys.readouterr().err == ""

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hindsight.errors import UserError
+from hindsight.progress import follow
 
 HERE = Path(__file__).parent
 
@@ -30,7 +31,11 @@ def main(argv: list[str] | None = None) -> int:
         run(*sections, **paths)
     except UserError as error:
         print(f"hindsight {name}: {error}", file=sys.stderr)
+        follow(f"hindsight {name}: {error}")
         return 2
+    except Exception as error:
+        follow(f"hindsight {name} failed ({type(error).__name__}: {error}); its log has the whole story")
+        raise
     return 0
 
 

@@ -56,6 +56,7 @@ class Prior(nn.Module):
         super().__init__()
         self.about, self.process, self.scaling = about, process, scaling
         self.register_buffer("maps", maps)
+        self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         count, shape = len(about.channels), Backbone.model_validate(about.backbone)
         self.network = VideoUNet(
             2 * count + len(maps), count, CONDITIONS, edges=tuple(about.edges), **shape.model_dump()
@@ -64,11 +65,11 @@ class Prior(nn.Module):
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """The network: (B, T, 2, D), (B, T), (B, T, K) to (B, T, D)."""
         windows, frames = log_sigma.shape
-        fields = inputs.view(windows, frames, -1, *self.maps.shape[-2:])
+        fields = inputs.view(windows, frames, -1, *self.maps.shape[-2:]) / self.measure
         maps = self.maps.expand(windows, frames, *self.maps.shape)
         with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
             output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
-        return output.float().flatten(2)
+        return (output.float() * self.measure).flatten(2)
 
     def denoise(self, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Denoise windows (B, T, D) with a noise level each frame (B, T)."""
@@ -121,9 +122,10 @@ def maps(grid: Grid, land: np.ndarray | None = None, orography: np.ndarray | Non
 def save(prior: Prior, path: Path) -> None:
     """Write a prior, whole or not at all."""
     tensors = {f"network.{name}": value for name, value in prior.network.state_dict().items()}
-    tensors |= {f"process.{name}": value for name, value in vars(prior.process).items()}
+    tensors |= {f"process.{name}": value for name, value in prior.process.tensors().items()}
     tensors |= {
         "maps": prior.maps,
+        "scaling.measure": torch.from_numpy(np.array(prior.scaling.measure, float)),
         "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
         "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float)),
     }
@@ -142,20 +144,25 @@ def load(path: Path, device: str = "cpu") -> Prior:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["hindsight"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        header.pop("version")
+        prior = _assembled(About(**header), tensors)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
-    header.pop("version")
-    about = About(**header)
+    return prior.to(torch.device(device)).eval()
+
+
+def _assembled(about: About, tensors: dict[str, torch.Tensor]) -> Prior:
     part = lambda prefix: {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
     scaling = Scaling(
         tensors["scaling.coefficients"].numpy(),
         tensors["scaling.spread"].numpy(),
         about.annual_harmonics,
         about.daily_harmonics,
+        tensors["scaling.measure"].numpy(),
     )
-    prior = Prior(about, GaussMarkov(**part("process.")), scaling, tensors["maps"])
+    prior = Prior(about, GaussMarkov.of(part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))
-    return prior.to(torch.device(device)).eval()
+    return prior
 
 
 def device(name: str) -> str:

@@ -1,7 +1,15 @@
-"""Progress with an ETA: one living line on a terminal, a line now and then in a log."""
+"""Progress with an ETA: one living line on a terminal, a line now and then in a log.
 
+Where the environment names a file in HINDSIGHT_PROGRESS, lines go there too, every few seconds: whoever starts many
+jobs whose output goes to logs can follow them all in one place (`make demo` does).
+"""
+
+import os
 import sys
 import time
+from pathlib import Path
+
+FOLLOWED_SECONDS = 5.0  # between lines for a follower
 
 
 class Progress:
@@ -17,7 +25,7 @@ class Progress:
         self.what, self.total = what, max(total, 1)
         self.living = sys.stderr.isatty()
         self.pause = 0.2 if self.living else quiet_seconds
-        self.began = self.told = time.monotonic()
+        self.began = self.told = self.followed = time.monotonic()
         self.before = 0
 
     def __call__(self, done: int, note: object = "") -> None:
@@ -25,20 +33,28 @@ class Progress:
         now = time.monotonic()
         if done == 0 or self.before == 0 and done > 1 and now - self.began < 1:
             self.before = done
-        if now - self.told < self.pause and done < self.total:
-            return
-        self.told = now
+        if now - self.followed >= FOLLOWED_SECONDS:
+            self.followed = now
+            follow(self._line(done, now, note))
+        if now - self.told >= self.pause or done >= self.total:
+            self.told = now
+            self._print(self._line(done, now, note), done >= self.total)
+
+    def _line(self, done: int, now: float, note: object) -> str:
         pace = (now - self.began) / max(done - self.before, 1)
-        line = (
-            f"{self.what}  {done}/{self.total}  {_clock(now - self.began)}, {_clock(pace * (self.total - done))} to go"
-        )
-        end = "\n" if not self.living or done >= self.total else ""
-        print(
-            ("\r\033[K" if self.living else "") + line + (f"  {note}" if note else ""),
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
+        clocks = f"{_clock(now - self.began)}, {_clock(pace * (self.total - done))} to go"
+        return f"{self.what}  {done}/{self.total}  {clocks}" + (f"  {note}" if note else "")
+
+    def _print(self, line: str, last: bool) -> None:
+        text, end = ("\r\033[K" + line, "\n" if last else "") if self.living else (line, "\n")
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def follow(line: str) -> None:
+    """Tell a follower, if there is one."""
+    if follower := os.environ.get("HINDSIGHT_PROGRESS"):
+        with Path(follower).open("a") as file:
+            file.write(line + "\n")
 
 
 def _clock(seconds: float) -> str:

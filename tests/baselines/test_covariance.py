@@ -1,11 +1,43 @@
-"""The covariance of the training period."""
+"""The covariance of the training period, and its taper."""
 
 import numpy as np
+import pytest
+import scipy.integrate
 
 from hindsight.baselines import covariance
+from hindsight.fields.grid import EARTH_RADIUS, Grid
 from tests.oracles import linear_gaussian as oracle
 
 SIZE = 10
+GLOBE = Grid(np.arange(-75.0, 90, 30), np.arange(0, 360, 30.0))
+POLES = Grid(np.linspace(-90, 90, 7), np.arange(0, 360, 45.0))
+REGION = Grid(np.array([40.0, 47.0, 54.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
+
+
+def distances(grid):
+    """Great circles (km) between all points of a grid, by the angle between unit vectors."""
+    latitude, longitude = (np.deg2rad(a).ravel() for a in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
+    points = np.stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], 1)
+    across = np.linalg.norm(np.cross(points[:, None], points[None]), axis=-1)
+    return EARTH_RADIUS * np.arctan2(across, points @ points.T)
+
+
+def published(z, c):
+    """Gaspari and Cohn (1999), equation 4.10, as it is printed."""
+    r = z / c
+    if z <= c:
+        return -1 / 4 * r**5 + 1 / 2 * r**4 + 5 / 8 * r**3 - 5 / 3 * r**2 + 1
+    if z <= 2 * c:
+        return 1 / 12 * r**5 - 1 / 2 * r**4 + 5 / 8 * r**3 + 5 / 3 * r**2 - 5 * r + 4 - 2 / 3 / r
+    return 0.0
+
+
+def tapered(grid, reach, values=None):
+    """What `localise` makes of a covariance of ones, or of `values`."""
+    points = int(np.prod(grid.shape))
+    found = np.ones((points, points)) if values is None else values.copy()
+    assert covariance.localise(found, grid, reach) is None
+    return found
 
 
 def test_the_lagged_covariance_is_the_processs_own():
@@ -18,3 +50,83 @@ def test_the_lagged_covariance_is_the_processs_own():
         series.append(x)
     expected = oracle.covariance(process, 2)
     np.testing.assert_allclose(covariance.lagged(np.array(series[100:]), 2), expected, atol=0.08 * expected.max())
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("count", [7, covariance.BATCH, 2 * covariance.BATCH + 3])
+def test_the_lagged_covariance_is_the_mean_product_of_stacked_frames(frames, count):
+    series = np.random.default_rng(0).standard_normal((count, 4)).astype(np.float32)
+    stacked = [series[t : t + frames].astype(float).ravel() for t in range(count - frames + 1)]
+    expected = sum(np.outer(x, x) for x in stacked) / len(stacked)
+    found = covariance.lagged(series, frames)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_it_is_added_up_in_batches_of_frames_and_of_rows(monkeypatch):
+    series = np.random.default_rng(0).standard_normal((50, 11)).astype(np.float32)
+    expected = series.astype(float).T @ series.astype(float) / 50
+    for batch in (1, 4, 11, 49, 1000):
+        monkeypatch.setattr(covariance, "BATCH", batch)
+        np.testing.assert_allclose(covariance.lagged(series, 1), expected, atol=1e-14)
+
+
+def test_the_taper_is_the_published_polynomial():
+    ratio = np.linspace(0, 2.5, 101)
+    np.testing.assert_allclose(covariance.gaspari_cohn(ratio), [published(1.7 * r, 1.7) for r in ratio], atol=1e-12)
+    np.testing.assert_allclose(covariance.gaspari_cohn([0.0, 1.0, 2.0, 3.0, 1e9]), [1, 5 / 24, 0, 0, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.8, 1.0, 1.25, 1.9])
+def test_the_taper_is_a_cone_convolved_with_itself(ratio):
+    """Where the polynomial comes from: max(0, 1 - |x|) in space, times itself moved by r, ring by ring."""
+    cone = lambda x: max(0.0, 1 - x)
+
+    def ring(along):
+        edge = np.sqrt(max(0.0, 1 - max(along**2, (along - ratio) ** 2)))
+        inside = lambda rho: 2 * np.pi * rho * cone(np.hypot(along, rho)) * cone(np.hypot(along - ratio, rho))
+        return scipy.integrate.fixed_quad(np.vectorize(inside), 0, edge, n=24)[0]
+
+    overlap = scipy.integrate.quad(ring, ratio - 1, 1, points=[ratio / 2], epsabs=1e-8)[0]
+    assert covariance.gaspari_cohn(ratio) == pytest.approx(overlap / (2 * np.pi / 15), abs=2e-5)
+
+
+@pytest.mark.parametrize("joint", [1.0, 2.0])
+def test_the_taper_has_no_jump_and_no_kink(joint):
+    before, at, after = covariance.gaspari_cohn(joint + np.array([-1e-5, 0.0, 1e-5]))
+    assert abs(after - before) < 3e-5 and abs(after - 2 * at + before) < 1e-8
+
+
+def test_the_taper_falls_all_the_way():
+    ratio = np.linspace(0, 2, 401)
+    assert (np.diff(covariance.gaspari_cohn(ratio)) < 1e-15).all()
+
+
+@pytest.mark.parametrize("grid", [REGION, GLOBE, POLES], ids=["region", "globe", "poles"])
+def test_every_channel_and_frame_is_tapered_by_distance(grid):
+    points, blocks, reach = int(np.prod(grid.shape)), 4, 3500.0
+    before = np.random.default_rng(0).standard_normal((blocks * points,) * 2)
+    away = distances(grid)
+    expected = before.copy()
+    for i in range(blocks * points):
+        for j in range(blocks * points):
+            expected[i, j] *= published(away[i % points, j % points], reach / 2)
+    np.testing.assert_allclose(tapered(grid, reach, before), expected, atol=1e-9)
+
+
+def test_what_a_point_says_of_itself_stays_and_what_it_says_from_afar_goes():
+    found, away = tapered(GLOBE, 4000.0), distances(GLOBE)
+    np.testing.assert_array_equal(found.diagonal(), 1.0)
+    assert (found[away >= 4000] == 0).all() and (found[away < 3999] > 0).all()
+    everything = tapered(REGION, 1e9)
+    np.testing.assert_allclose(everything, 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("reach", [500.0, 3000.0, 9000.0, np.pi * EARTH_RADIUS])
+def test_a_taper_leaves_a_covariance_a_covariance(reach):
+    """The taper itself is positive definite on the sphere (up to half its circumference; Gneiting 2013, theorem 3)."""
+    fine = Grid(np.arange(-82.5, 90, 15), np.arange(0, 360, 15.0))
+    smallest = np.linalg.eigvalsh(tapered(fine, reach)).min()
+    assert smallest > 0
+    few = np.random.default_rng(0).standard_normal((5, fine.latitude.size * fine.longitude.size))
+    assert np.linalg.eigvalsh(tapered(fine, reach, few.T @ few)).min() > -1e-10

@@ -1,10 +1,21 @@
 """Optimal interpolation against dense conditioning, and its sampled posterior."""
 
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from hindsight.baselines.optimal_interpolation import OptimalInterpolation
-from hindsight.settings import Product
+from hindsight.baselines import covariance, optimal_interpolation
+from hindsight.baselines.optimal_interpolation import HAIR, OptimalInterpolation
+from hindsight.errors import UserError
+from hindsight.fields import analyses, observations, store
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.operators.interpolate import bilinear
+from hindsight.preprocess import canonical, climatology, statistics
+from hindsight.settings import Baselines, Preprocess, Product
+from tests.baselines.test_covariance import distances, published
 from tests.oracles import linear_gaussian as oracle
 
 SIZE, STATIONS = 10, 4
@@ -16,49 +27,305 @@ WEIGHT = generator.uniform(0, 1, (STATIONS, 4))
 ERROR = generator.uniform(0.2, 0.9, STATIONS)
 VALUE = generator.standard_normal(STATIONS)
 TIME = np.datetime64("2009-01-01T12", "ns")
+GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
+REACH = 2200.0
 
 
-def operator():
-    dense = np.zeros((STATIONS, SIZE))
-    np.add.at(dense, (np.arange(STATIONS)[:, None], POINT), WEIGHT)
+def operator(point=POINT, weight=WEIGHT, size=SIZE):
+    dense = np.zeros((len(point), size))
+    np.add.at(dense, (np.arange(len(point))[:, None], point), weight)
     return dense
 
 
+def method(background, span=1):
+    """The method, on a copy: it destroys what it is given."""
+    return OptimalInterpolation(background.copy(), span)
+
+
+def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
+    time = np.full(count, TIME + lag * np.timedelta64(24, "h"))
+    return {
+        "time": time,
+        "point": point[:count],
+        "weight": weight[:count],
+        "value": value[:count],
+        "error": error[:count],
+    }
+
+
+def localised(background, grid, reach):
+    """Every block of a covariance times the taper, by brute force."""
+    points = int(np.prod(grid.shape))
+    taper = np.vectorize(lambda away: published(away, reach / 2))(distances(grid))
+    return background * np.tile(taper, (len(background) // points,) * 2)
+
+
+def sampled(found, mean, spread, count):
+    """Whether members (E, D) have the mean and covariance they should."""
+    deviation = np.sqrt(np.diag(spread))
+    assert np.abs((found.mean(0) - mean) / deviation).max() < 4.5 / np.sqrt(count)
+    error = np.cov(found.T) - spread
+    assert np.abs(error / np.outer(deviation, deviation)).max() < 6 / np.sqrt(count)  # a correlation errs by 1/sqrt(n)
+
+
 def test_the_analysis_is_the_conditional_mean():
-    found = OptimalInterpolation(BACKGROUND, 1).analyse(np.zeros((1, SIZE)), VALUE[None], POINT, WEIGHT, ERROR)
+    found = method(BACKGROUND).analyse(np.zeros((1, SIZE)), VALUE[None], POINT, WEIGHT, ERROR)
     mean, _ = oracle.condition(BACKGROUND, operator(), ERROR, VALUE)
-    np.testing.assert_allclose(found[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(found[0], mean, atol=1e-6 * np.abs(mean).max())
+
+
+def test_an_analysis_of_a_prior_state_moves_it_by_the_gain():
+    states, values = generator.standard_normal((3, SIZE)), generator.standard_normal((3, STATIONS))
+    found = method(BACKGROUND).analyse(states, values, POINT, WEIGHT, ERROR)
+    for state, value, moved in zip(states, values, found):
+        mean, _ = oracle.condition(BACKGROUND, operator(), ERROR, value - operator() @ state)
+        np.testing.assert_allclose(moved, state + mean, atol=1e-5)
 
 
 def test_members_are_drawn_from_the_posterior():
-    rows = {"time": np.full(STATIONS, TIME), "point": POINT, "weight": WEIGHT, "value": VALUE, "error": ERROR}
-    found = OptimalInterpolation(BACKGROUND, 1).members(rows, TIME, 24, Product(members=20000))
-    mean, spread = oracle.condition(BACKGROUND, operator(), ERROR, VALUE)
-    deviation = np.sqrt(np.diag(spread))
-    assert np.abs((found.mean(0) - mean) / deviation).max() < 4.5 / np.sqrt(20000)
-    np.testing.assert_allclose(np.cov(found.T), spread, atol=0.05 * spread.max())
+    found = method(BACKGROUND).members(rows(), TIME, 24, Product(members=20000))
+    sampled(found, *oracle.condition(BACKGROUND, operator(), ERROR, VALUE), 20000)
 
 
 def test_without_observations_the_members_are_the_climatology():
-    rows = {"time": np.full(0, TIME), "point": POINT[:0], "weight": WEIGHT[:0], "value": VALUE[:0], "error": ERROR[:0]}
-    found = OptimalInterpolation(BACKGROUND, 1).members(rows, TIME, 24, Product(members=20000))
-    np.testing.assert_allclose(np.cov(found.T), BACKGROUND, atol=0.06 * BACKGROUND.max())
+    found = method(BACKGROUND).members(rows(count=0), TIME, 24, Product(members=20000))
+    sampled(found, np.zeros(SIZE), BACKGROUND, 20000)
 
 
 @pytest.mark.parametrize("lag", [-1, 0, 1])
 def test_with_three_frames_the_neighbours_observations_count(lag):
-    process = oracle.process(SIZE)
-    whole = oracle.covariance(process, 3)
-    rows = {
-        "time": np.full(STATIONS, TIME + lag * np.timedelta64(24, "h")),
-        "point": POINT,
-        "weight": WEIGHT,
-        "value": VALUE,
-        "error": ERROR,
-    }
-    found = OptimalInterpolation(whole, 3).members(rows, TIME, 24, Product(members=20000))
+    whole = oracle.covariance(oracle.process(SIZE), 3)
+    found = method(whole, 3).members(rows(lag), TIME, 24, Product(members=20000))
     dense = np.zeros((STATIONS, 3 * SIZE))
     dense[:, (lag + 1) * SIZE : (lag + 2) * SIZE] = operator()
     mean, spread = oracle.condition(whole, dense, ERROR, VALUE)
-    deviation = np.sqrt(np.diag(spread))[SIZE : 2 * SIZE]
-    assert np.abs((found.mean(0) - mean[SIZE : 2 * SIZE]) / deviation).max() < 4.5 / np.sqrt(20000)
+    middle = slice(SIZE, 2 * SIZE)
+    sampled(found, mean[middle], spread[middle, middle], 20000)
+
+
+def test_a_frame_out_of_reach_says_nothing():
+    whole, alone = oracle.covariance(oracle.process(SIZE), 3), rows(count=0)
+    found = [method(whole, 3).members(table, TIME, 24, Product(members=3)) for table in (rows(2), alone)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_places_that_change_have_a_gain_of_their_own():
+    """The gain is kept while the places stay the same, and only then."""
+    kept = method(BACKGROUND)
+    others = (generator.integers(0, SIZE, POINT.shape), WEIGHT, ERROR), (POINT, WEIGHT[::-1], ERROR)
+    for point, weight, error in ((POINT, WEIGHT, ERROR), *others, (POINT, WEIGHT, 3 * ERROR), (POINT, WEIGHT, ERROR)):
+        found = kept.analyse(np.zeros((1, SIZE)), VALUE[None], point, weight, error)
+        mean, _ = oracle.condition(BACKGROUND, operator(point, weight), error, VALUE)
+        np.testing.assert_allclose(found[0], mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("span", [1, 3])
+def test_a_localised_covariance_is_conditioned_as_any_other(span):
+    """Two channels on a grid, `span` frames; stations that a point in their reach and one beyond it do not share."""
+    points = int(np.prod(GRID.shape))
+    size = 2 * points
+    few = generator.standard_normal((30, span * size))
+    whole = few.T @ few / 30
+    expected = localised(whole, GRID, REACH)
+    covariance.localise(whole, GRID, REACH)
+    places = bilinear(GRID, np.array([41.0, 45.0, 48.7]), np.array([-8.0, 0.0, 19.0]))
+    point, weight = places.point + points * np.array([[0], [1], [1]]), places.weight
+    value, error = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.2, 0.6])
+    table = rows(0, 3, point, weight, value, error)
+    found = OptimalInterpolation(whole, span).members(table, TIME, 24, Product(members=20000))
+    middle = slice(span // 2 * size, (span // 2 + 1) * size)
+    dense = np.zeros((3, span * size))
+    dense[:, middle] = operator(point, weight, size)
+    mean, spread = oracle.condition(expected, dense, error, value)
+    sampled(found, mean[middle], spread[middle, middle], 20000)
+
+
+def test_beyond_its_reach_an_observation_moves_nothing():
+    points = int(np.prod(GRID.shape))
+    whole = BACKGROUND.mean() + np.eye(2 * points)
+    covariance.localise(whole, GRID, REACH)
+    point, weight = np.zeros((1, 4), int), np.array([[1.0, 0, 0, 0]])
+    moved = OptimalInterpolation(whole, 1).analyse(
+        np.zeros((1, 2 * points)), np.ones((1, 1)), point, weight, np.full(1, 0.1)
+    )[0]
+    far = np.tile(distances(GRID)[0] >= REACH, 2)
+    assert far.any() and (moved[far] == 0).all() and (moved[~far] > 0).all()
+
+
+def test_it_takes_its_covariance_over():
+    """What it is given is lost, and the method lives on single precision and a triangular root."""
+    given = BACKGROUND.copy()
+    found = OptimalInterpolation(given, 1)
+    assert np.abs(given - BACKGROUND).max() > 0.1
+    assert found.background.dtype == np.float32 and found._root.dtype == np.float32
+    assert not np.shares_memory(found.background, given) and not np.shares_memory(found._root, given)
+    np.testing.assert_array_equal(found.background, BACKGROUND.astype(np.float32))
+    root = found._root.astype(float)
+    np.testing.assert_array_equal(root, np.tril(root))
+    hair = HAIR * np.trace(BACKGROUND) / SIZE
+    np.testing.assert_allclose(root @ root.T, BACKGROUND + hair * np.eye(SIZE), atol=1e-5)
+
+
+def test_it_needs_no_second_covariance_in_double_precision():
+    """Beside what it is given, two of single precision: 8 bytes a number."""
+    size = 600
+    given = np.diag(np.linspace(1, 2, size))
+    tracemalloc.start()
+    found = OptimalInterpolation(given, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.size == size and peak < 9 * size**2
+
+
+def test_a_covariance_of_fewer_frames_than_values_will_do():
+    """The members stay among the frames it was estimated from, but for a hair."""
+    few = generator.standard_normal((4, SIZE))
+    found = method(few.T @ few / 4).members(rows(count=0), TIME, 24, Product(members=2000))
+    outside = np.eye(SIZE) - np.linalg.pinv(few) @ few
+    assert np.abs(found @ outside).max() < 5 * 4 * np.sqrt(HAIR)
+    np.testing.assert_allclose(np.cov(found.T), few.T @ few / 4, atol=0.2)
+
+
+def test_a_state_that_is_too_large_is_refused():
+    with pytest.raises(UserError, match=r"25001 x 25001 numbers, 5 GB.*baselines\.methods"):
+        optimal_interpolation._fits(25_001)
+    optimal_interpolation._fits(25_000)
+
+
+@pytest.fixture
+def world(source, domain, tmp_path):
+    """The tiny world after preprocessing, and eleven observations on three days of its test period."""
+    fields, harmonic, spread = tmp_path / "fields.zarr/zarr.json", tmp_path / "climatology.nc", tmp_path / "spread.nc"
+    store.write(canonical.canonical(source, domain, "x"), fields)
+    climatology.run(domain, Preprocess(annual_harmonics=1), fields=fields, climatology=harmonic)
+    statistics.run(domain, fields=fields, climatology=harmonic, statistics=spread)
+    places = [(42.0, -7.0, "z500"), (45.0, 1.0, "z500"), (47.0, 6.0, "t850"), (50.0, -3.5, "t850")]
+    table = [
+        {"time": day, "latitude": latitude, "longitude": longitude, "channel": channel, "station": f"{latitude}"}
+        for day in pd.date_range("2001-02-09T12", periods=3)
+        for latitude, longitude, channel in places
+    ]
+    table = pd.DataFrame(table[:-1])
+    error = table["channel"].map({"z500": 8.0, "t850": 0.5})
+    near = canonical.canonical(source, domain, "x")["fields"].sel(time="2001-02-10T12")
+    value = [
+        float(near.sel(channel=row.channel).interp(latitude=row.latitude, longitude=row.longitude))
+        for row in table.itertuples()
+    ]
+    table = table.assign(
+        value=value + error * np.random.default_rng(0).standard_normal(len(table)),
+        error=error,
+        level=500.0,
+        platform="x",
+        quality=0,
+        withheld=False,
+        source="x",
+    )
+    spoilt = table.assign(value=table["value"] + 1e4)
+    table = pd.concat([table, spoilt.assign(withheld=True), spoilt.assign(quality=1)])
+    observations.write(table, tmp_path / "observations.parquet")
+    return tmp_path
+
+
+def analysed(world, domain, settings, members=600):
+    optimal_interpolation.run(
+        domain,
+        Product(members=members, shard_frames=5),
+        Baselines(optimal_interpolation=settings),
+        fields=world / "fields.zarr/zarr.json",
+        climatology=world / "climatology.nc",
+        statistics=world / "spread.nc",
+        observations=world / "observations.parquet",
+        shard="20010206T12",
+        analysis=world / "analysis.nc",
+    )
+    return analyses.read([world / "analysis.nc"])
+
+
+@pytest.mark.parametrize(
+    ("frames", "reach"), [(1, None), (1, 700.0), (3, 700.0)], ids=["alone", "localised", "three_frames_localised"]
+)
+def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain, frames, reach):
+    """The whole step against dense conditioning that never normalises anything."""
+    found = analysed(world, domain, {"frames": frames, "localisation_km": reach})
+    dataset = store.read(world / "fields.zarr")
+    training = dataset.sel(time=slice(domain.train.start, domain.train.end))
+    mean = lambda times: Scaling.read(world / "climatology.nc", world / "spread.nc").climatology(times)
+    departures = (training["fields"].values - mean(training["time"].values)).reshape(training.sizes["time"], -1)
+    size, count = departures.shape[1], len(departures) - frames + 1
+    stacked = np.concatenate([departures[k : k + count] for k in range(frames)], 1)
+    prior = stacked.T @ stacked / count
+    prior = localised(prior, Grid.of(dataset), reach) if reach else prior
+    table = observations.usable(observations.read(world / "observations.parquet"))
+    axes = (dataset["latitude"].values, dataset["longitude"].values)
+    for t, time in enumerate(found["time"].values):
+        dense, value, error = [], [], []
+        for row in table.itertuples():
+            lag = (np.datetime64(row.time) - time) // np.timedelta64(1, "D")
+            if abs(lag) > frames // 2:
+                continue
+            south, west = (np.searchsorted(a, x, "right") - 1 for a, x in zip(axes, (row.latitude, row.longitude)))
+            line = np.zeros((frames, 2, *Grid.of(dataset).shape))
+            for i in (south, min(south + 1, len(axes[0]) - 1)):
+                for j in (west, west + 1):
+                    share = (1 - abs(axes[0][i] - row.latitude) / 2) * (1 - abs(axes[1][j] - row.longitude) / 2)
+                    line[lag + frames // 2, ["z500", "t850"].index(row.channel), i, j] = share
+            dense.append(line.ravel())
+            around = np.array([time + k * np.timedelta64(1, "D") for k in range(-(frames // 2), frames // 2 + 1)])
+            value.append(row.value - dense[-1] @ mean(around).ravel())
+            error.append(row.error)
+        middle = slice(frames // 2 * size, (frames // 2 + 1) * size)
+        expected, spread = np.zeros(len(prior)), prior
+        if dense:
+            expected, spread = oracle.condition(prior, np.array(dense), np.array(error), np.array(value))
+        hair = HAIR * len(prior) * np.diag(prior)[middle]  # what is known exactly is left a hair of variance
+        expected, spread = expected[middle], np.diag(spread)[middle] + hair
+        members = found["analysis"].values[:, t].reshape(600, -1) - mean(np.array([time])).ravel()
+        assert np.abs((members.mean(0) - expected) / np.sqrt(spread)).max() < 4.5 / np.sqrt(600)
+        assert np.abs(members.var(0) / spread - 1).max() < 6 * np.sqrt(2 / 600)
+
+
+def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, domain):
+    """Against the same members without observations, which is no error: only what lies beside a station moves."""
+    settings = {"localisation_km": 300.0}
+    found = analysed(world, domain, settings, members=2)
+    table = observations.read(world / "observations.parquet")
+    observations.write(table.assign(quality=1), world / "observations.parquet")
+    moved = np.abs(found["analysis"] - analysed(world, domain, settings, members=2)["analysis"])
+    moved = moved.max(("realization", "time"))
+    assert float(moved.sel(channel="z500", latitude=42, longitude=-7)) > 1
+    for latitude, longitude in ((40, 5), (40, 7), (46, -7)):  # 400 km and more from every point observed
+        assert float(moved.sel(latitude=latitude, longitude=longitude).max()) == 0
+
+
+@pytest.mark.parametrize(("frames", "size"), [(1, 96), (3, 288)])
+def test_a_domain_that_is_too_large_is_refused_before_its_covariance_is_made(world, domain, frames, size, monkeypatch):
+    monkeypatch.setattr(optimal_interpolation, "LARGEST", size - 1)
+    monkeypatch.setattr(covariance, "lagged", lambda *_: pytest.fail("it was made"))
+    with pytest.raises(UserError, match=f"{size} x {size}"):
+        analysed(world, domain, {"frames": frames}, members=2)
+    assert not (world / "analysis.nc").exists()
+
+
+def table(**columns):
+    """Two observations, of z500 at one place and time."""
+    plain = {"time": TIME, "channel": "z500", "latitude": 45.0, "longitude": 5.0, "value": [1.0, 2.0], "error": 0.1}
+    return pd.DataFrame(plain | columns)
+
+
+SCALING = Scaling(np.zeros((1, 1, *GRID.shape)), np.ones(1), 0, 0)
+
+
+def test_observations_of_other_channels_are_left_out():
+    found = optimal_interpolation.normalised(table(channel=["t850", "z500"]), ["z500"], GRID, SCALING)
+    np.testing.assert_array_equal(found["value"], [2.0])
+
+
+def test_observations_between_frames_are_left_out():
+    between = table(time=[TIME + np.timedelta64(3, "h"), TIME - np.timedelta64(24, "h")])
+    np.testing.assert_array_equal(optimal_interpolation._at_frames(between, TIME, 24)["value"], [2.0])
+
+
+def test_an_observation_outside_the_grid_is_refused():
+    with pytest.raises(UserError, match="lies outside .* take it out of the table"):
+        optimal_interpolation.normalised(table(latitude=80.0), ["z500"], GRID, SCALING)

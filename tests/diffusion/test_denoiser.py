@@ -1,14 +1,17 @@
 """Coloured preconditioning."""
 
+import pytest
 import torch
 
 from hindsight.diffusion import denoiser
 from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Empirical
+from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle
 
 
 def white(size):
-    return GaussMarkov(torch.eye(size), torch.ones(size), torch.zeros(0, 0), torch.zeros(size))
+    return GaussMarkov(Empirical(torch.eye(size)), torch.ones(size), torch.zeros(0, 0, 0), torch.zeros(size))
 
 
 def test_the_white_form_is_the_preconditioning_of_karras():
@@ -26,22 +29,39 @@ def test_the_white_form_is_the_preconditioning_of_karras():
     torch.testing.assert_close(seen[0][:, :, 0], x / (1 + s2).sqrt())
 
 
-def test_with_an_idle_network_it_is_the_ideal_denoiser_of_the_process():
-    process = oracle.process()
+def round_the_globe():
+    """Waves as modes, each with a memory of its own; null coefficients at the floor."""
+    modes = waves(7)
+    borrowed = oracle.process(len(modes.place), coupled=0)
+    variance = torch.where(modes.place < 0, 1e-6, borrowed.variance)
+    return GaussMarkov(modes, variance, borrowed.coupling, borrowed.memory)
+
+
+@pytest.fixture(params=["one group", "two groups", "waves"])
+def process(request):
+    groups = {"one group": 1, "two groups": 2}
+    return oracle.process(groups=groups[request.param]) if request.param in groups else round_the_globe()
+
+
+def test_with_an_idle_network_it_is_the_ideal_denoiser_of_the_process(process):
     x, sigma = torch.randn(2, 4, process.size), torch.rand(2, 4) + 0.1
     idle = lambda inputs, *_: torch.zeros_like(inputs[:, :, 0])
     torch.testing.assert_close(denoiser.denoise(process, idle, x, sigma), process.posterior(sigma).mean(x))
 
 
-def test_the_network_sees_white_noise_of_unit_variance():
-    process = oracle.process()
-    generator = torch.Generator().manual_seed(0)
+def test_the_network_sees_white_noise_of_unit_variance(process):
+    """In every direction of the modes' span, whatever the level, and nothing outside of it."""
+    generator, size = torch.Generator().manual_seed(0), process.size
     for level in (0.05, 1.0, 20.0):
         sigma = torch.full((4000, 2), level)
-        clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, 12, generator=generator))
-        noisy = clean + level * torch.randn(4000, 2, 12, generator=generator)
-        first = denoiser.inputs(process, noisy, noisy, sigma)[:, :, 0]
-        assert abs(first.var(0) - 1).max() < 0.12
+        clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, size, generator=generator))
+        noisy = clean + level * torch.randn(4000, 2, size, generator=generator)
+        first, second = denoiser.inputs(process, noisy, noisy + 1, sigma).unbind(2)
+        inside = process.modes.into(first)
+        used = process.modes.into(torch.ones(size)) != 0
+        assert abs(inside[..., used].var(0) - 1).max() < 0.12 and abs(inside.mean(0)).max() < 0.1
+        torch.testing.assert_close(process.modes.out_of(inside), first, atol=1e-4, rtol=0)
+        assert torch.equal(second, noisy + 1)
 
 
 def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
@@ -52,11 +72,14 @@ def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
     assert abs(denoiser.loss(process, denoised, clean, sigma) - 1) < 0.02
 
 
-def test_the_scale_is_the_error_of_the_closed_form_without_time():
-    process = oracle.process(modes=9)
+@pytest.mark.parametrize(
+    "process", [lambda: oracle.process(modes=9), lambda: oracle.process(groups=2), round_the_globe]
+)
+def test_the_scale_is_the_error_of_the_closed_form_without_time(process):
+    process = process()
     process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
     for level in (0.05, 1.0, 20.0):
         sigma = torch.full((1, 2), level)
         units = torch.eye(2 * process.size).view(-1, 2, process.size)
         variance = process.posterior(sigma).covariance(units).flatten(1).diagonal().mean()
-        torch.testing.assert_close(denoiser.scale(process, sigma)[0, 0] ** 2, variance)
+        torch.testing.assert_close(denoiser.scale(process, sigma)[0, 0] ** 2, variance, rtol=1e-4, atol=1e-6)

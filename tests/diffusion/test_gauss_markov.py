@@ -4,15 +4,37 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion.gauss_markov import Posterior
+from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.guidance.analytic import Analytic
+from hindsight.operators.interpolate import Observed
+from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle
 
 FRAMES = 5
 
 
-@pytest.fixture(params=[12, 9], ids=["all modes", "fewer modes than values"])
+def round_the_globe():
+    """Waves as modes, in two coupled groups of ten and five others; null coefficients, which nothing is coupled to."""
+    modes = waves(7)
+    borrowed = oracle.process(len(modes.place), coupled=10, groups=2)
+    used = (modes.place >= 0)[:20].view(2, 10)
+    assert not used.all()
+    return GaussMarkov(modes, borrowed.variance, borrowed.coupling * used[:, None] * used[..., None], borrowed.memory)
+
+
+PROCESSES = {
+    "all modes": oracle.process,
+    "fewer modes than values": lambda: oracle.process(modes=9),
+    "three groups": lambda: oracle.process(coupled=3, groups=3),
+    "groups and nothing else": lambda: oracle.process(coupled=4, groups=3),
+    "no coupling": lambda: oracle.process(coupled=0),
+    "waves": round_the_globe,
+}
+
+
+@pytest.fixture(params=PROCESSES)
 def process(request):
-    return oracle.process(modes=request.param)
+    return PROCESSES[request.param]()
 
 
 @pytest.fixture
@@ -57,3 +79,72 @@ def test_infinite_noise_leaves_the_prior(process):
 def test_a_level_of_zero_is_refused(process):
     with pytest.raises(ValueError, match="above zero"):
         Posterior(process, torch.zeros(1, FRAMES))
+
+
+def test_members_may_share_a_factor_or_each_have_their_own(process):
+    """Many members at one level, and the same members at the same level told once each."""
+    levels = torch.tensor([[0.3, 2.0, 0.05, 40.0, 0.7]])
+    x = torch.randn(4, FRAMES, process.size, generator=torch.Generator().manual_seed(0))
+    shared, own = Posterior(process, levels), Posterior(process, levels.expand(4, -1))
+    for way in (Posterior.mean, Posterior.covariance, Posterior.draw):
+        torch.testing.assert_close(way(shared, x), way(own, x), atol=2e-5, rtol=0)
+    for member in range(4):
+        torch.testing.assert_close(shared.mean(x)[member], shared.mean(x[member][None])[0], atol=2e-5, rtol=0)
+
+
+def test_a_process_comes_back_from_its_tensors(process, sigma):
+    again = GaussMarkov.of(process.tensors())
+    assert again.size == process.size and again.coupled == process.coupled
+    assert all(torch.equal(value, again.tensors()[name]) for name, value in process.tensors().items())
+    x = torch.randn(2, FRAMES, process.size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again.posterior(sigma).mean(x), process.posterior(sigma).mean(x))
+    assert torch.equal(process.to(torch.device("cpu")).posterior(sigma).mean(x), process.posterior(sigma).mean(x))
+
+
+def test_groups_do_not_know_each_other():
+    """What is seen in one group's modes says nothing of another's."""
+    process = oracle.process(coupled=4, groups=3)
+    seen = torch.zeros(1, FRAMES, 12)
+    seen[0, 2, 5] = 1.0  # a mode of the second group
+    found = process.modes.into(Posterior(process, torch.ones(1, FRAMES)).mean(process.modes.out_of(seen)))
+    assert found[0, :, [0, 1, 2, 3, 8, 9, 10, 11]].abs().max() < 1e-6
+    assert (found[0, :, 4:8].abs().sum(-1) > 1e-3).all()
+
+
+def networks(size):
+    """Three places a frame, two sets in turn; one frame with a single place, one with other errors than its like."""
+    generator = torch.Generator().manual_seed(5)
+    point, weight = torch.randint(0, size, (2, 3, 4), generator=generator), torch.rand(2, 3, 4, generator=generator)
+    turn, present = [0, 1, 0, 1, 0], torch.ones(FRAMES, 3)
+    present[3, 1:] = 0
+    error = (0.2 + torch.rand(2, 3, generator=generator))[turn]
+    error[4] *= 3
+    return Observed(point[turn], weight[turn], torch.randn(FRAMES, 3, generator=generator), error, present)
+
+
+def conditioned(process, seen, levels):
+    """The mean of what `networks` says, by dense conditioning of the posterior at these levels."""
+    rows = [seen.rows(t, process.size).numpy()[seen.present[t].numpy() > 0] for t in range(FRAMES)]
+    error, value = (x[seen.present > 0].double().numpy() for x in (seen.error, seen.value))
+    return oracle.condition(dense_posterior(process, levels)[1], oracle.stacked(rows), error, value)[0]
+
+
+def test_frames_observed_at_other_places_are_guided_by_the_dense_gain(process, sigma):
+    """Frames that share places share a block of the preconditioner, but only at the same level of noise."""
+    seen = networks(process.size)
+    for levels in (sigma[0], sigma[1]):
+        posterior = process.posterior(levels[None])
+        found = Analytic(process, seen, tolerance=1e-6).update(torch.zeros(2, FRAMES, process.size), posterior)
+        expected = conditioned(process, seen, levels)
+        np.testing.assert_allclose(found[0].numpy().ravel(), expected, atol=1e-4 * max(1, np.abs(expected).max()))
+        torch.testing.assert_close(found[0], found[1])
+
+
+def test_without_memory_the_guidance_is_solved_at_once():
+    """Then each frame's own block is all of the system, and one step of the solver must do."""
+    process = oracle.process(groups=2)
+    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
+    seen, levels = networks(process.size), torch.tensor([0.3, 2.0, 5.0, 40.0, 0.3])
+    guidance = Analytic(process, seen, tolerance=1e-5, iterations=1)
+    found = guidance.update(torch.zeros(1, FRAMES, process.size), process.posterior(levels[None]))
+    np.testing.assert_allclose(found.numpy().ravel(), conditioned(process, seen, levels), atol=1e-4)

@@ -25,3 +25,37 @@ def test_a_stretched_grid_is_refused():
     stretched = xr.Dataset(coords={"latitude": [0.0, 1.0, 2.0], "longitude": [0.0, 1.0, 3.0]})
     with pytest.raises(UserError, match="longitude is not regular"):
         grid.check_regular(stretched, "somewhere.nc")
+
+
+def test_great_circles_of_known_length():
+    quarter = np.pi / 2 * 6371.0088
+    assert np.isclose(grid.great_circle(0.0, 0.0, 0.0, 90.0), quarter)
+    assert np.isclose(grid.great_circle(-90.0, 12.0, 0.0, 77.0), quarter)
+    assert np.isclose(grid.great_circle(51.4775, -0.4614, 40.6398, -73.7789), 5540, atol=5)  # Heathrow to New York JFK
+    assert grid.great_circle(12.3, 45.6, 12.3, 45.6) == 0
+
+
+def test_great_circles_at_antipodes_and_across_the_date_line():
+    assert np.isclose(grid.great_circle(30.0, 20.0, -30.0, 200.0), np.pi * 6371.0088)
+    assert np.isclose(grid.great_circle(0.0, 179.5, 0.0, -179.5), grid.great_circle(0.0, 0.0, 0.0, 1.0))
+    assert np.isclose(grid.great_circle(50.0, 359.0, 50.0, -1.0), 0, atol=1e-9)
+
+
+def test_great_circles_broadcast_and_agree_with_angles_between_vectors():
+    generator = np.random.default_rng(0)
+    latitude, longitude = generator.uniform(-90, 90, (2, 7)), generator.uniform(-180, 360, (2, 7))
+    unit = [
+        np.stack([np.cos(a) * np.cos(o), np.cos(a) * np.sin(o), np.sin(a)], -1)
+        for a, o in zip(np.deg2rad(latitude), np.deg2rad(longitude))
+    ]
+    expected = 6371.0088 * np.arccos(np.clip(unit[0] @ unit[1].T, -1, 1))
+    found = grid.great_circle(latitude[0][:, None], longitude[0][:, None], latitude[1], longitude[1])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_globe_reaches_the_poles_and_a_belt_does_not():
+    longitude = np.arange(64) * 5.625
+    assert grid.Grid(np.arange(-87.1875, 90, 5.625), longitude).globe
+    assert grid.Grid(np.arange(-90, 91, 5.625), longitude).globe
+    assert not grid.Grid(np.arange(-60, 61, 5.625), longitude).globe
+    assert not grid.Grid(np.arange(-87.1875, 90, 5.625), longitude[:-1]).globe

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, harmonics
 
 TIMES = np.datetime64("2001-01-01T00", "ns") + np.arange(0, 4 * 365 * 24, 6) * np.timedelta64(1, "h")
@@ -29,3 +30,31 @@ def test_harmonics_are_orthogonal_over_whole_years_and_days():
     assert design.shape[1] == 1 + 6 + 2 + 4
     product = design.T @ design / len(design)
     assert np.abs(product - np.diag(np.diag(product))).max() < 5e-3
+
+
+WEIGHTS = Grid(np.array([-60.0, 0.0, 60.0]), np.arange(4) * 90.0).weights
+
+
+def test_weighed_by_area_and_back_is_the_same(scaling):
+    fields = 1000 + 50 * np.random.default_rng(1).standard_normal((5, 9, 2, 3, 4))
+    weighed = scaling.by_area(WEIGHTS)
+    back = weighed.restore(weighed.normalise(fields, TIMES[:9]), TIMES[:9])
+    np.testing.assert_allclose(back, fields, rtol=1e-6)
+    assert (weighed.annual, weighed.daily) == (2, 0) and scaling.measure == 1.0  # another, and the first as it was
+
+
+def test_by_area_plain_means_are_means_over_the_sphere(scaling):
+    """Of three belts: by Archimedes' hat box the outer two have a quarter of the sphere each, the inner one half."""
+    fields = np.random.default_rng(1).standard_normal((9, 2, 3, 4)) * [[[40.0]], [[3.0]]] + 7
+    found = (scaling.by_area(WEIGHTS).normalise(fields, TIMES[:9]) ** 2).mean((0, 2, 3))
+    belts = np.array([0.25, 0.5, 0.25])  # the sine is 1, 1/2, -1/2 and -1 at their edges
+    departures = (fields - scaling.climatology(TIMES[:9])) ** 2
+    expected = (departures.mean((0, 3)) * belts).sum(1) / np.array([2.0, 30.0]) ** 2
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_unit_is_what_a_normalised_one_is_worth(scaling):
+    for one, shape in ((scaling, (2, 1, 1)), (scaling.by_area(WEIGHTS), (2, 3, 4))):
+        assert one.unit.shape == shape
+        raised = one.restore(np.ones((1, 2, 3, 4)), TIMES[:1]) - one.climatology(TIMES[:1])
+        np.testing.assert_allclose(raised[0], np.broadcast_to(one.unit, (2, 3, 4)), rtol=1e-5)

@@ -54,3 +54,79 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError):
         store.replace(path, fail)
     assert path.read_text() == "first"
+
+
+TIMES = np.datetime64("2000-01-01", "ns") + np.arange(10) * np.timedelta64(6, "h")
+
+
+def whole(seed=0):
+    generator = np.random.default_rng(seed)
+    return xr.Dataset(
+        {
+            "a": (("time", "x"), generator.standard_normal((10, 3)), {"units": "K"}),
+            "b": (("time", "y"), generator.standard_normal((10, 2)).astype("float32")),
+            "still": ("x", [1.0, 2.0, 3.0]),
+        },
+        coords={"time": TIMES, "x": [0.0, 10.0, 20.0]},
+        attrs={"note": "kept"},
+    )
+
+
+def unknown(block):
+    raise AssertionError("a lazy variable of the template was computed")
+
+
+def in_parts(made, path, stretches=((0, 4), (4, 8), (8, 10))):
+    lazy = made[["a", "b"]].chunk({"time": 4, "x": -1, "y": -1})
+    template = made.assign({n: (v.dims, v.data.map_blocks(unknown, dtype=v.dtype), v.attrs) for n, v in lazy.items()})
+    store.write_parts(template, (made[["a", "b"]].isel(time=slice(*stretch)) for stretch in stretches), path)
+
+
+def digest(path):
+    return json.loads((path / "zarr.json").read_text())["attributes"]["digest"]
+
+
+@pytest.mark.parametrize("stretches", [((0, 4), (4, 8), (8, 10)), ((8, 10), (0, 4), (4, 8)), ((0, 8), (8, 10))])
+def test_a_store_written_in_parts_in_any_order_is_the_one_written_at_once(tmp_path, stretches):
+    in_parts(whole(), tmp_path / "parts.zarr", stretches)
+    store.write(whole().chunk({"time": 4, "x": -1, "y": -1}), tmp_path / "once.zarr")
+    parts, once = (store.read(tmp_path / f"{name}.zarr").load() for name in ("parts", "once"))
+    xr.testing.assert_equal(parts, once)
+    assert parts.attrs["note"] == "kept" and parts["a"].attrs["units"] == "K"
+    assert digest(tmp_path / "parts.zarr") == store.digest(tmp_path / "parts.zarr")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_store_written_in_parts_carries_a_digest_of_its_values(tmp_path):
+    digests = []
+    for seed in (0, 1, 0):
+        in_parts(whole(seed), tmp_path / "a.zarr/zarr.json")
+        digests.append(digest(tmp_path / "a.zarr"))
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_parts_that_stop_coming_leave_the_old_store_or_none(tmp_path):
+    made = whole()
+    template = made[["a", "b"]].chunk({"time": 4})
+
+    def broken():
+        yield made[["a", "b"]].isel(time=slice(0, 4))
+        raise RuntimeError("the source broke down")
+
+    with pytest.raises(RuntimeError, match="broke down"):
+        store.write_parts(template, broken(), tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+    in_parts(made, tmp_path / "a.zarr")
+    with pytest.raises(RuntimeError, match="broke down"):
+        store.write_parts(template, broken(), tmp_path / "a.zarr")
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), made)
+    in_parts(whole(1), tmp_path / "a.zarr")  # what was left half done is no hindrance
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(1))
+
+
+def test_too_little_room_is_said_with_what_there_is_and_what_is_asked_for(tmp_path):
+    store.require_room(tmp_path / "new/a.zarr/zarr.json", 0.0)
+    with pytest.raises(
+        UserError, match=r"only \d+\.\d GB are free in .*new; download.minimum_free_gb asks for 1000000000"
+    ):
+        store.require_room(tmp_path / "new/a.zarr/zarr.json", 1e9)

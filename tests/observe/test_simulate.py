@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.interpolate import RegularGridInterpolator
 
 from hindsight.errors import UserError
-from hindsight.fields import observations
-from hindsight.observe import simulate
+from hindsight.fields import observations, store
+from hindsight.observe import networks, simulate
+from hindsight.settings import Domain, Observe
 from hindsight.settings.observe import Network
 
 TIMES = pd.date_range("2001-02-01T00", periods=400, freq="6h")
@@ -54,3 +56,68 @@ def test_a_network_may_report_seldom(truth):
     assert set(table["time"].dt.hour) == {0, 12}
     with pytest.raises(UserError, match="meets none"):
         make(truth.isel(time=[1]), every_hours=24)
+
+
+@pytest.fixture
+def files(truth, tmp_path):
+    """What earlier steps leave: fields, statistics, static and a list of stations; April to be observed."""
+    domain = Domain(
+        channels=["z500", "msl"],
+        step_hours=6,
+        train={"start": "2001-02-01", "end": "2001-02-28T18:00"},
+        validation={"start": "2001-03-01", "end": "2001-03-31T18:00"},
+        test={"start": "2001-04-01", "end": "2001-04-30T18:00"},
+    )
+    store.write(truth.rename("fields").to_dataset(), tmp_path / "fields.zarr")
+    xr.Dataset({"spread": ("channel", [2.0, 10.0])}).to_netcdf(tmp_path / "statistics.nc")
+    land = np.zeros((5, 6))
+    land[1:3] = 1.0
+    space = {"latitude": np.arange(5.0), "longitude": np.arange(6.0)}
+    xr.Dataset({"land": (tuple(space), land)}, space).to_netcdf(tmp_path / "static.nc")
+    (tmp_path / "list.csv").write_text("station,latitude,longitude\nhere,1.5,2.25\nthere,3.0,4.0\n")
+    return domain, tmp_path
+
+
+def observe(files, network, places=(), seed=1, name="net"):
+    domain, folder = files
+    simulate.run(
+        domain,
+        Observe(networks={name: network}, seed=seed),
+        network=name,
+        fields=folder / "fields.zarr/zarr.json",
+        statistics=folder / "statistics.nc",
+        static=folder / "static.nc",
+        places=[folder / place for place in places],
+        observations=folder / "observations.parquet",
+    )
+    return observations.read(folder / "observations.parquet")
+
+
+def test_a_network_on_land_observes_the_test_period_where_the_land_is(files, truth):
+    table = observe(files, {"kind": "land", "count": 200, "withheld": 0.2, "noise": 1e-6})
+    assert table["time"].min() == pd.Timestamp("2001-04-01")
+    assert table["time"].max() == pd.Timestamp("2001-04-30T18")
+    places = table.drop_duplicates("station")
+    assert len(places) == 250 and (~places["withheld"]).sum() == 200
+    on_land = places["latitude"].between(0.5, 2.5).mean()
+    assert abs(on_land - (1 - networks.AT_SEA)) < 5 * np.sqrt(0.06 * 0.94 / 250)
+    some = table[table["channel"] == "msl"].sample(200, random_state=0)
+    axes = (np.arange(len(TIMES)), np.arange(5.0), np.arange(6.0))
+    expected = RegularGridInterpolator(axes, truth.sel(channel="msl").values)(
+        np.stack([TIMES.get_indexer(some["time"]), some["latitude"], some["longitude"]], 1)
+    )
+    np.testing.assert_allclose(some["value"], expected, atol=1e-4)
+    assert (table["source"] == "simulated:net").all()
+
+
+def test_a_list_is_taken_from_its_file(files):
+    table = observe(files, {"kind": "stations", "file": "list.csv", "withheld": 0.0}, ["list.csv"])
+    assert set(table["station"]) == {"here", "there"} and len(table) == 2 * 2 * len(table["time"].unique())
+
+
+def test_stations_and_errors_are_a_function_of_seed_and_name(files):
+    spec = {"kind": "land", "count": 20}
+    one = observe(files, spec)
+    assert one.equals(observe(files, spec))
+    for other in (observe(files, spec, seed=2), observe(files, spec, name="other")):
+        assert not set(one["latitude"]) & set(other["latitude"])

@@ -52,3 +52,25 @@ def test_the_adjoint_passes_the_dot_product_test():
     x = torch.randn(2, 3, size, generator=generator, dtype=torch.double)
     y = torch.randn(2, *shape, generator=generator, dtype=torch.double)
     torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, size)).sum())
+
+
+def test_the_operator_of_a_frame_as_a_matrix():
+    """Row by row what `forward` does and, turned over, what the adjoint does; padding is a row of nothing."""
+    generator = torch.Generator().manual_seed(0)
+    size, shape = 12, (3, 9)  # few points, so that the four of a row are often the same one
+    point = torch.randint(0, size, (*shape, 4), generator=generator)
+    point[0, 0] = 5
+    weight, present = torch.rand(*shape, 4, generator=generator), (torch.rand(shape, generator=generator) > 0.3).float()
+    seen = Observed(point, weight, torch.zeros(shape), torch.ones(shape), present)
+    x, y = torch.randn(2, 3, size, generator=generator), torch.randn(2, *shape, generator=generator)
+    forward, adjoint = seen.forward(x), seen.adjoint(y, size)
+    for t in range(3):
+        expected = np.zeros((9, size))
+        for n in range(9):
+            for k in range(4):
+                expected[n, point[t, n, k]] += float(weight[t, n, k] * present[t, n])
+        found = seen.rows(t, size)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        torch.testing.assert_close(x[:, t] @ found.T, forward[:, t])
+        torch.testing.assert_close(y[:, t] @ found, adjoint[:, t])
+    assert found[present[2] == 0].abs().max() == 0 and seen.rows(0, size)[0].count_nonzero() <= 1

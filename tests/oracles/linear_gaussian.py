@@ -4,40 +4,50 @@ import numpy as np
 import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Empirical
 
 
-def process(size: int = 12, coupled: int = 5, seed: int = 0, modes: int | None = None) -> GaussMarkov:
-    """A random stationary process: `coupled` modes with a full coupling, the others with memory of their own."""
+def process(size: int = 12, coupled: int = 5, seed: int = 0, modes: int | None = None, groups: int = 1) -> GaussMarkov:
+    """A random stationary process: groups of `coupled` modes with a full coupling, the others with a memory each."""
     generator = np.random.default_rng(seed)
     modes = modes or size
     basis = np.linalg.qr(generator.standard_normal((size, size)))[0][:, :modes]
-    coupling = generator.standard_normal((coupled, coupled))
-    coupling *= 0.9 / np.linalg.svd(coupling)[1][0]
-    memory = generator.uniform(-0.2, 0.8, modes - coupled)
+    coupling = generator.standard_normal((groups, coupled, coupled))
+    coupling *= 0.9 / np.linalg.svd(coupling)[1][:, :1, None]
+    memory = generator.uniform(-0.2, 0.8, modes - groups * coupled)
     variance = np.sort(generator.uniform(0.05, 3.0, modes))[::-1].copy()
-    return GaussMarkov(*(torch.tensor(a, dtype=torch.float32) for a in (basis, variance, coupling, memory)))
+    basis, *rest = (torch.tensor(a, dtype=torch.float32) for a in (basis, variance, coupling, memory))
+    return GaussMarkov(Empirical(basis), *rest)
+
+
+def evolution(process: GaussMarkov) -> np.ndarray:
+    """A of whitened modes: its groups down the diagonal, then the memory of the others; (n, n)."""
+    blocks = [*process.coupling.double().numpy(), *process.memory.double().numpy()[:, None, None]]
+    a, at = np.zeros((len(process.variance),) * 2), 0
+    for block in blocks:
+        a[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return a
+
+
+def scaled(process: GaussMarkov) -> np.ndarray:
+    """The modes as columns, each as long as its standard deviation; (D, n)."""
+    columns = process.modes.out_of(torch.eye(len(process.variance))).double().numpy().T
+    return columns * np.sqrt(process.variance.double().numpy())
 
 
 def transition(process: GaussMarkov) -> tuple[np.ndarray, np.ndarray]:
     """M and Q of x_{t+1} = M x_t + w in field space (needs as many modes as values)."""
-    a = np.zeros((process.size, process.size))
-    k = len(process.coupling)
-    a[:k, :k] = process.coupling.double().numpy()
-    a[np.arange(k, process.size), np.arange(k, process.size)] = process.memory.double().numpy()
-    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
-    inverse = np.linalg.inv(scaled)
-    return scaled @ a @ inverse, scaled @ (np.eye(process.size) - a @ a.T) @ scaled.T
+    a, columns = evolution(process), scaled(process)
+    inverse = np.linalg.inv(columns)
+    return columns @ a @ inverse, columns @ (np.eye(process.size) - a @ a.T) @ columns.T
 
 
 def covariance(process: GaussMarkov, frames: int) -> np.ndarray:
     """Covariance of a trajectory, (T * D, T * D)."""
-    k, n = len(process.coupling), len(process.variance)
-    a = np.zeros((n, n))
-    a[:k, :k] = process.coupling.double().numpy()
-    a[np.arange(k, n), np.arange(k, n)] = process.memory.double().numpy()
-    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
+    a, columns = evolution(process), scaled(process)
     powers = [np.linalg.matrix_power(a, lag) for lag in range(frames)]
-    block = lambda i, j: scaled @ (powers[i - j] if i >= j else powers[j - i].T) @ scaled.T
+    block = lambda i, j: columns @ (powers[i - j] if i >= j else powers[j - i].T) @ columns.T
     return np.block([[block(i, j) for j in range(frames)] for i in range(frames)])
 
 
@@ -65,8 +75,8 @@ def smoother(process: GaussMarkov, operators: list, errors: list, values: list):
     Written from the textbook recursions (Rauch, Tung and Striebel 1965), sharing no code with the package.
     """
     model, noise = transition(process)
-    scaled = process.modes.double().numpy() * np.sqrt(process.variance.double().numpy())
-    mean, spread = np.zeros(process.size), scaled @ scaled.T
+    columns = scaled(process)
+    mean, spread = np.zeros(process.size), columns @ columns.T
     forecast, filtered = [], []
     for t, (h, error, y) in enumerate(zip(operators, errors, values)):
         if t:

@@ -7,8 +7,11 @@ import pytest
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.fields import store
 from hindsight.preprocess import static
+from hindsight.settings import Preprocess
 
+TIMES = np.array(["2000-01-01", "2000-01-02"], "datetime64[ns]")
 WORKING = xr.Dataset(coords={"latitude": [40.0, 45.0], "longitude": [-7.0, -2.0, 3.0]})
 
 
@@ -44,5 +47,116 @@ def test_a_file_without_it_says_what_it_has():
 
 def test_a_field_that_does_not_cover_the_domain_is_refused():
     part = globe(lambda lat, lon: lat).sel(latitude=slice(41, 90))
+    region = globe(lambda lat, lon: lat).sel(longitude=slice(0, 10))  # nothing lies between its two ends
+    with pytest.raises(UserError, match="does not cover"):
+        static.onto(region, WORKING, Path("x.nc"))
     with pytest.raises(UserError, match="does not cover"):
         static.onto(part, WORKING, Path("x.nc"))
+
+
+LATITUDE, LONGITUDE = np.array([30.0, 40.0, 50.0]), np.array([-20.0, 0.0, 20.0])
+MASK = np.array([[0.0, 0.25, 1.0], [1.0, 0.5, 0.0], [0.0, 0.75, 0.25]])  # (latitude, longitude)
+HEIGHT = np.array([[0.0, 100.0, 200.0], [1000.0, 500.0, 0.0], [300.0, 2000.0, 10.0]])
+
+
+@pytest.fixture
+def stores(tmp_path):
+    """Fields on the points of the source and between them, and a raw store; what static variables it has is asked."""
+    latitude, longitude = np.array([30.0, 35.0, 50.0]), np.array([-20.0, 5.0])
+    dims = ("time", "channel", "latitude", "longitude")
+    coords = {"time": TIMES, "channel": [1], "latitude": latitude, "longitude": longitude}
+    store.write(xr.Dataset({"fields": (dims, np.zeros((2, 1, 3, 2)))}, coords), tmp_path / "fields.zarr")
+
+    def raw(names=("lat", "lon"), turn=0.0, **variables):
+        """A store as a source leaves it: its own names, latitudes from the north, longitudes before latitudes."""
+        north, east = LATITUDE[::-1], LONGITUDE % 360 if turn else LONGITUDE
+        order = np.argsort(east)
+        coords = {"time": TIMES, names[0]: north, names[1]: east[order]}
+        dataset = xr.Dataset({"t": (("time", names[1], names[0]), np.zeros((2, 3, 3)))}, coords)
+        for name, values in variables.items():
+            dataset[name] = ((names[1], names[0]), values[::-1].T[order])
+        dataset["z"] = (("time", names[1], names[0]), np.full((2, 3, 3), 5e4))  # of a level: no orography
+        store.write(dataset, tmp_path / "raw.zarr")
+
+    return tmp_path, raw
+
+
+def made(folder, given=(), **settings):
+    static.run(
+        Preprocess(**settings),
+        fields=folder / "fields.zarr/zarr.json",
+        raw=folder / "raw.zarr/zarr.json",
+        given=[folder / name for name in given],
+        static=folder / "static.nc",
+    )
+    return xr.load_dataset(folder / "static.nc")
+
+
+def between(values):
+    """Bilinear interpolation to the fields' points by hand: 30, 35 and 50 N, 20 W and 5 E."""
+    east = np.stack([values[:, 0], 0.75 * values[:, 1] + 0.25 * values[:, 2]], 1)
+    return np.stack([east[0], (east[0] + east[1]) / 2, east[2]])
+
+
+@pytest.mark.parametrize("names", [("lat", "lon"), ("latitude", "longitude")])
+@pytest.mark.parametrize("turn", [0.0, 360.0])
+def test_a_sources_own_land_and_orography_are_used(stores, names, turn):
+    folder, raw = stores
+    raw(names, turn, land_sea_mask=MASK, geopotential_at_surface=HEIGHT * 9.80665)
+    found = made(folder)
+    assert found["land"].dims == found["orography"].dims == ("latitude", "longitude")
+    np.testing.assert_allclose(found["land"], between(MASK), atol=1e-6)
+    np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(found["longitude"], [-20.0, 5.0])
+
+
+def test_a_file_given_goes_before_the_sources_own(stores):
+    folder, raw = stores
+    raw(land_sea_mask=MASK, geopotential_at_surface=HEIGHT * 9.80665)
+    coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
+    xr.Dataset({"lsm": (tuple(coords), 1 - MASK)}, coords).to_netcdf(folder / "mask.nc")
+    found = made(folder, ["mask.nc"], land="mask.nc")
+    np.testing.assert_allclose(found["land"], between(1 - MASK), atol=1e-6)
+    np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-5, atol=1e-3)  # the source's, still
+
+
+def test_two_files_are_told_apart(stores):
+    folder, raw = stores
+    raw()
+    coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
+    xr.Dataset({"land": (tuple(coords), MASK)}, coords).to_netcdf(folder / "mask.nc")
+    xr.Dataset({"orog": (tuple(coords), HEIGHT)}, coords).to_netcdf(folder / "height.nc")
+    found = made(folder, ["height.nc", "mask.nc"], land="mask.nc", orography="height.nc")
+    np.testing.assert_allclose(found["land"], between(MASK), atol=1e-6)
+    np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-6, atol=1e-4)
+
+
+def test_where_nothing_is_known_there_is_nothing(stores):
+    """Not even the geopotential of a level, or a mask that changes with time (ice)."""
+    folder, raw = stores
+    raw()
+    dataset = store.read(folder / "raw.zarr").load()
+    store.write(dataset.assign(land_sea_mask=dataset["z"]), folder / "raw.zarr")
+    assert not made(folder).data_vars
+    np.testing.assert_array_equal(made(folder)["latitude"], [30.0, 35.0, 50.0])
+
+
+def test_the_grids_own_points_keep_their_values():
+    """All of the globe, the seam at Greenwich and the one at 180 degrees too."""
+    latitude, longitude = np.arange(-87.5, 90, 5.0), np.arange(0, 360, 5.0)
+    coords = {"latitude": latitude, "longitude": longitude}
+    field = xr.DataArray(np.random.default_rng(0).random((36, 72)), coords, ("latitude", "longitude"))
+    found = static.onto(field, xr.Dataset(coords=coords), Path("x.nc"))
+    np.testing.assert_allclose(found, field, atol=1e-6)
+    np.testing.assert_array_equal(found["longitude"], longitude)
+
+
+@pytest.mark.parametrize("first", [0.5, 5.0, -179.5])
+def test_there_is_no_seam_anywhere(first):
+    """A wave of longitude, on whichever longitudes the source begins, all the way round."""
+    longitude = first + np.arange(0, 360, 1.0)
+    coords = {"latitude": np.array([-10.0, 10.0]), "longitude": longitude}
+    field = xr.DataArray(np.tile(np.cos(np.deg2rad(longitude)), (2, 1)), coords, ("latitude", "longitude"))
+    working = xr.Dataset(coords={"latitude": [0.0], "longitude": np.arange(-180, 181, 0.25)})
+    found = static.onto(field, working, Path("x.nc"))
+    np.testing.assert_allclose(found[0], np.cos(np.deg2rad(working["longitude"])), atol=5e-5)

@@ -1,5 +1,7 @@
 """Observations as tensors."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,3 +46,52 @@ def test_a_place_outside_the_grid_is_refused():
 
 def test_no_observation_at_all_is_no_error():
     assert not observed(table([]), TIMES, ["z500"], GRID, SCALING).present.any()
+
+
+SPHERE = Grid(np.array([-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0]), np.arange(12) * 30.0)
+
+
+def scattered(scaling, count=200, seed=2):
+    """Rows all over the sphere, off the grid and on it, that say what a truth has there; and the truth."""
+    generator = np.random.default_rng(seed)
+    truth = scaling.climatology(TIMES) + generator.standard_normal((3, 2, *SPHERE.shape)) * [[[3.0]], [[40.0]]]
+    latitude, longitude = generator.uniform(-90, 90, count), generator.uniform(-180, 360, count)
+    latitude[:3], longitude[:3] = [90.0, -90.0, 60.0], [15.0, 0.0, 345.0]
+    frame, channel = generator.integers(0, 3, count), generator.integers(0, 2, count)
+    rows = []
+    for t, c, lat, lon in zip(frame, channel, latitude, longitude):
+        south = min(int((lat + 90) // 30), 5)
+        up, west = (lat + 90) / 30 - south, int(lon % 360 // 30)
+        across, east = lon % 360 / 30 - west, (west + 1) % 12
+        field = truth[t, c]
+        low = (1 - across) * field[south, west] + across * field[south, east]
+        high = (1 - across) * field[south + 1, west] + across * field[south + 1, east]
+        rows.append((t, ["z500", "msl"][c], lat, lon, (1 - up) * low + up * high, 0.5 + generator.random()))
+    return table(rows), truth
+
+
+@pytest.fixture
+def by_area():
+    coefficients = np.random.default_rng(0).normal(100, 30, (1, 2, *SPHERE.shape))
+    return Scaling(coefficients, np.array([2.0, 10.0]), 0, 0).by_area(SPHERE.weights)
+
+
+def test_fields_weighed_by_area_are_seen_as_they_were_measured(by_area):
+    """H of the normalised truth is the normalised observation, poles and all, whatever the measure."""
+    rows, truth = scattered(by_area)
+    assert by_area.measure.min() < 0.4 < 1.2 < by_area.measure.max()
+    seen = observed(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
+    state = torch.tensor(by_area.normalise(truth, TIMES)).view(1, 3, -1)
+    assert seen.present.sum() == len(rows)
+    np.testing.assert_allclose(seen.forward(state)[0], seen.value * seen.present, atol=2e-5)
+
+
+def test_a_measure_changes_neither_values_nor_errors(by_area):
+    """They are what was measured, in standard deviations: only the state is weighed."""
+    rows, _ = scattered(by_area)
+    with_measure = observed(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
+    without = observed(rows, TIMES, ["z500", "msl"], SPHERE, dataclasses.replace(by_area, measure=1.0))
+    for name in ("value", "error", "point", "present"):
+        assert torch.equal(getattr(with_measure, name), getattr(without, name))
+    areas = SPHERE.weights.ravel()[with_measure.point.numpy() % SPHERE.weights.size]
+    np.testing.assert_allclose(with_measure.weight * np.sqrt(areas), without.weight, rtol=1e-5, atol=1e-7)

@@ -36,3 +36,12 @@ def test_blocks_of_one_would_be_too_narrow_for_such_a_series():
     series = np.repeat(np.random.default_rng(2).standard_normal(50), 20)
     width = lambda block: np.ptp(significance.interval(significance.block_weights(1000, block, 500, 0) @ series, 0.9))
     assert width(20) > 2.5 * width(1)
+
+
+def test_means_leave_out_what_is_unknown_or_not_chosen():
+    series = np.array([[1.0, 5.0], [np.nan, 6.0], [3.0, 7.0], [4.0, np.nan]])
+    weights = np.array([[0.25, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]])
+    found = significance.resampled_means(weights, series)
+    np.testing.assert_allclose(found, [[8 / 3, 6.0], [np.nan, 6.0]])
+    some = significance.resampled_means(weights, series, np.array([True, False, True, False]))
+    np.testing.assert_allclose(some, [[2.0, 6.0], [np.nan, np.nan]])

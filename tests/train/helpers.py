@@ -1,15 +1,18 @@
-"""A small prior over a process that is not Gaussian, for training tests."""
+"""Small priors for tests: over a process that is not Gaussian, and over the globe."""
 
 import numpy as np
 import torch
 
+from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.prior import About, Prior
+from hindsight.prior import About, Prior, maps
 from hindsight.settings.train import Backbone, Colour, Train
 from hindsight.train import colour
 from hindsight.train.windows import Windows
 
-SHAPE = (1, 4, 4)
+GRID = Grid(np.arange(4.0), np.arange(4.0))
+SHAPE = (1, *GRID.shape)
+GLOBE = Grid(np.array([-75.0, -45.0, -15.0, 15.0, 45.0, 75.0]), np.arange(8) * 45.0)
 SETTINGS = Train(
     window=4,
     steps=6,
@@ -23,6 +26,7 @@ SETTINGS = Train(
     backbone=Backbone(width=8, multipliers=[1], blocks=1, embedding=16, dropout=0.1),
     colour=Colour(coupled_modes=4),
 )
+WAVES = SETTINGS.model_copy(update={"colour": Colour(basis="waves", coupled_modes=2)})
 
 
 def two_states(frames, seed):
@@ -39,12 +43,12 @@ def windows(frames=400, seed=0, window=4):
     return Windows(times, two_states(frames, seed), window, "training")
 
 
-def prior(settings=SETTINGS, seed=0):
-    about = About(
-        ["z500"],
-        list(range(4)),
-        list(range(4)),
-        ["open", "open"],
+def about(settings, channels, grid, edges):
+    return About(
+        channels,
+        list(grid.latitude),
+        list(grid.longitude),
+        edges,
         24,
         settings.window,
         settings.bfloat16,
@@ -53,6 +57,30 @@ def prior(settings=SETTINGS, seed=0):
         0,
         {},
     )
-    process = colour.fit(two_states(400, 0).reshape(400, -1), settings.colour)
+
+
+def prior(settings=SETTINGS, seed=0):
+    process = colour.fit(two_states(400, 0), GRID, settings.colour)
     torch.manual_seed(seed)
-    return Prior(about, process, Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0), torch.zeros(3, 4, 4))
+    scaling = Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0)
+    return Prior(about(settings, ["z500"], GRID, ["open", "open"]), process, scaling, torch.zeros(3, 4, 4))
+
+
+def red(frames, seed, rho=0.8):
+    """Two channels on the globe: red noise in time, in standard deviations and not yet weighed by area."""
+    generator = np.random.default_rng(seed)
+    x, found = np.zeros((2, *GLOBE.shape)), []
+    for _ in range(frames):
+        x = rho * x + np.sqrt(1 - rho**2) * generator.standard_normal(x.shape)
+        found.append((x + np.roll(x, 1, -1) + x.mean((1, 2), keepdims=True)) / 2)
+    return np.array(found, np.float32)
+
+
+def globe(settings=WAVES, seed=0):
+    """A prior of waves round the globe, whose fields are weighed by area."""
+    coefficients = np.random.default_rng(7).normal(100, 20, (1, 2, *GLOBE.shape))
+    scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).by_area(GLOBE.weights)
+    process = colour.fit((red(300, 0) * scaling.measure).astype(np.float32), GLOBE, settings.colour)
+    torch.manual_seed(seed)
+    told = about(settings, ["z500", "t850"], GLOBE, ["pole", "periodic"])
+    return Prior(told, process, scaling, maps(GLOBE))

@@ -6,57 +6,268 @@ import torch
 
 from hindsight.diffusion.gauss_markov import Posterior
 from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from hindsight.harmonics import Harmonics
 from hindsight.settings.train import Colour
 from hindsight.train import colour
 from tests.oracles import linear_gaussian as oracle
 
 SIZE = 10
+REGION = Grid(np.array([40.0, 45.0]), np.arange(0.0, 25, 5))
+SHAPE = (1, *REGION.shape)
+H, W, T = 8, 16, 5
+GLOBE = Grid(-90 + 180 / H * (np.arange(H) + 0.5), np.arange(W) * 360 / W)
+SPHERE = Harmonics(GLOBE.latitude, W, T)
+MEASURE = np.sqrt(GLOBE.weights)
 
 
 @pytest.fixture(scope="module")
 def series():
-    """A long trajectory of a known process."""
+    """A long trajectory of a known process, over a region."""
     model, noise = oracle.transition(oracle.process(SIZE))
     root, generator = np.linalg.cholesky(noise), np.random.default_rng(0)
     x, found = np.zeros(SIZE), []
     for _ in range(40000):
         x = model @ x + root @ generator.standard_normal(SIZE)
         found.append(x)
-    return np.array(found[100:])
+    return np.array(found[100:]).reshape(-1, *SHAPE)
+
+
+def coefficients(frames, seed=0, memory=0.0, channels=1):
+    """Harmonics that remember their last frame, each turning at its own pace; (T, C, m, l), all of unit variance."""
+    generator = np.random.default_rng(seed)
+    order = np.arange(T + 1)[:, None] * np.ones(T + 1)
+    keep = memory * np.exp(-0.4j * (order > 0) * (1 + order - np.arange(T + 1)))
+    a, found = np.zeros((channels, T + 1, T + 1), complex), []
+    for _ in range(frames + 50):
+        white = generator.standard_normal((2, channels, T + 1, T + 1))
+        fresh = np.where(order > 0, (white[0] + 1j * white[1]) / 2**0.5, white[0])
+        a = keep * a + np.sqrt(1 - memory**2) * fresh
+        found.append(a)
+    return np.triu(np.array(found[50:]))
+
+
+def departures(waves):
+    """Fields of harmonics (T, C, m, l), weighed by area as a prior on the sphere sees them."""
+    return (SPHERE.synthesis(torch.as_tensor(waves)).numpy() * MEASURE).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def weather():
+    """Two channels over the globe: one turning noise, the other the first mixed with noise and weaker in the north."""
+    first, second = (departures(coefficients(500, seed, memory=0.6)) for seed in (0, 1))
+    mixed = (0.7 * first + 0.5 * second) * (1 - 0.5 * np.sin(np.deg2rad(GLOBE.latitude)))[:, None]
+    return np.concatenate([first, mixed.astype(np.float32)], 1)
+
+
+def homogeneous(one, other):
+    """E[x y^T] of two series (T, C, H, W) with the same statistics at all longitudes: the mean over all rotations."""
+    flat = lambda x, k: np.roll(x, k, -1).reshape(len(x), -1).astype(float)
+    return sum(flat(one, k).T @ flat(other, k) for k in range(W)) / (W * len(one))
+
+
+def projector(channels):
+    """On fields that are harmonics up to T, weighed by area; from the closed span cos^m sin^k of every order."""
+    mu, columns = np.sin(np.deg2rad(GLOBE.latitude)), []
+    for m in range(T + 1):
+        for k in range(T + 1 - m):
+            line = ((1 - mu**2) ** (m / 2) * mu**k)[:, None] * np.exp(1j * m * np.deg2rad(GLOBE.longitude)) * MEASURE
+            columns += [line.real.ravel(), line.imag.ravel()] if m else [line.real.ravel()]
+    basis = np.linalg.qr(np.array(columns).T)[0]
+    return np.kron(np.eye(channels), basis @ basis.T)
+
+
+def waves(values, **settings):
+    return colour.fit(values, GLOBE, Colour(basis="waves", **{"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings))
 
 
 def test_a_known_process_is_recovered_from_its_trajectory(series):
-    fitted = colour.fit(series, Colour(coupled_modes=SIZE, ridge=0.0))
+    fitted = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0))
     expected = oracle.covariance(oracle.process(SIZE), 3)
     np.testing.assert_allclose(oracle.covariance(fitted, 3), expected, atol=0.06 * expected.max())
 
 
 def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
-    fitted, ideal = colour.fit(series, Colour(coupled_modes=SIZE, ridge=0.0)), oracle.process(SIZE)
+    fitted, ideal = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0)), oracle.process(SIZE)
     sigma = torch.tensor([[0.5, 2.0, 1.0]])
-    noisy = torch.tensor(series[:3], dtype=torch.float32)[None]
+    noisy = torch.tensor(series[:3], dtype=torch.float32).flatten(1)[None]
     difference = Posterior(fitted, sigma).mean(noisy) - Posterior(ideal, sigma).mean(noisy)
     assert difference.abs().max() < 0.05
 
 
 def test_modes_are_orthonormal_and_fall_in_variance(series):
-    fitted = colour.fit(series, Colour(coupled_modes=4, modes=7))
-    torch.testing.assert_close(fitted.modes.T @ fitted.modes, torch.eye(7), atol=1e-5, rtol=0)
-    assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (4, 4) and fitted.memory.shape == (3,)
+    fitted = colour.fit(series, REGION, Colour(coupled_modes=4, modes=7))
+    torch.testing.assert_close(fitted.modes.into(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
+    assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
 
 
-def test_a_process_that_would_blow_up_is_kept_stationary():
-    trend = np.cumsum(np.ones((50, 3)), 0) * [1.0, 0.5, 0.1]
-    fitted = colour.fit(trend + 1e-3 * np.random.default_rng(0).standard_normal(trend.shape), Colour(ridge=0.0))
-    assert torch.linalg.svdvals(fitted.coupling).max() < 1
+@pytest.mark.parametrize("coupled", [0, 100])
+@pytest.mark.parametrize("basis", ["empirical", "waves"])
+@pytest.mark.parametrize("drift", [0.0, 1.0], ids=["all the same", "a trend"])
+def test_a_process_that_would_not_be_stationary_is_kept_so(basis, coupled, drift):
+    """Frames that never change, but for a hair, have a lagged covariance as large as their variance."""
+    generator = np.random.default_rng(0)
+    series = (1 + drift * np.arange(50)[:, None, None, None]) * generator.standard_normal((1, 1, H, W))
+    series = series + 1e-3 * generator.standard_normal((50, 1, H, W))
+    fitted = colour.fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4))
+    largest = np.linalg.svd(oracle.evolution(fitted))[1].max()
+    assert 0.9 < largest < 0.995 + 1e-6
+    assert Posterior(fitted, torch.ones(1, 3)).mean(torch.ones(1, 3, H * W)).isfinite().all()
 
 
 def test_forms_for_comparison_leave_things_out(series):
-    assert colour.fit(series, Colour(form="space")).coupling.abs().max() == 0
-    white = colour.fit(series, Colour(form="white"))
-    assert torch.equal(white.modes, torch.eye(SIZE)) and white.memory.abs().max() == 0
+    assert colour.fit(series, REGION, Colour(form="space")).coupling.abs().max() == 0
+    white = colour.fit(series, REGION, Colour(form="white"))
+    assert torch.equal(white.modes.matrix, torch.eye(SIZE)) and white.memory.abs().max() == 0
+    assert (white.variance == 1).all() and white.coupled == 0
 
 
-def test_too_few_frames_are_refused():
+@pytest.mark.parametrize("basis", ["empirical", "waves"])
+def test_too_few_frames_are_refused(basis):
     with pytest.raises(UserError, match="2 frames"):
-        colour.fit(np.zeros((2, 3)), Colour())
+        colour.fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis))
+
+
+def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_longitudes(weather):
+    """In the span of the harmonics and with all modes coupled, to the letter: at no lag and at one frame's."""
+    fitted, span = waves(weather), projector(2)
+    found = oracle.covariance(fitted, 2)
+    size = fitted.size
+    now, later = homogeneous(weather, weather), homogeneous(weather[1:], weather[:-1])
+    np.testing.assert_allclose(found[:size, :size], span @ now @ span, atol=1e-5 * np.abs(now).max())
+    # the mean over frames differs at both ends of the series, by which the coupling's whitening is off
+    assert np.abs(found[size:, :size] - span @ later @ span).max() < 1e-3 * np.abs(later).max()
+    assert np.abs(later - later.T).max() > 0.2 * np.abs(later).max()  # waves that travel
+
+
+def test_every_longitude_is_alike(weather):
+    """By construction, even where the training period's variance is not."""
+    east = 1 + np.cos(np.deg2rad(GLOBE.longitude))
+    fitted = waves((weather * east).astype(np.float32), coupled_modes=3)
+    found = oracle.covariance(fitted, 2).reshape(2, 2, H, W, 2, 2, H, W)
+    np.testing.assert_allclose(np.roll(found, (5, 5), (3, 7)), found, atol=2e-6 * np.abs(found).max())
+
+
+@pytest.mark.parametrize("turned", [1, 7])
+def test_turning_all_fields_leaves_the_process_as_it_is(weather, turned):
+    settings = {"coupled_modes": 3, "ridge": 0.05}
+    here, there = (oracle.covariance(waves(x, **settings), 2) for x in (weather, np.roll(weather, turned, -1)))
+    np.testing.assert_allclose(here, there, atol=2e-5 * np.abs(here).max())
+
+
+def test_a_travelling_wave_is_known_by_its_speed_and_its_damping():
+    """Y_3^2 turning by 0.5 a frame and keeping 0.9: E[x_{t+1} x_t] = 0.9 P P cos(2 (lambda - lambda') - 0.5)."""
+    generator, a, turn = np.random.default_rng(0), 0.0, 0.9 * np.exp(-0.5j)
+    series = np.zeros((4000, 1, T + 1, T + 1), complex)
+    for t, white in enumerate(generator.standard_normal((4000, 2)) @ [1, 1j] * np.sqrt((1 - 0.81) / 2)):
+        a = turn * a + white
+        series[t, 0, 2, 3] = a
+    fitted = waves(departures(series) + 1e-3 * generator.standard_normal((4000, 1, H, W)).astype("float32"))
+    found = oracle.covariance(fitted, 3).reshape(3, H, W, 3, H, W)
+    across = SPHERE.table[2, 3].numpy() * MEASURE[:, 0]
+    apart = np.subtract.outer(*[np.deg2rad(GLOBE.longitude)] * 2)
+    expected = lambda lag: 2 * 0.9**lag * np.einsum("h,g,wv->hwgv", across, across, np.cos(2 * apart - 0.5 * lag))
+    for lag in (0, 1, 2):
+        np.testing.assert_allclose(found[lag, :, :, 0], expected(lag), atol=0.08 * np.abs(expected(0)).max())
+    leading = np.sort(fitted.variance.argsort(descending=True)[:2])  # its real and its imaginary part
+    block = oracle.evolution(fitted)[np.ix_(leading, leading)]
+    turned = 0.9 * np.array([[np.cos(0.5), np.sin(0.5)], [-np.sin(0.5), np.cos(0.5)]])
+    np.testing.assert_allclose(block, turned, atol=0.03)
+
+
+def test_knowing_time_makes_a_better_denoiser_nearly_as_good_as_there_is():
+    """On frames that were not learnt from. The best is known: harmonics of one variance, each with memory 0.9."""
+    values, frames, sigma = departures(coefficients(1200, memory=0.9)), 8, 2.0
+    windows = torch.as_tensor(values[880:]).view(-1, frames, H * W)
+    noisy = windows + sigma * torch.randn(windows.shape, generator=torch.Generator().manual_seed(0))
+    error = {}
+    for form in ("space_time", "space"):
+        fitted = waves(values[:880], form=form, ridge=0.01)
+        found = Posterior(fitted, torch.full((1, frames), sigma)).mean(noisy)
+        error[form] = (found - windows).square().mean().item()
+    level, lag = H * W / (4 * np.pi), np.abs(np.subtract.outer(*[np.arange(frames)] * 2))
+    known = np.linalg.inv(np.linalg.inv(level * 0.9**lag) + np.eye(frames) / sigma**2)
+    best = (T + 1) ** 2 / (H * W) * known.diagonal().mean()
+    single = (T + 1) ** 2 / (H * W) / (1 / level + 1 / sigma**2)
+    assert error["space_time"] == pytest.approx(best, rel=0.1) and error["space"] == pytest.approx(single, rel=0.1)
+    assert best < 0.6 * single
+
+
+def test_some_modes_coupled_and_the_others_remember_alone(weather):
+    """Each remembers the real part of its own lagged covariance; and the process is stationary and as varied."""
+    fitted = waves(weather, coupled_modes=2)
+    assert fitted.coupled >= 2 * (2 * T + 1) and len(fitted.memory) == len(fitted.variance) - fitted.coupled > 0
+    x = fitted.modes.into(torch.as_tensor(weather).flatten(1)).double().numpy()
+    alone = (x[1:] * x[:-1]).mean(0)
+    place, whole = fitted.modes.place.numpy(), fitted.modes.table.shape[0] * fitted.modes.table.shape[2]
+    expected = []
+    for n in range(fitted.coupled, len(place)):
+        partners = [k for k in range(fitted.coupled, len(place)) if place[k] % whole == place[n] % whole]
+        expected.append(alone[partners].mean() / float(fitted.variance[n]))
+    np.testing.assert_allclose(fitted.memory, expected, atol=1e-4)
+    found = oracle.covariance(fitted, 4).reshape(4, fitted.size, 4, fitted.size)
+    span = projector(2)
+    expected = span @ homogeneous(weather, weather) @ span
+    for t in range(4):
+        np.testing.assert_allclose(found[t, :, t], expected, atol=1e-5 * np.abs(expected).max())
+    assert np.linalg.svd(oracle.evolution(fitted))[1].max() < 1
+    prior = Posterior(fitted, torch.full((1, 4), torch.inf)).covariance(
+        torch.eye(4 * fitted.size).view(-1, 4, fitted.size)
+    )
+    np.testing.assert_allclose(prior.flatten(1), found.reshape(prior.flatten(1).shape), atol=2e-4)
+
+
+def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
+    """All harmonics of unit variance: every mode of every wavenumber is as strong, though points crowd at the poles."""
+    rows = 16
+    grid = Grid(-90 + 180 / rows * (np.arange(rows) + 0.5), np.arange(2 * rows) * 180 / rows)
+    fields = Harmonics(grid.latitude, 2 * rows, T).synthesis(torch.as_tensor(coefficients(4000))).numpy()
+    fitted = colour.fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9))
+    used = fitted.variance[fitted.modes.place >= 0]
+    assert len(used) == (T + 1) ** 2
+    level = 2 * rows**2 / (4 * np.pi)  # of a function's points, whose mean square on the sphere is 1 / 4 pi
+    np.testing.assert_allclose(used / level, 1, atol=0.13)
+    assert abs(used.mean() / level - 1) < 0.01
+
+
+def test_modes_are_smooth_over_the_poles_as_the_harmonics_are():
+    """Fitted to noise that knows no sphere, they lie in the span of cos^m times polynomials of degree T - m."""
+    noise = np.random.default_rng(0).standard_normal((300, 2, H, W)).astype("float32")
+    fitted = waves(noise)
+    fields = fitted.modes.out_of(torch.eye(len(fitted.variance))).double().numpy()
+    np.testing.assert_allclose(fields @ projector(2), fields, atol=1e-5)
+    used = fitted.modes.place >= 0
+    assert used.sum() == 2 * (T + 1) ** 2
+    torch.testing.assert_close(fitted.modes.into(torch.as_tensor(fields[used]).float())[:, used], torch.eye(used.sum()))
+
+
+def test_the_truncation_is_the_finest_that_the_grid_carries():
+    noise = np.random.default_rng(0).standard_normal((300, 1, H, W)).astype("float32")
+    assert waves(noise, truncation=None).modes.table.shape[0] == H
+    belt = Grid(GLOBE.latitude, np.arange(12) * 30.0)
+    fitted = colour.fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9))
+    assert fitted.modes.table.shape[0] == 6
+
+
+def test_modes_are_kept_of_each_wavenumber_and_none_without_variance(weather):
+    fitted = waves(weather, modes=2)
+    assert (fitted.modes.place >= 0).sum() == 2 * (2 * T + 1)
+    silent = np.concatenate([weather, 0 * weather[:, :1]], 1)
+    assert (waves(silent).modes.place >= 0).sum() == (waves(weather).modes.place >= 0).sum()
+    assert waves(weather, form="space").coupling.abs().max() == 0
+
+
+def test_wavenumbers_are_packed_into_few_groups_of_one_size():
+    sizes = [22, *(2 * (22 - m) for m in range(1, 22))]
+    groups = colour._packed(sizes)
+    filled = [sum(sizes[block] for block in group) for group in groups]
+    assert sorted(block for group in groups for block in group) == list(range(22))
+    assert max(filled) == max(sizes) and len(groups) <= 1.25 * sum(sizes) / max(sizes) + 1
+    assert colour._packed([3]) == [[0]]
+
+
+def test_null_coefficients_fill_the_groups_and_are_coupled_to_nothing(weather):
+    fitted = waves(weather)
+    null = (fitted.modes.place[: fitted.coupled] < 0).view(fitted.coupling.shape[:2])
+    assert null.any() and fitted.coupling[null].abs().max() == 0 and fitted.coupling.mT[null].abs().max() == 0
+    assert fitted.modes.place[fitted.modes.place >= 0].unique().numel() == (fitted.modes.place >= 0).sum()

@@ -1,9 +1,11 @@
 """The training loop."""
 
+import numpy as np
 import pytest
 import torch
 
 from hindsight.train import loop
+from hindsight.train.windows import Windows
 from tests.train import helpers
 
 
@@ -15,7 +17,16 @@ class Killed(Exception):
     """Stands for kill -9 in the middle of a step."""
 
 
-def run(path, seed=0, recipe="recipe", kill_at=None):
+def globe_windows(seed=0):
+    prior, frames = helpers.globe(), 60
+    times = np.datetime64("2000-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
+    return Windows(times, (helpers.red(frames, seed) * prior.scaling.measure).astype(np.float32), 4, "training")
+
+
+WORLDS = {"region": (helpers.prior, helpers.windows), "globe": (helpers.globe, globe_windows)}
+
+
+def run(path, seed=0, recipe="recipe", kill_at=None, world="region"):
     """Train the small prior; `seed` is of its weights before it takes up a checkpoint."""
     advance = loop._advance
 
@@ -26,17 +37,17 @@ def run(path, seed=0, recipe="recipe", kill_at=None):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_advance", stop)
-        return loop.train(
-            helpers.prior(seed=seed), helpers.windows(), helpers.windows(seed=1), helpers.SETTINGS, path, recipe
-        )
+        prior, windows = WORLDS[world]
+        return loop.train(prior(seed=seed), windows(), windows(seed=1), helpers.SETTINGS, path, recipe)
 
 
-def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
-    whole, curve = run(tmp_path / "whole")
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, world):
+    whole, curve = run(tmp_path / "whole", world=world)
     for step in (1, 3, 5):  # before the first checkpoint, after one, after two
         with pytest.raises(Killed):
-            run(tmp_path / "part", kill_at=step)
-    resumed, again = run(tmp_path / "part", seed=7)  # other weights: all must come from the checkpoint
+            run(tmp_path / "part", kill_at=step, world=world)
+    resumed, again = run(tmp_path / "part", seed=7, world=world)  # other weights: all must come from the checkpoint
     assert torch.equal(weights(whole), weights(resumed))
     assert str(curve) == str(again)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
@@ -69,8 +80,10 @@ def test_training_learns_what_no_linear_estimate_can(tmp_path):
     assert learnt["sigma_1"] < 0.65 * closed["sigma_1"]
 
 
-def test_an_untrained_prior_is_the_closed_form():
-    prior, held_out = helpers.prior(), helpers.windows(seed=5)
+@pytest.mark.parametrize("world", WORLDS)
+def test_an_untrained_prior_is_the_closed_form(world):
+    make, windows = WORLDS[world]
+    prior, held_out = make(), windows(seed=5)
     assert loop.validate(prior.eval(), held_out) == loop.validate(prior, held_out, closed_form=True)
 
 

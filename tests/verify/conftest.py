@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from hindsight.scores import distance, seams
 from hindsight.scores.ensemble import METRICS
 
 
@@ -16,21 +17,31 @@ def scores():
         "metric": list(METRICS),
         "channel": ["z500", "msl"],
         "region": ["everywhere", "withheld observations"],
+        "season": ["DJF", "MAM"],
         "compared": ["rmse", "crps"],
+        "of": ["rmse", "spread"],
+        "measure": list(seams.MEASURES),
         "kind": ["truth", "mean", "member"],
     }
-    plain = {"rank": 5, "latitude": 4, "longitude": 6, "wavenumber": 4}
+    plain = {"rank": 5, "latitude": 4, "longitude": 6, "wavenumber": 4, "distance": distance.BINS}
     make = lambda *dims: (dims, generator.uniform(0.5, 1.5, [len(sizes[d]) if d in sizes else plain[d] for d in dims]))
     four = ("network", "analysis", "metric", "channel")
     data = {name: make(*four) for name in ("score", "lower", "upper")}
-    data |= {f"regional_{name}": make(*four, "region") for name in ("score", "lower", "upper")}
-    data |= {
-        name: make("network", "analysis", "compared", "channel") for name in ("ratio", "ratio_lower", "ratio_upper")
-    }
+    for name in ("score", "lower", "upper"):
+        data[f"regional_{name}"] = make(*four, "region")
+        data[f"seasonal_{name}"] = make(*four, "season")
+        data[f"distance_{name}"] = make("network", "analysis", "of", "distance", "channel")
+    for end in ("", "_lower", "_upper"):
+        data[f"ratio{end}"] = make("network", "analysis", "compared", "channel")
+        data[f"seasonal_ratio{end}"] = make("network", "analysis", "compared", "channel", "season")
+    data |= {f"seam_{name}": make("network", "analysis", "measure", "channel") for name in ("ratio", "lower", "upper")}
     data |= {
         name: make("network", "analysis", "channel", "latitude", "longitude") for name in ("rmse_map", "spread_map")
     }
+    data["distance_edge"] = ("network", "limit"), np.outer([100.0, 250.0], np.arange(distance.BINS + 1))
     data["rank_histogram"] = make("network", "analysis", "channel", "rank")
     data["power"] = make("network", "analysis", "kind", "channel", "wavenumber")
-    found = xr.Dataset(data, coords=sizes, attrs={"period": "2009 to 2010", "members": 4})
+    found = xr.Dataset(
+        data, coords=sizes, attrs={"period": "2009 to 2010", "members": 4, "reference": "optimal_interpolation"}
+    )
     return found.assign_coords(units=("channel", ["m2 s-2", "Pa"]))

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.verify import coastline
+from tests.verify.worlds import GLOBE
 
 
 def test_arcs_are_running_sums_scaled_and_shifted(tmp_path):
@@ -28,3 +30,32 @@ def test_the_real_coast_is_where_it_should_be(data):
     near = lambda lon, lat: np.hypot(*(points - [lon, lat]).T).min()
     assert near(1.3, 51.1) < 0.3 and near(-9.5, 38.7) < 0.3  # Dover, Lisbon
     assert near(20.0, 50.0) > 3  # Krakow is not on the sea
+
+
+def land(path, grid, values):
+    places = {"latitude": grid.latitude, "longitude": grid.longitude}
+    xr.Dataset({"land": (tuple(places), values)} if values is not None else {}, places).to_netcdf(path)
+    return coastline.of_land(path)
+
+
+def test_the_edge_of_a_band_of_land_goes_once_round_the_globe(tmp_path):
+    """Land fraction that falls by 0.1 a degree about 30 degrees north is one half there, at every longitude."""
+    fraction = np.clip(0.5 - 0.1 * (GLOBE.latitude - 30), 0, 1)[:, None] * np.ones(GLOBE.shape)
+    lines = land(tmp_path / "static.nc", GLOBE, fraction)
+    assert len(lines) == 1
+    assert lines[0][:, 0].min() <= -180 and lines[0][:, 0].max() >= 180
+    between = GLOBE.latitude[(GLOBE.latitude > 24) & (GLOBE.latitude < 36)]
+    assert between[0] < lines[0][:, 1].min() and lines[0][:, 1].max() < between[-1]
+
+
+def test_land_across_the_seam_of_a_globe_has_no_coast_at_the_seam(tmp_path):
+    island = (np.abs((GLOBE.longitude + 180) % 360 - 180) < 30) * (np.abs(GLOBE.latitude) < 20)[:, None]
+    lines = land(tmp_path / "static.nc", GLOBE, island.astype(float))
+    assert len(lines) == 1 and np.allclose(lines[0][0], lines[0][-1])  # 350 and 10 degrees east are neighbours
+    assert np.abs(lines[0][:, 0]).max() < 35
+
+
+def test_without_land_fraction_there_is_no_coast(tmp_path):
+    assert land(tmp_path / "static.nc", GLOBE, None) == []
+    with pytest.raises(UserError, match="cannot read the static fields"):
+        coastline.of_land(tmp_path / "none.nc")

@@ -1,15 +1,16 @@
 """Statistics of analyses."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
-import pytest
 import xarray as xr
 
-from hindsight.errors import UserError
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
-from hindsight.settings.verify import Region
 from hindsight.verify import compare
+from hindsight.verify.regions import regions
+from tests.verify import worlds
 
 GRID = Grid(np.array([0.0, 60.0]), np.arange(-2.0, 3))
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(1, "D")
@@ -18,9 +19,13 @@ generator = np.random.default_rng(0)
 TRUTH = generator.standard_normal((3, 1, 2, 5)).astype("float32")
 
 
+NOWHERE = compare.by_distance(pd.DataFrame({"channel": [], "latitude": [], "longitude": []}), ["z500"], GRID)
+
+
 def analysis(values):
+    dims = ("realization", "time", "channel", "latitude", "longitude")
     return xr.Dataset(
-        {"analysis": (("realization", "time", "channel", "latitude", "longitude"), values)},
+        {"analysis": (dims, values), "truth": (dims[1:], TRUTH)},
         coords={
             "realization": range(len(values)),
             "time": TIMES,
@@ -31,21 +36,8 @@ def analysis(values):
     )
 
 
-def test_regions_are_boxes_weighted_by_area():
-    areas = compare.regions({"north": Region(south=30, north=90, west=-1, east=1)}, GRID)
-    assert list(areas) == [compare.WHOLE, "north"]
-    assert areas["north"].reshape(2, 5)[0].sum() == 0 and (areas["north"].reshape(2, 5)[1] > 0).sum() == 3
-    whole = areas[compare.WHOLE].reshape(2, 5)
-    assert whole[0, 0] > 1.5 * whole[1, 0]
-
-
-def test_an_empty_region_is_refused():
-    with pytest.raises(UserError, match="holds no grid point"):
-        compare.regions({"nowhere": Region(south=70, north=80, west=0, east=1)}, GRID)
-
-
 def test_a_perfect_analysis_has_no_error():
-    found = compare.against_truth(analysis(np.stack([TRUTH] * 4)), TRUTH, SCALING, compare.regions({}, GRID), GRID)
+    found = compare.against_truth(analysis(np.stack([TRUTH] * 4)), SCALING, regions({}, GRID), NOWHERE, GRID)
     for name in ("squared_error", "variance", "skill", "sum_squared_error"):
         assert np.abs(found[name]).max() < 1e-10
     np.testing.assert_allclose(found["sum_power"].sel(kind="truth"), found["sum_power"].sel(kind="mean"))
@@ -73,3 +65,57 @@ def test_frames_without_withheld_observations_are_nan_and_not_zero():
     )
     found = compare.against_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, 0)["squared_error"]
     assert np.isfinite(found[0, 1, 0]) and np.isnan(found[0, [0, 2], 0]).all()
+
+
+def test_errors_by_distance_are_those_of_a_loop_over_points():
+    """Stations differ by channel; the second channel has none, and then no bin holds a point."""
+    used = pd.DataFrame({"latitude": [0.0, 60, 60], "longitude": [-2.0, 362, 1], "channel": "z500"})
+    bins = compare.by_distance(used, ["z500", "msl"], GRID)
+    members = np.concatenate([TRUTH, TRUTH], 1) + generator.standard_normal((4, 3, 2, 2, 5))
+    found = analysis(members[:, :, :1]).drop_vars(["analysis", "truth"]).assign_coords(channel=["z500", "msl"])
+    found = found.assign(
+        analysis=(("realization", "time", "channel", "latitude", "longitude"), members),
+        truth=(("time", "channel", "latitude", "longitude"), np.concatenate([TRUTH, TRUTH], 1)),
+    )
+    scaling = Scaling(np.zeros((1, 2, 2, 5)), np.ones(2), 0, 0)
+    ours = compare.against_truth(found, scaling, regions({}, GRID), bins, GRID)["distance_squared_error"]
+    squares = (members.mean(0)[:, 0] - TRUTH[:, 0]) ** 2
+    limits = bins["edge"].values
+    for k in range(len(limits) - 1):
+        total, area = np.zeros(3), 0.0
+        for i, north in enumerate(GRID.latitude):
+            for j, east in enumerate(GRID.longitude):
+                away = min(great_circle(north, east, y, x) for y, x in ((0, -2), (60, 2), (60, 1)))
+                if limits[k] <= away < limits[k + 1]:
+                    total, area = total + GRID.weights[i, j] * squares[:, i, j], area + GRID.weights[i, j]
+        np.testing.assert_allclose(ours[k, :, 0], total / area if area else np.nan)
+    assert np.isnan(ours[:, :, 1]).all()
+
+
+def compared(folder, **shape):
+    folder.mkdir()
+    worlds.scored(folder, worlds.make(folder, worlds.BOX, **shape))
+    return xr.load_dataset(folder / "sparse.nc")
+
+
+def test_the_cut_into_shards_changes_nothing_but_where_the_seams_are(tmp_path):
+    one = compared(tmp_path / "one", frames=32, shard=32)
+    four = compared(tmp_path / "four", frames=32, shard=8)
+    assert int(one["seam"].sum()) == 0
+    assert np.flatnonzero(four["seam"].sel(analysis="diffusion")).tolist() == [8, 16, 24]
+    xr.testing.assert_allclose(one.drop_vars("seam"), four.drop_vars("seam"), rtol=1e-5, atol=1e-3)
+
+
+def test_memory_does_not_grow_with_the_shards(tmp_path):
+    """Three times the shards, the same peak: what is kept of a shard is its series, its sums and its last frame."""
+    peaks = []
+    for shards in (3, 9):
+        folder = tmp_path / str(shards)
+        folder.mkdir()
+        world = worlds.make(folder, worlds.GLOBE, frames=8 * shards, shard=8, members=8)
+        tracemalloc.start()
+        worlds.scored(folder, world)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    shard = 8 * 8 * 2 * 32 * 64 * 4  # bytes of one
+    assert peaks[1] - peaks[0] < 2 * shard

@@ -1,32 +1,56 @@
-"""The report's tables; the whole page is made and looked at in tests/workflow."""
+"""The report as text; how it looks is for tests/verify/test_page.py."""
 
-import numpy as np
-import pandas as pd
+import re
 
-from hindsight.verify import report
+import pytest
 
-
-def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
-    pick = {"analysis": "diffusion", "compared": "rmse"}
-    for name, values in (("ratio", [0.9, 1.1]), ("ratio_lower", [0.85, 1.05]), ("ratio_upper", [0.95, 1.2])):
-        scores[name].loc[pick | {"network": "dense"}] = values
-    cells = report.ratios(scores.sel(network="dense"), ["z500", "msl"])[0]["values"]
-    assert cells[0] == {"text": "-10.0 % (-15.0 to -5.0)", "tone": "good"}
-    assert cells[1]["text"].startswith("+10.0 %") and cells[1]["tone"] == "bad"
+from tests.verify import worlds
 
 
-def test_the_score_table_counts_stations_and_puts_the_best_first(scores):
-    scores["score"].loc[{"metric": "crps", "analysis": "optimal_interpolation"}] = 0.01
-    table = pd.DataFrame(
-        {
-            "station": ["a", "a", "b", "b"],
-            "channel": ["z500", "msl"] * 2,
-            "withheld": [False] * 2 + [True] * 2,
-            "error": [50.0, 45.0] * 2,
-        }
-    )
-    found = report.score_table(scores.sel(network="dense"), "dense", table, ["z500", "msl"])
-    assert (found["stations"], found["withheld"]) == (1, 1) and "50 m2 s-2" in found["noise"]
-    assert found["rows"][0]["name"] == "optimal interpolation"
-    assert len(found["rows"][0]["values"]) == len(found["metrics"]) * 2
-    assert np.isclose(float(found["rows"][0]["values"][2]), 0.01)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def world(folder):
+    return worlds.make(folder, worlds.GLOBE, frames=48, shard=8)
+
+
+@pytest.fixture(scope="module")
+def text(folder, world):
+    return worlds.reported(folder, world).read_text()
+
+
+def test_the_page_needs_nothing_from_outside(text):
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text) and "http" not in text.replace("http-equiv", "")
+
+
+def test_the_page_says_what_was_made(text):
+    assert "48 frames, one every 24 h" in text and "32 × 64 points" in text and "round the globe" in text
+    assert "9 stations used, 3 withheld; errors 50 m² s⁻² (z500), 50 Pa (msl)" in text
+    assert "mean sea level pressure (Pa)" in text and "4 members" in text
+
+
+def test_the_page_says_what_it_cost_as_measured(text):
+    """Six shards of 12.5 s, for 48 frames of 4 members."""
+    assert re.search(r"<td>reanalyse: shard</td><td>6</td><td>75.0 s</td><td>12.5 s</td><td>2.0 min</td>", text)
+    assert "Sampling took 0.39 s of wall time a frame and member" in text
+
+
+def test_every_picture_says_what_it_shows(text):
+    pictures = re.findall(r"<img [^>]*>", text)
+    assert len(pictures) == 11 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
+
+
+def test_the_same_inputs_give_the_same_page(text, folder, world):
+    assert worlds.reported_again(folder, world).read_text() == text
+
+
+def test_without_benchmarks_the_cost_is_not_made_up(folder, world, text):
+    (folder / "benchmarks/reanalyse").rename(folder / "benchmarks/elsewhere")
+    try:
+        bare = worlds.reported_again(folder, world).read_text()
+    finally:
+        (folder / "benchmarks/elsewhere").rename(folder / "benchmarks/reanalyse")
+    assert "were not measured" in bare and "of wall time a frame" not in bare

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hindsight.scores import ensemble
+from hindsight.fields.grid import Grid
+from hindsight.scores import ensemble, seams
 from hindsight.settings import Domain, Verify
-from hindsight.verify import score
-from hindsight.verify.compare import WHOLE
+from hindsight.verify import compare, score
+from hindsight.verify.regions import WHOLE
+from tests.verify.worlds import walk
 
 FRAMES = 200
+TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(FRAMES) * np.timedelta64(1, "D")
 
 
 @pytest.fixture
@@ -24,6 +27,8 @@ def statistics():
     data["squared_error"][1][2] *= 4  # the third analysis is twice as wrong, in every frame
     data["squared_error"][1][:, 1, ::2] = np.nan  # a region without observations every other day
     maps = (("analysis", "channel", "latitude", "longitude"), np.full((3, 1, 2, 2), 4.0 * FRAMES))
+    by_distance = ("analysis", "distance", "time", "channel")
+    data |= {f"passage_{name}": (by_distance[::2] + ("channel",), np.ones((3, FRAMES, 1))) for name in seams.SERIES}
     return xr.Dataset(
         data
         | {
@@ -31,13 +36,20 @@ def statistics():
             "sum_squared_error": maps,
             "sum_variance": maps,
             "count": ((), FRAMES),
+            "distance_squared_error": (
+                by_distance,
+                np.stack([base[0, 0]] * 3)[:, None] * np.array([1, 4])[:, None, None],
+            ),
+            "distance_variance": (by_distance, np.full((3, 2, FRAMES, 1), 9.0)),
+            "distance_edge": ("limit", [0.0, 100.0, 200.0]),
+            "seam": (("analysis", "time"), np.zeros((3, FRAMES), "int8")),
             "sum_power": (("analysis", "kind", "channel", "wavenumber"), np.ones((3, 3, 1, 2)) * FRAMES),
         },
         coords={
             "analysis": ["diffusion", "optimal_interpolation", "climatology"],
             "region": [WHOLE, "withheld"],
             "channel": ["z500"],
-            "time": np.arange(FRAMES),
+            "time": TIMES,
             "kind": ["truth", "mean", "member"],
         },
         attrs={"members": 4},
@@ -76,3 +88,94 @@ def test_a_network_that_withholds_nothing_has_scores_all_the_same(statistics):
     found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
     assert np.isfinite(found["score"]).all()
     assert np.isnan(found["regional_score"].sel(region="withheld")).all()
+
+
+def test_a_season_is_scored_as_its_frames_alone_would_be(statistics):
+    """200 days from January: winter has 59, spring 92, summer 49, and the ratio of common errors stays 2."""
+    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    assert found["season"].values.tolist() == ["DJF", "MAM", "JJA"]
+    squares = statistics["squared_error"].sel(region=WHOLE)
+    for name, months in {"DJF": [12, 1, 2], "MAM": [3, 4, 5], "JJA": [6, 7, 8]}.items():
+        alone = np.sqrt(squares.isel(time=squares["time"].dt.month.isin(months).values).mean("time"))
+        ours = found["seasonal_score"].sel(season=name, metric="rmse")
+        np.testing.assert_allclose(ours, alone.transpose(*ours.dims))
+    one = {"metric": "rmse", "analysis": "climatology", "channel": "z500"}
+    assert (found["seasonal_lower"].sel(one) < found["seasonal_score"].sel(one)).all()
+    for name in ("seasonal_ratio", "seasonal_ratio_lower", "seasonal_ratio_upper"):
+        np.testing.assert_allclose(found[name].sel(compared="rmse", analysis="climatology"), 2.0)
+
+
+def test_errors_by_distance_are_roots_of_time_means(statistics):
+    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50)).sel(channel="z500")
+    near, far = found["distance_score"].sel(of="rmse", analysis="diffusion").values
+    assert np.isclose(near**2, statistics["distance_squared_error"][0, 0, :, 0].mean()) and np.isclose(far, 2 * near)
+    np.testing.assert_allclose(found["distance_score"].sel(of="spread"), 3.0)
+    assert (found["distance_lower"] <= found["distance_score"]).all()
+
+
+def passages_of(values, shard):
+    """Passages of an ensemble and its truth (frames, 1 + members, rows, columns), read shard by shard."""
+    grid = Grid(np.arange(-19.5, 20), np.arange(40.0))
+    dims = ("time", "realization", "channel", "latitude", "longitude")
+    times = TIMES[: len(values)]
+    whole = xr.Dataset(
+        {"analysis": (dims, values[:, 1:, None]), "truth": (("time", *dims[2:]), values[:, :1])},
+        {"time": times, "channel": ["z500"]},
+    ).transpose("realization", ...)
+    parts, last = [], None
+    for k in range(0, len(values), shard):
+        piece = whole.isel(time=slice(k, k + shard))
+        parts.append(compare.passages(piece, last, grid))
+        last = piece.isel(time=[-1])
+    return xr.concat(parts, "time").expand_dims(analysis=["diffusion"])
+
+
+RHO, MEMBERS = 0.8, 6
+SHAPE = (1 + MEMBERS, 40, 40)
+
+
+def test_a_walk_cut_into_shards_has_no_seam():
+    found = score.at_seams(passages_of(walk(np.random.default_rng(0), 80, SHAPE, RHO), 16), Verify(resamples=50))
+    assert found["seams"] == 4
+    np.testing.assert_allclose(found["seam_ratio"], 1, atol=0.03)
+    correlation = found["seam_inside"].sel(measure="correlation")
+    np.testing.assert_allclose(correlation, RHO, atol=0.02)
+
+
+def test_shards_made_apart_have_the_seams_that_the_closed_form_says():
+    """Frames a step apart differ by sqrt(2 - 2 rho); frames of shards that know nothing of each other by sqrt(2)."""
+    generator = np.random.default_rng(1)
+    apart = np.concatenate([walk(generator, 16, SHAPE, RHO) for _ in range(5)])
+    truth = walk(generator, 80, SHAPE[1:], RHO)
+    apart[:, 0] = truth
+    found = score.at_seams(passages_of(apart, 16), Verify(resamples=50)).sel(analysis="diffusion", channel="z500")
+    jump = np.sqrt(2 / (2 - 2 * RHO))
+    for name in ("members", "mean"):
+        assert np.isclose(found["seam_ratio"].sel(measure=name), jump, rtol=0.04)
+    assert np.isclose(found["seam_ratio"].sel(measure="truth"), 1, rtol=0.04)
+    assert np.isclose(found["seam_ratio"].sel(measure="correlation"), 0, atol=0.04)
+    assert found["seam_ratio"].sel(measure="spread") > 1.5
+    outside = (found["seam_ratio"] < found["seam_lower"]) | (found["seam_ratio"] > found["seam_upper"])
+    assert outside.sel(measure=["members", "mean", "correlation", "spread"]).all()
+
+
+def test_one_shard_has_no_seam_and_one_seam_has_an_interval():
+    values = walk(np.random.default_rng(2), 30, SHAPE, RHO)
+    assert "seam_ratio" not in score.at_seams(passages_of(values, 30), Verify(resamples=20))
+    found = score.at_seams(passages_of(values, 15), Verify(resamples=200))
+    assert found["seams"] == 1 and (found["seam_lower"] < found["seam_upper"]).all()
+
+
+def test_without_seams_ratios_lie_in_their_interval_as_often_as_it_says():
+    """Passages drawn alike everywhere, their sizes as uneven as the weather's; seams anywhere among them."""
+    generator, inside, trials = np.random.default_rng(3), [], 150
+    for _ in range(trials):
+        values = {name: generator.gamma(2.0, 1.0, (1, 300, 1)) for name in seams.SERIES}
+        seam = np.zeros((1, 300), "int8")
+        seam[0, generator.choice(np.arange(1, 300), 7, replace=False)] = 1
+        dims = ("analysis", "time", "channel")
+        data = {f"passage_{name}": (dims, value) for name, value in values.items()} | {"seam": (dims[:2], seam)}
+        statistics = xr.Dataset(data, {"analysis": ["diffusion"], "channel": ["z500"]})
+        found = score.at_seams(statistics, Verify(resamples=200, confidence=0.9))
+        inside.append((found["seam_ratio"] > found["seam_lower"]) & (found["seam_ratio"] < found["seam_upper"]))
+    assert 0.86 < np.mean(inside) < 0.94

@@ -17,7 +17,7 @@ def config(data):
 def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert runs.executed(done.stdout) == {
-        "settings", "local", "canonical", "static", "climatology", "statistics", "simulate", "colour", "prior", "shard",
+        "settings", "asked", "local", "canonical", "static", "climatology", "statistics", "simulate", "colour", "prior", "shard",
         "method", "compare", "score", "report", "layout", "write", "check"}
     assert not (tmp_path / "results").exists()
 

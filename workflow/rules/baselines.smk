@@ -20,7 +20,7 @@ rule method:
     benchmark:
         "benchmarks/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
-        mem_mb=1500,
+        mem_mb=2000,
     shell:
         "hindsight baselines.{wildcards.method} --settings {input.settings}"
         " --fields {input.fields}"

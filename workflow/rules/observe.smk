@@ -1,6 +1,6 @@
 """Observe: one observation table a network.
 
-in:  results/{run}/preprocess/fields.zarr, statistics.nc
+in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
 out: results/{run}/observe/{network}.parquet
 """
 
@@ -11,6 +11,7 @@ rule simulate:
         settings="results/{run}/settings/observe.json",
         fields=store("results/{run}/preprocess/fields.zarr"),
         statistics="results/{run}/preprocess/statistics.nc",
+        static="results/{run}/preprocess/static.nc",
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
     output:
         observations="results/{run}/observe/{network}.parquet",
@@ -25,6 +26,7 @@ rule simulate:
         " --network {wildcards.network}"
         " --fields {input.fields}"
         " --statistics {input.statistics}"
+        " --static {input.static}"
         " --places {input.places:q}"
         " --observations {output.observations}"
         " > {log} 2>&1"

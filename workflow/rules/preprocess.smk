@@ -9,7 +9,7 @@ rule canonical:
     """Bring the source to canonical channels, units and order, and refuse gaps and NaN."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        raw=store(f"resources/{SETTINGS.download.dataset}/raw.zarr"),
+        raw=RAW,
     output:
         fields=store("results/{run}/preprocess/fields.zarr"),
     log:
@@ -30,6 +30,7 @@ rule static:
     input:
         settings="results/{run}/settings/preprocess.json",
         fields=store("results/{run}/preprocess/fields.zarr"),
+        raw=RAW,
         given=settings.static_files(SETTINGS),
     output:
         static="results/{run}/preprocess/static.nc",
@@ -42,6 +43,7 @@ rule static:
     shell:
         "hindsight preprocess.static --settings {input.settings}"
         " --fields {input.fields}"
+        " --raw {input.raw}"
         " --given {input.given:q}"
         " --static {output.static}"
         " > {log} 2>&1"

@@ -73,6 +73,7 @@ rule report:
     input:
         settings="results/{run}/settings/verify.json",
         fields=store("results/{run}/preprocess/fields.zarr"),
+        static="results/{run}/preprocess/static.nc",
         scores="results/{run}/verify/scores.nc",
         observations=expand(
             "results/{{run}}/observe/{network}.parquet", network=NETWORKS
@@ -94,14 +95,18 @@ rule report:
         "benchmarks/{run}/verify/report.tsv"
     resources:
         mem_mb=1500,
+    params:
+        benchmarks="benchmarks/{run}",  # what was measured, if it still lies there; none is made for the report's sake
     shell:
         "hindsight verify.report --settings {input.settings}"
         " --fields {input.fields}"
+        " --static {input.static}"
         " --scores {input.scores}"
         " --observations {input.observations}"
         " --analyses {input.analyses}"
         " --curve {input.curve}"
         " --coast {input.coast:q}"
+        " --benchmarks {params.benchmarks}"
         " --configuration {input.configuration}"
         " --report {output.report}"
         " > {log} 2>&1"

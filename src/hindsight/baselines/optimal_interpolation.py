@@ -13,13 +13,17 @@ import scipy.linalg
 
 from hindsight import __version__
 from hindsight.baselines import covariance
+from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, shards, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.interpolate import bilinear
+from hindsight.progress import Progress
 from hindsight.settings import Baselines, Domain, Product
 
+LARGEST = 25_000  # values of a state whose covariance is still taken on: 5 GB
+HAIR = 1e-7  # of the mean variance
 PURPOSE = 1 << 32  # keeps this module's random streams apart from those of other methods
 
 
@@ -39,26 +43,49 @@ def run(
     dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
     departures = covariance.training_departures(training["fields"].values, training["time"].values, scaling)
-    span = settings.optimal_interpolation.frames
-    method = OptimalInterpolation(covariance.lagged(departures, span), span)
+    span, reach = settings.optimal_interpolation.frames, settings.optimal_interpolation.localisation_km
+    _fits(departures.shape[1] * span)
+    method = OptimalInterpolation(_background(departures, span, Grid.of(dataset), reach), span)
     times = shards.named(shard, domain, product).times(domain.step_hours)
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
+    table = _at_frames(table, times[0], domain.step_hours)
     rows = normalised(table, domain.channels, Grid.of(dataset), scaling)
-    values = np.stack([method.members(rows, time, domain.step_hours, product) for time in times], 1)
+    watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times)), []
+    for time in times:
+        found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
+        watch(len(found))
+    values = np.stack(found, 1)
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *Grid.of(dataset).shape), times)
     attributes = {"analysis": "optimal_interpolation", "frames": span, "seed": product.seed, "hindsight": __version__}
     analyses.write(values, list(range(product.members)), times, domain.channels, Grid.of(dataset), attributes, analysis)
 
 
+def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:
+    """The rows whose time is that of a frame."""
+    away = table["time"].to_numpy("datetime64[ns]") - first
+    return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
+
+
 def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> dict[str, np.ndarray]:
-    """The observations as rows of the operator: time, point and weight (N, 4), value and error (normalised)."""
+    """The observations as rows of the operator: time, point and weight (N, 4), value and error (normalised).
+
+    Rows of other channels are left out.
+
+    Raises:
+        UserError: if a row lies outside the grid.
+    """
+    table = table[table["channel"].isin(channels)]
     channel = pd.Index(channels).get_indexer(table["channel"])
-    places = bilinear(grid, table["latitude"].to_numpy(), table["longitude"].to_numpy())
+    try:
+        places = bilinear(grid, table["latitude"].to_numpy(), table["longitude"].to_numpy())
+    except ValueError as error:
+        raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
     point = places.point + channel[:, None] * np.prod(grid.shape)
     times = table["time"].to_numpy("datetime64[ns]")
     unique, back = np.unique(times, return_inverse=True)
-    expected = (scaling.climatology(unique).reshape(len(unique), -1)[back[:, None], point] * places.weight).sum(1)
+    climatology = scaling.climatology(unique).reshape(len(unique), len(channels) * int(np.prod(grid.shape)))
+    expected = (climatology[back[:, None], point] * places.weight).sum(1)
     return {
         "time": times,
         "point": point,
@@ -68,20 +95,30 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
     }
 
 
+def _background(departures: np.ndarray, span: int, grid: Grid, reach: float | None) -> np.ndarray:
+    found = covariance.lagged(departures, span)
+    if reach:
+        covariance.localise(found, grid, reach)
+    return found
+
+
 class OptimalInterpolation:
     """The analysis of one frame at a time, from the observations of `span` frames around it."""
 
     def __init__(self, background: np.ndarray, span: int) -> None:
-        self.background, self.span = background, span
+        """Take a covariance over, and its memory: what `background` held is lost."""
+        self.background, self.span = background.astype(np.float32), span
         self.size = len(background) // span
-        self._root = _root(background)
+        self._root = _root(background).astype(np.float32)
         self._cached: tuple[bytes, tuple] = (b"", ())
 
     def gain(self, point: np.ndarray, weight: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, tuple]:
         """B H^T (N columns) and the Cholesky factor of H B H^T + R; kept while the places stay the same."""
         key = b"".join(a.tobytes() for a in (point, weight, error))
         if key != self._cached[0]:
-            mapped = (self.background[:, point] * weight).sum(-1)
+            mapped = np.zeros((len(self.background), len(point)))
+            for corner, share in zip(point.T, weight.T):
+                mapped += self.background[:, corner] * share
             system = (mapped[point] * weight[..., None]).sum(1) + np.diag(error**2)
             self._cached = key, (mapped, scipy.linalg.cho_factor(system))
         return self._cached[1]
@@ -106,14 +143,28 @@ class OptimalInterpolation:
         states, values = [], []
         for member in range(product.members):
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
-            states.append(self._root @ generator.standard_normal(len(self._root)))
+            states.append(generator.standard_normal(len(self._root)))
             values.append(rows["value"][near] + error * generator.standard_normal(near.sum()))
-        states = self.analyse(np.array(states), np.array(values), point, rows["weight"][near], error)
+        drawn = np.array(states, np.float32) @ self._root.T
+        states = self.analyse(drawn, np.array(values), point, rows["weight"][near], error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
 
 
-def _root(covariance_matrix: np.ndarray) -> np.ndarray:
-    """A square root of a covariance that may be singular."""
-    variance, modes = np.linalg.eigh(covariance_matrix)
-    return modes * np.sqrt(variance.clip(min=0))
+def _fits(size: int) -> None:
+    """Refuse a state whose covariance does not fit in memory.
+
+    Raises:
+        UserError: naming the memory it would take.
+    """
+    if size > LARGEST:
+        raise UserError(
+            f"optimal interpolation would hold a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; take "
+            "it out of baselines.methods, or choose fewer channels or a coarser grid"
+        )
+
+
+def _root(background: np.ndarray) -> np.ndarray:
+    """A lower triangular square root, in the place of a covariance that may be singular: its diagonal gets a hair."""
+    background[np.diag_indices_from(background)] += HAIR * background.trace() / len(background)
+    return scipy.linalg.cholesky(background.T, lower=True, overwrite_a=True, check_finite=False)

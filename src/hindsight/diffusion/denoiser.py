@@ -25,7 +25,7 @@ Correction = Callable[..., torch.Tensor]  # (inputs (B, T, 2, D), log sigma (B, 
 def inputs(process: GaussMarkov, noisy: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """What the network sees: the whitened noisy field beside the closed-form estimate; (B, T, 2, D)."""
     scale = (process.variance + sigma[..., None] ** 2).rsqrt()
-    white = process.from_modes(process.into_modes(noisy) * scale)
+    white = process.modes.out_of(process.modes.into(noisy) * scale)
     return torch.stack([white, mean], 2)
 
 

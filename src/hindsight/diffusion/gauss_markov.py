@@ -5,8 +5,8 @@ coefficient has unit variance) the state follows
 
     a_{t+1} = A a_t + w,    w ~ N(0, I - A A^T),
 
-A full among the leading `coupled` modes and diagonal among the others. With modes and A estimated from data this is a
-linear inverse model (Penland and Sardeshmukh 1995, doi:10.1175/1520-0442(1995)008<1999:TOGOTS>2.0.CO;2).
+A full within each of G groups of the leading modes and diagonal among the others. With modes and A estimated from data
+this is a linear inverse model (Penland and Sardeshmukh 1995, doi:10.1175/1520-0442(1995)008<1999:TOGOTS>2.0.CO;2).
 
 Given frames with noise, x_t + sigma_t e, the posterior precision is block tridiagonal in time, so for *any* noise level
 of each frame the ideal denoiser E[x | noisy x], products with the posterior covariance P and samples from N(0, P) cost
@@ -17,32 +17,44 @@ from dataclasses import dataclass
 
 import torch
 
+from hindsight.diffusion import modes as functions
+from hindsight.diffusion.modes import Modes
+
 
 @dataclass(frozen=True)
 class GaussMarkov:
     """A stationary Gauss-Markov process over fields of D values, described in n <= D orthonormal modes."""
 
-    modes: torch.Tensor  # (D, n), orthonormal columns
+    modes: Modes  # n of them
     variance: torch.Tensor  # (n,), variance of each mode, the coupled modes first
-    coupling: torch.Tensor  # (k, k), A among the first k modes
-    memory: torch.Tensor  # (n - k,), A's diagonal among the others
+    coupling: torch.Tensor  # (G, k, k), A within each of G groups of k modes
+    memory: torch.Tensor  # (n - G k,), A's diagonal among the others
 
     @property
     def size(self) -> int:
         """Values a frame, D."""
-        return len(self.modes)
+        return self.modes.size
+
+    @property
+    def coupled(self) -> int:
+        """Modes that are coupled, G k."""
+        return self.coupling.shape[0] * self.coupling.shape[1]
 
     def to(self, device: torch.device) -> "GaussMarkov":
         """The same process on another device."""
-        return GaussMarkov(*(tensor.to(device) for tensor in (self.modes, self.variance, self.coupling, self.memory)))
+        return GaussMarkov.of({name: tensor.to(device) for name, tensor in self.tensors().items()})
 
-    def into_modes(self, fields: torch.Tensor) -> torch.Tensor:
-        """Project fields (…, D) on the modes (…, n)."""
-        return fields @ self.modes
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What the process is made of, by name; `of` brings it back."""
+        own = {name: getattr(self, name) for name in ("variance", "coupling", "memory")}
+        return own | {f"modes.{name}": value for name, value in self.modes.tensors().items()}
 
-    def from_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Sum the modes: (…, n) to fields (…, D)."""
-        return coefficients @ self.modes.T
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> "GaussMarkov":
+        """The process that `tensors` came from."""
+        prefix = "modes."
+        modes = functions.of({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+        return cls(modes, **{name: value for name, value in tensors.items() if not name.startswith(prefix)})
 
     def posterior(self, sigma: torch.Tensor) -> "Posterior":
         """The posterior given frames with noise levels `sigma` (B, T); no level may be zero."""
@@ -61,9 +73,9 @@ class Posterior:
         self.process, self.sigma = process, sigma
         self._deviation = process.variance.sqrt()
         weight = process.variance.double() / sigma.double()[..., None] ** 2  # (B, T, n)
-        k = len(process.coupling)
-        self._factor_coupled(weight[..., :k])
-        self._factor_others(weight[..., k:])
+        coupled = weight[..., : process.coupled]
+        self._factor_coupled(coupled.reshape(*coupled.shape[:-1], *process.coupling.shape[:2]))
+        self._factor_others(weight[..., process.coupled :])
 
     def mean(self, noisy: torch.Tensor) -> torch.Tensor:
         """The ideal denoiser, E[x | noisy]: fields (B or E, T, D) to fields."""
@@ -71,7 +83,7 @@ class Posterior:
 
     def covariance(self, fields: torch.Tensor) -> torch.Tensor:
         """P times fields (E, T, D)."""
-        return self.process.from_modes(self.covariance_of_modes(self.process.into_modes(fields)))
+        return self.process.modes.out_of(self.covariance_of_modes(self.process.modes.into(fields)))
 
     def covariance_of_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
         """U^T P U times coefficients (E, T, n)."""
@@ -79,25 +91,26 @@ class Posterior:
 
     def draw(self, white: torch.Tensor) -> torch.Tensor:
         """Turn white noise (E, T, D) into samples of N(0, P), each frame's noise kept with its frame."""
-        return self.process.from_modes(self._back(self.process.into_modes(white)) * self._deviation)
+        return self.process.modes.out_of(self._back(self.process.modes.into(white)) * self._deviation)
 
     def _factor_coupled(self, weight: torch.Tensor) -> None:
         """Cholesky factors L_t of the block-tridiagonal precision, and the blocks below them."""
         a = self.process.coupling.double()
-        frames, k = weight.shape[1], len(a)
-        identity = torch.eye(k, dtype=a.dtype, device=a.device)
-        inverse = torch.linalg.inv(identity - a @ a.T)  # of the innovations' covariance
-        below, ahead = -inverse @ a, a.T @ inverse @ a
-        factors, links = [], []
+        frames, identity = weight.shape[1], torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+        inverse = torch.linalg.inv(identity - a @ a.mT)  # of the innovations' covariance
+        below, ahead = -inverse @ a, a.mT @ inverse @ a
+        self._inverses, self._links, factor = [], [], identity
         for t in range(frames):
             block = (inverse if t else identity) + (ahead if t < frames - 1 else 0) + torch.diag_embed(weight[:, t])
             if t:
-                link = torch.linalg.solve_triangular(factors[-1], below.T.expand(len(weight), k, k), upper=False).mT
-                links.append(link)  # L_{t, t-1}
+                right = below.mT.expand(len(weight), *below.shape)
+                link = torch.linalg.solve_triangular(factor, right, upper=False).mT  # L_{t, t-1}
+                self._links.append(link.float())
                 block = block - link @ link.mT
-            factors.append(torch.linalg.cholesky(block))
-        self._inverses = [torch.linalg.solve_triangular(f, identity.expand_as(f), upper=False).float() for f in factors]
-        self._links = [link.float() for link in links]
+            factor = torch.linalg.cholesky(block)
+            self._inverses.append(
+                torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).float()
+            )
 
     def _factor_others(self, weight: torch.Tensor) -> None:
         """The same for the modes without coupling, where every block is a number."""
@@ -116,22 +129,42 @@ class Posterior:
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""
-        k, solved = len(self.process.coupling), []
+        solved = []
         for t in range(right.shape[1]):
-            coupled, others = right[:, t, :k, None], right[:, t, k:]
+            coupled, others = self._parted(right[:, t])
             if t:
                 coupled = coupled - self._links[t - 1] @ solved[-1][0]
                 others = others - self._small_links[t - 1] * solved[-1][1]
             solved.append((self._inverses[t] @ coupled, others / self._roots[t]))
-        return torch.stack([torch.cat([c[..., 0], o], -1) for c, o in solved], 1)
+        return _joined(solved)
 
     def _back(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L^T x = y, last frame first; coefficients (E, T, n)."""
-        k, frames, solved = len(self.process.coupling), right.shape[1], []
+        frames, solved = right.shape[1], []
         for t in reversed(range(frames)):
-            coupled, others = right[:, t, :k, None], right[:, t, k:]
+            coupled, others = self._parted(right[:, t])
             if t < frames - 1:
                 coupled = coupled - self._links[t].mT @ solved[-1][0]
                 others = others - self._small_links[t] * solved[-1][1]
             solved.append((self._inverses[t].mT @ coupled, others / self._roots[t]))
-        return torch.stack([torch.cat([c[..., 0], o], -1) for c, o in reversed(solved)], 1)
+        return _joined(solved[::-1])
+
+    def _parted(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients of a frame (E, n) as the coupled groups and the others (E, n - G k).
+
+        Groups lie as (B, G, k, E / B), so that members who share a factor are the columns of one product.
+        """
+        count, (groups, size) = self.process.coupled, self.process.coupling.shape[:2]
+        batch = len(self.sigma)
+        coupled = frame[:, :count].reshape(batch, len(frame) // batch, groups, size).permute(0, 2, 3, 1)
+        return coupled, frame[:, count:]
+
+
+def _joined(frames: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Groups and others of all frames as coefficients (E, T, n)."""
+    return torch.stack([torch.cat([_lines(coupled), others], -1) for coupled, others in frames], 1)
+
+
+def _lines(coupled: torch.Tensor) -> torch.Tensor:
+    """Groups (B, G, k, E / B) as lines (E, G k)."""
+    return coupled.permute(0, 3, 1, 2).flatten(0, 1).flatten(1)

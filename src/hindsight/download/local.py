@@ -1,6 +1,5 @@
 """Source `local`: netCDF files or Zarr stores on disk, one or many."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from hindsight.settings import Download
 
 def run(settings: Download, *, files: list[Path], raw: Path) -> None:
     """Gather netCDF files or Zarr stores from disk into one store, names and units untouched."""
-    _room_for(files, store.folder(raw), settings.minimum_free_gb)
+    _there(files)
+    store.require_room(raw, settings.minimum_free_gb)
     parts = [_open(path) for path in files]
     _readable(files, parts)
     dataset = _join(files, parts)
@@ -85,10 +85,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def _room_for(files: list[Path], raw: Path, minimum_gb: float) -> None:
+def _there(files: list[Path]) -> None:
     if missing := [str(path) for path in files if not path.exists()]:
         raise UserError(f"there is no {', '.join(missing)}; check data and download.files")
-    raw.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(raw.parent).free / 1e9
-    if free < minimum_gb:
-        raise UserError(f"only {free:.1f} GB are free in {raw.parent}; download.minimum_free_gb asks for {minimum_gb}")

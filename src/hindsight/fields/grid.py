@@ -1,4 +1,4 @@
-"""Regular latitude-longitude grids: weights, edges, regularity."""
+"""Regular latitude-longitude grids: weights, edges, regularity; distances on the globe."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
+
+EARTH_RADIUS = 6371.0088  # km, the mean radius of IUGG
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,22 @@ class Grid:
         return bool(abs(spacing * len(self.longitude) - 360.0) < 1e-3 * abs(spacing))
 
     @property
+    def globe(self) -> bool:
+        """Whether the grid goes round the globe and from pole to pole, but for less than a row at either."""
+        if not self.periodic or len(self.latitude) < 2:
+            return False
+        spacing = self.latitude[1] - self.latitude[0]
+        return bool(self.latitude[0] - spacing < -90 and self.latitude[-1] + spacing > 90)
+
+    @property
+    def outline(self) -> tuple[np.ndarray, np.ndarray]:
+        """Edges of the cells in latitude (H + 1,), clipped to the poles, and in longitude (W + 1,)."""
+        return np.clip(_edges(self.latitude), -90.0, 90.0), _edges(self.longitude)
+
+    @property
     def weights(self) -> np.ndarray:
         """Area of each point's cell, clipped to the poles, with mean 1; shape (H, W)."""
-        edges = np.deg2rad(np.clip(_edges(self.latitude), -90.0, 90.0))
-        area = np.diff(np.sin(edges))[:, None] * np.ones(self.shape)
+        area = np.diff(np.sin(np.deg2rad(self.outline[0])))[:, None] * np.ones(self.shape)
         return area / area.mean()
 
 
@@ -46,6 +60,18 @@ def _edges(centres: np.ndarray) -> np.ndarray:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
     middle = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def great_circle(
+    latitude1: np.ndarray, longitude1: np.ndarray, latitude2: np.ndarray, longitude2: np.ndarray
+) -> np.ndarray:
+    """Distance along the sphere between places given in degrees, by the haversine formula; km, broadcast.
+
+    Sinnott (1984), Virtues of the haversine, Sky and Telescope 68, 159.
+    """
+    south, west, north, east = (np.deg2rad(x) for x in (latitude1, longitude1, latitude2, longitude2))
+    chord = np.sin((north - south) / 2) ** 2 + np.cos(south) * np.cos(north) * np.sin((east - west) / 2) ** 2
+    return 2 * EARTH_RADIUS * np.arctan2(np.sqrt(chord), np.sqrt(np.maximum(1 - chord, 0.0)))
 
 
 def check_regular(dataset: xr.Dataset, where: str) -> None:

@@ -1,6 +1,7 @@
 """Normalise fields: departures from the climatology, in standard deviations of each channel."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import calendar
+
+FRAMES = 128  # worked on at once
 
 
 def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
@@ -27,12 +30,17 @@ def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Climatology as harmonic coefficients (K, C, H, W), and the spread of departures from it (C,)."""
+    """Climatology as harmonic coefficients (K, C, H, W), and the spread of departures from it (C,).
+
+    `measure` (H, W) is the square root of the area that a point stands for, where that is to weigh (mean square 1): the
+    white noise of the diffusion is then white on the sphere and does not crowd at the poles. Otherwise it is 1.
+    """
 
     coefficients: np.ndarray
     spread: np.ndarray
     annual: int
     daily: int
+    measure: np.ndarray | float = 1.0
 
     @classmethod
     def read(cls, climatology: Path, statistics: Path) -> "Scaling":
@@ -56,9 +64,26 @@ class Scaling:
         return np.tensordot(design, self.coefficients, axes=1)
 
     def normalise(self, fields: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Physical fields (…, T, C, H, W) to departures in standard deviations."""
-        return ((fields - self.climatology(times)) / self.spread[:, None, None]).astype(np.float32)
+        """Physical fields (…, T, C, H, W) to departures in standard deviations, times the measure."""
+        return self._by_frames(fields, times, lambda part, normal: (part - normal) / self.unit)
 
     def restore(self, normalised: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Departures in standard deviations (…, T, C, H, W) back to physical fields."""
-        return (normalised * self.spread[:, None, None] + self.climatology(times)).astype(np.float32)
+        """Normalised departures (…, T, C, H, W) back to physical fields."""
+        return self._by_frames(normalised, times, lambda part, normal: part * self.unit + normal)
+
+    def _by_frames(self, fields: np.ndarray, times: np.ndarray, change: Callable) -> np.ndarray:
+        """Change fields some frames at a time: in double precision, years of them would fill the memory."""
+        result = np.empty(fields.shape, np.float32)
+        for first in range(0, len(times), FRAMES):
+            part = slice(first, first + FRAMES)
+            result[..., part, :, :, :] = change(fields[..., part, :, :, :], self.climatology(times[part]))
+        return result
+
+    @property
+    def unit(self) -> np.ndarray:
+        """What a normalised value of 1 is in physical units, (C, H, W) or (C, 1, 1)."""
+        return self.spread[:, None, None] / self.measure
+
+    def by_area(self, weights: np.ndarray) -> "Scaling":
+        """The same with fields weighed by area; `weights` (H, W) have mean 1."""
+        return replace(self, measure=np.sqrt(weights))

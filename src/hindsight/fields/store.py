@@ -7,6 +7,7 @@ Snakemake compares small files by content, so it carries a digest of all the dat
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import xarray as xr
@@ -46,6 +47,39 @@ def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None
     partial.rename(path)
 
 
+def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path) -> None:
+    """Write a store part by part, so that it never has to be in memory whole.
+
+    Args:
+        template: the whole store, its large variables lazy; what is not lazy is written from here.
+        parts: stretches of time of the lazy variables, aligned with their chunks.
+        path: of the store.
+    """
+    path = folder(path)
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    template.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, compute=False)
+    for part in parts:
+        still = [name for name in part.variables if "time" not in part[name].dims]
+        part.drop_vars(still).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
+    _mark(partial)
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+def require_room(path: Path, gigabytes: float) -> None:
+    """Refuse to start where too little disk is free.
+
+    Raises:
+        UserError: naming what is free and what is asked for.
+    """
+    parent = folder(path).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(parent).free / 1e9
+    if free < gigabytes:
+        raise UserError(f"only {free:.1f} GB are free in {parent}; download.minimum_free_gb asks for {gigabytes}")
+
+
 def _mark(path: Path) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
     metadata.setdefault("attributes", {})["digest"] = digest(path)
@@ -61,7 +95,7 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def replace(path: Path, write_to: callable) -> None:
+def replace(path: Path, write_to: Callable[[Path], object]) -> None:
     """Make a single file whole or not at all: write beside its place, then move it there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

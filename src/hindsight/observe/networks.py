@@ -1,35 +1,46 @@
-"""Where the stations are: random grid points, a regular thinning, a list."""
+"""Where the stations are: random grid points, a regular thinning, where people live, a list."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import Grid, great_circle
 from hindsight.settings.observe import Network
 
+CENTRES, CENTRE_RADIUS_KM = 25, 900.0  # of population
+AT_SEA = 0.06  # share of the stations that are ships and islands
 
-def stations(network: Network, grid: Grid, generator: np.random.Generator, file: Path | None) -> pd.DataFrame:
+
+def stations(
+    network: Network, grid: Grid, generator: np.random.Generator, file: Path | None, static: xr.Dataset
+) -> pd.DataFrame:
     """The stations of a network and which of them are withheld.
+
+    Args:
+        network: what kind it is.
+        grid: of the fields.
+        generator: of everything random.
+        file: the list of stations, for a network that has one.
+        static: land fraction and orography, where they are known.
 
     Returns:
         Columns station, latitude, longitude, withheld; one row a station.
 
     Raises:
-        UserError: if no station is left to use.
+        UserError: if no station is left to use, or the list or the land fraction is missing.
     """
     if network.kind == "stations":
         places = listed(file, grid)
+        if network.count and network.count < len(places):
+            chosen = np.sort(generator.permutation(len(places))[: network.count])
+            places = places.iloc[chosen].reset_index(drop=True)
+    elif network.kind == "land":
+        places = settled(network, grid, generator, static)
     else:
-        rows, columns = random(network, grid, generator) if network.kind == "random" else regular(network, grid)
-        places = pd.DataFrame(
-            {
-                "latitude": grid.latitude[rows],
-                "longitude": grid.longitude[columns],
-                "station": [f"G{r:03d}{c:03d}" for r, c in zip(rows, columns)],
-            }
-        )
+        places = on_grid(network, grid, generator)
     count = round(network.withheld * len(places))
     if count >= len(places):
         raise UserError(
@@ -38,6 +49,65 @@ def stations(network: Network, grid: Grid, generator: np.random.Generator, file:
         )
     withheld = generator.permutation(len(places)) < count
     return places.assign(withheld=withheld)
+
+
+def on_grid(network: Network, grid: Grid, generator: np.random.Generator) -> pd.DataFrame:
+    """Stations on grid points."""
+    rows, columns = random(network, grid, generator) if network.kind == "random" else regular(network, grid)
+    return pd.DataFrame(
+        {
+            "latitude": grid.latitude[rows],
+            "longitude": grid.longitude[columns],
+            "station": [f"G{r:03d}{c:03d}" for r, c in zip(rows, columns)],
+        }
+    )
+
+
+def settled(network: Network, grid: Grid, generator: np.random.Generator, static: xr.Dataset) -> pd.DataFrame:
+    """Stations on land where people might live, thinning out over the seas, at places of their own between grid points.
+
+    Raises:
+        UserError: if the land fraction is not known.
+    """
+    if "land" not in static or not static["land"].values.any():
+        raise UserError("a network of kind 'land' needs a land fraction; set preprocess.land, or choose another kind")
+    height = static["orography"].values if "orography" in static else 0.0
+    share = likelihood(grid, static["land"].values.clip(0, 1), height, generator)
+    total = round(network.count / (1 - network.withheld))
+    cell = generator.choice(share.size, total, p=share.ravel())
+    spacing = [axis[1] - axis[0] for axis in (grid.latitude, grid.longitude)]
+    jitter = generator.uniform(-0.5, 0.5, (2, total))
+    latitude = grid.latitude[cell // grid.shape[1]] + jitter[0] * spacing[0]
+    longitude = grid.longitude[cell % grid.shape[1]] + jitter[1] * spacing[1]
+    if not grid.periodic:
+        longitude = longitude.clip(grid.longitude[0], grid.longitude[-1])
+    return pd.DataFrame(
+        {
+            "latitude": latitude.clip(grid.latitude[0], grid.latitude[-1]),
+            "longitude": longitude,
+            "station": [f"L{n:05d}" for n in range(total)],
+        }
+    )
+
+
+def likelihood(grid: Grid, land: np.ndarray, height: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """How likely a station stands in each cell, (H, W), sums to 1.
+
+    Low land of the middle latitudes is crowded, more so around a number of centres drawn at random; ice, high mountains
+    and the sea (ships, islands) have few.
+    """
+    latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
+    mild = 0.15 + np.exp(-(((np.abs(latitude) - 40) / 20) ** 2))
+    people = grid.weights * land * mild * np.exp(-height / 1500)
+    centres = generator.choice(people.size, CENTRES, p=(people / people.sum()).ravel())
+    crowd = np.full(people.shape, 0.3)
+    for centre in centres:
+        distance = great_circle(latitude, longitude, latitude.flat[centre], longitude.flat[centre])
+        crowd += np.exp(-((distance / CENTRE_RADIUS_KM) ** 2))
+    share = people * crowd
+    sea = grid.weights * (1 - land)
+    at_sea = AT_SEA if sea.any() else 0.0
+    return (1 - at_sea) * share / share.sum() + at_sea * sea / max(sea.sum(), 1e-12)
 
 
 def random(network: Network, grid: Grid, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -65,19 +135,20 @@ def regular(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def listed(file: Path, grid: Grid) -> pd.DataFrame:
-    """The stations of a CSV file that lie in the domain.
+    """The stations of a list that lie in the domain.
 
     Raises:
         UserError: if the file cannot be read, lacks a column, or has no station in the domain.
     """
     try:
-        table = pd.read_csv(file, dtype={"station": str})
+        table = _igra(file) if file.suffix == ".txt" else pd.read_csv(file, dtype=str)
+        table = _columns(table, file)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the stations {file} ({error})") from None
-    if missing := {"station", "latitude", "longitude"} - set(table):
-        raise UserError(f"{file} lacks the column(s) {', '.join(sorted(missing))} (it has: {', '.join(table)})")
+    known = table["latitude"].between(-90, 90) & table["longitude"].between(-180, 360)
+    known &= (table["latitude"] != 0) | (table["longitude"] != 0)  # lists write 0, 0 where they do not know
     longitude = (table["longitude"] - grid.longitude[0]) % 360 + grid.longitude[0]
-    inside = table["latitude"].between(grid.latitude[0], grid.latitude[-1])
+    inside = known & table["latitude"].between(grid.latitude[0], grid.latitude[-1])
     inside &= grid.periodic | (longitude <= grid.longitude[-1])
     if not inside.any():
         raise UserError(
@@ -85,3 +156,21 @@ def listed(file: Path, grid: Grid) -> pd.DataFrame:
             f"{grid.latitude[-1]:g} N, {grid.longitude[0]:g} to {grid.longitude[-1]:g} E)"
         )
     return table.assign(longitude=longitude)[inside][["station", "latitude", "longitude"]].reset_index(drop=True)
+
+
+def _igra(file: Path) -> pd.DataFrame:
+    """The station list of the Integrated Global Radiosonde Archive, in columns of fixed width."""
+    spans = [(0, 11), (12, 20), (21, 30)]
+    return pd.read_fwf(file, colspecs=spans, header=None, names=["station", "latitude", "longitude"], dtype=str)
+
+
+def _columns(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Our columns, under whichever names they come."""
+    table = table.rename(columns=lambda name: str(name).strip().lower())
+    if {"usaf", "wban"} <= set(table):  # the history of the Integrated Surface Database
+        table["station"] = table["usaf"].str.strip() + "-" + table["wban"].str.strip()
+    table = table.rename(columns={"lat": "latitude", "lon": "longitude"})
+    if missing := {"station", "latitude", "longitude"} - set(table):
+        raise UserError(f"{file} lacks the column(s) {', '.join(sorted(missing))} (it has: {', '.join(table)})")
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("latitude", "longitude")}
+    return table.assign(**numbers)

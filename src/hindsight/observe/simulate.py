@@ -25,6 +25,7 @@ def run(
     network: str,
     fields: Path,
     statistics: Path,
+    static: Path,
     places: list[Path],
     observations: Path,
 ) -> None:
@@ -34,7 +35,7 @@ def run(
     spec = settings.networks[network]
     seed = [settings.seed, zlib.crc32(network.encode())]
     grid, generator = Grid.of(truth), np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-    table = networks.stations(spec, grid, generator, next(iter(places), None))
+    table = networks.stations(spec, grid, generator, next(iter(places), None), xr.load_dataset(static))
     rows = simulate(truth["fields"], table, error_of(spec, domain.channels, spread), generator, spec)
     write(rows.assign(source=f"simulated:{network}"), observations)
 

@@ -93,7 +93,7 @@ class Observed:
         parts = (self.point[frame], self.weight[frame], self.present[frame], self.error[frame])
         return b"".join(part.cpu().numpy().tobytes() for part in parts)
 
-    def in_modes(self, frame: int, modes: torch.Tensor) -> torch.Tensor:
-        """H U of one frame: (N, n) of modes (D, n)."""
-        weight = self.weight[frame] * self.present[frame][:, None]
-        return (modes[self.point[frame]] * weight[..., None]).sum(1)
+    def rows(self, frame: int, size: int) -> torch.Tensor:
+        """H of one frame as a matrix (N, size)."""
+        matrix = torch.zeros(self.value.shape[1], size, device=self.weight.device)
+        return matrix.scatter_add_(1, self.point[frame], self.weight[frame] * self.present[frame][:, None])

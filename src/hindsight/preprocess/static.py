@@ -7,20 +7,26 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import store
+from hindsight.fields.grid import Grid
 from hindsight.preprocess.canonical import DIMENSIONS
 from hindsight.settings import Preprocess
 
 GRAVITY = 9.80665
 
 
-def run(settings: Preprocess, *, fields: Path, given: list[Path], static: Path) -> None:
-    """Bring land fraction and orography to the working grid, where they are given."""
-    working = store.read(fields)
+def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], static: Path) -> None:
+    """Bring land fraction and orography to the working grid, from files given or from the source itself."""
+    working, source = store.read(fields), store.read(raw)
     result = xr.Dataset(coords={name: working[name] for name in ("latitude", "longitude")})
-    for name, asked, find in (("land", settings.land, land), ("orography", settings.orography, orography)):
+    for name, asked, find, own in (
+        ("land", settings.land, land, "land_sea_mask"),
+        ("orography", settings.orography, orography, "geopotential_at_surface"),
+    ):
         if asked:
-            source = next(path for path in given if str(path).endswith(asked))
-            result[name] = onto(find(_open(source), source), working, source)
+            path = next(path for path in given if str(path).endswith(asked))
+            result[name] = onto(find(_open(path), path), working, path)
+        elif own in source and "time" not in source[own].dims:
+            result[name] = onto(find(_named(source), store.folder(raw)), working, store.folder(raw))
     store.replace(static, lambda partial: result.to_netcdf(partial))
 
 
@@ -29,6 +35,10 @@ def _open(path: Path) -> xr.Dataset:
         dataset = xr.open_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error}); expected a netCDF file") from None
+    return _named(dataset)
+
+
+def _named(dataset: xr.Dataset) -> xr.Dataset:
     names = {
         known: ours
         for ours, aliases in DIMENSIONS.items()
@@ -46,7 +56,7 @@ def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
 
 def orography(dataset: xr.Dataset, path: Path) -> xr.DataArray:
     """Height of the surface (m), from a height or a geopotential."""
-    found = _one_of(dataset, ("orography", "orog", "z", "Z", "geopotential_at_surface"), path)
+    found = _one_of(dataset, ("orography", "orog", "geopotential_at_surface", "z", "Z"), path)
     return found / GRAVITY if found.name in ("z", "Z", "geopotential_at_surface") else found
 
 
@@ -61,12 +71,13 @@ def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
     """Bilinear interpolation to the working grid, longitudes brought round where they must be."""
     turned = source.assign_coords(longitude=(source["longitude"] + 180) % 360 - 180)
     turned = turned.sortby("longitude").sortby("latitude")
-    turned = turned.pad(longitude=1, mode="wrap")
-    longitude = turned["longitude"].values.copy()
-    longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
-    turned = turned.assign_coords(longitude=longitude)
+    if Grid.of(turned).periodic:
+        turned = turned.pad(longitude=1, mode="wrap")
+        longitude = turned["longitude"].values.copy()
+        longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
+        turned = turned.assign_coords(longitude=longitude)
     wanted = (working["longitude"] + 180) % 360 - 180
-    result = turned.interp(latitude=working["latitude"], longitude=wanted)
+    result = turned.transpose("latitude", "longitude").interp(latitude=working["latitude"], longitude=wanted)
     if bool(result.isnull().any()):
         raise UserError(f"{path} does not cover the domain; expected latitudes and longitudes around all of it")
     return result.assign_coords(longitude=working["longitude"]).astype("float32")

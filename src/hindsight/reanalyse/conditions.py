@@ -36,7 +36,8 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
     expected = (climatology[frame[:, None], point] * places.weight).sum(1)
     value = (table["value"].to_numpy() - expected) / scaling.spread[channel]
     error = table["error"].to_numpy() / scaling.spread[channel]
-    return _padded(frame, len(times), point, places.weight, value, error)
+    measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[places.point]
+    return _padded(frame, len(times), point, places.weight / measure, value, error)
 
 
 def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:

@@ -32,24 +32,30 @@ def statistics(
     Returns:
         Each of `STATISTICS`, shape (T, C).
     """
+    return area_means(pointwise(analysis, truth, climatology), weights)
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return (values * share).sum(-1)
 
-    share = weights / weights.sum()
+def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) -> dict[str, np.ndarray]:
+    """What the scores are made of at every point: `STATISTICS` of the same arguments before any mean, (T, C, P)."""
     analysis, truth = analysis.astype(float), truth.astype(float)
     centre = analysis.mean(0)
     ours, theirs = centre - climatology, truth - climatology
     return {
-        "squared_error": mean((centre - truth) ** 2),
-        "error": mean(centre - truth),
-        "variance": mean(analysis.var(0, ddof=1)),
-        "skill": mean(np.abs(analysis - truth).mean(0)),
-        "gini": mean(mean_difference(analysis)),
-        "anomaly_product": mean(ours * theirs),
-        "anomaly_analysis": mean(ours**2),
-        "anomaly_truth": mean(theirs**2),
+        "squared_error": (centre - truth) ** 2,
+        "error": centre - truth,
+        "variance": analysis.var(0, ddof=1),
+        "skill": np.abs(analysis - truth).mean(0),
+        "gini": mean_difference(analysis),
+        "anomaly_product": ours * theirs,
+        "anomaly_analysis": ours**2,
+        "anomaly_truth": theirs**2,
     }
+
+
+def area_means(points: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Means of `pointwise` under weights (P,) of any scale; (T, C)."""
+    share = weights / weights.sum()
+    return {name: (values * share).sum(-1) for name, values in points.items()}
 
 
 def mean_difference(members: np.ndarray) -> np.ndarray:

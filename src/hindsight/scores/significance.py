@@ -29,6 +29,19 @@ def block_weights(frames: int, block: int, resamples: int, seed: int) -> np.ndar
     return weights / frames
 
 
+def resampled_means(weights: np.ndarray, series: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Means of series (T, …) under each row of weights (R, T); what is NaN, or not chosen (T,), counts for nothing.
+
+    Returns:
+        (R, …), NaN where nothing counts.
+    """
+    valid = np.isfinite(series)
+    if chosen is not None:
+        valid &= chosen.reshape(-1, *[1] * (series.ndim - 1))
+    with np.errstate(invalid="ignore"):
+        return np.tensordot(weights, np.where(valid, series, 0), 1) / np.tensordot(weights, valid * 1.0, 1)
+
+
 def interval(resampled: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """The percentile interval of resampled scores (R, …); NaN where there is nothing to score."""
     tail = (1 - confidence) / 2

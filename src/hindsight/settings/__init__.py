@@ -67,6 +67,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":
         wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
+        wrong += [*self._world_too_small(), *self._waves_on_a_region()]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -106,6 +107,32 @@ class Settings(Section):
             return [
                 f"reanalyse.stride: {self.reanalyse.stride} frames would leave gaps between windows of"
                 f" {self.train.window} (train.window)"
+            ]
+        return []
+
+    def _world_too_small(self) -> list[str]:
+        world, wrong = self.download.synthetic, []
+        if self.download.source != "synthetic":
+            return wrong
+        if world.step_hours != self.domain.step_hours:
+            wrong.append(
+                f"domain.step_hours: {self.domain.step_hours}, and the built-in world makes a frame every"
+                f" {world.step_hours} h (download.synthetic.step_hours)"
+            )
+        for name, period in self.domain.splits.items():
+            if period.start < world.start or period.end > world.end:
+                wrong.append(
+                    f"domain.{name}: lies outside the built-in world ({world.start:%Y-%m-%d} to {world.end:%Y-%m-%d});"
+                    " set download.synthetic.start and end"
+                )
+        return wrong
+
+    def _waves_on_a_region(self) -> list[str]:
+        edges = [self.domain.latitude_edges, self.domain.longitude_edges]
+        if self.train.colour.basis == "waves" and edges != ["pole", "periodic"]:
+            return [
+                "train.colour.basis: waves are for the whole globe; set domain.latitude_edges: pole and"
+                " domain.longitude_edges: periodic, or basis: empirical"
             ]
         return []
 

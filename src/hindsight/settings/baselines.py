@@ -14,6 +14,13 @@ class OptimalInterpolation(Section):
 
     frames: int = Field(1, gt=0, description="frames analysed together; odd, the middle one is kept")
 
+    localisation_km: float | None = Field(
+        None,
+        gt=0,
+        le=20015,
+        description="distance beyond which covariances are taken to be chance (Gaspari and Cohn 1999); none: all count",
+    )
+
     @field_validator("frames")
     @classmethod
     def _has_a_middle(cls, value: int) -> int:

@@ -1,22 +1,70 @@
 """Settings of `download`."""
 
+from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.section import Section
+
+
+class Synthetic(Section):
+    """The built-in world: three-level quasi-geostrophic flow on an Earth-like planet."""
+
+    start: datetime = Field(datetime(2000, 1, 1), description="first frame (UTC)")
+    end: datetime = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
+    step_hours: int = Field(6, gt=0, description="hours between frames")
+    truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
+    latitudes: int = Field(32, ge=8, description="latitudes written; cells of equal width, none on a pole")
+    levels: list[Literal[200, 500, 850]] = Field([200, 500, 850], min_length=1, description="levels written (hPa)")
+    seed: int = Field(1, ge=0, description="seed of the disturbance that the spin-up begins with")
+    spin_up_days: int = Field(150, ge=0, description="days integrated before the first frame")
+    step_minutes: float = Field(90.0, gt=0, description="time step; T21 allows 120 minutes, finer truncations less")
+    stretches: int = Field(
+        1, gt=0, description="stretches of the period integrated side by side, each with its spin-up; 1: one run"
+    )
+    device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
+    threads: int = Field(1, gt=0, description="CPU threads; fixed, so that the bytes are")
+
+    @field_validator("start", "end")
+    @classmethod
+    def _utc(cls, value: datetime) -> datetime:
+        return value.replace(tzinfo=None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Synthetic":
+        if self.end <= self.start:
+            raise ValueError(f"ends ({self.end:%Y-%m-%d}) before it starts ({self.start:%Y-%m-%d})")
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels names one more than once ({', '.join(map(str, self.levels))})")
+        if self.step_hours * 60 % self.step_minutes:
+            raise ValueError(f"step_minutes ({self.step_minutes:g}) does not divide step_hours ({self.step_hours} h)")
+        if 2 * self.latitudes < 2 * self.truncation + 1:
+            raise ValueError(
+                f"{self.latitudes} latitudes cannot show truncation {self.truncation}; {self.truncation + 1} would"
+            )
+        return self
 
 
 class Download(Section):
     """Where the source is."""
 
-    source: Literal["local"] = Field("local", description="the module of hindsight.download that reads it")
+    source: Literal["local", "synthetic"] = Field(
+        "local", description="the module of hindsight.download that reads it, or makes it"
+    )
     dataset: str = Field(
         "dataset", pattern=r"^[a-z0-9_]+$", description="name of the folder under resources/, shared by runs"
     )
     files: list[str] = Field(
-        ["*.nc"], min_length=1, description="netCDF files or Zarr stores, or patterns of them, below the data folder"
+        ["*.nc"], description="local: netCDF files or Zarr stores, or patterns of them, below the data folder"
     )
+    synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
     title: str = Field("", description="what the source is called, for the archive's attributes")
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
+
+    @model_validator(mode="after")
+    def _files_for_local(self) -> "Download":
+        if self.source == "local" and not self.files:
+            raise ValueError("a local source needs files")
+        return self

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def source_files(settings: "Settings") -> list[str]:
     """The files of the source, in order."""
+    if settings.download.source != "local":
+        return []
     return sorted({path for pattern in settings.download.files for path in glob(str(Path(settings.data) / pattern))})
 
 
@@ -42,7 +44,7 @@ def check_files(settings: "Settings") -> None:
     missing = [
         f"download.files: nothing matches {folder / pattern}"
         for pattern in settings.download.files
-        if not glob(str(folder / pattern))
+        if settings.download.source == "local" and not glob(str(folder / pattern))
     ]
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]

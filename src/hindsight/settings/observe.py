@@ -11,13 +11,22 @@ from hindsight.settings.section import Section
 class Network(Section):
     """One observing network, simulated."""
 
-    kind: Literal["random", "regular", "stations"] = Field(
-        "random", description="random grid points, a regular thinning of the grid, or a CSV of stations"
+    kind: Literal["random", "regular", "land", "stations"] = Field(
+        "random",
+        description="random grid points; a regular thinning of the grid; land: places where people might live, few at "
+        "sea; or a list of stations",
     )
     share: float = Field(0.1, gt=0, le=1, description="random: share of the grid points that analyses may use")
     every: int = Field(3, gt=0, description="regular: a station at every so-manieth latitude and longitude")
+    count: int | None = Field(
+        None,
+        gt=0,
+        description="land: stations that analyses may use; stations: how many of the list are drawn; none: all",
+    )
     file: str | None = Field(
-        None, description="stations: CSV below the data folder with columns station, latitude, longitude"
+        None,
+        description="stations: a list below the data folder: CSV with columns station, latitude, longitude, the ISD "
+        "history, or the IGRA station list",
     )
     noise: float | dict[str, float] = Field(
         0.05, description="error standard deviation, in standard deviations of each channel; or by channel"
@@ -29,6 +38,8 @@ class Network(Section):
     def _file_for_stations(self) -> "Network":
         if self.kind == "stations" and self.file is None:
             raise ValueError("a network of kind 'stations' needs a file")
+        if self.kind == "land" and self.count is None:
+            raise ValueError("a network of kind 'land' needs a count of stations")
         values = self.noise.values() if isinstance(self.noise, dict) else [self.noise]
         if any(value <= 0 for value in values):
             raise ValueError("noise must be above zero: an observation without error leaves nothing to estimate")

@@ -8,16 +8,26 @@ from hindsight.settings.section import Section
 
 
 class Colour(Section):
-    """The closed-form start: a stationary Gauss-Markov process in empirical orthogonal functions."""
+    """The closed-form start: a stationary Gauss-Markov process in orthonormal modes."""
 
     form: Literal["space_time", "space", "white"] = Field(
         "space_time", description="space_time: all of it; space, white: forms kept for comparison"
     )
+    basis: Literal["empirical", "waves"] = Field(
+        "empirical",
+        description="empirical: orthogonal functions of any region; waves: zonal waves times functions of latitude and "
+        "channel, for the globe, of equal weight by area",
+    )
+    truncation: int | None = Field(
+        None, gt=0, description="waves: triangular truncation of the fields; none: the finest that the grid carries"
+    )
     modes: int | None = Field(
-        None, gt=0, description="empirical orthogonal functions kept; none: all that the training period supports"
+        None, gt=0, description="modes kept (waves: of each zonal wavenumber); none: all that the training supports"
     )
     coupled_modes: int = Field(
-        100, ge=0, description="leading modes whose time evolution is coupled (a linear inverse model)"
+        100,
+        ge=0,
+        description="leading modes whose time evolution is coupled (a linear inverse model; waves: of each wavenumber)",
     )
     ridge: float = Field(0.05, ge=0, description="shrinks the coupling towards no memory")
     floor: float = Field(1e-6, gt=0, description="least variance of a mode (normalised units)")

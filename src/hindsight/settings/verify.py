@@ -1,6 +1,8 @@
 """Settings of `verify`."""
 
-from pydantic import Field
+from datetime import datetime
+
+from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
@@ -17,12 +19,25 @@ class Region(Section):
 class Verify(Section):
     """How analyses are scored and shown."""
 
-    regions: dict[str, Region] = Field({}, description="boxes scored beside the whole domain, by name")
+    regions: dict[str, Region] = Field(
+        {}, description="boxes scored beside the whole domain, by name; none on a globe: the tropics and either side"
+    )
     block_days: float = Field(10.0, gt=0, description="length of the blocks that the bootstrap draws (days)")
     resamples: int = Field(1000, gt=0, description="bootstrap resamples")
     confidence: float = Field(0.95, gt=0, lt=1, description="probability that the intervals cover")
     seed: int = Field(1, ge=0, description="seed of the bootstrap")
-    coastline: str | None = Field(None, description="TopoJSON of coastlines, below the data folder; none: not drawn")
-    place: tuple[float, float] | None = Field(
-        None, description="latitude and longitude of the time series in the report; none: the middle of the domain"
+    coastline: str | None = Field(
+        None, description="TopoJSON of coastlines, below the data folder; none: the edge of the land fraction, if known"
     )
+    place: tuple[float, float] | None = Field(
+        None,
+        description="latitude and longitude near which the report's time series are; none: where it varies most",
+    )
+    storm: datetime | None = Field(
+        None, description="time (UTC) of the frame that the report's maps are of; none: that of the deepest low"
+    )
+
+    @field_validator("storm")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        return value and value.replace(tzinfo=None)

@@ -17,7 +17,7 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Domain, Train
 from hindsight.train import loop
-from hindsight.train.windows import Windows, departures
+from hindsight.train.windows import Windows, departures, scaling
 
 
 def run(
@@ -37,13 +37,15 @@ def run(
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     inputs = (fields, climatology, statistics)
-    times, grid, values = departures(domain, "train", *inputs)
+    times, grid, values = departures(domain, settings, "train", *inputs)
     training = Windows(times, values, settings.window, "training")
-    validation = Windows(*_without_grid(departures(domain, "validation", *inputs)), settings.window, "validation")
+    times, _, values = departures(domain, settings, "validation", *inputs)
+    validation = Windows(times, values, settings.window, "validation")
     made_from = {
         path.name if path.name != "zarr.json" else path.parent.name: _digest(path) for path in (*inputs, static, colour)
     }
-    start = build(domain, settings, grid, Scaling.read(climatology, statistics), static, colour, made_from)
+    seen = scaling(settings, grid, climatology, statistics)
+    start = build(domain, settings, grid, seen, static, colour, made_from)
     recipe = hashlib.sha256(json.dumps([made_from, settings.model_dump(mode="json")], sort_keys=True).encode())
     try:
         trained, rows = loop.train(
@@ -63,7 +65,7 @@ def run(
 
 
 def build(
-    domain: Domain, settings: Train, grid: Grid, scaling: Scaling, static: Path, colour: Path, made_from: dict[str, str]
+    domain: Domain, settings: Train, grid: Grid, seen: Scaling, static: Path, colour: Path, made_from: dict[str, str]
 ) -> priors.Prior:
     """A prior with fresh weights: at this point it is the closed form."""
     about = priors.About(
@@ -75,18 +77,14 @@ def build(
         window=settings.window,
         bfloat16=settings.bfloat16,
         backbone=settings.backbone.model_dump(mode="json"),
-        annual_harmonics=scaling.annual,
-        daily_harmonics=scaling.daily,
+        annual_harmonics=seen.annual,
+        daily_harmonics=seen.daily,
         made_from=made_from,
     )
     given = xr.load_dataset(static)
     layers = {name: given[name].values for name in ("land", "orography") if name in given}
     torch.manual_seed(settings.seed)
-    return priors.Prior(about, GaussMarkov(**load_file(colour)), scaling, priors.maps(grid, **layers))
-
-
-def _without_grid(found: tuple) -> tuple:
-    return found[0], found[2]
+    return priors.Prior(about, GaussMarkov.of(load_file(colour)), seen, priors.maps(grid, **layers))
 
 
 def _digest(path: Path) -> str:

@@ -10,17 +10,23 @@ from hindsight.fields import calendar, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import conditions
-from hindsight.settings import Domain
+from hindsight.settings import Domain, Train
 
 
 def departures(
-    domain: Domain, split: str, fields: Path, climatology: Path, statistics: Path
+    domain: Domain, settings: Train, split: str, fields: Path, climatology: Path, statistics: Path
 ) -> tuple[np.ndarray, Grid, np.ndarray]:
     """Times (T,), grid and normalised departures (T, C, H, W) of a split."""
     dataset = calendar.in_period(store.read(fields), domain.splits[split], str(store.folder(fields)))
-    times = dataset["time"].values
-    scaling = Scaling.read(climatology, statistics)
-    return times, Grid.of(dataset), scaling.normalise(dataset["fields"].values, times)
+    times, grid = dataset["time"].values, Grid.of(dataset)
+    values = scaling(settings, grid, climatology, statistics).normalise(dataset["fields"].values, times)
+    return times, grid, values
+
+
+def scaling(settings: Train, grid: Grid, climatology: Path, statistics: Path) -> Scaling:
+    """How the prior sees fields: by area where its modes are those of the sphere."""
+    found = Scaling.read(climatology, statistics)
+    return found.by_area(grid.weights) if settings.colour.basis == "waves" else found
 
 
 class Windows:

@@ -1,11 +1,15 @@
-"""Coastlines from a TopoJSON file (github.com/topojson/topojson-specification)."""
+"""Coastlines: from a TopoJSON file (github.com/topojson/topojson-specification), or the edge of the land fraction."""
 
 import json
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
+from contourpy import contour_generator
 
 from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from hindsight.verify.maps import closed
 
 
 def read(path: Path) -> list[np.ndarray]:
@@ -20,3 +24,15 @@ def read(path: Path) -> list[np.ndarray]:
         return [np.cumsum(arc, axis=0) * scale + shift for arc in topology["arcs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a quantised TopoJSON file ({error!r}); correct verify.coastline") from None
+
+
+def of_land(path: Path) -> list[np.ndarray]:
+    """The lines where the land fraction of a file of static fields is one half; none if it has no land fraction."""
+    try:
+        static = xr.load_dataset(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the static fields {path} ({error}); delete it and run snakemake") from None
+    if "land" not in static:
+        return []
+    grid, land = closed(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
+    return contour_generator(grid.longitude, grid.latitude, land).lines(0.5)

@@ -13,11 +13,14 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.interpolate import bilinear
-from hindsight.scores import ensemble, spectra
+from hindsight.progress import Progress
+from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Product, Verify
-from hindsight.settings.verify import Region
+from hindsight.verify.regions import WHOLE, regions
 
-WHOLE, WITHHELD = "everywhere", "withheld observations"
+WITHHELD = "withheld observations"
+BY_DISTANCE = ("squared_error", "variance")
+MAP = ("channel", "latitude", "longitude")
 PURPOSE = 3 << 32  # keeps this module's random streams apart from those of analyses
 
 
@@ -35,64 +38,81 @@ def run(
 ) -> None:
     """Compare every analysis of a network with the truth, and with the observations withheld from it."""
     dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
-    grid = Grid.of(dataset)
-    areas = regions(settings.regions, grid)
-    table = tables.read(observations)
+    grid, table = Grid.of(dataset), tables.read(observations)
+    areas, bins = regions(settings.regions, grid), by_distance(tables.usable(table), domain.channels, grid)
     table = table[table["withheld"] & (table["quality"] == 0)]
-    parts: dict[str, list[xr.Dataset]] = {}
-    for name, paths in sorted(_by_analysis_and_time(analyses).items()):
+    rows: dict[str, list[xr.Dataset]] = {}
+    sums: dict[str, xr.Dataset] = {}
+    last: dict[str, xr.Dataset] = {}
+    groups = sorted(_by_analysis_and_time(analyses).items())
+    watch = Progress("verify.compare", len(groups))
+    for done, ((name, _), paths) in enumerate(groups):
+        watch(done)
         found = analysis_files.read(paths)
-        truth = dataset["fields"].sel(time=found["time"]).values
+        found["truth"] = found["analysis"].dims[1:], dataset["fields"].sel(time=found["time"]).values
         part = xr.merge(
             [
-                against_truth(found, truth, scaling, areas, grid),
+                against_truth(found, scaling, areas, bins, grid),
                 against_observations(found, table, scaling, grid, product.seed),
+                passages(found, last.get(name), grid),
             ],
             join="outer",
-        )
-        part = part.sel(region=[*areas, WITHHELD])
-        parts.setdefault(name[0], []).append(part)
-    _complete(parts, dataset, domain)
-    joined = [_join(rows).expand_dims(analysis=[name]) for name, rows in parts.items()]
-    whole = xr.concat(joined, "analysis").assign_attrs(members=product.members)
+            compat="no_conflicts",
+        ).sel(region=[*areas, WITHHELD])
+        total = part.drop_dims("time")
+        rows.setdefault(name, []).append(part.drop_vars(total.data_vars))
+        sums[name] = total + sums.get(name, 0)
+        last = {name: found.isel(time=[-1]).copy(deep=True)}  # a view would keep its whole shard in memory
+    _complete(rows, dataset, domain)
+    joined = [xr.concat(rows[name], "time").assign(sums[name]).expand_dims(analysis=[name]) for name in rows]
+    whole = xr.concat(joined, "analysis", coords="different", compat="equals").assign_attrs(members=product.members)
+    whole["distance_edge"] = bins["edge"]
     store.replace(result, lambda partial: whole.to_netcdf(partial))
 
 
-def regions(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
-    """Weights (H * W,) of every region, the whole domain first.
+def by_distance(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dataset:
+    """Bins of distance to the nearest station used.
 
-    Raises:
-        UserError: if a region holds no grid point.
+    Returns:
+        `share` (distance, channel, point), the weight of a point in the mean of a bin, and `edge` (limit), km.
     """
-    latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
-    found = {WHOLE: grid.weights.ravel()}
-    for name, box in asked.items():
-        inside = (latitude >= box.south) & (latitude <= box.north)
-        inside &= (longitude - box.west) % 360 <= (box.east - box.west) % 360 if box.east - box.west < 360 else True
-        if not inside.any():
-            raise UserError(
-                f"verify.regions.{name} holds no grid point; the domain is {grid.latitude[0]:g} to "
-                f"{grid.latitude[-1]:g} N, {grid.longitude[0]:g} to {grid.longitude[-1]:g} E"
-            )
-        found[name] = (grid.weights * inside).ravel()
-    return found
+    latitude, longitude = (x.ravel() for x in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
+    away = []
+    for channel in channels:
+        stations = used[used["channel"] == channel].drop_duplicates(["latitude", "longitude"])
+        places = stations["latitude"].to_numpy(), stations["longitude"].to_numpy()
+        away.append(distance.nearest(latitude, longitude, *places))
+    limits = distance.edges(np.array(away))
+    share = np.stack([distance.shares(one, limits, grid.weights.ravel()) for one in away], 1)
+    return xr.Dataset({"share": (("distance", "channel", "point"), share), "edge": ("limit", limits)})
 
 
 def against_truth(
-    found: xr.Dataset, truth: np.ndarray, scaling: Scaling, areas: dict[str, np.ndarray], grid: Grid
+    found: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid
 ) -> xr.Dataset:
-    """Statistics, rank histogram, maps and spectra of one shard against the truth (T, C, H, W)."""
-    values, times = found["analysis"].values, found["time"].values
-    flat = values.reshape(*values.shape[:3], -1)
-    expected = scaling.climatology(times).reshape(*flat.shape[1:])
-    flat_truth = truth.reshape(expected.shape)
-    by_region = [ensemble.statistics(flat, flat_truth, expected, weights) for weights in areas.values()]
+    """Statistics by region and by distance to stations, rank histogram, maps and spectra of one shard.
+
+    Args:
+        found: `analysis` (realization, time, channel, latitude, longitude) and `truth`.
+        scaling: for the climatology.
+        areas: weights of the points in every region.
+        bins: from `by_distance`.
+        grid: where.
+    """
+    values, truth, times = found["analysis"].values, found["truth"].values, found["time"].values
+    flat, flat_truth = values.reshape(*values.shape[:3], -1), truth.reshape(*truth.shape[:2], -1)
+    expected = scaling.climatology(times)
+    points = ensemble.pointwise(flat, flat_truth, expected.reshape(flat_truth.shape))
+    by_region = [ensemble.area_means(points, weights) for weights in areas.values()]
     data = {
         name: (("region", "time", "channel"), np.stack([s[name] for s in by_region])) for name in ensemble.STATISTICS
     }
+    for name in BY_DISTANCE:
+        binned = np.einsum("tcp,bcp->btc", points[name], bins["share"].values)
+        data[f"distance_{name}"] = (("distance", "time", "channel"), binned)
     centre = values.mean(0, dtype=float)
     power = [
-        [spectra.zonal((part - expected.reshape(truth.shape))[:, c], grid.periodic) for c in range(truth.shape[1])]
+        [spectra.zonal((part - expected)[:, c], grid.periodic) for c in range(truth.shape[1])]
         for part in (truth, centre, values[0])
     ]
     count = len(times)
@@ -100,8 +120,8 @@ def against_truth(
         data
         | {
             "rank": (("time", "channel", "rank"), ensemble.ranks(flat, flat_truth, areas[WHOLE])),
-            "sum_squared_error": (("channel", "latitude", "longitude"), ((centre - truth) ** 2).sum(0)),
-            "sum_variance": (("channel", "latitude", "longitude"), values.var(0, ddof=1, dtype=float).sum(0)),
+            "sum_squared_error": (MAP, points["squared_error"].sum(0).reshape(truth.shape[1:])),
+            "sum_variance": (MAP, points["variance"].sum(0).reshape(truth.shape[1:])),
             "sum_power": (("kind", "channel", "wavenumber"), np.array(power) * count),
             "count": ((), count),
         },
@@ -113,6 +133,33 @@ def against_truth(
             "longitude": grid.longitude,
             "kind": ["truth", "mean", "member"],
         },
+    )
+
+
+def passages(found: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.Dataset:
+    """What passes from each frame to the next, kept at the later one; the last frame of the shard before, if any.
+
+    Returns:
+        `passage_…` (time, channel) for each of `seams.SERIES`, NaN at the first frame of all, and `seam` (time), 1
+        where a shard follows another.
+    """
+    weights, frames, count = grid.weights.ravel(), found.sizes["time"], found.sizes["channel"]
+    values = found["analysis"].values.reshape(-1, frames, count, weights.size)
+    truth = found["truth"].values.reshape(frames, count, weights.size)
+    data = {name: np.full((frames, count), np.nan) for name in seams.SERIES}
+    if last is not None:
+        before = last["analysis"].values.reshape(-1, count, weights.size), last["truth"].values.reshape(truth[0].shape)
+    for t in range(frames):
+        now = values[:, t], truth[t]
+        if t or last is not None:
+            for name, value in seams.passage(before[0], now[0], (before[1], now[1]), weights).items():
+                data[name][t] = value
+        before = now
+    at_seam = np.arange(frames) == (0 if last is not None else -1)
+    return xr.Dataset(
+        {f"passage_{name}": (("time", "channel"), value) for name, value in data.items()}
+        | {"seam": ("time", at_seam.astype("int8"))},
+        coords={"time": found["time"], "channel": found["channel"]},
     )
 
 
@@ -158,10 +205,3 @@ def _complete(parts: dict[str, list[xr.Dataset]], dataset: xr.Dataset, domain: D
             raise UserError(
                 f"the analysis {name!r} lacks {len(missing)} frame(s), the first {missing[0]}; run snakemake"
             )
-
-
-def _join(rows: list[xr.Dataset]) -> xr.Dataset:
-    """Join shards: series one after the other, sums added."""
-    series = xr.concat([row.drop_vars([v for v in row if "time" not in row[v].dims]) for row in rows], "time")
-    sums = sum(row[[v for v in row if "time" not in row[v].dims]] for row in rows)
-    return xr.merge([series, sums])

@@ -6,12 +6,13 @@ import numpy as np
 import xarray as xr
 
 from hindsight.fields import store
-from hindsight.scores import ensemble, significance
+from hindsight.scores import ensemble, seams, seasons, significance
 from hindsight.settings import Domain, Verify
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.verify.compare import WHOLE
+from hindsight.verify.regions import WHOLE
 
 REFERENCE = "optimal_interpolation"  # what `ratio` is relative to
+COMPARED = ["rmse", "crps"]
 
 
 def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisation: Path, scores: Path) -> None:
@@ -40,8 +41,9 @@ def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Datase
         settings: bootstrap.
 
     Returns:
-        `score`, `lower`, `upper` (analysis, metric, channel); the same by region; `ratio` to the reference with its
-        own interval from the same resamples; rank histograms, maps and spectra.
+        `score`, `lower`, `upper` (analysis, metric, channel); the same by region, by season and by distance to the
+        stations; `ratio` to the reference with its own interval from the same resamples, whole and by season; how
+        seams compare with the inside of shards; rank histograms, maps and spectra.
     """
     members, frames = int(statistics.attrs["members"]), statistics.sizes["time"]
     block = max(1, round(settings.block_days * 24 / domain.step_hours))
@@ -49,18 +51,16 @@ def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Datase
     weights = np.concatenate([np.full((1, frames), 1 / frames), weights])  # the first is the sample itself
     drawn = _resampled(statistics, weights, members)  # (metric, R + 1, analysis, region, channel)
     dimensions = ("metric", "analysis", "region", "channel")
-    lower, upper = significance.interval(drawn[:, 1:].swapaxes(0, 1), settings.confidence)
-    regional = xr.Dataset(
-        {
-            "regional_score": (dimensions, drawn[:, 0]),
-            "regional_lower": (dimensions, lower),
-            "regional_upper": (dimensions, upper),
-        },
-        coords={"metric": list(ensemble.METRICS), **{d: statistics[d] for d in dimensions[1:]}},
-    )
-    result = regional.merge(_ratios(drawn, statistics, settings))
+    coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
+    data = _estimates("regional_{}", dimensions, drawn, settings.confidence)
+    whole = drawn[:, :, :, list(statistics["region"].values).index(WHOLE)]
+    data |= _ratios("ratio", whole, statistics, settings)
+    data |= by_distance(statistics, weights, settings.confidence)
+    result = xr.Dataset(data, coords=coords)
     for name in ("score", "lower", "upper"):
         result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
+    for more in (by_season(statistics, weights, members, settings), at_seams(statistics, settings)):
+        result = result.merge(more)
     count = statistics["count"]
     result["rank_histogram"] = statistics["rank"].mean("time")
     result["rmse_map"] = np.sqrt(statistics["sum_squared_error"] / count)
@@ -69,37 +69,104 @@ def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Datase
     return result.transpose("analysis", "metric", ...).assign_attrs(members=members)
 
 
-def _resampled(statistics: xr.Dataset, weights: np.ndarray, members: int) -> np.ndarray:
-    """Every metric of every resample; frames without observations count for nothing."""
-    means = {}
-    for name in ensemble.STATISTICS:
-        series = statistics[name].transpose("time", "analysis", "region", "channel").values
-        valid = np.isfinite(series)
-        with np.errstate(invalid="ignore"):
-            means[name] = np.tensordot(weights, np.where(valid, series, 0), 1) / np.tensordot(weights, valid * 1.0, 1)
+def by_season(statistics: xr.Dataset, weights: np.ndarray, members: int, settings: Verify) -> xr.Dataset:
+    """Scores everywhere, and their ratios to the reference, in every season there is enough of."""
+    whole, parts = statistics.sel(region=WHOLE), []
+    coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
+    coords |= {d: statistics[d] for d in ("analysis", "channel")}
+    for name, inside in seasons.present(statistics["time"].values).items():
+        drawn = _resampled(whole, weights, members, inside)
+        data = _estimates("seasonal_{}", ("metric", "analysis", "channel"), drawn, settings.confidence)
+        data |= _ratios("seasonal_ratio", drawn, statistics, settings)
+        parts.append(xr.Dataset(data, coords=coords).expand_dims(season=[name]))
+    return xr.concat(parts, "season") if parts else xr.Dataset()
+
+
+def by_distance(statistics: xr.Dataset, weights: np.ndarray, confidence: float) -> dict:
+    """Error of the mean and spread by distance to the nearest station used."""
+    drawn = [
+        np.sqrt(significance.resampled_means(weights, statistics[f"distance_{name}"].transpose("time", ...).values))
+        for name in ("squared_error", "variance")
+    ]
+    order = statistics["distance_variance"].transpose("time", ...).dims[1:]
+    found = _estimates("distance_{}", ("of", *order), np.stack(drawn), confidence)
+    return found | {"of": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
+
+
+def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
+    """Measures of the passages across seams over those of all others, and where chance alone would put that ratio.
+
+    A few seams are too few to be resampled; so the interval is that of as many passages, drawn from inside the shards.
+    A ratio outside of it is a seam that shows.
+    """
+    parts, generator = [], np.random.Generator(np.random.Philox(settings.seed))
+    for name in statistics["analysis"].values:
+        one = statistics.sel(analysis=name)
+        passage = {s: one[f"passage_{s}"].transpose("time", "channel").values for s in seams.SERIES}
+        seam, known = one["seam"].values == 1, np.isfinite(passage["members"]).all(1)
+        across, inside = np.flatnonzero(known & seam), np.flatnonzero(known & ~seam)
+        if not across.size or not inside.size:
+            return xr.Dataset()
+        drawn = generator.choice(inside, (settings.resamples, across.size))
+        there, chance, usual = (_measured(passage, where) for where in (across, drawn, inside))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lower, upper = significance.interval(chance / usual, settings.confidence)
+            ratio = there / usual
+        data = {"seam_ratio": ratio, "seam_lower": lower, "seam_upper": upper, "seam_inside": usual}
+        part = xr.Dataset({key: (("measure", "channel"), value) for key, value in data.items()})
+        coords = {"measure": list(seams.MEASURES), "channel": one["channel"]}
+        parts.append(part.assign(seams=across.size).assign_coords(coords))
+    return xr.concat(parts, statistics["analysis"])
+
+
+def _measured(passage: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
+    """Measures of some passages (…, N), all of them together; (…, measure, channel)."""
+    found = seams.measures({name: series[where].mean(-2) for name, series in passage.items()})
+    return np.stack([found[name] for name in seams.MEASURES], -2)
+
+
+def _resampled(
+    statistics: xr.Dataset, weights: np.ndarray, members: int, chosen: np.ndarray | None = None
+) -> np.ndarray:
+    """Every metric of every resample, (metric, R + 1, analysis, …, channel)."""
+    order = [d for d in ("time", "analysis", "region", "channel") if d in statistics["error"].dims]
+    means = {
+        name: significance.resampled_means(weights, statistics[name].transpose(*order).values, chosen)
+        for name in ensemble.STATISTICS
+    }
     found = ensemble.scores(means, members)
     return np.stack([found[metric] for metric in ensemble.METRICS])
 
 
-def _ratios(drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
-    """RMSE and CRPS everywhere relative to the reference's, resampled together."""
+def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, confidence: float) -> dict:
+    """A score and its interval from the sample and its resamples, (metric, R + 1, …)."""
+    lower, upper = significance.interval(drawn[:, 1:].swapaxes(0, 1), confidence)
+    return {
+        name.format("score"): (dimensions, drawn[:, 0]),
+        name.format("lower"): (dimensions, lower),
+        name.format("upper"): (dimensions, upper),
+    }
+
+
+def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
+    """RMSE and CRPS relative to the reference's, resampled together; from (metric, R + 1, analysis, channel)."""
     names = list(statistics["analysis"].values)
     if REFERENCE not in names:
-        return xr.Dataset()
-    metrics = ["rmse", "crps"]
-    whole = drawn[[ensemble.METRICS.index(m) for m in metrics], :, :, list(statistics["region"].values).index(WHOLE)]
-    ratio = whole / whole[:, :, [names.index(REFERENCE)]]  # (metric, R + 1, analysis, channel)
-    lower, upper = significance.interval(ratio[:, 1:].swapaxes(0, 1), settings.confidence)
-    dimensions = ("compared", "analysis", "channel")
-    return xr.Dataset(
-        {"ratio": (dimensions, ratio[:, 0]), "ratio_lower": (dimensions, lower), "ratio_upper": (dimensions, upper)},
-        coords={"compared": metrics},
-    )
+        return {}
+    chosen = drawn[[ensemble.METRICS.index(m) for m in COMPARED]]
+    ratio = chosen / chosen[:, :, [names.index(REFERENCE)]]
+    found = _estimates(f"{name}_{{}}", ("compared", "analysis", "channel"), ratio, settings.confidence)
+    return {key.removesuffix("_score"): value for key, value in found.items()}
 
 
 def _explain(result: xr.Dataset) -> None:
-    result["score"].attrs["comment"] = (
-        "rmse, bias, crps and spread in the channel's units; acc and spread_skill without"
-    )
-    result["scale"].attrs["comment"] = "standard deviation of departures from the climatology in training, by channel"
-    result["ratio"].attrs["comment"] = f"score relative to {REFERENCE}, below 1 is better"
+    comments = {
+        "score": "rmse, bias, crps and spread in the channel's units; acc and spread_skill without",
+        "scale": "standard deviation of departures from the climatology in training, by channel",
+        "ratio": f"score relative to {REFERENCE}, below 1 is better",
+        "distance_score": "by distance to the nearest station used, in bins of equal width",
+        "distance_edge": "edges of the bins of distance, km",
+        "seam_ratio": "across the edges of shards relative to inside them; outside of the interval: a seam shows",
+    }
+    for name in comments.keys() & set(result):
+        result[name].attrs["comment"] = comments[name]

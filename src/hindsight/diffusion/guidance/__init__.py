@@ -21,5 +21,5 @@ class Observations(Protocol):
     def places(self, frame: int) -> bytes:
         """A key that is the same for frames observed at the same places with the same errors."""
 
-    def in_modes(self, frame: int, modes: torch.Tensor) -> torch.Tensor:
-        """H U of one frame: (N, n) of modes (D, n)."""
+    def rows(self, frame: int, size: int) -> torch.Tensor:
+        """H of one frame as a matrix (N, size)."""

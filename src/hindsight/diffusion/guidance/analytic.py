@@ -51,7 +51,7 @@ class Analytic:
             return sample
         gap = (self.observed.value + noise) * self.observed.present - self.observed.forward(sample)
         moved = posterior.covariance_of_modes(self._into_modes(self._solve(gap, posterior)))
-        return sample + self.process.from_modes(moved)
+        return sample + self.process.modes.out_of(moved)
 
     def _solve(self, right: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R)^-1 b by preconditioned conjugate gradients, all members side by side."""
@@ -95,18 +95,17 @@ class Analytic:
             result[:, frames] = coefficients[:, frames] @ rows.T
         return result
 
-    def _blocks(self, posterior: Posterior) -> torch.Tensor:
-        """Inverse of each frame's own block of the system, time left out; (T, N, N)."""
-        square = posterior.sigma[0].square()
-        inverses: dict[tuple[int, float], torch.Tensor] = {}
-        for geometry, level in zip(self._row_of, square.tolist()):
-            if (geometry, level) not in inverses:
-                frame = self._row_of.index(geometry)
-                known = 1 / (1 / self.process.variance + 1 / level)
-                rows = self._rows[geometry]
-                block = (rows * known) @ rows.T + torch.diag(self._variance[frame])
-                inverses[geometry, level] = torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()
-        return torch.stack([inverses[g, s] for g, s in zip(self._row_of, square.tolist())])
+    def _blocks(self, posterior: Posterior) -> list[tuple[list[int], torch.Tensor]]:
+        """Inverse of each frame's own block of the system, time left out: (N, N) for frames that share one."""
+        sharing: dict[tuple[int, float], list[int]] = {}
+        for frame, (geometry, level) in enumerate(zip(self._row_of, posterior.sigma[0].square().tolist())):
+            sharing.setdefault((geometry, level), []).append(frame)
+        inverses = []
+        for (geometry, level), frames in sharing.items():
+            rows, known = self._rows[geometry], 1 / (1 / self.process.variance + 1 / level)
+            block = (rows * known) @ rows.T + torch.diag(self._variance[frames[0]])
+            inverses.append((frames, torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()))
+        return inverses
 
     def _rows_in_modes(self) -> tuple[list[torch.Tensor], list[int]]:
         """H U of every distinct set of places (N, n), and which set each frame has."""
@@ -116,13 +115,17 @@ class Analytic:
             key = self.observed.places(t)
             if key not in seen:
                 seen[key] = len(rows)
-                rows.append(self.observed.in_modes(t, self.process.modes))
+                rows.append(self.process.modes.into(self.observed.rows(t, self.process.size)))
             row_of.append(seen[key])
         return rows, row_of
 
 
-def _apply(blocks: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    return (blocks @ values[..., None])[..., 0]
+def _apply(blocks: list[tuple[list[int], torch.Tensor]], values: torch.Tensor) -> torch.Tensor:
+    """Each frame's block times its values (E, T, N)."""
+    result = torch.empty_like(values)
+    for frames, block in blocks:
+        result[:, frames] = values[:, frames] @ block
+    return result
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

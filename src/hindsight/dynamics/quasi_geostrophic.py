@@ -1,0 +1,185 @@
+"""Three-level quasi-geostrophic flow on the sphere (Marshall and Molteni 1993).
+
+doi:10.1175/1520-0469(1993)050<1792:TADUOP>2.0.CO;2.
+
+Potential vorticity on the levels 1 (200 hPa), 2 (500 hPa) and 3 (850 hPa; 800 hPa in the paper),
+
+    q_1 = lap psi_1 - (psi_1 - psi_2) / R_1^2 + f
+    q_2 = lap psi_2 + (psi_1 - psi_2) / R_1^2 - (psi_2 - psi_3) / R_2^2 + f
+    q_3 = lap psi_3 + (psi_2 - psi_3) / R_2^2 + f (1 + h / H),
+
+is carried by the flow it implies, relaxed towards a prescribed difference between the levels (radiation), slowed at the
+lowest level (friction, stronger over land and mountains) and smoothed at the smallest scales:
+
+    dq/dt = -div(u q) - D(psi).
+
+The state is q without f and mountains, as coefficients (…, 3, T + 1, T + 1) of `Harmonics`. Products are formed on a
+Gaussian grid that is fine enough for the quadratic terms to be exact, so that without forcing and friction energy and
+potential enstrophy change by the errors of the time step alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hindsight.harmonics import Harmonics, gaussian
+
+RADIUS = 6.371e6  # m
+ROTATION = 7.292e-5  # s-1
+DAY = 86400.0
+LEVELS = (200, 500, 850)  # hPa
+
+
+@dataclass(frozen=True)
+class Physics:
+    """The numbers of the model; those of the paper are the defaults."""
+
+    deformation_radii: tuple[float, float] = (7.0e5, 4.5e5)  # R_1, R_2 (m)
+    scale_height: float = 9.0e3  # H (m)
+    radiation_days: float = 25.0
+    friction_days: float = 3.0
+    smoothing_days: float = 2.0  # at the smallest scale
+    smoothing_order: int = 4  # of the Laplacian
+
+
+Equilibrium = Callable[
+    [torch.Tensor], torch.Tensor
+]  # seconds (…,) -> psi_1 - psi_2, psi_2 - psi_3 that radiation aims at
+
+
+class QuasiGeostrophic:
+    """The equations for one planet.
+
+    Args:
+        truncation: T.
+        orography: height of the surface on the Gaussian grid (H, W), m; none: flat.
+        land: land fraction on the same grid, for the friction; none: ocean.
+        equilibrium: (2, T + 1, T + 1) at a time; none: neither radiation nor friction nor smoothing.
+        physics: the numbers.
+        dtype: of real numbers.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        truncation: int = 21,
+        orography: np.ndarray | None = None,
+        land: np.ndarray | None = None,
+        equilibrium: Equilibrium | None = None,
+        physics: Physics | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        latitude, weights, width = grid(truncation)
+        self.harmonics = Harmonics(latitude, width, truncation, dtype=dtype, device=device)
+        self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
+        self.physics, self.equilibrium = physics or Physics(), equilibrium
+        self._coupling = self._stretching()
+        self._inverse = torch.linalg.pinv(self._coupling.double(), hermitian=True).to(dtype)
+        self._smoothing = self._hyperdiffusion()
+        flat = np.zeros((len(latitude), width))
+        height = torch.as_tensor(flat if orography is None else orography, dtype=dtype, device=device)
+        self.background = self._background(height)
+        self._drag = self._friction(height, torch.as_tensor(flat if land is None else land, dtype=dtype, device=device))
+        scale = RADIUS * (1 - self.harmonics.sine**2)
+        self._along = self.harmonics.table / scale
+        self._across = self.harmonics.slope / scale
+
+    def vorticity(self, streamfunction: torch.Tensor) -> torch.Tensor:
+        """The state q of a streamfunction (…, 3, T + 1, T + 1), m2 s-1."""
+        return torch.einsum("lij,...jml->...iml", self._complex(self._coupling), streamfunction)
+
+    def streamfunction(self, state: torch.Tensor) -> torch.Tensor:
+        """The streamfunction psi of a state q, its mean over the sphere zero on average over the levels."""
+        return torch.einsum("lij,...jml->...iml", self._complex(self._inverse), state)
+
+    def tendency(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """dq/dt (…, 3, T + 1, T + 1), s-2, at times (…,), seconds."""
+        psi = self.streamfunction(state)
+        north = -self.harmonics.synthesis(psi, slope=True) / RADIUS  # u cos(latitude)
+        both = torch.stack([psi * (1j / RADIUS * self.harmonics.order[:, None]), state + self.background])
+        east, carried = self.harmonics.synthesis(both)  # v cos(latitude), q
+        friction = self._drag if self.equilibrium else 0.0
+        along = north * carried + friction * east
+        across = east * carried - friction * north
+        change = -self._divergence(along, across)
+        return change + self._forcing(state, psi, time) if self.equilibrium else change
+
+    def geopotential(self, psi: torch.Tensor) -> torch.Tensor:
+        """Geopotential in linear balance with a streamfunction, lap phi = div(f grad psi), m2 s-2; coefficients.
+
+        The balance leaves its mean over the sphere open; it is zero here.
+        """
+        coriolis = 2 * ROTATION * self.harmonics.sine[:, None]
+        east = self.harmonics.synthesis(psi * (1j / RADIUS * self.harmonics.order[:, None]))
+        north = self.harmonics.synthesis(psi, slope=True) / RADIUS
+        laplacian = -self.harmonics.eigenvalues().clamp(min=1) / RADIUS**2
+        return self._divergence(coriolis * east, coriolis * north) / laplacian
+
+    def energy(self, state: torch.Tensor) -> torch.Tensor:
+        """Mean kinetic and available potential energy of the three levels together, (…), m2 s-2."""
+        product = -(self.streamfunction(state).conj() * state).real
+        return self._mean(product) / 2
+
+    def enstrophy(self, state: torch.Tensor) -> torch.Tensor:
+        """Half the mean square of potential vorticity, f and mountains included, of each level, (…, 3), s-2."""
+        whole = state + self.background
+        return self._mean((whole.conj() * whole).real, levels=False) / 2
+
+    def _divergence(self, along: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
+        """Coefficients of a flux's divergence, integrated by parts; the flux times cos(latitude) is given."""
+        waves = self.harmonics.waves(torch.stack([along, across]))
+        east = self.harmonics.project(waves[0], self._along, self.weights)
+        north = self.harmonics.project(waves[1], self._across, self.weights)
+        return 1j * self.harmonics.order[:, None] * east - north
+
+    def _forcing(self, state: torch.Tensor, psi: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """Radiation and smoothing."""
+        thickness = psi[..., :2, :, :] - psi[..., 1:, :, :] - self.equilibrium(time)
+        first, second = self.physics.deformation_radii
+        rate = 1 / (self.physics.radiation_days * DAY)
+        upper, lower = thickness[..., 0, :, :] * (rate / first**2), thickness[..., 1, :, :] * (rate / second**2)
+        return torch.stack([upper, lower - upper, -lower], -3) - self._smoothing * state
+
+    def _stretching(self) -> torch.Tensor:
+        """The matrix from psi to q, for every degree; (T + 1, 3, 3)."""
+        first, second = (1 / radius**2 for radius in self.physics.deformation_radii)
+        between = [[-first, first, 0], [first, -first - second, second], [0, second, -second]]
+        table = torch.tensor(between, dtype=self.weights.dtype, device=self.weights.device)
+        laplacian = -self.harmonics.eigenvalues() / RADIUS**2
+        return table + laplacian[:, None, None] * torch.eye(3, dtype=table.dtype, device=table.device)
+
+    def _hyperdiffusion(self) -> torch.Tensor:
+        eigenvalues = self.harmonics.eigenvalues()
+        return (eigenvalues / eigenvalues[-1]) ** self.physics.smoothing_order / (self.physics.smoothing_days * DAY)
+
+    def _background(self, height: torch.Tensor) -> torch.Tensor:
+        """Coefficients of f on every level, and of f h / H on the lowest; (3, T + 1, T + 1)."""
+        coriolis = 2 * ROTATION * self.harmonics.sine[:, None].expand(height.shape)
+        fields = torch.stack([coriolis, coriolis, coriolis * (1 + height / self.physics.scale_height)])
+        return self.harmonics.project(self.harmonics.waves(fields), self.harmonics.table, self.weights)
+
+    def _friction(self, height: torch.Tensor, land: torch.Tensor) -> torch.Tensor:
+        """Rate of the friction, s-1, on the lowest level alone; (3, H, W)."""
+        rough = 1 + 0.5 * land + 0.5 * (1 - torch.exp(-height / 1000))
+        rate = rough / (self.physics.friction_days * DAY)
+        return torch.stack([torch.zeros_like(rate), torch.zeros_like(rate), rate])
+
+    def _mean(self, power: torch.Tensor, levels: bool = True) -> torch.Tensor:
+        """Mean over the sphere of products of coefficients; orders above 0 count twice."""
+        twice = torch.where(self.harmonics.order > 0, 2.0, 1.0)[:, None]
+        total = (power * twice).sum((-2, -1)) / (4 * torch.pi)
+        return total.sum(-1) if levels else total
+
+    def _complex(self, matrix: torch.Tensor) -> torch.Tensor:
+        return torch.complex(matrix, torch.zeros_like(matrix))
+
+
+def grid(truncation: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Gaussian latitudes, their weights and the points on a circle that make quadratic terms exact."""
+    rows = -(-(3 * truncation + 1) // 2)
+    rows += rows % 2
+    latitude, weights = gaussian(rows)
+    return latitude, weights, 2 * rows

@@ -1,0 +1,96 @@
+"""Spherical harmonics on any regular grid that goes round the globe.
+
+A real field is f(lambda, mu) = sum over m, l of a_lm P_lm(mu) e^{i m lambda}, the P_lm orthonormal on the sphere,
+l <= T; coefficients are complex, shaped (…, T + 1 orders m, T + 1 degrees l), and only m >= 0 is kept. The
+Legendre functions are torch-harmonics'; they are evaluated at the latitudes at hand, whichever those are.
+"""
+
+import numpy as np
+import torch
+from torch_harmonics.legendre import legpoly
+
+
+class Harmonics:
+    """Tables for one set of latitudes and one truncation.
+
+    Args:
+        latitude: degrees north (H,), in any order.
+        width: points on a circle of latitude, W, evenly spaced; at least 2 T + 1.
+        truncation: T.
+        first: longitude of the first point (degrees east).
+        dtype: of the real numbers.
+    """
+
+    def __init__(
+        self,
+        latitude: np.ndarray,
+        width: int,
+        truncation: int,
+        first: float = 0.0,
+        dtype: torch.dtype = torch.float64,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if width < 2 * truncation + 1:
+            raise ValueError(f"{width} points on a circle cannot carry truncation {truncation}")
+        self.truncation, self.width = truncation, width
+        self.order = torch.arange(truncation + 1, dtype=dtype, device=device)
+        self.degree = self.order
+        sine = torch.as_tensor(np.sin(np.deg2rad(latitude)), dtype=torch.float64)
+        longer = legpoly(truncation + 2, truncation + 2, sine, norm="ortho", csphase=False)  # (m, l, H)
+        table = longer[: truncation + 1, : truncation + 1]
+        self.sine = sine.to(device, dtype)
+        self.table = table.to(device, dtype).contiguous()
+        self.slope = _slope(longer).to(device, dtype).contiguous()  # (1 - mu^2) dP/dmu
+        self._turn = torch.polar(torch.ones_like(self.order), self.order * np.deg2rad(first))
+
+    def synthesis(self, coefficients: torch.Tensor, slope: bool = False) -> torch.Tensor:
+        """Coefficients (…, T + 1, T + 1) to fields (…, H, W); with `slope`, to (1 - mu^2) df/dmu."""
+        return self.rows(self.legendre(coefficients, self.slope if slope else self.table))
+
+    def legendre(self, coefficients: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """Sum over degrees: (…, m, l) to (…, m, H)."""
+        parts = torch.einsum("...mlc,mlh->...mhc", torch.view_as_real(coefficients), table)
+        return torch.view_as_complex(parts.contiguous())
+
+    def rows(self, waves: torch.Tensor) -> torch.Tensor:
+        """Sum over orders: (…, m, H) to fields (…, H, W)."""
+        turned = (waves * self._turn[:, None]).mT
+        return torch.fft.irfft(turned, n=self.width, norm="forward")
+
+    def waves(self, fields: torch.Tensor) -> torch.Tensor:
+        """Fourier coefficients of circles: fields (…, H, W) to (…, m, H)."""
+        transformed = torch.fft.rfft(fields, norm="forward")[..., : self.truncation + 1]
+        return transformed.mT * self._turn.conj()[:, None]
+
+    def project(self, waves: torch.Tensor, table: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Integrate Fourier coefficients (…, m, H) against Legendre functions: (…, m, l).
+
+        Args:
+            waves: from `waves`.
+            table: of functions (m, l, H).
+            weights: of the latitudes (H,), which sum to 2.
+        """
+        parts = torch.einsum("...mhc,mlh->...mlc", torch.view_as_real(waves), table * (2 * torch.pi * weights))
+        return torch.view_as_complex(parts.contiguous())
+
+    def eigenvalues(self) -> torch.Tensor:
+        """L (l + 1): minus the eigenvalues of the Laplacian on the unit sphere; (T + 1,)."""
+        return self.degree * (self.degree + 1)
+
+
+def _slope(table: torch.Tensor) -> torch.Tensor:
+    """(1 - mu^2) dP_lm/dmu = (l + 1) e_lm P_{l-1,m} - l e_{l+1,m} P_{l+1,m}, of all degrees but the last given."""
+    count = len(table) - 1
+    order = torch.arange(count, dtype=table.dtype)[:, None]
+    degree = torch.arange(count + 1, dtype=table.dtype)[None]
+    share = ((degree**2 - order**2).clamp(min=0) / (4 * degree**2 - 1)).clamp(min=0).sqrt()  # e_lm
+    below = torch.nn.functional.pad(table[:count, : count - 1], (0, 0, 1, 0))
+    above = table[:count, 1 : count + 1]
+    l = degree[:, :count]  # noqa: E741
+    return ((l + 1) * share[:, :count])[..., None] * below - (l * share[:, 1 : count + 1])[..., None] * above
+
+
+def gaussian(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian latitudes (degrees, south to north) and their weights, which sum to 2."""
+    sine, weights = np.polynomial.legendre.leggauss(count)
+    return np.rad2deg(np.arcsin(sine)), weights

@@ -1,0 +1,55 @@
+"""What passes between a frame and the next: whether it differs where one job's frames end and another's begin.
+
+An ensemble made in pieces has no seam if, across the cuts, its members and its mean change no faster, its
+perturbations (members less their mean) are as correlated, and its spread is as steady, as anywhere else.
+"""
+
+import numpy as np
+
+SERIES = ("members", "mean", "truth", "product", "earlier", "later", "spread")
+MEASURES = ("members", "mean", "truth", "members_to_truth", "mean_to_truth", "correlation", "spread")
+
+
+def passage(
+    earlier: np.ndarray, later: np.ndarray, truth: tuple[np.ndarray, np.ndarray], weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Area means of what the measures are made of, for one frame and the next.
+
+    Args:
+        earlier: members of the first frame (E, C, P).
+        later: the same members of the next.
+        truth: of both frames, (C, P) each.
+        weights: of the points (P,), any scale.
+
+    Returns:
+        Each of `SERIES`, shape (C,): squared change of the members, their mean and the truth; product and squares of
+        the perturbations; squared change of the spread at every point.
+    """
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return (values * share).sum(-1)
+
+    share = weights / weights.sum()
+    a, b = earlier.astype(float), later.astype(float)
+    ours, theirs = a - a.mean(0), b - b.mean(0)
+    return {
+        "members": mean(((b - a) ** 2).mean(0)),
+        "mean": mean((b.mean(0) - a.mean(0)) ** 2),
+        "truth": mean((truth[1].astype(float) - truth[0]) ** 2),
+        "product": mean((ours * theirs).mean(0)),
+        "earlier": mean((ours**2).mean(0)),
+        "later": mean((theirs**2).mean(0)),
+        "spread": mean((b.std(0, ddof=1) - a.std(0, ddof=1)) ** 2),
+    }
+
+
+def measures(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """From means of `SERIES` over passages to `MEASURES`.
+
+    Root-mean-square changes of the members, their mean, the truth and the spread; those of the members and their mean
+    over the truth's, since the weather itself may have been quick or slow there; the perturbations' lag-1 correlation.
+    """
+    found = {name: np.sqrt(mean[name]) for name in ("members", "mean", "truth", "spread")}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found["members_to_truth"], found["mean_to_truth"] = (found[k] / found["truth"] for k in ("members", "mean"))
+        return found | {"correlation": mean["product"] / np.sqrt(mean["earlier"] * mean["later"])}

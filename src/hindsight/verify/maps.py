@@ -1,0 +1,175 @@
+"""Maps of the report: equirectangular, a globe centred on Greenwich and closed where its longitudes meet."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.pyplot import Axes
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from hindsight.fields.grid import Grid
+from hindsight.verify import style
+
+Coast = list[np.ndarray]  # lines (N, 2) of longitude and latitude
+FIELD, DIFFERENCE, AMOUNT = "viridis", "RdBu_r", "cividis"
+WIDE = 0.7  # height over width below which four maps of a channel do not fit beside each other
+REACH = 30.0, 45.0  # latitudes and longitudes on either side of a storm that are shown of a globe
+
+
+def around(longitude: np.ndarray, west: float) -> np.ndarray:
+    """Longitudes in the turn that begins at `west`."""
+    return west + (np.asarray(longitude) - west) % 360
+
+
+def closed(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """A field (…, H, W) as it is drawn: if it goes round, from -180 to 180 and repeated by a column on either side."""
+    if not grid.periodic:
+        return grid, values
+    longitude = around(grid.longitude, -180.0)
+    order = np.argsort(longitude)
+    order = np.concatenate([order[-1:], order, order[:1]])
+    longitude = longitude[order]
+    longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
+    return Grid(grid.latitude, longitude), values[..., order]
+
+
+def near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.ndarray, np.ndarray]:
+    """The part of a grid about a place, with its rows and columns; all of a grid that does not go round."""
+    if not grid.periodic:
+        return grid, np.arange(grid.shape[0]), np.arange(grid.shape[1])
+    rows = np.flatnonzero(np.abs(grid.latitude - latitude) <= REACH[0])
+    turned = around(grid.longitude, longitude - 180)
+    order = np.argsort(turned)
+    columns = order[np.abs(turned[order] - longitude) <= REACH[1]]
+    return Grid(grid.latitude[rows], turned[columns]), rows, columns
+
+
+def world_map(
+    axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **look: object
+) -> QuadMesh:
+    """Colours on longitudes and latitudes, with coastlines; `isolines` are drawn at the ticks of the colours."""
+    whole = grid.periodic
+    grid, values = closed(grid, values)
+    south, west = grid.outline
+    mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **look)
+    if isolines:
+        levels = MaxNLocator(10).tick_values(*mesh.get_clim())
+        axis.contour(grid.longitude, grid.latitude, values, levels, colors="white", linewidths=0.5, alpha=0.8)
+    first, last = (-180.0, 180.0) if whole else (west[0], west[-1])
+    for turn in (-360, 0, 360):
+        for line in coast:
+            if line[:, 0].max() + turn >= first and line[:, 0].min() + turn <= last:
+                axis.plot(line[:, 0] + turn, line[:, 1], color="black", linewidth=0.6)
+    axis.set(xlim=(first, last), ylim=(south[0], south[-1]))
+    axis.set_aspect(1.0 if whole else 1 / max(np.cos(np.deg2rad(grid.latitude.mean())), 0.2))
+    steps = [1, 1.5, 3, 6, 10] if last - first > 80 else [1, 2, 5, 10]
+    for side, text, nbins in ((axis.xaxis, style.east, 3), (axis.yaxis, style.north, 4)):
+        side.set_major_locator(FixedLocator([-120, -60, 0, 60, 120]) if whole else MaxNLocator(nbins, steps=steps))
+        side.set_major_formatter(lambda value, _, text=text: text(value))
+    axis.tick_params(labelsize=8, length=2)
+    return mesh
+
+
+def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
+    """Dots where stations are, whatever turn their longitudes are given in."""
+    longitude = around(stations["longitude"].to_numpy(), axis.get_xlim()[0])
+    dot = {"color": "white", "markersize": 2.8, "markeredgecolor": "black", "markeredgewidth": 0.6}
+    axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
+
+
+def strip(
+    truth: np.ndarray,
+    members: np.ndarray,
+    times: np.ndarray,
+    channel: str,
+    grid: Grid,
+    used: pd.DataFrame,
+    coast: Coast,
+) -> Figure:
+    """Truth, analysis, error and spread of one channel, a column a frame.
+
+    Args:
+        truth: (T, H, W).
+        members: (E, T, H, W).
+        times: of the frames.
+        channel: its name.
+        grid: where.
+        used: stations, latitude and longitude.
+        coast: lines.
+    """
+    rows = _rows(truth, members)
+    height = _height(grid, 0.85 * style.WIDTH / len(times))
+    figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
+    for line, (title, values, colours, limits) in zip(axes, rows):
+        for axis, one in zip(line, values):
+            mesh = world_map(axis, one, grid, coast, colours == FIELD, cmap=colours, **limits)
+            axis.label_outer()
+        line[0].set_ylabel(title)
+        figure.colorbar(mesh, ax=list(line), shrink=0.9, pad=0.01, aspect=18, label=style.label(channel))
+    for axis, time in zip(axes[0], times):
+        axis.set_title(style.moment(time))
+    for axis in axes[1]:
+        stations_on(axis, used)
+    return figure
+
+
+def frame(
+    truth: np.ndarray, members: np.ndarray, channels: list[str], grid: Grid, used: pd.DataFrame, coast: Coast
+) -> Figure:
+    """Truth, analysis, error and spread of one frame, a row a channel; truth (C, H, W), members (E, C, H, W)."""
+    across = 4 if _height(grid, 1.0) > WIDE else 2
+    deep = 4 // across
+    height = _height(grid, 0.8 * style.WIDTH / across) + 0.3
+    figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels))
+    for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
+        one = _rows(truth[number][None], members[:, number][:, None])
+        for axis, (title, values, colours, limits) in zip(line, one):
+            mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
+            figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
+            axis.set_title(title if number == 0 or deep > 1 else "")
+            axis.label_outer()
+        for axis in line[::across]:
+            axis.set_ylabel(style.label(channel))
+        stations_on(line[1], used)
+    return figure
+
+
+def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast) -> Figure:
+    """Root-mean-square error and spread at every point for one analysis of one network, a column a channel."""
+    channels = [str(name) for name in scores["channel"].values]
+    width = style.WIDTH / min(max(len(channels), 2), style.ACROSS)
+    figure, axes = style.panels(2, len(channels), _height(grid, 0.85 * width) + 0.35, layout="compressed")
+    for column, channel in zip(axes.T, channels):
+        both = [scores[name].sel(channel=channel).values for name in ("rmse_map", "spread_map")]
+        for axis, values, title in zip(column, both, ("error", "spread")):
+            mesh = world_map(axis, values, grid, coast, cmap=AMOUNT, vmin=0, vmax=max(x.max() for x in both))
+            axis.set_title(f"{scores['network'].values}: rms {title}, {style.label(channel)}")
+            stations_on(axis, used)
+            figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
+    return figure
+
+
+def _rows(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
+    """What is drawn of frames (T, H, W) and members (E, T, H, W): title, values, colours and limits."""
+    mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
+    error = mean - truth
+    span = {"vmin": min(truth.min(), mean.min()), "vmax": max(truth.max(), mean.max())}
+    most = float(np.abs(error).max())
+    return [
+        ("truth", truth, FIELD, span),
+        ("analysis, mean", mean, FIELD, span),
+        ("analysis − truth", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
+        ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())}),
+    ]
+
+
+def _height(grid: Grid, width: float) -> float:
+    """Height of a map of a given width, inches."""
+    south, west = grid.outline
+    narrow = 1.0 if grid.periodic else np.cos(np.deg2rad(grid.latitude.mean()))
+    return width * float(np.ptp(south) / (np.ptp(west) * narrow))
+
+
+def _sheet(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
+    return style.plt.subplots(rows, columns, figsize=(style.WIDTH, height), squeeze=False, layout="compressed")

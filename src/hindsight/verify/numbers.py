@@ -1,0 +1,92 @@
+"""The report's tables of scores: a column a network and channel."""
+
+import math
+
+import xarray as xr
+
+from hindsight.verify import style
+
+METRICS = {
+    "rmse": "RMSE",
+    "bias": "bias",
+    "crps": "CRPS",
+    "spread": "spread",
+    "acc": "anomaly correlation",
+    "spread_skill": "spread/skill",
+}
+PURE = ("acc", "spread_skill")  # without a unit
+
+
+def scores_by_metric(scores: xr.Dataset) -> list[dict]:
+    """Every score with its interval: a group of rows a metric, in it a row an analysis, best CRPS first."""
+    order = scores["score"].sel(metric="crps").mean(["network", "channel"]).argsort().values
+    return [
+        {
+            "name": METRICS[metric],
+            "pure": metric in PURE,
+            "rows": [
+                {
+                    "name": style.words(name),
+                    "values": [
+                        number(*(float(one[key]) for key in ("score", "lower", "upper")))
+                        for one in _columns(scores.sel(analysis=name, metric=metric))
+                    ],
+                }
+                for name in scores["analysis"].values[order]
+            ],
+        }
+        for metric in METRICS
+    ]
+
+
+def ratios(scores: xr.Dataset) -> list[dict]:
+    """How much better or worse diffusion is than the reference, whole and by season; nothing without a reference."""
+    if "ratio" not in scores:
+        return []
+    groups = []
+    for metric in scores["compared"].values:
+        part = scores.sel(compared=metric, analysis="diffusion")
+        rows = [{"name": "whole period", "values": [change(one, "ratio") for one in _columns(part)]}]
+        for season in scores["season"].values if "season" in scores.coords else []:
+            values = [change(one, "seasonal_ratio") for one in _columns(part.sel(season=season))]
+            rows.append({"name": str(season), "values": values})
+        groups.append({"name": METRICS[str(metric)], "rows": rows})
+    return groups
+
+
+def in_short(scores: xr.Dataset) -> list[str]:
+    """A sentence on how diffusion compares with the reference in CRPS; none without a reference."""
+    if "ratio" not in scores:
+        return []
+    part = scores.sel(compared="crps", analysis="diffusion")
+    networks = [
+        f"{name} " + ", ".join(f"{change(one, 'ratio')['text']} ({one['channel'].values})" for one in _columns(row))
+        for name, row in ((str(name), part.sel(network=[name])) for name in part["network"].values)
+    ]
+    return [f"CRPS of diffusion relative to {style.words(scores.attrs['reference'])}: {'; '.join(networks)}"]
+
+
+def change(one: xr.Dataset, name: str) -> dict:
+    """A ratio as a change in percent with its interval, and whether that is for certain good or bad."""
+    value, low, high = (100 * (float(one[key]) - 1) for key in (name, f"{name}_lower", f"{name}_upper"))
+    tone = "good" if high < 0 else "bad" if low > 0 else ""
+    return {
+        "text": style.signed(f"{value:+.1f} %"),
+        "range": style.signed(f"{low:+.1f} to {high:+.1f}"),
+        "tone": tone,
+    }
+
+
+def number(value: float, low: float, high: float) -> dict:
+    """A score and its interval as text, to two digits of the interval's width."""
+    width = high - low
+    digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3
+    return {
+        "text": style.signed(f"{value:.{digits}f}"),
+        "range": style.signed(f"{low:.{digits}f} to {high:.{digits}f}"),
+        "tone": "",
+    }
+
+
+def _columns(scores: xr.Dataset) -> list[xr.Dataset]:
+    return [scores.sel(network=n, channel=c) for n in scores["network"].values for c in scores["channel"].values]

@@ -1,0 +1,34 @@
+"""Boxes that are scored beside the whole domain."""
+
+import numpy as np
+
+from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from hindsight.settings.verify import Region
+
+WHOLE = "everywhere"
+OF_A_GLOBE = {
+    "northern extratropics": Region(south=20, north=90, west=-180, east=180),
+    "tropics": Region(south=-20, north=20, west=-180, east=180),
+    "southern extratropics": Region(south=-90, north=-20, west=-180, east=180),
+}
+
+
+def regions(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
+    """Weights (H * W,) of every region, the whole domain first; a globe has regions even if none are asked for.
+
+    Raises:
+        UserError: if a region holds no grid point.
+    """
+    latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
+    found = {WHOLE: grid.weights.ravel()}
+    for name, box in (asked or (OF_A_GLOBE if grid.globe else {})).items():
+        inside = (latitude >= box.south) & (latitude <= box.north)
+        inside &= (longitude - box.west) % 360 <= (box.east - box.west) % 360 if box.east - box.west < 360 else True
+        if not inside.any():
+            raise UserError(
+                f"verify.regions.{name} holds no grid point; the domain is {grid.latitude[0]:g} to "
+                f"{grid.latitude[-1]:g} N, {grid.longitude[0]:g} to {grid.longitude[-1]:g} E"
+            )
+        found[name] = (grid.weights * inside).ravel()
+    return found

@@ -1,0 +1,168 @@
+"""The sections of the report that are made of pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hindsight.fields import observations as tables
+from hindsight.fields.grid import Grid
+from hindsight.progress import Progress
+from hindsight.settings import Domain, Verify
+from hindsight.verify import excerpts, figures, maps, storm, style
+
+SERIES_FRAMES = 40
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the pictures are drawn from; of one network where one must do, the first."""
+
+    scores: xr.Dataset
+    truth: xr.DataArray
+    grid: Grid
+    networks: dict[str, pd.DataFrame]
+    analyses: list[Path]
+    coast: list[np.ndarray]
+
+    @property
+    def network(self) -> str:
+        """The first network."""
+        return next(iter(self.networks))
+
+    def paths(self, network: str) -> list[Path]:
+        """The files of a network's analysis, `{network}/{analysis}/{shard}-{block}.nc`."""
+        return [path for path in self.analyses if path.parts[-3] == network]
+
+    def used(self, network: str) -> pd.DataFrame:
+        """The stations of a network that an analysis may use."""
+        return tables.usable(self.networks[network]).drop_duplicates("station")
+
+
+def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> list[dict]:
+    """Every section that is made of pictures, in the order of the page: its title, its sentence, its pictures."""
+    found = storm.find(shown.truth, shown.grid, settings.storm)
+    parts = (
+        lambda: _storm(shown, found, domain),
+        lambda: _skill(shown),
+        lambda: _ensemble(shown),
+        lambda: [_series(shown, found, settings), _seams(shown, settings), _learning(curve)],
+    )
+    watch, made = Progress("verify.report", len(parts)), []
+    for done, part in enumerate(parts):
+        watch(done)
+        made += part()
+    return made
+
+
+def _learning(curve: Path) -> dict:
+    return {
+        "title": "Learning",
+        "text": "Validation error by noise level; below 1 the network knows more than its closed-form start.",
+        "pictures": [style.picture(figures.learning_curve(pd.read_csv(curve)), "Error against optimiser steps")],
+    }
+
+
+def _storm(shown: Shown, found: storm.Storm, domain: Domain) -> list[dict]:
+    numbers = storm.frames_about(found, shown.truth.sizes["time"], domain.step_hours)
+    truth, used = shown.truth.isel(time=numbers).load(), shown.used(shown.network)
+    members = excerpts.frames(shown.paths(shown.network), truth["time"].values)
+    now, when = list(numbers).index(found.frame), style.moment(shown.truth["time"].values[found.frame])
+    grid, rows, columns = maps.near(shown.grid, found.latitude, found.longitude)
+    near = {"channel": list(truth["channel"].values).index(found.channel), "latitude": rows, "longitude": columns}
+    strip = maps.strip(
+        truth.isel(near).values, members.isel(near).values, truth["time"].values, found.channel, grid, used, shown.coast
+    )
+    channels = [str(name) for name in truth["channel"].values]
+    frame = maps.frame(truth.values[now], members.values[:, now], channels, shown.grid, used, shown.coast)
+    what, where = "truth, analysis, error and spread", style.place(found.latitude, found.longitude)
+    return [
+        {
+            "title": "A storm",
+            "text": f"Network {shown.network}, about {when}, centre near {where}. Dots: stations used.",
+            "pictures": [style.picture(strip, f"Maps of {found.channel} in frames about {when}: {what}")],
+        },
+        {
+            "title": "Every channel",
+            "text": f"The frame of {when}. Dots: stations used.",
+            "pictures": [style.picture(frame, f"Maps of every channel at {when}: {what}")],
+        },
+    ]
+
+
+def _skill(shown: Shown) -> list[dict]:
+    return [
+        {
+            "title": "Where the errors are",
+            "text": "Diffusion, over the whole period. Dots: stations used.",
+            "pictures": [
+                style.picture(
+                    maps.error_maps(
+                        shown.scores.sel(network=name, analysis="diffusion"), shown.grid, shown.used(name), shown.coast
+                    ),
+                    f"Maps of error and spread of every channel, network {name}",
+                )
+                for name in shown.networks
+            ],
+        },
+        {
+            "title": "Skill by region and season",
+            "text": "RMSE of the ensemble mean, then fair CRPS. Scores at withheld observations include their errors.",
+            "pictures": [
+                style.picture(figures.skill(shown.scores, metric), f"{metric} by region and season, with intervals")
+                for metric in ("rmse", "crps")
+            ],
+        },
+        {
+            "title": "Error against distance",
+            "text": "RMSE of the ensemble mean, with intervals, and spread (dashed), by distance to the nearest "
+            "station used.",
+            "pictures": [style.picture(figures.distances(shown.scores), "Error and spread by distance to stations")],
+        },
+    ]
+
+
+def _ensemble(shown: Shown) -> list[dict]:
+    return [
+        {
+            "title": "Rank histograms",
+            "text": "Rank of the truth among the members: flat is calibrated, a bowl too sure, a dome too cautious.",
+            "pictures": [style.picture(figures.rank_histograms(shown.scores), "Rank histograms")],
+        },
+        {
+            "title": "Spectra",
+            "text": "Power of departures from the climatology. Means are smooth where little is known; "
+            "members should follow the truth.",
+            "pictures": [style.picture(figures.power_spectra(shown.scores, shown.grid), "Power by wavenumber")],
+        },
+    ]
+
+
+def _series(shown: Shown, found: storm.Storm, settings: Verify) -> dict:
+    count = shown.truth.sizes["time"]
+    first = min(max(found.frame - SERIES_FRAMES // 2, 0), max(count - SERIES_FRAMES, 0))
+    truth, pictures = shown.truth.isel(time=slice(first, first + SERIES_FRAMES)).load(), []
+    for network, table in shown.networks.items():
+        chosen = excerpts.stations(table, found.channel, settings.place)
+        places = excerpts.series(shown.paths(network), truth, table, chosen, shown.grid)
+        figure = figures.time_series(truth["time"].values, places, [str(c) for c in truth["channel"].values], network)
+        alt = f"Truth, analysis and observations at a used and at a withheld station, network {network}"
+        pictures.append(style.picture(figure, alt))
+    text = "About the storm, at a station used and at one withheld. Bars: error (one standard deviation)."
+    return {"title": "At two stations", "text": text, "pictures": pictures}
+
+
+def _seams(shown: Shown, settings: Verify) -> dict:
+    if "seam_ratio" not in shown.scores:
+        return {"title": "Seams", "text": "One shard, no seam.", "pictures": []}
+    count = int(shown.scores["seams"].max())
+    return {
+        "title": "Seams",
+        "text": f"From a frame to the next, across the {count} edges of shards over inside them: 1, unless a seam "
+        f"shows. Grey: where {100 * settings.confidence:g} % of as many frames from inside lie by chance. "
+        "Root-mean-square changes, also over the truth's (black) on the same dates; correlation of perturbations "
+        "(members less their mean).",
+        "pictures": [style.picture(figures.seam_ratios(shown.scores), "Ratios at seams, and their range by chance")],
+    }

@@ -1,0 +1,137 @@
+"""Source `synthetic`."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from hindsight.download import synthetic
+from hindsight.dynamics import planet
+from hindsight.dynamics.world import World
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.preprocess import canonical, static
+from hindsight.settings import Domain, Download, Preprocess
+
+WORLD = {
+    "start": "2001-02-26T00:00",
+    "end": "2001-03-04T18:00",
+    "truncation": 6,
+    "latitudes": 8,
+    "spin_up_days": 2,
+    "step_minutes": 180.0,
+}
+TIMES = pd.date_range("2001-02-26", "2001-03-04T18", freq="6h")  # 28 frames
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(synthetic, "CHUNK", 8)
+
+
+def make(path, about=None, **settings):
+    download = Download(source="synthetic", synthetic=WORLD | settings, **about or {})
+    synthetic.run(download, raw=path / "raw.zarr")
+    return store.read(path / "raw.zarr")
+
+
+def test_names_order_and_attributes_are_those_of_weatherbench(tmp_path):
+    found = make(tmp_path, levels=[850, 200])
+    for name, units in (("geopotential", "m2 s-2"), ("u_component_of_wind", "m s-1"), ("v_component_of_wind", "m s-1")):
+        assert found[name].dims == ("time", "level", "longitude", "latitude") and found[name].dtype == np.float32
+        assert found[name].attrs["units"] == units and found[name].shape == (28, 2, 16, 8)
+    assert found["land_sea_mask"].dims == found["geopotential_at_surface"].dims == ("longitude", "latitude")
+    pd.testing.assert_index_equal(found.indexes["time"], TIMES, check_names=False, exact=False)
+    assert found["level"].values.tolist() == [850, 200]
+    np.testing.assert_allclose(found["latitude"], np.arange(-78.75, 90, 22.5))
+    np.testing.assert_allclose(found["longitude"], np.arange(0, 360, 22.5))
+    assert found.attrs["synthetic"].startswith("yes") and "synthetic" in found.attrs["source_title"]
+    assert '"truncation":6' in found.attrs["source_files"] and found.attrs["source_licence"] == "CC0-1.0"
+    named = make(tmp_path, about={"title": "my world", "licence": "mine"})
+    assert named.attrs["source_title"] == "my world" and named.attrs["source_licence"] == "mine"
+
+
+def test_values_are_the_worlds_to_the_last_partial_chunk(tmp_path):
+    """28 frames in chunks of 8, against the world asked for all of them at once."""
+    found = make(tmp_path)
+    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    begins = TIMES.values[:1]
+    _, expected = world.frames(world.spin_up(begins), begins, 0, 28)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name].values, values[0].swapaxes(-1, -2))
+    places = np.meshgrid(found["latitude"], found["longitude"])
+    np.testing.assert_allclose(found["land_sea_mask"], planet.land(*places), atol=1e-6)
+    np.testing.assert_allclose(
+        found["geopotential_at_surface"], 9.80665 * planet.orography(*places), rtol=1e-6, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("stretches", "begins"), [(2, [0, 16]), (4, [0, 8, 16, 24]), (3, [0, 16]), (9, [0, 8, 16, 24])]
+)
+def test_stretches_cover_the_period_once_each_from_its_own_spin_up(tmp_path, stretches, begins):
+    found = make(tmp_path, stretches=stretches)
+    pd.testing.assert_index_equal(found.indexes["time"], TIMES, check_names=False, exact=False)
+    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    times = TIMES.values[begins]
+    _, expected = world.frames(world.spin_up(times), times, 0, 16)
+    for k, (first, last) in enumerate(zip(begins, [*begins[1:], 28])):
+        part = found["geopotential"].values[first:last]
+        np.testing.assert_allclose(part, expected["geopotential"][k, : last - first].swapaxes(-1, -2), rtol=1e-6)
+
+
+def test_the_same_settings_give_the_same_store(tmp_path):
+    digests = []
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        make(tmp_path / folder, seed=seed)
+        digests.append(json.loads((tmp_path / folder / "raw.zarr/zarr.json").read_text())["attributes"]["digest"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_step_too_long_for_the_model_is_refused_and_leaves_nothing_whole(tmp_path):
+    with pytest.raises(UserError, match="broke down at truncation 21 with steps of 720 minutes; lower download.synth"):
+        make(tmp_path, truncation=21, latitudes=24, step_hours=12, step_minutes=720.0, spin_up_days=40)
+    assert not (tmp_path / "raw.zarr").exists()
+
+
+def test_a_world_without_a_spin_up_begins_with_the_disturbance(tmp_path):
+    found = make(tmp_path, spin_up_days=0)
+    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    expected = world.weather(world.disturbance(0))["geopotential"].swapaxes(-1, -2)
+    np.testing.assert_allclose(found["geopotential"].values[0], expected, rtol=1e-6)
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(UserError, match="GB are free"):
+        make(tmp_path, about={"minimum_free_gb": 1e9})
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_goes_through_the_preprocessing_of_any_source(tmp_path):
+    raw = make(tmp_path)
+    domain = Domain(
+        channels=["v850", "z500", "u200"],
+        step_hours=6,
+        latitude_edges="pole",
+        longitude_edges="periodic",
+        train={"start": "2001-02-26T00:00", "end": "2001-03-01T18:00"},
+        validation={"start": "2001-03-02T00:00", "end": "2001-03-02T18:00"},
+        test={"start": "2001-03-03T00:00", "end": "2001-03-04T18:00"},
+    )
+    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    fields = store.read(tmp_path / "fields.zarr")["fields"]
+    assert fields.dims == ("time", "channel", "latitude", "longitude") and fields.shape == (28, 3, 8, 16)
+    for channel, variable, level in (
+        ("v850", "v_component_of_wind", 850),
+        ("z500", "geopotential", 500),
+        ("u200", "u_component_of_wind", 200),
+    ):
+        expected = raw[variable].sel(level=level).transpose("time", "latitude", "longitude")
+        np.testing.assert_array_equal(fields.sel(channel=channel).values, expected.values)
+    paths = {"fields": tmp_path / "fields.zarr", "raw": tmp_path / "raw.zarr", "static": tmp_path / "static.nc"}
+    static.run(Preprocess(), given=[], **paths)
+    found = xr.load_dataset(tmp_path / "static.nc")
+    np.testing.assert_allclose(found["land"], raw["land_sea_mask"].T, atol=1e-6)
+    np.testing.assert_allclose(found["orography"], raw["geopotential_at_surface"].T / 9.80665, rtol=1e-5, atol=1e-3)

@@ -1,0 +1,142 @@
+"""Spherical harmonics: closed forms, another library, quadrature, finite differences."""
+
+import numpy as np
+import pytest
+import torch
+from torch_harmonics import InverseRealSHT, RealSHT
+
+from hindsight.harmonics import Harmonics, gaussian
+
+T = 10
+LATITUDE, WEIGHTS = gaussian(16)
+ANYWHERE = np.array([71.0, -3.0, -60.5, 12.0])  # in no order and on no grid
+ON_GRID = Harmonics(LATITUDE, 24, T)
+
+
+def coefficients(truncation=T, seed=0, leading=()):
+    """Random ones that a real field may have."""
+    draws = torch.randn(2, *leading, truncation + 1, truncation + 1, generator=torch.Generator().manual_seed(seed))
+    found = torch.complex(*draws.double()).triu()
+    found[..., 0, :].imag = 0
+    return found
+
+
+def single(order, degree, truncation=T, value=1.0):
+    found = torch.zeros(truncation + 1, truncation + 1, dtype=torch.complex128)
+    found[order, degree] = value
+    return found
+
+
+def analysis(harmonics, fields):
+    return harmonics.project(harmonics.waves(fields), harmonics.table, torch.as_tensor(WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    ("order", "degree", "closed"),
+    [
+        (0, 0, lambda mu: np.sqrt(1 / (4 * np.pi)) + 0 * mu),
+        (0, 1, lambda mu: np.sqrt(3 / (4 * np.pi)) * mu),
+        (1, 1, lambda mu: np.sqrt(3 / (8 * np.pi)) * np.sqrt(1 - mu**2)),
+        (0, 2, lambda mu: np.sqrt(5 / (16 * np.pi)) * (3 * mu**2 - 1)),
+        (1, 2, lambda mu: np.sqrt(15 / (8 * np.pi)) * mu * np.sqrt(1 - mu**2)),
+        (2, 2, lambda mu: np.sqrt(15 / (32 * np.pi)) * (1 - mu**2)),
+        (2, 3, lambda mu: np.sqrt(105 / (32 * np.pi)) * mu * (1 - mu**2)),
+        (3, 3, lambda mu: np.sqrt(35 / (64 * np.pi)) * (1 - mu**2) ** 1.5),
+    ],
+)
+def test_low_degrees_are_the_closed_forms_at_any_latitude_and_longitude(order, degree, closed):
+    harmonics = Harmonics(ANYWHERE, 24, T, first=-7.0)
+    phase = 0.4
+    found = harmonics.synthesis(single(order, degree, value=np.exp(1j * phase) if order else 1.0))
+    longitude = np.deg2rad(-7.0 + 15.0 * np.arange(24))
+    wave = 2 * np.cos(order * longitude + phase) if order else np.ones(24)
+    np.testing.assert_allclose(found, closed(np.sin(np.deg2rad(ANYWHERE)))[:, None] * wave, atol=1e-13)
+
+
+def test_the_functions_are_orthonormal_on_the_sphere():
+    for order in range(T + 1):
+        table = ON_GRID.table[order, order:].numpy()
+        np.testing.assert_allclose(2 * np.pi * (table * WEIGHTS) @ table.T, np.eye(T + 1 - order), atol=1e-12)
+    assert not ON_GRID.table.masked_select(torch.ones(T + 1, T + 1).tril(-1).bool()[..., None]).any()
+
+
+@pytest.mark.parametrize("first", [0.0, 3.75, -100.0])
+def test_a_field_is_synthesised_and_analysed_back(first):
+    harmonics, known = Harmonics(LATITUDE, 24, T, first), coefficients(leading=(3, 2))
+    torch.testing.assert_close(analysis(harmonics, harmonics.synthesis(known)), known, atol=1e-12, rtol=0)
+
+
+def test_fields_and_coefficients_are_those_of_torch_harmonics():
+    known = coefficients()
+    turned = known.mT.contiguous()  # theirs are (degree, order), and their latitudes run from the north
+    theirs = InverseRealSHT(16, 24, T + 1, T + 1, grid="legendre-gauss", norm="ortho", csphase=False)(turned)
+    torch.testing.assert_close(ON_GRID.synthesis(known), theirs.flip(-2), atol=1e-12, rtol=0)
+    noise = torch.randn(16, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    back = RealSHT(16, 24, T + 1, T + 1, grid="legendre-gauss", norm="ortho", csphase=False)(noise.flip(-2))
+    torch.testing.assert_close(analysis(ON_GRID, noise), back.mT, atol=1e-12, rtol=0)
+
+
+def test_the_power_of_coefficients_is_the_mean_square_of_the_field():
+    known = coefficients()
+    twice = torch.where(torch.arange(T + 1) > 0, 2.0, 1.0)[:, None]
+    square = (ON_GRID.synthesis(known) ** 2).mean(1) @ torch.as_tensor(WEIGHTS) / 2
+    torch.testing.assert_close(square, (known.abs() ** 2 * twice).sum() / (4 * np.pi))
+
+
+def test_the_slope_is_the_derivative_in_the_sine_of_latitude():
+    known, step = coefficients(), 1e-5
+    at = lambda shift: Harmonics(np.rad2deg(np.arcsin(np.sin(np.deg2rad(ANYWHERE)) + shift)), 24, T)
+    difference = (at(step).synthesis(known) - at(-step).synthesis(known)) / (2 * step)
+    here = Harmonics(ANYWHERE, 24, T)
+    expected = (1 - here.sine[:, None] ** 2) * difference
+    torch.testing.assert_close(here.synthesis(known, slope=True), expected, atol=1e-6, rtol=0)
+
+
+def test_eigenvalues_are_those_of_legendres_equation():
+    """d/dmu ((1 - mu^2) dP/dmu) - m^2 P / (1 - mu^2) = -l (l + 1) P, the derivative by finite differences."""
+    step, mu = 1e-5, np.sin(np.deg2rad(ANYWHERE))
+    here, north, south = (Harmonics(np.rad2deg(np.arcsin(mu + shift)), 24, T) for shift in (0, step, -step))
+    bend = (north.slope - south.slope) / (2 * step)
+    round_the_axis = here.order[:, None, None] ** 2 / (1 - here.sine**2) * here.table
+    expected = -here.eigenvalues()[:, None] * here.table
+    torch.testing.assert_close(bend - round_the_axis, expected, atol=2e-6, rtol=0)
+
+
+def test_latitudes_do_not_depend_on_their_neighbours_and_may_be_the_poles():
+    known = coefficients()
+    with_poles, alone = Harmonics(np.linspace(90, -90, 19), 24, T), Harmonics(np.array([50.0]), 24, T)
+    torch.testing.assert_close(with_poles.synthesis(known)[4:5], alone.synthesis(known), atol=1e-13, rtol=0)
+    degree = np.arange(T + 1)
+    at_pole = np.sqrt((2 * degree + 1) / (4 * np.pi)) @ known[0].real.numpy()
+    np.testing.assert_allclose(with_poles.synthesis(known)[0], at_pole, atol=1e-12)
+    assert with_poles.synthesis(known, slope=True)[[0, -1]].abs().max() < 1e-12
+    north = np.sqrt(3 / (4 * np.pi)) * with_poles.sine[:, None].expand(-1, 24)
+    torch.testing.assert_close(with_poles.synthesis(single(0, 1)), north, atol=1e-13, rtol=0)
+
+
+def test_the_first_longitude_turns_the_field():
+    known = coefficients()
+    whole, shifted = (
+        Harmonics(LATITUDE, 24, T).synthesis(known),
+        Harmonics(LATITUDE, 24, T, first=45.0).synthesis(known),
+    )
+    torch.testing.assert_close(shifted, whole.roll(-3, -1), atol=1e-12, rtol=0)
+
+
+def test_single_precision_is_kept_and_near():
+    single_precision = Harmonics(LATITUDE, 24, T, dtype=torch.float32).synthesis(coefficients().to(torch.complex64))
+    assert single_precision.dtype == torch.float32
+    torch.testing.assert_close(single_precision.double(), ON_GRID.synthesis(coefficients()), atol=1e-5, rtol=0)
+
+
+def test_a_circle_with_too_few_points_is_refused():
+    Harmonics(LATITUDE, 2 * T + 1, T)
+    with pytest.raises(ValueError, match="20 points on a circle cannot carry truncation 10"):
+        Harmonics(LATITUDE, 2 * T, T)
+
+
+def test_gaussian_latitudes_integrate_polynomials_exactly():
+    assert (np.diff(LATITUDE) > 0).all() and np.isclose(WEIGHTS.sum(), 2)
+    mu = np.sin(np.deg2rad(LATITUDE))
+    for power in range(0, 32, 2):
+        assert np.isclose(WEIGHTS @ mu**power, 2 / (power + 1), rtol=1e-12)

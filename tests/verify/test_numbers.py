@@ -1,0 +1,54 @@
+"""The report's tables of scores."""
+
+import pytest
+
+from hindsight.verify import numbers
+
+
+def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
+    pick = {"analysis": "diffusion", "compared": "rmse", "network": "dense"}
+    for end, values in (("", [0.9, 1.1]), ("_lower", [0.85, 1.05]), ("_upper", [0.95, 1.2])):
+        scores[f"ratio{end}"].loc[pick] = values
+        scores[f"seasonal_ratio{end}"].loc[pick | {"season": "MAM", "channel": "msl"}] = 1 + 0.1 * (end == "_upper")
+    rmse = numbers.ratios(scores)[0]
+    assert rmse["name"] == "RMSE" and [row["name"] for row in rmse["rows"]] == ["whole period", "DJF", "MAM"]
+    assert rmse["rows"][0]["values"][0] == {"text": "−10.0 %", "range": "−15.0 to −5.0", "tone": "good"}
+    assert rmse["rows"][0]["values"][1] == {"text": "+10.0 %", "range": "+5.0 to +20.0", "tone": "bad"}
+    assert rmse["rows"][2]["values"][1]["tone"] == ""
+    assert numbers.ratios(scores.drop_vars("ratio")) == []
+
+
+def test_the_sentence_at_the_top_is_the_crps_of_the_table(scores):
+    pick = {"analysis": "diffusion", "compared": "crps"}
+    scores["ratio"].loc[pick] = [[0.9, 1.1], [0.75, 0.5]]
+    assert numbers.in_short(scores) == [
+        "CRPS of diffusion relative to optimal interpolation: "
+        "dense −10.0 % (z500), +10.0 % (msl); sparse −25.0 % (z500), −50.0 % (msl)"
+    ]
+    assert numbers.in_short(scores.drop_vars("ratio")) == []
+
+
+def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
+    scores["score"].loc[{"metric": "crps", "analysis": "optimal_interpolation"}] = 0.01
+    pick = {"metric": "bias", "analysis": "optimal_interpolation", "network": "sparse", "channel": "msl"}
+    for name, value in (("score", 12.345), ("lower", 11.0), ("upper", 13.5)):
+        scores[name].loc[pick] = value
+    groups = {group["name"]: group for group in numbers.scores_by_metric(scores)}
+    assert list(groups) == list(numbers.METRICS.values())
+    assert groups["bias"]["rows"][0]["name"] == "optimal interpolation"
+    assert groups["bias"]["rows"][0]["values"][3] == {"text": "12.3", "range": "11.0 to 13.5", "tone": ""}
+    assert groups["anomaly correlation"]["pure"] and not groups["RMSE"]["pure"]
+
+
+@pytest.mark.parametrize(
+    ("score", "text", "range_"),
+    [
+        ((80.31, 78.27, 82.38), "80.3", "78.3 to 82.4"),
+        ((1135.2, 1050.1, 1213.4), "1135", "1050 to 1213"),
+        ((-0.004, -0.049, 0.042), "−0.004", "−0.049 to 0.042"),
+        ((2.0, 2.0, 2.0), "2.000", "2.000 to 2.000"),
+    ],
+)
+def test_a_score_has_the_digits_that_its_interval_supports(score, text, range_):
+    found = numbers.number(*score)
+    assert (found["text"], found["range"]) == (text, range_)

@@ -1,0 +1,45 @@
+"""The sections that are made of pictures; how they look is for tests/verify/test_page.py."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hindsight.fields import observations, store
+from hindsight.verify import sections, storm
+from tests.verify import worlds
+
+
+def shown(world, scores):
+    return sections.Shown(
+        scores,
+        store.read(world["fields"])["fields"],
+        worlds.BOX,
+        {"sparse": observations.read(world["observations"])},
+        [path for path in world["analyses"] if "diffusion" in path.parts],
+        [],
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return worlds.make(tmp_path_factory.mktemp("world"), worlds.BOX, frames=32, shard=32)
+
+
+def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
+    scores = xr.load_dataset(worlds.scored(tmp_path, world))
+    found = sections.sections(shown(world, scores), world["curve"], world["settings"].domain, world["settings"].verify)
+    seams = next(section for section in found if section["title"] == "Seams")
+    assert seams == {"title": "Seams", "text": "One shard, no seam.", "pictures": []}
+    assert all(section["pictures"] for section in found if section is not seams)
+    assert all(picture.alt for section in found for picture in section["pictures"])
+
+
+def test_the_storm_named_is_the_one_that_was_found(world, scores):
+    it = shown(world, scores)
+    found = storm.find(it.truth, it.grid, None)
+    text = sections._storm(it, found, world["settings"].domain)[0]["text"]
+    day = str(it.truth["time"].values[found.frame])[:10]
+    assert day in text and f"{found.latitude:g}°N" in text and "sparse" in text
+    used = it.used("sparse")
+    assert not used["withheld"].any() and used["station"].is_unique and len(used) == 9
+    assert np.isin(it.paths("sparse"), it.analyses).all() and it.paths("dense") == []

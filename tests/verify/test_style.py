@@ -1,0 +1,40 @@
+"""How numbers, places and units are written, and how figures become pictures."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+
+from hindsight.verify import style
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-20.0, "20°W"), (350.0, "10°W"), (14.5, "14.5°E"), (360.0, "0°"), (180.0, "180°")]
+)
+def test_longitudes_are_written_as_people_do(value, text):
+    assert style.east(value) == text
+
+
+def test_places_times_and_units_are_written_as_people_do():
+    assert style.place(-30.04, 200.0) == "30°S, 160°W"
+    assert style.moment(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
+    assert [style.units(u) for u in ("m2 s-2", "K", "kg kg-1")] == ["m² s⁻²", "K", "kg kg⁻¹"]
+    assert style.label("z500") == "z500 (m² s⁻²)"
+
+
+def test_many_channels_are_wrapped_onto_rows_of_their_network():
+    figure, axes = style.panels(2, 6, 1.0)
+    assert axes.shape == (2, 6) and len(figure.axes) == 12
+    tops = np.array([[axis.get_subplotspec().rowspan.start for axis in row] for row in axes])
+    assert tops.tolist() == [[0, 0, 0, 0, 1, 1], [2, 2, 2, 2, 3, 3]]
+    style.plt.close(figure)
+
+
+def test_a_picture_is_a_png_in_the_page_and_knows_its_width():
+    figure, axes = style.panels(1, 1, 2.0)
+    axes[0, 0].plot([0, 1])
+    found = style.picture(figure, "a line")
+    image = style.plt.imread(io.BytesIO(base64.b64decode(found.source.removeprefix("data:image/png;base64,"))))
+    assert found.inches == image.shape[1] / style.DPI and image[..., :3].std() > 0.02
+    assert not style.plt.get_fignums()

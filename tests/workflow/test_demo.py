@@ -1,0 +1,161 @@
+"""The demo as a newcomer meets it, on a smaller world: `make demo`, then the commands and snippets of the docs."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+import yaml
+
+from tests.conftest import DATA
+from tests.workflow import runs
+
+pytestmark = pytest.mark.slow
+PAGES = [runs.ROOT / "README.md", runs.ROOT / "CONTRIBUTING.md", *sorted((runs.ROOT / "docs").rglob("*.md"))]
+SMALL = {
+    "domain": {
+        "train": {"start": "2003-10-01T00:00", "end": "2004-10-31T18:00"},
+        "validation": {"start": "2004-11-01T00:00", "end": "2004-11-30T18:00"},
+        "test": {"start": "2004-12-15T00:00", "end": "2005-01-03T18:00"},
+    },
+    "download": {
+        "synthetic": {
+            "start": "2003-10-01T00:00",
+            "end": "2005-01-03T18:00",
+            "truncation": 10,
+            "latitudes": 12,
+            "spin_up_days": 60,
+        }
+    },
+    "observe": {"networks": {"stations": {"count": 40}}},
+    "train": {
+        "steps": 4,
+        "batch": 4,
+        "checkpoint_every": 2,
+        "validate_every": 2,
+        "threads": 1,
+        "backbone": {"width": 8, "multipliers": [1]},
+    },
+    "product": {"members": 4, "member_block": 4, "shard_frames": 40},
+    "reanalyse": {"steps": 2, "halo": 4},
+    "baselines": {"climatology": {"days": 60}},
+    "verify": {"resamples": 50},
+}
+
+
+def commands(kind: str) -> list[tuple[str, str]]:
+    """The commands of the docs that begin with a word, and the page each stands on."""
+    found = []
+    for page in PAGES:
+        for line in re.findall(rf"^    ({kind} [^#\n]*)", page.read_text(), re.M):
+            found += [(page.name, part.strip()) for part in line.split("&&") if part.strip().startswith(kind)]
+    return found
+
+
+def snippets() -> list[tuple[str, str]]:
+    """The Python of each page, joined as a reader would type it."""
+    found = []
+    for page in PAGES:
+        blocks = re.findall(r"(?:^    .*\n)+", page.read_text(), re.M)
+        python = [b for b in blocks if re.match(r"    (import|from|\w+(, \w+)* = |\w+\.\w+)", b) and "(" in b]
+        if python:
+            found.append((page.name, "".join(re.sub(r"^    ", "", block, flags=re.M) for block in python)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The project as a newcomer has it, with a smaller demo, set up with this environment."""
+    folder = tmp_path_factory.mktemp("newcomer") / "hindsight"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=runs.ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(lambda n: (runs.ROOT / n).is_file(), listed.splitlines()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(runs.ROOT / name, folder / name)
+    config = yaml.safe_load((folder / "config/config.yaml").read_text())
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(runs.merged(config, SMALL)))
+    (folder / "config/mine.yaml").write_text(yaml.safe_dump(runs.merged(config, SMALL)))
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    if DATA.is_dir():
+        (folder.parent / "shared").mkdir()
+        (folder.parent / "shared/data").symlink_to(DATA.resolve())
+    return folder
+
+
+def run(folder: Path, command: str) -> subprocess.CompletedProcess:
+    """Run a command as typed."""
+    environment = runs.environment() | {"MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-5000:]}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(clone):
+    """After `make demo`; what it printed is kept."""
+    (clone / "printed").write_text(run(clone, "make --old-file=.venv/installed demo MEMORY=3000").stdout)
+    return clone
+
+
+def test_make_demo_ends_with_the_scores_and_the_report(made):
+    lines = (made / "printed").read_text().rstrip().splitlines()
+    assert lines[-1] == "The report: results/demo/verify/report.html" and (made / lines[-1].split(": ")[1]).is_file()
+    table = "\n".join(lines[-8:])
+    for name in ("diffusion", "optimal_interpolation", "climatology", "rmse", "crps", "z500", "v850", "m2 s-2"):
+        assert name in table
+
+
+def test_nothing_but_its_attributes_says_that_the_world_is_synthetic(made):
+    raw = xr.open_zarr(made / "resources/world/raw.zarr", consolidated=False)
+    assert raw["geopotential"].dims == ("time", "level", "longitude", "latitude") and "synthetic" in raw.attrs
+    archive = xr.open_zarr(made / "results/demo/archive/reanalysis.zarr")
+    assert "synthetic" in archive.attrs["source"] and dict(archive.sizes)["time"] == 80
+
+
+def test_the_demo_has_nothing_left_to_do(made):
+    assert "Nothing to be done" in run(made, "snakemake --profile profiles/local").stdout
+
+
+@pytest.mark.parametrize(("page", "command"), commands("snakemake"))
+def test_every_snakemake_command_of_the_docs_runs(made, page, command):
+    """Real data takes half an hour, so of Europe only the plan is made."""
+    if "europe" in command:
+        if not (DATA / "eraint_europe_daily").is_dir():
+            pytest.skip(f"no real data in {DATA}")
+        command += " --dry-run"
+    run(made, command)
+
+
+@pytest.mark.parametrize(("page", "command"), commands("hindsight"))
+def test_every_hindsight_command_of_the_docs_runs(made, page, command):
+    run(made, command)
+
+
+@pytest.mark.parametrize(("page", "command"), commands("make"))
+def test_every_make_command_of_the_docs_is_known(made, page, command):
+    run(made, command.replace("make", "make --dry-run --old-file=.venv/installed", 1))
+
+
+@pytest.mark.parametrize(("page", "command"), commands("python"))
+def test_every_benchmark_of_the_docs_takes_its_options(made, page, command):
+    words = shlex.split(command)
+    told = run(made, f"{words[0]} {words[1]} --help").stdout
+    assert all(word in told for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize(("page", "code"), snippets(), ids=lambda x: x if x.endswith(".md") else "")
+def test_every_snippet_of_the_docs_runs(made, page, code):
+    subprocess.run([sys.executable, "-c", code], cwd=made, check=True, env=os.environ | {"MPLBACKEND": "Agg"})
