@@ -90,7 +90,8 @@ def clone(tmp_path_factory):
 
 def run(folder: Path, command: str) -> subprocess.CompletedProcess:
     """Run a command as typed."""
-    environment = runs.environment() | {"MPLBACKEND": "Agg"}
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that runs the tests
+    environment = {k: v for k, v in runs.environment().items() if k not in outer} | {"MPLBACKEND": "Agg"}
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
