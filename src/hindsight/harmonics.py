@@ -74,7 +74,7 @@ class Harmonics:
         return torch.view_as_complex(parts.contiguous())
 
     def eigenvalues(self) -> torch.Tensor:
-        """L (l + 1): minus the eigenvalues of the Laplacian on the unit sphere; (T + 1,)."""
+        """Minus the eigenvalues of the Laplacian on the unit sphere, l (l + 1); (T + 1,)."""
         return self.degree * (self.degree + 1)
 
 

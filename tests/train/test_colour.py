@@ -271,3 +271,14 @@ def test_null_coefficients_fill_the_groups_and_are_coupled_to_nothing(weather):
     null = (fitted.modes.place[: fitted.coupled] < 0).view(fitted.coupling.shape[:2])
     assert null.any() and fitted.coupling[null].abs().max() == 0 and fitted.coupling.mT[null].abs().max() == 0
     assert fitted.modes.place[fitted.modes.place >= 0].unique().numel() == (fitted.modes.place >= 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("east", "truncation", "says"),
+    [(360, 9, "truncation 9 do not fit the grid, 6 x 12 points round"), (90, None, "that do not go round the globe")],
+)
+def test_waves_that_the_grid_cannot_carry_are_refused(east, truncation, says):
+    grid = Grid(np.arange(-75.0, 90, 30), np.arange(0, east, east / 12))
+    fields = np.random.default_rng(0).standard_normal((20, 1, 6, 12)).astype(np.float32)
+    with pytest.raises(UserError, match=says):
+        colour.fit(fields, grid, Colour(basis="waves", truncation=truncation))

@@ -54,7 +54,7 @@ def fit(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
 def empirical(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
     """Empirical orthogonal functions of the whole domain, the leading ones coupled."""
     x = torch.from_numpy(departures).flatten(1).double()
-    variance, modes = _principal(x, settings, x.shape[1])
+    variance, modes = _principal(x, settings)
     white = x @ modes / variance.sqrt()
     lagged = _lagged(white, settings)
     k = min(settings.coupled_modes, len(variance))
@@ -72,9 +72,19 @@ def waves(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
     The statistics are taken to be the same at all longitudes: covariances between wavenumbers, which tell land from
     sea, are left for the network to learn. In return every mode is coupled to the others of its wavenumber and may
     travel, and the truncation is that of spherical harmonics, so that the poles are no special place.
+
+    Raises:
+        UserError: if the grid does not go round the globe, or cannot carry the truncation.
     """
     frames, channels, height, width = departures.shape
-    truncation = settings.truncation or min(height, (width + 1) // 2) - 1
+    finest = min(height, (width + 1) // 2) - 1
+    truncation = settings.truncation or finest
+    if not grid.periodic or truncation > finest:
+        raise UserError(
+            f"waves of truncation {truncation} do not fit the grid, {height} x {width} points "
+            f"{'' if grid.periodic else 'that do not go '}round the globe and carry {finest} at most; lower "
+            "train.colour.truncation, or set train.colour.basis: empirical"
+        )
     table = Harmonics(grid.latitude, width, truncation).table
     circles = torch.fft.rfft(torch.from_numpy(departures), norm="ortho").permute(3, 0, 1, 2)  # (M, T, C, H)
     measure = torch.as_tensor(np.sqrt(grid.weights[:, 0]))
@@ -83,7 +93,7 @@ def waves(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
         smooth = torch.linalg.qr((table[order, order:] * measure).T)[0]  # (H, L): the harmonics of this order
         x = (circles[order].to(torch.complex128) @ smooth.to(torch.complex128)).flatten(1)
         x = x if order else x.real
-        variance, vectors = _principal(x, settings, x.shape[1])
+        variance, vectors = _principal(x, settings)
         known = variance > settings.floor
         variance, vectors = variance[known], vectors[:, known]
         lagged = _lagged(x @ vectors.conj() / variance.sqrt(), settings)
@@ -93,8 +103,9 @@ def waves(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
     return _gathered(fitted, width, settings.floor)
 
 
-def _principal(x: torch.Tensor, settings: Colour, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _principal(x: torch.Tensor, settings: Colour) -> tuple[torch.Tensor, torch.Tensor]:
     """Variances, largest first, and orthonormal vectors of samples (T, size), which may be complex."""
+    size = x.shape[1]
     variance, vectors = torch.linalg.eigh(x.T @ x.conj() / len(x))
     keep = min(settings.modes or size, size, len(x) - 1)
     return variance.flip(0)[:keep].clamp(min=settings.floor), vectors.flip(1)[:, :keep]
