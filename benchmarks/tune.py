@@ -1,35 +1,31 @@
 """Score variants of the settings on the validation period, which is what choices are tuned on.
 
-    python benchmarks/tune.py --config config/europe.yaml --vary train.colour.ridge=0.0,0.1,0.2 [--untrained]
+    python benchmarks/tune.py --config config/europe.yaml --vary reanalyse.steps=4,6,8 [--untrained]
 
 Needs a run made by `make europe` (or its preprocessing). Prints, for each network and value, RMSE and fair CRPS in
-standard deviations, spread/skill, and seconds. `--untrained` takes the closed form alone; otherwise the run's prior.
+standard deviations, spread/skill, network evaluations per frame and member, and seconds. `--untrained` takes the closed
+form alone, fitted with these settings; otherwise the run's prior.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 
+import cases
 import numpy as np
 import torch
 import yaml
 
-from hindsight import prior as priors
 from hindsight import settings
 from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
-from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.fields import observations as tables
-from hindsight.fields import store
-from hindsight.fields.grid import Grid
-from hindsight.fields.scaling import Scaling
-from hindsight.observe import networks, simulate
-from hindsight.reanalyse.shard import reanalyse
-from hindsight.scores import ensemble
+from hindsight.prior import Prior
+from hindsight.settings import Settings
 from hindsight.train import colour
 from hindsight.train.prior import build
-from hindsight.train.windows import departures
+from hindsight.train.windows import departures, scaling
 
 
 def changed(config: dict, key: str, value: str) -> dict:
@@ -43,58 +39,37 @@ def changed(config: dict, key: str, value: str) -> dict:
     return config
 
 
-class Bench:
-    """The validation period, observed."""
+def made_of(run: Path) -> list[Path]:
+    """What preprocessing made."""
+    return [run / "preprocess" / name for name in ("fields.zarr", "climatology.nc", "statistics.nc")]
 
-    def __init__(self, config: dict, days: int) -> None:
-        self.chosen = settings.read(config)
-        self.folder = Path("results") / self.chosen.run
-        self.made = [self.folder / "preprocess" / n for n in ("fields.zarr", "climatology.nc", "statistics.nc")]
-        self.scaling = Scaling.read(*self.made[1:])
-        domain = self.chosen.domain
-        self.truth = store.read(self.made[0])["fields"].sel(time=slice(domain.validation.start, domain.validation.end))
-        self.truth = self.truth[:days]
-        self.grid, self.times = Grid.of(self.truth), self.truth["time"].values
 
-    def observe(self, name: str) -> object:
-        """What a network would have seen of it."""
-        spec = self.chosen.observe.networks[name]
-        generator = np.random.default_rng(7)
-        stations = networks.stations(spec, self.grid, generator, None)
-        error = simulate.error_of(spec, self.chosen.domain.channels, self.scaling.spread)
-        table = simulate.simulate(self.truth, stations, error, generator, spec).assign(source="validation")
-        return tables.usable(tables.check(table, name))
-
-    def prior(self, chosen: settings.Settings, untrained: bool) -> priors.Prior:
-        """The run's prior, or the closed form with these settings."""
-        if not untrained:
-            return priors.load(self.folder / "train/prior.safetensors")
-        path = Path("results") / chosen.run / "train" / "colour-of-benchmark.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _, _, values = departures(chosen.domain, "train", *self.made)
-        process = colour.fit(values.reshape(len(values), -1), chosen.train.colour)
-        from safetensors.torch import save_file
-
-        save_file({n: v.contiguous() for n, v in vars(process).items()}, path)
-        made = build(
-            chosen.domain, chosen.train, self.grid, self.scaling, self.folder / "preprocess/static.nc", path, {}
+def untrained(chosen: Settings, run: Path) -> Prior:
+    """The closed form with these settings, and a network that says nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = Path(folder) / "colour.safetensors"
+        fields, climatology, statistics = made_of(run)
+        colour.run(
+            chosen.domain, chosen.train, fields=fields, climatology=climatology, statistics=statistics, colour=fitted
         )
-        path.unlink()
-        assert isinstance(made.process, GaussMarkov)
-        return made.eval()
+        _, grid, _ = departures(chosen.domain, chosen.train, "validation", *made_of(run))
+        seen = scaling(chosen.train, grid, climatology, statistics)
+        return build(chosen.domain, chosen.train, grid, seen, run / "preprocess/static.nc", fitted, {}).eval()
 
-    def score(self, values: np.ndarray) -> str:
-        """One line of scores, in standard deviations."""
-        flat = lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)
-        found = ensemble.statistics(
-            flat(values), flat(self.truth.values), flat(self.scaling.climatology(self.times)), self.grid.weights.ravel()
-        )
-        scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, len(values))
-        show = lambda name, scale: " ".join(f"{v:.4f}" for v in scores[name] / scale)
-        return (
-            f"rmse {show('rmse', self.scaling.spread)}  crps {show('crps', self.scaling.spread)}  "
-            f"spread/skill {show('spread_skill', 1)}"
-        )
+
+def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
+    """Optimal interpolation of the same observations, physical fields."""
+    _, _, values = departures(chosen.domain, chosen.train, "train", *made_of(run))
+    method = OptimalInterpolation(covariance.lagged(values.reshape(len(values), -1), 1), 1)
+    about, step = case.prior.about, chosen.domain.step_hours
+    rows = normalised(case.table, about.channels, about.grid, case.prior.scaling)
+    analysis = np.stack([method.members(rows, t, step, chosen.product) for t in case.times], 1)
+    return case.prior.scaling.restore(analysis.reshape(*analysis.shape[:2], *case.truth.shape[1:]), case.times)
+
+
+def shown(scores: dict[str, list[float]]) -> str:
+    """One line of scores."""
+    return "  ".join(f"{name} {' '.join(f'{v:.4f}' for v in values)}" for name, values in scores.items())
 
 
 def main() -> None:
@@ -109,27 +84,24 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     config = yaml.safe_load(arguments.config.read_text())
     key, _, values = arguments.vary.partition("=")
-    bench = Bench(config, arguments.days)
-    members = list(range(bench.chosen.product.members))
-    for name in bench.chosen.observe.networks:
-        table = bench.observe(name)
-        print(f"{name:9} {'optimal interpolation':32} {bench.score(_interpolated(bench, table))}", flush=True)
+    base = settings.read(config)
+    run, members = Path("results") / base.run, base.product.members
+    frames = arguments.days * 24 // base.domain.step_hours
+    for name in base.observe.networks:
+        case = cases.validation(run, name, frames, untrained(base, run) if arguments.untrained else None)
+        print(f"{name:9} {'optimal interpolation':32} {shown(case.scores(interpolated(case, base, run)))}", flush=True)
         for value in values.split(","):
             chosen = settings.read(changed(config, key, value))
-            prior, began = bench.prior(chosen, arguments.untrained), time.monotonic()
-            analysis = reanalyse(prior, bench.times, table, members, 1, chosen.reanalyse)
+            if arguments.untrained:
+                case.prior = untrained(chosen, run)
+            began = time.monotonic()
+            made = case.analysed(chosen.reanalyse, members)
+            cost = f"{made.cost.evaluations / members / len(case.times):.1f} evaluations"
             print(
-                f"{name:9} {f'{key}={value}':32} {bench.score(analysis)}  {time.monotonic() - began:.0f} s", flush=True
+                f"{name:9} {f'{key}={value}':32} {shown(case.scores(made.fields))}  {cost}  "
+                f"{time.monotonic() - began:.0f} s",
+                flush=True,
             )
-
-
-def _interpolated(bench: Bench, table: object) -> np.ndarray:
-    _, _, values = departures(bench.chosen.domain, "train", *bench.made)
-    method = OptimalInterpolation(covariance.lagged(values.reshape(len(values), -1), 1), 1)
-    rows = normalised(table, bench.chosen.domain.channels, bench.grid, bench.scaling)
-    step = bench.chosen.domain.step_hours
-    analysis = np.stack([method.members(rows, t, step, bench.chosen.product) for t in bench.times], 1)
-    return bench.scaling.restore(analysis.reshape(*analysis.shape[:2], *bench.truth.shape[1:]), bench.times)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hindsight import prior as priors
-from hindsight.diffusion import composed
+from hindsight.diffusion import composed, denoiser
 from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
+from hindsight.settings import train
 from tests.train import helpers
 
 
@@ -24,7 +25,23 @@ def busy(prior):
     return prior.eval()
 
 
-@pytest.mark.parametrize("make", [helpers.prior, helpers.globe])
+def with_points():
+    """A prior that is shown levels of points."""
+    return helpers.prior(helpers.SETTINGS.model_copy(update={"points": train.Points(share=0.5)}))
+
+
+def on_a_ring():
+    """A prior of fields with a single latitude, by the network for lines."""
+    shape = train.Backbone(kind="line", width=8, blocks=2, embedding=16, dilations=[1, 2])
+    made = helpers.prior()
+    about = dataclasses.replace(made.about, latitude=[0.0], longitude=list(np.arange(16) * 22.5))
+    about = dataclasses.replace(about, backbone=shape.model_dump(mode="json"))
+    about = dataclasses.replace(about, edges=["open", "periodic"])
+    torch.manual_seed(0)
+    return priors.Prior(about, made.process, made.scaling, torch.zeros(3, 1, 16))
+
+
+@pytest.mark.parametrize("make", [helpers.prior, helpers.globe, with_points, on_a_ring])
 def test_a_prior_comes_back_from_its_file(tmp_path, make):
     made = busy(make())
     priors.save(made, tmp_path / "p.safetensors")
@@ -113,7 +130,7 @@ def test_a_prior_that_lacks_a_part_is_refused(tmp_path):
         priors.load(tmp_path / "p")
 
 
-@pytest.mark.parametrize("make", [helpers.prior, helpers.globe])
+@pytest.mark.parametrize("make", [helpers.prior, helpers.globe, with_points, on_a_ring])
 def test_a_stretch_of_one_window_is_that_window(make):
     prior = busy(make())
     x, sigma, told = torch.randn(3, 4, prior.process.size), torch.full((1, 4), 0.7), torch.randn(4, 4)
@@ -149,3 +166,49 @@ def test_maps_say_where():
     assert found.shape == (4, 9, 12)
     assert found.mean((1, 2)).abs().max() < 1e-5 and (found.std((1, 2), correction=0) - 1).abs().max() < 1e-5
     assert (found[0].diff(dim=0) > 0).all()
+
+
+def test_a_prior_with_levels_of_points_is_always_shown_some():
+    """If only that there are none; and those of a stretch are those of its windows."""
+    prior, shown = busy(with_points()), []
+    prior.network.register_forward_pre_hook(lambda module, arguments: shown.append(arguments[0]))
+    x, sigma, told = torch.randn(2, 4, 16), torch.full((2, 4), 0.7), torch.zeros(2, 4, 4)
+    points = denoiser.Points(torch.randn(1, 4, 16), torch.full((1, 4, 16), 4.0) * (torch.arange(16) % 2))
+    without, given = prior.denoise(x, sigma, told), prior.denoise(x, sigma, told, points)
+    assert shown[0].shape[2] == 4 + 3  # four of one channel, and three maps
+    level = lambda square: torch.full((2, 4, 4, 4), float(np.log(square) / 8))
+    torch.testing.assert_close(shown[0][:, :, 3], level(0.49))
+    torch.testing.assert_close(shown[1][:, :, 3].flatten(2)[..., 1], level(1 / (1 / 0.49 + 4))[..., 0, 0])
+    assert (given - without).abs().max() > 0.1
+    stretch = lambda given: prior.denoise_stretch(
+        x, prior.process.posterior(sigma[:1]), told[0], [0], 8, points=given, window=4
+    )
+    torch.testing.assert_close(stretch(points), given, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(stretch(None), without, atol=1e-5, rtol=1e-4)
+
+
+def test_levels_of_points_are_levels_whatever_area_a_place_stands_for():
+    """Fields are shown without their measure, levels as they are."""
+    settings = helpers.WAVES.model_copy(update={"points": train.Points(share=0.5)})
+    made, shown = helpers.globe(settings).eval(), []
+    made.network.register_forward_pre_hook(lambda module, arguments: shown.append(arguments[0]))
+    inputs = torch.randn(1, 4, 4, 2, *helpers.GLOBE.shape)
+    made.correction(inputs.flatten(3), torch.zeros(1, 4), torch.zeros(1, 4, 4))
+    seen = shown[0][:, :, :8].view(1, 4, 4, 2, *helpers.GLOBE.shape)
+    torch.testing.assert_close(seen[:, :, :3], inputs[:, :, :3] / made.measure)
+    assert torch.equal(seen[:, :, 3], inputs[:, :, 3])
+
+
+def test_frames_in_no_window_are_left_to_the_closed_form():
+    prior = busy(helpers.prior())
+    x, posterior = torch.randn(2, 9, 16), prior.process.posterior(torch.full((1, 9), 0.7))
+    found = prior.denoise_stretch(x, posterior, torch.zeros(9, 4), [5], 8)
+    assert torch.equal(found[:, :5], posterior.mean(x)[:, :5])
+    assert (found[:, 5:] - posterior.mean(x)[:, 5:]).abs().amax((0, 2)).min() > 1e-3
+
+
+def test_a_network_for_lines_is_refused_for_fields_with_more_latitudes():
+    """It would look at the first of them and speak for all."""
+    shape = train.Backbone(kind="line", width=8, blocks=1, embedding=16)
+    with pytest.raises(UserError, match="single latitude, and these have 4; set kind: unet"):
+        helpers.prior(helpers.SETTINGS.model_copy(update={"backbone": shape}))

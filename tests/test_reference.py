@@ -7,7 +7,9 @@ def test_every_setting_stands_in_the_page_with_its_meaning():
     page = reference.settings_page()
     for name in ("`sigma_max`", "`ridge`", "`withheld`", "`shard_frames`", "`coastline`"):
         assert name in page
-    assert "### `observe.networks.NAME`" in page and "### `train.colour`" not in page.split("## `train`")[0]
+    for section in ("`observe.networks.NAME`", "`download.synthetic.lorenz96`"):
+        assert f"### {section}" in page
+    assert "### `train.colour`" not in page.split("## `train`")[0]
 
 
 def test_every_step_stands_in_the_page_with_its_options():

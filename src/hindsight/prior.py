@@ -14,8 +14,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hindsight import __version__
+from hindsight.backbones.line import LineNet
 from hindsight.backbones.unet import VideoUNet
 from hindsight.diffusion import composed, denoiser
+from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.errors import UserError
 from hindsight.fields import calendar
@@ -38,6 +40,7 @@ class About:
     step_hours: int
     window: int
     bfloat16: bool
+    points: bool  # whether it has learnt levels of points
     backbone: dict
     annual_harmonics: int
     daily_harmonics: int
@@ -58,25 +61,46 @@ class Prior(nn.Module):
         self.register_buffer("maps", maps)
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         count, shape = len(about.channels), Backbone.model_validate(about.backbone)
-        self.network = VideoUNet(
-            2 * count + len(maps), count, CONDITIONS, edges=tuple(about.edges), **shape.model_dump()
-        )
+        inputs = (4 if about.points else 2) * count + len(maps)
+        if shape.kind == "line" and maps.shape[-2] > 1:
+            raise UserError(
+                f"train.backbone.kind: line is for fields with a single latitude, and these have {maps.shape[-2]}; set"
+                " kind: unet"
+            )
+        kind = {"unet": VideoUNet, "line": LineNet}[shape.kind]
+        self.network = kind(inputs, count, CONDITIONS, edges=tuple(about.edges), **shape.of_kind())
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """The network: (B, T, 2, D), (B, T), (B, T, K) to (B, T, D)."""
+        """The network: (B, T, 2 or 4, D), (B, T), (B, T, K) to (B, T, D)."""
         windows, frames = log_sigma.shape
-        fields = inputs.view(windows, frames, -1, *self.maps.shape[-2:]) / self.measure
+        fields = (inputs * self._view).reshape(windows, frames, -1, *self.maps.shape[-2:])
         maps = self.maps.expand(windows, frames, *self.maps.shape)
         with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
             output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
         return (output.float() * self.measure).flatten(2)
 
-    def denoise(self, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Denoise windows (B, T, D) with a noise level each frame (B, T)."""
-        return denoiser.denoise(self.process, self.correction, noisy, sigma, conditions)
+    @property
+    def _view(self) -> torch.Tensor:
+        """What inputs (…, K, D) are multiplied by: fields stand for areas, levels do not; (K, D)."""
+        fields = (1 / self.measure).flatten().repeat(len(self.about.channels))
+        return torch.stack([fields] * 3 + [torch.ones_like(fields)]) if self.about.points else fields[None]
+
+    def denoise(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor, points: Points | None = None
+    ) -> torch.Tensor:
+        """Denoise windows (B, T, D) with a noise level each frame (B, T); see `denoiser.denoise`."""
+        points = self._points(points, noisy)
+        return denoiser.denoise(self.process, self.correction, noisy, sigma, conditions, points=points)
 
     def denoise_stretch(
-        self, noisy: torch.Tensor, posterior: Posterior, conditions: torch.Tensor, windows: list[int], batch: int
+        self,
+        noisy: torch.Tensor,
+        posterior: Posterior,
+        conditions: torch.Tensor,
+        windows: list[int],
+        batch: int,
+        points: Points | None = None,
+        window: int | None = None,
     ) -> torch.Tensor:
         """Denoise members of a long stretch (E, T, D): the closed form over all of it, the network in windows.
 
@@ -84,16 +108,21 @@ class Prior(nn.Module):
             noisy: the members.
             posterior: the closed form's, at the stretch's noise levels.
             conditions: of each frame (T, K).
-            windows: where windows begin, see `composed.starts`.
+            windows: where windows begin, see `composed.starts`; frames in none of them are left to the closed form.
             batch: windows the network sees at once.
+            points: observed values, for a prior that has learnt to use them.
+            window: frames in a window; none: as many as in training.
         """
-        mean, sigma = posterior.mean(noisy), posterior.sigma
-        inputs = denoiser.inputs(self.process, noisy, mean, sigma)
-        with torch.no_grad():
-            output = composed.compose(
-                self.correction, windows, self.about.window, batch, inputs, sigma.log(), conditions[None]
-            )
-        return mean + denoiser.scale(self.process, sigma)[..., None] * output
+        found = denoiser.known(self.process, noisy, posterior, self._points(points, noisy))
+        told = posterior.sigma.log()
+        output = composed.compose(
+            self.correction, windows, window or self.about.window, batch, found.inputs, told, conditions[None]
+        )
+        return found.mean + found.error * output
+
+    def _points(self, points: Points | None, noisy: torch.Tensor) -> Points | None:
+        """A prior that has learnt levels of points is always shown some, if only that there are none."""
+        return denoiser.unseen(noisy) if points is None and self.about.points else points
 
     def to(self, device: torch.device) -> "Prior":
         """Move to a device, the closed form with it."""
@@ -108,12 +137,14 @@ def conditions(times: np.ndarray) -> torch.Tensor:
     return torch.tensor(np.stack([f(a) for a in angles for f in (np.cos, np.sin)], 1), dtype=torch.float32)
 
 
-def maps(grid: Grid, land: np.ndarray | None = None, orography: np.ndarray | None = None) -> torch.Tensor:
-    """What each point is told: where on the sphere it is, and land and orography where given; (M, H, W)."""
+def maps(
+    grid: Grid, place: bool = True, land: np.ndarray | None = None, orography: np.ndarray | None = None
+) -> torch.Tensor:
+    """What each point is told: where on the sphere it is, if `place`, land and orography where given; (M, H, W)."""
     latitude, longitude = np.deg2rad(np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    layers = [np.sin(latitude), np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)]
+    layers = [np.sin(latitude), np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)] * place
     layers += [layer for layer in (land, orography) if layer is not None]
-    stack = np.stack(layers)
+    stack = np.stack(layers) if layers else np.zeros((0, *grid.shape))
     spread = stack.std((1, 2), keepdims=True)
     stack = (stack - stack.mean((1, 2), keepdims=True)) / np.where(spread > 0, spread, 1)
     return torch.tensor(stack, dtype=torch.float32)
@@ -148,7 +179,7 @@ def load(path: Path, device: str = "cpu") -> Prior:
         prior = _assembled(About(**header), tensors)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
-    return prior.to(torch.device(device)).eval()
+    return prior.to(torch.device(device)).eval().requires_grad_(False)
 
 
 def _assembled(about: About, tensors: dict[str, torch.Tensor]) -> Prior:

@@ -69,12 +69,14 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-def _inner(section: type[Section]) -> list[tuple[str, type[Section]]]:
+def _inner(section: type[Section], above: str = "") -> list[tuple[str, type[Section]]]:
+    """The sections inside a section, and those inside them, each once, by their dotted names."""
     found = []
     for name, field in section.model_fields.items():
         for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if inspect.isclass(kind) and issubclass(kind, Section):
-                found.append((f"{name}.NAME" if kind is not field.annotation else name, kind))
+                path = above + (f"{name}.NAME" if kind is not field.annotation else name)
+                found += [(path, kind), *_inner(kind, f"{path}.")]
     return [pair for k, pair in enumerate(found) if pair[1] not in [p[1] for p in found[:k]]]
 
 

@@ -11,6 +11,7 @@ from tests.oracles import linear_gaussian as oracle
 SIZE = 10
 GLOBE = Grid(np.arange(-75.0, 90, 30), np.arange(0, 360, 30.0))
 POLES = Grid(np.linspace(-90, 90, 7), np.arange(0, 360, 45.0))
+RING = Grid(np.zeros(1), np.arange(0, 360, 9.0))
 REGION = Grid(np.array([40.0, 47.0, 54.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
 
 
@@ -130,3 +131,11 @@ def test_a_taper_leaves_a_covariance_a_covariance(reach):
     assert smallest > 0
     few = np.random.default_rng(0).standard_normal((5, fine.latitude.size * fine.longitude.size))
     assert np.linalg.eigvalsh(tapered(fine, reach, few.T @ few)).min() > -1e-10
+
+
+def test_on_a_ring_the_taper_is_that_of_arcs_of_the_equator():
+    found = tapered(RING, 5000.0)
+    steps = np.minimum(np.arange(40), 40 - np.arange(40))
+    expected = [published(step * 2 * np.pi * EARTH_RADIUS / 40, 2500.0) for step in steps]
+    for k in range(40):
+        np.testing.assert_allclose(found[k], np.roll(expected, k), atol=1e-9)

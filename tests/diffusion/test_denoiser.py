@@ -56,12 +56,12 @@ def test_the_network_sees_white_noise_of_unit_variance(process):
         sigma = torch.full((4000, 2), level)
         clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, size, generator=generator))
         noisy = clean + level * torch.randn(4000, 2, size, generator=generator)
-        first, second = denoiser.inputs(process, noisy, noisy + 1, sigma).unbind(2)
+        first, second = denoiser.known(process, noisy, process.posterior(sigma)).inputs.unbind(2)
         inside = process.modes.into(first)
         used = process.modes.into(torch.ones(size)) != 0
         assert abs(inside[..., used].var(0) - 1).max() < 0.12 and abs(inside.mean(0)).max() < 0.1
         torch.testing.assert_close(process.modes.out_of(inside), first, atol=1e-4, rtol=0)
-        assert torch.equal(second, noisy + 1)
+        assert torch.equal(second, process.posterior(sigma).mean(noisy))
 
 
 def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
@@ -83,3 +83,63 @@ def test_the_scale_is_the_error_of_the_closed_form_without_time(process):
         units = torch.eye(2 * process.size).view(-1, 2, process.size)
         variance = process.posterior(sigma).covariance(units).flatten(1).diagonal().mean()
         torch.testing.assert_close(denoiser.scale(process, sigma)[0, 0] ** 2, variance, rtol=1e-4, atol=1e-6)
+
+
+def points(seed=0):
+    """Some values of two windows known by themselves, better and worse than their frames."""
+    generator = torch.Generator().manual_seed(seed)
+    precision = torch.tensor([0.0, 0.0, 0.5, 100.0])[torch.randint(4, (2, 3, 4), generator=generator)]
+    return denoiser.Points(torch.randn(2, 3, 4, generator=generator), precision)
+
+
+def test_points_of_a_white_process_are_precisions_that_add_up():
+    """The closed form is then exact value by value, and the network's part is scaled by what is left to know."""
+    x, output, given = torch.randn(2, 3, 4), torch.randn(2, 3, 4), points()
+    sigma = torch.tensor([[0.1, 1.0, 5.0], [2.0, 0.3, 0.7]])
+    found = denoiser.denoise(white(4), lambda *_: output, x, sigma, points=given)
+    precision = 1 + sigma[..., None] ** -2 + given.precision
+    mean = (x * sigma[..., None] ** -2 + given.value * given.precision) / precision
+    torch.testing.assert_close(found, mean + precision.rsqrt() * output)
+    torch.testing.assert_close(denoiser.error_of(white(4), sigma, given), precision.rsqrt())
+    clean = torch.randn(2, 3, 4)
+    expected = ((found - clean).square() * precision).mean()
+    torch.testing.assert_close(denoiser.loss(white(4), found, clean, sigma, given), expected)
+
+
+def test_no_point_at_all_changes_nothing_but_what_the_network_is_shown():
+    process, x, sigma = oracle.process(), torch.randn(2, 4, 12), torch.rand(2, 4) + 0.1
+    posterior = process.posterior(sigma)
+    plain, told = (denoiser.known(process, x, posterior, p) for p in (None, denoiser.unseen(x)))
+    torch.testing.assert_close(told.mean, plain.mean)
+    torch.testing.assert_close(told.error, plain.error.expand_as(told.error))
+    torch.testing.assert_close(told.inputs[:, :, :2], plain.inputs)
+    torch.testing.assert_close(told.inputs[:, :, 2], x * (1 + sigma[..., None] ** 2).rsqrt())
+    torch.testing.assert_close(told.inputs[:, :, 3], (sigma.log() / 4)[..., None].expand_as(x))
+
+
+def test_the_network_sees_values_at_their_own_levels():
+    """A value seen with error r in a frame of level s is one value of level (1/s^2 + 1/r^2)^-1/2, of unit variance."""
+    generator = torch.Generator().manual_seed(0)
+    process, clean = white(4), torch.randn(20000, 1, 4, generator=generator)
+    sigma, error = torch.full((20000, 1), 0.8), torch.tensor([0.1, 0.5, 2.0, torch.inf])
+    noisy = clean + 0.8 * torch.randn(clean.shape, generator=generator)
+    value = clean + error.clamp(max=9) * torch.randn(clean.shape, generator=generator)
+    given = denoiser.Points(value, (error**-2).expand_as(value))
+    *_, seen, level = denoiser.known(process, noisy, process.posterior(sigma), given).inputs.unbind(2)
+    fused = (0.8**-2 + error**-2) ** -0.5
+    torch.testing.assert_close(level[0, 0], fused.log() / 4)
+    noise = seen * (1 + fused**2).sqrt() - clean
+    torch.testing.assert_close(noise.std(0)[0], fused, atol=0.02, rtol=0)
+    torch.testing.assert_close(seen.std(0)[0], torch.ones(4), atol=0.02, rtol=0)
+
+
+def test_points_may_be_shared_by_members_and_cut():
+    x, given = torch.randn(5, 3, 4), points()
+    one, posterior = denoiser.Points(given.value[:1], given.precision[:1]), white(4).posterior(torch.ones(1, 3))
+    shared = denoiser.known(white(4), x, posterior, one)
+    own = denoiser.Points(one.value.expand(5, 3, 4), one.precision.expand(5, 3, 4))
+    each = denoiser.known(white(4), x, posterior, own)
+    torch.testing.assert_close(shared.mean, each.mean)
+    torch.testing.assert_close(shared.inputs, each.inputs)
+    part = given.cut(slice(1, 3))
+    assert torch.equal(part.value, given.value[:, 1:]) and torch.equal(part.precision, given.precision[:, 1:])

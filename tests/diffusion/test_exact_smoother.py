@@ -1,12 +1,13 @@
-"""Our plan, guidance and sampler against the exact smoother: mean and spread, within Monte-Carlo error."""
+"""Our plans, guidances and samplers against exact answers: Kalman filter, fixed-lag smoother, and Rauch-Tung-Striebel
+smoother, mean and spread, within Monte-Carlo error."""
 
 import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import frame_random, noise, sampler
+from hindsight.diffusion import frame_random, noise, plan, sampler, steps
 from hindsight.diffusion.guidance.analytic import Analytic
-from hindsight.diffusion.plan import noise_plan
+from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.operators.interpolate import Observed
 from tests.oracles import linear_gaussian as oracle
 
@@ -43,34 +44,83 @@ def rows(seen):
     return zip(*found)
 
 
-def analyse(process, seen, steps, members=MEMBERS):
-    guidance = Analytic(process, seen, tolerance=1e-6)
+def closed_form(noisy, posterior, moving, points):
+    """The ideal denoiser, in the place of a trained one."""
+    return posterior.mean(noisy)
 
-    def white(row, purpose, size=SIZE):
-        # one stream a (frame, member) is slow for thousands of members, and its laws are tested elsewhere
-        seed = 100 * row + frame_random.PURPOSES.index(purpose)
-        return torch.randn(members, FRAMES, size, generator=torch.Generator().manual_seed(seed))
 
-    def draw(denoised, posterior, row):
-        return guidance.draw(denoised, posterior, white(row, "state"), white(row, "observation", seen.value.shape[1]))
+def white(members, size=SIZE):
+    """One stream a (frame, member) is slow for thousands of members, and its laws are tested elsewhere."""
 
-    plan, sigma = noise_plan(FRAMES, steps, 0), noise.levels(steps, 0.05, 10.0, 7.0)
-    return sampler.sample(process, lambda x, posterior: posterior.mean(x), draw, plan, sigma, white)
+    def noise(view, counts, purpose, count=None):
+        key = hash((view.start, tuple(counts.tolist()), frame_random.PURPOSES.index(purpose)))
+        generator = torch.Generator().manual_seed(key % 2**62)
+        return torch.randn(members, len(counts), size if count is None else count, generator=generator)
+
+    return noise
+
+
+def walked(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
+    """The finished frames of a walk, (E, T, D)."""
+    state = sampler.State(torch.zeros(members, frames, process.size), np.full(frames, np.inf))
+    way = sampler.Way(step or steps.Covariance(), **more)
+    found, before = torch.empty_like(state.fields), 0
+    for after in sampler.walk(cycles, state, denoiser, way, white(members, process.size)):
+        found[:, before : after.finished] = after.fields[:, before : after.finished]
+        before = after.finished
+    return found
+
+
+def analytic(process, seen, held=1e-3):
+    return lambda view: Analytic(Unguided(process, closed_form, held), seen.frames(view), tolerance=1e-6)
+
+
+def ladder(count):
+    return noise.levels(count, 0.05, 10.0, 7.0)
+
+
+def departures(sample, mean, covariance):
+    """Of means in units of their sampling error, and the ratio of spreads."""
+    sample, deviation = sample.double().numpy(), np.sqrt(np.array([np.diag(p) for p in covariance]))
+    off = (sample.mean(0) - mean) / deviation * np.sqrt(len(sample))  # standard normal if right
+    return off, sample.std(0, ddof=1) / deviation
+
+
+def exact(sample, mean, covariance):
+    off, ratio = departures(sample, mean, covariance)
+    assert np.abs(off).max() < 4.5 and np.abs(off).std() < 1.5
+    np.testing.assert_allclose(ratio, 1, atol=0.05)
+    middle = np.cov(sample[:, 2].double().numpy().T)
+    np.testing.assert_allclose(middle, covariance[2], atol=0.06 * np.abs(covariance[2]).max())
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("steps", [1, 2, 8])
-def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(network, steps):
-    process = oracle.process(SIZE)
-    seen = observe(list(NETWORKS[network]))
-    sample = analyse(process, seen, steps).double().numpy()
-    mean, covariance = oracle.smoother(process, *rows(seen))
-    deviation = np.sqrt(np.array([np.diag(p) for p in covariance]))
-    off = (sample.mean(0) - mean) / deviation * np.sqrt(MEMBERS)  # standard normal if right
-    assert np.abs(off).max() < 4.5 and np.abs(off).std() < 1.5
-    np.testing.assert_allclose(sample.std(0, ddof=1) / deviation, 1, atol=0.05)
-    middle = np.cov(sample[:, 2].T)
-    np.testing.assert_allclose(middle, covariance[2], atol=0.06 * np.abs(covariance[2]).max())
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(network, count):
+    process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
+    sample = walked(process, plan.batch(FRAMES, ladder(count)), analytic(process, seen))
+    exact(sample, *oracle.smoother(process, *rows(seen)))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("lag", "count"), [(0, 1), (0, 4), (2, 2)])
+def test_a_moving_window_is_the_kalman_filter_and_the_fixed_lag_smoother(network, lag, count):
+    process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
+    cycles = plan.moving(FRAMES, ladder(count), lag, context=FRAMES)
+    sample = walked(process, cycles, analytic(process, seen))
+    exact(sample, *oracle.fixed_lag(process, *rows(seen), lag))
+
+
+def test_finished_frames_held_fixed_are_not_the_kalman_filter():
+    """What the published schedule leaves out: a member's past is one draw, and later observations do not weigh it."""
+    process, seen = oracle.process(SIZE), observe([2, 7])
+    mean, covariance = oracle.fixed_lag(process, *rows(seen), 0)
+    held = walked(process, plan.held(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    moving = walked(process, plan.moving(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    error = lambda sample: np.abs(departures(sample, mean, covariance)[0][2:]).mean() / np.sqrt(MEMBERS)
+    assert error(held) > 0.1 and error(moving) < 0.02
+    first = departures(held, mean, covariance)[0][0]
+    assert np.abs(first).max() < 4.5  # before there is a past it is the filter
 
 
 def test_the_two_oracles_agree():

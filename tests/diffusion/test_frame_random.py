@@ -32,9 +32,30 @@ def test_noise_is_standard_normal():
     assert abs((values**4).mean() - 3) < 0.1
 
 
+def test_each_frame_may_have_its_own_step():
+    together = frame_random.normal(7, [0, 1], [10, 11, 12], [5, 2**41, 3], "carry", 20)
+    for t, (frame, step) in enumerate([(10, 5), (11, 2**41), (12, 3)]):
+        assert torch.equal(together[:, t], frame_random.normal(7, [0, 1], [frame], step, "carry", 20)[:, 0])
+
+
+def test_few_numbers_are_the_first_of_many():
+    """So that padding, which depends on other frames, changes no number of a frame."""
+    few, many = (frame_random.normal(7, [3], [10], 1, "observation", size) for size in (5, 9))
+    assert torch.equal(few[..., :5], many[..., :5])
+
+
+def test_a_shared_number_is_uniform_and_its_key_its_own():
+    keys = [(s, f, k, p) for s in (1, 2) for f in range(40) for k in range(20) for p in ("select", "step")]
+    values = np.array([frame_random.uniform(*key) for key in keys])
+    assert len(set(values)) == len(keys) and values.min() >= 0 and values.max() < 1
+    assert abs(values.mean() - 0.5) < 0.03 and abs(values.var() - 1 / 12) < 0.01
+    assert frame_random.uniform(*keys[5]) == values[5]
+
+
 def test_the_values_never_change_between_versions():
     """An archive extended next year must draw what it drew this year."""
     np.testing.assert_allclose(frame_random.normal(1, [0], [40000], 2, "step", 3)[0, 0].numpy(), GOLDEN, atol=1e-6)
+    assert frame_random.uniform(1, 40000, 2, "select") == 0.26259261155218294
 
 
-GOLDEN = [1.104011, 0.423844, -0.826689]
+GOLDEN = [-0.189935, 0.784372, 0.450317]

@@ -6,7 +6,9 @@ import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance.analytic import Analytic
+from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.operators.interpolate import Observed
+from tests.diffusion.test_exact_smoother import closed_form
 from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle
 
@@ -134,7 +136,9 @@ def test_frames_observed_at_other_places_are_guided_by_the_dense_gain(process, s
     seen = networks(process.size)
     for levels in (sigma[0], sigma[1]):
         posterior = process.posterior(levels[None])
-        found = Analytic(process, seen, tolerance=1e-6).update(torch.zeros(2, FRAMES, process.size), posterior)
+        found = Analytic(Unguided(process, closed_form), seen, tolerance=1e-6).update(
+            torch.zeros(2, FRAMES, process.size), posterior
+        )
         expected = conditioned(process, seen, levels)
         np.testing.assert_allclose(found[0].numpy().ravel(), expected, atol=1e-4 * max(1, np.abs(expected).max()))
         torch.testing.assert_close(found[0], found[1])
@@ -145,6 +149,6 @@ def test_without_memory_the_guidance_is_solved_at_once():
     process = oracle.process(groups=2)
     process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
     seen, levels = networks(process.size), torch.tensor([0.3, 2.0, 5.0, 40.0, 0.3])
-    guidance = Analytic(process, seen, tolerance=1e-5, iterations=1)
+    guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-5, iterations=1)
     found = guidance.update(torch.zeros(1, FRAMES, process.size), process.posterior(levels[None]))
     np.testing.assert_allclose(found.numpy().ravel(), conditioned(process, seen, levels), atol=1e-4)

@@ -1,8 +1,11 @@
 """Inference plans."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from hindsight.diffusion import noise, plan
 from hindsight.diffusion.plan import noise_plan
 
 
@@ -32,3 +35,135 @@ def test_fixed_lag_is_the_published_pyramid():
 def test_a_delay_longer_than_a_walk_is_refused():
     with pytest.raises(ValueError, match="delay"):
         noise_plan(5, 4, 5)
+
+
+def drawn(cycles):
+    """Each cycle as text: its first frame, its rows, the ages of its frames and how many frames are then finished."""
+    text = lambda row: "".join(map(str, np.asarray(row, int)))
+    return [f"{c.first}: {' '.join(map(text, c.rows))} | {text(c.age)} | {c.finished}" for c in cycles]
+
+
+COUNTS = np.arange(5)  # a ladder whose levels are their own numbers
+
+
+def test_golden_rows_of_batch_with_passes():
+    assert drawn(plan.batch(3, COUNTS)) == ["0: 444 333 222 111 000 | 000 | 3"]
+    found = plan.again(3, COUNTS, passes=2, sigma=2)
+    assert drawn(found) == ["0: 444 333 222 111 000 | 000 | 0", "0: 222 111 000 | 111 | 0", "0: 222 111 000 | 222 | 3"]
+    assert [cycle.weigh for cycle in found] == [True, True, False]
+    assert drawn(plan.again(3, COUNTS, passes=0, sigma=2)) == drawn(plan.batch(3, COUNTS))
+    assert not plan.again(3, COUNTS, passes=0, sigma=2)[0].weigh
+
+
+def test_a_pass_begins_at_its_own_level_between_those_of_the_ladder():
+    first, second = plan.again(2, np.array([0, 0.1, 1.0, 10.0]), passes=1, sigma=0.5)
+    np.testing.assert_allclose(second.rows[:, 0], [0.5, 0.1, 0])
+
+
+def test_golden_rows_of_held_frames():
+    assert drawn(plan.held(4, COUNTS, lag=1, context=3)) == [
+        "0: 4 3 2 | 0 | 0",
+        "0: 24 13 02 | 10 | 1",
+        "0: 024 013 002 | 210 | 2",
+        "1: 024 013 002 001 000 | 210 | 4",
+    ]
+
+
+def test_golden_rows_of_held_frames_where_the_steps_are_no_multiple_of_the_lag():
+    """Four steps in three rounds: one, one and two; the last round of a frame never goes without a step."""
+    assert drawn(plan.held(4, COUNTS, lag=2, context=2)) == [
+        "0: 4 3 | 0 | 0",
+        "0: 34 23 | 10 | 0",
+        "0: 234 123 023 | 210 | 1",
+        "1: 234 123 023 012 002 001 000 | 210 | 4",
+    ]
+    assert drawn(plan.held(3, np.arange(2), lag=2, context=3))[:2] == ["0: 1 | 0 | 0", "0: 11 | 10 | 0"]
+
+
+def test_golden_rows_of_a_moving_window():
+    assert drawn(plan.moving(4, np.arange(3), lag=1, context=3)) == [
+        "0: 22 11 00 | 10 | 1",
+        "0: 222 111 000 | 210 | 2",
+        "1: 222 111 000 | 210 | 4",
+    ]
+
+
+def test_golden_rows_of_a_moving_window_of_particles():
+    """Frames carried over wait at their level; the last window moves by what is left of the stretch."""
+    found = plan.moving(6, COUNTS, lag=1, context=4, hop=3, carried=2, weigh=True)
+    assert drawn(found) == [
+        "0: 4444 3333 2222 1111 0000 | 3210 | 3",
+        "2: 2244 2233 2222 1111 0000 | 3210 | 6",
+    ]
+    assert all(cycle.weigh for cycle in found)
+
+
+REGIMES = {"held": plan.held, "moving": plan.moving}
+CASES = [
+    (regime, frames, steps, lag, context, hop)
+    for regime, frames, steps, lag, context in itertools.product(
+        REGIMES, (1, 2, 5, 11), (1, 3, 4, 8), (0, 1, 2, 4), (1, 3, 6)
+    )
+    for hop in ((1, 2, 3) if regime == "moving" else (1,))
+]
+
+
+def case(regime, frames, steps, lag, context, hop):
+    ladder = noise.levels(steps, 0.05, 10.0, 7.0)
+    about = {"hop": hop, "carried": 0.5} if regime == "moving" else {}
+    return REGIMES[regime](frames, ladder, lag, context, **about), ladder
+
+
+@pytest.mark.parametrize("of", CASES, ids=str)
+def test_every_frame_finishes_once_clean_in_view_and_knows_what_its_lag_allows(of):
+    regime, frames, steps, lag, context, hop = of
+    cycles, _ = case(*of)
+    before = 0
+    for cycle in cycles:
+        assert cycle.view.start <= before, "a frame left the view before it was finished"
+        assert cycle.finished >= before
+        for frame in range(before, cycle.finished):
+            assert cycle.rows[-1, frame - cycle.first] == 0
+            latest = min(frame + lag, frames - 1)
+            assert latest <= cycle.view.stop - 1 <= min(latest + hop - 1, frames - 1)
+        before = cycle.finished
+    assert before == frames
+    assert all(0 <= c.view.start < c.view.stop <= frames for c in cycles)
+    assert max(len(c.age) for c in cycles) <= max(context, lag + hop)
+
+
+@pytest.mark.parametrize("of", CASES, ids=str)
+def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_top(of):
+    cycles, ladder = case(*of)
+    level, rounds = np.full(of[1], np.inf), {}
+    for cycle in cycles:
+        assert (np.diff(cycle.rows, axis=0) <= 0).all() and len(cycle.age) == cycle.rows.shape[1]
+        assert (np.diff(cycle.rows, axis=0) < 0).any(1).all(), "a row in which nothing moves costs an evaluation"
+        new = np.isinf(level[cycle.view])
+        assert (cycle.rows[0, new] == ladder[-1]).all()
+        if of[0] == "held":  # what is finished stays, and the others go on where they were
+            np.testing.assert_array_equal(cycle.rows[0, ~new], level[cycle.view][~new])
+        else:
+            assert (cycle.rows[0, ~new] == min(0.5, ladder[-1])).all()
+        level[cycle.view] = cycle.rows[-1]
+        for frame, age in zip(range(cycle.view.start, cycle.view.stop), cycle.age):
+            rounds.setdefault(frame, []).append(age)
+    assert all(len(set(ages)) == len(ages) for ages in rounds.values()), "two rounds of a frame share random numbers"
+    assert (level == 0).all()
+
+
+@pytest.mark.parametrize("of", [(4, 0), (8, 1), (9, 2), (8, 3), (5, 4)])
+def test_held_frames_walk_the_published_plan_cut_into_cycles(of):
+    """Where the rounds share the steps evenly and no frame leaves the view."""
+    steps, lag = of
+    whole, found = noise_plan(7, steps, steps // (lag + 1)), []
+    for newest, cycle in enumerate(plan.held(7, np.arange(steps + 1), lag, context=7)):
+        waiting = np.full((len(cycle.rows), 6 - newest), steps)
+        part = np.concatenate([cycle.rows, waiting], 1)
+        found.append(part if newest == 0 else part[1:])
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+
+
+def test_a_moving_window_from_pure_noise_forgets_what_it_carried():
+    ladder = noise.levels(3, 0.05, 10.0, 7.0)
+    assert all((cycle.rows[0] == ladder[-1]).all() for cycle in plan.moving(9, ladder, 2, 5))

@@ -1,51 +1,217 @@
-"""The sampler's own habits; that it is exact stands in test_exact_smoother.py."""
+"""The walker's own habits; that it is exact stands in test_exact_smoother.py."""
+
+import copy
 
 import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import noise, sampler
-from hindsight.diffusion.guidance.analytic import Analytic
-from hindsight.diffusion.plan import noise_plan
-from tests.diffusion.test_exact_smoother import FRAMES, SIZE, observe
+from hindsight.diffusion import plan, sampler, steps
+from hindsight.diffusion.plan import Cycle
+from tests.diffusion.test_exact_smoother import FRAMES, SIZE, analytic, ladder, observe, walked, white
 from tests.oracles import linear_gaussian as oracle
 
 
+class Flat:
+    """A denoiser to whom every clean frame is the same number."""
+
+    def __init__(self, number=0.0):
+        self.number, self.asked = number, []
+
+    def mean(self, noisy, above, below):
+        return torch.full_like(noisy, self.number)
+
+    def start(self, noisy, level, white):
+        self.asked.append((noisy.clone(), level.clone()))
+        return torch.full_like(noisy, self.number)
+
+
+class Recorded(steps.Step):
+    """A step that stays where it is and remembers where that was."""
+
+    def __init__(self):
+        self.seen, self.begun = [], 0
+
+    def begin(self):
+        self.begun += 1
+
+    def __call__(self, x, above, below, denoiser, white):
+        self.seen.append(x.clone())
+        return x
+
+
+def fresh(members=2, frames=FRAMES, size=SIZE):
+    return sampler.State(torch.zeros(members, frames, size), np.full(frames, np.inf))
+
+
 def test_the_usual_step_would_be_too_sure_of_itself():
-    """What the covariance-aware step is for: without the draw of xi and eps, one step leaves no spread at all."""
+    """What the covariance-aware step is for: from the mean alone, one step leaves next to no spread."""
     process, seen = oracle.process(SIZE), observe([2, 7])
-    guidance = Analytic(process, seen, tolerance=1e-6)
-    zero = lambda row, purpose, size=SIZE: torch.zeros(50, FRAMES, size)
-    draw = lambda denoised, posterior, row: guidance.update(denoised, posterior)
-    sample = sampler.sample(
-        process, lambda x, p: p.mean(x), draw, noise_plan(FRAMES, 1, 0), noise.levels(1, 0.05, 10.0, 7.0), zero
-    )
-    assert sample.std(0).max() < 1e-6
+    cycles = plan.batch(FRAMES, ladder(1))
+    usual = walked(process, cycles, analytic(process, seen), steps.Ddim(1.0), members=50)
+    aware = walked(process, cycles, analytic(process, seen), steps.Covariance(), members=50)
+    assert usual.std(0).mean() < 0.3 * aware.std(0).mean()
 
 
-def test_a_sample_that_diverges_is_never_returned():
-    process = oracle.process(SIZE)
-    with pytest.raises(FloatingPointError, match="diverged"):
-        sampler.sample(
-            process,
-            lambda x, p: x * torch.nan,
-            lambda d, p, row: d,
-            noise_plan(FRAMES, 2, 0),
-            noise.levels(2, 0.05, 10.0, 7.0),
-            lambda row, purpose: torch.zeros(2, FRAMES, SIZE),
-        )
+@pytest.mark.parametrize(("wrong", "bound"), [(float("nan"), float("inf")), (float("inf"), float("inf")), (100.0, 9.0)])
+def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
+    """In the second step of the second cycle, two of five members."""
+    cycles, calls = plan.moving(3, np.array([0.0, 1.0, 2.0]), 0, 3), []
+
+    class Astray(Flat):
+        def mean(self, noisy, above, below):
+            calls.append(1)
+            clean = torch.zeros_like(noisy)
+            if len(calls) == 4:
+                clean[[1, 3], -1] = wrong
+            return clean
+
+    state, way = fresh(5, 3), sampler.Way(steps.Ddim(), bound=bound)
+    walk = sampler.walk(cycles, state, lambda view: Astray(), way, white(5))
+    next(walk)
+    before = copy.deepcopy(state)
+    with pytest.raises(sampler.Diverged, match="1, 3 diverged in cycle 1, step 2") as error:
+        next(walk)
+    assert error.value.members == [1, 3] and isinstance(error.value, FloatingPointError)
+    assert torch.equal(state.fields, before.fields) and state.finished == before.finished == 1
+
+
+def test_a_frame_may_be_as_large_as_its_noise():
+    """What is believed is measured against the level: twice the noise is no divergence, without noise it is."""
+    state, way = fresh(1, 1), sampler.Way(Recorded(), bound=3.0)
+    loud = lambda view, counts, purpose, size=None: torch.full((1, 1, SIZE), 1.9)
+    falling = [Cycle(0, np.array([[40.0], [39.0]]), np.zeros(1, int), 1)]
+    next(sampler.walk(falling, state, lambda view: Flat(), way, loud))
+    with pytest.raises(sampler.Diverged):
+        clean = [Cycle(0, np.array([[40.0], [0.0]]), np.zeros(1, int), 1)]
+        next(sampler.walk(clean, fresh(1, 1), lambda view: Flat(), way, loud))
+
+
+def test_new_frames_enter_at_the_top_and_carried_ones_are_made_exactly_as_noisy_as_asked():
+    drawn = {purpose: torch.randn(2, 3, SIZE) for purpose in ("start", "carry")}
+    noise = lambda view, counts, purpose, size=None: drawn[purpose]
+    state, step, flat = fresh(2, 3), Recorded(), Flat(7.0)
+    state.fields[:], state.level[:] = 5.0, [0.0, 0.3, np.inf]
+    cycle = Cycle(0, np.array([[0.5, 0.3, 2.0], [0.4, 0.2, 1.0]]), np.arange(3), 0)
+    next(sampler.walk([cycle], state, lambda view: flat, sampler.Way(step), noise))
+    x = step.seen[0]
+    torch.testing.assert_close(x[:, 0], 5 + 0.5 * drawn["carry"][:, 0])
+    assert torch.equal(x[:, 1], torch.full((2, SIZE), 5.0))  # noisy enough
+    torch.testing.assert_close(x[:, 2], 7 + 2.0 * drawn["start"][:, 2])
+    (noisy, level), *others = flat.asked
+    assert not others and level.tolist() == pytest.approx([0.0, 0.3, np.inf]) and (noisy[:, 2] == 0).all()
+    assert (noisy[:, :2] == 5).all()  # what enters is drawn given what is there
+    assert state.level.tolist() == [0.4, 0.2, 1.0]
+
+
+def test_the_noise_added_is_what_is_missing():
+    state, step = fresh(1, 1), Recorded()
+    state.level[:] = 0.3
+    noise = lambda view, counts, purpose, size=None: torch.ones(1, 1, SIZE)
+    cycle = Cycle(0, np.array([[0.5], [0.0]]), np.zeros(1, int), 1)
+    next(sampler.walk([cycle], state, lambda view: Flat(), sampler.Way(step), noise))
+    torch.testing.assert_close(step.seen[0], torch.full((1, 1, SIZE), 0.4))  # 0.3, 0.4, 0.5
 
 
 def test_frames_whose_level_does_not_fall_stay_as_they_are():
-    process = oracle.process(SIZE)
-    plan = np.array([[2, 2], [1, 2], [1, 1], [0, 0]])
-    seen = []
-    white = lambda row, purpose: torch.ones(1, 2, SIZE)
+    rows = np.array([[2.0, 2.0], [1.0, 2.0], [1.0, 1.0], [0.0, 0.0]])
+    for step in (steps.Ddim(1.0), steps.SecondOrder(), steps.Covariance()):
+        seen = []
 
-    def denoise(x, posterior):
-        seen.append(x.clone())
-        return x * 0
+        class Watched(Flat):
+            def mean(self, noisy, above, below):
+                seen.append(noisy.clone())  # noqa: B023
+                return super().mean(noisy, above, below)
 
-    sampler.sample(process, denoise, lambda d, p, row: d, plan, np.array([0.0, 1.0, 2.0]), white)
-    assert torch.equal(seen[0][:, 1], seen[1][:, 1])  # frame 1 waited in the first step
-    assert not torch.equal(seen[0][:, 0], seen[1][:, 0])
+            draw = lambda self, noisy, above, below, white: self.mean(noisy, above, below)
+
+        next(
+            sampler.walk(
+                [Cycle(0, rows, np.zeros(2, int), 2)],
+                fresh(1, 2),
+                lambda view, kind=Watched: kind(),
+                sampler.Way(step, corrections=0),
+                white(1),
+            )
+        )
+        assert torch.equal(seen[0][:, 1], seen[1][:, 1])  # frame 1 waited in the first step
+        assert torch.equal(seen[1][:, 0], seen[2][:, 0]) and not torch.equal(seen[0][:, 0], seen[1][:, 0])
+
+
+REGIMES = {
+    "renoised": plan.moving(FRAMES, ladder(3), 1, 4),
+    "held": plan.held(FRAMES, ladder(3), 1, 4),
+    "particles": plan.moving(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh=True),
+    "passes": plan.again(FRAMES, ladder(3), 2, 0.5),
+}
+STEPS = {"covariance": steps.Covariance, "second order": steps.SecondOrder}
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_walk_left_and_taken_up_again_ends_with_the_same_bits(regime, step):
+    process, seen, cycles = oracle.process(SIZE), observe([2, 7]), REGIMES[regime]
+    told = []
+    shuffle = lambda members, cycle: members.flip(0)
+
+    def go(state):
+        way = sampler.Way(STEPS[step](), corrections=1)
+        return sampler.walk(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append)
+
+    kept = [copy.deepcopy(state) for state in go(fresh(4))]
+    whole, counted = kept[-1], told.copy()
+    assert counted == list(range(1, 1 + sum(len(cycle.rows) - 1 for cycle in cycles)))
+    assert whole.finished == FRAMES and (whole.level == 0).all() and len(kept) == len(cycles)
+    for state in kept[:-1]:
+        told.clear()
+        *_, last = go(state)
+        assert torch.equal(last.fields, whole.fields) and last.finished == FRAMES
+        assert told == counted[-len(told) :]
+    assert list(go(whole)) == []
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_no_two_draws_of_a_walk_share_a_key(regime):
+    drawn = []
+
+    def noise(view, counts, purpose, size=None):
+        drawn.extend((frame, int(count), purpose) for frame, count in zip(range(view.start, view.stop), counts))
+        return torch.zeros(2, len(counts), size or SIZE)
+
+    process, cycles = oracle.process(SIZE), REGIMES[regime]
+    way = sampler.Way(steps.Covariance(), corrections=3)
+    for _ in sampler.walk(cycles, fresh(), analytic(process, observe([2, 7])), way, noise):
+        pass
+    assert len(drawn) > 100 and len(set(drawn)) == len(drawn)
+
+
+def test_members_are_weighed_after_the_cycles_that_ask_for_it_and_no_others():
+    asked, found = [], []
+    cycles = plan.again(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
+    weigh = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
+    for state in sampler.walk(cycles, fresh(2, 2), lambda view: Flat(), sampler.Way(steps.Ddim()), white(2), weigh):
+        found.append(state.fields.mean().item())
+    assert asked == [cycles[0]] and found == [3.0, 0.0]
+
+
+def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():
+    levels = []
+
+    class Watched(Flat):
+        def mean(self, noisy, above, below):
+            levels.append((above.item(), below.item()))
+            return super().mean(noisy, above, below)
+
+    way = sampler.Way(steps.Ddim(), corrections=2)
+    cycle = Cycle(0, np.array([[2.0], [1.0], [0.0]]), np.zeros(1, int), 1)
+    *_, state = sampler.walk([cycle], fresh(1, 1), lambda view: Watched(), way, white(1))
+    assert levels[:4] == [(2.0, 1.0), (1.0, 1.0), (1.0, 1.0), (1.0, 0.0)]
+    assert (state.fields == 0).all()
+
+
+def test_a_walk_that_is_left_leaves_gradients_as_they_were():
+    walk = sampler.walk(
+        plan.batch(2, np.array([0.0, 1.0])), fresh(1, 2), lambda view: Flat(), sampler.Way(steps.Ddim()), white(1)
+    )
+    next(walk)
+    assert torch.is_grad_enabled()

@@ -9,6 +9,7 @@ import xarray as xr
 
 from hindsight.download import synthetic
 from hindsight.dynamics import planet
+from hindsight.dynamics.lorenz96 import Ring
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
 from hindsight.fields import store
@@ -135,3 +136,51 @@ def test_it_goes_through_the_preprocessing_of_any_source(tmp_path):
     found = xr.load_dataset(tmp_path / "static.nc")
     np.testing.assert_allclose(found["land"], raw["land_sea_mask"].T, atol=1e-6)
     np.testing.assert_allclose(found["orography"], raw["geopotential_at_surface"].T / 9.80665, rtol=1e-5, atol=1e-3)
+
+
+RING = {"world": "lorenz96", "start": "2001-01-01T00:00", "end": "2001-01-07T18:00", "spin_up_days": 5}
+
+
+def make_ring(path, **settings):
+    download = Download(source="synthetic", synthetic=RING | settings)
+    synthetic.run(download, raw=path / "raw.zarr")
+    return store.read(path / "raw.zarr")
+
+
+def test_a_ring_has_one_latitude_and_no_levels(tmp_path):
+    found = make_ring(tmp_path)
+    assert found["x"].dims == ("time", "longitude", "latitude") and found["x"].shape == (28, 40, 1)
+    assert list(found.data_vars) == ["x"] and found["x"].attrs == {"units": "1"} and found["x"].dtype == np.float32
+    np.testing.assert_array_equal(found["longitude"], np.arange(0, 360, 9.0))
+    assert found["latitude"].values.tolist() == [0.0] and "Lorenz" in found.attrs["synthetic"]
+    world = Ring(Download(source="synthetic", synthetic=RING).synthetic)
+    begins = found["time"].values[:1]
+    _, expected = world.frames(world.spin_up(begins), begins, 0, 28)
+    np.testing.assert_array_equal(found["x"].values[..., 0], expected["x"][0, :, 0])
+    digest = found.attrs["digest"]
+    assert make_ring(tmp_path).attrs["digest"] == digest != make_ring(tmp_path, seed=2).attrs["digest"]
+
+
+def test_a_ring_stepped_too_coarsely_is_refused_in_its_own_words(tmp_path):
+    with pytest.raises(UserError, match="1 step.s. a frame of 0.5 time units; raise download.synthetic.lorenz96.subst"):
+        make_ring(tmp_path, lorenz96={"unit_hours": 12.0})
+    assert np.isfinite(make_ring(tmp_path, lorenz96={"unit_hours": 12.0, "substeps": 10})["x"]).all()
+
+
+def test_a_ring_goes_through_the_preprocessing_of_any_source(tmp_path):
+    raw = make_ring(tmp_path)
+    domain = Domain(
+        channels=["x"],
+        step_hours=6,
+        longitude_edges="periodic",
+        train={"start": "2001-01-01T00:00", "end": "2001-01-04T18:00"},
+        validation={"start": "2001-01-05T00:00", "end": "2001-01-05T18:00"},
+        test={"start": "2001-01-06T00:00", "end": "2001-01-07T18:00"},
+    )
+    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    found = store.read(tmp_path / "fields.zarr")
+    assert found["fields"].shape == (28, 1, 1, 40) and "synthetic" in found.attrs
+    np.testing.assert_array_equal(found["fields"][:, 0, 0], raw["x"][..., 0])
+    paths = {"fields": tmp_path / "fields.zarr", "raw": tmp_path / "raw.zarr", "static": tmp_path / "static.nc"}
+    static.run(Preprocess(), given=[], **paths)
+    assert not xr.load_dataset(tmp_path / "static.nc").data_vars

@@ -59,3 +59,15 @@ def test_a_globe_reaches_the_poles_and_a_belt_does_not():
     assert grid.Grid(np.arange(-90, 91, 5.625), longitude).globe
     assert not grid.Grid(np.arange(-60, 61, 5.625), longitude).globe
     assert not grid.Grid(np.arange(-87.1875, 90, 5.625), longitude[:-1]).globe
+
+
+def test_a_ring_is_a_line_round_the_globe_of_equal_weights():
+    ring = grid.Grid(np.zeros(1), np.arange(0, 360, 9.0))
+    assert ring.line and ring.periodic and not ring.globe and ring.shape == (1, 40)
+    np.testing.assert_allclose(ring.weights, np.ones((1, 40)))
+    south, west = ring.outline
+    assert south.tolist() == [-0.5, 0.5] and np.allclose(west, np.arange(-4.5, 360, 9))
+    assert not grid.Grid(np.zeros(2), ring.longitude).line
+    meridian = grid.Grid(np.linspace(-60, 60, 5), np.array([10.0]))
+    assert meridian.line and not meridian.periodic
+    np.testing.assert_allclose(meridian.weights[:, 0], meridian.weights[::-1, 0])

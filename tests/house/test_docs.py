@@ -24,7 +24,7 @@ def test_commands_name_what_there_is(page):
         assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
     for step in re.findall(r"`hindsight ([a-z_]+\.[a-z_]+)", text):
         assert step in cli.steps(), f"{page.name}: hindsight {step}"
-    for path in re.findall(r"(?:python |--configfile |--profile )((?:benchmarks|config|profiles)/[a-z_./]+)", text):
+    for path in re.findall(r"(?:python |--configfile |--profile )((?:benchmarks|config|profiles)/[a-z0-9_./]+)", text):
         assert (ROOT / path).exists() or path.endswith("mine.yaml"), f"{page.name}: {path}"
 
 

@@ -254,3 +254,21 @@ def test_the_real_lists_are_read(data, name, least):
     found = networks.listed(data / "stations" / name, globe)
     assert len(found) > least and found["station"].is_unique
     assert found["latitude"].between(-88, 88).all() and found["longitude"].between(0, 360).all()
+
+
+RING = Grid(np.zeros(1), np.arange(0, 360, 9.0))
+
+
+@pytest.mark.parametrize(("every", "first", "count"), [(1, 0.0, 40), (2, 9.0, 20), (4, 18.0, 10)])
+def test_a_ring_is_thinned_along_its_one_latitude(every, first, count):
+    found = make(grid=RING, kind="regular", every=every, withheld=0.0)
+    assert len(found) == count and found["station"].is_unique and (found["latitude"] == 0).all()
+    np.testing.assert_allclose(found["longitude"], first + 9.0 * every * np.arange(count))
+
+
+def test_other_networks_stand_on_a_ring_too():
+    found = make(grid=RING, share=0.25, withheld=0.2)
+    assert (~found["withheld"]).sum() == 10 and set(found["longitude"]) <= set(RING.longitude)
+    land = xr.Dataset({"land": (("latitude", "longitude"), (RING.longitude < 180)[None] * 1.0)})
+    found = make(grid=RING, static=land, kind="land", count=50)
+    assert (found["latitude"] == 0).all() and not np.isin(found["longitude"], RING.longitude).any()

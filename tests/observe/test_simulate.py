@@ -51,6 +51,14 @@ def test_noise_may_differ_by_channel(truth):
     np.testing.assert_allclose(error, [1.0, 1.0])
 
 
+def test_an_error_is_in_the_channels_own_units(truth):
+    assert make(truth, error=3.0)[1].tolist() == [3.0, 3.0]
+    table, error = make(truth, error={"msl": 0.5, "z500": 7.0})
+    assert error.tolist() == [7.0, 0.5]
+    rows = table[(table["station"] == "a") & (table["channel"] == "z500")]
+    assert (rows["error"] == 7).all() and abs((rows["value"] - truth[:, 0, 1, 3].values).std() / 7 - 1) < 0.15
+
+
 def test_a_network_may_report_seldom(truth):
     table, _ = make(truth, every_hours=12)
     assert set(table["time"].dt.hour) == {0, 12}

@@ -93,3 +93,15 @@ def smoother(process: GaussMarkov, operators: list, errors: list, values: list):
         smooth.append((m + back @ (smooth[-1][0] - mf), p + back @ (smooth[-1][1] - pf) @ back.T))
     smooth.reverse()
     return np.array([m for m, _ in smooth]), np.array([p for _, p in smooth])
+
+
+def fixed_lag(process: GaussMarkov, operators: list, errors: list, values: list, lag: int):
+    """What is known of each frame from observations up to `lag` frames after it; lag 0 is the Kalman filter."""
+    operators, errors, values = list(operators), list(errors), list(values)
+    means, spreads = [], []
+    for t in range(len(values)):
+        known = slice(0, t + lag + 1)
+        mean, spread = smoother(process, operators[known], errors[known], values[known])
+        means.append(mean[t])
+        spreads.append(spread[t])
+    return np.array(means), np.array(spreads)

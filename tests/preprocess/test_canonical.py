@@ -49,8 +49,19 @@ def test_a_region_is_cut_out_also_across_greenwich(source, domain):
     np.testing.assert_array_equal(whole.values, again.values)
     part = canonical(source, domain.model_copy(update={"west": -4.0, "east": 4.0}), "x")
     assert part["longitude"].min() >= -4 and part["longitude"].max() <= 4
-    with pytest.raises(UserError, match="fewer than 2 points"):
-        canonical(source, domain.model_copy(update={"south": 80.0}), "x")
+    for accident in ({"south": 80.0}, {"south": 47.0, "north": 49.0}, {"west": 6.0}):
+        with pytest.raises(UserError, match="fewer than 2 points"):
+            canonical(source, domain.model_copy(update=accident), "x")
+
+
+def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, domain):
+    line = source.isel(lat=[2])
+    found = canonical(line, domain, "x")["fields"]
+    np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z"][:, 2], rtol=1e-6)
+    assert canonical(source.isel(lon=[2]), domain, "x")["fields"].shape[2:] == (6, 1)
+    for spoilt, region in ((line.isel(lon=[0]), {}), (line, {"south": 60.0}), (line, {"west": 6.0})):
+        with pytest.raises(UserError, match="fewer than 2 points"):
+            canonical(spoilt, domain.model_copy(update=region), "x")
 
 
 def test_a_test_period_that_does_not_start_with_a_frame_is_refused(source, domain):

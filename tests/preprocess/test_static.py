@@ -160,3 +160,15 @@ def test_there_is_no_seam_anywhere(first):
     working = xr.Dataset(coords={"latitude": [0.0], "longitude": np.arange(-180, 181, 0.25)})
     found = static.onto(field, working, Path("x.nc"))
     np.testing.assert_allclose(found[0], np.cos(np.deg2rad(working["longitude"])), atol=5e-5)
+
+
+def test_onto_a_ring_from_a_globe_or_from_a_ring():
+    """The ring of a source with one latitude is interpolated along it, and stands for no other latitude."""
+    working = xr.Dataset(coords={"latitude": [0.0], "longitude": np.arange(0, 360, 9.0)})
+    wave = np.cos(np.deg2rad(working["longitude"].values))
+    field = globe(lambda lat, lon: np.cos(np.deg2rad(lon)) + lat)
+    np.testing.assert_allclose(static.onto(field, working, Path("x.nc"))[0], wave, atol=2e-4)
+    ring = field.isel(latitude=[90]).assign_coords(latitude=[0.0]) - 0.5
+    np.testing.assert_allclose(static.onto(ring, working, Path("x.nc"))[0], wave, atol=2e-4)
+    with pytest.raises(UserError, match="does not cover the domain"):
+        static.onto(ring, working.assign_coords(latitude=[5.0]), Path("x.nc"))

@@ -5,49 +5,29 @@ import pandas as pd
 import pytest
 import torch
 
+from hindsight import prior as priors
 from hindsight.errors import UserError
+from hindsight.fields import analyses
+from hindsight.fields import observations as tables
 from hindsight.reanalyse import shard
+from hindsight.reanalyse.stream import Stream
 from hindsight.settings import Domain, Product, Reanalyse
 from tests.oracles import linear_gaussian as oracle
+from tests.reanalyse import worlds
+from tests.reanalyse.worlds import table, times
 from tests.train import helpers
 
 SETTINGS = Reanalyse(steps=3, stride=2, sigma_max=3.0, batch=16, solver_tolerance=1e-5)
-FIRST = np.datetime64("2009-01-01T12", "ns")
 
 
 @pytest.fixture(scope="module")
 def prior():
-    made = helpers.prior()
-    for parameter in made.network.leave.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
-    return made.eval()
-
-
-def times(first, last):
-    return FIRST + np.arange(first, last) * np.timedelta64(1, "D")
-
-
-def table(frames=60, seed=0):
-    generator = np.random.default_rng(seed)
-    rows = [
-        {
-            "time": t,
-            "latitude": 1.0,
-            "longitude": float(k),
-            "channel": "z500",
-            "value": generator.standard_normal(),
-            "error": 0.3,
-        }
-        for t in times(0, frames)
-        for k in (0, 2)
-    ]
-    return pd.DataFrame(rows)
+    return worlds.busy()
 
 
 def run(prior, first, last, members=(0, 1, 2), observations=None):
-    return shard.reanalyse(
-        prior, times(first, last), table() if observations is None else observations, list(members), 1, SETTINGS
-    )
+    seen = table() if observations is None else observations
+    return worlds.analysed(prior, SETTINGS, seen, last - first, members, first).fields
 
 
 def test_the_same_inputs_give_the_same_bytes(prior):
@@ -116,7 +96,7 @@ def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_unit
         [(when[t], c, a, b, expected[n] + departure, e) for n, (t, c, a, b, departure, e) in enumerate(rows)],
         columns=["time", "channel", "latitude", "longitude", "value", "error"],
     )
-    values = shard.reanalyse(made, when, seen, list(range(members)), 1, SETTINGS)
+    values = shard.reanalyse(made, when, seen, list(range(members)), 1, SETTINGS).fields
     unit = np.array([2.0, 30.0])[:, None, None] / np.sqrt(helpers.GLOBE.weights)
     whole = np.tile(unit.ravel(), frames)
     prior = oracle.covariance(made.process, frames) * np.outer(whole, whole)
@@ -128,3 +108,195 @@ def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_unit
     assert np.abs(off).max() < 4.5 and np.abs(off).std() < 1.5
     np.testing.assert_allclose(departures.var(0, ddof=1) / np.diag(spread), 1, atol=4.5 * np.sqrt(2 / members))
     assert (np.abs(mean) / np.sqrt(np.diag(prior))).max() > 0.5  # the observations do say something
+
+
+def test_noise_belongs_to_the_frame_and_not_to_the_cut(prior):
+    """In re-cut streams too: a stretch that began later forgets when it began, as fast as its context."""
+    chosen = worlds.settings(regime="nowcast")
+    whole, later = (worlds.analysed(prior, chosen, table(), 18 - first, first=first).fields for first in (0, 6))
+    gap = np.abs(later - whole[:, 6:]).max((0, 2, 3, 4))
+    assert gap[0] > 0.01 and gap[8:].max() < 0.05 * whole.std(0).mean()
+
+
+class Astray:
+    """A prior whose network says what is not a number while it is asked to."""
+
+    def __init__(self, prior, times):
+        self.prior, self.times, self.asked, self.restore = prior, times, [], prior.denoise_stretch
+
+    def __enter__(self):
+        self.prior.denoise_stretch = self.denoise
+        return self
+
+    def __exit__(self, *_):
+        del self.prior.denoise_stretch
+
+    def denoise(self, noisy, *more):
+        self.asked.append(noisy.clone())
+        wrong = len(self.asked) <= self.times
+        return self.restore(noisy, *more) * (float("nan") if wrong else 1.0)
+
+
+def test_a_diverged_sample_is_tried_again_with_twice_the_steps_and_other_numbers(prior, capsys):
+    calm = worlds.analysed(prior, SETTINGS, table(), 4)
+    finer = worlds.analysed(prior, SETTINGS.model_copy(update={"steps": 6}), table(), 4)
+    with Astray(prior, 1) as astray:
+        found = worlds.analysed(prior, SETTINGS, table(), 4)
+    assert (calm.retries, found.retries) == (0, 1) and len(astray.asked) == 1 + 6
+    failed = calm.cost.evaluations // 3  # one of its three steps
+    assert found.cost.evaluations == finer.cost.evaluations + failed == 2 * calm.cost.evaluations + failed
+    first, second = astray.asked[:2]
+    assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.3
+    assert np.isfinite(found.fields).all() and np.abs(found.fields - finer.fields).max() > 0.1
+    assert "0, 1, 2 diverged in cycle 0, step 1 at guidance 'analytic', 3 steps" in capsys.readouterr().out
+
+
+def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):
+    for retries in (0, 2):
+        with Astray(prior, 99) as astray, pytest.raises(UserError, match=rf"diverged {retries + 1} time.*raise steps"):
+            worlds.analysed(prior, SETTINGS.model_copy(update={"retries": retries}), table(), 4)
+        assert len(astray.asked) == retries + 1
+
+
+def test_fields_that_no_weather_has_count_as_diverged(prior):
+    wild = table()
+    wild.loc[5, "value"], wild.loc[5, "error"] = 1e6, 1e-3
+    with pytest.raises(UserError, match="diverged 2 time"):
+        worlds.analysed(prior, SETTINGS, wild, 4)
+
+
+@pytest.mark.parametrize("about", [{}, {"regime": "nowcast"}], ids=["batch", "nowcast"])
+def test_no_observation_at_all_leaves_the_prior(prior, about):
+    """From the first frame of a network to the last there may be stretches without any."""
+    nothing = table().iloc[:0]
+    found = worlds.analysed(prior, worlds.settings(**about), nothing, 5, range(40)).fields
+    assert abs(found.std() - prior.process.variance.sum().item() ** 0.5 / 4) < 0.15
+
+
+def test_the_cost_is_what_the_network_saw(prior):
+    found = worlds.analysed(prior, SETTINGS, table(), 8)
+    assert (found.cost.evaluations, found.cost.backward) == (3 * 3 * 4 * 3, 0)  # members, windows, frames, steps
+    about = {"guidance": {"method": "mmps", "iterations": 2}, "sampler": {"step": "ddim"}}
+    found = worlds.analysed(prior, worlds.settings(**about), table(), 8)
+    assert (found.cost.evaluations, found.cost.backward) == (3 * 3 * 4 * 3, 3 * 3 * 3 * 4 * 3)
+
+
+DOMAIN = {"channels": ["z500"], "test": {"start": "2009-01-01T12:00", "end": "2009-01-12T12:00"}}
+
+
+class Killed(Exception):
+    """Stands for kill -9 in the middle of a step."""
+
+
+@pytest.fixture
+def job(prior, tmp_path, monkeypatch):
+    """Runs a shard from files to a file; `kill_at` some row."""
+    rows = table().assign(level=500.0, platform="p", station="s", quality=0, withheld=False, source="t")
+    tables.write(rows, tmp_path / "seen.parquet")
+    priors.save(prior, tmp_path / "prior")
+    monkeypatch.setattr(shard, "Stream", lambda path, recipe: Stream(path, recipe, seconds=0))
+
+    def run(name, kill_at=None, frames=12, made=tmp_path / "prior", **about):
+        def watch(done):
+            told.append(done)
+            if done == kill_at:
+                raise Killed
+
+        told = []
+        monkeypatch.setattr(shard, "Progress", lambda what, total: watch)
+        chosen, product = worlds.settings(**about), Product(members=2, member_block=2, shard_frames=frames)
+        files = {"prior": made, "observations": tmp_path / "seen.parquet", "analysis": tmp_path / f"{name}.nc"}
+        shard.run(Domain.model_validate(DOMAIN), product, chosen, **files, shard="20090101T12", block="0")
+        return told
+
+    return run
+
+
+def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path):
+    """The stream is gone when the file is there, and its costs are those of a job that was never killed."""
+    job("whole", regime="fixed_lag", lag_hours=24)
+    for row in (14, 20):
+        with pytest.raises(Killed):
+            job("part", kill_at=row, regime="fixed_lag", lag_hours=24)
+        assert (tmp_path / "part.stream").exists() and not (tmp_path / "part.nc").exists()
+    assert job("part", regime="fixed_lag", lag_hours=24)[0] == 19  # from the last whole cycle, not from the start
+    assert not (tmp_path / "part.stream").exists()
+    one, two = (analyses.read([tmp_path / f"{name}.nc"]) for name in ("whole", "part"))
+    assert one.attrs == two.attrs and one.attrs["regime"] == "fixed_lag"
+    assert one["analysis"].values.tobytes() == two["analysis"].values.tobytes()
+    assert (tmp_path / "whole.nc").read_bytes() == (tmp_path / "part.nc").read_bytes()
+
+
+def test_a_job_of_another_cut_does_not_take_up_a_stream(job, tmp_path):
+    """The same shard by name, settings and observations, and other frames."""
+    with pytest.raises(Killed):
+        job("part", kill_at=14, regime="nowcast")
+    assert job("part", frames=6, regime="nowcast")[0] == 1
+    assert analyses.read([tmp_path / "part.nc"]).sizes["time"] == 6
+
+
+def test_of_a_job_that_diverges_nothing_is_written(job, tmp_path):
+    broken = worlds.busy()
+    torch.nn.init.constant_(broken.network.leave.convolution.bias, float("nan"))
+    priors.save(broken, tmp_path / "broken")
+    with pytest.raises(UserError, match="diverged 2 time"):
+        job("part", made=tmp_path / "broken")
+    assert not list(tmp_path.glob("part*"))
+
+
+def test_a_prior_for_something_else_is_refused(job, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(DOMAIN, "step_hours", 12)
+        with pytest.raises(UserError, match="trained for hours between frames 24, and the domain asks for 12"):
+            job("part")
+    with monkeypatch.context() as patch:
+        patch.setitem(DOMAIN, "channels", ["t850"])
+        with pytest.raises(UserError, match="trained for channels"):
+            job("part")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"longitude_edges": "periodic"}, r"edges \['open', 'open'\], and the domain asks for \['open', 'periodic'\]"),
+        ({"south": 1.0}, "a grid of 4 x 4 points with latitudes 0 to 3, and the domain asks for 1 to 3"),
+        ({"north": 2.0}, "latitudes 0 to 3, and the domain asks for 0 to 2"),
+        ({"west": 0.5, "east": 9.0}, "longitudes 0 to 3, and the domain asks for 0.5 to 9"),
+    ],
+)
+def test_a_prior_of_another_grid_is_refused_and_what_differs_is_named(job, monkeypatch, asked, found):
+    for name, value in asked.items():
+        monkeypatch.setitem(DOMAIN, name, value)
+    with pytest.raises(UserError, match=found):
+        job("part")
+
+
+def test_a_prior_of_the_region_that_the_domain_names_is_taken(job, tmp_path, monkeypatch):
+    """Bounds lie between grid points as a rule, and a source may end before them."""
+    for name, value in {"south": -5.0, "north": 3.9, "west": 0.0, "east": 3.0}.items():
+        monkeypatch.setitem(DOMAIN, name, value)
+    job("part")
+    assert (tmp_path / "part.nc").exists()
+
+
+def test_all_that_differs_is_told_at_once(job, monkeypatch):
+    monkeypatch.setitem(DOMAIN, "step_hours", 12)
+    monkeypatch.setitem(DOMAIN, "north", 2.0)
+    with pytest.raises(UserError) as error:
+        job("part", guidance={"method": "fused"}, sampler={"step": "ddim"})
+    for part in ("hours between frames", "latitudes 0 to 3", "levels of points"):
+        assert part in str(error.value)
+
+
+def test_a_streams_halo_is_its_past_and_its_lag():
+    domain = Domain(test={"start": "2009-01-01T12:00", "end": "2009-04-10T12:00"})
+    chosen = Reanalyse(halo=10, regime="fixed_lag", lag_hours=48, context=4)
+    found, own = shard.stretch(domain, Product(shard_frames=40), chosen, "20090210T12")
+    assert len(found) == 52 and own == slice(10, 50) and found[own][0] == np.datetime64("2009-02-10T12")
+    found, own = shard.stretch(domain, Product(shard_frames=40), chosen, "20090101T12")
+    assert len(found) == 42 and own == slice(0, 40)
+    long = Reanalyse(halo=1, regime="fixed_lag", lag_hours=72, context=4)
+    found, own = shard.stretch(domain, Product(shard_frames=40), long, "20090210T12")
+    assert len(found) == 44 and own == slice(1, 41)
+    found, own = shard.stretch(domain, Product(shard_frames=40), long, "20090322T12")
+    assert len(found) == 21 and own == slice(1, 21)  # the period ends

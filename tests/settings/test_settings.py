@@ -45,11 +45,18 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"download": {"synthetic": {"levels": [500, 500]}}}, "more than once"),
         ({"download": {"synthetic": {"step_minutes": 7}}}, "does not divide step_hours"),
         ({"download": {"synthetic": {"truncation": 42}}}, "32 latitudes cannot show truncation 42"),
+        ({"download": {"synthetic": {"lorenz96": {"variables": 3}}}}, "download.synthetic.lorenz96.variables"),
+        ({"download": {"synthetic": {"world": "lorenz96", "end": "1999-01-01"}}}, "before it starts"),
         ({"observe": {"networks": {"a": {"kind": "land"}}}}, "needs a count of stations"),
         ({"baselines": {"optimal_interpolation": {"localisation_km": 30000}}}, "localisation_km"),
         ({"observe": {"networks": {"a": {"kind": "stations"}}}}, "needs a file"),
         ({"observe": {"networks": {"a": {"noise": 0}}}}, "above zero"),
         ({"observe": {"networks": {"a": {"noise": {"z500": 0.1}}}}}, "observe.networks.a.noise lacks: 't850'"),
+        ({"observe": {"networks": {"a": {"error": 0}}}}, "error must be above zero"),
+        ({"observe": {"networks": {"a": {"error": {"z500": 1, "t850": 1, "msl": -1}}}}}, "error must be above zero"),
+        ({"observe": {"networks": {"a": {"error": {"z500": 9.0}}}}}, "observe.networks.a.error lacks: 't850'"),
+        ({"observe": {"networks": {"a": {"error": 1, "noise": 0.1}}}}, "give one of them"),
+        ({"observe": {"networks": {"a": {"noise": None}}}}, "give noise or error"),
         ({"observe": {"networks": {"a b": {}}}}, "lower-case words"),
         ({"observe": {"networks": {}}}, "observe.networks"),
         ({"baselines": {"optimal_interpolation": {"frames": 2}}}, "must be odd"),
@@ -58,6 +65,71 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"reanalyse": {"sigma_max": 50.0}}, "reach beyond those of train"),
         ({"reanalyse": {"sigma_max": 0.01}}, "must lie below sigma_max"),
         ({"reanalyse": {"stride": 9}}, "gaps between windows of 8"),
+        ({"reanalyse": {"frames": 3}}, r"gaps between windows of 3 \(reanalyse.frames, or train.window\)"),
+        (
+            {"reanalyse": {"regime": "sliding", "lag_hours": 24, "window": {"carried": 11.0}}},
+            r"window.carried \(11.0\) must not exceed sigma_max",
+        ),
+        (
+            {"reanalyse": {"selection": {"passes": 1, "sigma": 11.0}}},
+            r"selection.sigma \(11.0\) must lie above sigma_min",
+        ),
+        (
+            {"reanalyse": {"selection": {"passes": 1, "sigma": 0.05}}},
+            r"selection.sigma \(0.05\) must lie above sigma_min \(0.05\)",
+        ),
+        ({"reanalyse": {"guidance": {"gamma": 0.1}}}, r"guidance.gamma belongs to sda and forcing and diagonal"),
+        (
+            {"reanalyse": {"guidance": {"method": "sda", "zeta": 0.1}, "sampler": {"step": "ddim"}}},
+            r"guidance.zeta belongs to dps and forcing, and guidance.method is 'sda'",
+        ),
+        ({"reanalyse": {"regime": "fixed_lag"}}, "regime 'fixed_lag' needs lag_hours"),
+        ({"reanalyse": {"regime": "sliding"}}, "regime 'sliding' needs lag_hours"),
+        ({"reanalyse": {"lag_hours": 24}}, "regime 'batch' has no lag"),
+        ({"reanalyse": {"regime": "nowcast", "lag_hours": 24}}, "regime 'nowcast' has no lag .*set regime: fixed_lag"),
+        (
+            {"reanalyse": {"regime": "nowcast", "selection": {"passes": 1}}},
+            "passes are for regime batch, not 'nowcast'",
+        ),
+        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 384}}, "16 frames, longer than the window"),
+        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 48, "context": 2}}, r"reanalyse.context = 2\); raise"),
+        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 36}}, r"lag_hours: 36 h is not a whole number of frames"),
+        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 12}}, r"lag_hours: 12 h is not a whole .* \(24 h each\)"),
+        (
+            {"reanalyse": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 30}}},
+            "window.hop_hours: 30 h is not a whole number of frames",
+        ),
+        *(
+            ({"reanalyse": {"guidance": {"method": method}}}, f"covariance needs a guidance that can draw .*'{method}'")
+            for method in ("mmps", "sda", "dps", "forcing", "diagonal")
+        ),
+        *(
+            (
+                {"reanalyse": {"guidance": {"method": method}, "sampler": sampler}},
+                rf"'{method}' is made for deterministic steps; set sampler: \{{step: ddim, eta: 0\}}",
+            )
+            for method in ("dps", "forcing")
+            for sampler in (
+                {"step": "covariance", "eta": 0},
+                {"step": "second_order", "eta": 0},
+                {"step": "ddim"},
+                {"step": "ddim", "eta": 0.1},
+                {"step": "ddim", "eta": 0, "corrections": 1},
+            )
+        ),
+        (
+            {"product": {"members": 16, "member_block": 8}, "reanalyse": {"selection": {"passes": 1}}},
+            "product.member_block: .* all 16 have to be in one job, not 8",
+        ),
+        (
+            {"product": {"members": 17}, "reanalyse": {"regime": "sliding", "lag_hours": 24}},
+            "all 17 have to be in one job, not 16",
+        ),
+        ({"reanalyse": {"guidance": {"method": "fused"}}}, "fused needs a prior that has learnt levels of points"),
+        ({"train": {"points": {"error_min": 2.0}}}, r"error_min \(2.0\) must not exceed error_max \(1.0\)"),
+        ({"reanalyse": {"guidance": {"method": "magic"}}}, "reanalyse.guidance.method"),
+        ({"reanalyse": {"guidance": {"iterations": 33}}}, r"guidance.iterations: .*\(got 33\)"),
+        ({"reanalyse": {"sampler": {"eta": 1.1}}}, r"sampler.eta: .*\(got 1.1\)"),
         ({"train": {"equal_share": 0.9, "staircase_share": 0.2}}, "more than 1"),
         ({"train": {"backbone": {"width": 9}}}, "multiple of 8"),
         ({"train": {"learning_rate": float("nan")}}, "finite"),
@@ -67,6 +139,62 @@ def test_what_cannot_work_is_refused_by_name(config, says):
     import re
 
     assert re.search(says, mistakes(config)), mistakes(config)
+
+
+def test_all_that_is_wrong_with_a_walk_is_told_at_once():
+    """Within the section, and between sections."""
+    text = mistakes(
+        {
+            "reanalyse": {
+                "sigma_min": 12.0,
+                "regime": "sliding",
+                "selection": {"passes": 1},
+                "guidance": {"method": "forcing"},
+            }
+        }
+    )
+    for part in (
+        "sigma_min (12.0) must lie below",
+        "selection.sigma (0.5)",
+        "needs lag_hours",
+        "selection.passes",
+        "can draw",
+        "deterministic",
+    ):
+        assert part in text
+    text = mistakes(
+        {
+            "product": {"members": 20},
+            "reanalyse": {
+                "regime": "sliding",
+                "lag_hours": 36,
+                "window": {"hop_hours": 7},
+                "guidance": {"method": "fused"},
+                "sigma_max": 50.0,
+                "frames": 3,
+            },
+        }
+    )
+    for part in ("lag_hours: 36", "hop_hours: 7", "one job, not 16", "train.points.share", "beyond those", "stride: 4"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"reanalyse": {"regime": "fixed_lag", "lag_hours": 360}},  # 15 frames: the last that 16 can see
+        {"reanalyse": {"regime": "nowcast", "past": "held", "context": 1}},
+        {"reanalyse": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "reach_km": 500}}},
+        {"reanalyse": {"selection": {"passes": 2, "sigma": 10.0}}},
+        {"reanalyse": {"guidance": {"method": "fused"}}, "train": {"points": {"share": 0.6}}},
+        {"reanalyse": {"guidance": {"method": "forcing"}, "sampler": {"step": "ddim", "eta": 0}}},
+        {"reanalyse": {"guidance": {"method": "mmps"}, "sampler": {"step": "second_order", "corrections": 2}}},
+        {"reanalyse": {"frames": 16, "stride": 16}},
+        {"product": {"members": 17, "member_block": 4}},
+    ],
+)
+def test_what_can_work_is_not_refused(config):
+    settings.read(config)
 
 
 def test_a_stage_sees_its_own_part_and_no_more():
@@ -107,3 +235,18 @@ def test_units_are_converted_or_refused():
     assert conversion("degC", "K") == (1.0, 273.15) and conversion("hPa", "Pa") == (100.0, 0.0)
     assert conversion("gpm", "m2 s-2")[0] == pytest.approx(9.80665)
     assert conversion("furlong", "K") is None
+
+
+def test_a_world_is_not_held_to_the_settings_of_another():
+    flow = {"truncation": 42, "step_minutes": 7, "levels": [500, 500]}
+    found = settings.read({"download": {"synthetic": {"world": "lorenz96"} | flow}})
+    assert found.download.synthetic.lorenz96.variables == 40
+
+
+def test_an_error_takes_the_place_of_noise_also_when_read_again(tmp_path):
+    chosen = settings.read({"observe": {"networks": {"a": {"error": 2.0}, "b": {"error": None}}}})
+    (tmp_path / "observe.json").write_text(settings.for_stage(chosen, "observe"))
+    [again] = settings.load(tmp_path / "observe.json", [settings.Observe])
+    assert again == chosen.observe
+    assert (again.networks["a"].noise, again.networks["a"].error) == (None, 2.0)
+    assert (again.networks["b"].noise, again.networks["b"].error) == (0.05, None)

@@ -52,6 +52,7 @@ def about(settings, channels, grid, edges):
         24,
         settings.window,
         settings.bfloat16,
+        settings.points.share > 0,
         settings.backbone.model_dump(mode="json"),
         0,
         0,

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
 from hindsight.verify import coastline
 from tests.verify.worlds import GLOBE
 
@@ -59,3 +60,8 @@ def test_without_land_fraction_there_is_no_coast(tmp_path):
     assert land(tmp_path / "static.nc", GLOBE, None) == []
     with pytest.raises(UserError, match="cannot read the static fields"):
         coastline.of_land(tmp_path / "none.nc")
+
+
+def test_a_line_has_no_coast(tmp_path):
+    ring = Grid(np.zeros(1), np.arange(0, 360, 9.0))
+    assert land(tmp_path / "static.nc", ring, np.ones((1, 40))) == []

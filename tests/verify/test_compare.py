@@ -119,3 +119,15 @@ def test_memory_does_not_grow_with_the_shards(tmp_path):
         tracemalloc.stop()
     shard = 8 * 8 * 2 * 32 * 64 * 4  # bytes of one
     assert peaks[1] - peaks[0] < 2 * shard
+
+
+def test_where_nothing_is_withheld_nothing_is_scored_there(tmp_path):
+    """A ring, all of whose stations are used: one region, no row of NaN, and statistics by brute force."""
+    world = worlds.make(tmp_path, worlds.RING, frames=16, shard=8, channels=("x",), withheld=False)
+    scores = xr.load_dataset(worlds.scored(tmp_path, world))
+    assert scores["region"].values.tolist() == ["everywhere"] and scores["score"].notnull().all()
+    paths = [path for path in world["analyses"] if "diffusion" in path.parts]
+    mean = np.concatenate([xr.load_dataset(path)["analysis"].mean("realization").values for path in paths])
+    expected = np.sqrt(((mean - world["truth"].astype("float32")) ** 2).mean())
+    found = scores["score"].sel(analysis="diffusion", metric="rmse", channel="x").item()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -59,3 +59,12 @@ def test_wavenumbers_are_named_for_what_they_count(scores, grid, name):
     figure = figures.power_spectra(scores, grid)
     assert figure.axes[0].get_xlabel() == name
     plt.close(figure)
+
+
+def test_a_region_that_a_network_was_not_scored_in_has_no_line(scores):
+    for key in ("score", "lower", "upper"):
+        scores[f"regional_{key}"].loc[{"network": "dense", "region": "withheld observations"}] = np.nan
+    figure = figures.skill(scores, "rmse")
+    names = [[text.get_text() for text in figure.axes[k].get_yticklabels()] for k in (0, 2)]
+    assert names == [["everywhere", "DJF", "MAM"], ["everywhere", "withheld observations", "DJF", "MAM"]]
+    plt.close(figure)

@@ -179,3 +179,16 @@ def test_without_seams_ratios_lie_in_their_interval_as_often_as_it_says():
         found = score.at_seams(statistics, Verify(resamples=200, confidence=0.9))
         inside.append((found["seam_ratio"] > found["seam_lower"]) & (found["seam_ratio"] < found["seam_upper"]))
     assert 0.86 < np.mean(inside) < 0.94
+
+
+def test_networks_with_and_without_withheld_stations_stand_side_by_side(statistics):
+    """The first has none; the names of the second's regions are not cut to the length of the first's."""
+    domain, settings = Domain(channels=["z500"]), Verify(resamples=50)
+    longer = statistics.assign_coords(region=[WHOLE, compare.WITHHELD])
+    parts = [score.score(s, domain, settings) for s in (statistics.sel(region=[WHOLE]), longer)]
+    found = score.joined([part.expand_dims(network=[name]) for part, name in zip(parts, ("none", "some"))])
+    assert found["region"].values.tolist() == [WHOLE, "withheld observations"]
+    at_withheld = found["regional_score"].sel(region=compare.WITHHELD).notnull()
+    assert at_withheld.sel(network="some").all() and not at_withheld.sel(network="none").any()
+    for part, name in zip(parts, ("none", "some")):
+        np.testing.assert_array_equal(found["score"].sel(network=name), part["score"])

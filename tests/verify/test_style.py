@@ -20,7 +20,8 @@ def test_places_times_and_units_are_written_as_people_do():
     assert style.place(-30.04, 200.0) == "30°S, 160°W"
     assert style.moment(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
     assert [style.units(u) for u in ("m2 s-2", "K", "kg kg-1")] == ["m² s⁻²", "K", "kg kg⁻¹"]
-    assert style.label("z500") == "z500 (m² s⁻²)"
+    assert style.label("z500") == "z500 (m² s⁻²)" and style.label("z500", squared=True) == "z500, (m² s⁻²)²"
+    assert style.units("1") == "" and style.label("x") == "x" and style.label("x", squared=True) == "x²"
 
 
 def test_many_channels_are_wrapped_onto_rows_of_their_network():
@@ -28,6 +29,13 @@ def test_many_channels_are_wrapped_onto_rows_of_their_network():
     assert axes.shape == (2, 6) and len(figure.axes) == 12
     tops = np.array([[axis.get_subplotspec().rowspan.start for axis in row] for row in axes])
     assert tops.tolist() == [[0, 0, 0, 0, 1, 1], [2, 2, 2, 2, 3, 3]]
+    style.plt.close(figure)
+
+
+def test_networks_of_one_channel_stand_beside_each_other():
+    figure, axes = style.panels(3, 1, 1.0)
+    assert axes.shape == (3, 1) and len(figure.axes) == 3
+    assert [axis.get_subplotspec().colspan.start for axis in axes[:, 0]] == [0, 1, 2]
     style.plt.close(figure)
 
 

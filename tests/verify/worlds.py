@@ -16,6 +16,7 @@ from hindsight.verify import compare, report, score
 
 BOX = Grid(np.arange(40.0, 56, 3), np.arange(-20.0, 11, 3))
 GLOBE = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
+RING = Grid(np.zeros(1), np.arange(0, 360, 9.0))
 KINDS = ("climatology", "diffusion", "optimal_interpolation")
 RHO = 0.8
 
@@ -34,11 +35,14 @@ def smooth(values, grid):
     return gaussian_filter1d(values, 1.5, axis=-2, mode="nearest")
 
 
-def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z500", "msl")) -> dict:
-    """Write a world; return the paths by the names of the steps' options, and the settings' sections."""
+def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z500", "msl"), withheld=True) -> dict:
+    """Write a world, a quarter of its stations withheld or none.
+
+    Returns the paths by the names of the steps' options, and the settings' sections.
+    """
     generator = np.random.default_rng(0)
     times = np.datetime64("2009-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
-    level = np.array([{"z500": 54000.0, "msl": 101000.0}[c] for c in channels])[:, None, None]
+    level = np.array([{"z500": 54000.0, "msl": 101000.0, "x": 0.0}[c] for c in channels])[:, None, None]
     truth = level + 1000 * smooth(walk(generator, frames, (len(channels), *grid.shape)), grid)
     verify = Verify(resamples=50, block_days=5)
     domain = Domain(channels=list(channels), test={"start": str(times[0])[:16], "end": str(times[-1])[:16]})
@@ -49,7 +53,7 @@ def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z5
     dataset = xr.Dataset({"fields": (dims, truth.astype("float32"))}, coords, {"source_title": "a walk"})
     store.write(dataset, folder / "fields.zarr")
     _preprocessed(folder, coords, level, grid)
-    observed = _observations(folder / "observe/sparse.parquet", truth, times, channels, grid, generator)
+    observed = _observations(folder / "observe/sparse.parquet", truth, times, channels, grid, generator, withheld)
     paths = []
     for kind, error in zip(KINDS, (500.0, 150.0, 200.0)):
         steps = [(k, min(k + shard, frames)) for k in range(0, frames, shard)]
@@ -88,7 +92,7 @@ def _preprocessed(folder, coords, level, grid):
     ).to_netcdf(folder / "static.nc")
 
 
-def _observations(path, truth, times, channels, grid, generator):
+def _observations(path, truth, times, channels, grid, generator, withheld):
     north = generator.uniform(grid.latitude[0], grid.latitude[-1], 12)
     east = generator.uniform(grid.longitude[0], grid.longitude[-1], 12)
     east = (east + 180) % 360 - 180 if grid.periodic else east
@@ -100,7 +104,7 @@ def _observations(path, truth, times, channels, grid, generator):
             "level": [float(CHANNELS[channels[k]].level or np.nan) for k in c], "channel": np.array(channels)[c],
             "value": values.ravel() + 50 * generator.standard_normal(values.size), "error": 50.0,
             "platform": "simulated", "station": np.char.add("s", n.astype(str)), "quality": 0,
-            "withheld": n % 4 == 0, "source": "simulated",
+            "withheld": withheld & (n % 4 == 0), "source": "simulated",
         }
     )  # fmt: skip
     observations.write(table, path)

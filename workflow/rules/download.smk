@@ -46,7 +46,7 @@ if SETTINGS.download.source == "local":
 if SETTINGS.download.source == "synthetic":
 
     rule synthetic:
-        """Make a built-in world: years of weather from a quasi-geostrophic model, where there is no data."""
+        """Make a built-in world: years of weather from a model's equations, where there is no data."""
         input:
             settings=ASKED,
         output:

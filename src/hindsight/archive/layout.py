@@ -155,7 +155,7 @@ def _variable(
             (members, *whole),
         )
     attributes = {
-        "standard_name": channel.standard_name,
+        **({"standard_name": channel.standard_name} if channel.standard_name else {}),
         "long_name": prefix + channel.long_name,
         "units": channel.units,
         "kept_mantissa_bits": kept,

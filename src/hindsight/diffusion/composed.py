@@ -8,6 +8,7 @@ Windows start at fixed absolute frame numbers, so that two jobs that see the sam
 from collections.abc import Callable
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 
 def starts(first: int, frames: int, window: int, stride: int) -> list[int]:
@@ -38,21 +39,31 @@ def compose(
         stretch: tensors (E, T, …), or (1, T, …) where all members share them.
 
     Returns:
-        The blend, (E, T, D).
+        The blend, (E, T, D); zero for frames that no window holds.
     """
     members, frames = max(len(tensor) for tensor in stretch), stretch[0].shape[1]
-    window = min(window, frames)
-    hat = torch.sin(torch.pi * (torch.arange(window, device=stretch[0].device) + 0.5) / window) ** 2
+    window, device = min(window, frames), stretch[0].device
+    hat = torch.sin(torch.pi * (torch.arange(window, device=device) + 0.5) / window) ** 2
     jobs = [(member, start) for start in windows for member in range(members)]
-    total, weight = None, torch.zeros(frames, device=stretch[0].device)
-    for start in windows:
-        weight[start : start + window] += hat
-    for k in range(0, len(jobs), batch):
-        part = jobs[k : k + batch]
-        cut = [torch.stack([t[min(m, len(t) - 1), s : s + window] for m, s in part]) for t in stretch]
-        output = evaluate(*cut) * hat[:, None]
-        if total is None:
-            total = output.new_zeros(members, frames, output.shape[-1])
-        for (member, start), value in zip(part, output):
-            total[member, start : start + window] += value
-    return total / weight[:, None]
+    outputs = [
+        _evaluated(evaluate, [_cut(t, jobs[k : k + batch], window) for t in stretch], len(jobs) > batch)
+        for k in range(0, len(jobs), batch)
+    ]
+    values = (torch.cat(outputs) * hat[:, None]).flatten(0, 1)
+    first = torch.tensor([member * frames + start for member, start in jobs], device=device)
+    index = (first[:, None] + torch.arange(window, device=device)).flatten()
+    total = values.new_zeros(members * frames, values.shape[-1]).index_add(0, index, values)
+    weight = hat.new_zeros(members * frames).index_add(0, index, hat.repeat(len(jobs)))
+    return (total / weight.clamp(min=1e-12)[:, None]).view(members, frames, -1)
+
+
+def _cut(tensor: torch.Tensor, jobs: list[tuple[int, int]], window: int) -> torch.Tensor:
+    """The windows of some jobs, (B, window, …)."""
+    return torch.stack([tensor[min(member, len(tensor) - 1), start : start + window] for member, start in jobs])
+
+
+def _evaluated(evaluate: Callable[..., torch.Tensor], cut: list[torch.Tensor], many: bool) -> torch.Tensor:
+    """Evaluate; where a gradient is wanted of many batches, all but one of them are forgotten and evaluated again."""
+    if many and torch.is_grad_enabled():
+        return checkpoint(evaluate, *cut, use_reentrant=False)
+    return evaluate(*cut)

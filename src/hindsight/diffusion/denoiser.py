@@ -11,41 +11,101 @@ F = 0 it is optimal interpolation, and training can only add the non-linear and 
 
 F is scaled by one number a level and not mode by mode: mode by mode the largest patterns are amplified a hundred times
 more than the smallest, and nothing is learnt (measured; docs/decisions/0004).
+
+A prior may also learn levels of points: values that are known better than their frame. They enter the closed form one
+by one, c becomes a field, and the network sees the values at their own levels besides, and what these are.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 
-Correction = Callable[..., torch.Tensor]  # (inputs (B, T, 2, D), log sigma (B, T), *conditions) -> F (B, T, D)
+Correction = Callable[..., torch.Tensor]  # (inputs (B, T, K, D), log sigma (B, T), *conditions) -> F (B, T, D)
 
 
-def inputs(process: GaussMarkov, noisy: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """What the network sees: the whitened noisy field beside the closed-form estimate; (B, T, 2, D)."""
-    scale = (process.variance + sigma[..., None] ** 2).rsqrt()
-    white = process.modes.out_of(process.modes.into(noisy) * scale)
-    return torch.stack([white, mean], 2)
+@dataclass(frozen=True)
+class Points:
+    """Values of the state that are known by themselves: with noise of variance 1 / `precision`; 0 where they are not.
+
+    Both (B, T, D), or (1, T, D) where all members share them.
+    """
+
+    value: torch.Tensor
+    precision: torch.Tensor
+
+    def cut(self, part: slice) -> "Points":
+        """Those of some frames."""
+        return Points(self.value[:, part], self.precision[:, part])
+
+
+@dataclass(frozen=True)
+class Known:
+    """The closed form's estimate (B, T, D), the error it makes (B, T, 1 or D), and what the network is shown."""
+
+    mean: torch.Tensor
+    error: torch.Tensor
+    inputs: torch.Tensor
+
+
+def known(process: GaussMarkov, noisy: torch.Tensor, posterior: Posterior, points: Points | None = None) -> Known:
+    """What the closed form makes of noisy windows (B, T, D), and the network's view of them.
+
+    The network is shown the whitened noisy field beside the closed form's estimate, (B, T, 2, D), and where it has
+    learnt levels of points the values at their levels and the logarithm of these, (B, T, 4, D).
+    """
+    sigma = posterior.sigma
+    mean, error = posterior.mean(noisy), error_of(process, sigma, points)
+    white = process.modes.out_of(process.modes.into(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
+    if points is None:
+        return Known(mean, error, torch.stack([white, mean], 2))
+    mean = mean + error.square() * points.precision * (points.value - mean)
+    precision = sigma[..., None] ** -2 + points.precision
+    value = (noisy * sigma[..., None] ** -2 + points.value * points.precision) / precision
+    seen = value * (1 + 1 / precision).rsqrt()
+    level = -precision.log() / 8
+    return Known(mean, error, torch.stack([white, mean, seen, level.expand_as(seen)], 2))
+
+
+def error_of(process: GaussMarkov, sigma: torch.Tensor, points: Points | None = None) -> torch.Tensor:
+    """What the closed form's estimate is wrong by: `scale`, less where points are known; (B, T, 1 or D)."""
+    error = scale(process, sigma)[..., None]
+    return error if points is None else error * (1 + error.square() * points.precision).rsqrt()
 
 
 def scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:
     """Root-mean-square error that the closed form would make without its neighbours in time; (B, T)."""
     square = sigma[..., None] ** 2
-    known = process.variance * square / (process.variance + square)
-    return (known.sum(-1) / process.size).sqrt()
+    left = process.variance * square / (process.variance + square)
+    return (left.sum(-1) / process.size).sqrt()
 
 
 def denoise(
-    process: GaussMarkov, network: Correction, noisy: torch.Tensor, sigma: torch.Tensor, *conditions: torch.Tensor
+    process: GaussMarkov,
+    network: Correction,
+    noisy: torch.Tensor,
+    sigma: torch.Tensor,
+    *conditions: torch.Tensor,
+    points: Points | None = None,
 ) -> torch.Tensor:
     """The denoised estimate E[x_0 | noisy] of windows (B, T, D), each frame with its own noise level (B, T)."""
-    mean = Posterior(process, sigma).mean(noisy)
-    output = network(inputs(process, noisy, mean, sigma), sigma.log(), *conditions)
-    return mean + scale(process, sigma)[..., None] * output
+    found = known(process, noisy, Posterior(process, sigma), points)
+    return found.mean + found.error * network(found.inputs, sigma.log(), *conditions)
 
 
-def loss(process: GaussMarkov, denoised: torch.Tensor, clean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Mean of |D - x|^2 / scale(sigma)^2, which weighs every noise level by what is left to learn there."""
-    error = (denoised - clean).square().mean(-1)
-    return (error / scale(process, sigma).square()).mean()
+def loss(
+    process: GaussMarkov,
+    denoised: torch.Tensor,
+    clean: torch.Tensor,
+    sigma: torch.Tensor,
+    points: Points | None = None,
+) -> torch.Tensor:
+    """Mean of |D - x|^2 / error^2, which weighs every noise level by what is left to learn there."""
+    return ((denoised - clean) / error_of(process, sigma, points)).square().mean()
+
+
+def unseen(like: torch.Tensor) -> Points:
+    """No value known by itself."""
+    return Points(torch.zeros_like(like[:1]), torch.zeros_like(like[:1]))

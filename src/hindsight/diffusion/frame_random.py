@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-PURPOSES = ("start", "state", "observation", "step")
+PURPOSES = ("start", "state", "observation", "step", "correction", "carry", "select")
 
 
 def normal(
-    seed: int, members: Sequence[int], frames: Sequence[int], step: int, purpose: str, size: int
+    seed: int, members: Sequence[int], frames: Sequence[int], steps: int | Sequence[int], purpose: str, size: int
 ) -> torch.Tensor:
     """Standard normal numbers.
 
@@ -21,7 +21,7 @@ def normal(
         seed: of the product.
         members: member numbers, E of them.
         frames: absolute frame numbers, T of them.
-        step: sampling step.
+        steps: sampling step, one or each frame's own.
         purpose: what the numbers are for, one of `PURPOSES`.
         size: numbers a frame.
 
@@ -29,10 +29,18 @@ def normal(
         float32, shape (E, T, size).
     """
     draw = np.empty((len(members), len(frames), size), np.float32)
-    kind = PURPOSES.index(purpose)
+    kind, steps = PURPOSES.index(purpose), np.broadcast_to(steps, len(frames))
     for e, member in enumerate(members):
-        for t, frame in enumerate(frames):
-            counter = [0, int(frame) % 2**64, int(member), step * len(PURPOSES) + kind]
-            generator = np.random.Generator(np.random.Philox(key=seed, counter=counter))
-            generator.standard_normal(out=draw[e, t], dtype=np.float32)
+        for t, (frame, step) in enumerate(zip(frames, steps)):
+            _generator(seed, member, frame, int(step), kind).standard_normal(out=draw[e, t], dtype=np.float32)
     return torch.from_numpy(draw)
+
+
+def uniform(seed: int, frame: int, step: int, purpose: str) -> float:
+    """One number from 0 to 1 that all members share."""
+    return float(_generator(seed, 0, frame, step, PURPOSES.index(purpose)).random())
+
+
+def _generator(seed: int, member: int, frame: int, step: int, kind: int) -> np.random.Generator:
+    counter = [0, int(frame) % 2**64, int(member), step * len(PURPOSES) + kind]
+    return np.random.Generator(np.random.Philox(key=seed, counter=counter))

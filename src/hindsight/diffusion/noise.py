@@ -20,6 +20,50 @@ def levels(steps: int, sigma_min: float, sigma_max: float, rho: float) -> np.nda
     return np.concatenate([[0.0], falling[::-1]])
 
 
+def training_points(
+    windows: int,
+    frames: int,
+    shape: tuple[int, int, int],
+    share: float,
+    error_min: float,
+    error_max: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Which values are known by themselves in training windows, and how well: their precisions, 0 where they are not.
+
+    Each window that has any draws one error, and a network: all values; every second or fourth along both axes, from
+    an offset; or random places, the same in all frames or others in each, few or many. A third of them fall silent
+    from some frame on, as the present does for a filter.
+
+    Args:
+        windows: B.
+        frames: T.
+        shape: of a field (C, H, W); all channels of a place are observed.
+        share: share of windows with observed values.
+        error_min: least error; log-uniform from there to `error_max`.
+        error_max: largest error.
+        generator: of the draws.
+
+    Returns:
+        (B, T, C * H * W).
+    """
+    channels, height, width = shape
+    draw = lambda *size: torch.rand(*size, generator=generator)
+    whole = lambda most: torch.randint(most, (windows, 1, 1, 1), generator=generator)
+    every, rows, columns = 2 ** whole(3), torch.arange(height)[:, None], torch.arange(width)
+    offset = whole(4)
+    thinned = ((rows + offset) % every.clamp(max=height) == 0) & ((columns + offset) % every == 0)
+    density = draw(windows, 1, 1, 1) ** 2
+    still, restless = draw(windows, 1, height, width) < density, draw(windows, frames, height, width) < density
+    kind = whole(5)
+    mask = torch.where(kind < 3, thinned, torch.where(kind == 3, still, restless))
+    silent = (draw(windows, 1, 1, 1) < 1 / 3) & (torch.arange(frames)[:, None, None] >= whole(frames))
+    observed = mask & ~silent & (draw(windows, 1, 1, 1) < share)
+    log_error = math.log(error_min) + (math.log(error_max) - math.log(error_min)) * draw(windows, 1, 1, 1)
+    precision = observed * (-2 * log_error).exp()
+    return precision[:, :, None].expand(-1, -1, channels, -1, -1).flatten(2)
+
+
 def training_levels(
     windows: int,
     frames: int,

@@ -1,83 +1,136 @@
-"""Walk a plan from noise to analyses, with steps that are exact for a linear-Gaussian prior at any step count.
+"""Walk the cycles of a regime from noise to analyses: one walker for batch, fixed lag, nowcast and moving windows."""
 
-The usual ancestral step puts the *mean* E[x_0 | x_a, y] where a *sample* of x_0 belongs; with few steps the ensemble is
-then too sure of itself. Here every step draws x_0* from the posterior given the noisy frames and the observations,
-
-    x_b = x_0* + (b/a)^2 (x_a - x_0*) + b sqrt(1 - (b/a)^2) e,
-
-and the walk begins with a draw from the posterior of the closed-form prior, which is the denoiser at infinite noise.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.guidance import Denoiser
+from hindsight.diffusion.plan import Cycle
+from hindsight.diffusion.steps import Step, langevin
 
-Denoise = Callable[[torch.Tensor, Posterior], torch.Tensor]  # (noisy (E, T, D), what it is known from) -> clean
-Draw = Callable[[torch.Tensor | None, Posterior, int], torch.Tensor]  # (denoised, posterior, row) -> a sample
-Noise = Callable[[int, str], torch.Tensor]  # (row, purpose) -> white noise (E, T, D)
+AGES = 2**20  # sampling steps of one round of a frame stay below this
 
 
-def sample(
-    process: GaussMarkov,
-    denoise: Denoise,
-    draw: Draw,
-    plan: np.ndarray,
-    sigma: np.ndarray,
+class Noise(Protocol):
+    """White noise of frames (absolute within the stretch), each at its own count of steps."""
+
+    def __call__(self, view: slice, steps: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
+        """(E, V, size), D where no size is given."""
+
+
+@dataclass
+class State:
+    """Members on their way: fields (E, T, D), the noise level of each frame (T,), infinite where it was never seen."""
+
+    fields: torch.Tensor
+    level: np.ndarray
+    finished: int = 0
+    cycle: int = 0
+
+
+class Diverged(FloatingPointError):
+    """Members whose sample left the range of anything that could be; nothing of them may be written."""
+
+    def __init__(self, cycle: int, row: int, members: list[int]) -> None:
+        super().__init__(f"member(s) {', '.join(map(str, members))} diverged in cycle {cycle}, step {row}")
+        self.members = members
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the walker goes: the step, and Langevin corrections after each.
+
+    `bound` is the largest root-mean-square of a member's frame that is still believed.
+    """
+
+    step: Step
+    corrections: int = 0
+    correction_size: float = 0.1
+    bound: float = float("inf")
+
+
+@torch.no_grad()
+def walk(
+    cycles: list[Cycle],
+    state: State,
+    denoiser: Callable[[slice], Denoiser],
+    way: Way,
     noise: Noise,
+    weigh: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
     watch: Callable[[int], None] = lambda done: None,
-) -> torch.Tensor:
-    """Draw members of the analysis.
+) -> Iterator[State]:
+    """Walk cycles, from `state.cycle` on.
 
     Args:
-        process: the closed-form prior.
-        denoise: the prior's denoiser of a whole stretch.
-        draw: a sample of the clean frames given their denoised estimate and the observations.
-        plan: level of every frame at every row, (rows, T), from `plan.noise_plan`.
-        sigma: noise of each level, (S + 1,), 0 first.
-        noise: white noise by row and purpose.
-        watch: told of rows done.
+        cycles: what is seen and how noisy it is, see `plan`.
+        state: where the walk begins, or was left.
+        denoiser: the guided denoiser of a view.
+        way: the step and what comes with it.
+        noise: random numbers.
+        weigh: resamples members (E, V, D) after a cycle that asks for it.
+        watch: told of cycles and rows done, counted in rows.
 
-    Returns:
-        (E, T, D).
+    Yields:
+        The state after every cycle: frames before `finished` are samples of the analysis.
 
     Raises:
-        FloatingPointError: if the sample diverges; nothing of it may be written.
+        Diverged: if a sample leaves what is believable.
     """
-    device = process.modes.device
-    levels = torch.as_tensor(sigma, dtype=torch.float32, device=device)[torch.as_tensor(plan, device=device)]
-    start = noise(0, "start")
-    first = process.posterior(torch.full_like(levels[:1], torch.inf))
-    x = draw(torch.zeros_like(start), first, 0) + levels[0][:, None] * start
-    watch(0)
-    for row in range(1, len(plan)):
-        x = _step(process, denoise, draw, x, levels[row - 1], levels[row], row, noise)
-        if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError(
-                f"the sample diverged at step {row} of {len(plan) - 1}; lower reanalyse.sigma_max "
-                "or raise reanalyse.steps"
-            )
-        watch(row)
-    return x
+    done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle])
+    for number in range(state.cycle, len(cycles)):
+        cycle = cycles[number]
+        guided = denoiser(cycle.view)
+        x = _entered(cycle, state, guided, noise)
+        for row, moved in enumerate(_down(cycle, x, guided, way, noise), 1):
+            _believable(moved, cycle, number, row, way)
+            x, done = moved, done + 1
+            watch(done)
+        if cycle.weigh:
+            x = weigh(x, cycle)
+        state.fields[:, cycle.view] = x
+        state.level[cycle.view] = cycle.rows[-1]
+        state.finished, state.cycle = max(state.finished, cycle.finished), number + 1
+        yield state
 
 
-def _step(
-    process: GaussMarkov,
-    denoise: Denoise,
-    draw: Draw,
-    x: torch.Tensor,
-    above: torch.Tensor,
-    below: torch.Tensor,
-    row: int,
-    noise: Noise,
-) -> torch.Tensor:
-    """From the levels `above` to the levels `below`; frames whose level does not fall stay as they are."""
-    posterior = process.posterior(above[None])
-    clean = draw(denoise(x, posterior), posterior, row)
-    ratio = (below / above)[:, None].square()
-    moved = clean + ratio * (x - clean)
-    if bool((below > 0).any()):
-        moved = moved + below[:, None] * (1 - ratio).sqrt() * noise(row, "step")
-    return torch.where((below < above)[:, None], moved, x)
+def _entered(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:
+    """The frames of a cycle at its first levels: new ones enter, the others are made as noisy as is asked."""
+    x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
+    key = cycle.age * AGES
+    white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
+    tensor = lambda values: torch.as_tensor(values, dtype=x.dtype, device=x.device)
+    new = torch.as_tensor(np.isinf(before), device=x.device)[:, None]
+    target = tensor(first)[:, None]
+    if bool(new.any()):
+        drawn = guided.start(torch.where(new, 0.0, x), tensor(before), white)
+        x = torch.where(new, drawn + target * white("start"), x)
+    older = tensor(np.where(np.isinf(before), first, before))[:, None]
+    more = (target.square() - older.square()).clamp(min=0).sqrt()
+    return x + more * white("carry") if bool((more > 0).any()) else x
+
+
+def _down(cycle: Cycle, x: torch.Tensor, guided: Denoiser, way: Way, noise: Noise) -> Iterator[torch.Tensor]:
+    """The fields after each row."""
+    rows = torch.as_tensor(cycle.rows, dtype=x.dtype, device=x.device)
+    way.step.begin()
+    for row in range(1, len(rows)):
+        key = cycle.age * AGES + row * (1 + way.corrections)
+        white = lambda purpose, size=None, key=key: noise(cycle.view, key, purpose, size)
+        x = way.step(x, rows[row - 1], rows[row], guided, white)
+        for k in range(way.corrections):
+            fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
+            moving = rows[row] < rows[row - 1]
+            x = langevin(x, rows[row], moving, guided, fresh, way.correction_size)
+        yield x
+
+
+def _believable(x: torch.Tensor, cycle: Cycle, number: int, row: int, way: Way) -> None:
+    """Refuse members that are not finite or whose frames are larger than anything they and their noise could be."""
+    level = torch.as_tensor(cycle.rows[row], dtype=x.dtype, device=x.device)
+    size = x.square().mean(2).sqrt()
+    astray = ~torch.isfinite(size) | (size > way.bound + 2 * level)
+    if bool(astray.any()):
+        raise Diverged(number, row, torch.nonzero(astray.any(1))[:, 0].tolist())

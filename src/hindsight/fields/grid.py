@@ -28,6 +28,11 @@ class Grid:
         return len(self.latitude), len(self.longitude)
 
     @property
+    def line(self) -> bool:
+        """Whether the points lie on one line, along a latitude or a longitude, so that there is no map to draw."""
+        return 1 in self.shape
+
+    @property
     def periodic(self) -> bool:
         """Whether the longitudes go once round the globe."""
         if len(self.longitude) < 2:

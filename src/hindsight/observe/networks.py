@@ -75,7 +75,7 @@ def settled(network: Network, grid: Grid, generator: np.random.Generator, static
     share = likelihood(grid, static["land"].values.clip(0, 1), height, generator)
     total = round(network.count / (1 - network.withheld))
     cell = generator.choice(share.size, total, p=share.ravel())
-    spacing = [axis[1] - axis[0] for axis in (grid.latitude, grid.longitude)]
+    spacing = [axis[1] - axis[0] if len(axis) > 1 else 0.0 for axis in (grid.latitude, grid.longitude)]
     jitter = generator.uniform(-0.5, 0.5, (2, total))
     latitude = grid.latitude[cell // grid.shape[1]] + jitter[0] * spacing[0]
     longitude = grid.longitude[cell % grid.shape[1]] + jitter[1] * spacing[1]
@@ -125,12 +125,9 @@ def random(network: Network, grid: Grid, generator: np.random.Generator) -> tupl
 
 
 def regular(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Every so-manieth grid point, starting half a spacing in; rows and columns."""
-    height, width = grid.shape
-    start = network.every // 2
-    rows, columns = np.meshgrid(
-        np.arange(start, height, network.every), np.arange(start, width, network.every), indexing="ij"
-    )
+    """Every so-manieth grid point, starting half a spacing in (or at the end of a shorter axis); rows and columns."""
+    axes = [np.arange(min(network.every // 2, size - 1), size, network.every) for size in grid.shape]
+    rows, columns = np.meshgrid(*axes, indexing="ij")
     return rows.ravel(), columns.ravel()
 
 

@@ -42,8 +42,8 @@ def run(
 
 def error_of(network: Network, channels: list[str], spread: np.ndarray) -> np.ndarray:
     """Error standard deviation of each channel, in its units; shape (C,)."""
-    noise = [network.noise[name] if isinstance(network.noise, dict) else network.noise for name in channels]
-    return np.array(noise) * spread
+    given, unit = (network.noise, spread) if network.error is None else (network.error, 1.0)
+    return np.array([given[name] if isinstance(given, dict) else given for name in channels], float) * unit
 
 
 def simulate(

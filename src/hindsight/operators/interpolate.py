@@ -50,8 +50,8 @@ def bilinear(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> Interpo
 
 
 def _cell(axis: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The point of an axis at or before each place, and how far beyond it, in spacings."""
-    spacing = (axis[-1] - axis[0]) / (len(axis) - 1)
+    """The point of an axis at or before each place, and how far beyond it, in spacings; of one point, all are at it."""
+    spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
     along = (np.asarray(place, float) - axis[0]) / spacing
     if (outside := (along < -1e-6) | (along > len(axis) - 1 + 1e-6)).any():
         raise ValueError(f"{place[outside][0]} lies outside {axis[0]} … {axis[-1]}")
@@ -87,6 +87,32 @@ class Observed:
         spread = ((values * self.present)[..., None] * self.weight).flatten(2)
         state = torch.zeros(members, frames, size, dtype=values.dtype, device=values.device)
         return state.scatter_add_(2, self.point.flatten(1).expand(members, -1, -1), spread)
+
+    def squared(self) -> torch.Tensor:
+        """|h|^2, the squared length of each row of H; (T, N)."""
+        return self.weight.square().sum(-1) * self.present
+
+    def frames(self, view: slice) -> "Observed":
+        """The observations of some frames, padded no further than they need, so that no other frame leaves a trace."""
+        most = int(self.present[view].sum(1).max()) if self.present[view].numel() else 0
+        part = {name: value[view, : max(most, 1)] for name, value in vars(self).items()}
+        return Observed(**part)
+
+    def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The observations as values of the state and their precision 1 / r^2, both (T, size); precision 0: not seen.
+
+        None if an observation depends on more than one value of the state. Several of one value are averaged.
+        """
+        largest, which = self.weight.abs().max(-1)
+        if bool(((self.weight.abs().sum(-1) - largest) > 1e-6 * largest)[self.present > 0].any()):
+            return None
+        weight = self.weight.gather(-1, which[..., None])[..., 0]
+        point = self.point.gather(-1, which[..., None])[..., 0]
+        trust = torch.where(self.present > 0, weight.square() / self.error.square().clamp(min=1e-12), 0.0)
+        precision = torch.zeros(len(self.value), size, device=self.value.device).scatter_add_(1, point, trust)
+        value = torch.where(self.present > 0, self.value / weight, 0.0)
+        total = torch.zeros_like(precision).scatter_add_(1, point, trust * value)
+        return total / precision.clamp(min=1e-12), precision
 
     def places(self, frame: int) -> bytes:
         """A key that is the same for frames observed at the same places with the same errors."""

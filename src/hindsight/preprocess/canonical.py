@@ -52,7 +52,8 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
         "time", "channel", "latitude", "longitude"
     )
     dataset = fields.astype("float32").rename("fields").to_dataset()
-    keep = {key: raw.attrs[key] for key in ("source_title", "source_licence", "source_files") if key in raw.attrs}
+    known = ("source_title", "source_licence", "source_files", "synthetic")
+    keep = {key: raw.attrs[key] for key in known if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}
     return dataset
 
@@ -62,7 +63,7 @@ def _named(raw: xr.Dataset, where: str) -> xr.Dataset:
         known: ours
         for ours, aliases in DIMENSIONS.items()
         for known in aliases
-        if known in raw.variables and known != ours and ours not in raw.variables
+        if known in raw.coords and known != ours and ours not in raw.variables
     }
     raw = raw.rename(names)
     if missing := [name for name in ("time", "latitude", "longitude") if name not in raw.coords]:
@@ -84,9 +85,11 @@ def _ordered(raw: xr.Dataset, where: str) -> xr.Dataset:
 
 
 def _region(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
+    """Cut out the region; one latitude or one longitude will do only where the source itself has no more."""
     box = {"latitude": slice(domain.south, domain.north), "longitude": slice(domain.west, domain.east)}
     cut = raw.sel(box)
-    if min(cut.sizes["latitude"], cut.sizes["longitude"]) < 2:
+    short = [name for name in box if cut.sizes[name] < 2]
+    if len(short) > 1 or any(cut.sizes[name] == 0 or raw.sizes[name] > 1 for name in short):
         have = {name: (float(raw[name][0]), float(raw[name][-1])) for name in box}
         raise UserError(
             f"{where} has fewer than 2 points a side in the domain's region (it covers {have}); change "

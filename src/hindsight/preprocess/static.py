@@ -43,7 +43,7 @@ def _named(dataset: xr.Dataset) -> xr.Dataset:
         known: ours
         for ours, aliases in DIMENSIONS.items()
         for known in aliases
-        if known in dataset.variables and known != ours
+        if known in dataset.coords and known != ours
     }
     return dataset.rename(names)
 
@@ -77,7 +77,11 @@ def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
         longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
         turned = turned.assign_coords(longitude=longitude)
     wanted = (working["longitude"] + 180) % 360 - 180
-    result = turned.transpose("latitude", "longitude").interp(latitude=working["latitude"], longitude=wanted)
+    wanted = {"latitude": working["latitude"].values, "longitude": wanted.values}
+    between = {name: places for name, places in wanted.items() if turned.sizes[name] > 1}
+    result = turned.transpose("latitude", "longitude").interp(between)
+    for name in wanted.keys() - between.keys():  # nothing lies on either side of a single point
+        result = result.reindex({name: wanted[name]}, method="nearest", tolerance=1e-6)
     if bool(result.isnull().any()):
         raise UserError(f"{path} does not cover the domain; expected latitudes and longitudes around all of it")
     return result.assign_coords(longitude=working["longitude"]).astype("float32")

@@ -1,8 +1,8 @@
 """One shard of frames and one block of members: sampled with a halo on both sides, which is then thrown away."""
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,19 @@ import torch
 
 from hindsight import __version__
 from hindsight import prior as priors
-from hindsight.diffusion import composed, frame_random, noise, sampler
-from hindsight.diffusion.gauss_markov import Posterior
-from hindsight.diffusion.guidance.analytic import Analytic
-from hindsight.diffusion.plan import noise_plan
+from hindsight.diffusion import sampler
+from hindsight.diffusion.guidance.unguided import Cost
+from hindsight.diffusion.sampler import Diverged, Way
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, shards
+from hindsight.fields import analyses, shards
 from hindsight.fields import observations as tables
+from hindsight.fields.grid import Grid
 from hindsight.prior import Prior
 from hindsight.progress import Progress
+from hindsight.reanalyse import regimes
 from hindsight.reanalyse.conditions import observed
+from hindsight.reanalyse.scene import Scene
+from hindsight.reanalyse.stream import Stream
 from hindsight.settings import Domain, Product, Reanalyse
 
 
@@ -42,18 +45,30 @@ def run(
     times, own = stretch(domain, product, settings, shard)
     table = _table(observations, times)
     members = members_of(int(block), product)
-    watch = Progress(f"reanalyse.shard {shard}", settings.steps)
-    values = reanalyse(trained, times, table, members, product.seed, settings, watch)
+    watch = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
+    recipe = [settings.model_dump(mode="json"), product.seed, members, [str(times[0]), str(times[-1])]]
+    recipe += [_sha256(prior), _sha256(observations), __version__]
+    keep = Stream(analysis.with_suffix(".stream"), recipe) if settings.regime != "batch" else None
+    made = reanalyse(trained, times, table, members, product.seed, settings, watch, keep)
+    cells = len(members) * len(times)
     attributes = {
         "analysis": "diffusion",
         "regime": settings.regime,
+        "lag_hours": settings.lag_hours or 0,
+        "guidance": settings.guidance.method,
+        "sampler": settings.sampler.step,
         "steps": settings.steps,
+        "evaluations": made.cost.evaluations / cells,
+        "backward_passes": made.cost.backward / cells,
+        "retries": made.retries,
         "seed": product.seed,
         "hindsight": __version__,
         "prior": _sha256(prior),
         "observations": _sha256(observations),
     }
-    analyses.write(values[:, own], members, times[own], domain.channels, trained.about.grid, attributes, analysis)
+    analyses.write(made.fields[:, own], members, times[own], domain.channels, trained.about.grid, attributes, analysis)
+    if keep:
+        keep.remove()
 
 
 def members_of(block: int, product: Product) -> list[int]:
@@ -65,10 +80,21 @@ def members_of(block: int, product: Product) -> list[int]:
 def stretch(domain: Domain, product: Product, settings: Reanalyse, name: str) -> tuple[np.ndarray, slice]:
     """Times of a shard with its halo, and which of them are the shard's own; the halo ends where the period does."""
     shard = shards.named(name, domain, product)
-    times = shard.times(domain.step_hours, settings.halo)
+    before, after = regimes.halo(settings, domain.step_hours)
+    times = shard.times(domain.step_hours, max(before, after))
+    times = times[max(after - before, 0) : len(times) - max(before - after, 0)]
     inside = (times >= np.datetime64(domain.test.start)) & (times <= np.datetime64(domain.test.end))
-    before = int(inside[: settings.halo].sum())
-    return times[inside], slice(before, before + shard.frames)
+    lead = int(inside[:before].sum())
+    return times[inside], slice(lead, lead + shard.frames)
+
+
+@dataclass
+class Analysed:
+    """Physical fields (E, T, C, H, W), what they cost, failed attempts included, and how many of these there were."""
+
+    fields: np.ndarray
+    cost: Cost
+    retries: int
 
 
 def reanalyse(
@@ -79,7 +105,8 @@ def reanalyse(
     seed: int,
     settings: Reanalyse,
     watch: Callable[[int], None] = lambda done: None,
-) -> np.ndarray:
+    keep: Stream | None = None,
+) -> Analysed:
     """Sample members of a stretch of frames, given its observations.
 
     Args:
@@ -89,45 +116,86 @@ def reanalyse(
         members: their numbers, E.
         seed: of the product.
         settings: regime, steps and levels.
-        watch: told of steps done.
+        watch: told of rows done.
+        keep: where a stream is kept while it is under way.
 
-    Returns:
-        Physical fields, (E, T, C, H, W).
+    Raises:
+        UserError: if the sample diverged in every attempt.
     """
-    about, device = prior.about, prior.maps.device
-    seen = observed(table, times, about.channels, about.grid, prior.scaling)
-    seen = dataclasses.replace(seen, **{name: value.to(device) for name, value in vars(seen).items()})
-    guidance = Analytic(prior.process, seen, settings.solver_tolerance, settings.solver_iterations)
-    frames = calendar.frame_number(times, about.step_hours)
-    windows = composed.starts(int(frames[0]), len(frames), about.window, settings.stride)
-    told = priors.conditions(times).to(device)
+    seen = observed(table, times, prior.about.channels, prior.about.grid, prior.scaling)
+    spread = float((prior.process.variance.sum() / prior.process.size).sqrt())
+    spent = Cost()
+    for attempt in range(settings.retries + 1):
+        scene = Scene(prior, times, seen, members, seed, settings, attempt)
+        try:
+            sample = _sampled(scene, regimes.way(settings, spread), watch, keep)
+            fields = sample.cpu().numpy().reshape(len(members), len(times), -1, *prior.about.grid.shape)
+            return Analysed(prior.scaling.restore(fields, times), spent + scene.cost, attempt)
+        except Diverged as error:
+            print(f"{error} at guidance {settings.guidance.method!r}, {settings.steps} steps", flush=True)
+            settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + scene.cost
+        except ArithmeticError as error:
+            raise UserError(f"{error}; raise reanalyse.solver_iterations or solver_tolerance") from None
+    if keep:
+        keep.remove()
+    raise UserError(
+        f"the sample diverged {settings.retries + 1} time(s) with guidance {settings.guidance.method!r}, and nothing "
+        "was written; lower reanalyse.guidance.zeta or raise gamma, lower sigma_max, raise steps, or use method: "
+        "analytic"
+    )
 
-    def white(row: int, purpose: str, size: int = prior.process.size) -> torch.Tensor:
-        return frame_random.normal(seed, members, frames, row, purpose, size).to(device)
 
-    def denoise(noisy: torch.Tensor, posterior: Posterior) -> torch.Tensor:
-        return prior.denoise_stretch(noisy, posterior, told, windows, settings.batch)
-
-    def draw(denoised: torch.Tensor, posterior: Posterior, row: int) -> torch.Tensor:
-        return guidance.draw(denoised, posterior, white(row, "state"), white(row, "observation", seen.value.shape[1]))
-
-    plan = noise_plan(len(frames), settings.steps, delay=0)
-    sigma = noise.levels(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
-    sample = sampler.sample(prior.process, denoise, draw, plan, sigma, white, watch)
-    fields = sample.cpu().numpy().reshape(len(members), len(times), -1, *about.grid.shape)
-    return prior.scaling.restore(fields, times)
+def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream | None) -> torch.Tensor:
+    """Walk the cycles of a scene, from where a killed job left them; fields (E, T, D)."""
+    frames = len(scene.frames)
+    cycles = regimes.cycles(scene.settings, frames, scene.prior.about.step_hours)
+    state = sampler.State(
+        torch.zeros(len(scene.members), frames, scene.prior.process.size, device=scene.device),
+        np.full(frames, np.inf),
+    )
+    kept = keep.load(state, scene.attempt, scene.cost) if keep else None
+    finished = kept if kept is not None else torch.empty_like(state.fields)
+    before = state.finished
+    for now in sampler.walk(cycles, state, scene.denoiser, way, scene.noise, scene.weigh, watch):
+        finished[:, before : now.finished] = now.fields[:, before : now.finished]
+        before = now.finished
+        if keep:
+            keep.save(now, finished, scene.attempt, scene.cost)
+    return finished
 
 
 def _load(path: Path, domain: Domain, settings: Reanalyse) -> Prior:
-    """Load a prior and refuse one that was made for something else."""
+    """Load a prior and refuse one that was made for something else, naming all that differs."""
     trained = priors.load(path, priors.device(settings.device))
+    about, wrong = trained.about, _outside(trained.about.grid, domain)
     for what, made_for, asked in (
-        ("channels", trained.about.channels, domain.channels),
-        ("hours between frames", trained.about.step_hours, domain.step_hours),
+        ("channels", about.channels, domain.channels),
+        ("hours between frames", about.step_hours, domain.step_hours),
+        ("edges", about.edges, [domain.latitude_edges, domain.longitude_edges]),
     ):
         if made_for != asked:
-            raise UserError(f"{path} was trained for {what} {made_for}, and the domain asks for {asked}; train again")
+            wrong.append(f"{what} {made_for}, and the domain asks for {asked}")
+    if settings.guidance.method == "fused" and not about.points:
+        wrong.append("fields alone, without the levels of points (train.points.share) that guidance 'fused' needs")
+    if wrong:
+        raise UserError(f"{path} was trained for {'; for '.join(wrong)}; train again, or name the prior of this domain")
     return trained
+
+
+def _outside(grid: Grid, domain: Domain) -> list[str]:
+    """Where the grid of a prior reaches beyond the region of a domain (a source may end before the region does)."""
+    wrong, (rows, columns) = [], grid.shape
+    for name, axis, low, high in (
+        ("latitudes", grid.latitude, domain.south, domain.north),
+        ("longitudes", grid.longitude, domain.west, domain.east),
+    ):
+        low, high = axis[0] if low is None else low, axis[-1] if high is None else high
+        if axis[0] < low - 1e-6 or axis[-1] > high + 1e-6:
+            wrong.append(
+                f"a grid of {rows} x {columns} points with {name} {axis[0]:g} to {axis[-1]:g}, and the domain asks for "
+                f"{low:g} to {high:g}"
+            )
+    return wrong
 
 
 def _table(path: Path, times: np.ndarray) -> pd.DataFrame:

@@ -67,7 +67,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":
         wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
-        wrong += [*self._world_too_small(), *self._waves_on_a_region()]
+        wrong += [*self._world_too_small(), *self._waves_on_a_region(), *self._lags_astray(), *self._members_apart()]
+        wrong += [*self._points_unlearnt()]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -84,9 +85,10 @@ class Settings(Section):
 
         names = [("domain.channels", name, CHANNELS) for name in self.domain.channels]
         for network, spec in self.observe.networks.items():
-            if isinstance(spec.noise, dict):
-                missing = [c for c in self.domain.channels if c not in spec.noise]
-                names += [(f"observe.networks.{network}.noise lacks", name, {}) for name in missing]
+            for key in ("noise", "error"):
+                given = getattr(spec, key)
+                missing = [c for c in self.domain.channels if c not in given] if isinstance(given, dict) else []
+                names += [(f"observe.networks.{network}.{key} lacks", name, {}) for name in missing]
         return [
             f"{where}: {name!r}; known: {', '.join(known)}".removesuffix("; known: ")
             for where, name, known in names
@@ -103,10 +105,42 @@ class Settings(Section):
         return []
 
     def _windows_astray(self) -> list[str]:
-        if self.reanalyse.stride > self.train.window:
+        window = self.reanalyse.frames or self.train.window
+        if self.reanalyse.stride > window:
             return [
                 f"reanalyse.stride: {self.reanalyse.stride} frames would leave gaps between windows of"
-                f" {self.train.window} (train.window)"
+                f" {window} (reanalyse.frames, or train.window)"
+            ]
+        return []
+
+    def _lags_astray(self) -> list[str]:
+        chosen, step, wrong = self.reanalyse, self.domain.step_hours, []
+        for name, hours in (("lag_hours", chosen.lag_hours), ("window.hop_hours", chosen.window.hop_hours)):
+            if hours and hours % step:
+                wrong.append(f"reanalyse.{name}: {hours} h is not a whole number of frames ({step} h each)")
+        lag = (chosen.lag_hours or 0) // step
+        if chosen.regime == "fixed_lag" and lag >= chosen.context:
+            wrong.append(
+                f"reanalyse.lag_hours: {chosen.lag_hours} h are {lag} frames, longer than the window that a fixed lag"
+                f" sees (reanalyse.context = {chosen.context}); raise context or shorten the lag"
+            )
+        return wrong
+
+    def _members_apart(self) -> list[str]:
+        chosen, product = self.reanalyse, self.product
+        together = chosen.selection.passes > 0 or chosen.regime == "sliding"
+        if together and product.member_block < product.members:
+            return [
+                f"product.member_block: members are weighed against each other, so all {product.members} have to be in"
+                f" one job, not {product.member_block} (reanalyse.selection.passes, or regime sliding)"
+            ]
+        return []
+
+    def _points_unlearnt(self) -> list[str]:
+        if self.reanalyse.guidance.method == "fused" and not self.train.points.share:
+            return [
+                "reanalyse.guidance.method: fused needs a prior that has learnt levels of points; set"
+                " train.points.share above 0 (0.6, say), or choose another method"
             ]
         return []
 

@@ -8,9 +8,23 @@ from pydantic import Field, field_validator, model_validator
 from hindsight.settings.section import Section
 
 
-class Synthetic(Section):
-    """The built-in world: three-level quasi-geostrophic flow on an Earth-like planet."""
+class Lorenz96(Section):
+    """The ring of Lorenz (1996), on the equator: chaos in few numbers, to test methods on."""
 
+    variables: int = Field(40, ge=4, description="variables round the ring")
+    forcing: float = Field(8.0, description="F; chaotic from about 6 on")
+    unit_hours: float = Field(120.0, gt=0, description="hours that one time unit is taken for; 120: 6 h are 0.05 units")
+    substeps: int = Field(1, gt=0, description="time steps a frame, fourth-order Runge-Kutta")
+
+
+class Synthetic(Section):
+    """The built-in worlds: three-level quasi-geostrophic flow on an Earth-like planet, or a ring of a few numbers."""
+
+    world: Literal["quasi_geostrophic", "lorenz96"] = Field(
+        "quasi_geostrophic",
+        description="whose weather: truncation, latitudes, levels and step_minutes are of the first, lorenz96 has its "
+        "own settings below",
+    )
     start: datetime = Field(datetime(2000, 1, 1), description="first frame (UTC)")
     end: datetime = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
     step_hours: int = Field(6, gt=0, description="hours between frames")
@@ -25,6 +39,7 @@ class Synthetic(Section):
     )
     device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that the bytes are")
+    lorenz96: Lorenz96 = Field(Lorenz96(), description="the ring, for world: lorenz96")
 
     @field_validator("start", "end")
     @classmethod
@@ -35,6 +50,12 @@ class Synthetic(Section):
     def _consistent(self) -> "Synthetic":
         if self.end <= self.start:
             raise ValueError(f"ends ({self.end:%Y-%m-%d}) before it starts ({self.start:%Y-%m-%d})")
+        return self
+
+    @model_validator(mode="after")
+    def _flow_can_be_shown(self) -> "Synthetic":
+        if self.world != "quasi_geostrophic":
+            return self
         if len(set(self.levels)) < len(self.levels):
             raise ValueError(f"levels names one more than once ({', '.join(map(str, self.levels))})")
         if self.step_hours * 60 % self.step_minutes:

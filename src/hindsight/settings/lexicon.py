@@ -9,7 +9,7 @@ class Channel:
 
     name: str
     variable: str  # WeatherBench 2's name
-    standard_name: str  # CF
+    standard_name: str  # CF; empty where it has none
     units: str
     level: int | None  # hPa
     lowest: float  # physical range; beyond it a value is wrong, not extreme
@@ -64,6 +64,7 @@ CHANNELS: dict[str, Channel] = {
         _channel(
             "tcwv", "total_column_water_vapour", "atmosphere_mass_content_of_water_vapor", "kg m-2", None, (-1.0, 120.0)
         ),
+        _channel("x", "variable_on_a_ring", "", "1", None, (-100.0, 100.0)),  # of Lorenz (1996)
     ]
 }
 

@@ -28,11 +28,24 @@ class Network(Section):
         description="stations: a list below the data folder: CSV with columns station, latitude, longitude, the ISD "
         "history, or the IGRA station list",
     )
-    noise: float | dict[str, float] = Field(
+    noise: float | dict[str, float] | None = Field(
         0.05, description="error standard deviation, in standard deviations of each channel; or by channel"
+    )
+    error: float | dict[str, float] | None = Field(
+        None, description="error standard deviation in the channel's own units, or by channel; takes the place of noise"
     )
     withheld: Share = Field(0.2, lt=1, description="share of the stations kept from every analysis, for verification")
     every_hours: int | None = Field(None, gt=0, description="hours between reports; none: every frame")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_error(cls, given: object) -> object:
+        """An error leaves no noise, so that settings that were written out say the same when they are read again."""
+        if not isinstance(given, dict) or given.get("error") is None:
+            return given
+        if given.get("noise") is not None:
+            raise ValueError("noise and error both say how wrong observations are; give one of them")
+        return given | {"noise": None}
 
     @model_validator(mode="after")
     def _file_for_stations(self) -> "Network":
@@ -40,9 +53,12 @@ class Network(Section):
             raise ValueError("a network of kind 'stations' needs a file")
         if self.kind == "land" and self.count is None:
             raise ValueError("a network of kind 'land' needs a count of stations")
-        values = self.noise.values() if isinstance(self.noise, dict) else [self.noise]
+        name, given = ("noise", self.noise) if self.error is None else ("error", self.error)
+        values = given.values() if isinstance(given, dict) else [given]
+        if None in values:
+            raise ValueError("says nothing of how wrong its observations are; give noise or error")
         if any(value <= 0 for value in values):
-            raise ValueError("noise must be above zero: an observation without error leaves nothing to estimate")
+            raise ValueError(f"{name} must be above zero: an observation without error leaves nothing to estimate")
         return self
 
 

@@ -33,15 +33,45 @@ class Colour(Section):
     floor: float = Field(1e-6, gt=0, description="least variance of a mode (normalised units)")
 
 
-class Backbone(Section):
-    """The video U-Net."""
+class Points(Section):
+    """Levels of points: values that are known better than their frame, which is what observing them means."""
 
-    patch: int = Field(1, gt=0, description="points a side gathered into one at the entrance; 1: full resolution")
+    share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of windows with observed values; above 0 the prior serves reanalyse.guidance.method: fused",
+    )
+    error_min: float = Field(0.05, gt=0, description="least error of an observed value (standard deviations)")
+    error_max: float = Field(1.0, gt=0, description="largest error of an observed value")
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Points":
+        if self.error_min > self.error_max:
+            raise ValueError(f"error_min ({self.error_min}) must not exceed error_max ({self.error_max})")
+        return self
+
+
+class Backbone(Section):
+    """The network: a video U-Net, or for a ring a residual network over time and space."""
+
+    kind: Literal["unet", "line"] = Field(
+        "unet", description="unet: fields of two dimensions; line: fields with a single latitude"
+    )
+    patch: int = Field(1, gt=0, description="unet: points a side gathered into one at the entrance; 1: full resolution")
     width: int = Field(32, gt=0, multiple_of=8, description="features at the first level")
-    multipliers: list[int] = Field([1, 2, 2], min_length=1, description="features at each level, times width")
-    blocks: int = Field(2, gt=0, description="residual blocks a level, down and up")
+    multipliers: list[int] = Field([1, 2, 2], min_length=1, description="unet: features at each level, times width")
+    dilations: list[int] = Field(
+        [1, 2], min_length=1, description="line: frames between the taps of each block's convolutions, in turn"
+    )
+    blocks: int = Field(2, gt=0, description="residual blocks: a level, down and up (unet); in all (line)")
     embedding: int = Field(96, gt=0, multiple_of=2, description="size of the embedding of noise level and date")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of features dropped in training")
+    dropout: float = Field(0.0, ge=0, lt=1, description="unet: share of features dropped in training")
+
+    def of_kind(self) -> dict:
+        """The settings that the chosen kind has."""
+        names = {"unet": ("patch", "multipliers", "dropout"), "line": ("dilations",)}[self.kind]
+        return {name: getattr(self, name) for name in ("width", "blocks", "embedding", *names)}
 
 
 class Train(Section):
@@ -65,6 +95,8 @@ class Train(Section):
     staircase_share: float = Field(
         0.2, ge=0, le=1, description="share with levels that rise with time; the rest are independent"
     )
+    points: Points = Field(Points(), description="values that are known better than their frame")
+    place: bool = Field(True, description="tell the network where on the sphere each point is")
     checkpoint_every: int = Field(100, gt=0, description="optimiser steps between checkpoints")
     validate_every: int = Field(250, gt=0, description="optimiser steps between looks at the validation period")
     colour: Colour = Field(Colour(), description="the closed-form start")

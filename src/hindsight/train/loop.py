@@ -70,16 +70,32 @@ def _advance(prior: Prior, training: Windows, settings: Train, optimiser: torch.
         generator,
     )
     noisy = clean + sigma[..., None] * torch.randn(clean.shape, generator=generator)
+    points = _points(prior, clean, settings, generator)
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * pace(step, settings.warmup, settings.steps)
     prior.train()
-    denoised = prior.denoise(noisy.to(device), sigma.to(device), told.to(device))
-    loss = denoiser.loss(prior.process, denoised, clean.to(device), sigma.to(device))
+    sigma = sigma.to(device)
+    denoised = prior.denoise(noisy.to(device), sigma, told.to(device), points)
+    loss = denoiser.loss(prior.process, denoised, clean.to(device), sigma, points)
     optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(prior.parameters(), settings.clip, error_if_nonfinite=True)
     optimiser.step()
     return loss.item()
+
+
+def _points(prior: Prior, clean: torch.Tensor, settings: Train, generator: torch.Generator) -> denoiser.Points | None:
+    """Values of training windows (B, T, D) that are known by themselves, with their errors."""
+    if not prior.about.points:
+        return None
+    chosen, shape = settings.points, (len(prior.about.channels), *prior.maps.shape[-2:])
+    precision = noise.training_points(
+        *clean.shape[:2], shape, chosen.share, chosen.error_min, chosen.error_max, generator
+    )
+    error = torch.where(precision > 0, precision.clamp(min=1e-12).rsqrt(), 0.0)
+    value = clean + error * torch.randn(clean.shape, generator=generator)
+    device = prior.maps.device
+    return denoiser.Points(value.to(device), precision.to(device))
 
 
 def pace(step: int, warmup: int, steps: int) -> float:
@@ -98,6 +114,8 @@ def validate(prior: Prior, validation: Windows, closed_form: bool = False) -> di
         clean, told = validation.draw(VALIDATION_WINDOWS, generator)
         sigma = torch.full(clean.shape[:2], level)
         noisy = clean + level * torch.randn(clean.shape, generator=generator)
-        denoised = denoiser.denoise(prior.process, correct, noisy.to(device), sigma.to(device), told.to(device))
+        points = denoiser.unseen(noisy.to(device)) if prior.about.points else None
+        given = (noisy.to(device), sigma.to(device), told.to(device))
+        denoised = denoiser.denoise(prior.process, correct, *given, points=points)
         errors[f"sigma_{level:g}"] = (denoised - clean.to(device)).square().mean().sqrt().item()
     return errors

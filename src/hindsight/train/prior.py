@@ -76,6 +76,7 @@ def build(
         step_hours=domain.step_hours,
         window=settings.window,
         bfloat16=settings.bfloat16,
+        points=settings.points.share > 0,
         backbone=settings.backbone.model_dump(mode="json"),
         annual_harmonics=seen.annual,
         daily_harmonics=seen.daily,
@@ -84,7 +85,7 @@ def build(
     given = xr.load_dataset(static)
     layers = {name: given[name].values for name in ("land", "orography") if name in given}
     torch.manual_seed(settings.seed)
-    return priors.Prior(about, GaussMarkov.of(load_file(colour)), seen, priors.maps(grid, **layers))
+    return priors.Prior(about, GaussMarkov.of(load_file(colour)), seen, priors.maps(grid, settings.place, **layers))
 
 
 def _digest(path: Path) -> str:

@@ -27,12 +27,12 @@ def read(path: Path) -> list[np.ndarray]:
 
 
 def of_land(path: Path) -> list[np.ndarray]:
-    """The lines where the land fraction of a file of static fields is one half; none if it has no land fraction."""
+    """The lines where the land fraction in a file of static fields is one half; none without land, or on a line."""
     try:
         static = xr.load_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the static fields {path} ({error}); delete it and run snakemake") from None
-    if "land" not in static:
+    if "land" not in static or Grid.of(static).line:
         return []
     grid, land = closed(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
     return contour_generator(grid.longitude, grid.latitude, land).lines(0.5)

@@ -41,6 +41,7 @@ def run(
     grid, table = Grid.of(dataset), tables.read(observations)
     areas, bins = regions(settings.regions, grid), by_distance(tables.usable(table), domain.channels, grid)
     table = table[table["withheld"] & (table["quality"] == 0)]
+    scored = [*areas, WITHHELD] if len(table) else [*areas]
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
@@ -50,15 +51,10 @@ def run(
         watch(done)
         found = analysis_files.read(paths)
         found["truth"] = found["analysis"].dims[1:], dataset["fields"].sel(time=found["time"]).values
-        part = xr.merge(
-            [
-                against_truth(found, scaling, areas, bins, grid),
-                against_observations(found, table, scaling, grid, product.seed),
-                passages(found, last.get(name), grid),
-            ],
-            join="outer",
-            compat="no_conflicts",
-        ).sel(region=[*areas, WITHHELD])
+        parts = [against_truth(found, scaling, areas, bins, grid), passages(found, last.get(name), grid)]
+        if len(table):
+            parts.append(against_observations(found, table, scaling, grid, product.seed))
+        part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=scored)
         total = part.drop_dims("time")
         rows.setdefault(name, []).append(part.drop_vars(total.data_vars))
         sums[name] = total + sums.get(name, 0)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
@@ -23,12 +22,17 @@ SEAM_ROWS = {
 
 
 def skill(scores: xr.Dataset, metric: str) -> Figure:
-    """A score by region and by season, with its intervals: a row a network, a column a channel."""
-    places = [str(name) for name in scores["region"].values]
+    """A score by region and by season, with its intervals: a row a network, a column a channel.
+
+    A region that was not scored for a network, such as observations withheld where none were, has no line.
+    """
     times = [str(name) for name in scores["season"].values] if "season" in scores.coords else []
-    figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 0.28 * len(places + times) + 1.2)
-    at = np.array([*range(len(places)), *(k + 0.6 for k in range(len(places), len(places + times)))])
-    for axis, part in _cells(axes, scores.sel(metric=metric)):
+    height = 0.28 * (scores.sizes["region"] + len(times)) + 1.2
+    figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], height)
+    for axis, part in style.cells(axes, scores.sel(metric=metric)):
+        part = part.dropna("region", how="all", subset=["regional_score"])
+        places = [str(name) for name in part["region"].values]
+        at = np.array([*range(len(places)), *(k + 0.6 for k in range(len(places), len(places + times)))])
         for shift, name in _beside([n for n in scores["analysis"].values if n != "climatology"]):
             one = part.sel(analysis=name)
             value, low, high = (
@@ -42,14 +46,14 @@ def skill(scores: xr.Dataset, metric: str) -> Figure:
         axis.set(xlim=(0, None), ylim=(at[-1] + 0.6, -0.6))
         axis.set_xlabel(f"{metric.upper()}, {style.label(str(part['channel'].values))}")
         axis.grid(axis="x", color="#e4e4e4", linewidth=0.6)
-    _legend(axes)
+    style.legend(axes)
     return figure
 
 
 def distances(scores: xr.Dataset) -> Figure:
     """Error of the mean, with intervals, and spread by distance to the nearest station used."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.4)
-    for axis, part in _cells(axes, scores):
+    for axis, part in style.cells(axes, scores):
         edges = part["distance_edge"].values
         middle, width = (edges[1:] + edges[:-1]) / 2, edges[1]
         for shift, name in _beside([n for n in scores["analysis"].values if n != "climatology"]):
@@ -63,14 +67,14 @@ def distances(scores: xr.Dataset) -> Figure:
             axis.plot(at, spread, linestyle="--", linewidth=1, **look, label=f"{style.words(name)}, spread")
         axis.set(xlim=(0, None), ylim=(0, None), xlabel="km to the nearest station used")
         axis.set_ylabel(style.label(str(part["channel"].values)))
-    _legend(axes)
+    style.legend(axes)
     return figure
 
 
 def rank_histograms(scores: xr.Dataset) -> Figure:
     """Rank histograms: flat where the ensemble knows how wrong it is."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.1)
-    for axis, part in _cells(axes, scores):
+    for axis, part in style.cells(axes, scores):
         for name in scores["analysis"].values:
             values = part["rank_histogram"].sel(analysis=name).values * scores.sizes["rank"]
             axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.words(name))
@@ -79,7 +83,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
         axis.xaxis.get_major_locator().set_params(integer=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("frequency / flat")
-    _legend(axes)
+    style.legend(axes)
     return figure
 
 
@@ -88,7 +92,7 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.6)
     degrees = np.ptp(grid.outline[1])
     waves = "zonal wavenumber" if grid.periodic else f"waves in {degrees:g}° of longitude"
-    for axis, part in _cells(axes, scores):
+    for axis, part in style.cells(axes, scores):
         one = part["power"].isel(wavenumber=slice(1, None))
         number = np.arange(1, one.sizes["wavenumber"] + 1)
         axis.loglog(number, one.sel(kind="truth").isel(analysis=0), color="black", linewidth=1.6, label="truth")
@@ -101,18 +105,20 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
                     number, one.sel(kind="member", analysis=name), **look, linestyle=":", label=f"{text}, a member"
                 )
         channel = str(part["channel"].values)
-        axis.set(xlabel=waves, ylabel=f"{channel}, ({style.units(style.CHANNELS[channel].units)})²")
+        axis.set(xlabel=waves, ylabel=style.label(channel, squared=True))
         axis.set_xticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if n <= number[-1]])
         axis.minorticks_off()
         axis.xaxis.set_major_formatter("{x:g}")
-    _legend(axes)
+    style.legend(axes)
     return figure
 
 
 def time_series(times: np.ndarray, places: list[Series], channels: list[str], network: str) -> Figure:
     """Truth, ensemble mean, the range of 90 % of the members, and observations with their error."""
-    figure, axes = style.panels(len(channels), len(places), 1.9, sharex=True, sharey="row")
-    figure.set_figwidth(style.WIDTH)
+    size = style.WIDTH, 1.9 * len(channels)
+    figure, axes = style.plt.subplots(
+        len(channels), len(places), figsize=size, squeeze=False, sharex=True, sharey="row"
+    )
     blue = style.colour("diffusion")
     for row, channel in zip(range(len(channels)), channels):
         axes[row, 0].set_ylabel(style.label(channel))
@@ -130,7 +136,7 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
         axis.set_title(f"{network}: station {kind}, {style.place(one.latitude, one.longitude)}")
     for axis in axes[-1]:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(axis.xaxis.get_major_locator()))
-    _legend(axes[:1].T)
+    style.legend(axes[:1].T)
     return figure
 
 
@@ -138,7 +144,7 @@ def seam_ratios(scores: xr.Dataset) -> Figure:
     """Across the edges of shards over inside them, and where chance puts that; coloured where it lies outside."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.5)
     at = np.arange(len(SEAM_ROWS))
-    for axis, part in _cells(axes, scores.sel(analysis="diffusion", measure=list(SEAM_ROWS))):
+    for axis, part in style.cells(axes, scores.sel(analysis="diffusion", measure=list(SEAM_ROWS))):
         value, low, high = (part[f"seam_{key}"].values for key in ("ratio", "lower", "upper"))
         axis.use_sticky_edges = False
         axis.barh(at, high - low, 0.5, left=low, color="#d9dde2")
@@ -165,25 +171,6 @@ def learning_curve(curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def _cells(axes: np.ndarray, scores: xr.Dataset) -> list[tuple[Axes, xr.Dataset]]:
-    """Every panel with the scores of its network and channel, titled."""
-    found = []
-    for row, network in enumerate(scores["network"].values):
-        for column, channel in enumerate(scores["channel"].values):
-            axes[row, column].set_title(f"{network}, {channel}")
-            found.append((axes[row, column], scores.sel(network=network, channel=channel)))
-    return found
-
-
 def _beside(names: list[str]) -> list[tuple[float, str]]:
     """Shifts that keep marks of several analyses apart."""
     return [(0.26 * (k - (len(names) - 1) / 2), name) for k, name in enumerate(names)]
-
-
-def _legend(axes: np.ndarray) -> None:
-    """One legend above all panels, of what the panels of the first column show."""
-    shown = {}
-    for axis in axes[:, 0]:
-        handles, labels = axis.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles))
-    axes[0, 0].figure.legend(shown.values(), shown.keys(), loc="outside upper left", ncols=5, borderaxespad=0.2)

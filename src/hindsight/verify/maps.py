@@ -78,6 +78,20 @@ def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
+def compared(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
+    """What is drawn of frames (T, …) of a truth and members (E, T, …): title, values, colours and limits."""
+    mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
+    error = mean - truth
+    span = {"vmin": min(truth.min(), mean.min()), "vmax": max(truth.max(), mean.max())}
+    most = float(np.abs(error).max())
+    return [
+        ("truth", truth, FIELD, span),
+        ("analysis, mean", mean, FIELD, span),
+        ("analysis − truth", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
+        ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())}),
+    ]
+
+
 def strip(
     truth: np.ndarray,
     members: np.ndarray,
@@ -98,7 +112,7 @@ def strip(
         used: stations, latitude and longitude.
         coast: lines.
     """
-    rows = _rows(truth, members)
+    rows = compared(truth, members)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
     figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
     for line, (title, values, colours, limits) in zip(axes, rows):
@@ -123,7 +137,7 @@ def frame(
     height = _height(grid, 0.8 * style.WIDTH / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels))
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
-        one = _rows(truth[number][None], members[:, number][:, None])
+        one = compared(truth[number][None], members[:, number][:, None])
         for axis, (title, values, colours, limits) in zip(line, one):
             mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
@@ -148,20 +162,6 @@ def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast)
             stations_on(axis, used)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
     return figure
-
-
-def _rows(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
-    """What is drawn of frames (T, H, W) and members (E, T, H, W): title, values, colours and limits."""
-    mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
-    error = mean - truth
-    span = {"vmin": min(truth.min(), mean.min()), "vmax": max(truth.max(), mean.max())}
-    most = float(np.abs(error).max())
-    return [
-        ("truth", truth, FIELD, span),
-        ("analysis, mean", mean, FIELD, span),
-        ("analysis − truth", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
-        ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())}),
-    ]
 
 
 def _height(grid: Grid, width: float) -> float:

@@ -1,8 +1,10 @@
 """The report: one self-contained HTML page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 import yaml
@@ -59,6 +61,7 @@ def run(
         "reference": style.words(shown.scores.attrs["reference"]),
         "confidence": f"{100 * settings.confidence:g} %",
         "sections": sections(shown, curve, domain, settings),
+        "truth": nature_of_truth(dataset),
         "provenance": provenance(dataset, analyses),
         "configuration": yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=100),
     }
@@ -75,14 +78,13 @@ def run(
 
 def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
     """What was made, in pairs of a name and a fact."""
-    south, north = (style.north(edge) for edge in shown.grid.latitude[[0, -1]])
-    west, east = (style.east(edge) for edge in shown.grid.longitude[[0, -1]])
-    across = "round the globe" if shown.grid.periodic else f"{west} to {east}"
+    north, east = _span(shown.grid.latitude, style.north), _span(shown.grid.longitude, style.east)
+    across = "round the globe" if shown.grid.periodic else east
     frames = shown.truth.sizes["time"]
     return [
         *(("In short", text) for text in numbers.in_short(shown.scores)),
         ("Period", f"{shown.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h"),
-        ("Grid", f"{shown.grid.shape[0]} × {shown.grid.shape[1]} points, {south} to {north}, {across}"),
+        ("Grid", f"{shown.grid.shape[0]} × {shown.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{shown.scores.attrs['members']} members"),
         ("Truth", dataset.attrs.get("source_title") or "the source"),
         ("Intervals", f"{100 * settings.confidence:g} %, by a bootstrap of blocks of {settings.block_days:g} days"),
@@ -90,12 +92,17 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
     ]
 
 
+def _span(axis: np.ndarray, words: Callable[[float], str]) -> str:
+    """From where to where the points of an axis lie."""
+    return f"{words(axis[0])} to {words(axis[-1])}" if len(axis) > 1 else f"at {words(axis[0])}"
+
+
 def _network(table: pd.DataFrame) -> str:
     stations, errors = table.drop_duplicates("station"), table.groupby("channel", sort=False)["error"].median()
-    counts = f"{(~stations['withheld']).sum()} stations used, {stations['withheld'].sum()} withheld"
-    return f"{counts}; errors " + ", ".join(
-        f"{value:.3g} {style.units(style.CHANNELS[name].units)} ({name})" for name, value in errors.items()
-    )
+    withheld = stations["withheld"].sum()
+    counts = f"{len(stations) - withheld} stations used" + (f", {withheld} withheld" if withheld else "")
+    units = {name: style.units(style.CHANNELS[name].units) for name in errors.index}
+    return f"{counts}; errors " + ", ".join(f"{v:.3g} {units[n]}".rstrip() + f" ({n})" for n, v in errors.items())
 
 
 def costs(benchmarks: Path, analyses: list[Path], shown: Shown, asked: dict) -> dict:
@@ -120,6 +127,13 @@ def costs(benchmarks: Path, analyses: list[Path], shown: Shown, asked: dict) -> 
         "each": f"{sampling.seconds / made:.2g} s" if whole else None,
         "passes": cost.passes(asked),
     }
+
+
+def nature_of_truth(dataset: xr.Dataset) -> str:
+    """What is to be borne in mind of what served as the truth."""
+    if "synthetic" in dataset.attrs:
+        return "The truth is a model's and has no error; the prior learnt from other years of the same model."
+    return "The truth is a reanalysis with errors of its own; the prior learnt from other years of it and shares them."
 
 
 def provenance(dataset: xr.Dataset, analyses: list[Path]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ COMPARED = ["rmse", "crps"]
 def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisation: Path, scores: Path) -> None:
     """Turn statistics into scores, each with its interval from a block bootstrap over time."""
     networks = [score(xr.load_dataset(path), domain, settings).expand_dims(network=[path.stem]) for path in statistics]
-    result = xr.concat(networks, "network")
+    result = joined(networks)
     result["scale"] = xr.load_dataset(normalisation)["spread"]
     result = result.assign_coords(units=("channel", [CHANNELS[name].units for name in domain.channels]))
     result.attrs = {
@@ -30,6 +30,14 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
     }
     _explain(result)
     store.replace(scores, lambda partial: result.to_netcdf(partial))
+
+
+def joined(networks: list[xr.Dataset]) -> xr.Dataset:
+    """Scores of all networks, NaN where one of them lacks a region (that of withheld observations, say)."""
+    regions = list(dict.fromkeys(str(name) for one in networks for name in one["region"].values))
+    # names as objects: else those of one network are cut to the length of another's
+    named = [one.assign_coords(region=one["region"].astype(object)) for one in networks]
+    return xr.concat([one.reindex(region=regions) for one in named], "network")
 
 
 def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Dataset:

@@ -11,9 +11,11 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
-from hindsight.verify import excerpts, figures, maps, storm, style
+from hindsight.verify import excerpts, figures, lines, maps, storm, style
+from hindsight.verify.compare import WITHHELD
 
 SERIES_FRAMES = 40
+LINE_FRAMES = 80
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Shown:
         """The files of a network's analysis, `{network}/{analysis}/{shard}-{block}.nc`."""
         return [path for path in self.analyses if path.parts[-3] == network]
 
+    @property
+    def withheld(self) -> bool:
+        """Whether any network has stations that no analysis saw."""
+        return WITHHELD in self.scores["region"].values
+
+    def about(self, frame: int, count: int) -> xr.DataArray:
+        """The truth in some frames about one, all inside the period."""
+        first = min(max(frame - count // 2, 0), max(self.truth.sizes["time"] - count, 0))
+        return self.truth.isel(time=slice(first, first + count)).load()
+
     def used(self, network: str) -> pd.DataFrame:
         """The stations of a network that an analysis may use."""
         return tables.usable(self.networks[network]).drop_duplicates("station")
@@ -45,8 +57,8 @@ def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> lis
     """Every section that is made of pictures, in the order of the page: its title, its sentence, its pictures."""
     found = storm.find(shown.truth, shown.grid, settings.storm)
     parts = (
-        lambda: _storm(shown, found, domain),
-        lambda: _skill(shown),
+        lambda: [_line(shown, found)] if shown.grid.line else _storm(shown, found, domain),
+        lambda: [_where(shown), *_skill(shown)],
         lambda: _ensemble(shown),
         lambda: [_series(shown, found, settings), _seams(shown, settings), _learning(curve)],
     )
@@ -92,36 +104,51 @@ def _storm(shown: Shown, found: storm.Storm, domain: Domain) -> list[dict]:
     ]
 
 
+def _line(shown: Shown, found: storm.Storm) -> dict:
+    truth, pictures = shown.about(found.frame, LINE_FRAMES), []
+    times, channels = truth["time"].values, [str(name) for name in truth["channel"].values]
+    for network in shown.networks:
+        members = excerpts.frames(shown.paths(network), times).values
+        used = shown.used(network)
+        figure = lines.time_and_place(truth.values, members, times, channels, shown.grid, used, network)
+        pictures.append(style.picture(figure, f"Truth, analysis, error and spread along the line, network {network}"))
+    text = f"{len(times)} frames from {style.moment(times[0])} on, time runs down. Triangles: stations used."
+    return {"title": f"Time and {lines.Line.of(shown.grid).name}", "text": text, "pictures": pictures}
+
+
+def _where(shown: Shown) -> dict:
+    title = "Where the errors are"
+    if shown.grid.line:
+        figure = lines.errors(shown.scores, shown.grid, {name: shown.used(name) for name in shown.networks})
+        text = "RMSE of the ensemble mean, and spread (dashed), over the whole period. Triangles: stations used."
+        return {"title": title, "text": text, "pictures": [style.picture(figure, "Error and spread along the line")]}
+    pictures = []
+    for name in shown.networks:
+        scores = shown.scores.sel(network=name, analysis="diffusion")
+        figure = maps.error_maps(scores, shown.grid, shown.used(name), shown.coast)
+        pictures.append(style.picture(figure, f"Maps of error and spread of every channel, network {name}"))
+    return {"title": title, "text": "Diffusion, over the whole period. Dots: stations used.", "pictures": pictures}
+
+
 def _skill(shown: Shown) -> list[dict]:
-    return [
-        {
-            "title": "Where the errors are",
-            "text": "Diffusion, over the whole period. Dots: stations used.",
-            "pictures": [
-                style.picture(
-                    maps.error_maps(
-                        shown.scores.sel(network=name, analysis="diffusion"), shown.grid, shown.used(name), shown.coast
-                    ),
-                    f"Maps of error and spread of every channel, network {name}",
-                )
-                for name in shown.networks
-            ],
-        },
-        {
-            "title": "Skill by region and season",
-            "text": "RMSE of the ensemble mean, then fair CRPS. Scores at withheld observations include their errors.",
-            "pictures": [
-                style.picture(figures.skill(shown.scores, metric), f"{metric} by region and season, with intervals")
-                for metric in ("rmse", "crps")
-            ],
-        },
-        {
-            "title": "Error against distance",
-            "text": "RMSE of the ensemble mean, with intervals, and spread (dashed), by distance to the nearest "
-            "station used.",
-            "pictures": [style.picture(figures.distances(shown.scores), "Error and spread by distance to stations")],
-        },
-    ]
+    included = " Scores at withheld observations include their errors." if shown.withheld else ""
+    by_region = {
+        "title": "Skill by region and season",
+        "text": f"RMSE of the ensemble mean, then fair CRPS.{included}",
+        "pictures": [
+            style.picture(figures.skill(shown.scores, metric), f"{metric} by region and season, with intervals")
+            for metric in ("rmse", "crps")
+        ],
+    }
+    if shown.grid.line:  # errors along the line, with the stations, already say what distance would
+        return [by_region]
+    by_distance = {
+        "title": "Error against distance",
+        "text": "RMSE of the ensemble mean, with intervals, and spread (dashed), by distance to the nearest "
+        "station used.",
+        "pictures": [style.picture(figures.distances(shown.scores), "Error and spread by distance to stations")],
+    }
+    return [by_region, by_distance]
 
 
 def _ensemble(shown: Shown) -> list[dict]:
@@ -141,17 +168,17 @@ def _ensemble(shown: Shown) -> list[dict]:
 
 
 def _series(shown: Shown, found: storm.Storm, settings: Verify) -> dict:
-    count = shown.truth.sizes["time"]
-    first = min(max(found.frame - SERIES_FRAMES // 2, 0), max(count - SERIES_FRAMES, 0))
-    truth, pictures = shown.truth.isel(time=slice(first, first + SERIES_FRAMES)).load(), []
+    where = "a station used and at one withheld" if shown.withheld else "a station used"
+    truth, pictures = shown.about(found.frame, SERIES_FRAMES), []
     for network, table in shown.networks.items():
         chosen = excerpts.stations(table, found.channel, settings.place)
         places = excerpts.series(shown.paths(network), truth, table, chosen, shown.grid)
         figure = figures.time_series(truth["time"].values, places, [str(c) for c in truth["channel"].values], network)
-        alt = f"Truth, analysis and observations at a used and at a withheld station, network {network}"
+        alt = f"Truth, analysis and observations at {where}, network {network}"
         pictures.append(style.picture(figure, alt))
-    text = "About the storm, at a station used and at one withheld. Bars: error (one standard deviation)."
-    return {"title": "At two stations", "text": text, "pictures": pictures}
+    what = "About the largest departure from the mean" if shown.grid.line else "About the storm"
+    title = "At two stations" if shown.withheld else "At a station"
+    return {"title": title, "text": f"{what}, at {where}. Bars: error (one standard deviation).", "pictures": pictures}
 
 
 def _seams(shown: Shown, settings: Verify) -> dict:
@@ -160,9 +187,9 @@ def _seams(shown: Shown, settings: Verify) -> dict:
     count = int(shown.scores["seams"].max())
     return {
         "title": "Seams",
-        "text": f"From a frame to the next, across the {count} edges of shards over inside them: 1, unless a seam "
-        f"shows. Grey: where {100 * settings.confidence:g} % of as many frames from inside lie by chance. "
-        "Root-mean-square changes, also over the truth's (black) on the same dates; correlation of perturbations "
-        "(members less their mean).",
+        "text": f"From a frame to the next, across the {count} edge{'s' * (count > 1)} of shards over inside them: 1, "
+        f"unless a seam shows. Grey: where {100 * settings.confidence:g} % of as many frames from inside lie by "
+        "chance. Root-mean-square changes, also over the truth's (black) on the same dates; correlation of "
+        "perturbations (members less their mean).",
         "pictures": [style.picture(figures.seam_ratios(shown.scores), "Ratios at seams, and their range by chance")],
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+import xarray as xr
 
 from hindsight.settings.lexicon import CHANNELS
 
@@ -53,16 +54,39 @@ def picture(figure: Figure, alt: str) -> Picture:
 
 
 def panels(rows: int, columns: int, height: float, **options: object) -> tuple[Figure, np.ndarray]:
-    """Axes (rows, columns) for a row a network and a column a channel; many channels are wrapped onto further rows."""
-    across = min(columns, ACROSS)
-    deep = -(-columns // across)
+    """Axes (rows, columns) for a row a network and a column a channel; many channels are wrapped onto further rows.
+
+    Of one channel, the networks stand beside each other.
+    """
+    lines, each = (1, rows) if columns == 1 else (rows, columns)
+    across = min(each, ACROSS)
+    deep = -(-each // across)
     figure, axes = plt.subplots(
-        rows * deep, across, figsize=(_wide(across), height * rows * deep), squeeze=False, **options
+        lines * deep, across, figsize=(_wide(across), height * lines * deep), squeeze=False, **options
     )
-    axes = axes.reshape(rows, deep * across)
-    for spare in axes[:, columns:].ravel():
+    axes = axes.reshape(lines, deep * across)
+    for spare in axes[:, each:].ravel():
         spare.remove()
-    return figure, axes[:, :columns]
+    return figure, axes[:, :each].reshape(rows, columns)
+
+
+def cells(axes: np.ndarray, scores: xr.Dataset) -> list[tuple[plt.Axes, xr.Dataset]]:
+    """Every panel with the scores of its network and channel, titled."""
+    found = []
+    for row, network in enumerate(scores["network"].values):
+        for column, channel in enumerate(scores["channel"].values):
+            axes[row, column].set_title(f"{network}, {channel}")
+            found.append((axes[row, column], scores.sel(network=network, channel=channel)))
+    return found
+
+
+def legend(axes: np.ndarray) -> None:
+    """One legend above all panels, of what the panels of the first column show."""
+    shown = {}
+    for axis in axes[:, 0]:
+        handles, labels = axis.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles))
+    axes[0, 0].figure.legend(shown.values(), shown.keys(), loc="outside upper left", ncols=5, borderaxespad=0.2)
 
 
 def _wide(across: int) -> float:
@@ -81,14 +105,16 @@ def words(name: str) -> str:
 
 
 def units(text: str) -> str:
-    """Units with raised exponents."""
-    parts = [part.rstrip("-0123456789") for part in text.split()]
+    """Units with raised exponents; of pure numbers, none."""
+    parts = [part.rstrip("-0123456789") for part in text.split() if text != "1"]
     return " ".join(base + part[len(base) :].translate(_RAISED) for base, part in zip(parts, text.split()))
 
 
-def label(channel: str) -> str:
-    """A channel with its unit."""
-    return f"{channel} ({units(CHANNELS[channel].units)})"
+def label(channel: str, squared: bool = False) -> str:
+    """A channel with its unit, or the square of its unit."""
+    if not (unit := units(CHANNELS[channel].units)):
+        return f"{channel}²" if squared else channel
+    return f"{channel}, ({unit})²" if squared else f"{channel} ({unit})"
 
 
 def signed(text: str) -> str:

@@ -1,18 +1,27 @@
 """The guidance with the analytic covariance; that its samples are exact stands in test_exact_smoother.py."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from hindsight.diffusion.guidance.analytic import Analytic
-from tests.diffusion.test_exact_smoother import FRAMES, SIZE, observe, rows
+from hindsight.diffusion.guidance.unguided import Unguided
+from tests.diffusion.guidance import scenes
+from tests.diffusion.test_exact_smoother import FRAMES, SIZE, closed_form, observe, rows
 from tests.oracles import linear_gaussian as oracle
+
+
+def guidance(seen, **more):
+    return Analytic(scenes.prior(), seen, tolerance=1e-6, **more)
 
 
 def test_the_update_is_the_dense_gain_for_unequal_levels_of_noise():
     process, seen = oracle.process(SIZE), observe([2, 7])
     sigma = torch.tensor([[0.3, 5.0, 1.0, 0.1, 40.0, 2.0]])
-    found = Analytic(process, seen, tolerance=1e-6).update(torch.zeros(1, FRAMES, SIZE), process.posterior(sigma))
+    analytic = Analytic(Unguided(process, closed_form), seen, tolerance=1e-6)
+    found = analytic.update(torch.zeros(1, FRAMES, SIZE), process.posterior(sigma))
     prior = oracle.covariance(process, FRAMES)
     noisy = np.diag(np.repeat(sigma[0].double().numpy() ** 2, SIZE))
     posterior = prior - prior @ np.linalg.inv(prior + noisy) @ prior
@@ -22,14 +31,63 @@ def test_the_update_is_the_dense_gain_for_unequal_levels_of_noise():
     np.testing.assert_allclose(found.numpy().ravel(), mean, atol=1e-4)
 
 
+def test_the_mean_is_dense_conditioning_of_every_member():
+    x, seen = scenes.noisy(), scenes.seen()
+    expected, _ = scenes.conditioned(x, seen)
+    scenes.agree(guidance(seen).mean(x, scenes.ABOVE, scenes.BELOW), expected)
+
+
+def test_draws_have_the_mean_and_the_covariance_of_dense_conditioning():
+    seen, generator = scenes.seen(), torch.Generator().manual_seed(0)
+    x = scenes.noisy()[:1].expand(20000, -1, -1)
+    white = lambda purpose, size=scenes.SIZE: torch.randn(20000, scenes.FRAMES, size, generator=generator)
+    found = guidance(seen).draw(x, scenes.ABOVE, scenes.BELOW, white).flatten(1).double().numpy()
+    (mean,), spread = scenes.conditioned(x[:1], seen)
+    deviation = np.sqrt(np.diag(spread))
+    assert np.abs((found.mean(0) - mean) / deviation).max() < 4.5 / np.sqrt(20000)
+    np.testing.assert_allclose(
+        np.cov(found.T) / np.outer(deviation, deviation), spread / np.outer(deviation, deviation), atol=0.04
+    )
+
+
+def test_a_start_is_a_draw_given_the_frames_that_are_there():
+    """Levels may be infinite; with no white noise it is the mean, perturbed by nothing."""
+    seen, level = scenes.seen(), torch.tensor([0.001, torch.inf, 0.5, torch.inf, torch.inf])
+    x = torch.where(level.isfinite()[:, None], scenes.noisy(), 0.0)
+    still = lambda purpose, size=scenes.SIZE: torch.zeros(scenes.MEMBERS, scenes.FRAMES, size)
+    expected, _ = scenes.conditioned(x, seen, level.clamp(max=1e6))
+    scenes.agree(guidance(seen).start(x, level, still), expected, 2e-3)
+
+
+def test_operators_met_before_are_the_same_as_fresh_ones():
+    """Sets of places are kept by places, errors and padding, and never mistaken for one another."""
+    x, seen, known = scenes.noisy(), scenes.seen(), {}
+    other = dataclasses.replace(seen, error=seen.error * 2)
+    moved = dataclasses.replace(seen, point=(seen.point + 1) % scenes.SIZE)
+    for each in (seen, other, moved, seen):
+        found = guidance(each, known=known).mean(x, scenes.ABOVE, scenes.BELOW)
+        assert torch.equal(found, guidance(each).mean(x, scenes.ABOVE, scenes.BELOW))
+    assert len(known) == 5 + 4 + 5  # other errors are other systems, but for the frame that sees nothing
+
+
 def test_without_observations_nothing_moves():
     process, x = oracle.process(SIZE), torch.randn(2, FRAMES, SIZE)
-    guidance = Analytic(process, observe([]))
+    guidance = Analytic(Unguided(process, closed_form), observe([]))
     assert torch.equal(guidance.update(x, process.posterior(torch.ones(1, FRAMES))), x)
 
 
 def test_a_solver_that_cannot_reach_its_tolerance_says_so():
     process, seen = oracle.process(SIZE), observe(range(SIZE))
     with pytest.raises(ArithmeticError, match="residual"):
-        guidance = Analytic(process, seen, tolerance=1e-12, iterations=2)
+        guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-12, iterations=2)
         guidance.update(torch.zeros(1, FRAMES, SIZE), process.posterior(torch.full((1, FRAMES), torch.inf)))
+
+
+def test_a_member_that_is_not_finite_does_not_stop_the_others():
+    """It is the walker who names and refuses it."""
+    x = scenes.noisy()
+    x[1, 2, 3] = torch.nan
+    found = guidance(scenes.seen()).mean(x, scenes.ABOVE, scenes.BELOW)
+    expected, _ = scenes.conditioned(x[[0, 2]], scenes.seen())
+    scenes.agree(found[[0, 2]], expected)
+    assert found[1].isnan().any()

@@ -7,51 +7,72 @@ covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, 
 
 which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation speaks
 for the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and positive
-definite), preconditioned by each frame's own block.
+definite), preconditioned by each frame's own block. No pass goes back through the network.
 """
 
 import torch
 
-from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
-from hindsight.diffusion.guidance import Observations
+from hindsight.diffusion.gauss_markov import Posterior
+from hindsight.diffusion.guidance import Observations, White
+from hindsight.diffusion.guidance.unguided import Unguided
 
 
 class Analytic:
-    """Posterior samples of a stretch of frames, given its observations."""
+    """Posterior means and samples of a stretch of frames, given its observations.
+
+    Args:
+        prior: unguided.
+        observed: observations of its frames.
+        tolerance: relative residual at which the solver stops.
+        iterations: after which it gives up, loudly.
+        known: H U of sets of places met before, shared by the cycles of a stream.
+    """
 
     def __init__(
-        self, process: GaussMarkov, observed: Observations, tolerance: float = 1e-4, iterations: int = 200
+        self,
+        prior: Unguided,
+        observed: Observations,
+        tolerance: float = 1e-4,
+        iterations: int = 200,
+        known: dict[bytes, torch.Tensor] | None = None,
     ) -> None:
-        self.process, self.observed = process, observed
+        self.prior, self.process, self.observed = prior, prior.process, observed
         self.tolerance, self.iterations = tolerance, iterations
         self._variance = observed.error.square() * observed.present + (1 - observed.present)  # 1 in the padding
-        self._rows, self._row_of = self._rows_in_modes()
+        self._rows, self._row_of = self._rows_in_modes({} if known is None else known)
         self._frames = [[t for t, g in enumerate(self._row_of) if g == k] for k in range(len(self._rows))]
 
-    def draw(
-        self, denoised: torch.Tensor, posterior: Posterior, white: torch.Tensor, white_observation: torch.Tensor
-    ) -> torch.Tensor:
-        """A sample of the clean frames given the noisy ones and the observations.
+    def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """E[x_0 | noisy, y] (E, T, D)."""
+        return self.update(self.prior.mean(noisy, above, below), self.prior.posterior(above))
 
-        Args:
-            denoised: D (E, T, D), normalised.
-            posterior: of the closed-form prior at the noise levels of the frames.
-            white: white noise (E, T, D).
-            white_observation: white noise (E, T, N).
+    def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
+        """A sample of the clean frames given the noisy ones and the observations.
 
         Raises:
             ArithmeticError: if the solver does not reach its tolerance.
         """
-        sample = denoised + posterior.draw(white)
-        return self.update(sample, posterior, white_observation * self.observed.error)
+        sample = self.prior.draw(noisy, above, below, white)
+        return self.update(sample, self.prior.posterior(above), self._errors(white))
+
+    def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
+        """The same by the closed form alone."""
+        return self.update(self.prior.start(noisy, level, white), self.prior.posterior(level), self._errors(white))
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
         if not bool(self.observed.present.any()):
             return sample
         gap = (self.observed.value + noise) * self.observed.present - self.observed.forward(sample)
+        return sample + self.gain(gap, posterior)
+
+    def gain(self, gap: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """P H^T (H P H^T + R)^-1 times gaps (E, T, N): (E, T, D)."""
         moved = posterior.covariance_of_modes(self._into_modes(self._solve(gap, posterior)))
-        return sample + self.process.modes.out_of(moved)
+        return self.process.modes.out_of(moved)
+
+    def _errors(self, white: White) -> torch.Tensor:
+        return white("observation", self.observed.value.shape[1]) * self.observed.error
 
     def _solve(self, right: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R)^-1 b by preconditioned conjugate gradients, all members side by side."""
@@ -65,7 +86,7 @@ class Analytic:
             length = before / _dot(search, image).clamp(min=1e-30)
             solution = solution + length * search
             residual = residual - length * image
-            if bool((_norm(residual) <= bound).all()):
+            if not bool((_norm(residual) > bound).any()):  # members that are not finite are the walker's to refuse
                 return solution
             improved = _apply(inverse, residual)
             after = _dot(residual, improved)
@@ -107,15 +128,17 @@ class Analytic:
             inverses.append((frames, torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()))
         return inverses
 
-    def _rows_in_modes(self) -> tuple[list[torch.Tensor], list[int]]:
+    def _rows_in_modes(self, known: dict[bytes, torch.Tensor]) -> tuple[list[torch.Tensor], list[int]]:
         """H U of every distinct set of places (N, n), and which set each frame has."""
         seen: dict[bytes, int] = {}
         rows, row_of = [], []
         for t in range(len(self.observed.value)):
             key = self.observed.places(t)
+            if key not in known:
+                known[key] = self.process.modes.into(self.observed.rows(t, self.process.size))
             if key not in seen:
                 seen[key] = len(rows)
-                rows.append(self.process.modes.into(self.observed.rows(t, self.process.size)))
+                rows.append(known[key])
             row_of.append(seen[key])
         return rows, row_of
 

@@ -1,0 +1,97 @@
+"""Cases that benchmarks share: a truth, what was seen of it, a prior, and scores in standard deviations."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hindsight import prior as priors
+from hindsight.dynamics.lorenz96 import advance
+from hindsight.fields import observations as tables
+from hindsight.fields import store
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.observe import networks, simulate
+from hindsight.prior import Prior
+from hindsight.reanalyse import shard
+from hindsight.scores import ensemble
+from hindsight.settings import Reanalyse, Settings
+
+FIRST = np.datetime64("2001-01-01T00", "ns")
+
+
+@dataclass
+class Case:
+    """A stretch of frames with a known truth (T, C, H, W), observed; `scored` are the frames that count."""
+
+    prior: Prior
+    times: np.ndarray
+    truth: np.ndarray
+    table: pd.DataFrame
+    scored: slice
+
+    def analysed(self, settings: Reanalyse, members: int, seed: int = 1, watch: object = lambda done: None) -> object:
+        """Sample an analysis; see `shard.reanalyse`."""
+        return shard.reanalyse(self.prior, self.times, self.table, list(range(members)), seed, settings, watch)
+
+    def scores(self, fields: np.ndarray) -> dict[str, list[float]]:
+        """RMSE and fair CRPS of each channel in standard deviations, and spread/skill."""
+        scaling, flat = self.prior.scaling, lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)[..., self.scored, :, :]
+        climatology = scaling.climatology(self.times)
+        found = ensemble.statistics(
+            flat(fields), flat(self.truth), flat(climatology), self.prior.about.grid.weights.ravel()
+        )
+        scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, len(fields))
+        unit = {"rmse": scaling.spread, "crps": scaling.spread, "spread_skill": 1.0}
+        return {name: (scores[name] / divisor).tolist() for name, divisor in unit.items()}
+
+
+def ring(prior: Prior, frames: int, every: int, scored: slice, seed: int = 2026) -> Case:
+    """Lorenz-96 with every so-manieth variable observed with unit error every frame."""
+    truth = simulated(frames, seed)[1:]
+    generator = np.random.default_rng(every)
+    observations = truth[:, ::every] + generator.standard_normal(truth[:, ::every].shape)
+    when = FIRST + np.arange(frames) * np.timedelta64(6, "h")
+    return Case(prior, when, truth[:, None, None], tabled(observations, when, every), scored)
+
+
+def simulated(frames: int, seed: int = 2026) -> np.ndarray:
+    """A truth that no prior has seen, (T + 1, 40)."""
+    generator = torch.Generator().manual_seed(seed)
+    x = advance(8.0 + torch.randn(40, dtype=torch.float64, generator=generator), 8.0, 50.0, 1000)
+    kept = [x]
+    for _ in range(frames):
+        kept.append(x := advance(x, 8.0, 0.05, 1))
+    return torch.stack(kept).numpy()
+
+
+def tabled(observations: np.ndarray, when: np.ndarray, every: int) -> pd.DataFrame:
+    """Observations (T, n) of the ring as the pipeline's table."""
+    frames, count = observations.shape
+    return pd.DataFrame(
+        {
+            "time": np.repeat(when, count),
+            "latitude": 0.0,
+            "longitude": np.tile(9.0 * every * np.arange(count), frames),
+            "channel": "x",
+            "value": observations.ravel(),
+            "error": 1.0,
+        }
+    )
+
+
+def validation(run: Path, network: str, frames: int, prior: Prior | None = None) -> Case:
+    """The first frames of a run's validation period, observed as its network would have seen them."""
+    chosen = Settings.model_validate_json((run / "settings/configuration.json").read_text())
+    trained = prior or priors.load(run / "train/prior.safetensors", priors.device("auto"))
+    period, spec = chosen.domain.validation, chosen.observe.networks[network]
+    truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]
+    scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
+    generator = np.random.default_rng(7)
+    stations = networks.stations(spec, Grid.of(truth), generator, None, None)
+    error = simulate.error_of(spec, chosen.domain.channels, scaling.spread)
+    table = simulate.simulate(truth, stations, error, generator, spec).assign(source="validation")
+    usable = tables.usable(tables.check(table, network))
+    return Case(trained, truth["time"].values, truth.values, usable, slice(None))

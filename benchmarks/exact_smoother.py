@@ -1,0 +1,190 @@
+"""Plans, guidance and samplers against the Kalman filter, the fixed-lag smoother and the Rauch-Tung-Striebel smoother.
+
+    python benchmarks/exact_smoother.py --json results/exact_smoother.json --image docs/images/exact.png
+
+The prior is a stationary linear-Gaussian process (12 values in 12 frames, correlated in space and time), whose denoiser
+is known in closed form, so that every departure is the sampler's. Observations lie between grid points, with unequal
+errors, and every fifth frame has none. Writes `{"nowcast" | "fixed_lag" | "batch": {"mean_error", "spread_error",
+"steps", …}}`: root-mean-square departures of mean and spread from the exact ones, in units of the exact posterior
+standard deviation, with what chance alone would give (`mean_chance`) for as many members; and the same for other steps
+and step counts under `convergence`, and for the sliding window of particles, by the level to which carried frames go
+back, under `sliding`. `--quick` takes fewer members.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hindsight.diffusion import frame_random, noise, plan, sampler, selection, steps  # noqa: E402
+from hindsight.diffusion.guidance.analytic import Analytic  # noqa: E402
+from hindsight.diffusion.guidance.unguided import Unguided  # noqa: E402
+from hindsight.operators.interpolate import Observed  # noqa: E402
+from tests.oracles import linear_gaussian as oracle  # noqa: E402
+
+SIZE, FRAMES, LAG, STEPS = 12, 12, 3, 8
+STEP = {
+    "covariance": steps.Covariance,
+    "ddim, ancestral": lambda: steps.Ddim(1.0),
+    "ddim, deterministic": lambda: steps.Ddim(0.0),
+    "second order": steps.SecondOrder,
+}
+REGIMES = {
+    "nowcast": (lambda levels: plan.moving(FRAMES, levels, 0, FRAMES), 0),
+    "fixed_lag": (lambda levels: plan.moving(FRAMES, levels, LAG, FRAMES), LAG),
+    "batch": (lambda levels: plan.batch(FRAMES, levels), FRAMES),
+    "nowcast, past held": (lambda levels: plan.held(FRAMES, levels, 0, FRAMES), 0),
+    "fixed_lag, past held": (lambda levels: plan.held(FRAMES, levels, LAG, FRAMES), LAG),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--image", type=Path, help="where the picture goes")
+    parser.add_argument("--members", type=int, default=20000)
+    parser.add_argument("--quick", action="store_true", help="fewer members and step counts")
+    chosen = parser.parse_args()
+    members = 1000 if chosen.quick else chosen.members
+    process, seen = oracle.process(SIZE), observed()
+    found: dict = {"quick": True} if chosen.quick else {}
+    for name in ("nowcast", "fixed_lag", "batch"):
+        found[name] = departures(process, seen, name, "covariance", STEPS, members)
+        print(name, found[name], flush=True)
+    found["convergence"] = convergence(process, seen, members, [1, 4, 16] if chosen.quick else [1, 2, 4, 8, 16, 32, 64])
+    found["sliding"] = sliding(process, seen, members, [0.3, 3.0] if chosen.quick else [0.1, 0.3, 1.0, 3.0, 20.0])
+    if chosen.json:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(found, indent=1))
+    if chosen.image:
+        drawn(found["convergence"], found["batch"]["mean_chance"], chosen.image)
+
+
+def convergence(process: object, seen: Observed, members: int, counts: list[int]) -> list[dict]:
+    """Departures as steps grow: every step in batch, and the two pasts with the default step."""
+    cases = [("batch", step) for step in STEP]
+    cases += [(name, "covariance") for name in REGIMES if name != "batch"]
+    rows = []
+    for regime, step in cases:
+        for count in counts:
+            made = departures(process, seen, regime, step, count, members)
+            rows.append({"regime": regime, "step": step, **made})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def sliding(process: object, seen: Observed, members: int, levels: list[float]) -> list[dict]:
+    """Departures of the sliding window from the fixed-lag smoother, with and without resampling."""
+    found = []
+    for carried in levels:
+        for weigh in (False, True):
+            ladder = noise.levels(STEPS, 0.02, 20.0, 7.0)
+            cycles = plan.moving(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
+            sample = walked(process, seen, cycles, steps.Covariance(), members)
+            found.append(
+                {"carried": carried, "resampled": weigh, "members": members, **off(process, seen, sample, LAG)}
+            )
+            print(found[-1], flush=True)
+    return found
+
+
+def departures(process: object, seen: Observed, regime: str, step: str, count: int, members: int) -> dict:
+    """Of mean and spread from the exact ones with so many steps."""
+    lay, lag = REGIMES[regime]
+    cycles = lay(noise.levels(count, 0.02, 20.0, 7.0))
+    sample = walked(process, seen, cycles, STEP[step](), members)
+    chance = {"mean_chance": members**-0.5, "spread_chance": (2 * members) ** -0.5}
+    return {"steps": count, **off(process, seen, sample, lag), **chance}
+
+
+def off(process: object, seen: Observed, sample: torch.Tensor, lag: int) -> dict:
+    """Departures of members (E, T, D) from the exact mean and spread, in exact posterior standard deviations."""
+    sample = sample.double().numpy()
+    mean, covariance = oracle.fixed_lag(process, *rows(seen), lag)
+    deviation = np.sqrt(np.array([np.diag(p) for p in covariance]))
+    root = lambda x: float(np.sqrt((x**2).mean()))
+    ratio = sample.std(0, ddof=1) / deviation
+    return {"mean_error": root((sample.mean(0) - mean) / deviation), "spread_error": root(ratio - 1)}
+
+
+def walked(process: object, seen: Observed, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
+    """Members of the finished frames, (E, T, D)."""
+
+    def white(view: slice, counts: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
+        key = [view.start, *(int(c) % 2**32 for c in counts), frame_random.PURPOSES.index(purpose)]
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        return torch.randn(members, len(counts), SIZE if size is None else size, generator=generator)
+
+    denoise = lambda noisy, posterior, moving, points: posterior.mean(noisy)
+    guided = lambda view: Analytic(Unguided(process, denoise), seen.frames(view), tolerance=1e-6)
+
+    def weigh(fields: torch.Tensor, cycle: plan.Cycle) -> torch.Tensor:
+        cost = selection.misfit(fields, seen.frames(cycle.view)).sum((1, 2))[:, None]
+        chosen = selection.resampled(selection.tempered(cost, members / 2), 0.5)
+        return selection.take(fields, chosen[..., None])
+
+    state = sampler.State(torch.zeros(members, FRAMES, SIZE), np.full(FRAMES, np.inf))
+    found, before = torch.empty_like(state.fields), 0
+    for after in sampler.walk(cycles, state, guided, sampler.Way(step), white, weigh):
+        found[:, before : after.finished] = after.fields[:, before : after.finished]
+        before = after.finished
+    return found
+
+
+def observed() -> Observed:
+    """Three places between grid points, with unequal errors; every fifth frame is not observed."""
+    generator = np.random.default_rng(3)
+    point, weight = torch.zeros(FRAMES, 3, 4, dtype=torch.long), torch.zeros(FRAMES, 3, 4)
+    for k, place in enumerate([1, 5, 9]):
+        point[:, k, :2] = torch.tensor([place, place + 1])
+        weight[:, k, :2] = torch.tensor([0.7, 0.3])
+    present = torch.ones(FRAMES, 3)
+    present[4::5] = 0
+    error = torch.tensor(generator.uniform(0.1, 0.6, 3), dtype=torch.float32).expand(FRAMES, 3)
+    value = torch.tensor(generator.standard_normal((FRAMES, 3)), dtype=torch.float32)
+    return Observed(point, weight, value, error, present)
+
+
+def rows(seen: Observed) -> tuple[list, list, list]:
+    """The same for the exact answer: operators, errors and values of each frame."""
+    operators, errors, values = [], [], []
+    for t in range(FRAMES):
+        here = seen.present[t] > 0
+        operators.append(seen.rows(t, SIZE)[here].double().numpy())
+        errors.append(seen.error[t][here].double().numpy())
+        values.append(seen.value[t][here].double().numpy())
+    return operators, errors, values
+
+
+def drawn(found: list[dict], chance: float, path: Path) -> None:
+    """Departures against step count."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for panel, what, title in zip(panels, ("mean_error", "spread_error"), ("mean", "spread")):
+        for regime, step in dict.fromkeys((row["regime"], row["step"]) for row in found):
+            line = [row for row in found if (row["regime"], row["step"]) == (regime, step)]
+            style = "--" if "held" in regime else "-"
+            label = f"{regime}: {step}" if regime == "batch" else regime
+            panel.loglog([r["steps"] for r in line], [r[what] for r in line], style, marker="o", ms=3, label=label)
+        level = chance if what == "mean_error" else chance / 2**0.5
+        panel.axhline(level, color="0.5", lw=0.8)
+        panel.text(1, level * 1.1, "chance", color="0.4", fontsize=8)
+        panel.set_title(f"Departure of the {title} from the exact one", fontsize=10)
+        panel.set_xlabel("denoising steps")
+    panels[0].set_ylabel("exact posterior standard deviations")
+    panels[1].legend(fontsize=7, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

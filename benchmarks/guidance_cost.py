@@ -1,0 +1,194 @@
+"""What every guidance costs and what it buys: evaluations, passes back, seconds, memory; RMSE, CRPS, spread/skill.
+
+    python benchmarks/guidance_cost.py --json results/guidance_cost.json --image docs/images/guidance_cost.png
+
+Cases: Lorenz-96 with every second and every fourth variable observed, all frames at once (config/lorenz96.yaml makes
+the prior), and Europe's validation period with its two networks, where a run lies in results/europe. Every row is a
+process of its own, so that its memory is its own. Writes a list of `{case, guidance, sampler, steps, evaluations,
+backward_passes, seconds, peak_mb, rmse, crps, spread_skill}`: evaluations, passes back and seconds per analysed frame
+and member; RMSE and fair CRPS in standard deviations, averaged over channels; null where the sample diverged. `--quick`
+takes a prior trained for seconds, few frames and few rows: it shows that everything runs, not how good it is.
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cases
+import matplotlib
+import numpy as np
+import torch
+from lorenz96 import trained
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from hindsight import prior as priors
+from hindsight.errors import UserError
+from hindsight.settings import Reanalyse
+
+ANCESTRAL, STRAIGHT, SECOND, DRAWN = (
+    {"step": "ddim"},
+    {"step": "ddim", "eta": 0.0},
+    {"step": "second_order"},
+    {"step": "covariance"},
+)
+WAYS = [
+    {"guidance": {"method": "analytic"}, "sampler": DRAWN},
+    {"guidance": {"method": "analytic"}, "sampler": SECOND},
+    {"guidance": {"method": "analytic"}, "sampler": DRAWN, "regime": "sliding"},
+    {"guidance": {"method": "fused"}, "sampler": ANCESTRAL},
+    {"guidance": {"method": "fused"}, "sampler": SECOND},
+    {"guidance": {"method": "fused"}, "sampler": ANCESTRAL, "selection": {"passes": 2}},
+    {"guidance": {"method": "fused"}, "sampler": ANCESTRAL, "regime": "sliding"},
+    {"guidance": {"method": "mmps", "iterations": 1}, "sampler": ANCESTRAL},
+    {"guidance": {"method": "mmps", "iterations": 3}, "sampler": SECOND},
+    {"guidance": {"method": "sda", "gamma": 0.03}, "sampler": ANCESTRAL},
+    {"guidance": {"method": "sda", "gamma": 0.03}, "sampler": ANCESTRAL, "selection": {"passes": 2}},
+    {"guidance": {"method": "dps"}, "sampler": STRAIGHT},
+    {"guidance": {"method": "forcing"}, "sampler": STRAIGHT},
+    {"guidance": {"method": "diagonal"}, "sampler": ANCESTRAL},
+]
+EUROPE = Path("results/europe")
+FIELDS = ("rmse", "crps", "spread_skill")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="where the rows go")
+    parser.add_argument("--image", type=Path, help="where the picture goes")
+    parser.add_argument("--members", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
+    parser.add_argument("--only", help="one case alone")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        return print(json.dumps(measured(**json.loads(chosen.one))))
+    rows = []
+    for case, prior, frames, steps in asked(chosen.quick):
+        if chosen.only in (None, case):
+            for way in WAYS:
+                for count in steps:
+                    rows += row(case, str(prior), frames, way, count, chosen)
+    if chosen.json:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(rows, indent=1))
+    if chosen.image:
+        drawn(rows, chosen.image)
+
+
+def asked(quick: bool) -> list[tuple[str, Path, int, list[int]]]:
+    """Cases, their priors, frames and step counts."""
+    ring = trained(quick)
+    if quick:
+        return [("lorenz96 every2", ring, 12, [2])]
+    found = [(f"lorenz96 {name}", ring, 160, [8, 16, 32]) for name in ("every2", "every4")]
+    if (EUROPE / "train/prior.safetensors").exists():
+        prior = EUROPE / "train/prior.safetensors"
+        found += [(f"europe {name}", prior, 60, [2, 4, 6, 8, 16]) for name in ("sparse10", "sparse2")]
+    else:
+        print("no run in results/europe (make europe DATA=…): Lorenz-96 alone", file=sys.stderr)
+    return found
+
+
+def row(case: str, prior: str, frames: int, way: dict, steps: int, chosen: argparse.Namespace) -> list[dict]:
+    """One row, measured in a process of its own; none where the guidance cannot serve the case."""
+    asked = {"case": case, "prior": prior, "frames": frames, "way": way, "steps": steps}
+    asked |= {"members": 4 if chosen.quick else chosen.members, "threads": chosen.threads}
+    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(asked)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{asked}\n{done.stderr[-3000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found is None:
+        return []
+    if chosen.quick:
+        found["quick"] = True
+    print(json.dumps(found), flush=True)
+    return [found]
+
+
+def measured(case: str, prior: str, frames: int, way: dict, steps: int, members: int, threads: int) -> dict | None:
+    """Sample one case one way."""
+    torch.set_num_threads(threads)
+    loaded, (kind, name) = priors.load(Path(prior), priors.device("auto")), case.split()
+    if kind == "lorenz96":
+        edge = min(32, frames // 4)
+        posed = cases.ring(loaded, frames, int(name.removeprefix("every")), slice(edge, frames - edge))
+        levels = {"sigma_max": 20.0, "sigma_min": 0.03, "stride": 16, "solver_tolerance": 1e-3, "batch": 64}
+        sliding = {"lag_hours": 96, "context": 32, "window": {"hop_hours": 24}}
+    else:
+        posed = cases.validation(EUROPE, name, frames, loaded)
+        levels, sliding = {"stride": 6}, {"lag_hours": 96, "context": 8}
+    if way["guidance"]["method"] == "fused" and not posed.prior.about.points:
+        return None
+    if way.get("regime") == "sliding":
+        levels |= sliding
+    settings = Reanalyse(**way, steps=steps, retries=0, **levels)
+    found = {"case": case, "guidance": guidance_of(way), "sampler": sampler_of(way), "steps": steps}
+    began, cells = time.monotonic(), members * frames
+    try:
+        made = posed.analysed(settings, members)
+    except UserError:
+        nothing = dict.fromkeys(("evaluations", "backward_passes", "seconds", "peak_mb", *FIELDS))
+        return found | nothing | {"note": "diverged"}
+    seconds, scores = time.monotonic() - began, posed.scores(made.fields)
+    found |= {
+        "evaluations": made.cost.evaluations / cells,
+        "backward_passes": made.cost.backward / cells,
+        "seconds": seconds / cells,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    return found | {name: float(np.mean(scores[name])) for name in FIELDS}
+
+
+def guidance_of(way: dict) -> str:
+    """The guidance and what comes with it, in words."""
+    method, passes = way["guidance"], way.get("selection", {}).get("passes")
+    words = [f"{method['method']} {method.get('iterations', '')}".strip()]
+    return ", ".join(words + [f"{passes} passes"] * bool(passes) + [way.get("regime", "")] * ("regime" in way))
+
+
+def sampler_of(way: dict) -> str:
+    """The step, in words."""
+    return way["sampler"]["step"] + (" eta 0" if way["sampler"].get("eta") == 0.0 else "")
+
+
+def drawn(rows: list[dict], path: Path) -> None:
+    """Accuracy against cost: RMSE over evaluations and passes back, a line each way."""
+    names = list(dict.fromkeys(row["case"] for row in rows))
+    figure, panels = plt.subplots(
+        math.ceil(len(names) / 2), min(2, len(names)), figsize=(11, 4 * math.ceil(len(names) / 2)), squeeze=False
+    )
+    colours = dict(zip(dict.fromkeys((r["guidance"], r["sampler"]) for r in rows), plt.get_cmap("tab20").colors))
+    for panel, name in zip(panels.flat, names):
+        for way, colour in colours.items():
+            line = [r for r in rows if r["case"] == name and (r["guidance"], r["sampler"]) == way and r["rmse"]]
+            if line:
+                cost = [r["evaluations"] + r["backward_passes"] for r in line]
+                panel.loglog(cost, [r["rmse"] for r in line], "o-", color=colour, ms=4, label=", ".join(way))
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("network evaluations and passes back, per frame and member")
+        panel.set_ylabel("RMSE of the mean (standard deviations)")
+        panel.grid(alpha=0.3, which="both", lw=0.4)
+    for panel in panels.flat[len(names) :]:
+        panel.axis("off")
+    handles, labels = [], []
+    for panel in panels.flat:
+        for handle, label in zip(*panel.get_legend_handles_labels()):
+            if label not in labels:
+                handles.append(handle)
+                labels.append(label)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.set_layout_engine("constrained")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

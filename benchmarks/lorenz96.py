@@ -1,0 +1,162 @@
+"""Lorenz-96 beside DAPPER: a prior that never saw the equations against methods that know them.
+
+    python benchmarks/lorenz96.py --json results/lorenz96.json
+
+Every variable, every second and every fourth is observed with unit error every 0.05 time units; both sides get the same
+truth and the same observations. Writes `{"all" | "every2" | "every4": {"filter", "smoother", "smoother_regime",
+"spread_skill", "enkf", "ienks_smoother", …}}`: time means of the spatial root-mean-square error of the ensemble mean
+over the scored frames, and spread/skill of the better smoother. The prior is trained by the pipeline
+(config/lorenz96.yaml) where it is not there yet. DAPPER runs in an environment of its own (.dapper), which is made
+where it is missing. `--quick` trains for seconds and scores few frames: it shows that everything runs, not how good it
+is.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cases
+import numpy as np
+import torch
+from cases import Case
+
+from hindsight import prior as priors
+from hindsight.progress import Progress
+from hindsight.reanalyse import regimes
+from hindsight.settings import Reanalyse
+
+ROOT = Path(__file__).parents[1]
+DAPPER = "dapper==1.7.1"
+NETWORKS = {"all": 1, "every2": 2, "every4": 4}
+QUICK = {
+    "run": "lorenz96_quick",
+    "domain": {"train": {"start": "1999-01-01T00:00"}, "validation": {"end": "2000-03-31T18:00"}},
+    "train": {"steps": 30, "batch": 8, "backbone": {"width": 16, "blocks": 4}},
+}
+FILTER = Reanalyse(
+    regime="sliding",
+    lag_hours=0,
+    context=32,
+    steps=10,
+    sigma_max=10.0,
+    sigma_min=0.03,
+    guidance={"method": "fused"},
+    sampler={"step": "ddim"},
+    window={"carried": 0.3, "effective": 0.5},
+    stride=16,
+    batch=40,
+)
+SMOOTHERS = {
+    "sliding": FILTER.model_copy(update={"lag_hours": 96}),
+    "batch": FILTER.model_copy(update={"regime": "batch", "lag_hours": None, "steps": 32, "stride": 8}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--prior", type=Path, help="a prior trained elsewhere")
+    parser.add_argument("--members", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    prior = priors.load(chosen.prior or trained(chosen.quick), priors.device("auto"))
+    frames, members = (48, 4) if chosen.quick else (464, chosen.members)
+    scored = slice(8, 40) if chosen.quick else slice(64, 432)
+    truth = cases.simulated(frames)
+    found = {"quick": True} if chosen.quick else {}
+    for name, every in NETWORKS.items():
+        found[name] = compared(prior, truth, every, scored, members)
+        print(name, json.dumps(found[name]), flush=True)
+    if chosen.json:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(found, indent=1))
+
+
+def trained(quick: bool) -> Path:
+    """The prior of config/lorenz96.yaml, made by the pipeline if it is not there."""
+    run = QUICK["run"] if quick else "lorenz96"
+    path = ROOT / f"results/{run}/train/prior.safetensors"
+    workflow = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--quiet", "rules", "host"]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as more:
+        json.dump(QUICK if quick else {}, more)
+        more.flush()
+        configurations = ["config/lorenz96.yaml", *([more.name] if quick else [])]
+        subprocess.run(
+            [*workflow, "--configfile", *configurations, "--", str(path.relative_to(ROOT))],
+            cwd=ROOT,
+            check=True,
+            stdout=sys.stderr,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        )
+    return path
+
+
+def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, members: int) -> dict:
+    """All scores with every so-manieth variable observed."""
+    case = cases.ring(prior, len(truth) - 1, every, scored)
+    observations = case.table["value"].to_numpy().reshape(len(case.times), -1)
+    found = peers(truth, observations, every, scored)
+    began = time.monotonic()
+    found["filter"] = error(analysed(case, members, FILTER), truth[1:], scored)
+    found["filter_seconds"] = time.monotonic() - began
+    for name, settings in SMOOTHERS.items():
+        began = time.monotonic()
+        sample = analysed(case, members, settings)
+        found[f"{name}_smoother"] = error(sample, truth[1:], scored)
+        found[f"{name}_spread_skill"] = calibration(sample, truth[1:], scored)
+        found[f"{name}_seconds"] = time.monotonic() - began
+    best = min(SMOOTHERS, key=lambda name: found[f"{name}_smoother"])
+    found |= {"smoother": found[f"{best}_smoother"], "smoother_regime": best}
+    return found | {"spread_skill": found[f"{best}_spread_skill"]}
+
+
+def analysed(case: Case, members: int, settings: Reanalyse) -> np.ndarray:
+    """Members of an analysis, (E, T, 40)."""
+    watch = Progress(settings.regime, regimes.rows(settings, len(case.times), 6))
+    return case.analysed(settings, members, watch=watch).fields[:, :, 0, 0]
+
+
+def error(sample: np.ndarray, truth: np.ndarray, scored: slice) -> float:
+    """Time mean of the spatial root-mean-square error of the ensemble mean."""
+    departure = (sample.mean(0) - truth)[scored]
+    return float(np.sqrt((departure**2).mean(1)).mean())
+
+
+def calibration(sample: np.ndarray, truth: np.ndarray, scored: slice) -> float:
+    """Spread over skill, with the factor of a finite ensemble (Fortin et al. 2014)."""
+    members = len(sample)
+    variance = sample.var(0, ddof=1)[scored].mean() * (members + 1) / members
+    return float(np.sqrt(variance / ((sample.mean(0) - truth)[scored] ** 2).mean()))
+
+
+def peers(truth: np.ndarray, observations: np.ndarray, every: int, scored: slice) -> dict:
+    """What DAPPER makes of the same truth and observations."""
+    with tempfile.TemporaryDirectory() as folder:
+        case, out = Path(folder) / "case.npz", Path(folder) / "out.json"
+        np.savez(case, truth=truth, observations=observations, every=every, first=scored.start, last=scored.stop)
+        script = str(ROOT / "benchmarks/peer_dapper.py")
+        done = subprocess.run([interpreter(), script, case, out], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"DAPPER failed:\n{done.stderr[-2000:]}")
+        return json.loads(out.read_text())
+
+
+def interpreter() -> str:
+    """The Python that has DAPPER; its environment is made where it is missing."""
+    home = ROOT / ".dapper"
+    python = home / "bin/python"
+    if subprocess.run([python, "-c", "import dapper"], capture_output=True).returncode if python.exists() else True:
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([python, "-m", "pip", "-q", "install", DAPPER], check=True)
+    return str(python)
+
+
+if __name__ == "__main__":
+    main()

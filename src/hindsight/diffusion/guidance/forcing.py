@@ -1,0 +1,102 @@
+"""The guidance of ForcingDAS (arXiv:2605.14285): a step down the gradient of the misfit, weighed frame by frame.
+
+After a step the sample moves by -zeta grad L, L = || w (y - H D) ||, w_k = (R + gamma sigma_k^2)^-1/2 with each frame's
+own level, and optionally lambda times a misfit of the spectrum of D to the prior's. Their norm runs over all frames
+and members, which makes the step of a frame depend on how many others are in hand; here it is each frame's and
+member's own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.guidance import Observations, moving
+from hindsight.diffusion.guidance.dps import after_the_step
+from hindsight.diffusion.guidance.unguided import Unguided
+
+
+class Forcing:
+    """Denoised estimates shifted so that a deterministic step ends where the method's step ends.
+
+    Args:
+        prior: unguided.
+        observed: observations of its frames.
+        gamma: growth of the misfit's variance with sigma^2.
+        zeta: length of the step.
+        spectral: weight of the spectral misfit, lambda; 0 leaves it out.
+        spectrum: the prior's, needed where `spectral` is not 0.
+    """
+
+    def __init__(
+        self,
+        prior: Unguided,
+        observed: Observations,
+        gamma: float = 0.01,
+        zeta: float = 0.02,
+        spectral: float = 0.0,
+        spectrum: "Spectrum | None" = None,
+    ) -> None:
+        self.prior, self.observed = prior, observed
+        self.gamma, self.zeta, self.spectral, self.spectrum = gamma, zeta, spectral, spectrum
+        self.start = prior.start
+
+    def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """The shifted estimate (E, T, D)."""
+        seen, active = self.observed, moving(above, below)[:, None]
+        weight = (seen.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
+
+        def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
+            gap = (seen.value * seen.present - seen.forward(clean)) * active
+            norm = (weight * gap.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
+            pull = seen.adjoint(weight * gap / norm, clean.shape[-1])
+            if self.spectral:
+                pull = pull - self.spectral * self.spectrum.slope(clean, above) * active
+            return clean + self.zeta * after_the_step(above, below) * back(pull)
+
+        return self.prior.pulled(noisy, above, below, guided)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean power by wavenumber of the prior's fields, (C, n_b), and the shape (C, H, W) of a field."""
+
+    power: torch.Tensor
+    shape: tuple[int, int, int]
+    sharpness: float = 5.0
+
+    @classmethod
+    def of(cls, process: GaussMarkov, shape: tuple[int, int, int]) -> "Spectrum":
+        """The closed form's: the sum over its modes of variance times power."""
+        modes = process.modes.out_of(torch.eye(len(process.variance), device=process.modes.device))
+        power = _binned(modes.view(-1, *shape))
+        return cls((process.variance[:, None, None] * power).sum(0), shape)
+
+    def slope(self, clean: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Gradient of (1 / n_b) sum_b f_b (log P_b - log P_b of the prior)^2 by the fields (E, T, D).
+
+        f_b = sigmoid(s (n_b abar - b)), abar = 1 / (1 + sigma^2): small scales count once the noise is small.
+        """
+        bins = self.power.shape[-1]
+        shown = 1 / (1 + level.square())[:, None] * bins - torch.arange(bins, device=level.device)
+        weight = torch.sigmoid(self.sharpness * shown)[None, :, None]
+        with torch.enable_grad():
+            fields = clean.detach().requires_grad_(True)
+            power = _binned(fields.view(*clean.shape[:2], *self.shape))
+            gap = (power + 1e-8).log() - (self.power + 1e-8).log()
+            misfit = (weight * gap.square()).sum() / bins
+        return torch.autograd.grad(misfit, fields)[0]
+
+
+def _binned(fields: torch.Tensor) -> torch.Tensor:
+    """Power of fields (…, H, W) averaged over rings of wavenumber: (…, n_b)."""
+    height, width = fields.shape[-2:]
+    power = torch.fft.rfft2(fields, norm="ortho").abs().square()
+    frequency = torch.hypot(
+        torch.fft.fftfreq(height, device=fields.device)[:, None], torch.fft.rfftfreq(width, device=fields.device)
+    )
+    ring = (frequency * max(height, width)).floor().long().flatten()
+    bins = max(1, (min(height, width) if height > 1 else width) // 2)
+    inside = torch.nn.functional.one_hot(ring.clamp(max=bins), bins + 1)[:, :bins].to(power.dtype)
+    return power.flatten(-2) @ inside / inside.sum(0).clamp(min=1)

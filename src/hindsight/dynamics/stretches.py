@@ -1,0 +1,102 @@
+"""What built-in worlds have in common: stretches of time integrated side by side, each from its own disturbance."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from hindsight.settings.download import Synthetic
+
+DAY = 86400.0  # s
+
+
+class Stretches(ABC):
+    """A run of a world.
+
+    Attributes:
+        latitude: of the grid written (H,), degrees, south to north.
+        longitude: (W,), degrees.
+        levels: pressures of the variables (hPa); none where they have no levels.
+        variables: what it writes of every frame: name to CF standard name (empty where there is none) and units.
+        fixed: the same for what does not change, see `static`.
+        title: what the source is called.
+        nature: which equations it follows, in words.
+        limit: what was asked of it and what to ask for instead, for when the integration breaks down.
+    """
+
+    latitude: np.ndarray
+    longitude: np.ndarray
+    levels: list[int]
+    variables: dict[str, tuple[str, str]]
+    fixed: dict[str, tuple[str, str]]
+    title: str
+    nature: str
+    limit: str
+
+    def __init__(self, settings: Synthetic) -> None:
+        torch.set_num_threads(settings.threads)
+        device = "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device
+        self.device = torch.device("cpu" if device == "auto" else device)
+        self.settings = settings
+
+    @abstractmethod
+    def disturbance(self, stretch: int) -> torch.Tensor:
+        """The state that the spin-up of a stretch begins with; a function of the seed and the stretch."""
+
+    @abstractmethod
+    def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
+        """Integrate states (S, …) from `time` (S,), seconds from 1 January 2000, over an interval (s)."""
+
+    @abstractmethod
+    def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
+        """The variables of states on the grid written, float32, (…, level, H, W), or (…, H, W) without levels."""
+
+    def static(self) -> dict[str, np.ndarray]:
+        """What does not change, (H, W), by the names in `fixed`."""
+        return {}
+
+    def draws(self, stretch: int) -> np.random.Generator:
+        """Random numbers of a stretch."""
+        return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=[0, 0, stretch, 0]))
+
+    def spin_up(self, begins: np.ndarray, watch: Callable[[int], None] = lambda days: None) -> torch.Tensor:
+        """States (S, …) at the times that stretches begin (S,), from their disturbances some days before."""
+        days = self.settings.spin_up_days
+        states = torch.stack([self.disturbance(k) for k in range(len(begins))])
+        time = self.seconds(begins) - days * DAY
+        for day in range(days):
+            states = self.advance(states, time + day * DAY, DAY)
+            watch(day + 1)
+        return states
+
+    def frames(
+        self,
+        states: torch.Tensor,
+        begins: np.ndarray,
+        first: int,
+        count: int,
+        watch: Callable[[int], None] = lambda days: None,
+    ) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+        """Integrate over `count` frames.
+
+        Args:
+            states: of the stretches at their frame `first`.
+            begins: times at which the stretches begin (S,).
+            first: frames since then.
+            count: frames wanted.
+            watch: told of days done, the spin-up's included.
+
+        Returns:
+            The states at the frame after the last, and the variables of the frames, see `weather`, (S, count, …).
+        """
+        interval, kept = self.settings.step_hours * 3600.0, []
+        for frame in range(first, first + count):
+            kept.append(states)
+            states = self.advance(states, self.seconds(begins) + frame * interval, interval)
+            watch(self.settings.spin_up_days + int((frame + 1) * interval / DAY))
+        return states, self.weather(torch.stack(kept, 1))
+
+    def seconds(self, times: np.ndarray) -> torch.Tensor:
+        """Seconds from 1 January 2000 of times (S,)."""
+        return torch.as_tensor((times - np.datetime64("2000-01-01")) / np.timedelta64(1, "s"), device=self.device)

@@ -1,0 +1,57 @@
+"""From settings to the arrays and steps of a regime."""
+
+import numpy as np
+
+from hindsight.diffusion import noise, plan, steps
+from hindsight.diffusion.sampler import Way
+from hindsight.settings import Reanalyse
+
+UNBELIEVABLE = 6.0  # standard deviations: no weather is that far from its climatology all over the domain
+
+
+def ladder(settings: Reanalyse) -> np.ndarray:
+    """Noise levels, rising from 0."""
+    return noise.levels(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
+
+
+def lag(settings: Reanalyse, step_hours: int) -> int:
+    """Frames that a frame looks ahead; 0 where it does not, or where it sees everything."""
+    return (settings.lag_hours or 0) // step_hours
+
+
+def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[plan.Cycle]:
+    """The cycles of a stretch of frames."""
+    levels, ahead = ladder(settings), lag(settings, step_hours)
+    if settings.regime == "batch":
+        return plan.again(frames, levels, settings.selection.passes, settings.selection.sigma)
+    if settings.regime == "sliding":
+        hop, window = (settings.window.hop_hours or step_hours) // step_hours, settings.window
+        seen = max(settings.context, ahead + hop)
+        return plan.moving(frames, levels, ahead, seen, hop, window.carried, weigh=window.effective < 1)
+    if settings.past == "held":
+        return plan.held(frames, levels, ahead, settings.context)
+    return plan.moving(frames, levels, ahead, settings.context)
+
+
+def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
+    """Sampling steps of a stretch."""
+    return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
+
+
+def halo(settings: Reanalyse, step_hours: int) -> tuple[int, int]:
+    """Frames before and after a shard that its job has to see: a stream looks no further ahead than its lag."""
+    if settings.regime == "batch":
+        return settings.halo, settings.halo
+    hop = (settings.window.hop_hours or step_hours) // step_hours if settings.regime == "sliding" else 1
+    return settings.halo, lag(settings, step_hours) + hop - 1
+
+
+def way(settings: Reanalyse, spread: float) -> Way:
+    """The steps of the walk; `spread` is the root-mean-square of the prior's fields."""
+    sampler = settings.sampler
+    step = {
+        "covariance": steps.Covariance,
+        "ddim": lambda: steps.Ddim(sampler.eta),
+        "second_order": steps.SecondOrder,
+    }[sampler.step]()
+    return Way(step, sampler.corrections, sampler.correction_size, UNBELIEVABLE * spread)

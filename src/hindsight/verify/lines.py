@@ -1,0 +1,115 @@
+"""Pictures of a domain that is one line of points, round a circle of latitude or along a meridian: it has no map."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.dates import ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.pyplot import Axes
+from matplotlib.ticker import MaxNLocator
+
+from hindsight.fields.grid import Grid
+from hindsight.verify import maps, style
+
+MARK = {"color": "black", "markersize": 3.5, "linestyle": "none", "clip_on": False, "zorder": 5}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The coordinate along which the points lie: its name, their places and the edges of their cells (degrees)."""
+
+    name: str
+    places: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def of(cls, grid: Grid) -> "Line":
+        """The line of a grid with a side of one point."""
+        south, west = grid.outline
+        if grid.shape[0] == 1:
+            return cls("longitude", grid.longitude, west)
+        return cls("latitude", grid.latitude, south)
+
+    def label(self, axis: Axes) -> None:
+        """Write degrees at the horizontal axis of a picture, from end to end of the line."""
+        steps = [1, 1.5, 3, 4.5, 6, 9, 10] if np.ptp(self.edges) > 80 else [1, 2, 5, 10]
+        axis.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
+        words = style.east if self.name == "longitude" else style.north
+        axis.xaxis.set_major_formatter(lambda value, _: words(value))
+        axis.set_xlim(self.edges[0], self.edges[-1])
+
+    def mark(self, axis: Axes, stations: pd.DataFrame) -> None:
+        """Put triangles at the upper edge of a picture where stations are, longitudes in any turn."""
+        where = stations[self.name].to_numpy()
+        where = maps.around(where, self.edges[0]) if self.name == "longitude" else where
+        axis.plot(where, np.ones(len(where)), "v", transform=axis.get_xaxis_transform(), **MARK)
+
+
+def time_and_place(
+    truth: np.ndarray,
+    members: np.ndarray,
+    times: np.ndarray,
+    channels: list[str],
+    grid: Grid,
+    used: pd.DataFrame,
+    network: str,
+) -> Figure:
+    """Truth, analysis, error and spread in time, which runs down, and along the line (Hovmöller 1949), a row a channel.
+
+    Args:
+        truth: (T, C, H, W), H or W 1.
+        members: (E, T, C, H, W).
+        times: of the frames, evenly spaced.
+        channels: their names.
+        grid: where.
+        used: stations, latitude and longitude.
+        network: its name.
+    """
+    line, moments = Line.of(grid), _edges(times)
+    truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
+    figure, axes = style.plt.subplots(
+        len(channels), 4, figsize=(style.WIDTH, 4.4 * len(channels)), squeeze=False, sharex=True, sharey=True
+    )
+    for c, (channel, row) in enumerate(zip(channels, axes)):
+        for axis, (title, values, colours, limits) in zip(row, maps.compared(truth[:, c], members[:, :, c])):
+            mesh = axis.pcolormesh(line.edges, moments, values, cmap=colours, rasterized=True, **limits)
+            figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
+            axis.set_title(f"{network}: {title}", pad=8)
+            line.label(axis)
+            if title != "truth":
+                line.mark(axis, used)
+    axes[0, 0].set_ylim(moments[-1], moments[0])
+    dates = ConciseDateFormatter(axes[0, 0].yaxis.get_major_locator(), show_offset=False)  # it would push the title up
+    axes[0, 0].yaxis.set_major_formatter(dates)
+    return figure
+
+
+def errors(scores: xr.Dataset, grid: Grid, used: dict[str, pd.DataFrame]) -> Figure:
+    """Root-mean-square error of the mean and spread at every point, a row a network and a column a channel.
+
+    Args:
+        scores: `rmse_map` and `spread_map` of every network and analysis.
+        grid: where.
+        used: stations of each network, latitude and longitude.
+    """
+    line = Line.of(grid)
+    figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.6)
+    for axis, part in style.cells(axes, scores):
+        for name in (n for n in scores["analysis"].values if n != "climatology"):
+            one, look = part.sel(analysis=name), {"color": style.colour(name), "linewidth": 1.2}
+            axis.plot(line.places, one["rmse_map"].values.ravel(), **look, label=f"{style.words(name)}, error")
+            axis.plot(line.places, one["spread_map"].values.ravel(), "--", **look, label=f"{style.words(name)}, spread")
+        axis.set(ylim=(0, None), xlabel=line.name, ylabel=style.label(str(part["channel"].values)))
+        axis.set_title(axis.get_title(loc="left"), pad=8)
+        line.label(axis)
+        line.mark(axis, used[str(part["network"].values)])
+    style.legend(axes)
+    return figure
+
+
+def _edges(times: np.ndarray) -> np.ndarray:
+    """Where the cells of evenly spaced frames begin and end, (T + 1,)."""
+    half = (times[1] - times[0]) / 2 if len(times) > 1 else np.timedelta64(1, "h")
+    return np.append(times - half, times[-1] + half)

@@ -1,0 +1,37 @@
+"""The benchmark of exact answers, in its quick form: its file, and what it has to say."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow import runs
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    path = tmp_path_factory.mktemp("exact") / "exact.json"
+    script = runs.ROOT / "benchmarks/exact_smoother.py"
+    subprocess.run([sys.executable, script, "--quick", "--json", path], check=True, env=runs.environment())
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("regime", ["nowcast", "fixed_lag", "batch"])
+def test_every_regime_is_exact_but_for_chance(found, regime):
+    one = found[regime]
+    assert found["quick"] and one["steps"] == 8
+    assert one["mean_error"] < 1.6 * one["mean_chance"] and one["spread_error"] < 1.6 * one["spread_chance"]
+
+
+def test_a_past_held_fixed_is_not_exact_and_the_usual_steps_are_only_with_many(found):
+    rows = {(r["regime"], r["step"], r["steps"]): r for r in found["convergence"]}
+    assert rows["nowcast, past held", "covariance", 16]["mean_error"] > 0.15
+    few, many = (rows["batch", "second order", n]["spread_error"] for n in (1, 16))
+    assert few > 0.5 and many < 0.1
+    assert all(rows["batch", "covariance", n]["spread_error"] < 0.06 for n in (1, 4, 16))
+
+
+def test_the_sliding_window_nears_the_exact_answer_as_carried_frames_go_back_further(found):
+    near, far = ([r for r in found["sliding"] if not r["resampled"]][k]["mean_error"] for k in (0, -1))
+    assert far < near

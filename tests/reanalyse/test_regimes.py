@@ -1,0 +1,151 @@
+"""Regimes: which observations an analysis may know, to the bit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hindsight.diffusion import noise, steps
+from hindsight.reanalyse import regimes
+from tests.reanalyse import worlds
+
+NOWCAST = {"regime": "nowcast"}
+LAG = {"regime": "fixed_lag", "lag_hours": 48}
+HELD = {"past": "held"}
+DDIM = {"step": "ddim", "eta": 1.0}
+SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "carried": 0.5, "effective": 0.7}}
+
+# how far ahead of a frame its analysis may look, at most
+CASES = {
+    "nowcast, past sampled again": (NOWCAST, 0),
+    "nowcast, past held": (NOWCAST | HELD, 0),
+    "fixed lag, past sampled again": (LAG, 2),
+    "fixed lag, past held": (LAG | HELD, 2),
+    "fixed lag, past held, steps no multiple of the lag": (LAG | HELD | {"steps": 4}, 2),
+    "sliding": (SLIDING, 2),  # one frame of lag, and hops of two
+    "sliding, local in space": (
+        SLIDING | {"window": {"hop_hours": 48, "carried": 0.5, "effective": 0.4, "reach_km": 150.0}},
+        2,
+    ),
+    "nowcast by the jacobian": (NOWCAST | {"guidance": {"method": "mmps"}, "sampler": DDIM}, 0),
+    "nowcast by gradients": (
+        NOWCAST | {"guidance": {"method": "sda", "gamma": 1.0}, "sampler": {"step": "second_order"}},
+        0,
+    ),
+    "as published": (
+        LAG | HELD | {"guidance": {"method": "forcing", "spectral": 0.01}, "sampler": worlds.DETERMINISTIC},
+        2,
+    ),
+    "diffusion posterior sampling": (NOWCAST | {"guidance": {"method": "dps"}, "sampler": worlds.DETERMINISTIC}, 0),
+    "without covariances, with corrections": (
+        LAG | {"guidance": {"method": "diagonal"}, "sampler": DDIM | {"corrections": 1}},
+        2,
+    ),
+    "levels of points": (NOWCAST | {"guidance": {"method": "fused"}}, 0),
+}
+
+
+@pytest.fixture(scope="module")
+def priors():
+    return {points: worlds.busy(points) for points in (False, True)}
+
+
+def futures(seen, now):
+    """Other futures: other values, none at all, more of them (which changes the padding), other places and errors."""
+    later = seen["time"] > worlds.times(now, now + 1)[0]
+    crowd = worlds.table(seed=5, places=(1, 3, 0, 2)).assign(latitude=2.0)
+    return {
+        "other values": seen.assign(value=seen["value"] + 0.5 * later),
+        "none": seen[~later],
+        "more": pd.concat([seen, crowd[crowd["time"] > worlds.times(now, now + 1)[0]]], ignore_index=True),
+        "better": seen.assign(error=np.where(later, 0.1, seen["error"])),
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_comes_later_changes_no_bit(priors, case):
+    about, ahead = CASES[case]
+    chosen, seen, now, frames = worlds.settings(**about), worlds.table(), 3, 8
+    prior = priors[chosen.guidance.method == "fused"]
+    base = worlds.analysed(prior, chosen, seen, frames).fields
+    told = now + ahead  # the last frame whose observations frame `now` may know
+    for name, other in futures(seen, told).items():
+        found = worlds.analysed(prior, chosen, other, frames).fields
+        assert found[:, : now + 1].tobytes() == base[:, : now + 1].tobytes(), name
+        if (chosen.guidance.method, name) != ("dps", "better"):  # which does not look at errors
+            assert np.abs(found[:, told + 1] - base[:, told + 1]).max() > 1e-3, f"{name}: the test has no force"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_may_be_known_is_used(priors, case):
+    about, ahead = CASES[case]
+    chosen, seen, frames = worlds.settings(**about), worlds.table(), 8
+    prior = priors[chosen.guidance.method == "fused"]
+    lag = {"sliding": 1}.get(chosen.regime, ahead)
+    last = seen["time"] == worlds.times(3 + lag, 4 + lag)[0]
+    base, other = (
+        worlds.analysed(prior, chosen, s, frames).fields for s in (seen, seen.assign(value=seen["value"] + 0.5 * last))
+    )
+    assert np.abs(other[:, 3] - base[:, 3]).max() > 1e-5
+
+
+def test_batch_knows_everything(priors):
+    chosen, seen = worlds.settings(selection={"passes": 1}), worlds.table()
+    later = seen["time"] == worlds.times(7, 8)[0]
+    base, other = (
+        worlds.analysed(priors[False], chosen, s, 8).fields for s in (seen, seen.assign(value=seen["value"] + later))
+    )
+    assert (np.abs(other - base).max((0, 2, 3, 4)) > 1e-6).all()
+
+
+@pytest.mark.parametrize("case", ["nowcast, past sampled again", "nowcast, past held"])
+def test_a_nowcast_does_not_know_when_the_stretch_ends(priors, case):
+    chosen, seen = worlds.settings(**CASES[case][0]), worlds.table()
+    whole, part = (worlds.analysed(priors[False], chosen, seen, frames).fields for frames in (8, 5))
+    assert whole[:, :5].tobytes() == part.tobytes()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_shard_sees_as_far_ahead_as_its_last_frame_may(case):
+    """And no further: then a stretch that goes on changes no bit of the shard's own."""
+    about, ahead = CASES[case]
+    chosen = worlds.settings(**about, halo=7)
+    assert regimes.halo(chosen, 24) == (7, ahead)
+    assert regimes.halo(worlds.settings(halo=7), 24) == (7, 7)
+
+
+def test_the_ladder_and_the_lag_are_those_of_the_settings():
+    chosen = worlds.settings(**LAG)
+    np.testing.assert_array_equal(regimes.ladder(chosen), noise.levels(3, 0.1, 3.0, 7.0))
+    assert (regimes.lag(chosen, 24), regimes.lag(chosen, 6), regimes.lag(worlds.settings(), 6)) == (2, 8, 0)
+
+
+def test_rows_are_counted_over_all_cycles(priors):
+    """So that progress ends where it says it does."""
+    for case in ("nowcast, past sampled again", "fixed lag, past held, steps no multiple of the lag", "sliding"):
+        chosen, told = worlds.settings(**CASES[case][0]), []
+        worlds.analysed(priors[False], chosen, worlds.table(), 6, watch=told.append)
+        assert told == list(range(1, regimes.rows(chosen, 6, 24) + 1))
+
+
+def test_cycles_are_those_of_the_regime():
+    of = lambda **about: regimes.cycles(worlds.settings(**about), 9, 24)
+    assert len(of()) == 1 and len(of(selection={"passes": 2})) == 3
+    assert [c.finished for c in of(**NOWCAST)] == list(range(1, 10))
+    assert [c.finished for c in of(**LAG)] == [1, 2, 3, 4, 5, 6, 9]
+    assert max(len(c.age) for c in of(**NOWCAST)) == worlds.BASE["context"]
+    held, again = of(**NOWCAST, **HELD)[-1], of(**NOWCAST)[-1]
+    assert (held.rows[0, :-1] == 0).all() and (again.rows[0] == again.rows[0, 0]).all()
+    particles = of(**SLIDING)
+    assert [c.finished for c in particles] == [2, 4, 6, 9] and all(c.weigh for c in particles)
+    top = regimes.ladder(worlds.settings())[-1]
+    np.testing.assert_array_equal(particles[1].rows[0], [0.5, 0.5, 0.5, top, top])
+    still = SLIDING | {"window": SLIDING["window"] | {"effective": 1.0}}
+    assert not any(c.weigh for c in of(**still))
+
+
+def test_the_way_is_that_of_the_settings():
+    way = regimes.way(worlds.settings(sampler=DDIM | {"eta": 0.3, "corrections": 2, "correction_size": 0.7}), 1.5)
+    assert way.step == steps.Ddim(0.3) and (way.corrections, way.correction_size, way.bound) == (2, 0.7, 9.0)
+    assert isinstance(regimes.way(worlds.settings(), 1.0).step, steps.Covariance)
+    about = {"guidance": {"method": "sda"}, "sampler": {"step": "second_order"}}
+    assert isinstance(regimes.way(worlds.settings(**about), 1.0).step, steps.SecondOrder)

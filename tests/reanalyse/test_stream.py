@@ -1,0 +1,143 @@
+"""A stream under way, on disk."""
+
+import numpy as np
+import pytest
+import torch
+
+from hindsight.diffusion.guidance.unguided import Cost
+from hindsight.diffusion.sampler import State
+from hindsight.reanalyse.stream import Stream
+from tests.reanalyse import worlds
+
+RECIPE = ["settings", 1, [0, 1]]
+
+
+class Killed(Exception):
+    """Stands for kill -9 in the middle of a step."""
+
+
+def under_way():
+    state = State(torch.randn(2, 5, 3), np.array([0.0, 0.0, 0.5, np.inf, np.inf]), finished=2, cycle=7)
+    return state, torch.randn(2, 5, 3), Cost(11, 22)
+
+
+def fresh():
+    return State(torch.zeros(2, 5, 3), np.full(5, np.inf)), Cost()
+
+
+def test_a_stream_comes_back_as_it_was_left(tmp_path):
+    state, analysed, cost = under_way()
+    Stream(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 1, cost)
+    found, counted = fresh()
+    kept = Stream(tmp_path / "s", RECIPE).load(found, 1, counted)
+    assert torch.equal(kept, analysed) and torch.equal(found.fields, state.fields)
+    np.testing.assert_array_equal(found.level, state.level)
+    assert (found.finished, found.cycle, counted) == (2, 7, Cost(11, 22))
+
+
+def untouched(stream, attempt=0):
+    found, counted = fresh()
+    return (
+        stream.load(found, attempt, counted) is None
+        and found.fields.abs().max() == 0
+        and np.isinf(found.level).all()
+        and (found.finished, found.cycle, counted) == (0, 0, Cost())
+    )
+
+
+def test_another_recipe_another_attempt_or_no_file_is_not_taken_up(tmp_path):
+    assert untouched(Stream(tmp_path / "s", RECIPE))
+    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    assert not untouched(Stream(tmp_path / "s", RECIPE))
+    assert untouched(Stream(tmp_path / "s", RECIPE), attempt=1)
+    for other in (["settings", 2, [0, 1]], ["settings", 1, [1, 0]], []):
+        assert untouched(Stream(tmp_path / "s", other))
+
+
+@pytest.mark.parametrize("left", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_file_is_not_taken_up(tmp_path, left):
+    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    whole = (tmp_path / "s").read_bytes()
+    (tmp_path / "s").write_bytes(whole[: int(left * len(whole))])
+    assert untouched(Stream(tmp_path / "s", RECIPE))
+
+
+def test_it_is_written_no_oftener_than_asked_and_removed_in_the_end(tmp_path):
+    slow = Stream(tmp_path / "s", RECIPE, seconds=1000)
+    slow.save(*under_way()[:2], 0, Cost())
+    assert not (tmp_path / "s").exists()
+    slow.remove()  # there is nothing to remove
+    quick = Stream(tmp_path / "s", RECIPE, seconds=0)
+    quick.save(*under_way()[:2], 0, Cost())
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    quick.remove()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return worlds.busy()
+
+
+SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "effective": 0.7}}
+REGIMES = {
+    "nowcast": {"regime": "nowcast"},
+    "held": {"regime": "fixed_lag", "lag_hours": 48, "past": "held"},
+    "sliding": SLIDING,
+    "second order": {"regime": "nowcast", "guidance": {"method": "diagonal"}, "sampler": {"step": "second_order"}},
+}
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_killed_again_and_again_and_resumed_it_gives_the_same_bytes(prior, tmp_path, regime):
+    chosen, seen = worlds.settings(**REGIMES[regime]), worlds.table()
+    whole = worlds.analysed(prior, chosen, seen, 7)
+
+    def job(kill_at=None):
+        def watch(done):
+            told.append(done)
+            if done == kill_at:
+                raise Killed
+
+        told = []
+        keep = Stream(tmp_path / "s", RECIPE, seconds=0)
+        return worlds.analysed(prior, chosen, seen, 7, watch=watch, keep=keep), told
+
+    for row in (2, 5, 8):  # in the first cycle, and later
+        with pytest.raises(Killed):
+            job(row)
+    found, told = job()
+    assert told[0] > 1, "it began anew"
+    assert found.fields.tobytes() == whole.fields.tobytes() and found.cost == whole.cost
+    again, told = job()  # all is done, and the analysis was not yet written
+    assert told == [] and again.fields.tobytes() == whole.fields.tobytes() and again.cost == whole.cost
+
+
+def test_an_attempt_that_was_killed_is_not_mixed_with_the_one_before(prior, tmp_path):
+    """The first attempt diverges late, the second is killed: the next job ends where an undisturbed one does."""
+    chosen, seen, plain = worlds.settings(regime="nowcast"), worlds.table(), type(prior).denoise_stretch
+
+    def job(keep, kill_at=None):
+        calls = []
+
+        def denoise(noisy, *more):
+            calls.append(1)
+            return plain(prior, noisy, *more) * (float("nan") if len(calls) == 8 else 1.0)
+
+        def watch(done):
+            if done == kill_at:
+                raise Killed
+
+        prior.denoise_stretch = denoise
+        try:
+            return worlds.analysed(prior, chosen, seen, 6, watch=watch, keep=keep)
+        finally:
+            del prior.denoise_stretch
+
+    whole = job(None)
+    assert whole.retries == 1
+    stream = lambda: Stream(tmp_path / "s", RECIPE, seconds=0)
+    with pytest.raises(Killed):
+        job(stream(), kill_at=9)  # the first attempt came to seven
+    found = job(stream())
+    assert found.retries == 1 and found.fields.tobytes() == whole.fields.tobytes()
