@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--image", type=Path, help="where the picture goes")
-    parser.add_argument("--members", type=int, default=20000)
+    parser.add_argument("--members", type=int, default=5000)
     parser.add_argument("--quick", action="store_true", help="fewer members and step counts")
     chosen = parser.parse_args()
     members = 1000 if chosen.quick else chosen.members
@@ -61,7 +61,7 @@ def main() -> None:
     for name in ("nowcast", "fixed_lag", "batch"):
         found[name] = departures(process, seen, name, "covariance", STEPS, members)
         print(name, found[name], flush=True)
-    found["convergence"] = convergence(process, seen, members, [1, 4, 16] if chosen.quick else [1, 2, 4, 8, 16, 32, 64])
+    found["convergence"] = convergence(process, seen, members, [1, 4, 16] if chosen.quick else [1, 2, 4, 8, 16, 32])
     found["sliding"] = sliding(process, seen, members, [0.3, 3.0] if chosen.quick else [0.1, 0.3, 1.0, 3.0, 20.0])
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)

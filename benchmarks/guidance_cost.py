@@ -2,7 +2,7 @@
 
     python benchmarks/guidance_cost.py --json results/guidance_cost.json --image docs/images/guidance_cost.png
 
-Cases: Lorenz-96 with every second and every fourth variable observed, all frames at once (config/lorenz96.yaml makes
+Cases: Lorenz-96 with every second variable observed, 64 frames at once and four members (config/lorenz96.yaml makes
 the prior), and Europe's validation period with its two networks, where a run lies in results/europe. Every row is a
 process of its own, so that its memory is its own. Writes a list of `{case, guidance, sampler, steps, evaluations,
 backward_passes, seconds, peak_mb, rmse, crps, spread_skill}`: evaluations, passes back and seconds per analysed frame
@@ -44,12 +44,12 @@ WAYS = [
     {"guidance": {"method": "analytic"}, "sampler": DRAWN, "regime": "sliding"},
     {"guidance": {"method": "fused"}, "sampler": ANCESTRAL},
     {"guidance": {"method": "fused"}, "sampler": SECOND},
-    {"guidance": {"method": "fused"}, "sampler": ANCESTRAL, "selection": {"passes": 2}},
+    {"guidance": {"method": "fused"}, "sampler": ANCESTRAL, "selection": {"passes": 2, "sigma": 1.0}},
     {"guidance": {"method": "fused"}, "sampler": ANCESTRAL, "regime": "sliding"},
     {"guidance": {"method": "mmps", "iterations": 1}, "sampler": ANCESTRAL},
     {"guidance": {"method": "mmps", "iterations": 3}, "sampler": SECOND},
-    {"guidance": {"method": "sda", "gamma": 0.03}, "sampler": ANCESTRAL},
-    {"guidance": {"method": "sda", "gamma": 0.03}, "sampler": ANCESTRAL, "selection": {"passes": 2}},
+    {"guidance": {"method": "sda", "gamma": 0.1}, "sampler": ANCESTRAL},
+    {"guidance": {"method": "sda", "gamma": 0.1}, "sampler": ANCESTRAL, "selection": {"passes": 2, "sigma": 1.0}},
     {"guidance": {"method": "dps"}, "sampler": STRAIGHT},
     {"guidance": {"method": "forcing"}, "sampler": STRAIGHT},
     {"guidance": {"method": "diagonal"}, "sampler": ANCESTRAL},
@@ -62,7 +62,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the rows go")
     parser.add_argument("--image", type=Path, help="where the picture goes")
-    parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
     parser.add_argument("--only", help="one case alone")
@@ -71,11 +70,12 @@ def main() -> None:
     if chosen.one:
         return print(json.dumps(measured(**json.loads(chosen.one))))
     rows = []
-    for case, prior, frames, steps in asked(chosen.quick):
+    for case, prior, frames, members, steps in asked(chosen.quick):
         if chosen.only in (None, case):
             for way in WAYS:
+                posed = {"case": case, "prior": str(prior), "frames": frames, "members": members, "way": way}
                 for count in steps:
-                    rows += row(case, str(prior), frames, way, count, chosen)
+                    rows += row(posed | {"steps": count, "threads": chosen.threads}, chosen.quick)
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(rows, indent=1))
@@ -83,31 +83,28 @@ def main() -> None:
         drawn(rows, chosen.image)
 
 
-def asked(quick: bool) -> list[tuple[str, Path, int, list[int]]]:
-    """Cases, their priors, frames and step counts."""
+def asked(quick: bool) -> list[tuple[str, Path, int, int, list[int]]]:
+    """Cases, their priors, frames, members and step counts."""
     ring = trained(quick)
     if quick:
-        return [("lorenz96 every2", ring, 12, [2])]
-    found = [(f"lorenz96 {name}", ring, 160, [8, 16, 32]) for name in ("every2", "every4")]
-    if (EUROPE / "train/prior.safetensors").exists():
-        prior = EUROPE / "train/prior.safetensors"
-        found += [(f"europe {name}", prior, 60, [2, 4, 6, 8, 16]) for name in ("sparse10", "sparse2")]
-    else:
+        return [("lorenz96 every2", ring, 12, 2, [2])]
+    found = [("lorenz96 every2", ring, 64, 4, [8, 24])]
+    prior = EUROPE / "train/prior.safetensors"
+    if not prior.exists():
         print("no run in results/europe (make europe DATA=…): Lorenz-96 alone", file=sys.stderr)
-    return found
+        return found
+    return found + [(f"europe {network}", prior, 40, 8, [2, 4, 8]) for network in ("sparse10", "sparse2")]
 
 
-def row(case: str, prior: str, frames: int, way: dict, steps: int, chosen: argparse.Namespace) -> list[dict]:
+def row(asked: dict, quick: bool) -> list[dict]:
     """One row, measured in a process of its own; none where the guidance cannot serve the case."""
-    asked = {"case": case, "prior": prior, "frames": frames, "way": way, "steps": steps}
-    asked |= {"members": 4 if chosen.quick else chosen.members, "threads": chosen.threads}
     done = subprocess.run([sys.executable, __file__, "--one", json.dumps(asked)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{asked}\n{done.stderr[-3000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
     if found is None:
         return []
-    if chosen.quick:
+    if quick:
         found["quick"] = True
     print(json.dumps(found), flush=True)
     return [found]
@@ -121,10 +118,10 @@ def measured(case: str, prior: str, frames: int, way: dict, steps: int, members:
         edge = min(32, frames // 4)
         posed = cases.ring(loaded, frames, int(name.removeprefix("every")), slice(edge, frames - edge))
         levels = {"sigma_max": 20.0, "sigma_min": 0.03, "stride": 16, "solver_tolerance": 1e-3, "batch": 64}
-        sliding = {"lag_hours": 96, "context": 32, "window": {"hop_hours": 24}}
+        sliding = {"lag_hours": 96, "context": 32, "window": {"hop_hours": 24, "carried": 1.0}}
     else:
         posed = cases.validation(EUROPE, name, frames, loaded)
-        levels, sliding = {"stride": 6}, {"lag_hours": 96, "context": 8}
+        levels, sliding = {"frames": 128, "stride": 128, "batch": 4}, {"lag_hours": 96, "context": 12}
     if way["guidance"]["method"] == "fused" and not posed.prior.about.points:
         return None
     if way.get("regime") == "sliding":
@@ -176,6 +173,9 @@ def drawn(rows: list[dict], path: Path) -> None:
         panel.set_xlabel("network evaluations and passes back, per frame and member")
         panel.set_ylabel("RMSE of the mean (standard deviations)")
         panel.grid(alpha=0.3, which="both", lw=0.4)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
     for panel in panels.flat[len(names) :]:
         panel.axis("off")
     handles, labels = [], []

@@ -22,7 +22,7 @@ class Dps:
         zeta: length of the step.
     """
 
-    def __init__(self, prior: Unguided, observed: Observations, zeta: float = 0.1) -> None:
+    def __init__(self, prior: Unguided, observed: Observations, zeta: float = 1.0) -> None:
         self.prior, self.observed, self.zeta = prior, observed, zeta
         self.start = prior.start
 

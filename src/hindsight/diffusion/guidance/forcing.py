@@ -34,7 +34,7 @@ class Forcing:
         prior: Unguided,
         observed: Observations,
         gamma: float = 0.01,
-        zeta: float = 0.02,
+        zeta: float = 0.1,
         spectral: float = 0.0,
         spectrum: "Spectrum | None" = None,
     ) -> None:
