@@ -168,7 +168,7 @@ def rows(seen: Observed) -> tuple[list, list, list]:
 
 def drawn(found: list[dict], chance: float, path: Path) -> None:
     """Departures against step count."""
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
     for panel, what, title in zip(panels, ("mean_error", "spread_error"), ("mean", "spread")):
         for regime, step in dict.fromkeys((row["regime"], row["step"]) for row in found):
             line = [row for row in found if (row["regime"], row["step"]) == (regime, step)]
@@ -180,8 +180,12 @@ def drawn(found: list[dict], chance: float, path: Path) -> None:
         panel.text(1, level * 1.1, "chance", color="0.4", fontsize=8)
         panel.set_title(f"Departure of the {title} from the exact one", fontsize=10)
         panel.set_xlabel("denoising steps")
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")
     panels[0].set_ylabel("exact posterior standard deviations")
-    panels[1].legend(fontsize=7, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
