@@ -35,6 +35,7 @@ DAPPER = "dapper==1.7.1"
 NETWORKS = {"all": 1, "every2": 2, "every4": 4}
 QUICK = {
     "run": "lorenz96_quick",
+    "download": {"dataset": "lorenz96_quick", "synthetic": {"start": "1999-01-01T00:00"}},
     "domain": {"train": {"start": "1999-01-01T00:00"}, "validation": {"end": "2000-03-31T18:00"}},
     "train": {"steps": 30, "batch": 8, "backbone": {"width": 16, "blocks": 4}},
 }
