@@ -68,7 +68,7 @@ METHODS = {
         forcing.Forcing,
         {"gamma": 0.5, "zeta": 0.1, "spectral": 0.2},
     ),
-    "forcing, its own": ({"method": "forcing"}, forcing.Forcing, {"gamma": 0.01, "zeta": 0.02, "spectral": 0.0}),
+    "forcing, its own": ({"method": "forcing"}, forcing.Forcing, {"gamma": 0.01, "zeta": 0.1, "spectral": 0.0}),
 }
 
 
