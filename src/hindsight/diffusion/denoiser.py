@@ -36,10 +36,6 @@ class Points:
     value: torch.Tensor
     precision: torch.Tensor
 
-    def cut(self, part: slice) -> "Points":
-        """Those of some frames."""
-        return Points(self.value[:, part], self.precision[:, part])
-
 
 @dataclass(frozen=True)
 class Known:

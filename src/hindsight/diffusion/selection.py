@@ -32,7 +32,7 @@ def tempered(cost: torch.Tensor, effective: float) -> torch.Tensor:
         middle = (low + high) / 2
         good = enough(middle)
         low, high = torch.where(good, middle, low), torch.where(good, high, middle)
-    return torch.softmax(-low * cost, 0).to(torch.float64)
+    return torch.softmax(-low * cost, 0)
 
 
 def resampled(weights: torch.Tensor, along: float) -> torch.Tensor:

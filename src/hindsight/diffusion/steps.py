@@ -9,14 +9,11 @@ E[x_0 | x_a, y] where a *sample* of x_0 belongs; with few steps their ensemble i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
-from hindsight.diffusion.guidance import Denoiser
-
-White = Callable[..., torch.Tensor]  # (purpose, size=D) -> white noise (E, T, size) of this step
+from hindsight.diffusion.guidance import Denoiser, White
 
 
 class Step(ABC):

@@ -19,15 +19,19 @@ def lag(settings: Reanalyse, step_hours: int) -> int:
     return (settings.lag_hours or 0) // step_hours
 
 
+def hop(settings: Reanalyse, step_hours: int) -> int:
+    """Frames that the window of a stream moves by."""
+    return (settings.window.hop_hours or step_hours) // step_hours if settings.regime == "sliding" else 1
+
+
 def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[plan.Cycle]:
     """The cycles of a stretch of frames."""
     levels, ahead = ladder(settings), lag(settings, step_hours)
     if settings.regime == "batch":
         return plan.again(frames, levels, settings.selection.passes, settings.selection.sigma)
     if settings.regime == "sliding":
-        hop, window = (settings.window.hop_hours or step_hours) // step_hours, settings.window
-        seen = max(settings.context, ahead + hop)
-        return plan.moving(frames, levels, ahead, seen, hop, window.carried, weigh=window.effective < 1)
+        moved, window = hop(settings, step_hours), settings.window
+        return plan.moving(frames, levels, ahead, settings.context, moved, window.carried, weigh=window.effective < 1)
     if settings.past == "held":
         return plan.held(frames, levels, ahead, settings.context)
     return plan.moving(frames, levels, ahead, settings.context)
@@ -42,8 +46,7 @@ def halo(settings: Reanalyse, step_hours: int) -> tuple[int, int]:
     """Frames before and after a shard that its job has to see: a stream looks no further ahead than its lag."""
     if settings.regime == "batch":
         return settings.halo, settings.halo
-    hop = (settings.window.hop_hours or step_hours) // step_hours if settings.regime == "sliding" else 1
-    return settings.halo, lag(settings, step_hours) + hop - 1
+    return settings.halo, lag(settings, step_hours) + hop(settings, step_hours) - 1
 
 
 def way(settings: Reanalyse, spread: float) -> Way:

@@ -26,6 +26,7 @@ from hindsight.fields.grid import great_circle
 from hindsight.operators.interpolate import Observed
 from hindsight.prior import Prior
 from hindsight.settings import Reanalyse
+from hindsight.settings.reanalyse import OWN
 
 
 class Scene:
@@ -51,7 +52,7 @@ class Scene:
         settings: Reanalyse,
         attempt: int = 0,
     ) -> None:
-        self.prior, self.seen, self.members, self.seed, self.settings = prior, seen, members, seed, settings
+        self.prior, self.members, self.seed, self.settings = prior, members, seed, settings
         self.device = prior.maps.device
         self.seen = dataclasses.replace(seen, **{n: value.to(self.device) for n, value in vars(seen).items()})
         self.frames = calendar.frame_number(times, prior.about.step_hours)
@@ -120,9 +121,9 @@ class Scene:
     def _own(self) -> dict:
         """The chosen guidance's own settings, those that are given."""
         chosen = self.settings.guidance
-        names = {"mmps": ("iterations",), "sda": ("gamma",), "dps": ("zeta",), "diagonal": ("gamma",)}
-        names["forcing"] = ("gamma", "zeta", "spectral")
-        own = {name: getattr(chosen, name) for name in names.get(chosen.method, ())}
+        own = {name: getattr(chosen, name) for name, methods in OWN.items() if chosen.method in methods}
+        if chosen.method == "mmps":
+            own["iterations"] = chosen.iterations
         if own.get("spectral"):
             shape = (len(self.prior.about.channels), *self.prior.maps.shape[-2:])
             own["spectrum"] = Spectrum.of(self.prior.process, shape)

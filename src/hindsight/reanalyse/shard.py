@@ -46,8 +46,8 @@ def run(
     table = _table(observations, times)
     members = members_of(int(block), product)
     watch = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
-    recipe = [settings.model_dump(mode="json"), product.seed, members, [str(times[0]), str(times[-1])]]
-    recipe += [_sha256(prior), _sha256(observations), __version__]
+    made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _sha256(observations)}
+    recipe = [settings.model_dump(mode="json"), product.seed, members, str(times[0]), str(times[-1]), made_from]
     keep = Stream(analysis.with_suffix(".stream"), recipe) if settings.regime != "batch" else None
     made = reanalyse(trained, times, table, members, product.seed, settings, watch, keep)
     cells = len(members) * len(times)
@@ -62,9 +62,7 @@ def run(
         "backward_passes": made.cost.backward / cells,
         "retries": made.retries,
         "seed": product.seed,
-        "hindsight": __version__,
-        "prior": _sha256(prior),
-        "observations": _sha256(observations),
+        **made_from,
     }
     analyses.write(made.fields[:, own], members, times[own], domain.channels, trained.about.grid, attributes, analysis)
     if keep:

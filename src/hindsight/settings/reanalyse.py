@@ -152,7 +152,7 @@ class Reanalyse(Section):
                 "without corrections"
             )
         for name, methods in OWN.items():
-            if name in self.guidance.model_fields_set and getattr(self.guidance, name) and method not in methods:
+            if getattr(self.guidance, name) and method not in methods:
                 wrong.append(
                     f"guidance.{name} belongs to {' and '.join(methods)}, and guidance.method is {method!r}; leave it "
                     "out"
