@@ -1,6 +1,7 @@
 """What a run cost, from benchmark files."""
 
 import pytest
+import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.verify import cost
@@ -41,15 +42,14 @@ def test_another_file_is_refused(tmp_path, text):
         cost.kinds(tmp_path, NAMES)
 
 
-def test_passes_count_the_windows_that_hold_a_frame_and_the_halos():
-    """8 steps; windows of 8 every 4 hold a frame twice; 10 frames of halo on either side of 20."""
-    asked = {
-        "train": {"window": 8},
-        "reanalyse": {"steps": 8, "stride": 4, "halo": 10},
-        "product": {"shard_frames": 20},
-    }
-    assert cost.passes(asked) == 8 * 2 * 2
-    assert cost.passes({"run": "x"}) is None
+def test_passes_are_what_the_jobs_counted(tmp_path):
+    def analysis(name, **counted):
+        xr.Dataset({"analysis": ("time", [0.0])}, attrs=counted).to_netcdf(tmp_path / name)
+        return tmp_path / name
+
+    made = [analysis("a.nc", evaluations=7.0), analysis("b.nc", evaluations=8.0)]
+    assert cost.passes(made) == 7.5
+    assert cost.passes([*made, analysis("c.nc")]) is None and cost.passes([]) is None
 
 
 def test_times_and_sizes_are_written_as_people_do():

@@ -50,7 +50,7 @@ def run(
     recipe = [settings.model_dump(mode="json"), product.seed, members, str(times[0]), str(times[-1]), made_from]
     keep = Stream(analysis.with_suffix(".stream"), recipe) if settings.regime != "batch" else None
     made = reanalyse(trained, times, table, members, product.seed, settings, watch, keep)
-    cells = len(members) * len(times)
+    cells = len(members) * (own.stop - own.start)  # what is kept bears the cost of its halo
     attributes = {
         "analysis": "diffusion",
         "regime": settings.regime,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from hindsight.errors import UserError
+from hindsight.fields.analyses import head
 
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify")
 BY_NETWORK = ("observe", "reanalyse", "baselines", "verify")  # stages whose jobs are named by network, shard and block
@@ -58,17 +59,10 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not a benchmark of Snakemake ({error!r}); delete it") from None
 
 
-def passes(configuration: dict) -> float | None:
-    """How often a frame of a member goes through the network: in every window that holds it, at every denoising step.
-
-    Frames of the halos, which are thrown away, are counted with those that are kept; None where it is not known.
-    """
-    try:
-        sampling, shard = configuration["reanalyse"], configuration["product"]["shard_frames"]
-        windows = configuration["train"]["window"] / sampling["stride"]
-        return sampling["steps"] * windows * (shard + 2 * sampling["halo"]) / shard
-    except KeyError:
-        return None
+def passes(analyses: list[Path]) -> float | None:
+    """Network evaluations of a frame and member as the jobs counted them, halos included; None where they did not."""
+    counted = [head(path).attrs.get("evaluations") for path in analyses]
+    return None if not counted or None in counted else sum(map(float, counted)) / len(counted)
 
 
 def duration(seconds: float) -> str:

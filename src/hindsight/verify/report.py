@@ -50,7 +50,7 @@ def run(
     page = {
         "title": asked["run"],
         "facts": facts(shown, dataset, domain, settings),
-        "cost": costs(benchmarks, analyses, shown, asked),
+        "cost": costs(benchmarks, analyses, shown),
         "channels": [
             {"name": name, "units": style.units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
             for name in domain.channels
@@ -105,7 +105,7 @@ def _network(table: pd.DataFrame) -> str:
     return f"{counts}; errors " + ", ".join(f"{v:.3g} {units[n]}".rstrip() + f" ({n})" for n, v in errors.items())
 
 
-def costs(benchmarks: Path, analyses: list[Path], shown: Shown, asked: dict) -> dict:
+def costs(benchmarks: Path, analyses: list[Path], shown: Shown) -> dict:
     """What the run cost, as far as it was measured."""
     names = {*shown.networks, *(part for path in analyses for part in path.stem.split("-"))}
     kinds = cost.kinds(benchmarks, names)
@@ -125,7 +125,7 @@ def costs(benchmarks: Path, analyses: list[Path], shown: Shown, asked: dict) -> 
             for kind in kinds
         ],
         "each": f"{sampling.seconds / made:.2g} s" if whole else None,
-        "passes": cost.passes(asked),
+        "passes": cost.passes(analyses),
     }
 
 
