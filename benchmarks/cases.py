@@ -1,5 +1,10 @@
 """Cases that benchmarks share: a truth, what was seen of it, a prior, and scores in standard deviations."""
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +24,30 @@ from hindsight.reanalyse import shard
 from hindsight.scores import ensemble
 from hindsight.settings import Reanalyse, Settings
 
+ROOT = Path(__file__).parents[1]
 FIRST = np.datetime64("2001-01-01T00", "ns")
+SQUARE = "config/navier_stokes.yaml"
+SHORT_SQUARE = {  # laid over config/navier_stokes.yaml: two months to learn from, and a network for seconds
+    "run": "resume",
+    "download": {
+        "dataset": "resume",
+        "synthetic": {"start": "2000-01-01", "end": "2000-04-30T18:00", "spin_up_days": 5, "stretches": 1},
+    },
+    "domain": {
+        "train": {"start": "2000-01-01", "end": "2000-02-29T18:00"},
+        "validation": {"start": "2000-03-01", "end": "2000-03-31T18:00"},
+        "test": {"start": "2000-04-01", "end": "2000-04-30T18:00"},
+    },
+    "train": {
+        "steps": 300,
+        "batch": 4,
+        "window": 6,
+        "warmup": 10,
+        "checkpoint_every": 3,
+        "validate_every": 40,
+        "backbone": {"width": 8, "multipliers": [1, 2], "patch": 4, "dropout": 0.1},
+    },
+}
 
 
 @dataclass
@@ -82,9 +110,14 @@ def tabled(observations: np.ndarray, when: np.ndarray, every: int) -> pd.DataFra
     )
 
 
+def settings_of(run: Path) -> Settings:
+    """The settings that a run was made with."""
+    return Settings.model_validate_json((run / "settings/configuration.json").read_text())
+
+
 def validation(run: Path, network: str, frames: int, prior: Prior | None = None) -> Case:
     """The first frames of a run's validation period, observed as its network would have seen them."""
-    chosen = Settings.model_validate_json((run / "settings/configuration.json").read_text())
+    chosen = settings_of(run)
     trained = prior or priors.load(run / "train/prior.safetensors", priors.device("auto"))
     period, spec = chosen.domain.validation, chosen.observe.networks[network]
     truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]
@@ -95,3 +128,33 @@ def validation(run: Path, network: str, frames: int, prior: Prior | None = None)
     table = simulate.simulate(truth, stations, error, generator, spec).assign(source="validation")
     usable = tables.usable(tables.check(table, network))
     return Case(trained, truth["time"].values, truth.values, usable, slice(None))
+
+
+def made(target: str, config: str, more: dict | None = None) -> Path:
+    """A file of a run, made by the pipeline if it is not there.
+
+    Args:
+        target: the file, below the repository.
+        config: the configuration.
+        more: settings that are laid over it.
+    """
+    workflow = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--quiet", "rules", "host"]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as overlay:
+        json.dump(more or {}, overlay)
+        overlay.flush()
+        configurations = [config, *([overlay.name] if more else [])]
+        subprocess.run(
+            [*workflow, "--configfile", *configurations, "--", target],
+            cwd=ROOT,
+            check=True,
+            stdout=sys.stderr,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        )
+    return ROOT / target
+
+
+def write(found: object, path: Path | None) -> None:
+    """Write figures as JSON, where a place is given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found, indent=1))

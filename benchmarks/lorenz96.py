@@ -13,7 +13,6 @@ is.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -73,28 +72,13 @@ def main() -> None:
     for name, every in NETWORKS.items():
         found[name] = compared(prior, truth, every, scored, members)
         print(name, json.dumps(found[name]), flush=True)
-    if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(found, indent=1))
+    cases.write(found, chosen.json)
 
 
 def trained(quick: bool) -> Path:
     """The prior of config/lorenz96.yaml, made by the pipeline if it is not there."""
     run = QUICK["run"] if quick else "lorenz96"
-    path = ROOT / f"results/{run}/train/prior.safetensors"
-    workflow = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--quiet", "rules", "host"]
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as more:
-        json.dump(QUICK if quick else {}, more)
-        more.flush()
-        configurations = ["config/lorenz96.yaml", *([more.name] if quick else [])]
-        subprocess.run(
-            [*workflow, "--configfile", *configurations, "--", str(path.relative_to(ROOT))],
-            cwd=ROOT,
-            check=True,
-            stdout=sys.stderr,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        )
-    return path
+    return cases.made(f"results/{run}/train/prior.safetensors", "config/lorenz96.yaml", QUICK if quick else None)
 
 
 def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, members: int) -> dict:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from hindsight import prior as priors
-from hindsight.diffusion import composed, denoiser
+from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
@@ -41,7 +41,23 @@ def on_a_ring():
     return priors.Prior(about, made.process, made.scaling, torch.zeros(3, 1, 16))
 
 
-@pytest.mark.parametrize("make", [helpers.prior, helpers.globe, with_points, on_a_ring])
+def published(**backbone):
+    """ForcingDAS's design, small."""
+    chosen = {"size": None, "width": 32, "depth": 2, "heads": 2, "patch": 2} | backbone
+    settings = train.Train.model_validate({"design": "forcingdas", "window": 4, "backbone": chosen})
+    return helpers.prior(settings.model_copy(update={"bfloat16": False}))
+
+
+def transformer():
+    """Our own design with a transformer."""
+    shape = train.Backbone(kind="transformer", width=16, depth=2, heads=2, patch=2, embedding=16)
+    return helpers.prior(helpers.SETTINGS.model_copy(update={"backbone": shape}))
+
+
+KINDS = [helpers.prior, helpers.globe, with_points, on_a_ring, published, transformer]
+
+
+@pytest.mark.parametrize("make", KINDS)
 def test_a_prior_comes_back_from_its_file(tmp_path, make):
     made = busy(make())
     priors.save(made, tmp_path / "p.safetensors")
@@ -130,7 +146,7 @@ def test_a_prior_that_lacks_a_part_is_refused(tmp_path):
         priors.load(tmp_path / "p")
 
 
-@pytest.mark.parametrize("make", [helpers.prior, helpers.globe, with_points, on_a_ring])
+@pytest.mark.parametrize("make", KINDS)
 def test_a_stretch_of_one_window_is_that_window(make):
     prior = busy(make())
     x, sigma, told = torch.randn(3, 4, prior.process.size), torch.full((1, 4), 0.7), torch.randn(4, 4)
@@ -212,3 +228,44 @@ def test_a_network_for_lines_is_refused_for_fields_with_more_latitudes():
     shape = train.Backbone(kind="line", width=8, blocks=1, embedding=16)
     with pytest.raises(UserError, match="single latitude, and these have 4; set kind: unet"):
         helpers.prior(helpers.SETTINGS.model_copy(update={"backbone": shape}))
+
+
+def test_the_published_design_shows_its_network_noisy_frames_and_indices_alone():
+    made, seen = busy(published()), []
+    made.network.register_forward_pre_hook(lambda module, given: seen.append(given))
+    noisy, index = torch.randn(2, 4, 16), torch.tensor([[14, 249, 499, 999]] * 2)
+    sigma = torch.tensor(sigmoid.sigmas(), dtype=torch.float32)[index]
+    found = made.denoise(noisy, sigma, torch.zeros(2, 4, 4))
+    ((fields, levels, told),) = seen
+    assert fields.shape == (2, 4, 1, 4, 4) and told.shape == (2, 4, 0)
+    torch.testing.assert_close(fields.flatten(2), noisy / (1 + sigma[..., None] ** 2).sqrt())
+    torch.testing.assert_close(levels, index.float(), atol=2e-2, rtol=0)
+    velocity = made.network(fields, levels, told).flatten(2)
+    alpha = 1 / (1 + sigma[..., None] ** 2)
+    torch.testing.assert_close(found, alpha * noisy - (1 - alpha).sqrt() * velocity, atol=1e-5, rtol=1e-4)
+
+
+def test_in_the_published_design_no_frame_hears_a_later_one():
+    made = busy(published())
+    for block in made.network.parameters():
+        torch.nn.init.normal_(block, std=0.2)
+    noisy, sigma, told = torch.randn(1, 4, 16), torch.ones(1, 4), torch.zeros(1, 4, 4)
+    changed = noisy.clone()
+    changed[:, 2] += 1
+    gap = (made.denoise(changed, sigma, told) - made.denoise(noisy, sigma, told)).abs().amax(2)[0]
+    assert (gap[:2] == 0).all() and (gap[2:] > 1e-6).all()
+
+
+def test_the_published_design_asks_for_its_network():
+    with pytest.raises(UserError, match="unet does not know the levels of design: forcingdas; set kind: transformer"):
+        published(kind="unet")
+
+
+def test_priors_written_before_there_were_designs_still_load(tmp_path):
+    made = helpers.prior()
+    priors.save(made, tmp_path / "p")
+    with safe_open(tmp_path / "p", "pt") as file:
+        header, tensors = json.loads(file.metadata()["hindsight"]), {n: file.get_tensor(n) for n in file.keys()}
+    header.pop("design")
+    save_file(tensors, tmp_path / "old", {"hindsight": json.dumps(header)})
+    assert priors.load(tmp_path / "old").about == made.about

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hindsight import __version__
+from hindsight.backbones.dit import VideoTransformer
 from hindsight.backbones.line import LineNet
 from hindsight.backbones.unet import VideoUNet
-from hindsight.diffusion import composed, denoiser
+from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.errors import UserError
@@ -45,6 +46,7 @@ class About:
     annual_harmonics: int
     daily_harmonics: int
     made_from: dict
+    design: str = "coloured"
 
     @property
     def grid(self) -> Grid:
@@ -60,24 +62,25 @@ class Prior(nn.Module):
         self.about, self.process, self.scaling = about, process, scaling
         self.register_buffer("maps", maps)
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
-        count, shape = len(about.channels), Backbone.model_validate(about.backbone)
-        inputs = (4 if about.points else 2) * count + len(maps)
-        if shape.kind == "line" and maps.shape[-2] > 1:
-            raise UserError(
-                f"train.backbone.kind: line is for fields with a single latitude, and these have {maps.shape[-2]}; set"
-                " kind: unet"
-            )
-        kind = {"unet": VideoUNet, "line": LineNet}[shape.kind]
-        self.network = kind(inputs, count, CONDITIONS, edges=tuple(about.edges), **shape.of_kind())
+        self.network = network(about, maps)
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """The network: (B, T, 2 or 4, D), (B, T), (B, T, K) to (B, T, D)."""
+        if self.about.design == "forcingdas":
+            return self._velocity(inputs[:, :, 0], log_sigma)
         windows, frames = log_sigma.shape
         fields = (inputs * self._view).reshape(windows, frames, -1, *self.maps.shape[-2:])
         maps = self.maps.expand(windows, frames, *self.maps.shape)
         with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
             output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
         return (output.float() * self.measure).flatten(2)
+
+    def _velocity(self, scaled: torch.Tensor, log_sigma: torch.Tensor) -> torch.Tensor:
+        """The network as published: it sees the noisy frames alone and the indices of their levels, and tells -v."""
+        fields = scaled.unflatten(2, (-1, *self.maps.shape[-2:]))
+        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
+            velocity = self.network(fields, sigmoid.index_of(log_sigma), fields.new_zeros(*log_sigma.shape, 0))
+        return -velocity.float().flatten(2)
 
     @property
     def _view(self) -> torch.Tensor:
@@ -129,6 +132,37 @@ class Prior(nn.Module):
         super().to(device)
         self.process = self.process.to(device)
         return self
+
+
+def network(about: About, maps: torch.Tensor) -> nn.Module:
+    """The network that a prior is made with, its weights fresh.
+
+    Raises:
+        UserError: if the kind of network does not suit the fields.
+    """
+    count, shape, published = len(about.channels), Backbone.model_validate(about.backbone), about.design == "forcingdas"
+    if shape.kind == "line" and maps.shape[-2] > 1:
+        raise UserError(
+            f"train.backbone.kind: line is for fields with a single latitude, and these have {maps.shape[-2]}; set"
+            " kind: unet"
+        )
+    if published and shape.kind != "transformer":
+        raise UserError(
+            f"train.backbone.kind: {shape.kind} does not know the levels of design: forcingdas; set kind: transformer"
+        )
+    (inputs, told), own = shown(about, maps), shape.of_kind()
+    if shape.kind == "transformer":
+        own |= {"shape": tuple(maps.shape[-2:]), "levels": "index" if published else "logarithm"}
+    kind = {"unet": VideoUNet, "transformer": VideoTransformer, "line": LineNet}[shape.kind]
+    return kind(inputs, count, told, edges=tuple(about.edges), **own)
+
+
+def shown(about: About, maps: torch.Tensor) -> tuple[int, int]:
+    """How many fields a prior's network is shown, static maps included, and how many numbers each frame is told."""
+    count = len(about.channels)
+    if about.design == "forcingdas":
+        return count, 0
+    return (4 if about.points else 2) * count + len(maps), CONDITIONS
 
 
 def conditions(times: np.ndarray) -> torch.Tensor:

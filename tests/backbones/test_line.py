@@ -96,3 +96,26 @@ def test_every_frame_hears_its_own_noise_and_date():
 def test_windows_of_a_batch_do_not_hear_each_other():
     network, x = make(), fields(windows=3)
     torch.testing.assert_close(run(network, x)[1:2], run(network, x[1:2]), atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_computed_twice_gives_the_same_gradient():
+    x, noise, told, found = fields(windows=2), torch.randn(2, 6), torch.randn(2, 6, 4), []
+    for recompute in (False, True):
+        network = make().train()
+        network.recompute = recompute
+        network(x, noise, told).square().sum().backward()
+        found.append([parameter.grad for parameter in network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found))
+    assert min(gradient.abs().max() for gradient in found[0]) > 0
+
+
+def test_recomputing_runs_each_block_twice():
+    for recompute, runs in ((False, 1), (True, 2)):
+        network = LineNet(3, 2, 4, 8, 2, [1], 16, ("open", "periodic"), recompute).train()
+        count = []
+        for block in network.blocks:
+            block.register_forward_pre_hook(lambda *_, count=count: count.append(1))
+        network(fields(), torch.zeros(1, 6), torch.zeros(1, 6, 4)).sum().backward()
+        assert len(count) == runs * 2
+        network.eval()(fields(), torch.zeros(1, 6), torch.zeros(1, 6, 4)).sum().backward()
+        assert len(count) == runs * 2 + 2

@@ -1,6 +1,7 @@
 """Padding that knows what lies beyond the edge."""
 
 import torch
+import torch.nn.functional as functional
 
 from hindsight.backbones.padding import pad
 
@@ -21,3 +22,33 @@ def test_beyond_the_pole_lies_the_other_side():
     assert found[1].tolist() == [2, 3, 0, 1]  # the first row, half-way round
     assert found[0].tolist() == [6, 7, 4, 5]
     assert found[-1].tolist() == [10, 11, 8, 9]
+
+
+def test_corners_beyond_the_pole_lie_half_way_round_too():
+    """Every point of the padded field is where its latitude and longitude say: over the pole, then round."""
+    x = torch.randn(1, 1, 5, 6)
+    found = pad(x, 2, 1, 2, 3, ("pole", "periodic"))[0, 0]
+    for row in range(-2, 6):
+        for column in range(-2, 9):
+            over = row < 0 or row > 4
+            there = -1 - row if row < 0 else 9 - row if row > 4 else row
+            assert found[row + 2, column + 2] == x[0, 0, there, (column + 3 * over) % 6]
+
+
+def test_on_a_torus_both_axes_come_round():
+    found = pad(X, 1, 2, 2, 1, ("periodic", "periodic"))[0, 0]
+    for row in range(-1, 5):
+        for column in range(-2, 5):
+            assert found[row + 1, column + 2] == X[0, 0, row % 3, column % 4]
+
+
+def test_on_a_torus_a_convolution_is_a_product_of_spectra():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 1, 6, 8, dtype=torch.float64, generator=generator)
+    weight = torch.randn(1, 1, 3, 3, dtype=torch.float64, generator=generator)
+    convolve = lambda x: functional.conv2d(pad(x, 1, 1, 1, 1, ("periodic", "periodic")), weight)
+    kernel = functional.pad(weight, (0, 5, 0, 3)).roll((-1, -1), (-2, -1))  # its middle at the origin
+    product = torch.fft.fft2(x) * torch.fft.fft2(kernel).conj()
+    torch.testing.assert_close(convolve(x), torch.fft.ifft2(product).real)
+    for turn in ((1, 0), (0, 3), (4, 5)):
+        torch.testing.assert_close(convolve(x.roll(turn, (-2, -1))), convolve(x).roll(turn, (-2, -1)))

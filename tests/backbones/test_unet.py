@@ -70,3 +70,43 @@ def test_on_a_ring_it_does_not_matter_where_the_ring_is_cut():
 def test_with_open_edges_it_does():
     network, x = make(), torch.randn(1, 2, 3, 8, 8)
     assert (run(network, x.roll(4, -1)) - run(network, x).roll(4, -1)).abs().max() > 1e-3
+
+
+def busy(network):
+    """Weights that are zero at the start would hide what the network does."""
+    for parameter in network.parameters():
+        if parameter.abs().max() == 0:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+@pytest.mark.parametrize("edges", [("periodic", "periodic"), ("pole", "periodic")])
+def test_on_a_torus_and_a_sphere_it_does_not_matter_either(edges):
+    network, x = busy(make(edges)), torch.randn(1, 2, 3, 8, 8)
+    for turn in ((4, 2), (2, 6)) if edges[0] == "periodic" else ((0, 2), (0, 4)):
+        rolled = run(network, x.roll(turn, (-2, -1)))
+        torch.testing.assert_close(rolled, run(network, x).roll(turn, (-2, -1)), atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_computed_twice_gives_the_same_gradient():
+    """Dropout included: what was dropped the first time is dropped the second."""
+    x, noise, told, found = torch.randn(2, 3, 3, 8, 8), torch.randn(2, 3), torch.randn(2, 3, 4), []
+    for recompute in (False, True):
+        network = busy(make(dropout=0.3, recompute=recompute)).train()
+        torch.manual_seed(5)
+        network(x, noise, told).square().sum().backward()
+        found.append([parameter.grad for parameter in network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found))
+    assert min(gradient.abs().max() for gradient in found[0]) > 0
+
+
+def test_recomputing_holds_less():
+    assert held(recompute=True) < held(recompute=False) / 3
+
+
+def held(recompute):
+    """Bytes kept for the gradient."""
+    network, kept = make(recompute=recompute).train(), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
+        run(network, torch.randn(2, 3, 3, 8, 8))
+    return sum(kept)

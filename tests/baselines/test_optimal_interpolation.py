@@ -329,3 +329,13 @@ def test_observations_between_frames_are_left_out():
 def test_an_observation_outside_the_grid_is_refused():
     with pytest.raises(UserError, match="lies outside .* take it out of the table"):
         optimal_interpolation.normalised(table(latitude=80.0), ["z500"], GRID, SCALING)
+
+
+def test_a_footprint_is_a_row_with_all_its_points():
+    """Beside a value at a place, which has no more than four."""
+    north, east = GRID.latitude[:2].mean(), GRID.longitude[:4].mean()
+    rows = table(latitude=[north, GRID.latitude[1]], longitude=[east, GRID.longitude[2]], footprint=["mean 2x4", ""])
+    found = optimal_interpolation.normalised(rows, ["z500"], GRID, SCALING)
+    field = np.random.default_rng(0).standard_normal(GRID.shape)
+    seen = (field.ravel()[found["point"]] * found["weight"]).sum(1)
+    np.testing.assert_allclose(seen, [field[:2, :4].mean(), field[1, 2]])

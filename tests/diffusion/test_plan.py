@@ -32,6 +32,25 @@ def test_fixed_lag_is_the_published_pyramid():
     assert ["".join(map(str, row)) for row in noise_plan(5, 3, 1)] == expected
 
 
+@pytest.mark.parametrize(
+    ("frames", "steps", "delay", "expected"),
+    [
+        (4, 4, 0.5, ["4444", "3344", "2233", "1122", "0011", "0000"]),
+        (3, 3, 3, ["333", "233", "133", "033", "023", "013", "003", "002", "001", "000"]),  # autoregressive
+        (3, 2, 0, ["222", "111", "000"]),  # full_sequence
+    ],
+)
+def test_the_published_scheduling_matrices(frames, steps, delay, expected):
+    """Golden rows of methods.md, section 1.4; `delay` is their uncertainty scale."""
+    assert ["".join(map(str, row)) for row in noise_plan(frames, steps, delay)] == expected
+
+
+def test_a_pyramid_two_steps_apart():
+    """H = 4, ST = 4, us = 2: 11 rows, row 5 = [0 1 3 4]."""
+    found = noise_plan(4, 4, 2)
+    assert len(found) == 11 and found[5].tolist() == [0, 1, 3, 4]
+
+
 def test_a_delay_longer_than_a_walk_is_refused():
     with pytest.raises(ValueError, match="delay"):
         noise_plan(5, 4, 5)

@@ -10,6 +10,7 @@ import xarray as xr
 from hindsight.download import synthetic
 from hindsight.dynamics import planet
 from hindsight.dynamics.lorenz96 import Ring
+from hindsight.dynamics.navier_stokes import Torus
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
 from hindsight.fields import store
@@ -78,6 +79,7 @@ def test_stretches_cover_the_period_once_each_from_its_own_spin_up(tmp_path, str
     world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
     times = TIMES.values[begins]
     _, expected = world.frames(world.spin_up(times), times, 0, 16)
+    assert found.attrs["stretch_starts"] == [TIMES[first].isoformat() for first in begins]
     for k, (first, last) in enumerate(zip(begins, [*begins[1:], 28])):
         part = found["geopotential"].values[first:last]
         np.testing.assert_allclose(part, expected["geopotential"][k, : last - first].swapaxes(-1, -2), rtol=1e-6)
@@ -184,3 +186,59 @@ def test_a_ring_goes_through_the_preprocessing_of_any_source(tmp_path):
     paths = {"fields": tmp_path / "fields.zarr", "raw": tmp_path / "raw.zarr", "static": tmp_path / "static.nc"}
     static.run(Preprocess(), given=[], **paths)
     assert not xr.load_dataset(tmp_path / "static.nc").data_vars
+
+
+SQUARE = {
+    "world": "navier_stokes",
+    "start": "2001-01-01T00:00",
+    "end": "2001-01-07T18:00",
+    "spin_up_days": 1,
+    "stretches": 2,
+    "navier_stokes": {"points": 26, "substeps": 10},
+}
+
+
+def make_square(path, **settings):
+    download = Download(source="synthetic", synthetic=SQUARE | settings)
+    synthetic.run(download, raw=path / "raw.zarr")
+    return store.read(path / "raw.zarr")
+
+
+def test_a_square_is_written_x_eastward_and_y_northward_the_same_bytes_whatever_the_chunks(tmp_path, monkeypatch):
+    found = make_square(tmp_path)
+    assert found["vorticity"].dims == ("time", "longitude", "latitude") and found["vorticity"].shape == (28, 26, 26)
+    assert found["vorticity"].attrs == {"units": "1"} and list(found.data_vars) == ["vorticity"]
+    world = Torus(Download(source="synthetic", synthetic=SQUARE).synthetic)
+    begins = found["time"].values[[0, 16]]
+    _, expected = world.frames(world.spin_up(begins), begins, 0, 16)
+    np.testing.assert_array_equal(found["vorticity"][:16], expected["vorticity"][0].swapaxes(-1, -2))
+    np.testing.assert_array_equal(found["vorticity"][16:], expected["vorticity"][1, :12].swapaxes(-1, -2))
+    values = found["vorticity"].values
+    monkeypatch.setattr(synthetic, "CHUNK", 16)
+    np.testing.assert_array_equal(make_square(tmp_path)["vorticity"], values)
+    assert np.abs(make_square(tmp_path, seed=2)["vorticity"].values - values).max() > 1
+
+
+def test_a_square_stepped_too_coarsely_is_refused_in_its_own_words(tmp_path):
+    with pytest.raises(
+        UserError, match="1 step.s. a frame of 60 time units; raise download.synthetic.navier_stokes.sub"
+    ):
+        make_square(tmp_path, navier_stokes={"points": 26, "substeps": 1, "unit_hours": 0.1})
+
+
+def test_the_joints_of_stretches_go_on_to_the_fields(tmp_path):
+    make_square(tmp_path, navier_stokes=SQUARE["navier_stokes"] | {"unit_hours": 30.0}, spin_up_days=20)
+    domain = Domain(
+        channels=["vorticity"],
+        step_hours=6,
+        latitude_edges="periodic",
+        longitude_edges="periodic",
+        train={"start": "2001-01-01T00:00", "end": "2001-01-04T18:00"},
+        validation={"start": "2001-01-05T00:00", "end": "2001-01-05T18:00"},
+        test={"start": "2001-01-06T00:00", "end": "2001-01-07T18:00"},
+    )
+    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    found = store.read(tmp_path / "fields.zarr")
+    assert found.attrs["stretch_starts"] == ["2001-01-01T00:00:00", "2001-01-05T00:00:00"]
+    change = np.abs(np.diff(found["fields"].values, axis=0)).mean((1, 2, 3))
+    assert change[15] > 1.5 * np.delete(change, 15).max()  # the first frame of the second stretch does not follow

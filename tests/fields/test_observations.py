@@ -24,6 +24,7 @@ def table():
             "quality": [0, 3],
             "withheld": [False, False],
             "source": "test",
+            "footprint": ["", "mean 4x4"],
         }
     )
 
@@ -65,3 +66,9 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_text("nonsense")
     with pytest.raises(UserError, match="cannot read the observations"):
         observations.read(tmp_path / "a.parquet")
+
+
+def test_a_table_written_before_footprints_holds_values_at_places(table, tmp_path):
+    table.drop(columns="footprint").to_parquet(tmp_path / "old.parquet", index=False)
+    expected = observations.check(table, "here").assign(footprint="")
+    pd.testing.assert_frame_equal(observations.read(tmp_path / "old.parquet"), expected, check_dtype=False)

@@ -272,3 +272,30 @@ def test_other_networks_stand_on_a_ring_too():
     land = xr.Dataset({"land": (("latitude", "longitude"), (RING.longitude < 180)[None] * 1.0)})
     found = make(grid=RING, static=land, kind="land", count=50)
     assert (found["latitude"] == 0).all() and not np.isin(found["longitude"], RING.longitude).any()
+
+
+@pytest.mark.parametrize(("every", "down", "across"), [(3, 7, 8), (4, 5, 6), (7, 3, 3)])
+def test_footprints_lie_side_by_side_and_are_seen_at_their_middles(every, down, across):
+    found = make(kind="footprint", every=every, footprint="centre", withheld=0.25)
+    assert len(found) == down * across and found["station"].is_unique
+    assert found["withheld"].sum() == round(0.25 * len(found)) and set(found["footprint"]) == {
+        f"centre {every}x{every}"
+    }
+    for axis, name, count in ((GRID.latitude, "latitude", down), (GRID.longitude, "longitude", across)):
+        middles = [axis[k * every : (k + 1) * every].mean() for k in range(count)]
+        np.testing.assert_allclose(np.unique(found[name].round(9)), middles)
+
+
+def test_on_a_ring_a_footprint_is_a_stretch_of_it():
+    found = make(grid=RING, kind="footprint", every=4, withheld=0.0)
+    assert len(found) == 10 and set(found["footprint"]) == {"mean 1x4"} and (found["latitude"] == 0).all()
+    np.testing.assert_allclose(found["longitude"], 13.5 + 36.0 * np.arange(10))
+
+
+def test_footprints_that_the_grid_cannot_hold_are_refused():
+    with pytest.raises(UserError, match="blocks of 22 points a side, and the grid has 21 x 24; lower its every"):
+        make(kind="footprint", every=22)
+
+
+def test_other_networks_see_values_at_places():
+    assert set(make()["footprint"]) == {""}

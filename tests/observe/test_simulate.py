@@ -26,7 +26,13 @@ def truth():
 
 
 STATIONS = pd.DataFrame(
-    {"station": ["a", "b"], "latitude": [1.0, 2.5], "longitude": [3.0, 4.0], "withheld": [False, True]}
+    {
+        "station": ["a", "b"],
+        "latitude": [1.0, 2.5],
+        "longitude": [3.0, 4.0],
+        "withheld": [False, True],
+        "footprint": ["", ""],
+    }
 )
 
 
@@ -129,3 +135,13 @@ def test_stations_and_errors_are_a_function_of_seed_and_name(files):
     assert one.equals(observe(files, spec))
     for other in (observe(files, spec, seed=2), observe(files, spec, name="other")):
         assert not set(one["latitude"]) & set(other["latitude"])
+
+
+@pytest.mark.parametrize(("form", "rows", "columns"), [("mean", slice(0, 4), slice(0, 4)), ("centre", [1, 2], [1, 2])])
+def test_footprints_are_means_of_the_truth_and_the_table_says_so(files, truth, form, rows, columns):
+    table = observe(files, {"kind": "footprint", "every": 4, "footprint": form, "withheld": 0.0, "error": 1e-9})
+    assert set(table["footprint"]) == {f"{form} 4x4"} and set(table["station"]) == {"F000000"}
+    block = truth.isel(latitude=rows, longitude=columns).mean(("latitude", "longitude"))
+    expected = block.sel(time=table["time"].to_xarray(), channel=table["channel"].to_xarray())
+    np.testing.assert_allclose(table["value"], expected, atol=1e-7)
+    assert (table["latitude"] == 1.5).all() and (table["longitude"] == 1.5).all()

@@ -95,3 +95,32 @@ def test_a_measure_changes_neither_values_nor_errors(by_area):
         assert torch.equal(getattr(with_measure, name), getattr(without, name))
     areas = SPHERE.weights.ravel()[with_measure.point.numpy() % SPHERE.weights.size]
     np.testing.assert_allclose(with_measure.weight * np.sqrt(areas), without.weight, rtol=1e-5, atol=1e-7)
+
+
+def test_footprints_are_seen_as_the_means_they_are(by_area):
+    """Beside values at places, weighed by area or not: H of the normalised truth is the normalised observation."""
+    _, truth = scattered(by_area)
+    mean = lambda t, c, rows, columns: truth[t, c][np.ix_(rows, columns)].mean()
+    rows = [
+        (0, "z500", -75.0, 45.0, mean(0, 0, [0, 1], [1, 2]), 0.5, "mean 2x2"),
+        (0, "msl", -15.0, 345.0, mean(0, 1, [1, 2, 3, 4], [10, 11, 0, 1]), 0.5, "mean 4x4"),
+        (2, "msl", 30.0, 60.0, truth[2, 1, 4, 2], 0.5, ""),
+        (2, "z500", 15.0, 15.0, mean(2, 0, [3, 4], [0, 1]), 0.5, "centre 4x4"),
+    ]
+    columns = ["time", "channel", "latitude", "longitude", "value", "error", "footprint"]
+    wanted = pd.DataFrame([[TIMES[t], *rest] for t, *rest in rows], columns=columns)
+    for scaling in (by_area, dataclasses.replace(by_area, measure=1.0)):
+        seen = observed(wanted, TIMES, ["z500", "msl"], SPHERE, scaling)
+        assert seen.point.shape == (3, 2, 16) and seen.present.sum(1).tolist() == [2, 0, 2]
+        state = torch.tensor(scaling.normalise(truth, TIMES)).view(1, 3, -1)
+        np.testing.assert_allclose(seen.forward(state)[0], seen.value * seen.present, atol=2e-5)
+        for frame in (0, 2):
+            whole = seen.rows(frame, state.shape[-1])
+            torch.testing.assert_close(whole @ state[0, frame], seen.forward(state)[0, frame])
+        assert seen.on_values(state.shape[-1]) is None
+
+
+def test_a_footprint_that_is_not_on_the_grid_is_refused():
+    wanted = table([(0, "z500", 1.0, 1.0, 0.0, 1.0)]).assign(footprint="mean 2x2")
+    with pytest.raises(UserError, match="an observation 1.0 is not the middle of 2 grid points"):
+        observed(wanted, TIMES, ["z500"], GRID, SCALING)

@@ -99,7 +99,9 @@ def test_levels_of_points_are_the_observed_values(priors):
 
 def test_levels_of_points_between_grid_points_are_refused_in_words(priors):
     between = worlds.table().assign(latitude=1.5)
-    with pytest.raises(UserError, match="some lie between grid points; set reanalyse.guidance.method: analytic"):
+    with pytest.raises(
+        UserError, match="some lie between grid points or are means of several; set reanalyse.guidance.method: analytic"
+    ):
         scene(priors["points"], between, guidance={"method": "fused"}).denoiser(slice(0, 3))
 
 

@@ -38,7 +38,8 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
         ({"domain": {"longitude_edges": "pole"}}, "a pole lies beyond a latitude"),
-        ({"train": {"colour": {"basis": "waves"}}}, "waves are for the whole globe"),
+        ({"train": {"colour": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
+        ({"domain": {"latitude_edges": "periodic"}}, "come round only where longitudes do"),
         ({"download": {"source": "synthetic"}}, "domain.step_hours: 24, and the built-in world .* every 6 h"),
         ({"download": {"source": "synthetic"}}, "domain.test: lies outside the built-in world"),
         ({"download": {"source": "local", "files": []}}, "a local source needs files"),
@@ -47,6 +48,12 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"download": {"synthetic": {"truncation": 42}}}, "32 latitudes cannot show truncation 42"),
         ({"download": {"synthetic": {"lorenz96": {"variables": 3}}}}, "download.synthetic.lorenz96.variables"),
         ({"download": {"synthetic": {"world": "lorenz96", "end": "1999-01-01"}}}, "before it starts"),
+        ({"download": {"synthetic": {"navier_stokes": {"points": 24}}}}, "greater than or equal to 26"),
+        ({"download": {"synthetic": {"navier_stokes": {"points": 31}}}}, "31 points have no middle"),
+        (
+            {"download": {"synthetic": {"world": "navier_stokes", "step_hours": 5, "navier_stokes": {"substeps": 7}}}},
+            "7 steps in 5 h do not fill a day of the spin-up; take a multiple of 5",
+        ),
         ({"observe": {"networks": {"a": {"kind": "land"}}}}, "needs a count of stations"),
         ({"baselines": {"optimal_interpolation": {"localisation_km": 30000}}}, "localisation_km"),
         ({"observe": {"networks": {"a": {"kind": "stations"}}}}, "needs a file"),
@@ -250,3 +257,14 @@ def test_an_error_takes_the_place_of_noise_also_when_read_again(tmp_path):
     assert again == chosen.observe
     assert (again.networks["a"].noise, again.networks["a"].error) == (None, 2.0)
     assert (again.networks["b"].noise, again.networks["b"].error) == (0.05, None)
+
+
+def test_waves_may_go_round_a_square_that_is_periodic_both_ways():
+    edges = {"latitude_edges": "periodic", "longitude_edges": "periodic"}
+    found = settings.read({"domain": edges, "train": {"colour": {"basis": "waves"}}})
+    assert found.domain.torus and not settings.Domain(longitude_edges="periodic").torus
+
+
+def test_steps_that_fill_a_day_need_not_be_a_whole_number_an_hour():
+    steps = {"world": "navier_stokes", "step_hours": 9, "navier_stokes": {"substeps": 3}}
+    assert settings.Download(source="synthetic", synthetic=steps).synthetic.navier_stokes.substeps == 3

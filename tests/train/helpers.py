@@ -40,7 +40,13 @@ def two_states(frames, seed):
 
 def windows(frames=400, seed=0, window=4):
     times = np.datetime64("2000-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
-    return Windows(times, two_states(frames, seed), window, "training")
+    return of(times, two_states(frames, seed), window)
+
+
+def of(times, values, window=4, split="training", joints=()):
+    """Windows of fields (T, C, H, W) in memory."""
+    flat = values.reshape(len(values), values[0].size if len(values) else 0)
+    return Windows(times, lambda first, last: flat[first:last], window, split, joints)
 
 
 def about(settings, channels, grid, edges):
@@ -57,11 +63,12 @@ def about(settings, channels, grid, edges):
         0,
         0,
         {},
+        settings.design,
     )
 
 
 def prior(settings=SETTINGS, seed=0):
-    process = colour.fit(two_states(400, 0), GRID, settings.colour)
+    process = colour.fit(two_states(400, 0), GRID, settings.colour, ["open", "open"])
     torch.manual_seed(seed)
     scaling = Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0)
     return Prior(about(settings, ["z500"], GRID, ["open", "open"]), process, scaling, torch.zeros(3, 4, 4))
@@ -81,7 +88,8 @@ def globe(settings=WAVES, seed=0):
     """A prior of waves round the globe, whose fields are weighed by area."""
     coefficients = np.random.default_rng(7).normal(100, 20, (1, 2, *GLOBE.shape))
     scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).by_area(GLOBE.weights)
-    process = colour.fit((red(300, 0) * scaling.measure).astype(np.float32), GLOBE, settings.colour)
+    edges, fields = ["pole", "periodic"], (red(300, 0) * scaling.measure).astype(np.float32)
+    process = colour.fit(fields, GLOBE, settings.colour, edges)
     torch.manual_seed(seed)
-    told = about(settings, ["z500", "t850"], GLOBE, ["pole", "periodic"])
+    told = about(settings, ["z500", "t850"], GLOBE, edges)
     return Prior(told, process, scaling, maps(GLOBE))

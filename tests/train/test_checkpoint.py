@@ -16,20 +16,30 @@ def make():
 
 def test_everything_comes_back(tmp_path):
     model, optimiser = make()
-    checkpoint.save(tmp_path / "c", 7, "recipe", {"model": model}, optimiser, {"losses": [1.5]})
+    checkpoint.save(tmp_path / "c", 7, {"train": {"batch": 4}}, {"model": model}, optimiser, {"losses": [1.5]})
     other, fresh = make()
-    assert checkpoint.resume(tmp_path / "c", "recipe", {"model": other}, fresh) == (7, {"losses": [1.5]})
+    assert checkpoint.resume(tmp_path / "c", {"train": {"batch": 4}}, {"model": other}, fresh) == (7, {"losses": [1.5]})
     assert torch.equal(model.weight, other.weight)
     for a, b in zip(optimiser.state_dict()["state"].values(), fresh.state_dict()["state"].values()):
         assert all(torch.equal(torch.as_tensor(a[k]), torch.as_tensor(b[k])) for k in a)
 
 
-def test_no_checkpoint_a_broken_one_and_another_recipe_start_anew(tmp_path):
+def test_no_checkpoint_a_broken_one_and_another_recipe_start_anew_and_it_is_said_why(tmp_path, capfd):
     model, optimiser = make()
     before = model.weight.clone()
-    assert checkpoint.resume(tmp_path / "none", "r", {"model": model}, optimiser)[0] == 0
+    assert checkpoint.resume(tmp_path / "none", {}, {"model": model}, optimiser)[0] == 0
+    assert capfd.readouterr().out == ""
     (tmp_path / "broken").write_bytes(b"nonsense")
-    assert checkpoint.resume(tmp_path / "broken", "r", {"model": model}, optimiser)[0] == 0
-    checkpoint.save(tmp_path / "c", 7, "other", {"model": make()[0]}, optimiser, {})
-    assert checkpoint.resume(tmp_path / "c", "r", {"model": model}, optimiser)[0] == 0
+    assert checkpoint.resume(tmp_path / "broken", {}, {"model": model}, optimiser)[0] == 0
+    assert "broken cannot be read" in capfd.readouterr().out
+    other = {"made_from": {"fields": "a" * 64}, "train": {"batch": 4, "backbone": {"width": 8}}}
+    checkpoint.save(tmp_path / "c", 7, other, {"model": make()[0]}, optimiser, {})
+    now = {"made_from": {"fields": "b" * 64}, "train": {"batch": 4, "backbone": {"width": 16}}}
+    assert checkpoint.resume(tmp_path / "c", now, {"model": model}, optimiser)[0] == 0
+    assert "made_from.fields aaaaaaaaaaaa… → bbbbbbbbbbbb…; train.backbone.width 8 → 16" in capfd.readouterr().out
     assert torch.equal(model.weight, before)
+
+
+def test_differences_name_what_is_new_and_what_is_gone():
+    assert checkpoint.differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"d": 3}}) == ["b.c 2 → None", "b.d None → 3"]
+    assert checkpoint.differences({"a": [1, 2]}, {"a": [1, 2]}) == []

@@ -19,6 +19,7 @@ H, W, T = 8, 16, 5
 GLOBE = Grid(-90 + 180 / H * (np.arange(H) + 0.5), np.arange(W) * 360 / W)
 SPHERE = Harmonics(GLOBE.latitude, W, T)
 MEASURE = np.sqrt(GLOBE.weights)
+OPEN, ROUND, TORUS = ["open", "open"], ["pole", "periodic"], ["periodic", "periodic"]
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +79,18 @@ def projector(channels):
 
 
 def waves(values, **settings):
-    return colour.fit(values, GLOBE, Colour(basis="waves", **{"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings))
+    chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings
+    return colour.fit(values, GLOBE, Colour(basis="waves", **chosen), ROUND)
 
 
 def test_a_known_process_is_recovered_from_its_trajectory(series):
-    fitted = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0))
+    fitted = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN)
     expected = oracle.covariance(oracle.process(SIZE), 3)
     np.testing.assert_allclose(oracle.covariance(fitted, 3), expected, atol=0.06 * expected.max())
 
 
 def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
-    fitted, ideal = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0)), oracle.process(SIZE)
+    fitted, ideal = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN), oracle.process(SIZE)
     sigma = torch.tensor([[0.5, 2.0, 1.0]])
     noisy = torch.tensor(series[:3], dtype=torch.float32).flatten(1)[None]
     difference = Posterior(fitted, sigma).mean(noisy) - Posterior(ideal, sigma).mean(noisy)
@@ -96,7 +98,7 @@ def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
 
 
 def test_modes_are_orthonormal_and_fall_in_variance(series):
-    fitted = colour.fit(series, REGION, Colour(coupled_modes=4, modes=7))
+    fitted = colour.fit(series, REGION, Colour(coupled_modes=4, modes=7), OPEN)
     torch.testing.assert_close(fitted.modes.into(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
     assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
 
@@ -109,15 +111,15 @@ def test_a_process_that_would_not_be_stationary_is_kept_so(basis, coupled, drift
     generator = np.random.default_rng(0)
     series = (1 + drift * np.arange(50)[:, None, None, None]) * generator.standard_normal((1, 1, H, W))
     series = series + 1e-3 * generator.standard_normal((50, 1, H, W))
-    fitted = colour.fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4))
+    fitted = colour.fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4), ROUND)
     largest = np.linalg.svd(oracle.evolution(fitted))[1].max()
     assert 0.9 < largest < 0.995 + 1e-6
     assert Posterior(fitted, torch.ones(1, 3)).mean(torch.ones(1, 3, H * W)).isfinite().all()
 
 
 def test_forms_for_comparison_leave_things_out(series):
-    assert colour.fit(series, REGION, Colour(form="space")).coupling.abs().max() == 0
-    white = colour.fit(series, REGION, Colour(form="white"))
+    assert colour.fit(series, REGION, Colour(form="space"), OPEN).coupling.abs().max() == 0
+    white = colour.fit(series, REGION, Colour(form="white"), OPEN)
     assert torch.equal(white.modes.matrix, torch.eye(SIZE)) and white.memory.abs().max() == 0
     assert (white.variance == 1).all() and white.coupled == 0
 
@@ -125,7 +127,7 @@ def test_forms_for_comparison_leave_things_out(series):
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 def test_too_few_frames_are_refused(basis):
     with pytest.raises(UserError, match="2 frames"):
-        colour.fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis))
+        colour.fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis), ROUND)
 
 
 def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_longitudes(weather):
@@ -222,7 +224,7 @@ def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
     rows = 16
     grid = Grid(-90 + 180 / rows * (np.arange(rows) + 0.5), np.arange(2 * rows) * 180 / rows)
     fields = Harmonics(grid.latitude, 2 * rows, T).synthesis(torch.as_tensor(coefficients(4000))).numpy()
-    fitted = colour.fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9))
+    fitted = colour.fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9), ROUND)
     used = fitted.variance[fitted.modes.place >= 0]
     assert len(used) == (T + 1) ** 2
     level = 2 * rows**2 / (4 * np.pi)  # of a function's points, whose mean square on the sphere is 1 / 4 pi
@@ -245,7 +247,7 @@ def test_the_truncation_is_the_finest_that_the_grid_carries():
     noise = np.random.default_rng(0).standard_normal((300, 1, H, W)).astype("float32")
     assert waves(noise, truncation=None).modes.table.shape[0] == H
     belt = Grid(GLOBE.latitude, np.arange(12) * 30.0)
-    fitted = colour.fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9))
+    fitted = colour.fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9), ROUND)
     assert fitted.modes.table.shape[0] == 6
 
 
@@ -281,4 +283,75 @@ def test_waves_that_the_grid_cannot_carry_are_refused(east, truncation, says):
     grid = Grid(np.arange(-75.0, 90, 30), np.arange(0, east, east / 12))
     fields = np.random.default_rng(0).standard_normal((20, 1, 6, 12)).astype(np.float32)
     with pytest.raises(UserError, match=says):
-        colour.fit(fields, grid, Colour(basis="waves", truncation=truncation))
+        colour.fit(fields, grid, Colour(basis="waves", truncation=truncation), ROUND)
+
+
+PLATE = Grid((np.arange(8) + 0.5) / 8 - 0.5, (np.arange(12) + 0.5) / 12 - 0.5)
+
+
+def travelling(frames, seed=0):
+    """A homogeneous field on a torus: every wave (m, k) of power p remembers 0.8 of itself and is carried eastward.
+
+    Returns:
+        Fields (T, 1, 8, 12), and E[x_{t+lag}(y, x) x_t(0, 0)] as a function of the lag, (8, 12).
+    """
+    generator, (height, width) = np.random.default_rng(seed), PLATE.shape
+    k, m = np.meshgrid(np.fft.fftfreq(height, 1 / height), np.fft.fftfreq(width, 1 / width), indexing="ij")
+    power = np.where(np.abs(m) < width / 2, np.exp(-((m**2 + 1.5 * k**2 + m * k) / 8)), 0.0)
+    power = (power + np.roll(power[::-1, ::-1], (1, 1), (0, 1))) / 2
+    keep = 0.8 * np.exp(-0.7j * m)
+    fresh = np.fft.fft2(generator.standard_normal((frames + 30, height, width)), norm="ortho") * np.sqrt(power)
+    a, found = np.zeros_like(power), []
+    for white in fresh:
+        a = keep * a + 0.6 * white
+        found.append(a)
+    fields = np.fft.ifft2(np.array(found[30:]), norm="ortho").real[:, None].astype(np.float32)
+    return fields, lambda lag: np.fft.ifft2(power * keep**lag).real
+
+
+@pytest.fixture(scope="module")
+def plate():
+    return travelling(20000)
+
+
+def torus(values, **settings):
+    return colour.fit(values, PLATE, Colour(basis="waves", **{"ridge": 0.0, "floor": 1e-9} | settings), TORUS)
+
+
+def test_on_a_torus_a_homogeneous_process_is_recovered_from_its_trajectory(plate):
+    """Its covariance at lags 0 to 2, of every point with every other: the transform of power times memory."""
+    fields, known = plate
+    found = oracle.covariance(torus(fields, coupled_modes=8), 3).reshape(3, 8, 12, 3, 8, 12)
+    for lag in range(3):
+        near = known(lag)
+        expected = np.empty((8, 12, 8, 12))
+        for y, x in np.ndindex(8, 12):
+            expected[:, :, y, x] = np.roll(near, (y, x), (0, 1))
+        np.testing.assert_allclose(found[lag, :, :, 0], expected, atol=0.03 * known(0).max())
+    assert np.abs(known(1) - known(1)[:, (-np.arange(12)) % 12]).max() > 0.3 * known(0).max()  # it does travel
+
+
+def test_on_a_torus_all_longitudes_are_alike_and_all_latitudes_may_meet(plate):
+    """Turning the data eastward leaves the process as it is; turning it northward turns the process."""
+    fields, settings = plate[0][:500], {"coupled_modes": 4, "ridge": 0.05}
+    here, east, north = (
+        oracle.covariance(torus(x, **settings), 2) for x in (fields, np.roll(fields, 5, -1), np.roll(fields, 3, -2))
+    )
+    np.testing.assert_allclose(here, east, atol=2e-5 * np.abs(here).max())
+    turned = np.roll(here.reshape(2, 8, 12, 2, 8, 12), (3, 3), (1, 4)).reshape(here.shape)
+    np.testing.assert_allclose(north, turned, atol=2e-5 * np.abs(here).max())
+
+
+def test_modes_of_a_torus_are_all_there_are_but_for_the_zigzag():
+    noise = np.random.default_rng(0).standard_normal((300, 1, 8, 12)).astype("float32")
+    fitted = torus(noise)
+    used = fitted.modes.place >= 0
+    assert used.sum() == 8 * (1 + 2 * 5)
+    fields = fitted.modes.out_of(torch.eye(len(used)))[used]
+    torch.testing.assert_close(fields @ fields.T, torch.eye(88), atol=1e-5, rtol=0)
+    assert (fields.view(88, 8, 12) * (-1.0) ** torch.arange(12)).sum(-1).abs().max() < 1e-5
+
+
+def test_a_truncation_is_refused_on_a_torus():
+    with pytest.raises(UserError, match="truncation 4 are those of a globe"):
+        torus(np.zeros((20, 1, 8, 12), np.float32), truncation=4)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from hindsight.diffusion import denoiser
 from hindsight.settings.train import Points
 from hindsight.train import loop
-from hindsight.train.windows import Windows
 from tests.train import helpers
 
 
@@ -22,7 +22,7 @@ class Killed(Exception):
 def globe_windows(seed=0):
     prior, frames = helpers.globe(), 60
     times = np.datetime64("2000-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
-    return Windows(times, (helpers.red(frames, seed) * prior.scaling.measure).astype(np.float32), 4, "training")
+    return helpers.of(times, (helpers.red(frames, seed) * prior.scaling.measure).astype(np.float32))
 
 
 POINTS = helpers.SETTINGS.model_copy(update={"points": Points(share=0.7)})
@@ -39,20 +39,20 @@ WORLDS = {
 }
 
 
-def run(path, seed=0, recipe="recipe", kill_at=None, world="region"):
+def run(path, seed=0, recipe="recipe", kill_at=None, world="region", **changed):
     """Train the small prior; `seed` is of its weights before it takes up a checkpoint."""
-    advance = loop._advance
+    advance = loop.advance
 
-    def stop(prior, training, settings, optimiser, step):
+    def stop(loss, batch, settings, optimiser, step, team):
         if step == kill_at:
             raise Killed
-        return advance(prior, training, settings, optimiser, step)
+        return advance(loss, batch, settings, optimiser, step, team)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_advance", stop)
+        patch.setattr(loop, "advance", stop)
         prior, windows = WORLDS[world]
-        settings = POINTS if world == "points" else helpers.SETTINGS
-        return loop.train(prior(seed=seed), windows(), windows(seed=1), settings, path, recipe)
+        settings = (POINTS if world == "points" else helpers.SETTINGS).model_copy(update=changed)
+        return loop.train(prior(seed=seed), windows(), windows(seed=1), settings, path, {"recipe": recipe})
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -67,10 +67,11 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, world):
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
 
-def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path):
-    first, _ = run(tmp_path / "c", recipe="one")
-    second, _ = run(tmp_path / "c", seed=5, recipe="two")
+def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path, capfd):
+    first, _ = run(tmp_path / "c", recipe="one", keep="last")
+    second, _ = run(tmp_path / "c", seed=5, recipe="two", keep="last")
     assert not torch.equal(weights(first), weights(second))
+    assert "training starts anew: recipe one → two" in capfd.readouterr().out
 
 
 def test_training_learns_what_no_linear_estimate_can(tmp_path):
@@ -88,7 +89,7 @@ def test_training_learns_what_no_linear_estimate_can(tmp_path):
     held_out = helpers.windows(seed=5)
     start = helpers.prior(settings)
     closed = loop.validate(start, held_out, closed_form=True)
-    trained, _ = loop.train(start, helpers.windows(), held_out, settings, tmp_path / "c", "r")
+    trained, _ = loop.train(start, helpers.windows(), held_out, settings, tmp_path / "c", {})
     learnt = loop.validate(trained, held_out)
     assert learnt["sigma_3"] < 0.85 * closed["sigma_3"]
     assert learnt["sigma_1"] < 0.65 * closed["sigma_1"]
@@ -101,22 +102,12 @@ def test_an_untrained_prior_is_the_closed_form(world):
     assert loop.validate(prior.eval(), held_out) == loop.validate(prior, held_out, closed_form=True)
 
 
-def test_points_are_values_with_the_errors_that_they_say():
-    clean, generator = torch.randn(400, 4, 16), torch.Generator().manual_seed(0)
-    found = loop._points(with_points(), clean, POINTS, generator)
-    seen = found.precision > 0
-    off = ((found.value - clean) * found.precision.sqrt())[seen]
-    assert abs(off.mean()) < 0.05 and abs(off.std() - 1) < 0.05
-    assert torch.equal(found.value[~seen], clean[~seen]) and 0.1 < seen.float().mean() < 0.6
-    assert loop._points(helpers.prior(), clean, helpers.SETTINGS, generator) is None
-
-
 def test_training_learns_to_use_points(tmp_path):
     """Of two states one seen value tells which it is; the closed form can only add up precisions."""
     more = {"steps": 500, "batch": 16, "checkpoint_every": 1000, "validate_every": 1000, "average": 0.98}
     settings = POINTS.model_copy(update=more | {"sigma_max": 10.0, "points": Points(share=1.0, error_min=0.1)})
     prior = helpers.prior(settings)
-    trained, _ = loop.train(prior, helpers.windows(), helpers.windows(seed=5), settings, tmp_path / "c", "r")
+    trained, _ = loop.train(prior, helpers.windows(), helpers.windows(seed=5), settings, tmp_path / "c", {})
     clean, told = helpers.windows(seed=6).draw(64, torch.Generator().manual_seed(1))
     sigma, generator = torch.full((64, 4), 8.0), torch.Generator().manual_seed(2)
     noisy = clean + 8 * torch.randn(clean.shape, generator=generator)
@@ -132,7 +123,79 @@ def test_training_learns_to_use_points(tmp_path):
     assert learnt < 0.9 * without and learnt < 0.9 * closed
 
 
-def test_the_pace_warms_up_and_ends_at_nothing():
-    assert loop.pace(0, 10, 100) == pytest.approx(0.1)
-    assert max(loop.pace(s, 10, 100) for s in range(100)) < 1
-    assert loop.pace(100, 10, 100) == pytest.approx(0)
+def test_the_pace_warms_up_and_ends_at_nothing_or_stays():
+    settings = helpers.SETTINGS.model_copy(update={"warmup": 10, "steps": 100})
+    assert loop.pace(0, settings) == pytest.approx(0.1)
+    assert max(loop.pace(s, settings) for s in range(100)) < 1
+    assert loop.pace(100, settings) == pytest.approx(0)
+    steady = settings.model_copy(update={"pace": "constant"})
+    assert loop.pace(0, steady) == pytest.approx(0.1) and loop.pace(10, steady) == loop.pace(99, steady) == 1
+
+
+def test_a_batch_taken_in_parts_moves_the_weights_as_a_whole_one_does(tmp_path):
+    plain = helpers.SETTINGS.backbone.model_copy(update={"dropout": 0.0})
+    whole, parts = (
+        run(tmp_path / str(k), keep="last", accumulate=k, backbone=plain)[0].network.state_dict() for k in (1, 4)
+    )
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"recompute": True}, {"cache_mb": 1}])
+def test_ways_to_save_memory_change_no_bit(tmp_path, change):
+    plain, _ = run(tmp_path / "plain", keep="last")
+    saving, _ = run(tmp_path / "saving", keep="last", **change)
+    assert torch.equal(weights(plain), weights(saving))
+
+
+def test_a_compiled_network_learns_the_same(tmp_path):
+    plain = helpers.SETTINGS.backbone.model_copy(update={"dropout": 0.0})
+    eager, compiled = (
+        run(tmp_path / str(k), keep="last", compile=k, backbone=plain, steps=2)[0] for k in (False, True)
+    )
+    torch.testing.assert_close(weights(eager), weights(compiled), atol=1e-4, rtol=1e-3)
+    assert list(compiled.network.state_dict()) == list(eager.network.state_dict())
+
+
+def worse_from(monkeypatch, step):
+    """Validation errors fall until a step and rise after it."""
+    count = iter(range(100))
+    score = lambda k: 1.0 - 0.1 * k if k <= step else 2.0 + 0.1 * k
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: {"sigma_1": score(next(count))})
+
+
+def test_the_best_weights_are_kept_and_training_stops_when_it_gets_no_better(tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        worse_from(patch, 2)
+        last, _ = run(tmp_path / "last", steps=20, validate_every=2, keep="last")
+    worse_from(monkeypatch, 2)
+    best, curve = run(tmp_path / "best", steps=20, validate_every=2, patience=3)
+    assert [row["step"] for row in curve] == [0, 2, 4, 6, 8, 10]  # the best after 4 steps, then three that are worse
+    upto = checkpointed(tmp_path / "upto", 4)
+    assert torch.equal(weights(best), upto) and not torch.equal(weights(last), upto)
+
+
+def checkpointed(path, steps):
+    """The averaged weights after some steps of the run above."""
+    with pytest.MonkeyPatch.context() as patch:
+        worse_from(patch, 99)
+        with pytest.raises(Killed):
+            run(path, steps=20, validate_every=2, checkpoint_every=steps, kill_at=steps)
+    with safe_open(path, "pt") as file:
+        names = [name for name, _ in helpers.prior().network.named_parameters()]
+        return torch.cat([file.get_tensor(f"average/{name}").flatten() for name in names])
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        worse_from(patch, 1)
+        first, curve = run(tmp_path / "c", steps=20, validate_every=2, patience=2)
+    monkeypatch.setattr(loop, "advance", None)  # no step is taken
+    second, again = run(tmp_path / "c", steps=20, validate_every=2, patience=2, seed=9)
+    assert torch.equal(weights(first), weights(second)) and str(again) == str(curve)
+
+
+def test_validation_does_not_depend_on_how_many_windows_are_looked_at_together():
+    prior = helpers.prior().eval()
+    whole, parts = (loop.validate(prior, helpers.windows(seed=5), at_once=n) for n in (64, 5))
+    assert whole == pytest.approx(parts, rel=1e-5)

@@ -45,7 +45,9 @@ def files_of(source, domain, tmp_path, settings):
             "colour",
             "checkpoint",
             "prior",
+            "tensorboard",
             "curve.csv",
+            "curve.png",
         )
     }
     files["fields.zarr"] = files["fields.zarr"] / "zarr.json"
@@ -75,7 +77,9 @@ def train(domain, made, settings=SETTINGS):
         colour=made["colour"],
         checkpoint=made["checkpoint"],
         prior=made["prior"],
+        tensorboard=made["tensorboard"],
         curve=made["curve.csv"],
+        figure=made["curve.png"],
     )
 
 

@@ -1,8 +1,12 @@
 """Train: the closed-form start, then the prior.
 
 in:  results/{run}/preprocess/*
-out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv
+out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/ beside them
 """
+
+TOGETHER = (
+    f"torchrun --standalone --nproc-per-node {SETTINGS.train.processes} --no-python "
+)
 
 
 rule colour:
@@ -42,16 +46,20 @@ rule prior:
     output:
         prior="results/{run}/train/prior.safetensors",
         curve="results/{run}/train/curve.csv",
+        figure="results/{run}/train/curve.png",
     log:
         "logs/{run}/train/prior.log",
     benchmark:
         "benchmarks/{run}/train/prior.tsv"
-    threads: SETTINGS.train.threads
+    threads: SETTINGS.train.threads * SETTINGS.train.processes
     resources:
         mem_mb=3000,
     params:
+        together=TOGETHER if SETTINGS.train.processes > 1 else "",
         checkpoint=result("train/checkpoint.safetensors"),  # outlives a killed job, so it is nobody's output
+        tensorboard=result("train/tensorboard"),  # the same
     shell:
+        "{params.together}"
         "hindsight train.prior --settings {input.settings}"
         " --fields {input.fields}"
         " --climatology {input.climatology}"
@@ -60,5 +68,7 @@ rule prior:
         " --colour {input.colour}"
         " --checkpoint {params.checkpoint}"
         " --prior {output.prior}"
+        " --tensorboard {params.tensorboard}"
         " --curve {output.curve}"
+        " --figure {output.figure}"
         " 2>&1 | tee {log}"

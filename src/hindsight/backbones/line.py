@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from hindsight.backbones.unet import Embedding, LayerNorm
+from hindsight.backbones.unet import Embedding, LayerNorm, call
 
 
 class LineNet(nn.Module):
@@ -23,6 +23,7 @@ class LineNet(nn.Module):
         dilations: frames between the taps of each block's convolutions in time, repeated as often as needed.
         embedding: size of the embedding.
         edges: what lies beyond latitudes and longitudes; the line is `periodic` or `open`.
+        recompute: in training keep only what enters each block, and compute the rest again for the gradient.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class LineNet(nn.Module):
         dilations: list[int],
         embedding: int,
         edges: tuple[str, str],
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.embed = Embedding(conditions, embedding)
         self.enter = LineConvolution(inputs, width, 1, edges[1])
         self.blocks = nn.ModuleList(
@@ -53,7 +56,7 @@ class LineNet(nn.Module):
         image = fields[:, :, :, 0].transpose(1, 2)  # (B, C_in, T, W)
         x = self.enter(image.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
-            x = block(x, embedding)
+            x = call(block, self.recompute and self.training, x, embedding)
         return self.leave(functional.silu(self.norm(x))).transpose(1, 2)[:, :, :, None]
 
 

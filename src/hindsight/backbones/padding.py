@@ -1,4 +1,7 @@
-"""Padding that knows what lies beyond the edge: nothing, the other side, or the other side of the pole."""
+"""Padding that knows what lies beyond the edge: nothing, the other side, or the other side of the pole.
+
+Latitudes come first: what lies beyond a pole is half-way round the circle itself, not round a padded one.
+"""
 
 import torch
 import torch.nn.functional as functional
@@ -21,24 +24,18 @@ def pad(
         north: rows after the last.
         west: columns before the first longitude.
         east: columns after the last.
-        edges: what lies beyond latitudes (`open`, `pole`) and longitudes (`open`, `periodic`).
+        edges: what lies beyond latitudes (`open`, `pole`, `periodic`) and longitudes (`open`, `periodic`).
         open_mode: `constant` (zeros) or `replicate` beyond an open edge.
     """
-    if west or east:
-        mode = "circular" if edges[1] == "periodic" else open_mode
-        fields = functional.pad(fields, (west, east, 0, 0), mode=mode)
-    if not (south or north):
+    if (south or north) and edges[0] == "pole":
+        beyond = _over_the_pole(fields[..., :south, :]), _over_the_pole(fields[..., fields.shape[-2] - north :, :])
+        fields = torch.cat([beyond[0], fields, beyond[1]], -2)
+    elif south or north:
+        mode = "circular" if edges[0] == "periodic" else open_mode
+        fields = functional.pad(fields, (0, 0, south, north), mode=mode)
+    if not (west or east):
         return fields
-    if edges[0] == "pole":
-        return torch.cat(
-            [
-                _over_the_pole(fields[..., :south, :]),
-                fields,
-                _over_the_pole(fields[..., fields.shape[-2] - north :, :]),
-            ],
-            -2,
-        )
-    return functional.pad(fields, (0, 0, south, north), mode=open_mode)
+    return functional.pad(fields, (west, east, 0, 0), mode="circular" if edges[1] == "periodic" else open_mode)
 
 
 def _over_the_pole(rows: torch.Tensor) -> torch.Tensor:

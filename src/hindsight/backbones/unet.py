@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as functional
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from hindsight.backbones.padding import pad
 
@@ -27,6 +28,7 @@ class VideoUNet(nn.Module):
         embedding: size of the embedding.
         dropout: share of features dropped in training.
         edges: what lies beyond latitudes and longitudes, see `padding.pad`.
+        recompute: in training keep only what enters each block, and compute the rest again for the gradient.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class VideoUNet(nn.Module):
         embedding: int,
         dropout: float,
         edges: tuple[str, str],
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         features = [width * m for m in multipliers]
         self.edges, self.divisor = edges, patch * 2 ** (len(features) - 1)
         self.embed = Embedding(conditions, embedding)
@@ -75,18 +79,19 @@ class VideoUNet(nn.Module):
         embedding = self.embed(noise.flatten(), conditions.flatten(0, 1))
         level = noise.flatten()[:, None, None, None].expand(-1, 1, height, width)
         x = self._to_size(torch.cat([fields.flatten(0, 1), level], 1)).contiguous(memory_format=torch.channels_last)
+        run = lambda block, x: call(block, self.recompute and self.training, x, embedding, frames)
         x, kept = self.enter(x), []
         for blocks, shrink in zip(self.down, self.shrink):
             for block in blocks:
-                x = block(x, embedding, frames)
+                x = run(block, x)
             kept.append(x)
             x = shrink(x)
         for block in self.bottom:
-            x = block(x, embedding, frames)
+            x = run(block, x)
         for grow, blocks in zip(self.grow, self.up):
             x = torch.cat([grow(x), kept.pop()], 1)
             for block in blocks:
-                x = block(x, embedding, frames)
+                x = run(block, x)
         x = self.leave(functional.silu(self.norm(x)))
         return x[..., :height, :width].unflatten(0, (windows, frames))
 
@@ -94,6 +99,11 @@ class VideoUNet(nn.Module):
         """Pad to a size that halves evenly."""
         height, width = x.shape[-2:]
         return pad(x, 0, -height % self.divisor, 0, -width % self.divisor, self.edges, "replicate")
+
+
+def call(block: nn.Module, recompute: bool, *inputs: torch.Tensor | int | None) -> torch.Tensor:
+    """Call a block; if `recompute`, hold nothing that it computes, and compute it again when the gradient asks."""
+    return checkpoint(block, *inputs, use_reentrant=False) if recompute else block(*inputs)
 
 
 class Embedding(nn.Module):

@@ -18,7 +18,7 @@ from hindsight.fields import analyses, calendar, shards, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.interpolate import bilinear
+from hindsight.operators.footprint import places as rows_of
 from hindsight.progress import Progress
 from hindsight.settings import Baselines, Domain, Product
 
@@ -68,7 +68,7 @@ def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd
 
 
 def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> dict[str, np.ndarray]:
-    """The observations as rows of the operator: time, point and weight (N, 4), value and error (normalised).
+    """The observations as rows of the operator: time, point and weight (N, K), value and error (normalised).
 
     Rows of other channels are left out.
 
@@ -78,7 +78,7 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
     table = table[table["channel"].isin(channels)]
     channel = pd.Index(channels).get_indexer(table["channel"])
     try:
-        places = bilinear(grid, table["latitude"].to_numpy(), table["longitude"].to_numpy())
+        places = rows_of(grid, table)
     except ValueError as error:
         raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
     point = places.point + channel[:, None] * np.prod(grid.shape)

@@ -97,9 +97,15 @@ def loss(
     clean: torch.Tensor,
     sigma: torch.Tensor,
     points: Points | None = None,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean of |D - x|^2 / error^2, which weighs every noise level by what is left to learn there."""
-    return ((denoised - clean) / error_of(process, sigma, points)).square().mean()
+    """Mean of |D - x|^2 / error^2, which weighs every noise level by what is left to learn there.
+
+    `weight` (B, T) weighs frames besides. For a white process of unit variance |D - x| / error is the error of the
+    network's velocity.
+    """
+    square = ((denoised - clean) / error_of(process, sigma, points)).square()
+    return square.mean() if weight is None else (weight[..., None] * square).mean()
 
 
 def unseen(like: torch.Tensor) -> Points:

@@ -1,8 +1,8 @@
 """Orthonormal functions of space: from fields to coefficients and back.
 
-`Empirical` holds its functions as one matrix, for regions. `Waves` are for fields that go round the globe: a wave in
-longitude times a complex function of channel and latitude, so that a transform costs a Fourier transform and a small
-matrix for every zonal wavenumber, at any resolution.
+`Values` are the points' own. `Empirical` holds its functions as one matrix, for regions. `Waves` are for fields that
+come round in longitude, on the globe or on a torus: a wave in longitude times a complex function of channel and
+latitude, so that a transform costs a Fourier transform and a small matrix for every zonal wavenumber.
 """
 
 from typing import Protocol
@@ -35,6 +35,26 @@ class Modes(Protocol):
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the functions are made of, by name."""
         ...
+
+
+class Values:
+    """The values themselves, each a function that is 1 at one point of one channel and 0 elsewhere."""
+
+    def __init__(self, count: torch.Tensor) -> None:
+        self.count = count
+        self.size, self.device = int(count), count.device
+
+    def into(self, fields: torch.Tensor) -> torch.Tensor:
+        """Fields as they are."""
+        return fields
+
+    def out_of(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Coefficients as they are."""
+        return coefficients
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """How many there are."""
+        return {"count": self.count}
 
 
 class Empirical:
@@ -108,4 +128,5 @@ class Waves:
 
 def of(tensors: dict[str, torch.Tensor]) -> Modes:
     """The functions that `tensors` came from."""
-    return Empirical(**tensors) if "matrix" in tensors else Waves(**tensors)
+    kind = Values if "count" in tensors else Empirical if "matrix" in tensors else Waves
+    return kind(**tensors)

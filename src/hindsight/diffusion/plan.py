@@ -17,23 +17,35 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def noise_plan(frames: int, steps: int, delay: int) -> np.ndarray:
+def noise_plan(frames: int, steps: int, delay: float) -> np.ndarray:
     """Lay out the noise level of every frame at every sampling step.
+
+    These are ForcingDAS's scheduling matrices (arXiv:2605.14285): `full_sequence` for a delay of 0, `pyramid` between,
+    `autoregressive` for a delay of S.
 
     Args:
         frames: frames in the window, T.
         steps: steps a frame takes from pure noise to clean, S.
-        delay: steps between the starts of neighbouring frames, 0 … S.
+        delay: steps between the starts of neighbouring frames, 0 … S; a fraction is rounded down frame by frame.
 
     Returns:
-        Levels counted in steps, 0 (clean) … S (pure noise); int64, shape (S + delay * (T - 1) + 1, T).
+        Levels counted in steps, 0 (clean) … S (pure noise); int64, shape (S + floor(delay * (T - 1)) + 1, T).
         The first row is all S, the last all 0, and no level ever rises.
     """
     if not 0 <= delay <= steps:
         raise ValueError(f"delay must lie in 0 … steps = {steps}, got {delay}")
-    step = np.arange(steps + delay * (frames - 1) + 1)[:, None]
-    frame = np.arange(frames)[None, :]
-    return np.clip(steps + delay * frame - step, 0, steps)
+    return np.stack([row(s, frames, steps, delay) for s in range(length(frames, steps, delay))])
+
+
+def length(frames: int, steps: int, delay: float) -> int:
+    """Rows of a plan."""
+    return steps + int(delay * (frames - 1)) + 1
+
+
+def row(number: int, frames: int, steps: int, delay: float) -> np.ndarray:
+    """One row of a plan, (T,)."""
+    starts = np.floor(delay * np.arange(frames)).astype(int)
+    return np.clip(steps + starts - number, 0, steps)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from hindsight import __version__
 from hindsight.dynamics.lorenz96 import Ring
+from hindsight.dynamics.navier_stokes import Torus
 from hindsight.dynamics.stretches import Stretches
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
@@ -19,7 +20,7 @@ from hindsight.settings import Download
 from hindsight.settings.download import Synthetic
 
 CHUNK = 256  # frames
-WORLDS: dict[str, type[Stretches]] = {"quasi_geostrophic": World, "lorenz96": Ring}
+WORLDS: dict[str, type[Stretches]] = {"quasi_geostrophic": World, "lorenz96": Ring, "navier_stokes": Torus}
 
 
 def run(settings: Download, *, raw: Path) -> None:
@@ -35,8 +36,15 @@ def times(settings: Synthetic) -> pd.DatetimeIndex:
     return pd.date_range(settings.start, settings.end, freq=f"{settings.step_hours}h")
 
 
+def stretches(frames: int, settings: Synthetic) -> tuple[list[int], int]:
+    """The frames that stretches begin with, and how many a stretch has: whole chunks, but for the last."""
+    chunks = -(-frames // CHUNK)
+    length = min(-(-chunks // settings.stretches) * CHUNK, frames)
+    return list(range(0, frames, length)), length
+
+
 def layout(world: Stretches, settings: Download) -> xr.Dataset:
-    """The store before there is anything in it."""
+    """The store before there is anything in it; `stretch_starts` are the times at which it jumps."""
     model = settings.synthetic
     coords = {
         "time": ("time", times(model)),
@@ -47,6 +55,7 @@ def layout(world: Stretches, settings: Download) -> xr.Dataset:
     if not world.levels:
         del coords["level"]
     shape = [len(values) for _, values, *_ in coords.values()]
+    starts = times(model)[stretches(shape[0], model)[0]]
     empty = dask.array.zeros(shape, dtype=np.float32, chunks=(min(CHUNK, shape[0]), *shape[1:]))
     dataset = xr.Dataset(
         {name: (tuple(coords), empty, _about(*about)) for name, about in world.variables.items()},
@@ -56,6 +65,7 @@ def layout(world: Stretches, settings: Download) -> xr.Dataset:
             "source_licence": settings.licence or "CC0-1.0",
             "source_files": f"none: made by hindsight {__version__}, {model.model_dump_json()}",
             "synthetic": f"yes: {world.nature}",
+            "stretch_starts": [start.isoformat() for start in starts],
         },
     )
     for name, values in world.static().items():
@@ -70,14 +80,11 @@ def parts(world: Stretches, template: xr.Dataset, settings: Synthetic) -> Iterat
         UserError: if the integration breaks down.
     """
     axis = template["time"].values
-    chunks = -(-len(axis) // CHUNK)
-    length = -(-chunks // settings.stretches) * CHUNK  # frames of a stretch: whole chunks
-    begins = list(range(0, len(axis), length))
-    watch = Progress("download.synthetic", settings.spin_up_days + min(length, len(axis)) * settings.step_hours // 24)
+    begins, length = stretches(len(axis), settings)
+    watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step_hours // 24)
     state = world.spin_up(axis[begins], watch)
-    longest = min(length, len(axis))
-    for first in range(0, longest, CHUNK):
-        state, frames = world.frames(state, axis[begins], first, min(CHUNK, longest - first), watch)
+    for first in range(0, length, CHUNK):
+        state, frames = world.frames(state, axis[begins], first, min(CHUNK, length - first), watch)
         if not all(np.isfinite(values).all() for values in frames.values()):
             raise UserError(f"the built-in world broke down {world.limit}")
         for k, begin in enumerate(begins):

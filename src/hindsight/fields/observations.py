@@ -2,7 +2,8 @@
 
 Columns: `time` (UTC), `latitude`, `longitude` (degrees), `level` (hPa, NaN at the surface), `channel`, `value` and
 `error` (standard deviation; both in the channel's units), `platform`, `station`, `quality` (0: may be used),
-`withheld` (kept from every analysis), `source`.
+`withheld` (kept from every analysis), `source`, `footprint` (what a row is the mean of, see
+`hindsight.operators.footprint`; empty, as in tables that lack it: a value at the place).
 """
 
 from pathlib import Path
@@ -26,15 +27,17 @@ COLUMNS = {
     "quality": "int64",
     "withheld": "bool",
     "source": "str",
+    "footprint": "str",
 }
 
 
 def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
-    """Hold a table against the contract; every reader and writer calls this.
+    """Hold a table against the contract, and fill in what older ones lack; every reader and writer calls this.
 
     Raises:
         UserError: on missing columns, no rows, values that are not numbers, or errors not above zero.
     """
+    table = table if "footprint" in table else table.assign(footprint="")
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
     if table.empty:

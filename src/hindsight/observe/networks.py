@@ -1,4 +1,4 @@
-"""Where the stations are: random grid points, a regular thinning, where people live, a list."""
+"""Where the stations are: random grid points, a regular thinning, blocks of points, where people live, a list."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid, great_circle
+from hindsight.operators import footprint
 from hindsight.settings.observe import Network
 
 CENTRES, CENTRE_RADIUS_KM = 25, 900.0  # of population
@@ -27,7 +28,7 @@ def stations(
         static: land fraction and orography, where they are known.
 
     Returns:
-        Columns station, latitude, longitude, withheld; one row a station.
+        Columns station, latitude, longitude, withheld, footprint; one row a station.
 
     Raises:
         UserError: if no station is left to use, or the list or the land fraction is missing.
@@ -39,6 +40,8 @@ def stations(
             places = places.iloc[chosen].reset_index(drop=True)
     elif network.kind == "land":
         places = settled(network, grid, generator, static)
+    elif network.kind == "footprint":
+        places = blocks(network, grid)
     else:
         places = on_grid(network, grid, generator)
     count = round(network.withheld * len(places))
@@ -48,7 +51,7 @@ def stations(
             "them withheld, and observes nothing; enlarge it or withhold less"
         )
     withheld = generator.permutation(len(places)) < count
-    return places.assign(withheld=withheld)
+    return places.assign(withheld=withheld, footprint=places.get("footprint", ""))
 
 
 def on_grid(network: Network, grid: Grid, generator: np.random.Generator) -> pd.DataFrame:
@@ -129,6 +132,32 @@ def regular(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     axes = [np.arange(min(network.every // 2, size - 1), size, network.every) for size in grid.shape]
     rows, columns = np.meshgrid(*axes, indexing="ij")
     return rows.ravel(), columns.ravel()
+
+
+def blocks(network: Network, grid: Grid) -> pd.DataFrame:
+    """Blocks of grid points side by side, seen as one value each, at their middles; what is left over is not seen.
+
+    Raises:
+        UserError: if no block fits the grid.
+    """
+    sides = [min(network.every, size) if size == 1 else network.every for size in grid.shape]
+    first = [np.arange(0, size - side + 1, side) for side, size in zip(sides, grid.shape)]
+    if not first[0].size or not first[1].size:
+        raise UserError(
+            f"a network of kind 'footprint' has blocks of {network.every} points a side, and the grid has "
+            f"{grid.shape[0]} x {grid.shape[1]}; lower its every"
+        )
+    axes = grid.latitude, grid.longitude
+    middle = [axis[at] + (axis[at + side - 1] - axis[at]) / 2 for axis, at, side in zip(axes, first, sides)]
+    rows, columns = (index.ravel() for index in np.meshgrid(*map(np.arange, map(len, first)), indexing="ij"))
+    return pd.DataFrame(
+        {
+            "latitude": middle[0][rows],
+            "longitude": middle[1][columns],
+            "station": [f"F{r:03d}{c:03d}" for r, c in zip(rows, columns)],
+            "footprint": footprint.name(network.footprint, *sides),
+        }
+    )
 
 
 def listed(file: Path, grid: Grid) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from hindsight.fields import calendar, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.observations import write
 from hindsight.observe import networks
-from hindsight.operators.interpolate import bilinear
+from hindsight.operators.footprint import places as rows_of
 from hindsight.settings import Domain, Observe
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
@@ -49,11 +49,11 @@ def error_of(network: Network, channels: list[str], spread: np.ndarray) -> np.nd
 def simulate(
     truth: xr.DataArray, stations: pd.DataFrame, error: np.ndarray, generator: np.random.Generator, network: Network
 ) -> pd.DataFrame:
-    """Interpolate the truth to the stations and add Gaussian errors.
+    """What stations see of the truth, at their places or as means about them, with Gaussian errors.
 
     Args:
         truth: (time, channel, latitude, longitude), physical units.
-        stations: station, latitude, longitude, withheld.
+        stations: station, latitude, longitude, withheld, footprint.
         error: error standard deviation of each channel (C,).
         generator: of the errors.
         network: how often it reports.
@@ -68,7 +68,7 @@ def simulate(
         report = hours % network.every_hours == 0
     if not report.any():
         raise UserError(f"a network that reports every {network.every_hours} h meets none of the frames")
-    operator = bilinear(Grid.of(truth), stations["latitude"].to_numpy(), stations["longitude"].to_numpy())
+    operator = rows_of(Grid.of(truth), stations)
     values = np.asarray(truth.values[report], float)
     values = operator.numpy(values.reshape(*values.shape[:2], -1))  # (T, C, N)
     values = values + error[:, None] * generator.standard_normal(values.shape)
@@ -94,5 +94,6 @@ def _table(
             "station": stations["station"].to_numpy()[n],
             "quality": 0,
             "withheld": stations["withheld"].to_numpy()[n],
+            "footprint": stations["footprint"].to_numpy()[n],
         }
     )

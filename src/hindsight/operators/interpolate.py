@@ -10,10 +10,10 @@ from hindsight.fields.grid import Grid
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Rows of four grid points and their weights: y_n = sum_k weight[n, k] x[point[n, k]]."""
+    """Rows of K grid points and their weights, K = 4 to interpolate: y_n = sum_k weight[n, k] x[point[n, k]]."""
 
-    point: np.ndarray  # (N, 4), flat index into the H * W grid points
-    weight: np.ndarray  # (N, 4), rows sum to 1
+    point: np.ndarray  # (N, K), flat index into the H * W grid points
+    weight: np.ndarray  # (N, K), rows sum to 1
 
     def numpy(self, fields: np.ndarray) -> np.ndarray:
         """Values at the places of fields (…, H * W); shape (…, N)."""
@@ -64,7 +64,7 @@ def _cell(axis: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Observed:
     """The observations of a stretch of frames, padded to N a frame, as tensors.
 
-    `point` and `weight` (T, N, 4) index the flat state of C * H * W values; `value`, `error` (T, N) are normalised;
+    `point` and `weight` (T, N, K) index the flat state of C * H * W values; `value`, `error` (T, N) are normalised;
     `present` (T, N) is 1 where there is an observation and 0 where there is padding.
     """
 

@@ -35,7 +35,8 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
 
     Returns:
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
-        west to east, from the first split's start to the last one's end.
+        west to east, from the first split's start to the last one's end. A source made of stretches that do not go on
+        from each other has the attribute `stretch_starts`, the times at which one begins, and hands it on.
 
     Raises:
         UserError: on a channel, unit or level that is not there, an irregular grid, a gap, NaN or values no
@@ -52,7 +53,7 @@ def canonical(raw: xr.Dataset, domain: Domain, where: str) -> xr.Dataset:
         "time", "channel", "latitude", "longitude"
     )
     dataset = fields.astype("float32").rename("fields").to_dataset()
-    known = ("source_title", "source_licence", "source_files", "synthetic")
+    known = ("source_title", "source_licence", "source_files", "synthetic", "stretch_starts")
     keep = {key: raw.attrs[key] for key in known if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}
     return dataset

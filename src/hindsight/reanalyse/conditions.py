@@ -7,7 +7,8 @@ import torch
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.interpolate import Observed, bilinear
+from hindsight.operators.footprint import places as rows_of
+from hindsight.operators.interpolate import Observed
 
 
 def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: Grid, scaling: Scaling) -> Observed:
@@ -28,7 +29,7 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
     frame = index.get_indexer(table["time"])
     channel = pd.Index(channels).get_indexer(table["channel"])
     try:
-        places = bilinear(grid, table["latitude"].to_numpy(), table["longitude"].to_numpy())
+        places = rows_of(grid, table)
     except ValueError as error:
         raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
     point = places.point + channel[:, None] * np.prod(grid.shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hindsight.diffusion import noise, plan, steps
+from hindsight.diffusion import noise, plan, sigmoid, steps
 from hindsight.diffusion.sampler import Way
 from hindsight.settings import Reanalyse
 
@@ -11,6 +11,8 @@ UNBELIEVABLE = 6.0  # standard deviations: no weather is that far from its clima
 
 def ladder(settings: Reanalyse) -> np.ndarray:
     """Noise levels, rising from 0."""
+    if settings.ladder == "sigmoid":
+        return sigmoid.ladder(settings.steps)
     return noise.levels(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
 
 

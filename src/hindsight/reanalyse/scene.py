@@ -116,7 +116,8 @@ class Scene:
             )
 
         at_once = max(1, self.settings.batch // len(starts))
-        return Unguided(self.prior.process, estimate, self.settings.sigma_min, self.cost, at_once)
+        held = self.settings.held or self.settings.sigma_min
+        return Unguided(self.prior.process, estimate, held, self.cost, at_once)
 
     def _own(self) -> dict:
         """The chosen guidance's own settings, those that are given."""
@@ -133,12 +134,13 @@ class Scene:
         """Observations as values of the state.
 
         Raises:
-            UserError: if some lie between grid points.
+            UserError: if some lie between grid points, or are means of several.
         """
         found = seen.on_values(self.prior.process.size)
         if found is None:
             raise UserError(
-                "guidance 'fused' serves observations of grid values, and some lie between grid points; set "
+                "guidance 'fused' serves observations of grid values, and some lie between grid points or are means of "
+                "several; set "
                 "reanalyse.guidance.method: analytic, or mmps"
             )
         value, precision = found

@@ -162,11 +162,11 @@ class Settings(Section):
         return wrong
 
     def _waves_on_a_region(self) -> list[str]:
-        edges = [self.domain.latitude_edges, self.domain.longitude_edges]
-        if self.train.colour.basis == "waves" and edges != ["pole", "periodic"]:
+        globe = [self.domain.latitude_edges, self.domain.longitude_edges] == ["pole", "periodic"]
+        if self.train.colour.basis == "waves" and not globe and not self.domain.torus:
             return [
-                "train.colour.basis: waves are for the whole globe; set domain.latitude_edges: pole and"
-                " domain.longitude_edges: periodic, or basis: empirical"
+                "train.colour.basis: waves are for the whole globe, or for a square that is periodic both ways; set"
+                " domain.latitude_edges: pole (or periodic) and domain.longitude_edges: periodic, or basis: empirical"
             ]
         return []
 

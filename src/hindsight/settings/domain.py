@@ -65,12 +65,14 @@ class Domain(Section):
             raise ValueError("a pole lies beyond a latitude; use 'open' or 'periodic'")
         return value
 
-    @field_validator("latitude_edges")
-    @classmethod
-    def _latitudes_end(cls, value: str) -> str:
-        if value == "periodic":
-            raise ValueError("latitudes do not come round; use 'open' or 'pole'")
-        return value
+    @model_validator(mode="after")
+    def _latitudes_end(self) -> "Domain":
+        if self.latitude_edges == "periodic" and not self.torus:
+            raise ValueError(
+                "latitudes come round only where longitudes do, on a square that is periodic both ways; set "
+                "latitude_edges: open or pole, or longitude_edges: periodic"
+            )
+        return self
 
     @model_validator(mode="after")
     def _splits_apart(self) -> "Domain":
@@ -79,6 +81,11 @@ class Domain(Section):
             if start <= end:
                 raise ValueError(f"{first} (to {end:%Y-%m-%d}) and {second} (from {start:%Y-%m-%d}) overlap")
         return self
+
+    @property
+    def torus(self) -> bool:
+        """Whether the fields come round both ways."""
+        return self.latitude_edges == self.longitude_edges == "periodic"
 
     @property
     def splits(self) -> dict[str, Period]:

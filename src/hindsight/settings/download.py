@@ -1,5 +1,6 @@
 """Settings of `download`."""
 
+import math
 from datetime import datetime
 from typing import Literal
 
@@ -17,13 +18,34 @@ class Lorenz96(Section):
     substeps: int = Field(1, gt=0, description="time steps a frame, fourth-order Runge-Kutta")
 
 
-class Synthetic(Section):
-    """The built-in worlds: three-level quasi-geostrophic flow on an Earth-like planet, or a ring of a few numbers."""
+class NavierStokes(Section):
+    """Turbulence on a doubly periodic square of side 2 pi, stirred at random: as published by Chen et al. (2024)."""
 
-    world: Literal["quasi_geostrophic", "lorenz96"] = Field(
+    points: int = Field(64, ge=26, description="points a side that are written; an even number")
+    fine: int = Field(1, gt=0, description="so many times as many points a side are integrated; two thirds carry waves")
+    viscosity: float = Field(1e-3, ge=0, description="nu")
+    drag: float = Field(0.1, gt=0, description="alpha; a time unit, of all scales alike")
+    stirring: float = Field(1.0, ge=0, description="epsilon, of the eight Wiener processes")
+    unit_hours: float = Field(
+        6.0, gt=0, description="hours that one time unit is taken for; 6: a frame of 6 h is a unit"
+    )
+    substeps: int = Field(40, gt=0, description="time steps a frame, fourth-order Runge-Kutta")
+
+    @field_validator("points")
+    @classmethod
+    def _even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError(f"{value} points have no middle; take an even number")
+        return value
+
+
+class Synthetic(Section):
+    """The built-in worlds: quasi-geostrophic flow on an Earth-like planet, a ring of numbers, a stirred square."""
+
+    world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes"] = Field(
         "quasi_geostrophic",
-        description="whose weather: truncation, latitudes, levels and step_minutes are of the first, lorenz96 has its "
-        "own settings below",
+        description="whose weather: truncation, latitudes, levels and step_minutes are of the first, lorenz96 and "
+        "navier_stokes have their own settings below",
     )
     start: datetime = Field(datetime(2000, 1, 1), description="first frame (UTC)")
     end: datetime = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
@@ -40,6 +62,7 @@ class Synthetic(Section):
     device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that the bytes are")
     lorenz96: Lorenz96 = Field(Lorenz96(), description="the ring, for world: lorenz96")
+    navier_stokes: NavierStokes = Field(NavierStokes(), description="the square, for world: navier_stokes")
 
     @field_validator("start", "end")
     @classmethod
@@ -50,6 +73,16 @@ class Synthetic(Section):
     def _consistent(self) -> "Synthetic":
         if self.end <= self.start:
             raise ValueError(f"ends ({self.end:%Y-%m-%d}) before it starts ({self.start:%Y-%m-%d})")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fill_a_day(self) -> "Synthetic":
+        substeps = self.navier_stokes.substeps
+        if self.world == "navier_stokes" and 24 * substeps % self.step_hours:
+            raise ValueError(
+                f"navier_stokes.substeps: {substeps} steps in {self.step_hours} h do not fill a day of the spin-up; "
+                f"take a multiple of {self.step_hours // math.gcd(24, self.step_hours)}"
+            )
         return self
 
     @model_validator(mode="after")

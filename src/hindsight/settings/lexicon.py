@@ -65,6 +65,7 @@ CHANNELS: dict[str, Channel] = {
             "tcwv", "total_column_water_vapour", "atmosphere_mass_content_of_water_vapor", "kg m-2", None, (-1.0, 120.0)
         ),
         _channel("x", "variable_on_a_ring", "", "1", None, (-100.0, 100.0)),  # of Lorenz (1996)
+        _channel("vorticity", "vorticity", "", "1", None, (-1000.0, 1000.0)),  # of a square of side 2 pi
     ]
 }
 

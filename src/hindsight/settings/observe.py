@@ -11,13 +11,20 @@ from hindsight.settings.section import Section
 class Network(Section):
     """One observing network, simulated."""
 
-    kind: Literal["random", "regular", "land", "stations"] = Field(
+    kind: Literal["random", "regular", "footprint", "land", "stations"] = Field(
         "random",
-        description="random grid points; a regular thinning of the grid; land: places where people might live, few at "
-        "sea; or a list of stations",
+        description="random grid points; a regular thinning of the grid; footprint: blocks of grid points, seen as "
+        "one value each; land: places where people might live, few at sea; or a list of stations",
     )
     share: float = Field(0.1, gt=0, le=1, description="random: share of the grid points that analyses may use")
-    every: int = Field(3, gt=0, description="regular: a station at every so-manieth latitude and longitude")
+    every: int = Field(
+        3,
+        gt=0,
+        description="regular: a station at every so-manieth latitude and longitude; footprint: a block's points a side",
+    )
+    footprint: Literal["mean", "centre"] = Field(
+        "mean", description="footprint: the mean of a block, or of the points next to its middle"
+    )
     count: int | None = Field(
         None,
         gt=0,

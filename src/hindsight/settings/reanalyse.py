@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, under
 
 DRAWS = ("analytic", "fused")  # guidances that can draw, not only average
 OWN = {  # settings that some guidances alone have
@@ -13,6 +13,17 @@ OWN = {  # settings that some guidances alone have
     "spectral": ("forcing",),
 }
 SHIFTS = ("forcing", "dps")  # guidances made for a deterministic step
+PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
+    "hindsight": {},
+    "forcingdas": {
+        "ladder": "sigmoid",
+        "steps": 100,
+        "past": "held",
+        "held": 0.06857,  # index 14 of their levels
+        "guidance": {"method": "forcing"},
+        "sampler": {"step": "ddim", "eta": 0.0},
+    },
+}
 
 
 class Guidance(Section):
@@ -71,6 +82,11 @@ class Window(Section):
 class Reanalyse(Section):
     """How the prior and the observations become an analysis."""
 
+    design: Literal["hindsight", "forcingdas"] = Field(
+        "hindsight",
+        description="forcingdas: sampling as published (their levels, 100 of them, finished frames held, their "
+        "guidance, deterministic steps). Sets the defaults of what follows",
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(1, gt=0, description="CPU threads a job; fixed, so that the bytes are")
     regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
@@ -92,6 +108,12 @@ class Reanalyse(Section):
     sampler: Sampler = Field(Sampler(), description="the steps from noise to clean")
     selection: Selection = Field(Selection(), description="passes that free trapped members")
     steps: int = Field(8, gt=0, description="denoising steps: network evaluations per window")
+    ladder: Literal["karras", "sigmoid"] = Field(
+        "karras", description="the levels of the steps: from sigma_max to sigma_min by rho; or those of ForcingDAS"
+    )
+    held: float | None = Field(
+        None, gt=0, description="noise level at which the network is shown frames that are finished; none: sigma_min"
+    )
     sigma_max: float = Field(10.0, gt=0, description="noise level of the first network evaluation")
     sigma_min: float = Field(0.05, gt=0, description="noise level of the last network evaluation")
     rho: float = Field(7.0, gt=0, description="how the levels bunch towards sigma_min (Karras et al. 2022, eq. 5)")
@@ -106,6 +128,14 @@ class Reanalyse(Section):
     retries: int = Field(1, ge=0, description="times a diverged sample is tried again, with twice the steps")
     solver_tolerance: float = Field(1e-4, gt=0, lt=1, description="residual at which the observation solver stops")
     solver_iterations: int = Field(200, gt=0, description="iterations after which it gives up, loudly")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _designed(cls, given: object) -> object:
+        """What a design sets, where nothing else is said."""
+        if not isinstance(given, dict) or given.get("design") not in PRESETS:
+            return given
+        return under(given, PRESETS[given["design"]])
 
     @model_validator(mode="after")
     def _agrees(self) -> "Reanalyse":

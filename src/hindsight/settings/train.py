@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, under
 
 
 class Colour(Section):
@@ -52,13 +52,19 @@ class Points(Section):
         return self
 
 
-class Backbone(Section):
-    """The network: a video U-Net, or for a ring a residual network over time and space."""
+SIZES = {"S": (384, 12, 6), "B": (768, 12, 12), "L": (1024, 24, 16)}  # width, depth, heads (Peebles and Xie 2023)
 
-    kind: Literal["unet", "line"] = Field(
-        "unet", description="unet: fields of two dimensions; line: fields with a single latitude"
+
+class Backbone(Section):
+    """The network: a video U-Net, a factorised transformer, or for a ring a residual network over time and space."""
+
+    kind: Literal["unet", "transformer", "line"] = Field(
+        "unet",
+        description="unet, transformer: fields of two dimensions; line: fields with a single latitude",
     )
-    patch: int = Field(1, gt=0, description="unet: points a side gathered into one at the entrance; 1: full resolution")
+    patch: int = Field(
+        1, gt=0, description="unet, transformer: points a side gathered into one at the entrance; 1: full resolution"
+    )
     width: int = Field(32, gt=0, multiple_of=8, description="features at the first level")
     multipliers: list[int] = Field([1, 2, 2], min_length=1, description="unet: features at each level, times width")
     dilations: list[int] = Field(
@@ -67,27 +73,122 @@ class Backbone(Section):
     blocks: int = Field(2, gt=0, description="residual blocks: a level, down and up (unet); in all (line)")
     embedding: int = Field(96, gt=0, multiple_of=2, description="size of the embedding of noise level and date")
     dropout: float = Field(0.0, ge=0, lt=1, description="unet: share of features dropped in training")
+    size: Literal["S", "B", "L"] | None = Field(
+        None, description="transformer: a published size, which sets width, depth and heads"
+    )
+    depth: int = Field(6, gt=0, description="transformer: blocks")
+    heads: int = Field(4, gt=0, description="transformer: attention heads, each of width / heads features")
+    attention: Literal["full", "causal"] = Field(
+        "full", description="transformer: whether a frame may attend to the frames after it"
+    )
+    positions: Literal["rotary", "table"] = Field(
+        "rotary",
+        description="transformer: rotary angles that know which edges meet, for any number of frames; or a learned "
+        "table",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, given: object) -> object:
+        """A published size is width, depth and heads, so that settings that were written out say them too."""
+        if not isinstance(given, dict) or given.get("size") not in SIZES:
+            return given
+        return given | dict(zip(("width", "depth", "heads"), SIZES[given["size"]]))
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Backbone":
+        if self.kind == "transformer" and self.width % (4 * self.heads):
+            raise ValueError(
+                f"width ({self.width}) must be a multiple of 4 heads ({self.heads}): rotary angles come in pairs, for "
+                "rows and columns"
+            )
+        return self
 
     def of_kind(self) -> dict:
         """The settings that the chosen kind has."""
-        names = {"unet": ("patch", "multipliers", "dropout"), "line": ("dilations",)}[self.kind]
-        return {name: getattr(self, name) for name in ("width", "blocks", "embedding", *names)}
+        names = {
+            "unet": ("blocks", "patch", "multipliers", "dropout"),
+            "transformer": ("patch", "depth", "heads", "attention", "positions"),
+            "line": ("blocks", "dilations"),
+        }[self.kind]
+        return {name: getattr(self, name) for name in ("width", "embedding", *names)}
+
+
+class Levels(Section):
+    """Which noise levels training windows get: diffusion forcing, each frame its own."""
+
+    schedule: Literal["log_uniform", "sigmoid"] = Field(
+        "log_uniform",
+        description="log_uniform: between train.sigma_min and sigma_max; sigmoid: the 1000 levels of ForcingDAS, each "
+        "as likely",
+    )
+    stairs: Literal["sorted", "pyramid", "autoregressive", "both"] = Field(
+        "sorted",
+        description="what windows with a staircase look like (train.staircase_share). sorted: independent levels in "
+        "order; the others: a row of the plan that sampling follows, after frames of context (ForcingDAS's CAT)",
+    )
+    steps: int = Field(100, gt=0, description="sampling steps of those plans")
+    context: int = Field(10, gt=0, description="most frames of context before them")
+
+
+PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
+    "coloured": {},
+    "forcingdas": {
+        "levels": {"schedule": "sigmoid", "stairs": "pyramid"},
+        "equal_share": 0.0,
+        "staircase_share": 0.25,
+        "weight": "fused_min_snr",
+        "noise_limit": 6.0,
+        "learning_rate": 1.4e-4,
+        "warmup": 2000,
+        "pace": "constant",
+        "betas": [0.9, 0.99],
+        "weight_decay": 1e-3,
+        "average": 0.0,
+        "place": False,
+        "colour": {"form": "white"},
+        "backbone": {
+            "kind": "transformer",
+            "size": "B",
+            "patch": 4,
+            "attention": "causal",
+            "positions": "table",
+        },
+    },
+}
 
 
 class Train(Section):
     """How the prior is trained."""
 
+    design: Literal["coloured", "forcingdas"] = Field(
+        "coloured",
+        description="coloured: the closed-form start and what a network adds to it; forcingdas: as published (white, "
+        "sigmoid schedule, velocities, fused min-SNR weights, causal transformer). Sets the defaults of all that "
+        "follows",
+    )
     seed: int = Field(1, ge=0, description="seed of weights, batches and noise")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(2, gt=0, description="CPU threads; fixed, so that the same settings give the same bytes")
+    processes: int = Field(
+        1, gt=0, description="processes that train together, each on its share of a batch (torchrun); on GPUs, one each"
+    )
     bfloat16: bool = Field(True, description="run the network in bfloat16")
+    compile: bool = Field(False, description="compile the network (torch.compile): minutes first, then faster steps")
+    recompute: bool = Field(
+        False, description="keep no activations inside blocks, compute them again on the way back: less memory, slower"
+    )
+    accumulate: int = Field(1, gt=0, description="parts that each process takes its share of a batch in")
+    cache_mb: int = Field(1000, gt=0, description="memory for frames read from the store, of each process (MB)")
     window: int = Field(8, gt=0, description="frames in a window")
     steps: int = Field(2600, ge=0, description="optimiser steps; 0 leaves the closed form as it is")
-    batch: int = Field(16, gt=0, description="windows an optimiser step")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (AdamW, cosine to zero)")
+    batch: int = Field(16, gt=0, description="windows an optimiser step, of all processes together")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (AdamW)")
     warmup: int = Field(100, ge=0, description="optimiser steps to the peak learning rate")
+    pace: Literal["cosine", "constant"] = Field("cosine", description="learning rate after it: to zero, or as it is")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay of the gradient's two moments")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay")
-    average: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights")
+    average: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights; 0: none")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     sigma_min: float = Field(0.02, gt=0, description="least noise level learnt (standard deviations)")
     sigma_max: float = Field(40.0, gt=0, description="largest noise level learnt")
@@ -95,17 +196,66 @@ class Train(Section):
     staircase_share: float = Field(
         0.2, ge=0, le=1, description="share with levels that rise with time; the rest are independent"
     )
+    levels: Levels = Field(Levels(), description="which noise levels training windows get")
+    weight: Literal["error", "fused_min_snr"] = Field(
+        "error",
+        description="error: every level by what the closed form leaves; fused_min_snr: besides, by how clean a frame "
+        "and those before it are (Chen et al. 2024)",
+    )
+    noise_limit: float | None = Field(None, gt=0, description="noise beyond this is cut off (standard deviations)")
     points: Points = Field(Points(), description="values that are known better than their frame")
     place: bool = Field(True, description="tell the network where on the sphere each point is")
     checkpoint_every: int = Field(100, gt=0, description="optimiser steps between checkpoints")
     validate_every: int = Field(250, gt=0, description="optimiser steps between looks at the validation period")
+    keep: Literal["best", "last"] = Field(
+        "best", description="weights that are kept: of the best look at the validation period, or the last"
+    )
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many looks without a better one; none: train all steps"
+    )
     colour: Colour = Field(Colour(), description="the closed-form start")
     backbone: Backbone = Field(Backbone(), description="the network that learns what the closed form misses")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _designed(cls, given: object) -> object:
+        """What a design sets, where nothing else is said."""
+        if not isinstance(given, dict) or given.get("design") not in PRESETS:
+            return given
+        return under(given, PRESETS[given["design"]])
+
     @model_validator(mode="after")
     def _consistent(self) -> "Train":
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
-        if self.equal_share + self.staircase_share > 1:
-            raise ValueError("equal_share and staircase_share add up to more than 1")
+        if wrong := [*self._ranges(), *self._parts(), *self._designs()]:
+            raise ValueError("\n  train: ".join(wrong))
         return self
+
+    def _ranges(self) -> list[str]:
+        wrong = []
+        if self.sigma_min >= self.sigma_max:
+            wrong.append(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
+        if self.equal_share + self.staircase_share > 1:
+            wrong.append("equal_share and staircase_share add up to more than 1")
+        if self.levels.stairs != "sorted" and self.levels.schedule != "sigmoid":
+            wrong.append(f"levels.stairs: {self.levels.stairs} are of levels.schedule: sigmoid; set that, or sorted")
+        return wrong
+
+    def _parts(self) -> list[str]:
+        if self.batch % (self.processes * self.accumulate):
+            return [
+                f"batch ({self.batch}) does not divide into {self.processes} process(es) of {self.accumulate} part(s); "
+                "make it a multiple of processes times accumulate"
+            ]
+        return []
+
+    def _designs(self) -> list[str]:
+        wrong = []
+        if self.design == "forcingdas" and self.colour.form != "white":
+            wrong.append(f"colour.form: {self.colour.form} is of design: coloured; forcingdas is white")
+        if self.design == "forcingdas" and self.points.share:
+            wrong.append("points.share: levels of points are of design: coloured; set it to 0")
+        if self.weight == "fused_min_snr" and self.colour.form != "white":
+            wrong.append("weight: fused_min_snr is made for colour.form: white; set that, or weight: error")
+        if self.backbone.positions == "table" and self.backbone.kind == "transformer" and self.window > 64:
+            wrong.append(f"window: {self.window} frames; a table of positions holds 64, use backbone.positions: rotary")
+        return wrong

@@ -12,9 +12,9 @@ from hindsight.fields.store import replace
 
 
 def save(
-    path: Path, step: int, recipe: str, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, told: dict
+    path: Path, step: int, recipe: dict, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, told: dict
 ) -> None:
-    """Write everything that the next step depends on, whole or not at all."""
+    """Write everything that the next step depends on, whole or not at all: safetensors, with a header of JSON."""
     tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
@@ -23,19 +23,27 @@ def save(
     replace(path, lambda partial: save_file(whole, partial, header))
 
 
-def resume(path: Path, recipe: str, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> tuple[int, dict]:
+def resume(
+    path: Path, recipe: dict, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer
+) -> tuple[int, dict]:
     """Take up a checkpoint of the same recipe, or start at step 0 where there is none.
+
+    A checkpoint of another recipe, or one that cannot be read, is left alone, and it is said why.
 
     Returns:
         Steps done, and what was told so far (the learning curve and the losses since its last row).
     """
+    if not path.is_file():
+        return 0, {}
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("hindsight", "{}"))
-            if header.get("recipe") != recipe:
+            if apart := differences(header.get("recipe", {}), json.loads(json.dumps(recipe))):
+                print(f"{path} was made from something else, so training starts anew: {'; '.join(apart)}", flush=True)
                 return 0, {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, ValueError) as error:
+        print(f"{path} cannot be read ({error}), so training starts anew", flush=True)
         return 0, {}
     for name, model in models.items():
         model.load_state_dict(
@@ -48,3 +56,20 @@ def resume(path: Path, recipe: str, models: dict[str, nn.Module], optimiser: tor
             state.setdefault(int(index), {})[what] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return header["step"], header["told"]
+
+
+def differences(before: object, now: object, where: str = "") -> list[str]:
+    """What differs between two recipes, each with its place, both values and an arrow between them."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = [*before, *(name for name in now if name not in before)]
+        return [
+            line
+            for name in names
+            for line in differences(before.get(name), now.get(name), f"{where}.{name}" if where else name)
+        ]
+    return [] if before == now else [f"{where} {_short(before)} → {_short(now)}"]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -24,12 +24,12 @@ def run(domain: Domain, settings: Train, *, fields: Path, climatology: Path, sta
     """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
     torch.set_num_threads(settings.threads)
     _, grid, training = departures(domain, settings, "train", fields, climatology, statistics)
-    process = fit(training, grid, settings.colour)
+    process = fit(training, grid, settings.colour, [domain.latitude_edges, domain.longitude_edges])
     tensors = {name: value.contiguous() for name, value in process.tensors().items()}
     store.replace(colour, lambda partial: save_file(tensors, partial))
 
 
-def fit(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
+def fit(departures: np.ndarray, grid: Grid, settings: Colour, edges: list[str]) -> GaussMarkov:
     """Fit a Gauss-Markov process.
 
     Args:
@@ -37,6 +37,7 @@ def fit(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
         grid: of the fields.
         settings: which modes, how many of them coupled, and how firmly; `form` white or space leaves out what the
             comparison in the decision record leaves out.
+        edges: what lies beyond the latitudes and beyond the longitudes, as in `Domain`.
 
     Raises:
         UserError: if there are too few frames for a covariance.
@@ -48,7 +49,9 @@ def fit(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
         raise UserError(
             f"the training period has {len(departures)} frames; covariances need many; lengthen domain.train"
         )
-    return (waves if settings.basis == "waves" else empirical)(departures, grid, settings)
+    if settings.basis == "empirical":
+        return empirical(departures, grid, settings)
+    return waves(departures, grid, settings, torus=list(edges) == ["periodic", "periodic"])
 
 
 def empirical(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
@@ -66,31 +69,18 @@ def empirical(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMark
     )
 
 
-def waves(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
+def waves(departures: np.ndarray, grid: Grid, settings: Colour, torus: bool) -> GaussMarkov:
     """For every zonal wavenumber the orthogonal functions of channel and latitude, complex, the leading ones coupled.
 
     The statistics are taken to be the same at all longitudes: covariances between wavenumbers, which tell land from
     sea, are left for the network to learn. In return every mode is coupled to the others of its wavenumber and may
-    travel, and the truncation is that of spherical harmonics, so that the poles are no special place.
-
-    Raises:
-        UserError: if the grid does not go round the globe, or cannot carry the truncation.
+    travel, and the truncation is that of spherical harmonics, so that the poles are no special place. A torus has no
+    poles: every function of latitude will do, for every wavenumber but the shortest of an even circle, a mere zigzag.
     """
-    frames, channels, height, width = departures.shape
-    finest = min(height, (width + 1) // 2) - 1
-    truncation = settings.truncation or finest
-    if not grid.periodic or truncation > finest:
-        raise UserError(
-            f"waves of truncation {truncation} do not fit the grid, {height} x {width} points "
-            f"{'' if grid.periodic else 'that do not go '}round the globe and carry {finest} at most; lower "
-            "train.colour.truncation, or set train.colour.basis: empirical"
-        )
-    table = Harmonics(grid.latitude, width, truncation).table
+    channels, width = departures.shape[1], departures.shape[-1]
     circles = torch.fft.rfft(torch.from_numpy(departures), norm="ortho").permute(3, 0, 1, 2)  # (M, T, C, H)
-    measure = torch.as_tensor(np.sqrt(grid.weights[:, 0]))
     fitted = []
-    for order in range(truncation + 1):
-        smooth = torch.linalg.qr((table[order, order:] * measure).T)[0]  # (H, L): the harmonics of this order
+    for order, smooth in enumerate(_round(grid, settings) if torus else _harmonics(grid, settings)):
         x = (circles[order].to(torch.complex128) @ smooth.to(torch.complex128)).flatten(1)
         x = x if order else x.real
         variance, vectors = _principal(x, settings)
@@ -101,6 +91,41 @@ def waves(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:
         coupled = min(settings.coupled_modes, len(variance))
         fitted.append(_Order(order, functions.flatten(0, 1), variance, lagged, coupled))
     return _gathered(fitted, width, settings.floor)
+
+
+def _harmonics(grid: Grid, settings: Colour) -> list[torch.Tensor]:
+    """Orthonormal functions of latitude for every zonal wavenumber, (H, L): the spherical harmonics of that order.
+
+    Raises:
+        UserError: if the grid does not go round the globe, or cannot carry the truncation.
+    """
+    height, width = grid.shape
+    finest = min(height, (width + 1) // 2) - 1
+    truncation = settings.truncation or finest
+    if not grid.periodic or truncation > finest:
+        raise UserError(
+            f"waves of truncation {truncation} do not fit the grid, {height} x {width} points "
+            f"{'' if grid.periodic else 'that do not go '}round the globe and carry {finest} at most; lower "
+            "train.colour.truncation, or set train.colour.basis: empirical"
+        )
+    table = Harmonics(grid.latitude, width, truncation).table
+    measure = torch.as_tensor(np.sqrt(grid.weights[:, 0]))
+    return [torch.linalg.qr((table[order, order:] * measure).T)[0] for order in range(truncation + 1)]
+
+
+def _round(grid: Grid, settings: Colour) -> list[torch.Tensor]:
+    """On a torus, every latitude for every zonal wavenumber, (H, H).
+
+    Raises:
+        UserError: if a truncation is asked for.
+    """
+    if settings.truncation:
+        raise UserError(
+            f"waves of truncation {settings.truncation} are those of a globe, and the domain comes round both ways; "
+            "leave train.colour.truncation out"
+        )
+    height, width = grid.shape
+    return [torch.eye(height, dtype=torch.float64)] * ((width + 1) // 2)
 
 
 def _principal(x: torch.Tensor, settings: Colour) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,120 +2,239 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from hindsight.diffusion import denoiser, noise
+from hindsight.diffusion import denoiser, sigmoid
 from hindsight.prior import Prior
 from hindsight.progress import Progress
 from hindsight.settings import Train
-from hindsight.train import average, checkpoint
+from hindsight.train import average, batches, checkpoint, memory
+from hindsight.train.batches import Batch, Loader
+from hindsight.train.diary import PREFIX, Diary
+from hindsight.train.team import Team
 from hindsight.train.windows import Windows
 
 VALIDATION_LEVELS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
 VALIDATION_WINDOWS = 64
 
 
+class Loss(nn.Module):
+    """What training makes small, as a module so that several processes can share it."""
+
+    def __init__(self, prior: Prior, settings: Train) -> None:
+        super().__init__()
+        self.prior, self.weight = prior, settings.weight
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """The mean loss of a batch."""
+        denoised = self.prior.denoise(batch.noisy, batch.sigma, batch.told, batch.points)
+        weight = sigmoid.fused_min_snr(batch.sigma) if self.weight == "fused_min_snr" else None
+        return denoiser.loss(self.prior.process, denoised, batch.clean, batch.sigma, batch.points, weight)
+
+
+@dataclass
+class Course:
+    """How far training has come: everything of it that is not a weight."""
+
+    step: int = 0
+    curve: list[dict] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # since the last look
+    best: float = math.inf
+    looks_since: int = 0  # the best
+
+    def told(self) -> dict:
+        """For a checkpoint, without the step."""
+        return {name: value for name, value in vars(self).items() if name != "step"}
+
+    def over(self, settings: Train) -> bool:
+        """Whether training ends here, for all steps are done or it gets no better."""
+        tired = settings.patience is not None and self.looks_since >= settings.patience
+        return tired or self.step >= settings.steps
+
+
 def train(
-    prior: Prior, training: Windows, validation: Windows, settings: Train, keep: Path, recipe: str
+    prior: Prior,
+    training: Windows,
+    validation: Windows,
+    settings: Train,
+    keep: Path,
+    recipe: dict,
+    team: Team = Team(),  # noqa: B008 (frozen)
+    diary: Callable[[int], Diary | None] = lambda done: None,
 ) -> tuple[Prior, list[dict]]:
     """Train a prior by diffusion forcing.
 
     Args:
-        prior: with weights as initialised; its network is trained in place.
+        prior: with weights as initialised, on its device; its network is trained in place.
         training: windows to learn from.
         validation: windows to look at now and then.
         settings: how.
         keep: the checkpoint, taken up if it is of the same recipe.
-        recipe: digest of everything that decides the outcome.
+        recipe: everything that decides the outcome.
+        team: the processes that train together.
+        diary: opens the diary, once it is known how many steps were done before.
 
     Returns:
-        The prior with averaged weights, and the learning curve: rows of step, loss and validation error per level.
+        The prior with averaged weights, those that are kept, and the learning curve: rows of step, loss and validation
+        error per level.
+
+    Raises:
+        UserError: if the batch does not fit in memory.
+        RuntimeError: if a gradient is not finite.
     """
-    ema = copy.deepcopy(prior).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(prior.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    models = {"model": prior.network, "average": ema.network}
-    done, told = checkpoint.resume(keep, recipe, models, optimiser)
-    tell = Progress("train.prior", settings.steps)
-    tell(done)
-    curve = told.get("curve") or [{"step": 0, "loss": float("nan"), **validate(ema, validation)}]
-    losses: list[float] = told.get("losses", [])
-    for step in range(done, settings.steps):
-        losses.append(_advance(prior, training, settings, optimiser, step))
-        average.update(ema.network, prior.network, step, settings.average)
-        last = step + 1 == settings.steps
-        if (step + 1) % settings.validate_every == 0 or last:
-            curve.append({"step": step + 1, "loss": sum(losses) / len(losses), **validate(ema, validation)})
-            losses = []
-        if (step + 1) % settings.checkpoint_every == 0 or last:
-            checkpoint.save(keep, step + 1, recipe, models, optimiser, {"curve": curve, "losses": losses})
-        tell(step + 1, f"loss {losses[-1]:.4f}" if losses else "")
-    return ema, curve
+    run = Run(prior, validation, settings, team)
+    run.take_up(keep, recipe, diary)
+    shape, rows = (len(prior.about.channels), *prior.maps.shape[-2:]), team.rows(settings.batch)
+    make = lambda step: batches.make(training, settings, shape, step, rows)
+    if not run.over:
+        run.learn(Loader(make, run.course.step, settings.steps, prior.maps.device), keep, recipe)
+    return run.kept(), run.course.curve
 
 
-def _advance(prior: Prior, training: Windows, settings: Train, optimiser: torch.optim.Optimizer, step: int) -> float:
-    """One optimiser step; everything random in it is a function of the seed and the step."""
-    generator = torch.Generator().manual_seed(settings.seed * 2**32 + step)
-    torch.manual_seed(settings.seed * 2**32 + step)  # dropout
-    device = prior.maps.device
-    clean, told = training.draw(settings.batch, generator)
-    sigma = noise.training_levels(
-        *clean.shape[:2],
-        settings.sigma_min,
-        settings.sigma_max,
-        settings.equal_share,
-        settings.staircase_share,
-        generator,
-    )
-    noisy = clean + sigma[..., None] * torch.randn(clean.shape, generator=generator)
-    points = _points(prior, clean, settings, generator)
+class Run:
+    """A run of training: the network, its average, the best of that, and how far it has come."""
+
+    def __init__(self, prior: Prior, validation: Windows, settings: Train, team: Team) -> None:
+        self.prior, self.validation, self.settings, self.team = prior, validation, settings, team
+        self.average = copy.deepcopy(prior).eval().requires_grad_(False)
+        self.best = copy.deepcopy(self.average.network)
+        self.optimiser = torch.optim.AdamW(
+            prior.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.models = {"model": prior.network, "average": self.average.network, "best": self.best}
+        self.course, self.book = Course(), None
+
+    def take_up(self, keep: Path, recipe: dict, diary: Callable[[int], Diary | None]) -> None:
+        """Take up a checkpoint, or begin with a look at the validation period."""
+        done, told = checkpoint.resume(keep, recipe, self.models, self.optimiser)
+        self.course = Course(done, **told)
+        self.book = diary(done) if self.team.leads else None
+        self.over = self.course.over(self.settings) if self.course.curve else self.look()
+
+    def learn(self, loader: Loader, keep: Path, recipe: dict) -> None:
+        """Step until it is over."""
+        settings, done, began = self.settings, self.course.step, time.perf_counter()
+        tell = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
+        tell(done)
+        loss = None
+        for step, batch in loader:
+            loss = loss or self.ready(batch)
+            self.course.losses.append(advance(loss, batch, settings, self.optimiser, step, self.team))
+            average.update(self.average.network, self.prior.network, step, settings.average)
+            self.course.step = step + 1
+            pace_now = (step + 1 - done) * settings.batch * settings.window / (time.perf_counter() - began)
+            self.note(pace_now)
+            tell(step + 1, f"loss {self.course.losses[-1]:.4f}, {pace_now:.1f} frames/s")
+            if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
+                self.over = self.look()
+            if ((step + 1) % settings.checkpoint_every == 0 or self.over) and self.team.leads:
+                checkpoint.save(keep, step + 1, recipe, self.models, self.optimiser, self.course.told())
+            if self.over:
+                break
+        if self.team.leads:
+            print(f"waited for batches {loader.waited / (time.perf_counter() - began):.1%} of the time", flush=True)
+
+    def ready(self, batch: Batch) -> nn.Module:
+        """The loss, ready to be trained: its batch fits in memory; compiled and shared if that is asked."""
+        settings, network = self.settings, self.prior.network
+        network.recompute = settings.recompute
+        alone, windows = Loss(self.prior.train(), settings), len(batch.clean)
+        one, room = batch.parts(windows)[0], memory.free(self.prior.maps.device)
+        memory.check(alone, one, windows // settings.accumulate, room)
+        if settings.compile:
+            network.compile()
+        return self.team.joined(alone)
+
+    def note(self, pace_now: float) -> None:
+        """Write the step into the diary."""
+        if self.book:
+            rate = self.optimiser.param_groups[0]["lr"]
+            numbers = {"loss": self.course.losses[-1], "learning_rate": rate, "frames_per_second": pace_now}
+            self.book.step(self.course.step, **numbers)
+
+    def look(self) -> bool:
+        """Look at the validation period; whether training is over."""
+        return self.team.told(self._look() if self.team.leads else None)
+
+    def _look(self) -> bool:
+        course, settings = self.course, self.settings
+        part = settings.batch // (settings.processes * settings.accumulate)
+        errors = validate(self.average, self.validation, at_once=part)
+        loss = sum(course.losses) / len(course.losses) if course.losses else math.nan
+        course.curve.append({"step": course.step, "loss": loss, **errors})
+        course.losses, score = [], sum(map(math.log, errors.values())) / len(errors)
+        course.looks_since = 0 if score < course.best else course.looks_since + 1
+        if score < course.best:
+            course.best = score
+            self.best.load_state_dict(self.average.network.state_dict())
+        if self.book:
+            self.book.look(course.curve)
+        return course.over(settings)
+
+    def kept(self) -> Prior:
+        """The prior with the weights that are kept."""
+        if self.settings.keep == "best":
+            self.average.network.load_state_dict(self.best.state_dict())
+        if self.book:
+            self.book.close()
+        return self.average
+
+
+def advance(
+    loss: nn.Module, batch: Batch, settings: Train, optimiser: torch.optim.Optimizer, step: int, team: Team
+) -> float:
+    """One optimiser step; everything random in it is a function of the seed, the step and the row."""
+    torch.manual_seed((settings.seed * 1_000_003 + step) * team.size + team.rank)  # dropout
     for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * pace(step, settings.warmup, settings.steps)
-    prior.train()
-    sigma = sigma.to(device)
-    denoised = prior.denoise(noisy.to(device), sigma, told.to(device), points)
-    loss = denoiser.loss(prior.process, denoised, clean.to(device), sigma, points)
+        group["lr"] = settings.learning_rate * pace(step, settings)
     optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(prior.parameters(), settings.clip, error_if_nonfinite=True)
+    parts, total = batch.parts(settings.accumulate), torch.zeros((), device=batch.clean.device)
+    for number, part in enumerate(parts, 1):
+        with team.apart(loss) if number < len(parts) else nullcontext():
+            share = loss(part) / len(parts)
+            share.backward()
+        total += share.detach()
+    torch.nn.utils.clip_grad_norm_(loss.parameters(), settings.clip, error_if_nonfinite=True)
     optimiser.step()
-    return loss.item()
+    return team.mean(total)
 
 
-def _points(prior: Prior, clean: torch.Tensor, settings: Train, generator: torch.Generator) -> denoiser.Points | None:
-    """Values of training windows (B, T, D) that are known by themselves, with their errors."""
-    if not prior.about.points:
-        return None
-    chosen, shape = settings.points, (len(prior.about.channels), *prior.maps.shape[-2:])
-    precision = noise.training_points(
-        *clean.shape[:2], shape, chosen.share, chosen.error_min, chosen.error_max, generator
-    )
-    error = torch.where(precision > 0, precision.clamp(min=1e-12).rsqrt(), 0.0)
-    value = clean + error * torch.randn(clean.shape, generator=generator)
-    device = prior.maps.device
-    return denoiser.Points(value.to(device), precision.to(device))
-
-
-def pace(step: int, warmup: int, steps: int) -> float:
-    """Learning rate relative to its peak: a straight warm-up, then a half cosine to zero."""
-    return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+def pace(step: int, settings: Train) -> float:
+    """Learning rate relative to its peak: a straight warm-up, then a half cosine to zero, or no change."""
+    fall = 0.5 * (1 + math.cos(math.pi * step / max(settings.steps, 1))) if settings.pace == "cosine" else 1.0
+    return min(1.0, (step + 1) / max(settings.warmup, 1)) * fall
 
 
 @torch.no_grad()
-def validate(prior: Prior, validation: Windows, closed_form: bool = False) -> dict[str, float]:
+def validate(
+    prior: Prior, validation: Windows, closed_form: bool = False, at_once: int = VALIDATION_WINDOWS
+) -> dict[str, float]:
     """Root-mean-square error of denoised validation windows, all frames at one level, per level."""
     generator = torch.Generator().manual_seed(0)
     device = prior.maps.device
     errors = {}
     correct: Callable = prior.correction if not closed_form else lambda x, *_: torch.zeros_like(x[:, :, 0])
     for level in VALIDATION_LEVELS:
-        clean, told = validation.draw(VALIDATION_WINDOWS, generator)
-        sigma = torch.full(clean.shape[:2], level)
-        noisy = clean + level * torch.randn(clean.shape, generator=generator)
-        points = denoiser.unseen(noisy.to(device)) if prior.about.points else None
-        given = (noisy.to(device), sigma.to(device), told.to(device))
-        denoised = denoiser.denoise(prior.process, correct, *given, points=points)
-        errors[f"sigma_{level:g}"] = (denoised - clean.to(device)).square().mean().sqrt().item()
+        square, count = 0.0, 0
+        for first in range(0, VALIDATION_WINDOWS, at_once):
+            windows = [_noisy(validation, level, generator) for _ in range(min(at_once, VALIDATION_WINDOWS - first))]
+            clean, noisy, told = (torch.cat(part).to(device) for part in zip(*windows))
+            sigma = torch.full(clean.shape[:2], level, device=device)
+            points = denoiser.unseen(noisy) if prior.about.points else None
+            denoised = denoiser.denoise(prior.process, correct, noisy, sigma, told, points=points)
+            square, count = square + (denoised - clean).double().square().sum().item(), count + clean.numel()
+        errors[f"{PREFIX}{level:g}"] = math.sqrt(square / count)
     return errors
+
+
+def _noisy(windows: Windows, level: float, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """A window, clean and noisy, and its conditions."""
+    clean, told = windows.draw(1, generator)
+    return clean, clean + level * torch.randn(clean.shape, generator=generator), told

@@ -1,6 +1,5 @@
 """Train the prior: diffusion forcing from the closed-form start."""
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -10,14 +9,16 @@ import xarray as xr
 from safetensors.torch import load_file
 
 from hindsight import prior as priors
+from hindsight.backbones import size
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Domain, Train
-from hindsight.train import loop
-from hindsight.train.windows import Windows, departures, scaling
+from hindsight.train import diary, loop
+from hindsight.train.team import join
+from hindsight.train.windows import Frames, Windows, scaling
 
 
 def run(
@@ -31,37 +32,53 @@ def run(
     colour: Path,
     checkpoint: Path,
     prior: Path,
+    tensorboard: Path,
     curve: Path,
+    figure: Path,
 ) -> None:
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    inputs = (fields, climatology, statistics)
-    times, grid, values = departures(domain, settings, "train", *inputs)
-    training = Windows(times, values, settings.window, "training")
-    times, _, values = departures(domain, settings, "validation", *inputs)
-    validation = Windows(times, values, settings.window, "validation")
-    made_from = {
-        path.name if path.name != "zarr.json" else path.parent.name: _digest(path) for path in (*inputs, static, colour)
-    }
+    team, device = join(settings.processes, priors.device(settings.device))
+    grid = Grid.of(store.read(fields))
     seen = scaling(settings, grid, climatology, statistics)
+    training = _windows(domain, settings, "train", fields, seen)
+    validation = _windows(domain, settings, "validation", fields, seen)
+    made_from = {
+        path.name if path.name != "zarr.json" else path.parent.name: _digest(path)
+        for path in (fields, climatology, statistics, static, colour)
+    }
     start = build(domain, settings, grid, seen, static, colour, made_from)
-    recipe = hashlib.sha256(json.dumps([made_from, settings.model_dump(mode="json")], sort_keys=True).encode())
+    recipe = {"made_from": made_from, "train": settings.model_dump(mode="json")}
+    if team.leads:
+        print(_sizes(start), flush=True)
+    book = lambda done: diary.Diary(curve, figure, tensorboard, done)
     try:
-        trained, rows = loop.train(
-            start.to(torch.device(priors.device(settings.device))),
-            training,
-            validation,
-            settings,
-            checkpoint,
-            recipe.hexdigest(),
-        )
-    except RuntimeError as error:
+        trained, _ = loop.train(start.to(device), training, validation, settings, checkpoint, recipe, team, book)
+    except torch.OutOfMemoryError as error:
         raise UserError(
-            f"training stopped: {error}; lower train.learning_rate, or train.batch if memory ran out"
+            f"memory ran out ({error}); lower train.batch, raise train.accumulate, or set train.recompute: true"
         ) from error
-    _write_curve(rows, curve)
-    priors.save(trained, prior)
+    except RuntimeError as error:
+        raise UserError(f"training stopped: {error}; lower train.learning_rate") from error
+    if team.leads:
+        priors.save(trained, prior)
+    team.leave()
+
+
+def _windows(domain: Domain, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
+    """The windows of a split."""
+    frames = Frames(fields, domain.splits[split], seen, settings.cache_mb)
+    name = "training" if split == "train" else split
+    return Windows(frames.times, frames, settings.window, name, frames.joints)
+
+
+def _sizes(start: priors.Prior) -> str:
+    """What the network is, in a line for the log."""
+    inputs, told = priors.shown(start.about, start.maps)
+    work = size.flops(start.network, inputs, told, start.about.window, tuple(start.maps.shape[-2:]))
+    count = size.parameters(start.network)
+    return f"{start.about.backbone['kind']}: {count / 1e6:.2f} M parameters, {work / 1e9:.3g} GFLOP a frame forward"
 
 
 def build(
@@ -81,6 +98,7 @@ def build(
         annual_harmonics=seen.annual,
         daily_harmonics=seen.daily,
         made_from=made_from,
+        design=settings.design,
     )
     given = xr.load_dataset(static)
     layers = {name: given[name].values for name in ("land", "orography") if name in given}
@@ -93,13 +111,3 @@ def _digest(path: Path) -> str:
     if path.name == "zarr.json":
         return json.loads(path.read_text())["attributes"]["digest"]
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_curve(rows: list[dict], path: Path) -> None:
-    def write(partial: Path) -> None:
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-
-    store.replace(path, write)

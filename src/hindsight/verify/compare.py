@@ -12,7 +12,7 @@ from hindsight.fields import calendar, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.interpolate import bilinear
+from hindsight.operators.footprint import places
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Product, Verify
@@ -167,7 +167,7 @@ def against_observations(found: xr.Dataset, table: pd.DataFrame, scaling: Scalin
     inside = table[table["time"].isin(times) & table["channel"].isin(channels)]
     for (time, channel), rows in inside.groupby(["time", "channel"], sort=True):
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
-        operator = bilinear(grid, rows["latitude"].to_numpy(), rows["longitude"].to_numpy())
+        operator = places(grid, rows)
         members = operator.numpy(found["analysis"].values[:, t, c].reshape(len(found["realization"]), -1).astype(float))
         hour = int(times[t].astype("datetime64[h]").astype(int))
         generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, hour, c, PURPOSE]))

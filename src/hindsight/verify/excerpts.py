@@ -9,7 +9,7 @@ import xarray as xr
 
 from hindsight.fields import analyses as analysis_files
 from hindsight.fields.grid import Grid, great_circle
-from hindsight.operators.interpolate import bilinear
+from hindsight.operators.footprint import places
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def series(
         chosen: from `stations`.
         grid: where.
     """
-    operator = bilinear(grid, chosen["latitude"].to_numpy(), chosen["longitude"].to_numpy())
+    operator = places(grid, chosen)
     values = frames(paths, truth["time"].values).values
     members = operator.numpy(values.reshape(*values.shape[:3], -1))
     there = operator.numpy(truth.values.reshape(*truth.shape[:2], -1))

@@ -1,0 +1,200 @@
+"""Training throughput: networks, number types and compilation side by side, against what the device can do at most.
+
+    python benchmarks/training.py --json results/training.json
+
+Runs the training loop's own steps (loss, way back, AdamW) on windows of 64 x 64 points that come round both ways.
+Writes a list of `{"backbone", "dtype", "compiled", "frames_per_second", "peak_share", "device", …}`. `peak_share` is
+the share of the fastest matrix product of that number type measured in the same run; a step's operations are counted
+(forward, and twice that for the way back). The first entry's `loader_share` is the share of the time that the loop
+waited for batches read from the store. On a GPU the published DiT-B at 30 frames of 4 x 240 x 120 comes besides, with
+its memory, the time of a step and the hours that 200,000 of them would take. `--quick` takes few steps of small
+networks.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cases
+import torch
+
+from hindsight import prior as priors
+from hindsight.backbones import size
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Values
+from hindsight.fields.scaling import Scaling
+from hindsight.prior import About, Prior
+from hindsight.settings import Domain, Train, load
+from hindsight.train import batches, loop
+from hindsight.train.batches import Batch, Loader
+from hindsight.train.team import Team
+from hindsight.train.windows import Frames, Windows
+
+BACKBONES = {
+    "unet": {"kind": "unet", "width": 32, "multipliers": [1, 2, 2]},
+    "unet, patch 2": {"kind": "unet", "width": 32, "multipliers": [1, 2, 2], "patch": 2},
+    "transformer": {"kind": "transformer", "width": 192, "depth": 6, "heads": 6, "patch": 4, "embedding": 192},
+}
+SMALL = {
+    "unet": {"kind": "unet", "width": 8, "multipliers": [1, 2], "blocks": 1},
+    "transformer": {"kind": "transformer", "width": 32, "depth": 2, "heads": 2, "patch": 4},
+}
+PUBLISHED = {"design": "forcingdas", "window": 30, "batch": 4, "recompute": True, "compile": False}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=6, help="timed, after two that are not")
+    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    device = torch.device(priors.device("auto"))
+    peak = {name: fastest(device, name == "bfloat16") for name in ("float32", "bfloat16")}
+    found = []
+    for name, backbone in (SMALL if chosen.quick else BACKBONES).items():
+        for dtype in peak:
+            for compiled in (False, True):
+                given = {"backbone": backbone, "compile": compiled, "bfloat16": dtype == "bfloat16", "place": False}
+                settings = Train.model_validate(given | {"window": 12, "batch": 2 if device.type == "cpu" else 32})
+                row = timed(square(settings), settings, device, 2 if chosen.quick else chosen.steps)
+                found.append({"backbone": name, "dtype": dtype, "compiled": compiled, **row, "device": named(device)})
+                found[-1]["peak_share"] = found[-1]["flop_per_second"] / peak[dtype]
+                print(json.dumps(found[-1]), flush=True)
+    found[0] |= {"loader_share": waiting(device, chosen.quick), "peak_flop_per_second": peak}
+    if device.type == "cuda":
+        found.append(published(device, peak["bfloat16"], chosen.steps))
+    print(json.dumps(found[0]), flush=True)
+    cases.write(found, chosen.json)
+
+
+def named(device: torch.device) -> str:
+    """What ran it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def fastest(device: torch.device, half: bool) -> float:
+    """Operations a second of a large matrix product, the best of some."""
+    count = 8192 if device.type == "cuda" else 2048
+    kind = torch.bfloat16 if half else torch.float32
+    a, b = (torch.randn(count, count, device=device, dtype=kind) for _ in range(2))
+    return 2 * count**3 / min(seconds(lambda: a @ b, device) for _ in range(6))
+
+
+def seconds(work: object, device: torch.device) -> float:
+    """Time of a piece of work, finished on its device."""
+    wait = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
+    wait()
+    began = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - began
+
+
+def prior(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Prior:
+    """A prior with a white start: what is timed is the network."""
+    count, rows, columns = shape
+    about = About(
+        [f"c{k}" for k in range(count)],
+        [float(k) for k in range(rows)],
+        [float(k) for k in range(columns)],
+        edges,
+        6,
+        settings.window,
+        settings.bfloat16,
+        False,
+        settings.backbone.model_dump(mode="json"),
+        0,
+        0,
+        {},
+        settings.design,
+    )
+    values = count * rows * columns
+    process = GaussMarkov(Values(torch.tensor(values)), torch.ones(values), torch.zeros(0, 0, 0), torch.zeros(values))
+    return Prior(about, process, Scaling(0.0, 1.0, 0, 0), torch.zeros(0, rows, columns))
+
+
+def square(settings: Train) -> Prior:
+    """A prior of one channel on 64 x 64 points that come round both ways."""
+    return prior(settings, (1, 64, 64), ["periodic", "periodic"])
+
+
+def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> dict:
+    """Frames a second, and operations a second, of whole training steps."""
+    model = model.to(device)
+    batch = noise(model, settings).to(device)
+    model.network.recompute = settings.recompute
+    loss = loop.Loss(model.train(), settings)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    first = seconds(lambda: loop.advance(compiled(loss, settings), batch, settings, optimiser, 0, Team()), device)
+    loop.advance(loss, batch, settings, optimiser, 1, Team())
+    each = min(seconds(lambda: loop.advance(loss, batch, settings, optimiser, 2, Team()), device) for _ in range(steps))
+    frames, (inputs, told) = settings.batch * settings.window, priors.shown(model.about, model.maps)
+    work = size.flops(model.network, inputs, told, settings.window, tuple(model.maps.shape[-2:]))
+    return {
+        "frames_per_second": frames / each,
+        "flop_per_second": 3 * work * frames / each,
+        "seconds_per_step": each,
+        "seconds_first_step": first,
+        "parameters": size.parameters(model.network),
+        "gflop_per_frame": work / 1e9,
+        "batch": settings.batch,
+        "window": settings.window,
+    }
+
+
+def compiled(loss: loop.Loss, settings: Train) -> loop.Loss:
+    """Compiled where that is asked."""
+    if settings.compile:
+        loss.prior.network.compile()
+    return loss
+
+
+def noise(model: Prior, settings: Train) -> Batch:
+    """A batch of noise."""
+    size_of = (settings.batch, settings.window, model.process.size)
+    generator = torch.Generator().manual_seed(0)
+    clean, white = torch.randn(2, *size_of, generator=generator).unbind(0)
+    sigma = torch.rand(size_of[:2], generator=generator) + 0.5
+    return Batch(clean, clean + sigma[..., None] * white, sigma, torch.zeros(*size_of[:2], 4))
+
+
+def waiting(device: torch.device, quick: bool) -> float:
+    """Share of the time that the loop waits for batches from the store of config/navier_stokes.yaml."""
+    name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
+    run = cases.made(f"results/{name}/train/colour.safetensors", cases.SQUARE, more).parents[1]
+    domain, settings = load(run / "settings/train.json", [Domain, Train])
+    seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
+    frames = Frames(run / "preprocess/fields.zarr", domain.train, seen, settings.cache_mb)
+    windows = Windows(frames.times, frames, settings.window, "training", frames.joints)
+    model, steps = square(settings).to(device), 3 if quick else 12
+    loss = loop.Loss(model.train(), settings)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    make = lambda step: batches.make(windows, settings, (1, 64, 64), step, range(settings.batch))
+    loader, began = Loader(make, 0, steps, device), time.perf_counter()
+    for step, batch in loader:
+        loop.advance(loss, batch, settings, optimiser, step, Team())
+    return loader.waited / (time.perf_counter() - began)
+
+
+def published(device: torch.device, peak: float, steps: int) -> dict:
+    """The published DiT-B on their ERA5 windows, on one GPU."""
+    settings = Train.model_validate(PUBLISHED)
+    torch.cuda.reset_peak_memory_stats(device)
+    row = timed(prior(settings, (4, 240, 120), ["periodic", "open"]), settings, device, steps)
+    return {
+        "backbone": "DiT-B, 30 frames of 4 x 240 x 120, activations computed again",
+        "dtype": "bfloat16",
+        "compiled": False,
+        **row,
+        "peak_share": row["flop_per_second"] / peak,
+        "memory_gb": torch.cuda.max_memory_allocated(device) / 1e9,
+        "hours_of_200000_steps": 200_000 * row["seconds_per_step"] / 3600,
+        "device": named(device),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Turbulence in two dimensions, on a square that comes round both ways and is stirred at random.
+
+d omega = (-v . grad omega + nu lap omega - alpha omega) dt + eps d eta on [0, 2 pi)^2; eta has a Wiener process for the
+cosine and one for the sine of each wave in `WAVES`: Chen et al. (2024), Probabilistic forecasting with stochastic
+interpolants and Foellmer processes, arXiv:2403.13724. Their states have a standard deviation of 3.07.
+"""
+
+import numpy as np
+import torch
+
+from hindsight.dynamics.stretches import Stretches
+from hindsight.settings.download import NavierStokes, Synthetic
+
+WAVES = ((6, 0), (7, 0), (5, 5), (8, 8))  # stirred, wavenumbers along x and y
+DISTURBANCE = 1.0  # standard deviation of the vorticity that the spin-up begins with, on wavenumbers up to LARGE
+LARGE = 8
+STIRRING = 1  # what else random numbers are for, besides the disturbance
+BEFORE = 2**40  # steps before 1 January 2000 have numbers too
+
+
+class Square:
+    """The equations of N x N points, de-aliased: states are Fourier coefficients (…, N, N // 2 + 1) of the vorticity.
+
+    Coefficients are those of exp(i (k x + m y)), x along the last axis; of them the ones below N / 3 are kept, so that
+    products of two are exact (Orszag 1971).
+    """
+
+    def __init__(self, points: int, settings: NavierStokes, like: torch.Tensor) -> None:
+        self.points, self.settings = points, settings
+        waves = torch.fft.fftfreq(points, 1 / points, dtype=like.dtype, device=like.device)
+        self.k, self.m = waves[: points // 2 + 1].abs(), waves[:, None]
+        self.square = self.k**2 + self.m**2
+        kept = (self.k.abs() < points / 3) & (self.m.abs() < points / 3)
+        inverse = kept / self.square.clamp(min=1)
+        self._velocity = torch.stack([1j * self.m * inverse, -1j * self.k * inverse])[:, None]
+        self._curl = torch.stack([self.k * self.m * kept, (self.k**2 - self.m**2) * kept])[:, None]
+        self.decay = settings.viscosity * self.square + settings.drag
+        self.stirred = self.coefficients(self._patterns())
+
+    def _patterns(self) -> torch.Tensor:
+        """What is stirred, (8, N, N): the cosines of the waves, then their sines."""
+        x = torch.arange(self.points, device=self.k.device).to(self.k) * 2 * torch.pi / self.points
+        phase = torch.stack([k * x + m * x[:, None] for k, m in WAVES])
+        return torch.cat([phase.cos(), phase.sin()])
+
+    def coefficients(self, fields: torch.Tensor) -> torch.Tensor:
+        """Of fields (…, N, N)."""
+        return torch.fft.rfft2(fields, norm="forward")
+
+    def fields(self, states: torch.Tensor, points: int | None = None) -> torch.Tensor:
+        """On the grid, (…, N, N), or on one of fewer points, which shows the waves that it can."""
+        if points not in (None, self.points):
+            states = _coarser(states, points)
+        points = points or self.points
+        return torch.fft.irfft2(states, s=(points, points), norm="forward")
+
+    def velocity(self, states: torch.Tensor) -> torch.Tensor:
+        """Along x and y, (2, S, N, N), of states (S, …)."""
+        return torch.fft.irfft2(self._velocity * states, s=(self.points, self.points), norm="forward")
+
+    def advection(self, states: torch.Tensor) -> torch.Tensor:
+        """-v . grad omega of states (S, …): the curl of the divergence of v v, two transforms each way."""
+        u, v = self.velocity(states)
+        stress = self.coefficients(torch.stack([(v - u) * (v + u), u * v]))
+        return (self._curl * stress).sum(0)
+
+    def step(self, states: torch.Tensor, step: float) -> torch.Tensor:
+        """Advection by fourth-order Runge-Kutta, viscosity and drag exactly (an integrating factor); not stirred."""
+        half = torch.exp(-self.decay * step / 2)
+        k1 = self.advection(states)
+        drifted = half * states
+        k2 = self.advection(drifted + step / 2 * half * k1)
+        k3 = self.advection(drifted + step / 2 * k2)
+        k4 = self.advection(half * (drifted + step * k3))
+        return half * (drifted + step / 6 * (half * k1 + 2 * (k2 + k3))) + step / 6 * k4
+
+    def stirring(self, white: torch.Tensor, step: float) -> torch.Tensor:
+        """What stirring adds in a step, from numbers (S, 8) of unit variance; it decays in the step, exactly."""
+        squares = torch.tensor([k**2 + m**2 for k, m in WAVES] * 2)
+        rate = 2 * (self.settings.viscosity * squares + self.settings.drag).double()
+        spread = self.settings.stirring * (-torch.expm1(-rate * step) / rate).sqrt()
+        return torch.einsum("sw,wij->sij", (white * spread.to(white)).to(self.stirred), self.stirred)
+
+
+def _coarser(states: torch.Tensor, points: int) -> torch.Tensor:
+    """Coefficients of a grid of fewer points; its shortest wave, a mere zigzag, is left out."""
+    half = points // 2
+    found = torch.zeros(*states.shape[:-2], points, half + 1, dtype=states.dtype, device=states.device)
+    found[..., :half, :half] = states[..., :half, :half]
+    found[..., 1 - half :, :half] = states[..., 1 - half :, :half]
+    return found
+
+
+def injected(settings: NavierStokes) -> tuple[float, float]:
+    """What stirring gives a time unit on the mean, of energy <v.v> / 2 and of enstrophy <omega^2> / 2.
+
+    A cosine and a sine of unit amplitude have a mean square of one half each: eps^2 / 2 a wave of enstrophy, and of
+    energy that over its squared wavenumber.
+    """
+    of_wave = settings.stirring**2 / 2
+    return of_wave * sum(1 / (k**2 + m**2) for k, m in WAVES), of_wave * len(WAVES)
+
+
+class Torus(Stretches):
+    """The square as a world: a tile of one degree where the equator meets Greenwich, x eastward and y northward.
+
+    Its cells are of equal area but for 4e-5. States are of single precision: stirring forgets rounding errors as chaos
+    multiplies them, and double precision costs twice as much.
+    """
+
+    levels: list[int] = []
+    variables = {"vorticity": ("", "1")}
+    fixed: dict[str, tuple[str, str]] = {}
+    title = "Stirred turbulence on a doubly periodic square (synthetic)"
+    nature = "the Navier-Stokes equations in two dimensions, stirred at random as by Chen et al. (2024)"
+
+    def __init__(self, settings: Synthetic) -> None:
+        super().__init__(settings)
+        self.flow = settings.navier_stokes
+        self.square = Square(self.flow.points * self.flow.fine, self.flow, torch.zeros((), device=self.device))
+        self.latitude = self.longitude = (np.arange(self.flow.points) + 0.5) / self.flow.points - 0.5
+        self.limit = (
+            f"with {self.flow.substeps} step(s) a frame of {settings.step_hours / self.flow.unit_hours:g} time units; "
+            "raise download.synthetic.navier_stokes.substeps"
+        )
+
+    def disturbance(self, stretch: int) -> torch.Tensor:
+        """Random vorticity of the larger scales."""
+        points, square = self.square.points, self.square.square
+        white = torch.from_numpy(self.draws(stretch).standard_normal((points, points))).to(square)
+        state = self.square.coefficients(white) * ((square > 0) & (square <= LARGE**2))
+        return state * DISTURBANCE / self.square.fields(state).std()
+
+    def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
+        """Integrate over an interval (s), `substeps` steps to the hours of a frame; stretches are in their order."""
+        frame = self.settings.step_hours * 3600
+        first = [int(t) * self.flow.substeps // frame for t in time.tolist()]
+        step = self.settings.step_hours / self.flow.unit_hours / self.flow.substeps
+        for n in range(round(interval * self.flow.substeps / frame)):
+            white = np.stack([self.white(stretch, number + n) for stretch, number in enumerate(first)])
+            stirred = self.square.stirring(torch.from_numpy(white).to(self.device), step)
+            states = self.square.step(states, step) + stirred
+        return states
+
+    def white(self, stretch: int, number: int) -> np.ndarray:
+        """The random numbers (8,) of a step, counted from 1 January 2000."""
+        counter = [0, number + BEFORE, stretch, STIRRING]
+        return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=counter)).standard_normal(8)
+
+    def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
+        """The vorticity on the grid written, (…, H, W)."""
+        return {"vorticity": self.square.fields(states, self.flow.points).to(torch.float32).cpu().numpy()}

@@ -1,0 +1,99 @@
+"""Batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from hindsight.diffusion import sigmoid
+from hindsight.settings import Train
+from hindsight.settings.train import Points
+from hindsight.train import batches
+from tests.train import helpers
+
+SHAPE = helpers.SHAPE
+POINTS = helpers.SETTINGS.model_copy(update={"points": Points(share=0.7)})
+
+
+def make(step=3, rows=range(4), settings=POINTS, windows=None):
+    return batches.make(windows or helpers.windows(), settings, SHAPE, step, rows)
+
+
+def test_rows_made_apart_are_the_rows_of_the_whole_batch():
+    """Which is what lets processes share a batch, and a resumed run see the batches it would have seen."""
+    whole, parts = make(), [make(rows=range(2)), make(rows=range(2, 4))]
+    for name in ("clean", "noisy", "sigma", "told", "value", "precision"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(p, name) for p in parts])), name
+
+
+@pytest.mark.parametrize("change", [{"step": 4}, {"settings": POINTS.model_copy(update={"seed": 2})}])
+def test_another_step_and_another_seed_have_other_windows_and_other_noise(change):
+    here, there = make(), make(**change)
+    assert not torch.equal(here.clean, there.clean) and not torch.equal(here.sigma, there.sigma)
+    assert not torch.equal(here.noisy - here.clean, there.noisy - there.clean)
+
+
+def test_rows_differ_from_each_other():
+    noise = (lambda b: (b.noisy - b.clean) / b.sigma[..., None])(make(settings=helpers.SETTINGS, rows=range(4)))
+    assert all(not torch.allclose(noise[0], noise[k]) for k in (1, 2, 3))
+
+
+def test_noise_is_white_at_the_levels_it_says():
+    rows = [make(step, settings=helpers.SETTINGS) for step in range(300)]
+    white = torch.cat([(b.noisy - b.clean) / b.sigma[..., None] for b in rows]).flatten()
+    assert abs(white.mean()) < 0.01 and abs(white.std() - 1) < 0.01
+
+
+def test_noise_may_be_cut_off():
+    cut = helpers.SETTINGS.model_copy(update={"noise_limit": 1.0})
+    plain, batch = make(settings=helpers.SETTINGS), make(settings=cut)
+    white = lambda b: (b.noisy - b.clean) / b.sigma[..., None]
+    torch.testing.assert_close(white(batch), white(plain).clamp(-1, 1), atol=1e-4, rtol=1e-4)
+
+
+def test_points_are_values_with_the_errors_that_they_say():
+    found = [make(step) for step in range(100)]
+    column = lambda name: torch.cat([getattr(batch, name) for batch in found])
+    clean, value, precision = column("clean"), column("value"), column("precision")
+    seen = precision > 0
+    off = ((value - clean) * precision.sqrt())[seen]
+    assert abs(off.mean()) < 0.05 and abs(off.std() - 1) < 0.05
+    assert torch.equal(value[~seen], clean[~seen]) and 0.1 < seen.float().mean() < 0.6
+    assert make(settings=helpers.SETTINGS).points is None
+
+
+def levels(**settings):
+    chosen = Train.model_validate(settings)
+    generator = torch.Generator().manual_seed(0)
+    return torch.cat([batches.levels(chosen, 6, generator) for _ in range(500)])
+
+
+def test_levels_are_those_the_settings_ask_for():
+    even = levels(equal_share=1.0, staircase_share=0.0)
+    assert (even == even[:, :1]).all() and even.min() >= 0.02 and even.max() <= 40
+    own = torch.as_tensor(sigmoid.sigmas(), dtype=torch.float32)
+    published = levels(design="forcingdas")
+    assert torch.isin(published, own).all()
+    rising = levels(design="forcingdas", staircase_share=1.0, levels={"stairs": "sorted"})
+    assert (rising.diff(dim=1) >= 0).all() and not (published.diff(dim=1) >= 0).all(1).float().mean() > 0.5
+
+
+def test_a_loader_gives_the_steps_in_order():
+    made = []
+    loader = batches.Loader(lambda step: made.append(step) or make(step), 2, 6, torch.device("cpu"))
+    for step, batch in loader:
+        assert made[-1] == step and torch.equal(batch.noisy, make(step).noisy)
+    assert made == [2, 3, 4, 5] and loader.waited > 0
+
+
+def test_making_ahead_gives_the_same_batches():
+    loader = batches.Loader(make, 2, 6, torch.device("cpu"))
+    assert [torch.equal(batch.noisy, make(step).noisy) for step, batch in zip(range(2, 6), loader._ahead())] == [
+        True
+    ] * 4
+    assert list(batches.Loader(make, 6, 6, torch.device("cpu"))._ahead()) == []
+
+
+def test_parts_are_the_batch_in_order():
+    whole = make()
+    assert torch.equal(torch.cat([part.noisy for part in whole.parts(2)]), whole.noisy)
+    assert whole.parts(2)[1].points.precision.shape[0] == 2 and np.isfinite(whole.noisy).all()

@@ -1,0 +1,59 @@
+"""The diary of training."""
+
+import csv
+import math
+
+import numpy as np
+from matplotlib import pyplot as plt
+from tensorboardX.proto import event_pb2
+
+from hindsight.train.diary import Diary, draw
+
+ROWS = [
+    {"step": 0, "loss": math.nan, "sigma_0.1": 0.10, "sigma_1": 0.50},
+    {"step": 10, "loss": 0.9, "sigma_0.1": 0.09, "sigma_1": 0.30},
+    {"step": 20, "loss": 0.7, "sigma_0.1": 0.08, "sigma_1": 0.20},
+]
+
+
+def events(folder):
+    """What the event files of a folder hold: records are a length, its checksum, a message, its checksum."""
+    for file in sorted(folder.iterdir()):
+        data = file.read_bytes()
+        while data:
+            size = int.from_bytes(data[:8], "little")
+            yield event_pb2.Event.FromString(data[12 : 12 + size])
+            data = data[16 + size :]
+
+
+def scalars(folder):
+    return [(v.tag, event.step, round(v.simple_value, 4)) for event in events(folder) for v in event.summary.value]
+
+
+def test_a_look_is_a_table_a_picture_and_scalars(tmp_path):
+    diary = Diary(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
+    diary.look(ROWS[:1])
+    diary.step(1, loss=0.95, learning_rate=0.001)
+    diary.look(ROWS)
+    diary.close()
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert [float(row["sigma_1"]) for row in rows] == [0.5, 0.3, 0.2] and rows[0]["loss"] == "nan"
+    found = scalars(tmp_path / "board")
+    assert ("train/loss", 1, 0.95) in found and ("train/learning_rate", 1, 0.001) in found
+    assert ("validation/sigma_1", 0, 0.5) in found and ("validation/sigma_1", 20, 0.2) in found
+
+
+def test_the_picture_is_redrawn_the_same_and_changes_with_the_curve(tmp_path):
+    draw(ROWS, tmp_path / "a.png")
+    draw(ROWS, tmp_path / "b.png")
+    draw(ROWS[:2], tmp_path / "c.png")
+    a, b, c = (plt.imread(tmp_path / f"{name}.png") for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert a.shape != c.shape or not np.array_equal(a, c)
+
+
+def test_what_was_written_after_the_step_resumed_from_is_struck_out(tmp_path):
+    """TensorBoard leaves out what a session-start event with an earlier step comes after."""
+    Diary(tmp_path / "c", tmp_path / "p.png", tmp_path / "board", done=7).close()
+    starts = [e.step for e in events(tmp_path / "board") if e.session_log.status == event_pb2.SessionLog.START]
+    assert starts == [7]

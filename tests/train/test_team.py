@@ -1,0 +1,57 @@
+"""Processes that train together."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hindsight.errors import UserError
+from hindsight.train.team import Team, join
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_rows_are_shared_out_without_a_gap():
+    rows = [list(Team(rank, 4).rows(12)) for rank in range(4)]
+    assert sum(rows, []) == list(range(12)) and {len(r) for r in rows} == {3}
+
+
+def test_alone_there_is_nobody_to_ask():
+    team, device = join(1, "cpu")
+    assert team == Team() and team.leads and team.told(5) == 5 and team.mean(torch.tensor(2.5)) == 2.5
+    assert device == torch.device("cpu")
+
+
+def test_another_number_of_processes_than_the_settings_say_is_refused(monkeypatch):
+    with pytest.raises(
+        UserError, match="train.processes is 2 and 1 process.* torchrun --standalone --nproc-per-node 2"
+    ):
+        join(2, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UserError, match="train.processes is 1 and 4 process.* set train.processes: 4"):
+        join(1, "cpu")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate):
+    """Losses and final weights within rounding, and both processes have the same weights; started by torchrun."""
+    found = {n: started(tmp_path / f"{n}", n, accumulate) for n in (1, 2)}
+    alone, first, second = found[1][0], *found[2]
+    assert first["weights"] == second["weights"]
+    assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert first["curve"] == pytest.approx(alone["curve"], rel=1e-4)
+    assert first["weights"] == pytest.approx(alone["weights"], abs=2e-5)
+    assert max(map(abs, alone["weights"])) > 0.01  # it has learnt something
+
+
+def started(folder, processes, accumulate):
+    """Train the small prior by torchrun; what each process says at the end."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command += ["-m", "tests.train.together", str(folder), str(processes), str(accumulate)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]

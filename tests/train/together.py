@@ -1,0 +1,30 @@
+"""What a process of `test_team.py` does: train the small prior, and write down how that ended."""
+
+import json
+import sys
+from pathlib import Path
+
+from hindsight.settings import Train
+from hindsight.train import loop
+from hindsight.train.team import join
+from tests.train import helpers
+
+
+def main(folder: Path, processes: int, accumulate: int) -> None:
+    changed = {"processes": processes, "accumulate": accumulate, "steps": 8, "keep": "last", "average": 0.5}
+    settings = Train.model_validate(helpers.SETTINGS.model_dump() | changed)
+    settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"dropout": 0.0})})
+    team, _ = join(processes, "cpu")
+    losses, advance = [], loop.advance
+    loop.advance = lambda *given: losses.append(advance(*given)) or losses[-1]
+    prior = helpers.prior(settings)
+    windows = helpers.windows(), helpers.windows(seed=1)
+    trained, curve = loop.train(prior, *windows, settings, folder / "checkpoint", {}, team)
+    weights = [value for p in prior.network.parameters() for value in p.flatten().tolist()]
+    curve = [value for row in curve[1:] for value in row.values()]
+    (folder / f"{team.rank}.json").write_text(json.dumps({"weights": weights, "losses": losses, "curve": curve}))
+    team.leave()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
