@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 
 from hindsight import prior as priors
 from hindsight.dynamics.lorenz96 import advance
@@ -22,7 +23,7 @@ from hindsight.observe import networks, simulate
 from hindsight.prior import Prior
 from hindsight.reanalyse import shard
 from hindsight.scores import ensemble
-from hindsight.settings import Reanalyse, Settings
+from hindsight.settings import Domain, Observe, Reanalyse, load
 
 ROOT = Path(__file__).parents[1]
 FIRST = np.datetime64("2001-01-01T00", "ns")
@@ -110,22 +111,23 @@ def tabled(observations: np.ndarray, when: np.ndarray, every: int) -> pd.DataFra
     )
 
 
-def settings_of(run: Path) -> Settings:
-    """The settings that a run was made with."""
-    return Settings.model_validate_json((run / "settings/configuration.json").read_text())
-
-
 def validation(run: Path, network: str, frames: int, prior: Prior | None = None) -> Case:
     """The first frames of a run's validation period, observed as its network would have seen them."""
-    chosen = settings_of(run)
+    return observed(run, network, "validation", frames, prior)
+
+
+def observed(run: Path, network: str, split: str, frames: int, prior: Prior | None = None) -> Case:
+    """The first frames of a period of a run, observed as its network would have seen them."""
+    domain, seen = load(run / "settings/observe.json", [Domain, Observe])
+    spec = seen.networks[network]
     trained = prior or priors.load(run / "train/prior.safetensors", priors.device("auto"))
-    period, spec = chosen.domain.validation, chosen.observe.networks[network]
+    period = domain.splits[split]
     truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     generator = np.random.default_rng(7)
-    stations = networks.stations(spec, Grid.of(truth), generator, None, None)
-    error = simulate.error_of(spec, chosen.domain.channels, scaling.spread)
-    table = simulate.simulate(truth, stations, error, generator, spec).assign(source="validation")
+    stations = networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
+    error = simulate.error_of(spec, domain.channels, scaling.spread)
+    table = simulate.simulate(truth, stations, error, generator, spec).assign(source=split)
     usable = tables.usable(tables.check(table, network))
     return Case(trained, truth["time"].values, truth.values, usable, slice(None))
 

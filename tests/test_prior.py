@@ -256,11 +256,6 @@ def test_in_the_published_design_no_frame_hears_a_later_one():
     assert (gap[:2] == 0).all() and (gap[2:] > 1e-6).all()
 
 
-def test_the_published_design_asks_for_its_network():
-    with pytest.raises(UserError, match="unet does not know the levels of design: forcingdas; set kind: transformer"):
-        published(kind="unet")
-
-
 def test_priors_written_before_there_were_designs_still_load(tmp_path):
     made = helpers.prior()
     priors.save(made, tmp_path / "p")

@@ -146,10 +146,6 @@ def network(about: About, maps: torch.Tensor) -> nn.Module:
             f"train.backbone.kind: line is for fields with a single latitude, and these have {maps.shape[-2]}; set"
             " kind: unet"
         )
-    if published and shape.kind != "transformer":
-        raise UserError(
-            f"train.backbone.kind: {shape.kind} does not know the levels of design: forcingdas; set kind: transformer"
-        )
     (inputs, told), own = shown(about, maps), shape.of_kind()
     if shape.kind == "transformer":
         own |= {"shape": tuple(maps.shape[-2:]), "levels": "index" if published else "logarithm"}

@@ -27,7 +27,7 @@ def test_nowcast_has_one_frame_in_hand_at_a_time():
 
 
 def test_fixed_lag_is_the_published_pyramid():
-    """Golden rows of the design's methods.md, section 1.4: H = 5, ST = 3, us = 1."""
+    """Golden rows worked out from the published formula: H = 5, ST = 3, us = 1."""
     expected = ["33333", "23333", "12333", "01233", "00123", "00012", "00001", "00000"]
     assert ["".join(map(str, row)) for row in noise_plan(5, 3, 1)] == expected
 
@@ -41,7 +41,7 @@ def test_fixed_lag_is_the_published_pyramid():
     ],
 )
 def test_the_published_scheduling_matrices(frames, steps, delay, expected):
-    """Golden rows of methods.md, section 1.4; `delay` is their uncertainty scale."""
+    """Golden rows worked out from the published formula; `delay` is their uncertainty scale."""
     assert ["".join(map(str, row)) for row in noise_plan(frames, steps, delay)] == expected
 
 

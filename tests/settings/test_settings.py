@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import yaml
 
 from hindsight import settings
+from hindsight.diffusion import sigmoid
 from hindsight.errors import UserError
+from tests.workflow.runs import ROOT, merged
 
 
 def mistakes(config: dict) -> str:
@@ -268,3 +271,109 @@ def test_waves_may_go_round_a_square_that_is_periodic_both_ways():
 def test_steps_that_fill_a_day_need_not_be_a_whole_number_an_hour():
     steps = {"world": "navier_stokes", "step_hours": 9, "navier_stokes": {"substeps": 3}}
     assert settings.Download(source="synthetic", synthetic=steps).synthetic.navier_stokes.substeps == 3
+
+
+PUBLISHED = {  # ForcingDAS (arXiv:2605.14285): its schedule, its loss, CAT, the optimiser of its scripts, DiT B / 4
+    "levels.schedule": "sigmoid",
+    "levels.stairs": "pyramid",
+    "levels.steps": 100,
+    "levels.context": 10,
+    "equal_share": 0.0,
+    "staircase_share": 0.25,
+    "weight": "fused_min_snr",
+    "noise_limit": 6.0,
+    "learning_rate": 1.4e-4,
+    "warmup": 2000,
+    "pace": "constant",
+    "betas": (0.9, 0.99),
+    "weight_decay": 1e-3,
+    "clip": 1.0,
+    "average": 0.0,
+    "keep": "last",
+    "points.share": 0.0,
+    "colour.form": "white",
+    "place": False,
+    "backbone.kind": "transformer",
+    "backbone.patch": 4,
+    "backbone.width": 768,
+    "backbone.depth": 12,
+    "backbone.heads": 12,
+    "backbone.attention": "causal",
+    "backbone.positions": "table",
+}
+
+
+def at(found, path):
+    for name in path.split("."):
+        found = found[name] if isinstance(found, dict) else getattr(found, name)
+    return found
+
+
+def given(section, path):
+    """Whether a configuration itself says it."""
+    name, *rest = path.split(".", 1)
+    return name in section and (not rest or given(section[name], rest[0]))
+
+
+def one_word(name):
+    """A configuration with ForcingDAS's design for training, and nothing else changed."""
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) if name else {}
+    return merged(config, {"train": {"design": "forcingdas"}})
+
+
+@pytest.mark.parametrize("name", ["europe", "navier_stokes", "config", None])
+def test_one_word_is_the_published_design_but_for_what_the_configuration_says(name):
+    config = one_word(name)
+    found = settings.read(config).train
+    said = {path for path in PUBLISHED if given(config["train"], path)}
+    said -= {"backbone.patch"}  # of another network, which gives way
+    for path, value in PUBLISHED.items():
+        assert at(found, path) == (at(config["train"], path) if path in said else value), path
+
+
+def test_what_the_configuration_says_is_kept_beside_a_design():
+    found = settings.read(
+        {"train": {"design": "forcingdas", "levels": {"context": 4}, "backbone": {"size": "S"}}}
+    ).train
+    assert (found.levels.context, found.levels.stairs, found.levels.schedule) == (4, "pyramid", "sigmoid")
+    assert (found.backbone.width, found.backbone.depth, found.backbone.heads) == (384, 12, 6)
+    assert (found.backbone.kind, found.backbone.patch) == ("transformer", 4)
+    chosen = {"design": "forcingdas", "regime": "fixed_lag", "lag_hours": 24, "steps": 10, "sampler": {"eta": 0.0}}
+    walk = settings.read({"reanalyse": chosen}).reanalyse
+    assert (walk.steps, walk.past, walk.ladder) == (10, "held", "sigmoid")
+    assert (walk.guidance.method, walk.sampler.step, walk.sampler.eta) == ("forcing", "ddim", 0.0)
+
+
+def test_the_level_at_which_finished_frames_are_shown_is_their_fourteenth():
+    held = settings.read({"reanalyse": {"design": "forcingdas"}}).reanalyse.held
+    assert held == pytest.approx(sigmoid.sigmas()[sigmoid.CONTEXT_INDEX], rel=1e-4)
+
+
+def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_read_again(tmp_path):
+    chosen = settings.read(one_word("europe") | {"reanalyse": {"design": "forcingdas"}})
+    for stage, section in (("train", settings.Train), ("reanalyse", settings.Reanalyse)):
+        (tmp_path / stage).write_text(settings.for_stage(chosen, stage))
+        assert settings.load(tmp_path / stage, [section]) == [getattr(chosen, stage)]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("lorenz96", {}, "train: points.share: levels of points are of design: coloured; set it to 0"),
+        (
+            "europe",
+            {"colour": {"form": "space"}},
+            "train: colour.form: space is of design: coloured; forcingdas is white",
+        ),
+        ("europe", {"window": 65}, "train: window: 65 frames; a table of positions holds 64"),
+        (
+            "europe",
+            {"design": "coloured", "weight": "fused_min_snr"},
+            "weight: fused_min_snr is made for colour.form: white",
+        ),
+        ("europe", {"levels": {"schedule": "log_uniform"}}, "levels.stairs: pyramid are of levels.schedule: sigmoid"),
+        ("europe", {"processes": 5}, "batch (12) does not divide into 5 process(es) of 1 part(s); make it a multiple"),
+    ],
+)
+def test_what_a_design_cannot_be_is_one_sentence(name, changes, says):
+    assert says in mistakes(merged(one_word(name), {"train": changes}))

@@ -131,6 +131,7 @@ class Levels(Section):
     context: int = Field(10, gt=0, description="most frames of context before them")
 
 
+TRANSFORMERS = {"kind", "size", "depth", "heads", "attention", "positions"}  # what says that a backbone is one
 PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
     "coloured": {},
     "forcingdas": {
@@ -145,6 +146,7 @@ PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
         "betas": [0.9, 0.99],
         "weight_decay": 1e-3,
         "average": 0.0,
+        "keep": "last",
         "place": False,
         "colour": {"form": "white"},
         "backbone": {
@@ -222,7 +224,10 @@ class Train(Section):
         """What a design sets, where nothing else is said."""
         if not isinstance(given, dict) or given.get("design") not in PRESETS:
             return given
-        return under(given, PRESETS[given["design"]])
+        preset, backbone = PRESETS[given["design"]], given.get("backbone")
+        if "backbone" in preset and isinstance(backbone, dict) and not TRANSFORMERS & set(backbone):
+            given = {name: value for name, value in given.items() if name != "backbone"}  # it is of another network
+        return under(given, preset)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Train":
@@ -252,6 +257,8 @@ class Train(Section):
         wrong = []
         if self.design == "forcingdas" and self.colour.form != "white":
             wrong.append(f"colour.form: {self.colour.form} is of design: coloured; forcingdas is white")
+        if self.design == "forcingdas" and self.backbone.kind != "transformer":
+            wrong.append(f"backbone.kind: {self.backbone.kind} is of design: coloured; forcingdas is a transformer")
         if self.design == "forcingdas" and self.points.share:
             wrong.append("points.share: levels of points are of design: coloured; set it to 0")
         if self.weight == "fused_min_snr" and self.colour.form != "white":

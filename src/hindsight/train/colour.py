@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.modes import Empirical, Waves
+from hindsight.diffusion.modes import Empirical, Values, Waves
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
@@ -23,8 +23,11 @@ LARGEST_MEMORY = 0.995  # singular values of the coupling are kept below it, so 
 def run(domain: Domain, settings: Train, *, fields: Path, climatology: Path, statistics: Path, colour: Path) -> None:
     """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
     torch.set_num_threads(settings.threads)
-    _, grid, training = departures(domain, settings, "train", fields, climatology, statistics)
-    process = fit(training, grid, settings.colour, [domain.latitude_edges, domain.longitude_edges])
+    if settings.colour.form == "white":
+        process = white(int(np.prod(store.read(fields)["fields"].shape[1:])))
+    else:
+        _, grid, training = departures(domain, settings, "train", fields, climatology, statistics)
+        process = fit(training, grid, settings.colour, [domain.latitude_edges, domain.longitude_edges])
     tensors = {name: value.contiguous() for name, value in process.tensors().items()}
     store.replace(colour, lambda partial: save_file(tensors, partial))
 
@@ -43,8 +46,7 @@ def fit(departures: np.ndarray, grid: Grid, settings: Colour, edges: list[str]) 
         UserError: if there are too few frames for a covariance.
     """
     if settings.form == "white":
-        size = departures[0].size
-        return GaussMarkov(Empirical(torch.eye(size)), torch.ones(size), torch.zeros(0, 0, 0), torch.zeros(size))
+        return white(departures[0].size)
     if len(departures) < 3:
         raise UserError(
             f"the training period has {len(departures)} frames; covariances need many; lengthen domain.train"
@@ -52,6 +54,11 @@ def fit(departures: np.ndarray, grid: Grid, settings: Colour, edges: list[str]) 
     if settings.basis == "empirical":
         return empirical(departures, grid, settings)
     return waves(departures, grid, settings, torus=list(edges) == ["periodic", "periodic"])
+
+
+def white(size: int) -> GaussMarkov:
+    """White noise of unit variance: nothing is fitted, and the denoiser is that of Karras et al. (2022)."""
+    return GaussMarkov(Values(torch.tensor(size)), torch.ones(size), torch.zeros(0, 0, 0), torch.zeros(size))
 
 
 def empirical(departures: np.ndarray, grid: Grid, settings: Colour) -> GaussMarkov:

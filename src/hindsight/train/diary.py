@@ -42,6 +42,10 @@ class Diary:
             if name.startswith(PREFIX):
                 self._writer.add_scalar(f"validation/{name}", value, rows[-1]["step"])
         self._writer.flush()
+        self.show(rows)
+
+    def show(self, rows: list[dict]) -> None:
+        """The table and the picture of the curve so far."""
         write_curve(rows, self.curve)
         draw(rows, self.figure)
 
@@ -67,7 +71,7 @@ def draw(rows: list[dict], path: Path) -> None:
     steps, names = [row["step"] for row in rows], [name for name in rows[0] if name.startswith(PREFIX)]
     colours = plt.get_cmap("viridis")
     with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.4), layout="constrained")
         left.plot(steps, [row["loss"] for row in rows], color="#0072B2", marker="." if len(rows) < 40 else "")
         left.set(xlabel="optimiser steps", ylabel="training loss, mean since the last look")
         for k, name in enumerate(names):
@@ -76,6 +80,7 @@ def draw(rows: list[dict], path: Path) -> None:
             right.plot(steps, share, color=colours(k / max(len(names) - 1, 1) * 0.9), label=label)
         right.axhline(1, color="0.6", linewidth=0.8)
         right.set(xlabel="optimiser steps", ylabel="validation error / error at step 0")
-        right.legend(frameon=False, fontsize=8, title="noise level, error now (sd)", title_fontsize=8)
+        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        right.legend(frameon=False, fontsize=8, title="noise level, error now (sd)", title_fontsize=8, **beside)
         store.replace(path, lambda partial: figure.savefig(partial, format="png", dpi=130, metadata={"Software": None}))
         plt.close(figure)

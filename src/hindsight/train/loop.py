@@ -116,6 +116,8 @@ class Run:
         done, told = checkpoint.resume(keep, recipe, self.models, self.optimiser)
         self.course = Course(done, **told)
         self.book = diary(done) if self.team.leads else None
+        if self.book and self.course.curve:
+            self.book.show(self.course.curve)  # whoever runs the job may have swept up what a killed one left
         self.over = self.course.over(self.settings) if self.course.curve else self.look()
 
     def learn(self, loader: Loader, keep: Path, recipe: dict) -> None:
@@ -146,7 +148,7 @@ class Run:
         settings, network = self.settings, self.prior.network
         network.recompute = settings.recompute
         alone, windows = Loss(self.prior.train(), settings), len(batch.clean)
-        one, room = batch.parts(windows)[0], memory.free(self.prior.maps.device)
+        one, room = batch.parts(windows)[0], memory.free(self.prior.maps.device) // self.team.sharing
         memory.check(alone, one, windows // settings.accumulate, room)
         if settings.compile:
             network.compile()

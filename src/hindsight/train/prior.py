@@ -20,6 +20,8 @@ from hindsight.train import diary, loop
 from hindsight.train.team import join
 from hindsight.train.windows import Frames, Windows, scaling
 
+IDLE = {"cache_mb", "checkpoint_every"}  # settings that change no weight
+
 
 def run(
     domain: Domain,
@@ -49,7 +51,7 @@ def run(
         for path in (fields, climatology, statistics, static, colour)
     }
     start = build(domain, settings, grid, seen, static, colour, made_from)
-    recipe = {"made_from": made_from, "train": settings.model_dump(mode="json")}
+    recipe = {"made_from": made_from, "train": settings.model_dump(mode="json", exclude=IDLE)}
     if team.leads:
         print(_sizes(start), flush=True)
     book = lambda done: diary.Diary(curve, figure, tensorboard, done)

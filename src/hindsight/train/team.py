@@ -20,6 +20,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
+    sharing: int = 1  # processes that share this one's memory
 
     @property
     def leads(self) -> bool:
@@ -83,4 +84,5 @@ def join(processes: int, device: str) -> tuple[Team, torch.device]:
             )
         torch.cuda.set_device(here)
     distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
-    return Team(distributed.get_rank(), distributed.get_world_size()), here
+    sharing = 1 if here.type == "cuda" else int(os.environ["LOCAL_WORLD_SIZE"])
+    return Team(distributed.get_rank(), distributed.get_world_size(), sharing), here

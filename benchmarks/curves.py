@@ -1,0 +1,130 @@
+"""Learning curves side by side: starts of another colour, and other networks, on the data of a run.
+
+    python benchmarks/curves.py --run navier_stokes --variants space_time white --json results/curves.json
+
+Trains every variant for the same number of steps on the same batches with the
+settings of the run's configuration otherwise, and adds to the file `{RUN: {VARIANT: {"curve", "parameters",
+"gflop_per_frame", "seconds_per_step"}}}`. Errors are those of validation windows, all frames at one noise level, in
+standard deviations; `--figure` draws them. What the run was preprocessed to has to be there; the pipeline makes it
+(`snakemake --configfile config/RUN.yaml -- results/RUN/train/colour.safetensors`).
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import cases
+import matplotlib
+import torch
+
+from hindsight import prior as priors
+from hindsight.backbones import size
+from hindsight.fields import store
+from hindsight.fields.grid import Grid
+from hindsight.settings import Domain, Train, load
+from hindsight.train import colour, loop
+from hindsight.train.diary import PREFIX
+from hindsight.train.prior import build
+from hindsight.train.windows import Frames, Windows, scaling
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+TRANSFORMER = {"kind": "transformer", "patch": 4, "width": 128, "depth": 4, "heads": 4, "embedding": 128}
+SHOWN = (0.3, 1.0, 3.0)  # noise levels in the picture
+VARIANTS = {
+    "space_time": {},
+    "space": {"colour": {"form": "space"}},
+    "white": {"colour": {"form": "white"}},
+    "transformer": {"backbone": TRANSFORMER},
+    "full resolution": {"backbone": {"patch": 1}},
+    "patch 2": {"backbone": {"patch": 2}},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", required=True, help="a folder in results/")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["space_time", "white", "transformer"])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="where the figures go; other runs and variants in it are kept")
+    parser.add_argument("--figure", type=Path, help="where a picture of all that is in the file goes (PNG)")
+    parser.add_argument("--quick", action="store_true", help="four steps: shows that it runs")
+    chosen = parser.parse_args()
+    steps = 4 if chosen.quick else chosen.steps
+    found = json.loads(chosen.json.read_text()) if chosen.json and chosen.json.is_file() else {}
+    for name in chosen.variants:
+        own = {"steps": steps, "validate_every": max(steps // 8, 1), "threads": chosen.threads, "keep": "last"}
+        found.setdefault(chosen.run, {})[name] = row = learnt(cases.ROOT / "results" / chosen.run, VARIANTS[name], own)
+        print(chosen.run, name, json.dumps(row["curve"][-1]), f"{row['seconds_per_step']:.2f} s a step", flush=True)
+        cases.write(found, chosen.json)
+    if chosen.figure:
+        draw(found, chosen.figure)
+
+
+def learnt(run: Path, variant: dict, own: dict) -> dict:
+    """Train a variant on a run's data."""
+    domain, base = load(run / "settings/train.json", [Domain, Train])
+    settings = Train.model_validate(laid(laid(base.model_dump(mode="json"), variant), own))
+    torch.set_num_threads(settings.threads)
+    inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
+    fields = run / "preprocess/fields.zarr"
+    grid = Grid.of(store.read(fields))
+    seen = scaling(settings, grid, inputs["climatology"], inputs["statistics"])
+    with tempfile.TemporaryDirectory() as folder:
+        start = Path(folder) / "colour.safetensors"
+        colour.run(domain, settings, fields=fields, **inputs, colour=start)
+        prior = build(domain, settings, grid, seen, run / "preprocess/static.nc", start, {})
+        prior = prior.to(torch.device(priors.device(settings.device)))
+        training, validation = (windows(fields, domain, settings, seen, name) for name in ("train", "validation"))
+        began = time.monotonic()
+        _, curve = loop.train(prior, training, validation, settings, Path(folder) / "checkpoint", {})
+    inputs, told = priors.shown(prior.about, prior.maps)
+    work = size.flops(prior.network, inputs, told, settings.window, tuple(prior.maps.shape[-2:]))
+    return {
+        "curve": curve,
+        "parameters": size.parameters(prior.network),
+        "gflop_per_frame": work / 1e9,
+        "seconds_per_step": (time.monotonic() - began) / settings.steps,  # looks included
+        "frames_per_step": settings.batch * settings.window,
+    }
+
+
+def windows(fields: Path, domain: Domain, settings: Train, seen: object, split: str) -> Windows:
+    """The windows of a split."""
+    frames = Frames(fields, domain.splits[split], seen, settings.cache_mb)
+    return Windows(frames.times, frames, settings.window, split, frames.joints)
+
+
+def draw(found: dict, path: Path) -> None:
+    """A row a run, a column a noise level, a line a variant."""
+    colours = dict(zip(VARIANTS, ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")))
+    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, axes = plt.subplots(
+            len(found), len(SHOWN), figsize=(3.4 * len(SHOWN), 2.6 * len(found)), squeeze=False, layout="constrained"
+        )
+        for row, (run, variants) in zip(axes, found.items()):
+            for axis, level in zip(row, SHOWN):
+                for name, one in variants.items():
+                    steps, errors = zip(*((r["step"], r[f"{PREFIX}{level:g}"]) for r in one["curve"]))
+                    axis.plot(steps, errors, color=colours[name], label=name.replace("_", "-"))
+                axis.set_title(f"{run.replace('_', ' ')}, σ = {level:g}", loc="left", fontsize=9)
+                axis.set_ylim(bottom=0)
+            row[0].set_ylabel("validation error (sd)")
+            row[0].legend(frameon=False, fontsize=8)
+        for axis in axes[-1]:
+            axis.set_xlabel("optimiser steps")
+        figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def laid(base: dict, more: dict) -> dict:
+    """A configuration with another laid over it."""
+    deeper = lambda key, value: laid(base[key], value) if isinstance(value, dict) else value
+    return base | {key: deeper(key, value) for key, value in more.items()}
+
+
+if __name__ == "__main__":
+    main()
