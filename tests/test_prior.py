@@ -256,6 +256,43 @@ def test_in_the_published_design_no_frame_hears_a_later_one():
     assert (gap[:2] == 0).all() and (gap[2:] > 1e-6).all()
 
 
+def test_the_network_runs_in_bfloat16_where_the_prior_says_so():
+    """Which is right to three digits."""
+    plain, seen = busy(helpers.prior()), []
+    fast = busy(helpers.prior(helpers.SETTINGS.model_copy(update={"bfloat16": True})))
+    fast.network.load_state_dict(plain.network.state_dict())
+    fast.network.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
+    inputs, level, told = torch.randn(2, 4, 2, 16), torch.randn(2, 4), torch.randn(2, 4, 4)
+    found, expected = fast.correction(inputs, level, told), plain.correction(inputs, level, told)
+    assert seen == [torch.bfloat16] and found.dtype == torch.float32
+    assert 1e-4 < (found - expected).norm() / expected.norm() < 0.02
+
+
+def test_a_stretch_may_be_seen_in_windows_longer_than_those_of_training():
+    prior = busy(helpers.prior())
+    x, sigma, told = torch.randn(2, 8, 16), torch.full((1, 8), 0.7), torch.randn(8, 4)
+    whole = prior.denoise_stretch(x, prior.process.posterior(sigma), told, [0], 2, window=8)
+    torch.testing.assert_close(whole, prior.denoise(x, sigma.expand(2, 8), told.expand(2, 8, 4)), atol=1e-5, rtol=1e-4)
+
+
+def test_harmonics_come_back_from_the_file_as_what_they_were(tmp_path):
+    made = helpers.prior()
+    scaling = dataclasses.replace(made.scaling, coefficients=np.zeros((5, *helpers.SHAPE)), annual=2, daily=0)
+    about = dataclasses.replace(made.about, annual_harmonics=2, daily_harmonics=0)
+    priors.save(priors.Prior(about, made.process, scaling, made.maps), tmp_path / "p")
+    found = priors.load(tmp_path / "p").scaling
+    assert (found.annual, found.daily) == (2, 0) and found.coefficients.shape == scaling.coefficients.shape
+
+
+def test_the_network_is_told_a_quarter_of_the_logarithm_of_the_level():
+    """Weights that were trained so want it so."""
+    prior, told = helpers.prior().eval(), []
+    prior.network.register_forward_pre_hook(lambda module, arguments: told.append(arguments[1]))
+    level = torch.randn(2, 4)
+    prior.correction(torch.randn(2, 4, 2, 16), level, torch.randn(2, 4, 4))
+    assert torch.equal(told[0], level / 4)
+
+
 def test_priors_written_before_there_were_designs_still_load(tmp_path):
     made = helpers.prior()
     priors.save(made, tmp_path / "p")

@@ -71,3 +71,11 @@ def test_a_ring_is_a_line_round_the_globe_of_equal_weights():
     meridian = grid.Grid(np.linspace(-60, 60, 5), np.array([10.0]))
     assert meridian.line and not meridian.periodic
     np.testing.assert_allclose(meridian.weights[:, 0], meridian.weights[::-1, 0])
+
+
+def test_a_grid_knows_its_like_and_says_where_it_is():
+    here = grid.Grid(np.arange(40.0, 46, 2), np.arange(-4.0, 4, 2))
+    assert here.same(grid.Grid(here.latitude + 1e-9, here.longitude))
+    for other in (grid.Grid(here.latitude + 1, here.longitude), grid.Grid(here.latitude, here.longitude[:-1])):
+        assert not here.same(other)
+    assert str(here) == "a grid of 3 x 4 points from 40 to 44 N and -4 to 2 E"

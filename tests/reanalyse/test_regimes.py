@@ -6,6 +6,7 @@ import pytest
 
 from hindsight.diffusion import noise, steps
 from hindsight.reanalyse import regimes
+from hindsight.settings import Reanalyse
 from tests.reanalyse import worlds
 
 NOWCAST = {"regime": "nowcast"}
@@ -149,3 +150,12 @@ def test_the_way_is_that_of_the_settings():
     assert isinstance(regimes.way(worlds.settings(), 1.0).step, steps.Covariance)
     about = {"guidance": {"method": "sda"}, "sampler": {"step": "second_order"}}
     assert isinstance(regimes.way(worlds.settings(**about), 1.0).step, steps.SecondOrder)
+
+
+def test_the_published_levels_are_cut_off_where_the_prior_has_learnt_no_more():
+    chosen = Reanalyse.model_validate({"design": "forcingdas"})
+    whole = regimes.ladder(chosen)
+    assert len(whole) == 101 and whole[0] == 0 and whole[-1] == pytest.approx(1824.9, abs=0.1)
+    cut = regimes.ladder(chosen.model_copy(update={"sigma_max": 40.0}))
+    np.testing.assert_array_equal(cut, [*whole[whole < 40], 40.0])
+    assert 95 < len(cut) < 101

@@ -194,6 +194,7 @@ def job(prior, tmp_path, monkeypatch):
     rows = table().assign(level=500.0, platform="p", station="s", quality=0, withheld=False, source="t")
     tables.write(rows, tmp_path / "seen.parquet")
     priors.save(prior, tmp_path / "prior")
+    worlds.scaled(prior, tmp_path)
     monkeypatch.setattr(shard, "Stream", lambda path, recipe: Stream(path, recipe, seconds=0))
 
     def run(name, kill_at=None, frames=12, made=tmp_path / "prior", **about):
@@ -206,6 +207,7 @@ def job(prior, tmp_path, monkeypatch):
         monkeypatch.setattr(shard, "Progress", lambda what, total: watch)
         chosen, product = worlds.settings(**about), Product(members=2, member_block=2, shard_frames=frames)
         files = {"prior": made, "observations": tmp_path / "seen.parquet", "analysis": tmp_path / f"{name}.nc"}
+        files |= {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
         shard.run(Domain.model_validate(DOMAIN), product, chosen, **files, shard="20090101T12", block="0")
         return told
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 
 from hindsight.reanalyse import shard
 from hindsight.settings import Reanalyse
@@ -29,6 +30,19 @@ def busy(points=False):
     for parameter in made.network.leave.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return made.eval()
+
+
+def scaled(prior, folder):
+    """What `preprocess` would have left of the prior's own scaling."""
+    about, own = prior.about, prior.scaling
+    coords = {"channel": about.channels, "latitude": about.latitude, "longitude": about.longitude}
+    harmonics = xr.Dataset(
+        {"coefficients": (("harmonic", *coords), own.coefficients)},
+        coords,
+        {"annual_harmonics": own.annual, "daily_harmonics": own.daily},
+    )
+    harmonics.to_netcdf(folder / "climatology.nc")
+    xr.Dataset({"spread": ("channel", own.spread)}).to_netcdf(folder / "statistics.nc")
 
 
 def times(first, last):

@@ -339,18 +339,35 @@ def test_what_the_configuration_says_is_kept_beside_a_design():
     assert (found.backbone.width, found.backbone.depth, found.backbone.heads) == (384, 12, 6)
     assert (found.backbone.kind, found.backbone.patch) == ("transformer", 4)
     chosen = {"design": "forcingdas", "regime": "fixed_lag", "lag_hours": 24, "steps": 10, "sampler": {"eta": 0.0}}
+    chosen["sigma_max"] = 40
     walk = settings.read({"reanalyse": chosen}).reanalyse
     assert (walk.steps, walk.past, walk.ladder) == (10, "held", "sigmoid")
     assert (walk.guidance.method, walk.sampler.step, walk.sampler.eta) == ("forcing", "ddim", 0.0)
 
 
+BOTH = {"train": {"design": "forcingdas"}, "reanalyse": {"design": "forcingdas"}}
+
+
+def test_their_levels_are_not_asked_of_a_prior_that_has_not_learnt_them():
+    said = mistakes({"reanalyse": {"design": "forcingdas"}})
+    assert "noise levels 0.05 to 1825.0 reach beyond those of train (0.02 to 40.0); set reanalyse.sigma_min" in said
+    assert settings.read({"reanalyse": {"design": "forcingdas", "sigma_max": 40}}).reanalyse.ladder == "sigmoid"
+    assert settings.read(BOTH).train.sigma_max == 1825
+
+
+@pytest.mark.parametrize("own", [{"width": 64, "depth": 2, "heads": 2}, {"depth": 3}])
+def test_numbers_of_a_transformer_take_the_place_of_its_size(own):
+    found = settings.read({"train": {"design": "forcingdas", "backbone": own}}).train.backbone
+    assert found.size is None and {name: getattr(found, name) for name in own} == own
+
+
 def test_the_level_at_which_finished_frames_are_shown_is_their_fourteenth():
-    held = settings.read({"reanalyse": {"design": "forcingdas"}}).reanalyse.held
+    held = settings.read(BOTH).reanalyse.held
     assert held == pytest.approx(sigmoid.sigmas()[sigmoid.CONTEXT_INDEX], rel=1e-4)
 
 
 def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_read_again(tmp_path):
-    chosen = settings.read(one_word("europe") | {"reanalyse": {"design": "forcingdas"}})
+    chosen = settings.read(one_word("europe") | {"reanalyse": BOTH["reanalyse"]})
     for stage, section in (("train", settings.Train), ("reanalyse", settings.Reanalyse)):
         (tmp_path / stage).write_text(settings.for_stage(chosen, stage))
         assert settings.load(tmp_path / stage, [section]) == [getattr(chosen, stage)]
@@ -377,3 +394,10 @@ def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_r
 )
 def test_what_a_design_cannot_be_is_one_sentence(name, changes, says):
     assert says in mistakes(merged(one_word(name), {"train": changes}))
+
+
+def test_what_a_design_of_sampling_is_made_of_takes_the_place_of_what_a_configuration_says():
+    own = {"guidance": {"method": "mmps", "iterations": 2}, "sampler": {"step": "covariance"}, "steps": 10}
+    found = settings.read({**BOTH, "reanalyse": own | {"design": "forcingdas"}}).reanalyse
+    assert (found.guidance.method, found.sampler.step, found.sampler.eta) == ("forcing", "ddim", 0.0)
+    assert (found.past, found.ladder, found.steps) == ("held", "sigmoid", 10)

@@ -77,6 +77,18 @@ def test_levels_are_those_the_settings_ask_for():
     assert (rising.diff(dim=1) >= 0).all() and not (published.diff(dim=1) >= 0).all(1).float().mean() > 0.5
 
 
+@pytest.mark.parametrize(("stairs", "between"), [("pyramid", 4), ("autoregressive", 1)])
+def test_staircases_have_the_steps_the_context_and_the_share_of_the_settings(stairs, between):
+    """After two frames of context at most, rungs of a plan of four steps; elsewhere one level in 200 is a rung."""
+    chosen = {"stairs": stairs, "steps": 4, "context": 2}
+    rungs = torch.tensor(sigmoid.sigmas()[[0, 249, 499, 749, 999]], dtype=torch.float32)
+    found = levels(design="forcingdas", staircase_share=1.0, levels=chosen)[:, 2:]
+    assert torch.isin(found, rungs).all()
+    assert ((found > rungs[0]) & (found < rungs[-1])).sum(1).max() == min(between, 3)
+    half = levels(design="forcingdas", staircase_share=0.5, levels=chosen)[:, 2:]
+    assert torch.isin(half, rungs).all(1).float().mean() == pytest.approx(0.5, abs=0.08)
+
+
 def test_a_loader_gives_the_steps_in_order():
     made = []
     loader = batches.Loader(lambda step: made.append(step) or make(step), 2, 6, torch.device("cpu"))

@@ -6,10 +6,10 @@ from torch import nn
 from hindsight.train import checkpoint
 
 
-def make():
+def make(steepness=1.0):
     model = nn.Linear(3, 2)
     optimiser = torch.optim.AdamW(model.parameters())
-    model(torch.ones(1, 3)).sum().backward()
+    model(torch.full((1, 3), steepness)).sum().backward()
     optimiser.step()
     return model, optimiser
 
@@ -17,7 +17,7 @@ def make():
 def test_everything_comes_back(tmp_path):
     model, optimiser = make()
     checkpoint.save(tmp_path / "c", 7, {"train": {"batch": 4}}, {"model": model}, optimiser, {"losses": [1.5]})
-    other, fresh = make()
+    other, fresh = make(2.0)
     assert checkpoint.resume(tmp_path / "c", {"train": {"batch": 4}}, {"model": other}, fresh) == (7, {"losses": [1.5]})
     assert torch.equal(model.weight, other.weight)
     for a, b in zip(optimiser.state_dict()["state"].values(), fresh.state_dict()["state"].values()):

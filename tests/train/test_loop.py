@@ -1,13 +1,19 @@
 """The training loop."""
 
+import math
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
-from hindsight.diffusion import denoiser
+from hindsight.diffusion import denoiser, sigmoid
+from hindsight.settings import Train
 from hindsight.settings.train import Points
-from hindsight.train import loop
+from hindsight.train import batches, loop
+from hindsight.train.team import Team
 from tests.train import helpers
 
 
@@ -189,9 +195,9 @@ def checkpointed(path, steps):
 def test_a_run_that_stopped_early_stays_stopped(tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         worse_from(patch, 1)
-        first, curve = run(tmp_path / "c", steps=20, validate_every=2, patience=2)
+        first, curve = run(tmp_path / "c", steps=20, validate_every=2, checkpoint_every=50, patience=2)
     monkeypatch.setattr(loop, "advance", None)  # no step is taken
-    second, again = run(tmp_path / "c", steps=20, validate_every=2, patience=2, seed=9)
+    second, again = run(tmp_path / "c", steps=20, validate_every=2, checkpoint_every=50, patience=2, seed=9)
     assert torch.equal(weights(first), weights(second)) and str(again) == str(curve)
 
 
@@ -199,3 +205,114 @@ def test_validation_does_not_depend_on_how_many_windows_are_looked_at_together()
     prior = helpers.prior().eval()
     whole, parts = (loop.validate(prior, helpers.windows(seed=5), at_once=n) for n in (64, 5))
     assert whole == pytest.approx(parts, rel=1e-5)
+
+
+class Slope(nn.Module):
+    """A loss whose gradient is known: so many times the sum of all weights; it notes what it draws at random."""
+
+    def __init__(self, prior, steepness):
+        super().__init__()
+        self.prior, self.steepness, self.drawn = prior, iter(steepness), []
+
+    def forward(self, batch):
+        self.drawn.append(torch.rand(()).item())
+        return next(self.steepness) * sum(p.sum() for p in self.prior.network.parameters())
+
+
+def test_a_step_is_adamws_with_the_gradient_cut_and_the_rate_of_the_pace():
+    """Loshchilov and Hutter (2019), written out."""
+    changed = {"betas": (0.8, 0.95), "weight_decay": 0.3, "clip": 0.5, "warmup": 4, "pace": "constant"}
+    settings = helpers.SETTINGS.model_copy(update=changed | {"learning_rate": 0.1})
+    prior = helpers.prior(settings)
+    before, run_ = weights(prior).detach().double(), loop.Run(prior, helpers.windows(), settings, Team())
+    count, steepness = len(before), [3.0, -2.0, 1e-4]  # the first two are too steep
+    batch, loss = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4)), Slope(prior, steepness)
+    first, second = 0.0, 0.0
+    for step, steep in enumerate(steepness):
+        loop.advance(loss, batch, settings, run_.optimiser, step, Team())
+        gradient = steep * min(1, 0.5 / (abs(steep) * math.sqrt(count)))
+        first, second = 0.8 * first + 0.2 * gradient, 0.95 * second + 0.05 * gradient**2
+        move = first / (1 - 0.8 ** (step + 1)) / (math.sqrt(second / (1 - 0.95 ** (step + 1))) + 1e-8)
+        rate = 0.1 * (step + 1) / 4
+        before = before * (1 - rate * 0.3) - rate * move
+        torch.testing.assert_close(weights(prior).double(), before, atol=1e-5, rtol=1e-4)
+
+
+class Mate(Team):
+    """One of two, without the other."""
+
+    def apart(self, model):
+        return nullcontext()
+
+    def mean(self, value):
+        return value.item()
+
+
+def test_what_is_random_in_the_network_is_of_the_seed_the_step_and_the_process():
+    settings, batch = helpers.SETTINGS, batches.make(helpers.windows(), helpers.SETTINGS, helpers.SHAPE, 0, range(4))
+
+    def drawn(step=3, seed=1, team=Mate(0, 2)):  # noqa: B008 (frozen)
+        chosen, prior = settings.model_copy(update={"seed": seed}), helpers.prior()
+        loss = Slope(prior, [1.0])
+        loop.advance(loss, batch, chosen, torch.optim.SGD(prior.parameters(), 0.1), step, team)
+        return loss.drawn[0]
+
+    found = [drawn(), drawn(step=4), drawn(seed=2), drawn(team=Mate(1, 2))]
+    assert drawn() == found[0] and len(set(found)) == 4
+
+
+def published(**changed):
+    """ForcingDAS's design, small."""
+    small = {"size": None, "width": 16, "depth": 1, "heads": 2, "patch": 2}
+    given = {"design": "forcingdas", "window": 4, "batch": 4, "bfloat16": False, "backbone": small}
+    return Train.model_validate(given | changed)
+
+
+@pytest.mark.parametrize("weight", ["fused_min_snr", "error"])
+def test_the_loss_is_of_velocities_weighed_as_the_settings_say(weight):
+    settings = published(weight=weight)
+    made = helpers.prior(settings)
+    for parameter in made.network.leave.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    batch = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4))
+    denoised, square = made.denoise(batch.noisy, batch.sigma, batch.told), batch.sigma[..., None] ** 2
+    velocity = (denoised - batch.clean).square() * (1 + square) / square
+    share = sigmoid.fused_min_snr(batch.sigma)[..., None] if weight == "fused_min_snr" else 1.0
+    torch.testing.assert_close(loop.Loss(made, settings)(batch), (share * velocity).mean(), rtol=1e-4, atol=0)
+
+
+def test_white_fields_are_denoised_as_well_as_they_can_be():
+    """Of unit variance: sigma / sqrt(1 + sigma^2) is what the closed form leaves."""
+    times = np.datetime64("2000-01-01T12", "ns") + np.arange(400) * np.timedelta64(1, "D")
+    values = np.random.default_rng(0).standard_normal((400, *helpers.SHAPE)).astype(np.float32)
+    found = loop.validate(helpers.prior(published()).eval(), helpers.of(times, values), closed_form=True)
+    for level in loop.VALIDATION_LEVELS:
+        assert found[f"sigma_{level:g}"] == pytest.approx(level / math.sqrt(1 + level**2), rel=0.05)
+
+
+def test_the_curve_is_of_the_averaged_weights_and_of_the_losses_since_the_last_look(tmp_path, monkeypatch):
+    settings, held_out = helpers.SETTINGS.model_copy(update={"keep": "last"}), helpers.windows(seed=1)
+    prior = helpers.prior(settings)
+    trained, curve = loop.train(prior, helpers.windows(), held_out, settings, tmp_path / "c", {})
+    last = {name: value for name, value in curve[-1].items() if name.startswith("sigma")}
+    assert loop.validate(trained, held_out) == pytest.approx(last, rel=1e-5)
+    assert loop.validate(prior.eval(), held_out)["sigma_1"] != pytest.approx(last["sigma_1"], rel=1e-5)
+    monkeypatch.setattr(loop, "advance", lambda *given: float(given[4]))  # the number of the step
+    _, told = loop.train(helpers.prior(), helpers.windows(), held_out, settings, tmp_path / "d", {})
+    assert [row["loss"] for row in told[1:]] == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(("second", "better"), [((0.5, 12.0), True), ((2.0, 8.0), False), ((math.nan, 1.0), False)])
+def test_the_best_look_is_by_the_geometric_mean_of_its_levels(tmp_path, monkeypatch, second, better):
+    """So that every level counts alike; and what is not a number is never the best."""
+    looks = iter([(1.0, 10.0), second])
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: dict(zip(("sigma_1", "sigma_3"), next(looks))))
+    kept, _ = run(tmp_path / "c", steps=2, validate_every=2)
+    assert torch.equal(weights(kept), weights(helpers.prior())) != better
+
+
+def test_looks_that_are_no_numbers_use_up_patience(tmp_path, monkeypatch):
+    looks = iter([1.0, math.nan, math.nan])
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: {"sigma_1": next(looks)})
+    _, curve = run(tmp_path / "c", steps=20, validate_every=1, patience=2)
+    assert [row["step"] for row in curve] == [0, 1, 2]

@@ -9,14 +9,17 @@ import torch
 import xarray as xr
 from safetensors import safe_open
 
+from hindsight import cli, settings
 from hindsight import prior as priors
 from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import analyses, observations, store
+from hindsight.fields.grid import Grid
+from hindsight.observe import simulate
 from hindsight.preprocess import canonical, climatology, statistics
-from hindsight.settings import Preprocess, Train
+from hindsight.settings import Observe, Preprocess, Settings, Train
 from hindsight.settings.train import Colour
-from hindsight.train import colour, windows
+from hindsight.train import colour, memory, windows
 from hindsight.train import prior as step
 
 SETTINGS = Train.model_validate(
@@ -132,3 +135,136 @@ def test_round_the_globe_a_prior_is_of_waves_and_carries_its_measure(source, dom
     np.testing.assert_array_equal(values, prior.scaling.normalise(fields, times))
     held = prior.process.modes.into(torch.from_numpy(values).flatten(1)).square().mean(0)
     assert held.sum().item() == pytest.approx(prior.process.variance[held > 0].sum().item(), rel=1e-3)
+
+
+PRODUCT = {"members": 4, "member_block": 4, "shard_frames": 28}
+
+
+def told(step, sections, options, folder, capsys):
+    """Run a step by its command; what it says where it ends with 2."""
+    file = folder / f"{step}.json"
+    file.write_text(json.dumps(sections))
+    capsys.readouterr()
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    code = cli.main([step, "--settings", str(file), *words])
+    said = capsys.readouterr()
+    print(said.out)
+    return {0: "", 2: said.err}[code]
+
+
+def refused(domain, made, changes, capsys):
+    """What `hindsight train.prior` says of settings that cannot be, having written nothing."""
+    names = {"fields": "fields.zarr", "climatology": "climatology.nc", "statistics": "statistics.nc"}
+    names |= {"static": "static.nc", "curve": "curve.csv", "figure": "curve.png"}
+    names |= {name: name for name in ("colour", "checkpoint", "prior", "tensorboard")}
+    chosen = SETTINGS.model_dump(mode="json") | changes.pop("train", {})
+    sections = {"domain": domain.model_dump(mode="json") | changes, "train": chosen}
+    said = told("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
+    assert said and not made["prior"].exists() and not made["checkpoint"].exists()
+    return said
+
+
+def nowhere(year):
+    return {"start": f"{year}-01-01T12:00", "end": f"{year}-12-31T12:00"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"train": {"window": 40}},
+            "the validation period has 31 frames, fewer than a window (train.window = 40); lengthen",
+        ),
+        (
+            {"validation": nowhere(2005)},
+            "has no frame from 2005-01-01 to 2005-12-31 (it has 2000-01-01 to 2001-02-28)",
+        ),
+        (
+            {"train": {"batch": 3, "accumulate": 2}},
+            "batch (3) does not divide into 1 process(es) of 2 part(s)",
+        ),
+        ({"train": {"processes": 2}}, "train.processes is 2 and 1 process(es) were started; start them with torchrun"),
+        (
+            {"train": {"design": "forcingdas", "colour": {"form": "white"}}},
+            "backbone.kind: unet is of design: coloured",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_a_sentence(domain, made, capsys, changes, says):
+    said = refused(domain, made, dict(changes), capsys)
+    assert says in said and said.startswith("hindsight train.prior: ")
+    assert said.count("\n") == (2 if "has mistakes" in said else 1)  # those in settings are a list
+
+
+@pytest.mark.parametrize(
+    ("room", "says"),
+    [
+        (1.5e9, "2 windows together need about 2.0 GB, 1.5 are free, and 1 would fit: lower train.batch"),
+        (0.5e9, "and a single one does not fit: set train.recompute: true"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(domain, made, capsys, monkeypatch, room, says):
+    monkeypatch.setattr(memory, "free", lambda device: room)
+    monkeypatch.setattr(memory, "activations", lambda loss, window: 10**9)
+    said = refused(domain, made, {}, capsys)
+    assert says in said and said.count("\n") == 1
+
+
+def analysed(prior, domain, table, made, folder, capsys):
+    """One shard of the test period by `hindsight reanalyse.shard`; what it says, or the analysis."""
+    observations.write(table, folder / "seen")
+    chosen = Settings(domain=domain, product=PRODUCT, archive={"chunk_frames": 28})
+    chosen = chosen.model_copy(update={"reanalyse": settings.Reanalyse(steps=4, stride=2, batch=16)})
+    options = {"prior": prior, "observations": folder / "seen", "shard": "20010201T12", "block": 0}
+    options |= {name: made[f"{name}.nc"] for name in ("climatology", "statistics")}
+    options["analysis"] = folder / "analysis.nc"
+    sections = json.loads(settings.for_stage(chosen, "reanalyse"))
+    return told("reanalyse.shard", sections, options, folder, capsys) or analyses.read([options["analysis"]])
+
+
+def seen(made, domain):
+    """Every second point of the test period, with errors of a hundredth of the spread."""
+    truth = store.read(made["fields.zarr"])["fields"].sel(time=slice(domain.test.start, domain.test.end))
+    spread = xr.load_dataset(made["statistics.nc"])["spread"].values
+    network = Observe.model_validate({"networks": {"n": {"kind": "regular", "every": 2, "noise": 0.01, "withheld": 0}}})
+    spec, generator = network.networks["n"], np.random.Generator(np.random.Philox(1))
+    places = simulate.networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
+    return simulate.simulate(truth, places, 0.01 * spread, generator, spec).assign(source="s"), truth, spread
+
+
+def trained(source, domain, folder):
+    """What a small run leaves of a source."""
+    folder.mkdir()
+    made = files_of(source, domain, folder, SETTINGS)
+    train(domain, made)
+    return made
+
+
+def test_a_prior_of_other_channels_or_of_another_region_is_refused(source, domain, tmp_path, capsys):
+    """Swapped between two runs, as a wrong path would."""
+    made = trained(source, domain, tmp_path / "made")
+    table, *_ = seen(made, domain)
+    fewer = trained(source, domain.model_copy(update={"channels": ["z500"]}), tmp_path / "fewer")
+    moved = trained(source.assign_coords(lat=source["lat"] + 1), domain, tmp_path / "moved")
+    for other, asked, says in (
+        (fewer, domain, "trained for channels ['z500'], and the domain asks for ['z500', 't850']; train again"),
+        (made, domain.model_copy(update={"south": 44.0}), "latitudes 40 to 50, and the domain asks for 44 to 50"),
+        (moved, domain, "points from 41 to 51 N and -7 to 7 E, and the fields are on a grid of 6 x 8 points from 40"),
+    ):
+        said = analysed(other["prior"], asked, table, made, tmp_path, capsys)
+        assert says in said and said.count("\n") == 1 and not (tmp_path / "analysis.nc").exists()
+
+
+def test_a_prior_carries_its_own_scaling_into_the_analysis_of_another_run(source, domain, tmp_path, capsys):
+    """The other run has another climatology and spread; dense observations are believed in physical units."""
+    own = np.random.default_rng(1).standard_normal(source["t"].shape)  # otherwise one channel tells the other
+    source = source.assign(t=source["t"] + own)
+    made = trained(source, domain, tmp_path / "made")
+    table, truth, spread = seen(made, domain)
+    other = trained(source.assign(z=1.5 * source["z"] - 26900, t=1.5 * source["t"] + 0.2), domain, tmp_path / "other")
+    places = {name: sorted(table[name].unique()) for name in ("latitude", "longitude")}
+    for prior in (made["prior"], other["prior"]):
+        found = analysed(prior, domain, table, made, tmp_path, capsys)["analysis"].mean("realization")
+        assert ("brings its own scaling" in capsys.readouterr().out) == (prior is other["prior"])
+        wrong = (found - truth).sel(places).transpose("channel", ...).values.reshape(2, -1)
+        assert (np.sqrt((wrong**2).mean(1)) < 0.05 * spread).all()

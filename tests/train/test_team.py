@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
 from hindsight.errors import UserError
 from hindsight.train.team import Team, join
@@ -33,6 +34,14 @@ def test_another_number_of_processes_than_the_settings_say_is_refused(monkeypatc
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UserError, match="train.processes is 1 and 4 process.* set train.processes: 4"):
         join(1, "cpu")
+
+
+def test_the_leader_is_heard_and_numbers_are_averaged(monkeypatch):
+    """With stand-ins for the two operations among processes: what the other has is 3."""
+    monkeypatch.setattr(distributed, "broadcast_object_list", lambda box: box.__setitem__(0, 3))
+    monkeypatch.setattr(distributed, "all_reduce", lambda value: value.add_(3))
+    member, value = Team(1, 2), torch.tensor(2.0)
+    assert member.told(None) == 3 and member.mean(value) == 2.5 and value == 2
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

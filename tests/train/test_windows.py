@@ -40,7 +40,7 @@ def test_an_epoch_has_every_window_once_in_an_order_of_its_own():
     windows = of(5)
     epochs = [windows.order(7, 16 * k, 16) for k in range(3)]
     assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
-    assert epochs[0] != epochs[1] != epochs[2] and epochs[0] != of(5).order(8, 0, 16)
+    assert epochs[0] != epochs[1] != epochs[2] and epochs[2] != windows.order(8, 32, 16) != epochs[0]
 
 
 def test_the_order_can_be_entered_anywhere():

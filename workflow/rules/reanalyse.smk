@@ -1,6 +1,6 @@
 """Reanalyse: a shard of frames and a block of members is a job.
 
-in:  results/{run}/train/prior.safetensors, observe/{network}.parquet
+in:  results/{run}/train/prior.safetensors, preprocess/climatology.nc, statistics.nc, observe/{network}.parquet
 out: results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc
 """
 
@@ -10,6 +10,8 @@ rule shard:
     input:
         settings="results/{run}/settings/reanalyse.json",
         prior="results/{run}/train/prior.safetensors",
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
         observations="results/{run}/observe/{network}.parquet",
     output:
         analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
@@ -23,6 +25,8 @@ rule shard:
     shell:
         "hindsight reanalyse.shard --settings {input.settings}"
         " --prior {input.prior}"
+        " --climatology {input.climatology}"
+        " --statistics {input.statistics}"
         " --observations {input.observations}"
         " --shard {wildcards.shard}"
         " --block {wildcards.block}"

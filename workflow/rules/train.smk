@@ -53,7 +53,7 @@ rule prior:
         "benchmarks/{run}/train/prior.tsv"
     threads: SETTINGS.train.threads * SETTINGS.train.processes
     resources:
-        mem_mb=3000,
+        mem_mb=3000 * SETTINGS.train.processes,
     params:
         together=TOGETHER if SETTINGS.train.processes > 1 else "",
         checkpoint=result("train/checkpoint.safetensors"),  # outlives a killed job, so it is nobody's output

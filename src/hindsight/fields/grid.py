@@ -27,6 +27,20 @@ class Grid:
         """(H, W)."""
         return len(self.latitude), len(self.longitude)
 
+    def __str__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"a grid of {rows} x {columns} points from {self.latitude[0]:g} to {self.latitude[-1]:g} N and "
+            f"{self.longitude[0]:g} to {self.longitude[-1]:g} E"
+        )
+
+    def same(self, other: "Grid") -> bool:
+        """Whether the points are those of another grid, but for rounding."""
+        return self.shape == other.shape and all(
+            np.allclose(a, b, atol=1e-6)
+            for a, b in ((self.latitude, other.latitude), (self.longitude, other.longitude))
+        )
+
     @property
     def line(self) -> bool:
         """Whether the points lie on one line, along a latitude or a longitude, so that there is no map to draw."""

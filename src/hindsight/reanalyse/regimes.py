@@ -12,7 +12,9 @@ UNBELIEVABLE = 6.0  # standard deviations: no weather is that far from its clima
 def ladder(settings: Reanalyse) -> np.ndarray:
     """Noise levels, rising from 0."""
     if settings.ladder == "sigmoid":
-        return sigmoid.ladder(settings.steps)
+        levels = sigmoid.ladder(settings.steps)
+        below = levels[levels < settings.sigma_max]
+        return levels if settings.sigma_max >= levels[-1] else np.append(below, settings.sigma_max)
     return noise.levels(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
 
 

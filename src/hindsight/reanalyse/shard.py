@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 
 from hindsight import __version__
 from hindsight import prior as priors
@@ -18,6 +19,7 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, shards
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
 from hindsight.prior import Prior
 from hindsight.progress import Progress
 from hindsight.reanalyse import regimes
@@ -33,6 +35,8 @@ def run(
     settings: Reanalyse,
     *,
     prior: Path,
+    climatology: Path,
+    statistics: Path,
     observations: Path,
     shard: str,
     block: str,
@@ -41,7 +45,9 @@ def run(
     """Sample one shard of frames for one block of members."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    trained = _load(prior, domain, settings)
+    trained = _load(prior, domain, settings, climatology)
+    if apart := _scaled_apart(trained.scaling, Scaling.read(climatology, statistics)):
+        print(f"{prior} brings its own scaling, which is used: {apart}", flush=True)
     times, own = stretch(domain, product, settings, shard)
     table = _table(observations, times)
     members = members_of(int(block), product)
@@ -162,10 +168,13 @@ def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream 
     return finished
 
 
-def _load(path: Path, domain: Domain, settings: Reanalyse) -> Prior:
+def _load(path: Path, domain: Domain, settings: Reanalyse, climatology: Path) -> Prior:
     """Load a prior and refuse one that was made for something else, naming all that differs."""
     trained = priors.load(path, priors.device(settings.device))
     about, wrong = trained.about, _outside(trained.about.grid, domain)
+    here = Grid.of(xr.load_dataset(climatology))
+    if not wrong and not here.same(about.grid):
+        wrong = [f"{about.grid}, and the fields are on {here}"]
     for what, made_for, asked in (
         ("channels", about.channels, domain.channels),
         ("hours between frames", about.step_hours, domain.step_hours),
@@ -194,6 +203,13 @@ def _outside(grid: Grid, domain: Domain) -> list[str]:
                 f"{low:g} to {high:g}"
             )
     return wrong
+
+
+def _scaled_apart(own: Scaling, here: Scaling) -> str:
+    """What a prior's own scaling has in other numbers than the run's; nothing if they are the same."""
+    parts = {"climatology": (own.coefficients, here.coefficients), "spread": (own.spread, here.spread)}
+    names = [name for name, (a, b) in parts.items() if np.shape(a) != np.shape(b) or not np.allclose(a, b)]
+    return f"its {' and '.join(names)} differ from those of this run's training period" if names else ""
 
 
 def _table(path: Path, times: np.ndarray) -> pd.DataFrame:

@@ -100,7 +100,7 @@ class Settings(Section):
             asked = f"{self.reanalyse.sigma_min} to {self.reanalyse.sigma_max}"
             return [
                 f"reanalyse: noise levels {asked} reach beyond those of train"
-                f" ({self.train.sigma_min} to {self.train.sigma_max})"
+                f" ({self.train.sigma_min} to {self.train.sigma_max}); set reanalyse.sigma_min and sigma_max within"
             ]
         return []
 

@@ -13,16 +13,18 @@ OWN = {  # settings that some guidances alone have
     "spectral": ("forcing",),
 }
 SHIFTS = ("forcing", "dps")  # guidances made for a deterministic step
-PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
+MADE_OF: dict[str, dict] = {  # what a design is, whatever else is said
     "hindsight": {},
     "forcingdas": {
         "ladder": "sigmoid",
-        "steps": 100,
         "past": "held",
-        "held": 0.06857,  # index 14 of their levels
         "guidance": {"method": "forcing"},
         "sampler": {"step": "ddim", "eta": 0.0},
     },
+}
+PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
+    "hindsight": {},
+    "forcingdas": {"sigma_max": 1825.0, "steps": 100, "held": 0.06857},  # index 14 of their levels
 }
 
 
@@ -109,7 +111,9 @@ class Reanalyse(Section):
     selection: Selection = Field(Selection(), description="passes that free trapped members")
     steps: int = Field(8, gt=0, description="denoising steps: network evaluations per window")
     ladder: Literal["karras", "sigmoid"] = Field(
-        "karras", description="the levels of the steps: from sigma_max to sigma_min by rho; or those of ForcingDAS"
+        "karras",
+        description="the levels of the steps: from sigma_max to sigma_min by rho; or those of ForcingDAS, cut off at "
+        "sigma_max",
     )
     held: float | None = Field(
         None, gt=0, description="noise level at which the network is shown frames that are finished; none: sigma_min"
@@ -132,10 +136,10 @@ class Reanalyse(Section):
     @model_validator(mode="before")
     @classmethod
     def _designed(cls, given: object) -> object:
-        """What a design sets, where nothing else is said."""
+        """What a design is made of, and what it sets where nothing else is said."""
         if not isinstance(given, dict) or given.get("design") not in PRESETS:
             return given
-        return under(given, PRESETS[given["design"]])
+        return under(under(MADE_OF[given["design"]], given), PRESETS[given["design"]])
 
     @model_validator(mode="after")
     def _agrees(self) -> "Reanalyse":

@@ -140,6 +140,8 @@ PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
         "staircase_share": 0.25,
         "weight": "fused_min_snr",
         "noise_limit": 6.0,
+        "sigma_min": 0.0173,  # of index 0
+        "sigma_max": 1825.0,
         "learning_rate": 1.4e-4,
         "warmup": 2000,
         "pace": "constant",
@@ -225,8 +227,8 @@ class Train(Section):
         if not isinstance(given, dict) or given.get("design") not in PRESETS:
             return given
         preset, backbone = PRESETS[given["design"]], given.get("backbone")
-        if "backbone" in preset and isinstance(backbone, dict) and not TRANSFORMERS & set(backbone):
-            given = {name: value for name, value in given.items() if name != "backbone"}  # it is of another network
+        if "backbone" in preset and isinstance(backbone, dict):
+            given = given | {"backbone": _transformer(backbone)}
         return under(given, preset)
 
     @model_validator(mode="after")
@@ -266,3 +268,11 @@ class Train(Section):
         if self.backbone.positions == "table" and self.backbone.kind == "transformer" and self.window > 64:
             wrong.append(f"window: {self.window} frames; a table of positions holds 64, use backbone.positions: rotary")
         return wrong
+
+
+def _transformer(backbone: dict) -> dict:
+    """What is said of a transformer; what is said of another network gives way to a design, and a size to numbers."""
+    if not TRANSFORMERS & set(backbone):
+        return {}
+    own = {"width", "depth", "heads"} & set(backbone)
+    return {"size": None, **backbone} if own else backbone

@@ -87,7 +87,7 @@ def train(
 
     Raises:
         UserError: if the batch does not fit in memory.
-        RuntimeError: if a gradient is not finite.
+        FloatingPointError: if a gradient is not finite.
     """
     run = Run(prior, validation, settings, team)
     run.take_up(keep, recipe, diary)
@@ -203,7 +203,9 @@ def advance(
             share = loss(part) / len(parts)
             share.backward()
         total += share.detach()
-    torch.nn.utils.clip_grad_norm_(loss.parameters(), settings.clip, error_if_nonfinite=True)
+    norm = torch.nn.utils.clip_grad_norm_(loss.parameters(), settings.clip)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the gradient of step {step} is not finite")
     optimiser.step()
     return team.mean(total)
 

@@ -57,12 +57,14 @@ def run(
     book = lambda done: diary.Diary(curve, figure, tensorboard, done)
     try:
         trained, _ = loop.train(start.to(device), training, validation, settings, checkpoint, recipe, team, book)
-    except torch.OutOfMemoryError as error:
+    except FloatingPointError as error:
+        raise UserError(f"training stopped: {error}; lower train.learning_rate") from error
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
         raise UserError(
             f"memory ran out ({error}); lower train.batch, raise train.accumulate, or set train.recompute: true"
         ) from error
-    except RuntimeError as error:
-        raise UserError(f"training stopped: {error}; lower train.learning_rate") from error
     if team.leads:
         priors.save(trained, prior)
     team.leave()

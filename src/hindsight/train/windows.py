@@ -30,8 +30,8 @@ def departures(
 
 def scaling(settings: Train, grid: Grid, climatology: Path, statistics: Path) -> Scaling:
     """How the prior sees fields: by area where its modes are those of the sphere."""
-    found = Scaling.read(climatology, statistics)
-    return found.by_area(grid.weights) if settings.colour.basis == "waves" else found
+    found, colour = Scaling.read(climatology, statistics), settings.colour
+    return found.by_area(grid.weights) if colour.basis == "waves" and colour.form != "white" else found
 
 
 class Frames:
