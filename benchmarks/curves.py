@@ -6,7 +6,7 @@ Trains every variant for the same number of steps on the same batches with the
 settings of the run's configuration otherwise, and adds to the file `{RUN: {VARIANT: {"curve", "parameters",
 "gflop_per_frame", "seconds_per_step"}}}`. Errors are those of validation windows, all frames at one noise level, in
 standard deviations; `--figure` draws them. What the run was preprocessed to has to be there; the pipeline makes it
-(`snakemake --configfile config/RUN.yaml -- results/RUN/train/colour.safetensors`).
+(`snakemake --configfile config/RUN.yaml -- results/RUN/train/colour.safetensors results/RUN/preprocess/static.nc`).
 """
 
 import argparse
@@ -33,6 +33,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 TRANSFORMER = {"kind": "transformer", "patch": 4, "width": 128, "depth": 4, "heads": 4, "embedding": 128}
+LABELS = {"space_time": "space-time, U-Net", "white": "white, U-Net", "transformer": "space-time, transformer"}
 SHOWN = (0.3, 1.0, 3.0)  # noise levels in the picture
 VARIANTS = {
     "space_time": {},
@@ -110,7 +111,7 @@ def draw(found: dict, path: Path) -> None:
             for axis, level in zip(row, SHOWN):
                 for name, one in variants.items():
                     steps, errors = zip(*((r["step"], r[f"{PREFIX}{level:g}"]) for r in one["curve"]))
-                    axis.plot(steps, errors, color=colours[name], label=name.replace("_", "-"))
+                    axis.plot(steps, errors, color=colours[name], label=LABELS.get(name, name))
                 axis.set_title(f"{run.replace('_', ' ')}, σ = {level:g}", loc="left", fontsize=9)
                 axis.set_ylim(bottom=0)
             row[0].set_ylabel("validation error (sd)")

@@ -22,6 +22,8 @@ import cases
 from safetensors import safe_open
 
 RUN = cases.SHORT_SQUARE["run"]
+BEGUN = "parameters"  # what the log says when training begins
+EARLY = 0.2  # share of the kills while it starts
 SAME = ("prior.safetensors", "checkpoint.safetensors", "curve.csv")
 
 
@@ -34,12 +36,17 @@ def main() -> None:
     chosen = parser.parse_args()
     kills = 3 if chosen.quick else chosen.kills
     run = cases.made(f"results/{RUN}/train/colour.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
+    cases.made(f"results/{RUN}/preprocess/static.nc", cases.SQUARE, cases.SHORT_SQUARE)
     start, whole = undisturbed(run)
-    reach, moments, steps = 1.6 * (whole - start) / kills, random.Random(chosen.seed), []
+    reach, moments, steps = 2 * (whole - start) / kills, random.Random(chosen.seed), []
     shutil.rmtree(run / "killed", ignore_errors=True)
     while len(steps) < kills:
         running = train(run, run / "killed")
-        time.sleep(moments.uniform(0.3 * start, start + reach))
+        if moments.random() < EARLY:
+            time.sleep(moments.uniform(0, start))
+        else:
+            wait_for_training(run / "killed/log", running)
+            time.sleep(moments.uniform(0, reach))
         if running.poll() is not None:
             print("finished before all kills had hit; starting over with shorter lives", file=sys.stderr)
             shutil.rmtree(run / "killed")
@@ -85,11 +92,18 @@ def undisturbed(run: Path) -> tuple[float, float]:
     running = train(run, run / "undisturbed")
     while running.poll() is None:
         time.sleep(0.05)
-        if not start and "parameters" in (run / "undisturbed/log").read_text():
+        if not start and BEGUN in (run / "undisturbed/log").read_text():
             start = time.monotonic() - began
     if running.returncode:
         sys.exit(f"the training failed; see {run / 'undisturbed/log'}")
     return start, time.monotonic() - began
+
+
+def wait_for_training(log: Path, running: subprocess.Popen) -> None:
+    """Wait until the process has begun to train; the log has one line of it from each process before."""
+    before = log.read_text().count(BEGUN)
+    while running.poll() is None and log.read_text().count(BEGUN) == before:
+        time.sleep(0.02)
 
 
 def done(checkpoint: Path) -> int:

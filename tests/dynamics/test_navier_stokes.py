@@ -4,12 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.dynamics.navier_stokes import WAVES, Square, Torus, injected
+from hindsight.dynamics.navier_stokes import WAVES, Square, Torus
 from hindsight.settings.download import NavierStokes, Synthetic
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
 BEGINS = np.array(["2000-01-01", "2001-06-01T06"], "datetime64[ns]")
 STILL = NavierStokes(viscosity=0.0, drag=1e-300, stirring=0.0)  # as good as no drag: it may not be nought
+
+
+def injected(settings):
+    """What stirring gives a time unit on the mean, of energy <v.v> / 2 and of enstrophy <omega^2> / 2.
+
+    A cosine and a sine of unit amplitude have a mean square of one half each: eps^2 / 2 a wave of enstrophy, and of
+    energy that over its squared wavenumber.
+    """
+    of_wave = settings.stirring**2 / 2
+    return of_wave * sum(1 / (k**2 + m**2) for k, m in WAVES), of_wave * len(WAVES)
 
 
 def square(points=32, settings=STILL):

@@ -91,16 +91,6 @@ def _coarser(states: torch.Tensor, points: int) -> torch.Tensor:
     return found
 
 
-def injected(settings: NavierStokes) -> tuple[float, float]:
-    """What stirring gives a time unit on the mean, of energy <v.v> / 2 and of enstrophy <omega^2> / 2.
-
-    A cosine and a sine of unit amplitude have a mean square of one half each: eps^2 / 2 a wave of enstrophy, and of
-    energy that over its squared wavenumber.
-    """
-    of_wave = settings.stirring**2 / 2
-    return of_wave * sum(1 / (k**2 + m**2) for k, m in WAVES), of_wave * len(WAVES)
-
-
 class Torus(Stretches):
     """The square as a world: a tile of one degree where the equator meets Greenwich, x eastward and y northward.
 
