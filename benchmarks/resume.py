@@ -38,7 +38,7 @@ def main() -> None:
     run = cases.made(f"results/{RUN}/train/colour.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
     cases.made(f"results/{RUN}/preprocess/static.nc", cases.SQUARE, cases.SHORT_SQUARE)
     start, whole = undisturbed(run)
-    reach, moments, steps = 2 * (whole - start) / kills, random.Random(chosen.seed), []
+    reach, moments, steps = 4 * (whole - start) / kills, random.Random(chosen.seed), []
     shutil.rmtree(run / "killed", ignore_errors=True)
     while len(steps) < kills:
         running = train(run, run / "killed")
