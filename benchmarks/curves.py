@@ -24,10 +24,11 @@ from hindsight.backbones import size
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Train, load
+from hindsight.settings.section import under
 from hindsight.train import colour, loop
 from hindsight.train.diary import PREFIX
-from hindsight.train.prior import build
-from hindsight.train.windows import Frames, Windows, scaling
+from hindsight.train.prior import build, windows
+from hindsight.train.windows import scaling
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -69,7 +70,7 @@ def main() -> None:
 def learnt(run: Path, variant: dict, own: dict) -> dict:
     """Train a variant on a run's data."""
     domain, base = load(run / "settings/train.json", [Domain, Train])
-    settings = Train.model_validate(laid(laid(base.model_dump(mode="json"), variant), own))
+    settings = Train.model_validate(under(own, under(variant, base.model_dump(mode="json"))))
     torch.set_num_threads(settings.threads)
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
     fields = run / "preprocess/fields.zarr"
@@ -80,7 +81,7 @@ def learnt(run: Path, variant: dict, own: dict) -> dict:
         colour.run(domain, settings, fields=fields, **inputs, colour=start)
         prior = build(domain, settings, grid, seen, run / "preprocess/static.nc", start, {})
         prior = prior.to(torch.device(priors.device(settings.device)))
-        training, validation = (windows(fields, domain, settings, seen, name) for name in ("train", "validation"))
+        training, validation = (windows(domain, settings, name, fields, seen) for name in ("train", "validation"))
         began = time.monotonic()
         _, curve = loop.train(prior, training, validation, settings, Path(folder) / "checkpoint", {})
     inputs, told = priors.shown(prior.about, prior.maps)
@@ -92,12 +93,6 @@ def learnt(run: Path, variant: dict, own: dict) -> dict:
         "seconds_per_step": (time.monotonic() - began) / settings.steps,  # looks included
         "frames_per_step": settings.batch * settings.window,
     }
-
-
-def windows(fields: Path, domain: Domain, settings: Train, seen: object, split: str) -> Windows:
-    """The windows of a split."""
-    frames = Frames(fields, domain.splits[split], seen, settings.cache_mb)
-    return Windows(frames.times, frames, settings.window, split, frames.joints)
 
 
 def draw(found: dict, path: Path) -> None:
@@ -119,12 +114,6 @@ def draw(found: dict, path: Path) -> None:
         for axis in axes[-1]:
             axis.set_xlabel("optimiser steps")
         figure.savefig(path, dpi=120, metadata={"Software": None})
-
-
-def laid(base: dict, more: dict) -> dict:
-    """A configuration with another laid over it."""
-    deeper = lambda key, value: laid(base[key], value) if isinstance(value, dict) else value
-    return base | {key: deeper(key, value) for key, value in more.items()}
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from hindsight.prior import About, Prior
 from hindsight.settings import Domain, Train, load
 from hindsight.train import batches, loop
 from hindsight.train.batches import Batch, Loader
+from hindsight.train.prior import windows
 from hindsight.train.team import Team
-from hindsight.train.windows import Frames, Windows
 
 BACKBONES = {
     "unet": {"kind": "unet", "width": 32, "multipliers": [1, 2, 2], "patch": 2},
@@ -172,14 +172,14 @@ def waiting(device: torch.device, quick: bool, memory: float) -> float:
     run = cases.made(f"results/{name}/train/colour.safetensors", cases.SQUARE, more).parents[1]
     domain, settings = load(run / "settings/train.json", [Domain, Train])
     seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
-    frames = Frames(run / "preprocess/fields.zarr", domain.train, seen, memory)
+    settings = settings.model_copy(update={"cache_mb": memory})
+    training = windows(domain, settings, "train", run / "preprocess/fields.zarr", seen)
     if memory > 1:
-        frames(0, len(frames.times))
-    windows = Windows(frames.times, frames, settings.window, "training", frames.joints)
+        training.read(0, len(training.conditions))
     model, steps = square(settings).to(device), 3 if quick else 12
     loss = loop.Loss(model.train(), settings)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
-    make = lambda step: batches.make(windows, settings, (1, 64, 64), step, range(settings.batch))
+    make = lambda step: batches.make(training, settings, (1, 64, 64), step, range(settings.batch))
     loader, began = Loader(make, 0, steps, device), time.perf_counter()
     for step, batch in loader:
         loop.advance(loss, batch, settings, optimiser, step, Team())

@@ -172,7 +172,8 @@ def _load(path: Path, domain: Domain, settings: Reanalyse, climatology: Path) ->
     """Load a prior and refuse one that was made for something else, naming all that differs."""
     trained = priors.load(path, priors.device(settings.device))
     about, wrong = trained.about, _outside(trained.about.grid, domain)
-    here = Grid.of(xr.load_dataset(climatology))
+    with xr.open_dataset(climatology) as fields:
+        here = Grid.of(fields)
     if not wrong and not here.same(about.grid):
         wrong = [f"{about.grid}, and the fields are on {here}"]
     for what, made_for, asked in (

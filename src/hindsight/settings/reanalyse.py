@@ -87,7 +87,8 @@ class Reanalyse(Section):
     design: Literal["hindsight", "forcingdas"] = Field(
         "hindsight",
         description="forcingdas: sampling as published (their levels, 100 of them, finished frames held, their "
-        "guidance, deterministic steps). Sets the defaults of what follows",
+        "guidance, deterministic steps). Levels, past, guidance and sampler take the place of what else is said of "
+        "them; steps, held and sigma_max are defaults",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(1, gt=0, description="CPU threads a job; fixed, so that the bytes are")

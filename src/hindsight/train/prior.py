@@ -44,8 +44,7 @@ def run(
     team, device = join(settings.processes, priors.device(settings.device))
     grid = Grid.of(store.read(fields))
     seen = scaling(settings, grid, climatology, statistics)
-    training = _windows(domain, settings, "train", fields, seen)
-    validation = _windows(domain, settings, "validation", fields, seen)
+    training, validation = (windows(domain, settings, split, fields, seen) for split in ("train", "validation"))
     made_from = {
         path.name if path.name != "zarr.json" else path.parent.name: _digest(path)
         for path in (fields, climatology, statistics, static, colour)
@@ -70,7 +69,7 @@ def run(
     team.leave()
 
 
-def _windows(domain: Domain, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
+def windows(domain: Domain, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
     """The windows of a split."""
     frames = Frames(fields, domain.splits[split], seen, settings.cache_mb)
     name = "training" if split == "train" else split
