@@ -105,6 +105,10 @@ def test_a_quarter_of_the_resolution_is_the_mean_of_the_four_points_in_the_middl
     assert abs(wrong.std() - 1) < 5 / np.sqrt(2 * wrong.size) and abs(wrong.mean()) < 5 / np.sqrt(wrong.size)
 
 
+def test_the_report_names_the_channel_once(made):
+    assert "<dd>vorticity</dd>" in (made / RUN / "verify/report.html").read_text()
+
+
 def test_observations_help(made):
     rmse = xr.open_dataset(made / RUN / "verify/scores.nc")["score"].sel(metric="rmse", channel="vorticity")
     rmse = rmse.sel(network="super4")
