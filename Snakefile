@@ -32,6 +32,9 @@ wildcard_constraints:
     network="[a-z][a-z0-9_]*",
     method="[a-z][a-z0-9_]*",
     shard="[0-9T]+",
+    part="[0-9]+T[0-9]+_[0-9]+",
+    piece="[0-9]+T[0-9]+_[0-9]+",
+    name="[^/]+",
     block="[0-9]+",
 
 

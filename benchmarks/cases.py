@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,22 @@ import torch
 import xarray as xr
 
 from hindsight import prior as priors
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Values
 from hindsight.dynamics.lorenz96 import advance
 from hindsight.fields import observations as tables
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.observe import networks, simulate
-from hindsight.prior import Prior
+from hindsight.prior import About, Prior
 from hindsight.reanalyse import shard
 from hindsight.scores import ensemble
-from hindsight.settings import Domain, Observe, Reanalyse, load
+from hindsight.settings import Domain, Observe, Reanalyse, Train, load
+from hindsight.train import batches, loop
+from hindsight.train.batches import Loader
+from hindsight.train.team import Team
+from hindsight.train.windows import Windows
 
 ROOT = Path(__file__).parents[1]
 FIRST = np.datetime64("2001-01-01T00", "ns")
@@ -153,6 +160,52 @@ def made(target: str, config: str, more: dict | None = None) -> Path:
             env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         )
     return ROOT / target
+
+
+def named(device: torch.device) -> str:
+    """What ran it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def blank(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Prior:
+    """A prior with a white start: what is timed is the network."""
+    count, rows, columns = shape
+    about = About(
+        [f"c{k}" for k in range(count)],
+        [float(k) for k in range(rows)],
+        [float(k) for k in range(columns)],
+        edges,
+        6,
+        settings.window,
+        settings.bfloat16,
+        False,
+        settings.backbone.model_dump(mode="json"),
+        0,
+        0,
+        {},
+        settings.design,
+    )
+    values = count * rows * columns
+    process = GaussMarkov(Values(torch.tensor(values)), torch.ones(values), torch.zeros(0, 0, 0), torch.zeros(values))
+    return Prior(about, process, Scaling(0.0, 1.0, 0, 0), torch.zeros(0, rows, columns))
+
+
+def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict[str, float]:
+    """The training loop's own steps on windows of a store: the share of the time that it waits for batches.
+
+    A step that is not timed comes first.
+    """
+    device, shape = model.maps.device, (len(model.about.channels), *model.about.grid.shape)
+    loss = loop.Loss(model.train(), settings)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    make = lambda step: batches.make(windows, settings, shape, step, range(settings.batch))
+    loader, began, before = Loader(make, 0, steps + 1, device), 0.0, 0.0
+    for step, batch in loader:
+        loop.advance(loss, batch, settings, optimiser, step, Team())
+        if step == 0:
+            began, before = time.perf_counter(), loader.waited
+    seconds = time.perf_counter() - began
+    return {"waiting_share": (loader.waited - before) / seconds, "seconds_per_step": seconds / steps}
 
 
 def write(found: object, path: Path | None) -> None:

@@ -23,7 +23,8 @@ from hindsight import prior as priors
 from hindsight.backbones import size
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
-from hindsight.settings import Domain, Train, load
+from hindsight.settings import Train, load
+from hindsight.settings.domain import Training
 from hindsight.settings.section import under
 from hindsight.train import colour, loop
 from hindsight.train.diary import PREFIX
@@ -69,7 +70,7 @@ def main() -> None:
 
 def learnt(run: Path, variant: dict, own: dict) -> dict:
     """Train a variant on a run's data."""
-    domain, base = load(run / "settings/train.json", [Domain, Train])
+    domain, base = load(run / "settings/train.json", [Training, Train])
     settings = Train.model_validate(under(own, under(variant, base.model_dump(mode="json"))))
     torch.set_num_threads(settings.threads)
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}

@@ -19,6 +19,7 @@ from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
 from hindsight.fields import observations as tables
 from hindsight.fields import store
+from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Settings
@@ -28,9 +29,9 @@ def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
     """RMSE (standard deviations, unweighted) of optimal interpolation's own best analysis: its mean, not sampled."""
     dataset = store.read(run / "preprocess/fields.zarr")
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
-    training, test = (dataset.sel(time=slice(p.start, p.end)) for p in (chosen.domain.train, chosen.domain.test))
-    departures = covariance.training_departures(training["fields"].values, training["time"].values, scaling)
-    method = OptimalInterpolation(covariance.lagged(departures, 1), 1)
+    test = dataset.sel(time=slice(chosen.domain.test.start, chosen.domain.test.end))
+    training = Frames(run / "preprocess/fields.zarr", chosen.domain.train, scaling)
+    method = OptimalInterpolation(covariance.lagged(training, 1), 1)
     rows = normalised(
         tables.usable(tables.read(run / f"observe/{network}.parquet")),
         chosen.domain.channels,

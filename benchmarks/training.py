@@ -21,13 +21,12 @@ import torch
 
 from hindsight import prior as priors
 from hindsight.backbones import size
-from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.modes import Values
 from hindsight.fields.scaling import Scaling
-from hindsight.prior import About, Prior
-from hindsight.settings import Domain, Train, load
-from hindsight.train import batches, loop
-from hindsight.train.batches import Batch, Loader
+from hindsight.prior import Prior
+from hindsight.settings import Train, load
+from hindsight.settings.domain import Training
+from hindsight.train import loop
+from hindsight.train.batches import Batch
 from hindsight.train.prior import windows
 from hindsight.train.team import Team
 
@@ -59,7 +58,9 @@ def main() -> None:
                 given = {"backbone": backbone, "compile": compiled, "bfloat16": dtype == "bfloat16", "place": False}
                 settings = Train.model_validate(given | {"window": 12, "batch": 2 if device.type == "cpu" else 32})
                 row = timed(square(settings), settings, device, 2 if chosen.quick else chosen.steps)
-                found.append({"backbone": name, "dtype": dtype, "compiled": compiled, **row, "device": named(device)})
+                found.append(
+                    {"backbone": name, "dtype": dtype, "compiled": compiled, **row, "device": cases.named(device)}
+                )
                 found[-1]["peak_flop_per_second"] = fastest(device, dtype == "bfloat16")  # at the same time
                 found[-1]["peak_share"] = found[-1]["flop_per_second"] / found[-1]["peak_flop_per_second"]
                 print(json.dumps(found[-1]), flush=True)
@@ -69,11 +70,6 @@ def main() -> None:
         found.append(published(device, chosen.steps))
     print(json.dumps(found[0]), flush=True)
     cases.write(found, chosen.json)
-
-
-def named(device: torch.device) -> str:
-    """What ran it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 
 
 def fastest(device: torch.device, half: bool) -> float:
@@ -94,32 +90,9 @@ def seconds(work: object, device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def prior(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Prior:
-    """A prior with a white start: what is timed is the network."""
-    count, rows, columns = shape
-    about = About(
-        [f"c{k}" for k in range(count)],
-        [float(k) for k in range(rows)],
-        [float(k) for k in range(columns)],
-        edges,
-        6,
-        settings.window,
-        settings.bfloat16,
-        False,
-        settings.backbone.model_dump(mode="json"),
-        0,
-        0,
-        {},
-        settings.design,
-    )
-    values = count * rows * columns
-    process = GaussMarkov(Values(torch.tensor(values)), torch.ones(values), torch.zeros(0, 0, 0), torch.zeros(values))
-    return Prior(about, process, Scaling(0.0, 1.0, 0, 0), torch.zeros(0, rows, columns))
-
-
 def square(settings: Train) -> Prior:
     """A prior of one channel on 64 x 64 points that come round both ways."""
-    return prior(settings, (1, 64, 64), ["periodic", "periodic"])
+    return cases.blank(settings, (1, 64, 64), ["periodic", "periodic"])
 
 
 def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> dict:
@@ -170,27 +143,20 @@ def waiting(device: torch.device, quick: bool, memory: float) -> float:
     """
     name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
     run = cases.made(f"results/{name}/train/colour.safetensors", cases.SQUARE, more).parents[1]
-    domain, settings = load(run / "settings/train.json", [Domain, Train])
+    domain, settings = load(run / "settings/train.json", [Training, Train])
     seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     settings = settings.model_copy(update={"cache_mb": memory})
     training = windows(domain, settings, "train", run / "preprocess/fields.zarr", seen)
     if memory > 1:
         training.read(0, len(training.conditions))
-    model, steps = square(settings).to(device), 3 if quick else 12
-    loss = loop.Loss(model.train(), settings)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
-    make = lambda step: batches.make(training, settings, (1, 64, 64), step, range(settings.batch))
-    loader, began = Loader(make, 0, steps, device), time.perf_counter()
-    for step, batch in loader:
-        loop.advance(loss, batch, settings, optimiser, step, Team())
-    return loader.waited / (time.perf_counter() - began)
+    return cases.waiting(training, square(settings).to(device), settings, 3 if quick else 12)["waiting_share"]
 
 
 def published(device: torch.device, steps: int) -> dict:
     """The published DiT-B on their ERA5 windows, on one GPU."""
     settings = Train.model_validate(PUBLISHED)
     torch.cuda.reset_peak_memory_stats(device)
-    row = timed(prior(settings, (4, 240, 120), ["periodic", "open"]), settings, device, steps)
+    row = timed(cases.blank(settings, (4, 240, 120), ["periodic", "open"]), settings, device, steps)
     return {
         "backbone": "DiT-B, 30 frames of 4 x 240 x 120, activations computed again",
         "dtype": "bfloat16",
@@ -199,7 +165,7 @@ def published(device: torch.device, steps: int) -> dict:
         "peak_share": row["flop_per_second"] / fastest(device, True),
         "memory_gb": torch.cuda.max_memory_allocated(device) / 1e9,
         "hours_of_200000_steps": 200_000 * row["seconds_per_step"] / 3600,
-        "device": named(device),
+        "device": cases.named(device),
     }
 
 

@@ -21,11 +21,14 @@ import yaml
 from hindsight import settings
 from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
+from hindsight.fields import store
+from hindsight.fields.frames import Frames
+from hindsight.fields.grid import Grid
 from hindsight.prior import Prior
 from hindsight.settings import Settings
 from hindsight.train import colour
 from hindsight.train.prior import build
-from hindsight.train.windows import departures, scaling
+from hindsight.train.windows import scaling
 
 
 def changed(config: dict, key: str, value: str) -> dict:
@@ -52,15 +55,16 @@ def untrained(chosen: Settings, run: Path) -> Prior:
         colour.run(
             chosen.domain, chosen.train, fields=fields, climatology=climatology, statistics=statistics, colour=fitted
         )
-        _, grid, _ = departures(chosen.domain, chosen.train, "validation", *made_of(run))
+        grid = Grid.of(store.read(fields))
         seen = scaling(chosen.train, grid, climatology, statistics)
         return build(chosen.domain, chosen.train, grid, seen, run / "preprocess/static.nc", fitted, {}).eval()
 
 
 def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
     """Optimal interpolation of the same observations, physical fields."""
-    _, _, values = departures(chosen.domain, chosen.train, "train", *made_of(run))
-    method = OptimalInterpolation(covariance.lagged(values.reshape(len(values), -1), 1), 1)
+    fields, *made = made_of(run)
+    training = Frames(fields, chosen.domain.train, scaling(chosen.train, case.prior.about.grid, *made))
+    method = OptimalInterpolation(covariance.lagged(training, 1), 1)
     about, step = case.prior.about, chosen.domain.step_hours
     rows = normalised(case.table, about.channels, about.grid, case.prior.scaling)
     analysis = np.stack([method.members(rows, t, step, chosen.product) for t in case.times], 1)

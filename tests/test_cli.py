@@ -16,7 +16,7 @@ def test_help_lists_every_step_with_its_sentence(capsys):
     text = capsys.readouterr().out
     for step in (
         "download.local",
-        "preprocess.canonical",
+        "preprocess.regrid",
         "observe.simulate",
         "train.prior",
         "reanalyse.shard",

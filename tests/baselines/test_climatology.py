@@ -6,6 +6,9 @@ import pytest
 
 from hindsight.baselines import climatology
 from hindsight.errors import UserError
+from hindsight.fields import analyses
+from hindsight.settings import Baselines, Product
+from tests.preprocess.worlds import fields_of, stored
 
 TRAINING = pd.date_range("2000-01-01T12", "2003-12-31T12", freq="D").values
 TIMES = pd.date_range("2009-01-01T12", periods=5, freq="D").values
@@ -27,5 +30,21 @@ def test_a_frame_has_the_same_members_in_every_job():
 
 
 def test_too_short_a_training_period_is_refused():
-    with pytest.raises(UserError, match="frames within 1 days of 01 January"):
+    with pytest.raises(UserError, match="known frames within 1 days of 01 January"):
         climatology.draw(TRAINING, TIMES, 16, 1, 0)
+
+
+def test_members_are_drawn_from_known_frames_alone_and_are_what_the_store_holds(source, domain, tmp_path):
+    fields = fields_of(source, domain)
+    known = np.arange(fields.sizes["time"]) % 3 != 0
+    fields = fields.assign(known=("time", known))
+    fields["fields"][~known] = np.nan
+    stored(fields, tmp_path / "fields.zarr")
+    options = dict.fromkeys(("climatology", "statistics", "observations"), tmp_path)
+    product, settings = Product(members=6, shard_frames=5), Baselines(climatology={"days": 15})
+    options |= {"fields": tmp_path / "fields.zarr", "shard": "20010206T12", "analysis": tmp_path / "analysis.nc"}
+    climatology.run(domain, product, settings, **options)
+    found = analyses.read([tmp_path / "analysis.nc"])["analysis"].values
+    assert found.shape == (6, 5, 2, 6, 8) and np.isfinite(found).all()
+    training = fields["fields"].values[:366][known[:366]]
+    assert all((training == member).all((1, 2, 3)).any() for members in found for member in members)

@@ -5,6 +5,7 @@ import pytest
 import scipy.integrate
 
 from hindsight.baselines import covariance
+from hindsight.errors import UserError
 from hindsight.fields.grid import EARTH_RADIUS, Grid
 from tests.oracles import linear_gaussian as oracle
 
@@ -41,6 +42,22 @@ def tapered(grid, reach, values=None):
     return found
 
 
+class Held:
+    """Departures (T, D) in memory, handed out as `Frames` does."""
+
+    def __init__(self, values, stretch=None):
+        self.values, self.shape = values, (1, 1, values.shape[1])
+        self.stretch = np.zeros(len(values), int) if stretch is None else stretch
+
+    def __call__(self, first, last):
+        assert last - first < covariance.BATCH + 5 and 0 <= first < last <= len(self.values)
+        return self.values[first:last]
+
+
+def lagged(values, frames, stretch=None):
+    return covariance.lagged(Held(values, stretch), frames)
+
+
 def test_the_lagged_covariance_is_the_processs_own():
     process = oracle.process(SIZE)
     model, noise = oracle.transition(process)
@@ -50,7 +67,7 @@ def test_the_lagged_covariance_is_the_processs_own():
         x = model @ x + root @ generator.standard_normal(SIZE)
         series.append(x)
     expected = oracle.covariance(process, 2)
-    np.testing.assert_allclose(covariance.lagged(np.array(series[100:]), 2), expected, atol=0.08 * expected.max())
+    np.testing.assert_allclose(lagged(np.array(series[100:]), 2), expected, atol=0.08 * expected.max())
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
@@ -59,7 +76,7 @@ def test_the_lagged_covariance_is_the_mean_product_of_stacked_frames(frames, cou
     series = np.random.default_rng(0).standard_normal((count, 4)).astype(np.float32)
     stacked = [series[t : t + frames].astype(float).ravel() for t in range(count - frames + 1)]
     expected = sum(np.outer(x, x) for x in stacked) / len(stacked)
-    found = covariance.lagged(series, frames)
+    found = lagged(series, frames)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
@@ -69,7 +86,27 @@ def test_it_is_added_up_in_batches_of_frames_and_of_rows(monkeypatch):
     expected = series.astype(float).T @ series.astype(float) / 50
     for batch in (1, 4, 11, 49, 1000):
         monkeypatch.setattr(covariance, "BATCH", batch)
-        np.testing.assert_allclose(covariance.lagged(series, 1), expected, atol=1e-14)
+        np.testing.assert_allclose(lagged(series, 1), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 10, 1000])
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_only_known_frames_without_a_break_between_them_count(frames, batch, monkeypatch):
+    monkeypatch.setattr(covariance, "BATCH", batch)
+    stretch = np.repeat([0, -1, 2, 3, -1, 5, -1], [9, 2, 4, 1, 5, 11, 1])
+    series = np.random.default_rng(0).standard_normal((len(stretch), 4)).astype(np.float32)
+    series[stretch < 0] = np.nan
+    parts = [range(t, t + frames) for t in range(len(stretch) - frames + 1)]
+    stacked = [
+        series[part].astype(float).ravel() for part in parts if len({*stretch[part]}) == 1 and stretch[part[0]] >= 0
+    ]
+    expected = sum(np.outer(x, x) for x in stacked) / len(stacked)
+    np.testing.assert_allclose(lagged(series, frames, stretch), expected, atol=1e-14)
+
+
+def test_a_period_without_so_many_frames_on_end_is_refused():
+    with pytest.raises(UserError, match="nowhere 3 known frames that follow each other, and baselines.optimal_interp"):
+        lagged(np.ones((10, 2)), 3, np.arange(10) // 2)
 
 
 def test_the_taper_is_the_published_polynomial():

@@ -13,10 +13,10 @@ from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.interpolate import bilinear
-from hindsight.preprocess import canonical, climatology, statistics
-from hindsight.settings import Baselines, Preprocess, Product
+from hindsight.settings import Baselines, Product
 from tests.baselines.test_covariance import distances, published
 from tests.oracles import linear_gaussian as oracle
+from tests.preprocess.worlds import fields_of, preprocessed, stored
 
 SIZE, STATIONS = 10, 4
 generator = np.random.default_rng(0)
@@ -195,10 +195,8 @@ def test_a_state_that_is_too_large_is_refused():
 @pytest.fixture
 def world(source, domain, tmp_path):
     """The tiny world after preprocessing, and eleven observations on three days of its test period."""
-    fields, harmonic, spread = tmp_path / "fields.zarr/zarr.json", tmp_path / "climatology.nc", tmp_path / "spread.nc"
-    store.write(canonical.canonical(source, domain, "x"), fields)
-    climatology.run(domain, Preprocess(annual_harmonics=1), fields=fields, climatology=harmonic)
-    statistics.run(domain, fields=fields, climatology=harmonic, statistics=spread)
+    fields = fields_of(source, domain)
+    preprocessed(fields, domain, tmp_path)
     places = [(42.0, -7.0, "z500"), (45.0, 1.0, "z500"), (47.0, 6.0, "t850"), (50.0, -3.5, "t850")]
     table = [
         {"time": day, "latitude": latitude, "longitude": longitude, "channel": channel, "station": f"{latitude}"}
@@ -207,7 +205,7 @@ def world(source, domain, tmp_path):
     ]
     table = pd.DataFrame(table[:-1])
     error = table["channel"].map({"z500": 8.0, "t850": 0.5})
-    near = canonical.canonical(source, domain, "x")["fields"].sel(time="2001-02-10T12")
+    near = fields["fields"].sel(time="2001-02-10T12")
     value = [
         float(near.sel(channel=row.channel).interp(latitude=row.latitude, longitude=row.longitude))
         for row in table.itertuples()
@@ -234,7 +232,7 @@ def analysed(world, domain, settings, members=600):
         Baselines(optimal_interpolation=settings),
         fields=world / "fields.zarr/zarr.json",
         climatology=world / "climatology.nc",
-        statistics=world / "spread.nc",
+        statistics=world / "statistics.nc",
         observations=world / "observations.parquet",
         shard="20010206T12",
         analysis=world / "analysis.nc",
@@ -250,7 +248,7 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
     found = analysed(world, domain, {"frames": frames, "localisation_km": reach})
     dataset = store.read(world / "fields.zarr")
     training = dataset.sel(time=slice(domain.train.start, domain.train.end))
-    mean = lambda times: Scaling.read(world / "climatology.nc", world / "spread.nc").climatology(times)
+    mean = lambda times: Scaling.read(world / "climatology.nc", world / "statistics.nc").climatology(times)
     departures = (training["fields"].values - mean(training["time"].values)).reshape(training.sizes["time"], -1)
     size, count = departures.shape[1], len(departures) - frames + 1
     stacked = np.concatenate([departures[k : k + count] for k in range(frames)], 1)
@@ -283,6 +281,24 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
         members = found["analysis"].values[:, t].reshape(600, -1) - mean(np.array([time])).ravel()
         assert np.abs((members.mean(0) - expected) / np.sqrt(spread)).max() < 4.5 / np.sqrt(600)
         assert np.abs(members.var(0) / spread - 1).max() < 6 * np.sqrt(2 / 600)
+
+
+def test_masked_frames_of_the_training_period_are_not_learnt_from(world, domain):
+    """Neither they nor what spans them: the analysis is that of a store that ends with what there is."""
+    whole = store.read(world / "fields.zarr").load()
+    known = np.ones(whole.sizes["time"], bool)
+    known[[0, *range(200, 366)]] = False
+    masked = whole.copy(deep=True).assign(known=("time", known))
+    masked["fields"][~known] = np.nan
+    stored(masked, world / "fields.zarr")
+    found = analysed(world, domain, {"frames": 3}, members=2)
+    stored(whole, world / "fields.zarr")
+    start, end = (whole["time"].values[k].astype("datetime64[us]").item() for k in (1, 199))
+    short = domain.model_copy(update={"train": domain.train.model_validate({"start": start, "end": end})})
+    np.testing.assert_allclose(
+        found["analysis"], analysed(world, short, {"frames": 3}, members=2)["analysis"], rtol=1e-6
+    )
+    assert np.abs(found["analysis"] - analysed(world, domain, {"frames": 3}, members=2)["analysis"]).max() > 1
 
 
 def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, domain):

@@ -13,8 +13,8 @@ from hindsight.dynamics.lorenz96 import Ring
 from hindsight.dynamics.navier_stokes import Torus
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
-from hindsight.fields import store
-from hindsight.preprocess import canonical, static
+from hindsight.fields import cuts, store
+from hindsight.preprocess import regrid, static
 from hindsight.settings import Domain, Download, Preprocess
 
 WORLD = {
@@ -123,7 +123,7 @@ def test_it_goes_through_the_preprocessing_of_any_source(tmp_path):
         validation={"start": "2001-03-02T00:00", "end": "2001-03-02T18:00"},
         test={"start": "2001-03-03T00:00", "end": "2001-03-04T18:00"},
     )
-    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    regridded(domain, tmp_path)
     fields = store.read(tmp_path / "fields.zarr")["fields"]
     assert fields.dims == ("time", "channel", "latitude", "longitude") and fields.shape == (28, 3, 8, 16)
     for channel, variable, level in (
@@ -179,13 +179,28 @@ def test_a_ring_goes_through_the_preprocessing_of_any_source(tmp_path):
         validation={"start": "2001-01-05T00:00", "end": "2001-01-05T18:00"},
         test={"start": "2001-01-06T00:00", "end": "2001-01-07T18:00"},
     )
-    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    regridded(domain, tmp_path)
     found = store.read(tmp_path / "fields.zarr")
     assert found["fields"].shape == (28, 1, 1, 40) and "synthetic" in found.attrs
     np.testing.assert_array_equal(found["fields"][:, 0, 0], raw["x"][..., 0])
     paths = {"fields": tmp_path / "fields.zarr", "raw": tmp_path / "raw.zarr", "static": tmp_path / "static.nc"}
     static.run(Preprocess(), given=[], **paths)
     assert not xr.load_dataset(tmp_path / "static.nc").data_vars
+
+
+def regridded(domain, folder):
+    """All frames of the domain as one piece."""
+    (folder / "manifest.json").write_text('{"masked": []}')
+    regrid.run(
+        domain,
+        Preprocess(),
+        piece=cuts.pieces(domain, Preprocess())[0].name,
+        raw=[folder / "raw.zarr"],
+        manifest=folder / "manifest.json",
+        scheduler="synchronous",
+        workers="1",
+        fields=folder / "fields.zarr",
+    )
 
 
 SQUARE = {
@@ -237,7 +252,7 @@ def test_the_joints_of_stretches_go_on_to_the_fields(tmp_path):
         validation={"start": "2001-01-05T00:00", "end": "2001-01-05T18:00"},
         test={"start": "2001-01-06T00:00", "end": "2001-01-07T18:00"},
     )
-    canonical.run(domain, Preprocess(), raw=tmp_path / "raw.zarr", fields=tmp_path / "fields.zarr")
+    regridded(domain, tmp_path)
     found = store.read(tmp_path / "fields.zarr")
     assert found.attrs["stretch_starts"] == ["2001-01-01T00:00:00", "2001-01-05T00:00:00"]
     change = np.abs(np.diff(found["fields"].values, axis=0)).mean((1, 2, 3))

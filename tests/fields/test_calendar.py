@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import calendar
@@ -38,3 +39,38 @@ def test_frame_numbers_do_not_depend_on_the_job():
 def test_phases_are_turns():
     assert np.isclose(calendar.day_phase(axis([0]))[0], 0.5)
     assert np.isclose(calendar.year_phase(axis([0]))[0], 0.5 / 365.2425)
+
+
+def stretches(days, known=None, joints=()):
+    times = axis(days)
+    known = np.ones(len(times), bool) if known is None else np.array(known, bool)
+    return calendar.stretches(times, known, axis(joints) if len(joints) else ()).tolist()
+
+
+def test_frames_without_a_break_are_one_stretch():
+    assert stretches(range(5)) == [0] * 5 and stretches([0]) == [0] and stretches([]) == []
+
+
+def test_a_joint_a_masked_frame_and_a_gap_each_begin_another_stretch():
+    assert stretches(range(6), joints=[2, 5]) == [0, 0, 1, 1, 1, 2]
+    assert stretches(range(6), joints=[5, -3, 2, 9]) == [0, 0, 1, 1, 1, 2]  # in any order, some where there is no frame
+    assert stretches([0, 2, 4, 6], joints=[3]) == [0, 0, 1, 1]  # between two frames
+    assert stretches(range(6), [1, 1, 0, 0, 1, 1]) == [0, 0, -1, -1, 2, 2]
+    assert stretches([0, 1, 3, 4]) == [0, 0, 1, 1]
+    found = stretches(range(5), [0, 1, 0, 1, 1], joints=[4])
+    assert found[0] == found[2] == -1 and len({*found}) == 4
+
+
+def test_unbroken_windows_lie_within_one_stretch():
+    stretch = np.array([0, 0, 0, -1, -1, 2, 2, 3, 3, 3, 3])
+    for frames in (1, 2, 3, 4, 5, 12):
+        inside = lambda part: len({*part}) == 1 and part[0] >= 0
+        expected = [k for k in range(len(stretch) - frames + 1) if inside(stretch[k : k + frames].tolist())]
+        assert calendar.unbroken(stretch, frames).tolist() == expected
+    assert calendar.unbroken(stretch, 5).tolist() == []
+
+
+def test_without_a_mask_all_frames_are_known():
+    dataset = xr.Dataset(coords={"time": axis(range(3))})
+    assert calendar.known(dataset).tolist() == [True] * 3
+    assert calendar.known(dataset.assign(known=("time", [True, False, True]))).tolist() == [True, False, True]

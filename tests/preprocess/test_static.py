@@ -172,3 +172,27 @@ def test_onto_a_ring_from_a_globe_or_from_a_ring():
     np.testing.assert_allclose(static.onto(ring, working, Path("x.nc"))[0], wave, atol=2e-4)
     with pytest.raises(UserError, match="does not cover the domain"):
         static.onto(ring, working.assign_coords(latitude=[5.0]), Path("x.nc"))
+
+
+def test_fields_that_are_means_over_cells_have_land_and_orography_that_are_too(tmp_path):
+    field = globe(lambda lat, lon: (np.cos(np.deg2rad(7 * lat)) > 0.2).astype(float)).isel(
+        latitude=slice(None, None, -1)
+    )
+    coarse = xr.Dataset(coords={"latitude": np.arange(-85.0, 90, 10), "longitude": np.arange(0.0, 360, 10)})
+    found = static.means(field, coarse, Path("x.nc"))
+    weights = np.cos(np.deg2rad(field["latitude"]))
+    edges = np.deg2rad(np.arange(-90, 91, 10))
+    expected = (field * weights).groupby_bins("latitude", np.arange(-90, 91, 10)).sum(...) / 360 * np.deg2rad(1)
+    np.testing.assert_allclose(found.mean("longitude"), expected / np.diff(np.sin(edges)), atol=2e-4)
+    store.write(coarse.assign(fields=(("latitude", "longitude"), np.zeros((18, 36)))), tmp_path / "fields.zarr")
+    field.to_dataset(name="land_sea_mask").to_netcdf(tmp_path / "lsm.nc")
+    (tmp_path / "raw.zarr").mkdir()
+    store.write(xr.Dataset({"z": ("time", [0.0])}, coords={"time": TIMES[:1]}), tmp_path / "raw.zarr")
+    made = {}
+    for method in ("conservative", "bilinear"):
+        settings = Preprocess(land="lsm.nc", spacing=10, method=method)
+        paths = {"fields": tmp_path / "fields.zarr", "raw": tmp_path / "raw.zarr", "static": tmp_path / "static.nc"}
+        static.run(settings, given=[tmp_path / "lsm.nc"], **paths)
+        made[method] = xr.load_dataset(tmp_path / "static.nc")["land"]
+    np.testing.assert_allclose(made["conservative"], found)
+    assert abs(made["bilinear"] - found).max() > 0.3

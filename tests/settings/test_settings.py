@@ -1,6 +1,7 @@
 """Settings: all mistakes at once, and each stage sees its own part."""
 
 import json
+from datetime import datetime
 
 import pytest
 import yaml
@@ -210,7 +211,8 @@ def test_what_can_work_is_not_refused(config):
 def test_a_stage_sees_its_own_part_and_no_more():
     chosen = settings.read({})
     for stage, seen in settings.SEEN.items():
-        assert set(json.loads(settings.for_stage(chosen, stage))) == {*seen, stage}
+        own = {stage} & set(settings.SECTIONS)
+        assert set(json.loads(settings.for_stage(chosen, stage))) == {*seen, *own}
     before = settings.for_stage(chosen, "verify")
     changed = settings.read({"train": {"steps": 1}, "archive": {"title": "x"}})
     assert settings.for_stage(changed, "verify") == before
@@ -401,3 +403,63 @@ def test_what_a_design_of_sampling_is_made_of_takes_the_place_of_what_a_configur
     found = settings.read({**BOTH, "reanalyse": own | {"design": "forcingdas"}}).reanalyse
     assert (found.guidance.method, found.sampler.step, found.sampler.eta) == ("forcing", "ddim", 0.0)
     assert (found.past, found.ladder, found.steps) == ("held", "sigmoid", 10)
+
+
+BUCKET = {"download": {"source": "bucket", "bucket": {"url": "gs://a/b.zarr"}}}
+
+
+def test_what_is_asked_of_a_bucket_follows_from_the_domain_with_a_margin_around_it():
+    domain = {"channels": ["z500"], "step_hours": 6, "south": 30, "north": 89, "west": -10, "east": 40}
+    found = settings.asked(settings.read(BUCKET | {"domain": domain, "preprocess": {"spacing": 2.5}}))
+    assert (found.channels, found.step_hours, found.box) == (["z500"], 6, (27.5, 90.0, -12.5, 42.5))
+    assert [p.start.year for p in found.periods] == [2000, 2008, 2009]
+    own = {"channels": ["z500", "t850"], "south": 0.0}
+    chosen = settings.read({"download": BUCKET["download"] | own, "domain": domain})
+    assert settings.asked(chosen).box[0] == 0.0 and settings.asked(chosen).channels == ["z500", "t850"]
+
+
+def test_a_box_may_lie_across_the_date_line():
+    assert settings.Domain(west=170, east=-160).box == (None, None, 170, 200)
+
+
+def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
+    base = settings.read(BUCKET)
+    longer = settings.read(BUCKET | {"domain": {"test": {"start": "2009-01-01", "end": "2015-12-31"}}})
+    for stage in ("download", "regrid", "preprocess", "train"):
+        assert settings.for_stage(base, stage) == settings.for_stage(longer, stage)
+    for stage in ("manifest", "join", "observe", "verify"):
+        assert settings.for_stage(base, stage) != settings.for_stage(longer, stage)
+
+
+def test_times_that_may_be_missing_are_times_or_stretches():
+    given = ["2001-02-03T12:00", {"start": "2002-01-01", "end": "2002-01-03"}]
+    found = settings.Download(missing=given)
+    allowed = [found.allowed(datetime(*at)) for at in ((2001, 2, 3, 12), (2001, 2, 3), (2002, 1, 2), (2002, 1, 4))]
+    assert allowed == [True, False, True, False]
+    assert settings.Download.model_validate(json.loads(found.model_dump_json())) == found
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"preprocess": {"spacing": 7}}, "7 degrees do not divide 180"),
+        ({"preprocess": {"chunk_frames": 100}}, "shard_frames .1024. is not a multiple of chunk_frames .100."),
+        ({"preprocess": {"piece_frames": 100}}, "piece_frames .100. is not a multiple of shard_frames .1024."),
+        ({"download": {"source": "bucket"}}, "source: bucket needs bucket.url"),
+        ({"download": {"source": "grib"}}, "source: grib needs grib.files"),
+        ({"domain": {"channels": ["z50O"]}}, "'z50O'; did you mean z50"),
+        ({"preprocess": {"scheduler": "fast"}}, "preprocess.scheduler"),
+    ],
+)
+def test_mistakes_about_sources_and_pieces_are_said_in_words(config, says):
+    with pytest.raises(UserError, match=says):
+        settings.read(config)
+
+
+def test_the_lexicon_knows_what_derived_channels_are_made_of():
+    from hindsight.settings.lexicon import CHANNELS, needed
+
+    assert [c.name for c in needed(["ws850", "u850", "dz500_1000"])] == ["u850", "v850", "z500", "z1000"]
+    for channel in CHANNELS.values():
+        assert all(part in CHANNELS for part in channel.of) and channel.lowest < channel.highest
+        assert channel.of or channel.names("bucket")

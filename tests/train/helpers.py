@@ -43,10 +43,27 @@ def windows(frames=400, seed=0, window=4):
     return of(times, two_states(frames, seed), window)
 
 
-def of(times, values, window=4, split="training", joints=()):
+class Held:
+    """Departures (T, C, H, W) that are in memory, handed out as `Frames` does; some of them may be masked."""
+
+    def __init__(self, values, grid=GRID, stretch=None, block=64):
+        self.values, self.grid, self.shape, self.block = values, grid, values.shape[1:], block
+        self.stretch = np.zeros(len(values), int) if stretch is None else stretch
+        self.read = []
+
+    def __call__(self, first, last):
+        self.read.append((first, last))
+        return self.values[first:last].reshape(last - first, -1)
+
+    def blocks(self, overlap=0):
+        starts = range(0, len(self.values), self.block)
+        return [(max(a - overlap, 0), a, min(a + self.block, len(self.values))) for a in starts]
+
+
+def of(times, values, window=4, split="training", stretch=None):
     """Windows of fields (T, C, H, W) in memory."""
     flat = values.reshape(len(values), values[0].size if len(values) else 0)
-    return Windows(times, lambda first, last: flat[first:last], window, split, joints)
+    return Windows(times, lambda first, last: flat[first:last], window, split, stretch)
 
 
 def about(settings, channels, grid, edges):
@@ -68,7 +85,7 @@ def about(settings, channels, grid, edges):
 
 
 def prior(settings=SETTINGS, seed=0):
-    process = colour.fit(two_states(400, 0), GRID, settings.colour, ["open", "open"])
+    process = colour.fit(Held(two_states(400, 0)), settings.colour)
     torch.manual_seed(seed)
     scaling = Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0)
     return Prior(about(settings, ["z500"], GRID, ["open", "open"]), process, scaling, torch.zeros(3, 4, 4))
@@ -89,7 +106,7 @@ def globe(settings=WAVES, seed=0):
     coefficients = np.random.default_rng(7).normal(100, 20, (1, 2, *GLOBE.shape))
     scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).by_area(GLOBE.weights)
     edges, fields = ["pole", "periodic"], (red(300, 0) * scaling.measure).astype(np.float32)
-    process = colour.fit(fields, GLOBE, settings.colour, edges)
+    process = colour.fit(Held(fields, GLOBE), settings.colour)
     torch.manual_seed(seed)
     told = about(settings, ["z500", "t850"], GLOBE, edges)
     return Prior(told, process, scaling, maps(GLOBE))

@@ -32,6 +32,18 @@ def test_another_step_and_another_seed_have_other_windows_and_other_noise(change
     assert not torch.equal(here.noisy - here.clean, there.noisy - there.clean)
 
 
+def test_the_next_steps_windows_are_read_meanwhile():
+    """And none twice: what a step is given was read while the one before was learnt from."""
+    windows, read = helpers.windows(), []
+    plain = windows.read
+    windows.read = lambda first, last: read.append(first) or plain(first, last)
+    for step in range(3, 6):
+        assert torch.equal(make(step, windows=windows).clean, make(step).clean)
+    windows._coming[1].result()
+    order = windows.order(POINTS.seed, 3 * 4, 4 * 4)
+    assert read == [int(windows.starts[n]) for n in order]
+
+
 def test_rows_differ_from_each_other():
     noise = (lambda b: (b.noisy - b.clean) / b.sigma[..., None])(make(settings=helpers.SETTINGS, rows=range(4)))
     assert all(not torch.allclose(noise[0], noise[k]) for k in (1, 2, 3))

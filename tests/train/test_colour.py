@@ -12,6 +12,7 @@ from hindsight.harmonics import Harmonics
 from hindsight.settings.train import Colour
 from hindsight.train import colour
 from tests.oracles import linear_gaussian as oracle
+from tests.train import helpers
 
 SIZE = 10
 REGION = Grid(np.array([40.0, 45.0]), np.arange(0.0, 25, 5))
@@ -64,8 +65,12 @@ def weather():
 
 def homogeneous(one, other):
     """E[x y^T] of two series (T, C, H, W) with the same statistics at all longitudes: the mean over all rotations."""
-    flat = lambda x, k: np.roll(x, k, -1).reshape(len(x), -1).astype(float)
-    return sum(flat(one, k).T @ flat(other, k) for k in range(W)) / (W * len(one))
+    turned = lambda x, k: flat(np.roll(x, k, -1))
+    return sum(turned(one, k).T @ turned(other, k) for k in range(W)) / (W * len(one))
+
+
+def flat(values):
+    return values.reshape(len(values), -1).astype(float)
 
 
 def projector(channels):
@@ -81,17 +86,21 @@ def projector(channels):
 
 def waves(values, **settings):
     chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings
-    return colour.fit(values, GLOBE, Colour(basis="waves", **chosen), ROUND)
+    return fit(values, GLOBE, Colour(basis="waves", **chosen), ROUND)
+
+
+def fit(values, grid, settings, edges):
+    return colour.fit(helpers.Held(values, grid), settings, edges == TORUS)
 
 
 def test_a_known_process_is_recovered_from_its_trajectory(series):
-    fitted = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN)
+    fitted = fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN)
     expected = oracle.covariance(oracle.process(SIZE), 3)
     np.testing.assert_allclose(oracle.covariance(fitted, 3), expected, atol=0.06 * expected.max())
 
 
 def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
-    fitted, ideal = colour.fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN), oracle.process(SIZE)
+    fitted, ideal = fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN), oracle.process(SIZE)
     sigma = torch.tensor([[0.5, 2.0, 1.0]])
     noisy = torch.tensor(series[:3], dtype=torch.float32).flatten(1)[None]
     difference = Posterior(fitted, sigma).mean(noisy) - Posterior(ideal, sigma).mean(noisy)
@@ -99,7 +108,7 @@ def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
 
 
 def test_modes_are_orthonormal_and_fall_in_variance(series):
-    fitted = colour.fit(series, REGION, Colour(coupled_modes=4, modes=7), OPEN)
+    fitted = fit(series, REGION, Colour(coupled_modes=4, modes=7), OPEN)
     torch.testing.assert_close(fitted.modes.into(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
     assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
 
@@ -112,23 +121,39 @@ def test_a_process_that_would_not_be_stationary_is_kept_so(basis, coupled, drift
     generator = np.random.default_rng(0)
     series = (1 + drift * np.arange(50)[:, None, None, None]) * generator.standard_normal((1, 1, H, W))
     series = series + 1e-3 * generator.standard_normal((50, 1, H, W))
-    fitted = colour.fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4), ROUND)
+    fitted = fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4), ROUND)
     largest = np.linalg.svd(oracle.evolution(fitted))[1].max()
     assert 0.9 < largest < 0.995 + 1e-6
     assert Posterior(fitted, torch.ones(1, 3)).mean(torch.ones(1, 3, H * W)).isfinite().all()
 
 
 def test_forms_for_comparison_leave_things_out(series):
-    assert colour.fit(series, REGION, Colour(form="space"), OPEN).coupling.abs().max() == 0
-    white = colour.fit(series, REGION, Colour(form="white"), OPEN)
+    assert fit(series, REGION, Colour(form="space"), OPEN).coupling.abs().max() == 0
+    white = fit(series, REGION, Colour(form="white"), OPEN)
     assert isinstance(white.modes, Values) and white.size == SIZE and white.memory.abs().max() == 0
     assert (white.variance == 1).all() and white.coupled == 0
 
 
+def test_few_frames_carry_few_modes(weather):
+    """One fewer than there are frames, of every wavenumber for waves: what they span about their mean."""
+    assert len(fit(weather[:6], GLOBE, Colour(), OPEN).variance) == 5
+    held = helpers.Held(weather[:9], GLOBE, np.array([0, 0, 0, -1, -1, -1, 6, 6, 6]))
+    assert len(colour.fit(held, Colour()).variance) == 5
+    assert (waves(weather[:4]).modes.place >= 0).sum() <= 3 * (2 * T + 1)
+
+
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 def test_too_few_frames_are_refused(basis):
-    with pytest.raises(UserError, match="2 frames"):
-        colour.fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis), ROUND)
+    with pytest.raises(UserError, match="has 2 frames; covariances need many"):
+        fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis), ROUND)
+    held = helpers.Held(np.zeros((9, 1, H, W)), GLOBE, np.array([0, 0, *[-1] * 7]))
+    with pytest.raises(UserError, match=r"has 2 frames known \(9 with those that are masked\)"):
+        colour.fit(held, Colour(basis=basis))
+
+
+def test_the_same_frames_give_the_same_bits(weather):
+    one, other = (waves(weather, coupled_modes=3).tensors() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_longitudes(weather):
@@ -141,6 +166,35 @@ def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_
     # the mean over frames differs at both ends of the series, by which the coupling's whitening is off
     assert np.abs(found[size:, :size] - span @ later @ span).max() < 1e-3 * np.abs(later).max()
     assert np.abs(later - later.T).max() > 0.2 * np.abs(later).max()  # waves that travel
+
+
+def broken(values, lengths):
+    """Stretches of so many frames, from the end of a series to its beginning, a masked frame after the first two."""
+    stretch = np.repeat(np.arange(len(lengths)), lengths)
+    values = np.concatenate([values[len(values) - sum(lengths) :][stretch == k] for k in range(len(lengths))[::-1]])
+    stretch = np.repeat(np.arange(len(lengths)), lengths[::-1])
+    for at in (sum(lengths[::-1][:1]), sum(lengths[::-1][:2])):
+        values, stretch = np.insert(values, at, np.nan, 0), np.insert(stretch, at, -1)
+    return values, stretch
+
+
+@pytest.mark.parametrize("basis", ["empirical", "waves"])
+@pytest.mark.parametrize("block", [64, 37])
+def test_a_series_in_pieces_is_learnt_from_without_its_joints_and_masked_frames(weather, basis, block):
+    """In the span of the modes, to the letter, against sums over frames and over pairs that there are."""
+    values, stretch = broken(weather, [23, 31, 17, *[25] * 16])
+    known, pairs = stretch >= 0, np.flatnonzero((stretch[1:] == stretch[:-1]) & (stretch[1:] >= 0))
+    chosen = Colour(basis=basis, ridge=0.0, floor=1e-9, coupled_modes=500, truncation=T if basis == "waves" else None)
+    fitted = colour.fit(helpers.Held(values, GLOBE, stretch, block), chosen)
+    found, size = oracle.covariance(fitted, 2), fitted.size
+    meant = homogeneous if basis == "waves" else lambda one, other: flat(one).T @ flat(other) / len(one)
+    span = projector(2) if basis == "waves" else np.eye(size)
+    now, later = meant(values[known], values[known]), meant(values[pairs + 1], values[pairs])
+    np.testing.assert_allclose(found[:size, :size], span @ now @ span, atol=1e-5 * np.abs(now).max())
+    expected = span @ later @ span
+    assert np.abs(found[size:, :size] - expected).max() < 4e-3 * np.abs(later).max()
+    across = meant(values[known][1:], values[known][:-1])  # what it would be with pairs across the joints
+    assert np.abs(found[size:, :size] - span @ across @ span).max() > 3e-2 * np.abs(later).max()
 
 
 def test_every_longitude_is_alike(weather):
@@ -225,7 +279,7 @@ def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
     rows = 16
     grid = Grid(-90 + 180 / rows * (np.arange(rows) + 0.5), np.arange(2 * rows) * 180 / rows)
     fields = Harmonics(grid.latitude, 2 * rows, T).synthesis(torch.as_tensor(coefficients(4000))).numpy()
-    fitted = colour.fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9), ROUND)
+    fitted = fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9), ROUND)
     used = fitted.variance[fitted.modes.place >= 0]
     assert len(used) == (T + 1) ** 2
     level = 2 * rows**2 / (4 * np.pi)  # of a function's points, whose mean square on the sphere is 1 / 4 pi
@@ -248,7 +302,7 @@ def test_the_truncation_is_the_finest_that_the_grid_carries():
     noise = np.random.default_rng(0).standard_normal((300, 1, H, W)).astype("float32")
     assert waves(noise, truncation=None).modes.table.shape[0] == H
     belt = Grid(GLOBE.latitude, np.arange(12) * 30.0)
-    fitted = colour.fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9), ROUND)
+    fitted = fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9), ROUND)
     assert fitted.modes.table.shape[0] == 6
 
 
@@ -258,15 +312,6 @@ def test_modes_are_kept_of_each_wavenumber_and_none_without_variance(weather):
     silent = np.concatenate([weather, 0 * weather[:, :1]], 1)
     assert (waves(silent).modes.place >= 0).sum() == (waves(weather).modes.place >= 0).sum()
     assert waves(weather, form="space").coupling.abs().max() == 0
-
-
-def test_wavenumbers_are_packed_into_few_groups_of_one_size():
-    sizes = [22, *(2 * (22 - m) for m in range(1, 22))]
-    groups = colour._packed(sizes)
-    filled = [sum(sizes[block] for block in group) for group in groups]
-    assert sorted(block for group in groups for block in group) == list(range(22))
-    assert max(filled) == max(sizes) and len(groups) <= 1.25 * sum(sizes) / max(sizes) + 1
-    assert colour._packed([3]) == [[0]]
 
 
 def test_null_coefficients_fill_the_groups_and_are_coupled_to_nothing(weather):
@@ -284,7 +329,7 @@ def test_waves_that_the_grid_cannot_carry_are_refused(east, truncation, says):
     grid = Grid(np.arange(-75.0, 90, 30), np.arange(0, east, east / 12))
     fields = np.random.default_rng(0).standard_normal((20, 1, 6, 12)).astype(np.float32)
     with pytest.raises(UserError, match=says):
-        colour.fit(fields, grid, Colour(basis="waves", truncation=truncation), ROUND)
+        fit(fields, grid, Colour(basis="waves", truncation=truncation), ROUND)
 
 
 PLATE = Grid((np.arange(8) + 0.5) / 8 - 0.5, (np.arange(12) + 0.5) / 12 - 0.5)
@@ -316,7 +361,7 @@ def plate():
 
 
 def torus(values, **settings):
-    return colour.fit(values, PLATE, Colour(basis="waves", **{"ridge": 0.0, "floor": 1e-9} | settings), TORUS)
+    return fit(values, PLATE, Colour(basis="waves", **{"ridge": 0.0, "floor": 1e-9} | settings), TORUS)
 
 
 def test_on_a_torus_a_homogeneous_process_is_recovered_from_its_trajectory(plate):

@@ -1,6 +1,7 @@
 """The training step, from files to a file."""
 
 import csv
+import hashlib
 import json
 
 import numpy as np
@@ -16,11 +17,12 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
 from hindsight.observe import simulate
-from hindsight.preprocess import canonical, climatology, statistics
-from hindsight.settings import Observe, Preprocess, Settings, Train
+from hindsight.settings import Observe, Settings, Train
+from hindsight.settings.domain import Training
 from hindsight.settings.train import Colour
 from hindsight.train import colour, memory, windows
 from hindsight.train import prior as step
+from tests.preprocess.worlds import fields_of, preprocessed
 
 SETTINGS = Train.model_validate(
     {
@@ -54,10 +56,7 @@ def files_of(source, domain, tmp_path, settings):
         )
     }
     files["fields.zarr"] = files["fields.zarr"] / "zarr.json"
-    store.write(canonical.canonical(source, domain, "x"), files["fields.zarr"])
-    fields, harmonic, spread = (files[n] for n in ("fields.zarr", "climatology.nc", "statistics.nc"))
-    climatology.run(domain, Preprocess(annual_harmonics=1), fields=fields, climatology=harmonic)
-    statistics.run(domain, fields=fields, climatology=harmonic, statistics=spread)
+    fields, harmonic, spread = preprocessed(fields_of(source, domain), domain, tmp_path)
     land = xr.DataArray(np.eye(6, 8, dtype="float32"), dims=("latitude", "longitude"))
     xr.Dataset({"land": land}).to_netcdf(files["static.nc"])
     colour.run(domain, settings, fields=fields, climatology=harmonic, statistics=spread, colour=files["colour"])
@@ -90,8 +89,8 @@ def test_a_prior_knows_what_it_was_made_for_and_from(domain, made):
     train(domain, made)
     prior = priors.load(made["prior"])
     assert prior.about.channels == ["z500", "t850"] and prior.about.grid.shape == (6, 8) and len(prior.maps) == 4
-    digest = json.loads(made["fields.zarr"].read_text())["attributes"]["digest"]
-    assert prior.about.made_from["fields.zarr"] == digest and len(prior.about.made_from) == 5
+    digest = hashlib.sha256(made["statistics.nc"].read_bytes()).hexdigest()
+    assert prior.about.made_from["statistics.nc"] == digest and len(prior.about.made_from) == 4
     rows = list(csv.DictReader(made["curve.csv"].open()))
     assert [int(row["step"]) for row in rows] == [0, 2, 3]
 
@@ -102,6 +101,21 @@ def test_the_same_inputs_give_the_same_bytes(domain, made):
     made["checkpoint"].unlink()
     train(domain, made)
     assert made["prior"].read_bytes() == before
+
+
+def test_frames_that_are_not_learnt_from_do_not_train_it_again(domain, made, capsys):
+    train(domain, made)
+    before, diary = made["prior"].read_bytes(), made["curve.csv"].read_bytes()
+    whole = store.read(made["fields.zarr"]).load()
+    later = whole["time"] > np.datetime64(domain.test.start)
+    store.write(whole.assign(fields=whole["fields"].where(~later, 0.0)), made["fields.zarr"])
+    stamp = made["checkpoint"].stat().st_mtime_ns
+    train(domain, made)
+    assert (made["prior"].read_bytes(), made["curve.csv"].read_bytes()) == (before, diary)
+    assert made["checkpoint"].stat().st_mtime_ns == stamp and "starts anew" not in capsys.readouterr().out
+    longer = domain.model_copy(update={"validation": domain.validation.model_copy(update={"end": domain.test.start})})
+    train(longer, made)
+    assert "training.validation.end" in capsys.readouterr().out
 
 
 def test_other_settings_do_not_take_up_the_old_checkpoint(domain, made):
@@ -130,10 +144,12 @@ def test_round_the_globe_a_prior_is_of_waves_and_carries_its_measure(source, dom
     np.testing.assert_allclose(prior.scaling.measure**2, expected, rtol=1e-6)
     np.testing.assert_allclose(prior.measure**2, expected, rtol=1e-6)
     inputs = [made[name] for name in ("fields.zarr", "climatology.nc", "statistics.nc")]
-    times, _, values = windows.departures(domain, settings, "train", *inputs)
-    fields = store.read(made["fields.zarr"])["fields"].sel(time=times).values
-    np.testing.assert_array_equal(values, prior.scaling.normalise(fields, times))
-    held = prior.process.modes.into(torch.from_numpy(values).flatten(1)).square().mean(0)
+    seen = windows.scaling(settings, prior.about.grid, *inputs[1:])
+    values = step.windows(domain, settings, "train", inputs[0], seen).read(0, 366)
+    fields = store.read(made["fields.zarr"])["fields"][:366]
+    normalised = prior.scaling.normalise(fields.values, fields["time"].values)
+    np.testing.assert_array_equal(values, normalised.reshape(366, -1))
+    held = prior.process.modes.into(torch.from_numpy(values)).square().mean(0)
     assert held.sum().item() == pytest.approx(prior.process.variance[held > 0].sum().item(), rel=1e-3)
 
 
@@ -158,7 +174,8 @@ def refused(domain, made, changes, capsys):
     names |= {"static": "static.nc", "curve": "curve.csv", "figure": "curve.png"}
     names |= {name: name for name in ("colour", "checkpoint", "prior", "tensorboard")}
     chosen = SETTINGS.model_dump(mode="json") | changes.pop("train", {})
-    sections = {"domain": domain.model_dump(mode="json") | changes, "train": chosen}
+    training = Training.model_validate({name: getattr(domain, name) for name in Training.model_fields})
+    sections = {"training": training.model_dump(mode="json") | changes, "train": chosen}
     said = told("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
     assert said and not made["prior"].exists() and not made["checkpoint"].exists()
     return said

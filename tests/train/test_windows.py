@@ -6,20 +6,20 @@ import torch
 
 from hindsight.errors import UserError
 from hindsight.fields import store
+from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
-from hindsight.fields.scaling import Scaling
-from hindsight.preprocess import canonical, climatology, statistics
 from hindsight.settings import Preprocess, Train
-from hindsight.train import windows
-from hindsight.train.windows import Frames
+from hindsight.train import prior, windows
+from hindsight.train.windows import Windows
+from tests.preprocess.worlds import fields_of, preprocessed
 from tests.train import helpers
 
 TIMES = np.datetime64("2000-01-01T12", "ns") + np.arange(20) * np.timedelta64(1, "D")
 VALUES = np.arange(20 * 6, dtype=np.float32).reshape(20, 1, 2, 3)
 
 
-def of(window, split="training", joints=(), count=20):
-    return helpers.of(TIMES[:count], VALUES[:count], window, split, joints)
+def of(window, split="training", stretch=None, count=20):
+    return helpers.of(TIMES[:count], VALUES[:count], window, split, stretch)
 
 
 def test_a_window_is_consecutive_frames_with_their_dates():
@@ -50,11 +50,33 @@ def test_the_order_can_be_entered_anywhere():
 
 
 def test_no_window_reaches_across_a_joint():
-    windows = of(5, joints=[TIMES[0], TIMES[7], TIMES[13]])
+    windows = of(5, stretch=np.repeat([1, 2, 3], [7, 6, 7]))
     assert windows.starts.tolist() == [0, 1, 2, 7, 8, 13, 14, 15]
     fields, _ = windows.at(range(len(windows)))
     stretch = np.digitize(fields[..., 0].numpy() / 6, [7, 13])
     assert (stretch == stretch[:, :1]).all()
+
+
+def test_windows_that_are_read_ahead_are_those_that_are_asked_for():
+    """Whatever was prepared, and whatever fails is told when it is asked for and not before."""
+    read = []
+    windows = Windows(TIMES, lambda first, last: read.append(first) or VALUES[first:last].reshape(-1, 6), 5, "training")
+    windows.prepare([3, 15])
+    for numbers in ([3, 15], [15, 3], [4]):
+        expected = of(5).at(numbers)
+        assert all(torch.equal(a, b) for a, b in zip(windows.at(numbers), expected))
+    assert read == [3, 15, 15, 3, 4]
+    broken = Windows(TIMES, lambda first, last: 1 / 0, 5, "training")
+    broken.prepare([0])
+    with pytest.raises(ZeroDivisionError):
+        broken.at([0])
+
+
+def test_no_window_holds_a_frame_that_is_not_known():
+    stretch = np.repeat([0, -1, 2, -1, 4], [6, 1, 4, 2, 7])
+    windows = of(5, stretch=stretch)
+    assert windows.starts.tolist() == [0, 1, 13, 14, 15] and len(windows) == 5
+    assert sorted(windows.order(0, 0, 5)) == [0, 1, 2, 3, 4]
 
 
 def test_periods_without_a_window_are_refused():
@@ -62,73 +84,47 @@ def test_periods_without_a_window_are_refused():
         of(21, "validation")
     with pytest.raises(UserError, match="validation period has no frame; move or lengthen domain.validation"):
         of(5, "validation", count=0)
-    with pytest.raises(UserError, match="every stretch of the training period is shorter than a window"):
-        of(8, joints=TIMES[::6])
-
-
-@pytest.fixture
-def files(source, domain, tmp_path):
-    """What `preprocess` leaves of the tiny world: fields, climatology, statistics."""
-    found = tmp_path / "fields.zarr/zarr.json", tmp_path / "climatology.nc", tmp_path / "statistics.nc"
-    store.write(canonical.canonical(source, domain, "x"), found[0])
-    climatology.run(domain, Preprocess(annual_harmonics=1), fields=found[0], climatology=found[1])
-    statistics.run(domain, fields=found[0], climatology=found[1], statistics=found[2])
-    return found
+    says = "every stretch of known frames of the training period is shorter than a window"
+    with pytest.raises(
+        UserError, match=rf"{says} \(train.window = 8\): the longest has 6, and 0 of 20 frames are masked"
+    ):
+        of(8, stretch=np.arange(20) // 6)
+    with pytest.raises(
+        UserError, match=f"{says}.*the longest has 3, and 17 of 20 .*shorten the window or move domain.train"
+    ):
+        of(4, stretch=np.where(np.arange(20) < 3, 0, -1))
+    with pytest.raises(UserError, match="the longest has 0, and 20 of 20 frames are masked"):
+        of(4, stretch=np.full(20, -1))
 
 
 def settings(basis):
     return Train.model_validate({"colour": {"basis": basis}})
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_departures_are_of_the_split_asked_for(files, domain, split):
-    times, grid, values = windows.departures(domain, settings("empirical"), split, *files)
-    period = domain.splits[split]
-    assert times[0] == np.datetime64(period.start) and times[-1] == np.datetime64(period.end)
-    assert values.shape == (len(times), 2, 6, 8) and values.dtype == np.float32 and grid.shape == (6, 8)
-    fields = store.read(files[0])["fields"].sel(time=times).values
-    plain = Scaling.read(*files[1:])
-    expected = (fields - plain.climatology(times)) / plain.spread[:, None, None]
-    np.testing.assert_allclose(values, expected, atol=1e-5)
-    if split == "train":
-        np.testing.assert_allclose((values**2).mean((0, 2, 3)), 1, rtol=1e-5)
-
-
-def test_waves_are_learnt_from_fields_weighed_by_area(files, domain):
+def test_waves_are_learnt_from_fields_weighed_by_area(source, domain, tmp_path):
     """Every latitude by the square root of its area, and by nothing where modes are of a region."""
-    _, grid, plain = windows.departures(domain, settings("empirical"), "train", *files)
-    times, _, weighed = windows.departures(domain, settings("waves"), "train", *files)
+    files = preprocessed(fields_of(source, domain), domain, tmp_path)
+    grid = Grid.of(store.read(files[0]))
+    plain, weighed = (windows.scaling(settings(basis), grid, *files[1:]) for basis in ("empirical", "waves"))
     edges = np.deg2rad(np.arange(39.0, 52, 2))
     area = np.diff(np.sin(edges))
-    expected = plain * np.sqrt(area / area.mean())[:, None]
-    np.testing.assert_allclose(weighed, expected, rtol=1e-5, atol=1e-6)
-    seen = windows.scaling(settings("waves"), grid, *files[1:])
-    assert seen.measure.shape == (6, 8) and (seen.measure**2).mean() == pytest.approx(1)
-    np.testing.assert_allclose(seen.restore(weighed, times), store.read(files[0])["fields"].sel(time=times), rtol=1e-6)
-    assert windows.scaling(settings("empirical"), Grid(*[np.arange(3.0)] * 2), *files[1:]).measure == 1.0
+    expected = np.sqrt(area / area.mean())[:, None]
+    one, other = (Frames(files[0], domain.train, seen)(0, 366).reshape(-1, 2, 6, 8) for seen in (plain, weighed))
+    np.testing.assert_allclose(other, one * expected, rtol=1e-5, atol=1e-6)
+    assert weighed.measure.shape == (6, 8) and (weighed.measure**2).mean() == pytest.approx(1)
+    fields = store.read(files[0])["fields"][:366]
+    np.testing.assert_allclose(weighed.restore(other, fields["time"].values), fields, rtol=1e-6)
+    assert plain.measure == 1.0
 
 
-@pytest.mark.parametrize("memory", [1e-6, 0.02, 100.0], ids=["a chunk", "some", "all"])
-def test_frames_are_those_of_the_split_however_few_are_kept(files, domain, memory):
-    """The store has chunks of 7 frames here, and reads cross them."""
-    chunked = files[0].parent.with_name("chunked.zarr") / "zarr.json"
-    whole = store.read(files[0]).chunk(time=7)
-    whole["fields"].encoding = {}
-    store.write(whole, chunked)
-    times, grid, values = windows.departures(domain, settings("empirical"), "validation", *files)
-    seen = windows.scaling(settings("empirical"), grid, *files[1:])
-    frames = Frames(chunked, domain.validation, seen, memory)
-    np.testing.assert_array_equal(frames.times, times)
-    for first, last in [(0, 3), (5, 16), (2, 4), (0, len(times)), (len(times) - 1, len(times))]:
-        np.testing.assert_array_equal(frames(first, last), values[first:last].reshape(last - first, -1))
-    held = sum(chunk.nbytes for chunk in frames._kept.values())
-    assert held <= max(memory * 1e6, 7 * values[0].nbytes)
-
-
-def test_the_joints_of_a_source_reach_the_windows(files, domain):
-    joined = store.read(files[0])
-    joined.attrs["stretch_starts"] = ["2000-01-05T00:00:00"]
-    where = files[0].parent.with_name("joined.zarr") / "zarr.json"
-    store.write(joined, where)
-    frames = Frames(where, domain.train, windows.scaling(settings("empirical"), Grid.of(joined), *files[1:]), 1.0)
-    assert frames.joints.tolist() == np.array(["2000-01-05"], "datetime64[ns]").tolist()
+def test_masked_frames_and_joints_of_a_store_reach_the_windows(source, domain, tmp_path):
+    fields = fields_of(source, domain)
+    known = ~np.isin(np.arange(fields.sizes["time"]), [100, 366 + 10])
+    fields = fields.assign(known=("time", known)).assign_attrs(stretch_starts=["2001-01-05T12:00:00"])
+    fields["fields"][~known] = np.nan
+    files = preprocessed(fields, domain, tmp_path, settings=Preprocess(annual_harmonics=0))
+    chosen = settings("empirical").model_copy(update={"window": 8})
+    seen = windows.scaling(chosen, Grid.of(fields), *files[1:])
+    found = prior.windows(domain, chosen, "validation", files[0], seen)
+    assert found.starts.tolist() == [*range(11, 24)]  # days 0-3, 4-9 and 11-30 are whole, the first two too short
+    assert found.at(range(len(found)))[0].isfinite().all()

@@ -13,6 +13,7 @@ def shown(world, scores):
     return sections.Shown(
         scores,
         store.read(world["fields"])["fields"],
+        np.ones(store.read(world["fields"]).sizes["time"], bool),
         worlds.BOX,
         {"sparse": observations.read(world["observations"])},
         [path for path in world["analyses"] if "diffusion" in path.parts],

@@ -12,6 +12,8 @@ import yaml
 from safetensors import safe_open
 
 from hindsight import settings
+from hindsight.fields.frames import Frames
+from hindsight.fields.grid import Grid
 from hindsight.train import windows
 from tests.workflow import runs
 
@@ -134,11 +136,10 @@ def test_no_window_reaches_from_one_stretch_into_the_next(made):
     assert at.sum() == 2 and abs(alike[at]).max() < 0.1 and np.quantile(alike[~at], 0.02) > 0.1
     chosen = settings.read(configuration())
     whole = [made / RUN / f"preprocess/{name}" for name in ("fields.zarr/zarr.json", "climatology.nc", "statistics.nc")]
-    times, grid, _ = windows.departures(chosen.domain, chosen.train, "train", *whole)
-    seen = windows.scaling(chosen.train, grid, *whole[1:])
-    frames = windows.Frames(whole[0], chosen.domain.train, seen, 1.0)
-    drawn = windows.Windows(frames.times, frames, 4, "training", frames.joints)
-    stretch = np.searchsorted(joints, times, side="right")
+    seen = windows.scaling(chosen.train, Grid.of(store), *whole[1:])
+    frames = Frames(whole[0], chosen.domain.train, seen, 1.0)
+    drawn = windows.Windows(frames.times, frames, 4, "training", frames.stretch)
+    stretch = np.searchsorted(joints, frames.times, side="right")
     assert len(drawn) == sum((stretch == k).sum() - 3 for k in np.unique(stretch)) and len(np.unique(stretch)) == 2
     assert all(len(set(stretch[start : start + 4])) == 1 for start in drawn.starts)
 
@@ -150,7 +151,7 @@ def test_one_word_trains_the_published_design_and_one_reanalyses_with_it(again):
     analysis = f"{RUN}/reanalyse/super4/diffusion/20000615T00-0.nc"
     done = runs.snakemake(again, config, analysis)
     assert runs.executed(done.stdout) >= {"colour", "prior", "shard"}
-    assert not runs.executed(done.stdout) & {"synthetic", "canonical", "climatology", "simulate"}
+    assert not runs.executed(done.stdout) & {"synthetic", "regrid", "join", "moments", "climatology", "simulate"}
     with safe_open(again / RUN / "train/prior.safetensors", "np") as file:
         header = json.loads(file.metadata()["hindsight"])
     assert header["design"] == "forcingdas" and header["backbone"]["kind"] == "transformer"

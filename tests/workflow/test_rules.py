@@ -17,8 +17,8 @@ def config(data):
 def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert runs.executed(done.stdout) == {
-        "settings", "asked", "local", "canonical", "static", "climatology", "statistics", "simulate", "colour", "prior", "shard",
-        "method", "compare", "score", "report", "layout", "write", "check"}
+        "settings", "asked", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
+        "simulate", "colour", "prior", "shard", "method", "compare", "score", "report", "layout", "write", "check"}
     assert not (tmp_path / "results").exists()
 
 

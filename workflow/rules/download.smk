@@ -1,17 +1,17 @@
 """Download: a source as it is, names and units untouched; one rule a source, the one that the settings name.
 
-in:  files below the data folder (local), nothing (synthetic)
-out: resources/{dataset}/raw.zarr, download.json
+in:  files below the data folder or at URLs (local, grib), a bucket (bucket), nothing (synthetic)
+out: resources/{dataset}/raw.zarr (local, synthetic); parts/*.zarr and parts/*.json (bucket, grib); download.json
+     results/{run}/download/manifest.json: that it arrived whole
 """
 
-ASKED = f"resources/{SETTINGS.download.dataset}/download.json"
-RAW = store(f"resources/{SETTINGS.download.dataset}/raw.zarr")
+DOWNLOAD = resource("download.json")
 
 
 rule asked:
     """Say what is asked of the source, beside it: runs share a source, and remake it only when this changes."""
     output:
-        ASKED,
+        DOWNLOAD,
     log:
         f"logs/{SETTINGS.run}/download/asked.log",
     localrule: True
@@ -21,15 +21,36 @@ rule asked:
         "printf '%s\n' {params.text:q} > {output} 2> {log}"
 
 
+rule files:
+    """Fetch one file from a URL, resuming where a killed job left off."""
+    input:
+        settings=DOWNLOAD,
+    output:
+        file=resource("files/{name}"),
+    log:
+        f"logs/{SETTINGS.run}/download/files-{{name}}.log",
+    benchmark:
+        f"benchmarks/{SETTINGS.run}/download/files-{{name}}.tsv"
+    resources:
+        mem_mb=500,
+    params:
+        url=lambda wildcards: settings.remote_files(SETTINGS)[wildcards.name],
+    shell:
+        "hindsight download.files --settings {input.settings}"
+        " --url {params.url:q}"
+        " --file {output.file:q}"
+        " > {log} 2>&1"
+
+
 if SETTINGS.download.source == "local":
 
     rule local:
         """Gather netCDF files or Zarr stores from disk into one store."""
         input:
-            settings=ASKED,
+            settings=DOWNLOAD,
             files=settings.source_files(SETTINGS),
         output:
-            raw=RAW,
+            raw=store(resource("raw.zarr")),
         log:
             f"logs/{SETTINGS.run}/download/local.log",
         benchmark:
@@ -48,9 +69,9 @@ if SETTINGS.download.source == "synthetic":
     rule synthetic:
         """Make a built-in world: years of weather from a model's equations, where there is no data."""
         input:
-            settings=ASKED,
+            settings=DOWNLOAD,
         output:
-            raw=RAW,
+            raw=store(resource("raw.zarr")),
         log:
             f"logs/{SETTINGS.run}/download/synthetic.log",
         benchmark:
@@ -61,3 +82,98 @@ if SETTINGS.download.source == "synthetic":
             "hindsight download.synthetic --settings {input.settings}"
             " --raw {output.raw}"
             " > {log} 2>&1"
+
+
+if SETTINGS.download.source == "bucket":
+
+    rule bucket:
+        """Fetch a part of a Zarr store from a bucket; a killed job resumes with the chunks that it has."""
+        input:
+            settings=DOWNLOAD,
+        output:
+            marker=resource("parts/{part}.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/bucket-{{part}}.log",
+        benchmark:
+            f"benchmarks/{SETTINGS.run}/download/bucket-{{part}}.tsv"
+        resources:
+            mem_mb=2000,
+            connections=SETTINGS.download.bucket.connections,
+        params:
+            raw=resource("parts/{part}.zarr"),  # outlives a rerun, which finds it whole: so it is nobody's output
+        shell:
+            "hindsight download.bucket --settings {input.settings}"
+            " --part {wildcards.part}"
+            " --raw {params.raw}"
+            " --marker {output.marker}"
+            " > {log} 2>&1"
+
+
+if SETTINGS.download.source == "grib":
+
+    rule catalogue:
+        """List the messages of all GRIB files, without decoding them."""
+        input:
+            settings=DOWNLOAD,
+            files=settings.source_files(SETTINGS),
+        output:
+            catalogue=resource("catalogue.parquet"),
+        log:
+            f"logs/{SETTINGS.run}/download/catalogue.log",
+        benchmark:
+            f"benchmarks/{SETTINGS.run}/download/catalogue.tsv"
+        threads: SETTINGS.download.grib.processes
+        resources:
+            mem_mb=2000,
+        shell:
+            "hindsight download.catalogue --settings {input.settings}"
+            " --files {input.files:q}"
+            " --catalogue {output.catalogue}"
+            " > {log} 2>&1"
+
+    rule grib:
+        """Decode a part of the GRIB files' frames."""
+        input:
+            settings=DOWNLOAD,
+            catalogue=resource("catalogue.parquet"),
+        output:
+            marker=resource("parts/{part}.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/grib-{{part}}.log",
+        benchmark:
+            f"benchmarks/{SETTINGS.run}/download/grib-{{part}}.tsv"
+        resources:
+            mem_mb=2000,
+        params:
+            raw=resource("parts/{part}.zarr"),
+        shell:
+            "hindsight download.grib --settings {input.settings}"
+            " --part {wildcards.part}"
+            " --catalogue {input.catalogue}"
+            " --raw {params.raw}"
+            " --marker {output.marker}"
+            " > {log} 2>&1"
+
+
+rule manifest:
+    """Check that the source arrived whole: times, holes, units, ranges; refuse a hole that is not allowed."""
+    input:
+        settings="results/{run}/settings/manifest.json",
+        arrived=arrived(),
+    output:
+        manifest="results/{run}/download/manifest.json",
+    log:
+        "logs/{run}/download/manifest.log",
+    benchmark:
+        "benchmarks/{run}/download/manifest.tsv"
+    resources:
+        mem_mb=1000,
+    params:
+        raw=raw(),
+        markers=arrived() if PARTS else [],
+    shell:
+        "hindsight download.manifest --settings {input.settings}"
+        " --raw {params.raw:q}"
+        " --markers {params.markers:q}"
+        " --manifest {output.manifest}"
+        " > {log} 2>&1"

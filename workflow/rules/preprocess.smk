@@ -1,26 +1,58 @@
-"""Preprocess: from a source's own names, units and order to the pipeline's fields, and what they are like.
+"""Preprocess: from a source's own names, units and grid to the pipeline's fields, and what they are like.
 
-in:  resources/{dataset}/raw.zarr
-out: results/{run}/preprocess/fields.zarr, static.nc, climatology.nc, statistics.nc
+in:  resources/{dataset}/raw.zarr or parts/*, results/{run}/download/manifest.json
+out: results/{run}/preprocess/pieces/*.zarr, fields.zarr, moments/*.nc, static.nc, climatology.nc, statistics.nc
 """
 
 
-rule canonical:
-    """Bring the source to canonical channels, units and order, and refuse gaps and NaN."""
+rule regrid:
+    """Bring a piece of the source to canonical channels, units, grid and order."""
     input:
-        settings="results/{run}/settings/preprocess.json",
-        raw=RAW,
+        settings="results/{run}/settings/regrid.json",
+        arrived=lambda wildcards: arrived(
+            cuts.named(wildcards.piece, SETTINGS.domain.step_hours)
+        ),
+        manifest=ancient("results/{run}/download/manifest.json"),
+    output:
+        fields=store("results/{run}/preprocess/pieces/{piece}.zarr"),
+    log:
+        "logs/{run}/preprocess/regrid-{piece}.log",
+    benchmark:
+        "benchmarks/{run}/preprocess/regrid-{piece}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        raw=lambda wildcards: raw(
+            cuts.named(wildcards.piece, SETTINGS.domain.step_hours)
+        ),
+    shell:
+        "hindsight preprocess.regrid --settings {input.settings}"
+        " --piece {wildcards.piece}"
+        " --raw {params.raw:q}"
+        " --manifest {input.manifest}"
+        f" --scheduler '{SETTINGS.preprocess.scheduler}'"
+        " --workers {threads}"
+        " --fields {output.fields}"
+        " > {log} 2>&1"
+
+
+rule join:
+    """Join the pieces into one store; a piece that is there already is not touched."""
+    input:
+        settings="results/{run}/settings/join.json",
+        pieces=pieces(),
     output:
         fields=store("results/{run}/preprocess/fields.zarr"),
     log:
-        "logs/{run}/preprocess/canonical.log",
+        "logs/{run}/preprocess/join.log",
     benchmark:
-        "benchmarks/{run}/preprocess/canonical.tsv"
+        "benchmarks/{run}/preprocess/join.tsv"
     resources:
         mem_mb=1000,
     shell:
-        "hindsight preprocess.canonical --settings {input.settings}"
-        " --raw {input.raw}"
+        "hindsight preprocess.join --settings {input.settings}"
+        " --pieces {input.pieces:q}"
         " --fields {output.fields}"
         " > {log} 2>&1"
 
@@ -29,8 +61,8 @@ rule static:
     """Bring land fraction and orography to the working grid, where they are given."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
-        raw=RAW,
+        fields=pieces()[0],  # any will do: it is the grid that counts
+        arrived=arrived()[:1],
         given=settings.static_files(SETTINGS),
     output:
         static="results/{run}/preprocess/static.nc",
@@ -40,12 +72,34 @@ rule static:
         "benchmarks/{run}/preprocess/static.tsv"
     resources:
         mem_mb=1000,
+    params:
+        raw=raw()[0],
     shell:
         "hindsight preprocess.static --settings {input.settings}"
         " --fields {input.fields}"
-        " --raw {input.raw}"
+        " --raw {params.raw}"
         " --given {input.given:q}"
         " --static {output.static}"
+        " > {log} 2>&1"
+
+
+rule moments:
+    """Add up a piece of the training period: what the climatology, the spread and the spectra are made of."""
+    input:
+        settings="results/{run}/settings/preprocess.json",
+        piece=store("results/{run}/preprocess/pieces/{piece}.zarr"),
+    output:
+        moments="results/{run}/preprocess/moments/{piece}.nc",
+    log:
+        "logs/{run}/preprocess/moments-{piece}.log",
+    benchmark:
+        "benchmarks/{run}/preprocess/moments-{piece}.tsv"
+    resources:
+        mem_mb=1000,
+    shell:
+        "hindsight preprocess.moments --settings {input.settings}"
+        " --piece {input.piece}"
+        " --moments {output.moments}"
         " > {log} 2>&1"
 
 
@@ -53,7 +107,7 @@ rule climatology:
     """Fit the climatology of the training period, by day of year and hour, in few harmonics."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        moments=moments(),
     output:
         climatology="results/{run}/preprocess/climatology.nc",
     log:
@@ -64,17 +118,16 @@ rule climatology:
         mem_mb=1000,
     shell:
         "hindsight preprocess.climatology --settings {input.settings}"
-        " --fields {input.fields}"
+        " --moments {input.moments:q}"
         " --climatology {output.climatology}"
         " > {log} 2>&1"
 
 
 rule statistics:
-    """Measure the spread of each channel about its climatology, over the training period."""
+    """Measure the spread of each channel about its climatology, and its spectra, over the training period."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
-        climatology="results/{run}/preprocess/climatology.nc",
+        moments=moments(),
     output:
         statistics="results/{run}/preprocess/statistics.nc",
     log:
@@ -85,7 +138,6 @@ rule statistics:
         mem_mb=1000,
     shell:
         "hindsight preprocess.statistics --settings {input.settings}"
-        " --fields {input.fields}"
-        " --climatology {input.climatology}"
+        " --moments {input.moments:q}"
         " --statistics {output.statistics}"
         " > {log} 2>&1"

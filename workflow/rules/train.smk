@@ -13,7 +13,8 @@ rule colour:
     """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
     input:
         settings="results/{run}/settings/train.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=pieces("train", "validation"),  # a year more of what is not learnt from changes nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
@@ -38,7 +39,8 @@ rule prior:
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
     input:
         settings="results/{run}/settings/train.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=pieces("train", "validation"),  # a year more of what is not learnt from changes nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",

@@ -14,7 +14,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from hindsight import __version__
-from hindsight.fields import analyses, shards, store
+from hindsight.fields import analyses, calendar, shards, store
 from hindsight.settings import Archive, Domain, Product
 from hindsight.settings.lexicon import CHANNELS, Channel
 
@@ -206,6 +206,7 @@ def _about(settings: Archive, domain: Domain, source: xr.Dataset, sample: xr.Dat
         "id": f"hindsight-{recipe[:16]}",
         "source": f"hindsight {__version__}, {sample.attrs.get('regime', '')} regime, prior "
         f"{sample.attrs.get('prior', '')[:16]} trained on {source.attrs.get('source_title', 'its source')}",
+        **_lacking(source, domain),
         "acknowledgement": source.attrs.get("source_licence", ""),
         "date_created": today,
         "history": f"{today} laid out by hindsight {__version__}",
@@ -219,6 +220,16 @@ def _about(settings: Archive, domain: Domain, source: xr.Dataset, sample: xr.Dat
         "geospatial_lon_min": float(longitude.min()),
         "geospatial_lon_max": float(longitude.max()),
     }
+
+
+def _lacking(source: xr.Dataset, domain: Domain) -> dict[str, str]:
+    """The frames that the source lacks, which the archive has all the same."""
+    test = calendar.in_period(source, domain.test, "the fields")
+    times = test["time"].values[~calendar.known(test)]
+    if not len(times):
+        return {}
+    listed = ", ".join(np.datetime_as_string(times, "m"))
+    return {"comment": f"The source lacks {listed}; analysed from observations of other frames, and not scored."}
 
 
 def _today() -> datetime:

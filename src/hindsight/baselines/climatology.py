@@ -31,7 +31,8 @@ def run(
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
     times = shards.named(shard, domain, product).times(domain.step_hours)
     members = list(range(product.members))
-    chosen = draw(training["time"].values, times, len(members), settings.climatology.days, product.seed)
+    known = np.flatnonzero(calendar.known(training))
+    chosen = known[draw(training["time"].values[known], times, len(members), settings.climatology.days, product.seed)]
     unique, back = np.unique(chosen, return_inverse=True)
     values = training["fields"][unique].values[back.reshape(chosen.shape)]
     attributes = {"analysis": "climatology", "seed": product.seed, "hindsight": __version__}
@@ -54,7 +55,7 @@ def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed:
         candidates = np.flatnonzero((away <= days + 1e-6) & (hour == pd.Timestamp(time).hour))
         if len(candidates) < members:
             raise UserError(
-                f"the training period has {len(candidates)} frames within {days} days of "
+                f"the training period has {len(candidates)} known frames within {days} days of "
                 f"{pd.Timestamp(time):%d %B}, and {members} members are asked for; raise "
                 "baselines.climatology.days"
             )

@@ -2,31 +2,47 @@
 
 import numpy as np
 
+from hindsight.errors import UserError
+from hindsight.fields import calendar
+from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid, great_circle
-from hindsight.fields.scaling import Scaling
 
 BATCH = 1024  # frames, and rows, worked on at once
 
 
-def lagged(departures: np.ndarray, frames: int) -> np.ndarray:
-    """Covariance of `frames` consecutive frames, stacked.
+def lagged(frames: Frames, span: int) -> np.ndarray:
+    """Covariance of `span` consecutive frames, stacked; added up over the training period, which is read once.
 
     Args:
-        departures: normalised, (T, D).
-        frames: how many.
+        frames: normalised departures of the training period.
+        span: how many; only such as follow each other without a break and are all known count.
 
     Returns:
-        (frames * D, frames * D), float64.
+        (span * D, span * D), float64.
+
+    Raises:
+        UserError: if there are nowhere so many.
     """
-    count = len(departures) - frames + 1
-    stacked = departures if frames == 1 else np.concatenate([departures[k : k + count] for k in range(frames)], 1)
-    total = np.zeros((stacked.shape[1], stacked.shape[1]))
-    for first in range(0, count, BATCH):
-        part = stacked[first : first + BATCH].astype(float)
-        for row in range(0, len(total), BATCH):
-            total[row : row + BATCH] += part[:, row : row + BATCH].T @ part  # a product of all rows would double it
-    total /= count
+    starts, size = calendar.unbroken(frames.stretch, span), int(np.prod(frames.shape))
+    if not len(starts):
+        raise UserError(
+            f"the training period has nowhere {span} known frames that follow each other, and "
+            f"baselines.optimal_interpolation.frames is {span}; lower it, or lengthen domain.train"
+        )
+    total = np.zeros((span * size, span * size))
+    for first in range(0, len(frames.stretch), BATCH):
+        here = starts[(starts >= first) & (starts < first + BATCH)] - first
+        if len(here):
+            values = frames(first, min(first + BATCH + span - 1, len(frames.stretch)))
+            _add_products(total, values[here[:, None] + np.arange(span)].reshape(len(here), -1).astype(float))
+    total /= len(starts)
     return total
+
+
+def _add_products(total: np.ndarray, samples: np.ndarray) -> None:
+    """Add samples (n, size) times themselves, some rows at a time: a product of all rows would double the memory."""
+    for row in range(0, len(total), BATCH):
+        total[row : row + BATCH] += samples[:, row : row + BATCH].T @ samples
 
 
 def localise(covariance: np.ndarray, grid: Grid, reach: float) -> None:
@@ -51,8 +67,3 @@ def gaspari_cohn(ratio: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         far = 4 - 5 * r + 5 / 3 * r**2 + 5 / 8 * r**3 - r**4 / 2 + r**5 / 12 - 2 / (3 * r)
     return np.where(r <= 1, near, np.where(r < 2, far, 0.0))
-
-
-def training_departures(fields: np.ndarray, times: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Normalised departures (T, D) of the training period."""
-    return scaling.normalise(fields, times).reshape(len(times), -1)

@@ -14,8 +14,9 @@ import scipy.linalg
 from hindsight import __version__
 from hindsight.baselines import covariance
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, shards, store
+from hindsight.fields import analyses, calendar, shards
 from hindsight.fields import observations as tables
+from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places as rows_of
@@ -40,25 +41,24 @@ def run(
     analysis: Path,
 ) -> None:
     """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior."""
-    dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
-    training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
-    departures = covariance.training_departures(training["fields"].values, training["time"].values, scaling)
+    scaling = Scaling.read(climatology, statistics)
+    training = Frames(fields, domain.train, scaling)
     span, reach = settings.optimal_interpolation.frames, settings.optimal_interpolation.localisation_km
-    _fits(departures.shape[1] * span)
-    method = OptimalInterpolation(_background(departures, span, Grid.of(dataset), reach), span)
+    _fits(int(np.prod(training.shape)) * span)
+    method, grid = OptimalInterpolation(_background(training, span, reach), span), training.grid
     times = shards.named(shard, domain, product).times(domain.step_hours)
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
-    rows = normalised(table, domain.channels, Grid.of(dataset), scaling)
+    rows = normalised(table, domain.channels, grid, scaling)
     watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times)), []
     for time in times:
         found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
         watch(len(found))
     values = np.stack(found, 1)
-    values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *Grid.of(dataset).shape), times)
+    values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "optimal_interpolation", "frames": span, "seed": product.seed, "hindsight": __version__}
-    analyses.write(values, list(range(product.members)), times, domain.channels, Grid.of(dataset), attributes, analysis)
+    analyses.write(values, list(range(product.members)), times, domain.channels, grid, attributes, analysis)
 
 
 def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:
@@ -95,10 +95,10 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
     }
 
 
-def _background(departures: np.ndarray, span: int, grid: Grid, reach: float | None) -> np.ndarray:
-    found = covariance.lagged(departures, span)
+def _background(training: Frames, span: int, reach: float | None) -> np.ndarray:
+    found = covariance.lagged(training, span)
     if reach:
-        covariance.localise(found, grid, reach)
+        covariance.localise(found, training.grid, reach)
     return found
 
 

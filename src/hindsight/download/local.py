@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import axes, store
 from hindsight.settings import Download
 
 
@@ -39,7 +39,7 @@ def _open(path: Path) -> xr.Dataset:
 
 def _readable(files: list[Path], parts: list[xr.Dataset]) -> None:
     for path, part in zip(files, parts):
-        if time := [name for name in part.dims if name in ("time", "valid_time")]:
+        if time := [name for name in part.dims if name in axes.DIMENSIONS["time"]]:
             if not np.issubdtype(part[time[0]].dtype, np.datetime64):
                 raise UserError(f"{path}: its {time[0]} is {part[time[0]].dtype}, not dates; expected CF time units")
         else:
@@ -54,8 +54,8 @@ def _join(files: list[Path], parts: list[xr.Dataset]) -> xr.Dataset:
     try:
         rows = [
             xr.concat(
-                sorted(group, key=lambda p: p["time"].values[0]),
-                "time",
+                sorted(group, key=lambda p: p[_time(p)].values[0]),
+                _time(group[0]),
                 data_vars="minimal",
                 coords="minimal",
                 compat="equals",
@@ -78,7 +78,14 @@ def _plain(dataset: xr.Dataset) -> xr.Dataset:
     """Drop the source's packing and compression: decoded values are what is kept."""
     for variable in dataset.variables.values():
         variable.encoding = {}
-    return dataset.chunk({"time": min(dataset.sizes["time"], 512)})
+    time = _time(dataset)
+    rows = {name: 1 if name in axes.DIMENSIONS["level"] else -1 for name in dataset.dims}  # levels are read one by one
+    return dataset.chunk(rows | {time: min(dataset.sizes[time], 512)})
+
+
+def _time(dataset: xr.Dataset) -> str:
+    """What the source calls time."""
+    return next(name for name in axes.DIMENSIONS["time"] if name in dataset.dims)
 
 
 def _first_line(error: Exception) -> str:

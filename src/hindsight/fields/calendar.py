@@ -1,5 +1,7 @@
 """Time: splits, frames, and checks of a time axis."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -12,6 +14,37 @@ _ORIGIN = np.datetime64("1900-01-01T00", "h")
 def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
     """Number of each frame since 1900, the same in every job: what random numbers are keyed by."""
     return (times.astype("datetime64[h]") - _ORIGIN) // np.timedelta64(step_hours, "h")
+
+
+def known(dataset: xr.Dataset) -> np.ndarray:
+    """Which frames of `fields` are there: those that are masked are NaN, and nothing may be learnt from them; (T,)."""
+    return dataset["known"].values if "known" in dataset else np.ones(dataset.sizes["time"], bool)
+
+
+def stretches(times: np.ndarray, known: np.ndarray, joints: Sequence[np.datetime64] = ()) -> np.ndarray:
+    """Which stretch of unbroken weather each frame belongs to: what lies in one may be learnt from together.
+
+    Args:
+        times: of frames, in order, (T,).
+        known: which of them are there.
+        joints: times at which other weather begins (`stretch_starts` of a store).
+
+    Returns:
+        A number for each frame, rising; -1 where a frame is not known.
+    """
+    if len(times) < 2:
+        return np.where(known, 0, -1)
+    before, step = np.searchsorted(np.sort(np.array(joints, "datetime64[ns]")), times, side="right"), np.diff(times)
+    begins = (np.diff(before) > 0) | (step > step.min()) | ~known[:-1]
+    return np.where(known, np.concatenate([[0], np.cumsum(begins)]), -1)
+
+
+def unbroken(stretch: np.ndarray, frames: int) -> np.ndarray:
+    """First frames of all windows of so many consecutive frames that lie within one stretch."""
+    count = len(stretch) - frames + 1
+    if count < 1:
+        return np.empty(0, int)
+    return np.flatnonzero((stretch[:count] == stretch[frames - 1 :]) & (stretch[:count] >= 0))
 
 
 def in_period(dataset: xr.Dataset, period: Period, where: str) -> xr.Dataset:

@@ -47,18 +47,19 @@ def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None
     partial.rename(path)
 
 
-def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path) -> None:
+def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, encoding: dict | None = None) -> None:
     """Write a store part by part, so that it never has to be in memory whole.
 
     Args:
         template: the whole store, its large variables lazy; what is not lazy is written from here.
         parts: stretches of time of the lazy variables, aligned with their chunks.
         path: of the store.
+        encoding: chunks, shards and the like, by variable.
     """
     path = folder(path)
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    template.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, compute=False)
+    template.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
     for part in parts:
         still = [name for name in part.variables if "time" not in part[name].dims]
         part.drop_vars(still).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)

@@ -17,6 +17,8 @@ from hindsight.settings import Domain, Observe
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
 
+FRAMES = 256  # of the truth in memory at once
+
 
 def run(
     domain: Domain,
@@ -31,6 +33,7 @@ def run(
 ) -> None:
     """Observe the test period with a simulated network: values at stations, with noise."""
     truth = calendar.in_period(store.read(fields), domain.test, str(store.folder(fields)))
+    truth = truth.isel(time=calendar.known(truth))  # nobody observes a frame that the source lacks
     spread = xr.load_dataset(statistics)["spread"].values
     spec = settings.networks[network]
     seed = [settings.seed, zlib.crc32(network.encode())]
@@ -68,11 +71,13 @@ def simulate(
         report = hours % network.every_hours == 0
     if not report.any():
         raise UserError(f"a network that reports every {network.every_hours} h meets none of the frames")
-    operator = rows_of(Grid.of(truth), stations)
-    values = np.asarray(truth.values[report], float)
-    values = operator.numpy(values.reshape(*values.shape[:2], -1))  # (T, C, N)
-    values = values + error[:, None] * generator.standard_normal(values.shape)
-    return _table(times[report], list(truth["channel"].values), stations, values, error)
+    operator, seen = rows_of(Grid.of(truth), stations), []
+    for first in range(0, len(times), FRAMES):
+        part = slice(first, first + FRAMES)
+        fields = truth[part].values[report[part]].astype(float)
+        values = operator.numpy(fields.reshape(*fields.shape[:2], -1))  # (T, C, N)
+        seen.append(values + error[:, None] * generator.standard_normal(values.shape))
+    return _table(times[report], list(truth["channel"].values), stations, np.concatenate(seen), error)
 
 
 def _table(

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import axes, store
 from hindsight.fields.grid import Grid
-from hindsight.preprocess.canonical import DIMENSIONS
+from hindsight.preprocess.regrid import onto_grid
 from hindsight.settings import Preprocess
 
 GRAVITY = 9.80665
@@ -24,9 +24,14 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
     ):
         if asked:
             path = next(path for path in given if str(path).endswith(asked))
-            result[name] = onto(find(_open(path), path), working, path)
+            found = find(_open(path), path)
         elif own in source and "time" not in source[own].dims:
-            result[name] = onto(find(_named(source), store.folder(raw)), working, store.folder(raw))
+            path = store.folder(raw)
+            found = find(_named(source, path), path)
+        else:
+            continue
+        regridded = settings.spacing is not None and settings.method == "conservative"
+        result[name] = (means if regridded else onto)(found, working, path)
     store.replace(static, lambda partial: result.to_netcdf(partial))
 
 
@@ -35,17 +40,11 @@ def _open(path: Path) -> xr.Dataset:
         dataset = xr.open_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error}); expected a netCDF file") from None
-    return _named(dataset)
+    return _named(dataset, path)
 
 
-def _named(dataset: xr.Dataset) -> xr.Dataset:
-    names = {
-        known: ours
-        for ours, aliases in DIMENSIONS.items()
-        for known in aliases
-        if known in dataset.coords and known != ours
-    }
-    return dataset.rename(names)
+def _named(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    return axes.named(dataset, str(path), ("latitude", "longitude"))
 
 
 def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
@@ -65,6 +64,14 @@ def _one_of(dataset: xr.Dataset, names: tuple[str, ...], path: Path) -> xr.DataA
         if name in dataset:
             return dataset[name].squeeze(drop=True)
     raise UserError(f"{path} has none of {', '.join(names)} (it has: {', '.join(map(str, dataset.data_vars))})")
+
+
+def means(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
+    """Means over the cells of the working grid, as the fields are."""
+    found = onto_grid(
+        axes.ordered(source.to_dataset(name="f"), str(path))["f"], Grid.of(working), "conservative", str(path)
+    )
+    return found.assign_coords({name: working[name] for name in ("latitude", "longitude")}).astype("float32")
 
 
 def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:

@@ -1,4 +1,4 @@
-"""Statistics of the training split: how far each channel departs from its climatology."""
+"""Statistics of the training split: how far each channel departs from its climatology, where, and on which scales."""
 
 from pathlib import Path
 
@@ -6,34 +6,56 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import calendar, store
-from hindsight.fields.scaling import Scaling
-from hindsight.settings import Domain
+from hindsight.fields import store
+from hindsight.preprocess.moments import Moments, gathered
+from hindsight.settings.domain import Training
+
+NEGLIGIBLE = 1e-6  # of a channel's largest value: what single precision and rounding leave of a constant
+VARIABLES = {  # of the file: dimensions, comment
+    "spread": (
+        ("channel",),
+        "root-mean-square departure from the climatology, over time and place; in the channel's units",
+    ),
+    "variance": (
+        ("channel", "latitude", "longitude"),
+        "mean square departure from the climatology; in the channel's units, squared",
+    ),
+    "lowest": (("channel",), "least value; in the channel's units"),
+    "highest": (("channel",), "largest value; in the channel's units"),
+    "covariance_spectrum": (
+        ("part", "channel", "channel_too", "wavenumber"),
+        "E[F_c(m) conj F_c'(m)] of departures from the climatology, area-weighted mean over latitude, with F(m) the "
+        "mean over longitude of a departure times exp(-i m longitude): F(0) is the zonal mean. Wavenumbers 0 … W / 2; "
+        "the sum of the real parts over all, those between the first and W / 2 twice, is the covariance. In the units "
+        "of channel times those of channel_too",
+    ),
+}
 
 
-def run(domain: Domain, *, fields: Path, climatology: Path, statistics: Path) -> None:
-    """Measure the spread of each channel about its climatology, over the training period."""
-    training = calendar.in_period(store.read(fields), domain.train, str(store.folder(fields)))
-    harmonic = xr.load_dataset(climatology)
-    scaling = Scaling(
-        harmonic["coefficients"].values,
-        np.ones(len(domain.channels)),
-        int(harmonic.attrs["annual_harmonics"]),
-        int(harmonic.attrs["daily_harmonics"]),
+def run(training: Training, *, moments: list[Path], statistics: Path) -> None:
+    """Measure how far each channel departs from its climatology, over the training period."""
+    found = gathered(moments, training)
+    values = {name: getattr(found, name) for name in ("spread", "variance", "lowest", "highest")}
+    _check_varies(found, values["spread"])
+    if (spectrum := found.spectrum) is not None:
+        values["covariance_spectrum"] = np.stack([spectrum.real, spectrum.imag])
+    result = xr.Dataset(
+        {name: (VARIABLES[name][0], value, {"comment": VARIABLES[name][1]}) for name, value in values.items()},
+        coords={"channel": list(found.about.channels), **vars(found.about.grid)},
+        attrs={"frames": found.frames, "comment": "of the known frames of the training period"},
     )
-    values = spread(training["fields"], scaling)
-    if constant := [name for name, value in zip(domain.channels, values) if not value > 0]:
-        raise UserError(f"{fields}: channel(s) {', '.join(constant)} never change in the training period; drop them")
-    result = xr.Dataset({"spread": ("channel", values)}, coords={"channel": domain.channels})
-    result["spread"].attrs["comment"] = "standard deviation of departures from the climatology, training period"
+    if spectrum is not None:
+        result = result.assign_coords(channel_too=list(found.about.channels), part=["real", "imaginary"])
+        result = result.assign_coords(wavenumber=np.arange(spectrum.shape[2]))
     store.replace(statistics, lambda partial: result.to_netcdf(partial))
 
 
-def spread(fields: xr.DataArray, scaling: Scaling, block: int = 512) -> np.ndarray:
-    """Root-mean-square departure from the climatology of each channel, over time and place; shape (C,)."""
-    times, total = fields["time"].values, 0.0
-    for start in range(0, len(times), block):
-        part = slice(start, start + block)
-        departure = fields[part].values.astype(float) - scaling.climatology(times[part])
-        total = total + (departure**2).mean(axis=(2, 3)).sum(axis=0)
-    return np.sqrt(total / len(times))
+def _check_varies(found: Moments, spread: np.ndarray) -> None:
+    """Refuse channels that never change.
+
+    Raises:
+        UserError: naming them.
+    """
+    largest = np.maximum(np.abs(found.lowest), np.abs(found.highest))
+    if constant := [name for name, s, most in zip(found.about.channels, spread, largest) if not s > NEGLIGIBLE * most]:
+        raise UserError(f"channel(s) {', '.join(constant)} never change in the training period; drop them")

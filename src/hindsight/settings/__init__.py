@@ -12,20 +12,31 @@ from pydantic import Field, ValidationError, model_validator
 from hindsight.errors import UserError
 from hindsight.settings.archive import Archive
 from hindsight.settings.baselines import Baselines
-from hindsight.settings.domain import Domain
+from hindsight.settings.domain import Domain, Scope, Training
 from hindsight.settings.download import Download
-from hindsight.settings.files import check_files, coastline_files, source_files, static_files, station_files
+from hindsight.settings.files import (
+    bucket_folder,
+    check_files,
+    coastline_files,
+    remote_files,
+    source_files,
+    static_files,
+    station_files,
+)
 from hindsight.settings.observe import Observe
-from hindsight.settings.preprocess import Preprocess
+from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Product
 from hindsight.settings.reanalyse import Reanalyse
 from hindsight.settings.section import Section
 from hindsight.settings.train import Train
 from hindsight.settings.verify import Verify
 
-__all__ = ["check_files", "coastline_files", "source_files", "static_files", "station_files"]
+__all__ = ["check_files", "coastline_files", "remote_files", "source_files", "static_files", "station_files"]
 SECTIONS = {
+    "scope": Scope,
+    "training": Training,
     "domain": Domain,
+    "regrid": Regrid,
     "download": Download,
     "preprocess": Preprocess,
     "observe": Observe,
@@ -36,11 +47,15 @@ SECTIONS = {
     "verify": Verify,
     "archive": Archive,
 }
-SEEN = {  # what each stage sees besides its own section
+PARTS = {"scope": "domain", "training": "domain", "regrid": "preprocess"}  # sections that are part of another
+SEEN = {  # what each stage sees besides its own section; pieces of fields see less, so that years can be added
     "download": [],
-    "preprocess": ["domain"],
+    "manifest": ["domain", "download"],
+    "regrid": ["scope"],
+    "join": ["domain"],
+    "preprocess": ["training"],
     "observe": ["domain"],
-    "train": ["domain"],
+    "train": ["training"],
     "reanalyse": ["domain", "product"],
     "baselines": ["domain", "product"],
     "verify": ["domain", "product"],
@@ -81,7 +96,7 @@ class Settings(Section):
         return self
 
     def _channels_unknown(self) -> list[str]:
-        from hindsight.settings.lexicon import CHANNELS
+        from hindsight.settings.lexicon import CHANNELS, nearest
 
         names = [("domain.channels", name, CHANNELS) for name in self.domain.channels]
         for network, spec in self.observe.networks.items():
@@ -90,7 +105,7 @@ class Settings(Section):
                 missing = [c for c in self.domain.channels if c not in given] if isinstance(given, dict) else []
                 names += [(f"observe.networks.{network}.{key} lacks", name, {}) for name in missing]
         return [
-            f"{where}: {name!r}; known: {', '.join(known)}".removesuffix("; known: ")
+            f"{where}: {name!r}" + (f"; {nearest(name, list(known))}" if known else "")
             for where, name, known in names
             if name not in known
         ]
@@ -198,13 +213,51 @@ def _mistakes(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
+def asked(settings: Settings) -> Download:
+    """What is asked of the source: where `download` leaves it open, what the domain needs, with a margin around it."""
+    chosen, domain = settings.download, settings.domain
+    if chosen.source not in ("bucket", "grib"):
+        return chosen
+    margin = settings.preprocess.spacing or 0.0
+    reach = {"south": -margin, "north": margin, "west": -margin, "east": margin}
+    whole = domain.latitude_edges == "pole"
+    url = bucket_folder(settings) or chosen.bucket.url
+    found = {
+        "bucket": chosen.bucket.model_copy(update={"url": url}),
+        "channels": chosen.channels or domain.channels,
+        "periods": chosen.periods or list(domain.splits.values()),
+        "step_hours": chosen.step_hours or domain.step_hours,
+    }
+    for edge, further in reach.items():
+        own, wanted = getattr(chosen, edge), getattr(domain, edge)
+        found[edge] = own if own is not None or wanted is None or whole else _within(edge, wanted + further)
+    return chosen.model_copy(update=found)
+
+
+def _within(edge: str, value: float) -> float:
+    """A latitude no further than the pole, a longitude no further than a turn."""
+    low, high = (-90.0, 90.0) if edge in ("south", "north") else (-180.0, 360.0)
+    return min(max(value, low), high)
+
+
 def for_stage(settings: Settings, stage: str) -> str:
     """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them."""
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
-    sections = [*SEEN[stage], stage]
-    part = {name: getattr(settings, name).model_dump(mode="json") for name in sections}
+    if stage == "download":  # a part's name says its time, and what may be missing is the manifest's business
+        part = asked(settings).model_copy(update={"periods": [], "missing": []})
+        return json.dumps({"download": part.model_dump(mode="json")}, indent=1, sort_keys=True)
+    sections = [*SEEN[stage], *([stage] if stage in SECTIONS else [])]
+    part = {name: _seen(settings, name).model_dump(mode="json") for name in sections}
     return json.dumps(part, indent=1, sort_keys=True)
+
+
+def _seen(settings: Settings, name: str) -> Section:
+    """A section, or the part of another that it is."""
+    whole = asked(settings) if name == "download" else getattr(settings, PARTS.get(name, name))
+    if name not in PARTS:
+        return whole
+    return SECTIONS[name].model_validate({field: getattr(whole, field) for field in SECTIONS[name].model_fields})
 
 
 def load(path: Path, wanted: list[type[Section]]) -> list[Section]:

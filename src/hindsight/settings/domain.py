@@ -32,8 +32,8 @@ def _period(start: str, end: str) -> Period:
     return Period(start=start, end=end)
 
 
-class Domain(Section):
-    """Which channels, where and when: what every stage has to know."""
+class Scope(Section):
+    """Which channels, and where: what does not change when years are added."""
 
     channels: list[str] = Field(
         ["z500", "t850", "msl"], min_length=1, description="channels, by their names in the lexicon"
@@ -44,11 +44,8 @@ class Domain(Section):
     south: float | None = Field(None, ge=-90, le=90, description="southern edge (degrees); none: all the source has")
     north: float | None = Field(None, ge=-90, le=90, description="northern edge (degrees)")
     west: float | None = Field(None, ge=-180, le=360, description="western edge (degrees east)")
-    east: float | None = Field(None, ge=-180, le=360, description="eastern edge (degrees east)")
-    train: Period = Field(_period("2000-01-01", "2007-12-31T23:00"), description="what the prior learns from")
-    validation: Period = Field(_period("2008-01-01", "2008-12-31T23:00"), description="what choices are tuned on")
-    test: Period = Field(
-        _period("2009-01-01", "2010-12-31T23:00"), description="what is reanalysed and scored; never learnt from"
+    east: float | None = Field(
+        None, ge=-180, le=360, description="eastern edge (degrees east); less than west: across the date line"
     )
 
     @field_validator("channels")
@@ -66,13 +63,44 @@ class Domain(Section):
         return value
 
     @model_validator(mode="after")
-    def _latitudes_end(self) -> "Domain":
+    def _latitudes_end(self) -> "Scope":
         if self.latitude_edges == "periodic" and not self.torus:
             raise ValueError(
                 "latitudes come round only where longitudes do, on a square that is periodic both ways; set "
                 "latitude_edges: open or pole, or longitude_edges: periodic"
             )
         return self
+
+    @property
+    def torus(self) -> bool:
+        """Whether the fields come round both ways."""
+        return self.latitude_edges == self.longitude_edges == "periodic"
+
+    @property
+    def box(self) -> tuple[float | None, float | None, float | None, float | None]:
+        """South, north, west, east; east beyond 180 where the box lies across the date line."""
+        crosses = self.west is not None and self.east is not None and self.west > self.east
+        return self.south, self.north, self.west, self.east + 360 if crosses else self.east
+
+
+class Training(Scope):
+    """What the prior may learn from, too."""
+
+    train: Period = Field(_period("2000-01-01", "2007-12-31T23:00"), description="what the prior learns from")
+    validation: Period = Field(_period("2008-01-01", "2008-12-31T23:00"), description="what choices are tuned on")
+
+    @property
+    def splits(self) -> dict[str, Period]:
+        """The splits by name."""
+        return {"train": self.train, "validation": self.validation}
+
+
+class Domain(Training):
+    """Which channels, where and when: what every stage has to know."""
+
+    test: Period = Field(
+        _period("2009-01-01", "2010-12-31T23:00"), description="what is reanalysed and scored; never learnt from"
+    )
 
     @model_validator(mode="after")
     def _splits_apart(self) -> "Domain":
@@ -83,14 +111,9 @@ class Domain(Section):
         return self
 
     @property
-    def torus(self) -> bool:
-        """Whether the fields come round both ways."""
-        return self.latitude_edges == self.longitude_edges == "periodic"
-
-    @property
     def splits(self) -> dict[str, Period]:
         """The three splits by name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+        return {**super().splits, "test": self.test}
 
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hindsight.settings.domain import Period
 from hindsight.settings.section import Section
 
 
@@ -100,25 +101,99 @@ class Synthetic(Section):
         return self
 
 
+class Bucket(Section):
+    """A Zarr store in a public bucket, or anywhere else that fsspec reaches: WeatherBench 2's, ARCO-ERA5, one's own."""
+
+    url: str = Field(
+        "", description="gs://BUCKET/STORE.zarr, https://HOST/STORE.zarr, or a folder below the data folder"
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        {}, description="fsspec's, for the protocol of the URL; for gs:// without any: token: anon"
+    )
+    connections: int = Field(16, gt=0, le=256, description="chunks fetched at the same time")
+    retries: int = Field(8, ge=0, description="times that a chunk is asked for again after a passing error")
+    patience_seconds: float = Field(
+        600.0, ge=0, description="for so long a server that does not answer is asked again, with pauses that grow"
+    )
+    timeout_seconds: float = Field(120.0, gt=0, description="without a whole chunk for so long, it is asked for again")
+
+
+class Grib(Section):
+    """GRIB files, one or thousands, of edition 1 or 2."""
+
+    files: list[str] = Field([], description="files, or patterns of them, below the data folder")
+    processes: int = Field(2, gt=0, description="files that are read at the same time")
+    member: int | None = Field(
+        None, ge=0, description="ensemble member where there are several; none: the deterministic one, or the control"
+    )
+
+
 class Download(Section):
     """Where the source is."""
 
-    source: Literal["local", "synthetic"] = Field(
+    source: Literal["local", "synthetic", "bucket", "grib"] = Field(
         "local", description="the module of hindsight.download that reads it, or makes it"
     )
     dataset: str = Field(
         "dataset", pattern=r"^[a-z0-9_]+$", description="name of the folder under resources/, shared by runs"
     )
     files: list[str] = Field(
-        ["*.nc"], description="local: netCDF files or Zarr stores, or patterns of them, below the data folder"
+        ["*.nc"],
+        description="local: netCDF files or Zarr stores, or patterns of them, below the data folder; or URLs of netCDF "
+        "files (https://…, gs://…), which are fetched first",
     )
+    bucket: Bucket = Field(Bucket(), description="bucket: the store")
+    grib: Grib = Field(Grib(), description="grib: the files")
     synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
+    channels: list[str] = Field([], description="bucket, grib: channels to fetch; none: the domain's")
+    periods: list[Period] = Field([], description="bucket, grib: what to fetch; none: the domain's splits")
+    step_hours: int | None = Field(None, gt=0, description="bucket, grib: hours between frames; none: the domain's")
+    south: float | None = Field(None, ge=-90, le=90, description="bucket, grib: southern edge; none: the domain's")
+    north: float | None = Field(None, ge=-90, le=90, description="bucket, grib: northern edge; none: the domain's")
+    west: float | None = Field(None, ge=-180, le=360, description="bucket, grib: western edge; none: the domain's")
+    east: float | None = Field(None, ge=-180, le=360, description="bucket, grib: eastern edge; none: the domain's")
+    part_frames: int = Field(1460, gt=0, description="bucket, grib: frames that a job fetches")
+    epoch: datetime | None = Field(
+        None,
+        description="bucket, grib: time that parts are counted from; the store's first, with part_frames a multiple of "
+        "its chunks, so that no chunk is in two parts; none: the start of the first period",
+    )
+    missing: list[Period | datetime] = Field(
+        [], description="times, or stretches {start, end}, that the source may lack; they are carried as masked"
+    )
+    provisional: bool = Field(
+        False, description="take preliminary data (ERA5T) beside final ones; they are named in the manifest either way"
+    )
     title: str = Field("", description="what the source is called, for the archive's attributes")
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
 
+    @field_validator("epoch")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        return value and value.replace(tzinfo=None)
+
+    @field_validator("missing")
+    @classmethod
+    def _stretches(cls, value: list[Period | datetime]) -> list[Period]:
+        return [v if isinstance(v, Period) else Period(start=v, end=v) for v in value]
+
     @model_validator(mode="after")
-    def _files_for_local(self) -> "Download":
+    def _the_source_is_named(self) -> "Download":
         if self.source == "local" and not self.files:
             raise ValueError("a local source needs files")
+        if self.source == "bucket" and not self.bucket.url:
+            raise ValueError("source: bucket needs bucket.url, gs://weatherbench2/datasets/era5/….zarr, say")
+        if self.source == "grib" and not self.grib.files:
+            raise ValueError("source: grib needs grib.files")
         return self
+
+    @property
+    def box(self) -> tuple[float | None, float | None, float | None, float | None]:
+        """South, north, west, east; east beyond 180 where the box lies across the date line."""
+        crosses = self.west is not None and self.east is not None and self.west > self.east
+        return self.south, self.north, self.west, self.east + 360 if crosses else self.east
+
+    def allowed(self, time: datetime) -> bool:
+        """Whether the source may lack a time."""
+        return any(period.start <= time <= period.end for period in self.missing)

@@ -11,10 +11,30 @@ if TYPE_CHECKING:
 
 
 def source_files(settings: "Settings") -> list[str]:
-    """The files of the source, in order."""
-    if settings.download.source != "local":
+    """The files of the source, in order; those that are fetched first, where they will lie."""
+    if settings.download.source not in ("local", "grib"):
         return []
-    return sorted({path for pattern in settings.download.files for path in glob(str(Path(settings.data) / pattern))})
+    fetched = [f"resources/{settings.download.dataset}/files/{name}" for name in remote_files(settings)]
+    patterns = [pattern for pattern in _patterns(settings) if "://" not in pattern]
+    return fetched + sorted({path for pattern in patterns for path in glob(str(Path(settings.data) / pattern))})
+
+
+def remote_files(settings: "Settings") -> dict[str, str]:
+    """URLs of the source's files that are not on this machine, by the names they will have."""
+    return {url.rsplit("/", 1)[-1]: url for url in _patterns(settings) if "://" in url}
+
+
+def _patterns(settings: "Settings") -> list[str]:
+    chosen = settings.download
+    return {"local": chosen.files, "grib": chosen.grib.files}.get(chosen.source, [])
+
+
+def bucket_folder(settings: "Settings") -> str | None:
+    """The bucket, where it is a folder of this machine."""
+    bucket = settings.download.bucket
+    if settings.download.source != "bucket" or "://" in bucket.url:
+        return None
+    return str(Path(settings.data) / bucket.url)
 
 
 def static_files(settings: "Settings") -> list[str]:
@@ -41,11 +61,14 @@ def check_files(settings: "Settings") -> None:
         UserError: listing all of them.
     """
     folder = Path(settings.data)
+    setting = {"grib": "download.grib.files"}.get(settings.download.source, "download.files")
     missing = [
-        f"download.files: nothing matches {folder / pattern}"
-        for pattern in settings.download.files
-        if settings.download.source == "local" and not glob(str(folder / pattern))
+        f"{setting}: nothing matches {folder / pattern}"
+        for pattern in _patterns(settings)
+        if "://" not in pattern and not glob(str(folder / pattern))
     ]
+    if (bucket := bucket_folder(settings)) and not Path(bucket).is_dir():
+        missing.append(f"download.bucket.url: there is no {bucket}")
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]
     named += [

@@ -51,7 +51,7 @@ class Batch:
 
 
 def make(windows: Windows, settings: Train, shape: tuple[int, int, int], step: int, rows: range) -> Batch:
-    """Some rows of the batch of a step.
+    """Some rows of the batch of a step; while they are made and learnt from, those of the next are read.
 
     Args:
         windows: to draw from.
@@ -60,7 +60,9 @@ def make(windows: Windows, settings: Train, shape: tuple[int, int, int], step: i
         step: of the optimiser.
         rows: of the batch.
     """
-    clean, told = windows.at(windows.order(settings.seed, step * settings.batch + rows.start, len(rows)))
+    numbers = lambda step: windows.order(settings.seed, step * settings.batch + rows.start, len(rows))
+    clean, told = windows.at(numbers(step))
+    windows.prepare(numbers(step + 1))
     draws = [_row(values, settings, shape, _generator(settings.seed, step, row)) for values, row in zip(clean, rows)]
     columns = [torch.stack(column) for column in zip(*draws)]
     return Batch(clean, columns[0], columns[1], told, *columns[2:])

@@ -1,7 +1,6 @@
 """Train the prior: diffusion forcing from the closed-form start."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -13,18 +12,20 @@ from hindsight.backbones import size
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.errors import UserError
 from hindsight.fields import store
+from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.settings import Domain, Train
+from hindsight.settings import Train
+from hindsight.settings.domain import Training
 from hindsight.train import diary, loop
 from hindsight.train.team import join
-from hindsight.train.windows import Frames, Windows, scaling
+from hindsight.train.windows import Windows, scaling
 
 IDLE = {"cache_mb", "checkpoint_every"}  # settings that change no weight
 
 
 def run(
-    domain: Domain,
+    training: Training,
     settings: Train,
     *,
     fields: Path,
@@ -44,18 +45,19 @@ def run(
     team, device = join(settings.processes, priors.device(settings.device))
     grid = Grid.of(store.read(fields))
     seen = scaling(settings, grid, climatology, statistics)
-    training, validation = (windows(domain, settings, split, fields, seen) for split in ("train", "validation"))
-    made_from = {
-        path.name if path.name != "zarr.json" else path.parent.name: _digest(path)
-        for path in (fields, climatology, statistics, static, colour)
-    }
-    start = build(domain, settings, grid, seen, static, colour, made_from)
-    recipe = {"made_from": made_from, "train": settings.model_dump(mode="json", exclude=IDLE)}
+    learnt, looked_at = (windows(training, settings, split, fields, seen) for split in ("train", "validation"))
+    # Not of `fields`: a year more to test on changes it, but nothing that is learnt. Climatology, statistics and colour
+    # are sums over the training frames, and change with each of them.
+    made_from = {path.name: _digest(path) for path in (climatology, statistics, static, colour)}
+    start = build(training, settings, grid, seen, static, colour, made_from)
+    asked = {"training": training, "train": settings}
+    recipe = {name: section.model_dump(mode="json", exclude=IDLE) for name, section in asked.items()}
+    recipe["made_from"] = made_from
     if team.leads:
         print(_sizes(start), flush=True)
     book = lambda done: diary.Diary(curve, figure, tensorboard, done)
     try:
-        trained, _ = loop.train(start.to(device), training, validation, settings, checkpoint, recipe, team, book)
+        trained, _ = loop.train(start.to(device), learnt, looked_at, settings, checkpoint, recipe, team, book)
     except FloatingPointError as error:
         raise UserError(f"training stopped: {error}; lower train.learning_rate") from error
     except RuntimeError as error:
@@ -69,11 +71,11 @@ def run(
     team.leave()
 
 
-def windows(domain: Domain, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
+def windows(training: Training, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
     """The windows of a split."""
-    frames = Frames(fields, domain.splits[split], seen, settings.cache_mb)
+    frames = Frames(fields, training.splits[split], seen, settings.cache_mb)
     name = "training" if split == "train" else split
-    return Windows(frames.times, frames, settings.window, name, frames.joints)
+    return Windows(frames.times, frames, settings.window, name, frames.stretch)
 
 
 def _sizes(start: priors.Prior) -> str:
@@ -85,15 +87,21 @@ def _sizes(start: priors.Prior) -> str:
 
 
 def build(
-    domain: Domain, settings: Train, grid: Grid, seen: Scaling, static: Path, colour: Path, made_from: dict[str, str]
+    training: Training,
+    settings: Train,
+    grid: Grid,
+    seen: Scaling,
+    static: Path,
+    colour: Path,
+    made_from: dict[str, str],
 ) -> priors.Prior:
     """A prior with fresh weights: at this point it is the closed form."""
     about = priors.About(
-        channels=domain.channels,
+        channels=training.channels,
         latitude=list(grid.latitude),
         longitude=list(grid.longitude),
-        edges=[domain.latitude_edges, domain.longitude_edges],
-        step_hours=domain.step_hours,
+        edges=[training.latitude_edges, training.longitude_edges],
+        step_hours=training.step_hours,
         window=settings.window,
         bfloat16=settings.bfloat16,
         points=settings.points.share > 0,
@@ -110,7 +118,4 @@ def build(
 
 
 def _digest(path: Path) -> str:
-    """What a file holds; of a store, the digest that its metadata carries."""
-    if path.name == "zarr.json":
-        return json.loads(path.read_text())["attributes"]["digest"]
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -42,6 +42,7 @@ def run(
     areas, bins = regions(settings.regions, grid), by_distance(tables.usable(table), domain.channels, grid)
     table = table[table["withheld"] & (table["quality"] == 0)]
     scored = [*areas, WITHHELD] if len(table) else [*areas]
+    there = dataset["time"].values[calendar.known(dataset)]  # frames that the source lacks are not scored
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
@@ -51,7 +52,9 @@ def run(
         watch(done)
         found = analysis_files.read(paths)
         found["truth"] = found["analysis"].dims[1:], dataset["fields"].sel(time=found["time"]).values
-        parts = [against_truth(found, scaling, areas, bins, grid), passages(found, last.get(name), grid)]
+        held = np.flatnonzero(np.isin(found["time"].values, there))
+        scores = against_truth(found.isel(time=held), scaling, areas, bins, grid).reindex(time=found["time"])
+        parts = [scores, passages(found, last.get(name), grid)]
         if len(table):
             parts.append(against_observations(found, table, scaling, grid, product.seed))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=scored)
@@ -112,13 +115,14 @@ def against_truth(
         for part in (truth, centre, values[0])
     ]
     count = len(times)
+    total = np.array(power) * count if count else np.zeros(np.shape(power))
     return xr.Dataset(
         data
         | {
             "rank": (("time", "channel", "rank"), ensemble.ranks(flat, flat_truth, areas[WHOLE])),
             "sum_squared_error": (MAP, points["squared_error"].sum(0).reshape(truth.shape[1:])),
             "sum_variance": (MAP, points["variance"].sum(0).reshape(truth.shape[1:])),
-            "sum_power": (("kind", "channel", "wavenumber"), np.array(power) * count),
+            "sum_power": (("kind", "channel", "wavenumber"), total),
             "count": ((), count),
         },
         coords={

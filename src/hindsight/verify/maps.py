@@ -82,8 +82,9 @@ def compared(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
     """What is drawn of frames (T, …) of a truth and members (E, T, …): title, values, colours and limits."""
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
     error = mean - truth
-    span = {"vmin": min(truth.min(), mean.min()), "vmax": max(truth.max(), mean.max())}
-    most = float(np.abs(error).max())
+    both = np.stack([truth, mean])  # the truth may lack a frame
+    span = {"vmin": np.nanmin(both), "vmax": np.nanmax(both)}
+    most = float(np.nanmax(np.abs(error)))
     return [
         ("truth", truth, FIELD, span),
         ("analysis, mean", mean, FIELD, span),

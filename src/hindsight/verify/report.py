@@ -38,10 +38,11 @@ def run(
     """Draw the report: what was made, how good it is, and from what."""
     dataset, asked = store.read(fields), json.loads(configuration.read_text())
     networks = {path.stem: tables.read(path) for path in observations}
-    truth = calendar.in_period(dataset, domain.test, str(store.folder(fields)))["fields"]
+    test = calendar.in_period(dataset, domain.test, str(store.folder(fields)))
     shown = Shown(
         xr.load_dataset(scores),
-        truth,
+        test["fields"],
+        calendar.known(test),
         Grid.of(dataset),
         networks,
         analyses,
@@ -80,10 +81,11 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
     """What was made, in pairs of a name and a fact."""
     north, east = _span(shown.grid.latitude, style.north), _span(shown.grid.longitude, style.east)
     across = "round the globe" if shown.grid.periodic else east
-    frames = shown.truth.sizes["time"]
+    frames, masked = shown.truth.sizes["time"], np.flatnonzero(~shown.known)
+    lacking = f"; the source lacks {len(masked)} of them, which are analysed but not scored" if len(masked) else ""
     return [
         *(("In short", text) for text in numbers.in_short(shown.scores)),
-        ("Period", f"{shown.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h"),
+        ("Period", f"{shown.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{lacking}"),
         ("Grid", f"{shown.grid.shape[0]} × {shown.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{shown.scores.attrs['members']} members"),
         ("Truth", dataset.attrs.get("source_title") or "the source"),

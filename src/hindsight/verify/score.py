@@ -111,7 +111,8 @@ def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     for name in statistics["analysis"].values:
         one = statistics.sel(analysis=name)
         passage = {s: one[f"passage_{s}"].transpose("time", "channel").values for s in seams.SERIES}
-        seam, known = one["seam"].values == 1, np.isfinite(passage["members"]).all(1)
+        seam = one["seam"].values == 1
+        known = np.all([np.isfinite(series).all(1) for series in passage.values()], 0)
         across, inside = np.flatnonzero(known & seam), np.flatnonzero(known & ~seam)
         if not across.size or not inside.size:
             return xr.Dataset()

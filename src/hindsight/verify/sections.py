@@ -24,6 +24,7 @@ class Shown:
 
     scores: xr.Dataset
     truth: xr.DataArray
+    known: np.ndarray  # which frames of it the source has
     grid: Grid
     networks: dict[str, pd.DataFrame]
     analyses: list[Path]

@@ -41,14 +41,16 @@ def find(fields: xr.DataArray, grid: Grid, asked: datetime | None) -> Storm:
     name = telling([str(channel) for channel in fields["channel"].values])
     series, times = fields.sel(channel=name), fields["time"].values
     pieces = [slice(k, k + FRAMES_READ) for k in range(0, len(times), FRAMES_READ)]
-    mean = sum(series.isel(time=piece).values.sum(0, dtype=float) for piece in pieces) / len(times)
+    there = np.concatenate([~np.isnan(series.isel(time=piece).values).any((1, 2)) for piece in pieces])
+    mean = sum(np.nansum(series.isel(time=piece).values, 0, dtype=float) for piece in pieces) / max(there.sum(), 1)
     if asked is not None:
-        nearest = _nearest(times, asked)
+        nearest = _nearest(times, asked, there)
         pieces = [slice(nearest, nearest + 1)]
     best = (-np.inf, 0, 0)
     for piece in pieces:
         depth = mean - series.isel(time=piece).values
-        depth = np.where(_inside(grid), depth if _is_low(name) else np.abs(depth), -np.inf).reshape(len(depth), -1)
+        shown = _inside(grid) & there[piece, None, None]  # a frame that the source lacks shows nothing
+        depth = np.where(shown, depth if _is_low(name) else np.abs(depth), -np.inf).reshape(len(depth), -1)
         t, point = np.unravel_index(depth.argmax(), depth.shape)
         best = max(best, (float(depth[t, point]), piece.start + int(t), int(point)))
     row, column = np.unravel_index(best[2], grid.shape)
@@ -74,12 +76,12 @@ def _is_low(channel: str) -> bool:
     return channel == "msl" or CHANNELS[channel].variable == "geopotential"
 
 
-def _nearest(times: np.ndarray, asked: datetime) -> int:
+def _nearest(times: np.ndarray, asked: datetime, there: np.ndarray) -> int:
     wanted = np.datetime64(asked, "ns")
     if not times[0] <= wanted <= times[-1]:
         first, last = times[[0, -1]].astype("datetime64[h]")
         raise UserError(f"verify.storm ({asked:%Y-%m-%dT%H:%M}) is not in the test period; choose {first} to {last}")
-    return int(np.abs(times - wanted).argmin())
+    return int(np.flatnonzero(there)[np.abs(times[there] - wanted).argmin()])
 
 
 def _inside(grid: Grid) -> np.ndarray:

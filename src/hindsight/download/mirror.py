@@ -1,0 +1,89 @@
+"""A store's metadata laid down in a folder, where chunks that arrive find their places.
+
+It is a store without chunks, of the arrays that somebody may want: xarray and zarr open it as they would the store
+itself. Chunks come to `store/`, and what is cut out of them goes to `cut/`; all of it goes when the part is there.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from hindsight.download.chunks import Cutting
+from hindsight.download.fetch import Fetch, Fetched
+from hindsight.download.metadata import Metadata
+from hindsight.download.storage import Place
+
+
+class Mirror:
+    """A store as far as it has come.
+
+    Args:
+        folder: of the mirror; what is there of another request goes.
+        metadata: of the store.
+        names: of the arrays that may be wanted.
+        request: what is wanted.
+    """
+
+    def __init__(self, folder: Path, metadata: Metadata, names: list[str], request: dict) -> None:
+        self.store, self.cut = folder / "store", folder / "cut"
+        note, text = folder / "request.json", json.dumps(request, indent=1, sort_keys=True)
+        if not (note.is_file() and note.read_text() == text):
+            shutil.rmtree(folder, ignore_errors=True)
+            _lay_down(metadata, self.store, names)
+            note.write_text(text)
+        self.arrays = zarr.open_group(self.store, mode="r", use_consolidated=False)
+
+    @cached_property
+    def layout(self) -> xr.Dataset:
+        """The store, nothing of it decoded or read."""
+        undecoded = {"decode_cf": False, "create_default_indexes": False, "chunks": None}
+        return xr.open_dataset(self.store, engine="zarr", consolidated=False, **undecoded)
+
+    def cutting(self, name: str, rows: dict[str, np.ndarray] | None = None) -> Cutting:
+        """A selection of an array: rows along its dimensions by their names, all where none are given."""
+        variable = self.layout[name].variable
+        each = tuple(np.unique((rows or {}).get(dim, np.arange(size))) for dim, size in variable.sizes.items())
+        return Cutting(self.arrays[name], name, each, self.cut)
+
+    def bring(self, cuttings: list[Cutting], place: Place, fetch: Fetch, told: Callable[[int], None]) -> Fetched:
+        """Fetch what selections still lack."""
+        owner = {key: cutting for cutting in cuttings for key in cutting.missing()}
+        return fetch.all(place, owner, self.store, lambda key, path: owner[key].cut(key, path), told)
+
+    def variable(self, name: str, cutting: Cutting, decode_times: bool = False) -> xr.DataArray:
+        """A selection, lazily, decoded as xarray would; NaN where a chunk was not there that should be."""
+        raw = self.layout[name].variable
+        kept = {key: value for key, value in raw.attrs.items() if key != "coordinates"}
+        dataset = xr.Dataset({name: xr.Variable(raw.dims, cutting.whole(), kept)})
+        found = xr.decode_cf(dataset, decode_times=decode_times, decode_timedelta=False, decode_coords=False)[name]
+        if not holes(cutting):
+            return found
+        return found.where(xr.Variable(raw.dims, cutting.there()))
+
+
+def holes(cutting: Cutting) -> list[str]:
+    """Chunks that were not there and should be.
+
+    Zarr leaves out chunks that hold the fill value and nothing else. So an array none of whose chunks is there is full
+    of it, unless it is NaN or nothing; but where others are, a chunk that is not has been lost.
+    """
+    missing, fill = cutting.missing(), cutting.array.fill_value
+    nothing = fill is None or fill != fill
+    return missing if nothing or len(missing) < len(cutting.pieces) else []
+
+
+def _lay_down(metadata: Metadata, folder: Path, names: list[str]) -> None:
+    for key, document in metadata.documents.items():
+        array = key.rpartition("/")[0]
+        if not array or array in names:
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(document))
+    if not (folder / "zarr.json").is_file():
+        (folder / ".zgroup").write_text('{"zarr_format": 2}')

@@ -1,0 +1,99 @@
+"""Channels from a source's variables: units, levels, sums over time, and what is made from several.
+
+Everything is lazy: arrays of Dask, block by block of frames.
+"""
+
+import numpy as np
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.fields import axes
+from hindsight.fields.regridding import between_levels
+from hindsight.settings.lexicon import CHANNELS, Channel, conversion
+
+GRAVITY = 9.80665
+FORMULAS = {  # of the channels named in the lexicon, in canonical units
+    "speed": lambda u, v: np.hypot(u, v),
+    "thickness": lambda upper, lower: (upper - lower) / GRAVITY,
+}
+
+
+def channel(raw: xr.Dataset, name: str, times: np.ndarray, levels: str, where: str) -> xr.DataArray:
+    """One channel (time, latitude, longitude) in canonical units, NaN at times that the source lacks.
+
+    Args:
+        raw: the source, its dimensions named and ordered.
+        name: in the lexicon.
+        times: of the frames wanted.
+        levels: `exact` or `interpolate`.
+        where: what to call the source in errors.
+
+    Raises:
+        UserError: on a variable, unit or level that is not there.
+    """
+    about = CHANNELS[name]
+    if about.of:
+        field = FORMULAS[about.formula](*(channel(raw, part, times, levels, where) for part in about.of))
+    else:
+        field = _read(raw, about, times, levels, where)
+    field = field.drop_vars([key for key in field.coords if key not in field.dims])
+    return field.transpose("time", "latitude", "longitude").drop_attrs()
+
+
+def _read(raw: xr.Dataset, about: Channel, times: np.ndarray, levels: str, where: str) -> xr.DataArray:
+    found = axes.find(raw, about.names("local"), about.name, where)
+    units = found.attrs.get("units", "")
+    if (factor := conversion(units, about.units)) is None:
+        raise UserError(
+            f"{where}: {found.name!r} has units {units!r}, and channel {about.name} needs "
+            f"{about.units!r}; correct the attribute or add the conversion to the lexicon"
+        )
+    field = _summed(found, about, times, where) if about.hours else found.reindex(time=times)
+    field = _level(field, about, levels, where)
+    return field if factor == (1, 0) else field * factor[0] + factor[1]  # a pass over all the source's values saved
+
+
+def _level(found: xr.DataArray, about: Channel, levels: str, where: str) -> xr.DataArray:
+    """One level, picked or interpolated in the logarithm of pressure."""
+    if "level" not in found.dims:
+        return found.squeeze([d for d in found.dims if d not in ("time", "latitude", "longitude")], drop=True)
+    have = found["level"].values.astype(float)
+    if about.level in have:
+        return found.isel(level=int(np.flatnonzero(have == about.level)[0]))
+    try:
+        if levels == "interpolate":
+            return sum(found.isel(level=number) * weight for number, weight in between_levels(have, about.level))
+    except ValueError:
+        pass
+    raise UserError(
+        f"{where}: {found.name!r} has no level {about.level} hPa (it has {', '.join(f'{v:g}' for v in have)}); choose "
+        "one of them, or set preprocess.levels: interpolate for one that lies between"
+    )
+
+
+def _summed(found: xr.DataArray, about: Channel, times: np.ndarray, where: str) -> xr.DataArray:
+    """An accumulation over the hours before each frame, from the shorter ones that a source has.
+
+    Raises:
+        UserError: if they do not fill the hours.
+    """
+    if "hours_before" in found.dims:
+        return found.reindex(time=times).sum("hours_before", skipna=False)
+    own = found.attrs.get("accumulated_hours") or _own_hours(found, about)
+    if own == about.hours:
+        return found.reindex(time=times)
+    if about.hours % own:
+        raise UserError(
+            f"{where}: {found.name!r} is summed over {own:g} h, which do not fill the {about.hours} h of channel "
+            f"{about.name}; choose tp{own:g}, or another source"
+        )
+    back = [np.timedelta64(round(3600 * own * k), "s") for k in range(round(about.hours / own))]
+    return sum(found.reindex(time=times - step).assign_coords(time=times) for step in back)
+
+
+def _own_hours(found: xr.DataArray, about: Channel) -> float:
+    """Hours that a source's accumulation is of: in its name, or those between its times."""
+    if str(found.name) in (about.name, about.variable):
+        return float(about.hours)
+    steps = np.diff(found["time"].values)
+    return float(steps.min() / np.timedelta64(1, "h")) if len(steps) else float(about.hours)

@@ -1,0 +1,78 @@
+"""One store from its pieces: their files are linked into it, so that a year is added and no other is touched."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from hindsight.errors import UserError
+from hindsight.fields import cuts, store
+from hindsight.preprocess.regrid import NOTHING, empty
+from hindsight.settings import Domain
+
+
+def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
+    """Join the pieces into one store of fields, with all its times; frames nobody asked for are unknown."""
+    opened = [(store.folder(path), store.read(path)) for path in pieces]
+    times = cuts.axis(domain)
+    where, partial = store.folder(fields), store.folder(fields).with_name("fields.zarr.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    whole = laid_out([piece for _, piece in opened], times)
+    shapes = _shapes(opened[0][0])
+    whole.to_zarr(
+        partial, zarr_format=3, consolidated=False, compute=False, encoding={"fields": shapes | {"fill_value": NOTHING}}
+    )
+    for path, piece in opened:
+        first = int(np.searchsorted(times, piece["time"].values[0]))
+        if _shapes(path) != shapes or first % shapes["shards"][0]:
+            raise UserError(f"{path} is cut in other files than {opened[0][0]}; delete {path.parent} and run snakemake")
+        _link(path, partial, first // shapes["shards"][0])
+    _mark(partial, [piece.attrs["digest"] for _, piece in opened], times)
+    shutil.rmtree(where, ignore_errors=True)
+    partial.rename(where)
+
+
+def laid_out(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
+    """The whole store before there is anything in it but what is known of each frame.
+
+    Raises:
+        UserError: if a piece has other channels or points.
+    """
+    first = pieces[0]
+    for piece in pieces[1:]:
+        if any(not first[name].equals(piece[name]) for name in ("channel", "latitude", "longitude")):
+            raise UserError("pieces of fields have different channels or points; delete them and run snakemake again")
+    known = xr.concat([piece["known"] for piece in pieces], "time").reindex(time=times, fill_value=False)
+    whole = empty(first, times).assign(known=("time", known.values.astype(bool)))
+    return whole.assign_attrs({key: value for key, value in first.attrs.items() if key != "digest"})
+
+
+def _shapes(path: Path) -> dict:
+    array = zarr.open_group(path, mode="r")["fields"]
+    return {"chunks": array.chunks, "shards": array.shards}
+
+
+def _link(piece: Path, whole: Path, offset: int) -> None:
+    """Give a piece's files their places in the whole store; copies where the file system has no links."""
+    for file in (piece / "fields/c").rglob("*"):
+        if file.is_file():
+            number, *rest = file.relative_to(piece / "fields/c").parts
+            there = whole.joinpath("fields/c", str(int(number) + offset), *rest)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file, there)
+            except OSError:
+                shutil.copyfile(file, there)
+
+
+def _mark(path: Path, digests: list[str], times: np.ndarray) -> None:
+    """Put a digest of the pieces' digests into the metadata, which Snakemake compares by content."""
+    found = hashlib.sha256("".join(digests).encode() + times.tobytes()).hexdigest()
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata.setdefault("attributes", {})["digest"] = found
+    (path / "zarr.json").write_text(json.dumps(metadata, indent=1))

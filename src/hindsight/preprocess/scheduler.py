@@ -1,0 +1,50 @@
+"""Who computes: Dask's threads, processes, a cluster on this machine, or one that runs elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dask
+
+from hindsight.errors import UserError
+
+PATIENCE = "30s"  # for a cluster to answer
+
+
+@contextmanager
+def scheduled(scheduler: str, workers: int) -> Iterator[None]:
+    """Compute what is lazy with a scheduler.
+
+    Args:
+        scheduler: as in `preprocess.scheduler`.
+        workers: threads or processes; a cluster that runs elsewhere has its own.
+
+    Raises:
+        UserError: if a cluster cannot be reached, or `distributed` is not installed.
+    """
+    if scheduler in ("synchronous", "threads", "processes"):
+        with dask.config.set(scheduler=scheduler, num_workers=workers):
+            yield
+        return
+    with _client(scheduler, workers):
+        yield
+
+
+def _client(scheduler: str, workers: int) -> object:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError(
+            f"preprocess.scheduler: {scheduler} needs the package distributed; install hindsight[distributed], or set "
+            "it to threads"
+        ) from None
+    try:
+        if scheduler == "distributed":
+            return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        if scheduler.startswith("file:"):
+            return Client(scheduler_file=scheduler.removeprefix("file:"), timeout=PATIENCE)
+        return Client(scheduler, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no Dask cluster answers at {scheduler} ({error}); start it (`dask scheduler`, `dask worker`), or set "
+            "preprocess.scheduler: threads"
+        ) from None

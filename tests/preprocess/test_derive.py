@@ -1,0 +1,96 @@
+"""Channels from a source's variables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.preprocess import derive
+
+TIMES = pd.date_range("2000-01-01", periods=48, freq="h")
+FRAMES = TIMES[12::6].values
+
+
+@pytest.fixture
+def raw():
+    """Hourly wind on two levels, geopotential, and precipitation."""
+    generator = np.random.default_rng(3)
+    dims, coords = ("time", "level", "latitude", "longitude"), {"time": TIMES, "level": [500.0, 1000.0]}
+    coords |= {"latitude": [0.0, 10.0], "longitude": [0.0, 10.0, 20.0]}
+    draw = lambda *shape: generator.standard_normal(shape)
+    return xr.Dataset(
+        {
+            "u": (dims, draw(48, 2, 2, 3), {"units": "m s**-1"}),
+            "v": (dims, draw(48, 2, 2, 3), {"units": "m/s"}),
+            "z": (dims, draw(48, 2, 2, 3), {"units": "m**2 s**-2"}),
+            "tp": (("time", *dims[2:]), draw(48, 2, 3) ** 2, {"units": "mm"}),
+        },
+        coords=coords,
+    ).chunk({"time": 8})
+
+
+def made(raw, name, times=FRAMES, levels="exact"):
+    return derive.channel(raw, name, times, levels, "x")
+
+
+def test_wind_speed_and_thickness_are_made_from_what_they_are_of(raw):
+    there = raw.sel(time=FRAMES)
+    u, v, z = (there[name].values for name in "uvz")
+    np.testing.assert_allclose(made(raw, "ws500").values, np.sqrt(u[:, 0] ** 2 + v[:, 0] ** 2), rtol=1e-6)
+    np.testing.assert_allclose(made(raw, "dz500_1000").values, (z[:, 0] - z[:, 1]) / 9.80665, rtol=1e-6)
+
+
+def test_only_values_in_other_units_are_gone_through_once_more(raw):
+    gone_through = lambda name: any(layer.startswith(("mul", "add")) for layer in made(raw, name).data.dask.layers)
+    assert gone_through("tp1") and not gone_through("u500")
+
+
+@pytest.mark.parametrize("hours", [1, 6, 12])
+def test_an_accumulation_is_the_sum_of_the_hours_before_the_frame(raw, hours):
+    tp = raw["tp"].values * 1e-3
+    ends = np.searchsorted(TIMES, FRAMES)
+    expected = np.stack([tp[end - hours + 1 : end + 1].sum(0) for end in ends])
+    np.testing.assert_allclose(made(raw, f"tp{hours}").values, expected, rtol=1e-6)
+
+
+def test_an_accumulation_given_hour_by_hour_before_each_frame_is_summed(raw):
+    back = [np.searchsorted(TIMES, FRAMES) - k for k in range(6)]
+    given = np.stack([raw["tp"].values[k] for k in back], 1)
+    dims = ("time", "hours_before", "latitude", "longitude")
+    parted = raw.sel(time=FRAMES).drop_vars("tp").assign(tp=(dims, given, {"units": "mm"}))
+    np.testing.assert_allclose(made(parted, "tp6").values, made(raw, "tp6").values, rtol=1e-6)
+
+
+def test_an_accumulation_that_has_its_hours_is_taken_as_it_is(raw):
+    six = raw.sel(time=FRAMES)
+    six["tp"].attrs["accumulated_hours"] = 6
+    np.testing.assert_allclose(made(six, "tp6").values, six["tp"].values * 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(made(six.rename(tp="total_precipitation_6hr"), "tp6").values, six["tp"].values * 1e-3)
+    six["tp"].attrs["accumulated_hours"] = 5
+    with pytest.raises(UserError, match="summed over 5 h, which do not fill the 6 h of channel tp6"):
+        made(six, "tp6")
+
+
+def test_hours_that_are_missing_are_not_taken_for_dry(raw):
+    gap = raw.isel(time=[k for k in range(48) if k != 20])
+    found = made(gap, "tp6").isnull().all(["latitude", "longitude"]).values
+    np.testing.assert_array_equal(np.flatnonzero(found), [2])  # 19 to 24 h
+
+
+def test_a_level_is_picked_or_interpolated_in_the_logarithm_of_pressure(raw):
+    linear = raw.assign(z=raw["z"] * 0 + np.log(raw["level"])).assign()
+    linear["z"].attrs["units"] = "m2 s-2"
+    found = made(linear, "z700", levels="interpolate")
+    np.testing.assert_allclose(found.values, np.log(700.0), rtol=1e-6)
+    for levels, name in (("exact", "z700"), ("interpolate", "z200")):
+        with pytest.raises(UserError, match=f"no level {name[1:]} hPa"):
+            made(raw, name, levels=levels)
+
+
+def test_times_that_the_source_lacks_are_nan_and_units_are_converted(raw):
+    found = made(raw, "u500", times=np.append(FRAMES, np.datetime64("2001-01-01")))
+    assert bool(found[-1].isnull().all()) and bool(found[:-1].notnull().all())
+    assert made(raw.assign(z=raw["z"].assign_attrs(units="gpm")), "z500").values == pytest.approx(
+        raw.sel(time=FRAMES)["z"].values[:, 0] * 9.80665
+    )

@@ -1,0 +1,158 @@
+"""From a source's own names and grid to the pipeline's, and everything that can be wrong with a source."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from hindsight.errors import UserError
+from hindsight.fields import cuts, store
+from hindsight.fields.grid import Grid
+from hindsight.preprocess import regrid
+from hindsight.preprocess.regrid import canonical
+from hindsight.settings.domain import Scope
+from hindsight.settings.preprocess import Regrid
+
+TIMES = np.arange("2000-01-01T12", "2001-03-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
+SMALL = Regrid(chunk_frames=32, shard_frames=64, piece_frames=128)
+
+
+@pytest.fixture
+def scope():
+    return Scope(channels=["z500", "t850"])
+
+
+def test_names_units_and_order_are_canonical(source, scope):
+    found = canonical(source, scope, SMALL, TIMES, "x")["fields"]
+    assert found.dims == ("time", "channel", "latitude", "longitude") and found.dtype == np.float32
+    assert (np.diff(found["latitude"]) > 0).all()
+    np.testing.assert_allclose(found.sel(channel="t850").values, source["t"].values[:, ::-1] + 273.15, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda s: s.drop_vars("t"), "no variable for channel t850"),
+        (lambda s: s.assign(t=s.t.assign_attrs(units="furlong")), "units 'furlong'"),
+        (lambda s: s.assign_coords(lat=[50, 48, 46, 44, 42, 39.0]), "latitude is not regular"),
+        (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said_in_words(source, scope, spoil, says):
+    with pytest.raises(UserError, match=says):
+        canonical(spoil(source), scope, SMALL, TIMES, "x")
+
+
+def test_a_level_is_picked_where_there_are_levels(source, scope):
+    levels = source.expand_dims(isobaricInhPa=[850, 500]).copy()
+    levels["z"] = levels["z"] + 10 * (levels["isobaricInhPa"] == 500)
+    found = canonical(levels, scope, SMALL, TIMES, "x")["fields"].sel(channel="z500")
+    np.testing.assert_allclose(found.values, source["z"].values[:, ::-1] + 10, rtol=1e-6)
+    with pytest.raises(UserError, match="no level 500 hPa"):
+        canonical(levels.sel(isobaricInhPa=[850]), scope, SMALL, TIMES, "x")
+
+
+def test_a_region_is_cut_out_also_across_greenwich(source, scope):
+    turned = source.assign_coords(lon=source["lon"] % 360)
+    turned = turned.sortby("lon")
+    whole, again = (canonical(s, scope, SMALL, TIMES, "x")["fields"] for s in (source, turned))
+    np.testing.assert_array_equal(whole.values, again.values)
+    part = canonical(source, scope.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
+    assert part["longitude"].min() >= -4 and part["longitude"].max() <= 4
+    for accident in ({"south": 80.0}, {"south": 47.0, "north": 49.0}, {"west": 6.0}):
+        with pytest.raises(UserError, match="fewer than 2 points"):
+            canonical(source, scope.model_copy(update=accident), SMALL, TIMES, "x")
+
+
+def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, scope):
+    line = source.isel(lat=[2])
+    found = canonical(line, scope, SMALL, TIMES, "x")["fields"]
+    np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z"][:, 2], rtol=1e-6)
+    assert canonical(source.isel(lon=[2]), scope, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
+    for spoilt, region in ((line.isel(lon=[0]), {}), (line, {"south": 60.0}), (line, {"west": 6.0})):
+        with pytest.raises(UserError, match="fewer than 2 points"):
+            canonical(spoilt, scope.model_copy(update=region), SMALL, TIMES, "x")
+
+
+def globe(generator):
+    """Two frames of 121 x 240 points from the north pole, as WeatherBench 2 has them."""
+    latitude, longitude = np.linspace(90, -90, 121), np.arange(0, 360, 1.5)
+    values = 54000 + 100 * generator.standard_normal((2, 121, 240))
+    coords = {"time": TIMES[:2], "latitude": latitude, "longitude": longitude}
+    return xr.Dataset({"z": (("time", "latitude", "longitude"), values, {"units": "m2 s-2"})}, coords=coords)
+
+
+def test_a_coarser_grid_keeps_the_mean_over_the_globe():
+    raw, scope = globe(np.random.default_rng(1)), Scope(channels=["z500"])
+    coarse = Regrid(spacing=5.625)
+    found = canonical(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
+    assert found.shape == (2, 1, 32, 64) and found["latitude"].values[0] == -87.1875
+    weights = [Grid.of(d).weights for d in (raw.sortby("latitude"), found)]
+    before, after = (raw["z"].values[:, ::-1] * weights[0]).mean((1, 2)), (found.values[:, 0] * weights[1]).mean((1, 2))
+    np.testing.assert_allclose(after, before, rtol=1e-6)
+
+
+def test_a_region_of_a_working_grid_lies_across_the_date_line():
+    raw = globe(np.random.default_rng(1))
+    over = Scope(channels=["z500"], south=20, north=60, west=170, east=-150)
+    found = canonical(raw, over, Regrid(spacing=5.0, method="bilinear", poles=True), TIMES[:2], "x")["fields"]
+    np.testing.assert_array_equal(found["longitude"], np.arange(170, 211, 5))
+    there = raw["z"].interp(latitude=found["latitude"].values, longitude=found["longitude"].values)
+    np.testing.assert_allclose(found.values[:, 0], there.values, rtol=1e-6)
+
+
+def written(source, scope, folder, piece="20000101T12_128", masked=(), scheduler="threads"):
+    """Run the step on a source; the store it made."""
+    folder.mkdir(exist_ok=True)
+    store.write(source.chunk({"time": 50}), folder / "raw.zarr")
+    (folder / "manifest.json").write_text(json.dumps({"masked": list(masked)}))
+    regrid.run(
+        scope,
+        SMALL,
+        piece=piece,
+        raw=[folder / "raw.zarr"],
+        manifest=folder / "manifest.json",
+        scheduler=scheduler,
+        workers="2",
+        fields=folder / f"{piece}.zarr",
+    )
+    return folder / f"{piece}.zarr"
+
+
+def test_a_piece_has_its_frames_in_whole_files_whatever_computes_it(source, scope, tmp_path):
+    one = written(source, scope, tmp_path / "a")
+    found = store.read(one)
+    np.testing.assert_array_equal(found["time"], cuts.named("20000101T12_128", 24).times)
+    expected = canonical(source, scope, SMALL, found["time"].values, "x")["fields"]
+    np.testing.assert_array_equal(found["fields"].values, expected.values)
+    array = zarr.open_group(one)["fields"]
+    assert array.shards == (64, 2, 6, 8) and array.chunks == (32, 2, 6, 8) and bool(found["known"].all())
+    two = written(source, scope, tmp_path / "b", scheduler="synchronous")
+    assert store.read(two).attrs["digest"] == found.attrs["digest"]
+
+
+def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, scope, tmp_path):
+    spoilt = source.assign(t=source["t"].where(source["time"] != source["time"][3]))
+    found = store.read(written(spoilt, scope, tmp_path, masked=["2000-01-04T12:00:00"]))
+    holes = found["fields"].isnull().all(["channel", "latitude", "longitude"]).values
+    np.testing.assert_array_equal(np.flatnonzero(holes), [3])
+    np.testing.assert_array_equal(np.flatnonzero(~found["known"].values), [3])
+    assert bool(found["fields"].isel(time=[2, 4]).notnull().all())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda s: s.assign(z=s.z.where(s.time != s.time[5])), "z500 has NaN in 1 frame.*2000-01-06"),
+        (lambda s: s.isel(time=[k for k in range(425) if k != 7]), "z500 has NaN in 1 frame.*2000-01-08"),
+        (lambda s: s.assign(t=s.t + 300), "outside what it can be"),
+    ],
+)
+def test_nan_and_impossible_values_are_loud_and_leave_nothing_half_made(source, scope, tmp_path, spoil, says):
+    source = source.assign(t=source["t"].assign_attrs(units="degC"))
+    spoilt = spoil(source).map(lambda v: v.assign_attrs(source[v.name].attrs))
+    with pytest.raises(UserError, match=says):
+        written(spoilt, scope, tmp_path)
+    assert not (tmp_path / "20000101T12_128.zarr").exists()
