@@ -8,15 +8,15 @@ bits are random as those of means over cells are. How much that compresses is to
 on it.
 
 * `chain`: what the pipeline does with them, through the steps' own `run`: regrid to 5.625 degrees (decode, regrid,
-  check, write), moments, join, climatology, statistics; in a process of its own, imports not timed.
+  check, write), moments, join, climatology, statistics; a process for each piece, and one for what comes after them.
 * `copy`: the same arrays, read and written chunk by chunk with Zarr and the same compressor by as many threads,
   nothing else: once with a pool of threads (`pool`), once with Dask's (`dask`); the faster one of each round counts.
 * `peer`: xarray-regrid and Dask in the ten lines that one would write: open, regrid, write in plain chunks. Held
   against `preprocess.regrid` alone, for it makes no statistics; it looks at no value and makes no digest either.
 
 Speed is bytes of decoded input a second. All read the same files, which the page cache holds from the round before (the
-small input fits in it); rounds alternate, medians count. Peak memory (`ru_maxrss`, imports counted in) is that of the
-process that runs the whole chain, so no job of it needs more; it must not grow with the input. `--quick` takes smaller
+small input fits in it); rounds alternate, medians count; imports are not timed. Peak memory (`ru_maxrss`, imports
+counted in) is that of the largest of the chain's processes; it must not grow with the input. `--quick` takes smaller
 inputs, and holds fields, climatology and statistics against brute force.
 
 Last comes 0.25 degrees, rounded to 16 bits of its range as GRIB does: the same chain, and from what it took a plan on
@@ -167,11 +167,11 @@ def coarse(folder: Path, chosen: argparse.Namespace) -> dict:
     large = Work(folder, parts, frames, settings, regular(1.5, True), levels=levels, threads=chosen.threads)
     small = replace(large, parts=2)
     apart(make, large)
+    rounds = [one_round(small) for _ in range(1 if chosen.quick else chosen.rounds)]
     if chosen.quick:
         apart(check, small)
-    rounds = [one_round(small) for _ in range(1 if chosen.quick else chosen.rounds)]
     each = {name: means.median(row[name] for row in rounds) for name in rounds[0]}
-    seconds, peak_large = apart(chain, large)
+    seconds, peak_large = chain(large)
     gigabytes = lambda work: work.decoded / 1e9
     return {
         "speed_ratio_to_copy": means.median(min(row["pool"], row["dask"]) / row["chain"] for row in rounds),
@@ -195,7 +195,7 @@ def coarse(folder: Path, chosen: argparse.Namespace) -> dict:
 def one_round(work: Work) -> dict[str, float]:
     """Seconds of everything that is compared, one after the other, and the most memory that it held (MB)."""
     size(work.folder / "parts", read=True)
-    steps, peak = apart(chain, work)
+    steps, peak = chain(work)
     found = steps | {"chain": sum(steps.values()), "peak": peak}
     for name, job in {**COPIES, "peer": peer}.items():
         found[name], found[f"peak_{name}"] = apart(job, work)
@@ -205,10 +205,12 @@ def one_round(work: Work) -> dict[str, float]:
 
 def schedulers(work: Work) -> dict[str, float]:
     """How fast the step `regrid` is with Dask's other schedulers, threads being 1, and what memory all of it takes."""
-    threads, found = apart(chain, work)[0]["regrid"], {}
-    for name in ("processes", "distributed"):
-        steps, peak = apart(chain, work, name)
-        found |= {f"speed_ratio_to_threads_{name}": threads / steps["regrid"], f"peak_mb_{name}": peak}
+    piece, seconds, found = cuts.pieces(work.domain, work.settings)[0].name, {}, {}
+    for name in ("threads", "processes", "distributed"):
+        shutil.rmtree(work.out)
+        steps, peak = apart(in_pieces, work, piece, name)
+        seconds[name] = steps["regrid"]
+        found |= {f"speed_ratio_to_threads_{name}": seconds["threads"] / steps["regrid"], f"peak_mb_{name}": peak}
     return found
 
 
@@ -224,7 +226,7 @@ def fine(folder: Path, chosen: argparse.Namespace) -> dict:
         if not work.raw[0].exists():
             apart(make, work)
         size(work.folder / "parts", read=True)
-        seconds, peak = apart(chain, work)
+        seconds, peak = chain(work)
         rates = {f"gb_per_second_{step}": work.decoded / 1e9 / seconds[step] for step in ("regrid", "moments")}
         rates |= {"gb_per_second_chain": work.decoded / 1e9 / sum(seconds.values()), "peak_mb": peak}
         rates |= {"compression_of_fields": 4 * values(work) / size(work.out / "fields.zarr")}
@@ -344,26 +346,42 @@ def chunk(grid: Grid, name: str, first: int, packed: bool, block_info: dict | No
     return (values + np.float32(mean)).reshape(stop - start, 1, *grid.shape)
 
 
-def chain(work: Work, scheduler: str = "threads") -> dict[str, float]:
-    """All that the pipeline does; seconds by step."""
+def chain(work: Work) -> tuple[dict[str, float], float]:
+    """All that the pipeline does, a process for each piece and one that merges: seconds by step, and the peak (MB)."""
     shutil.rmtree(work.out, ignore_errors=True)
-    domain, settings, seconds = work.domain, work.settings, dict.fromkeys(STEPS, 0.0)
+    names = [cut.name for cut in cuts.pieces(work.domain, work.settings)]
+    jobs = [*(apart(in_pieces, work, name) for name in names), apart(merged, work, names)]
+    seconds = {step: sum(found.get(step, 0.0) for found, _ in jobs) for step in STEPS}
+    return seconds, max(peak for _, peak in jobs)
 
-    def timed(step: object, *sections: object, **paths: object) -> None:
-        began = time.perf_counter()
-        step.run(*sections, **paths)
-        seconds[step.__name__.split(".")[-1]] += time.perf_counter() - began
 
-    names, out = [cut.name for cut in cuts.pieces(domain, settings)], work.out
-    pieces, sums = ([out / f"{kind}/{name}" for name in names] for kind in ("pieces", "moments"))
-    for name, piece, found in zip(names, pieces, sums):
-        given = {"raw": work.meeting(name), "manifest": work.folder / "manifest.json", "fields": piece}
-        timed(regrid, domain, settings, piece=name, scheduler=scheduler, workers=str(work.threads), **given)
-        timed(moments, domain, settings, piece=piece, moments=found)
-    timed(join, domain, pieces=pieces, fields=out / "fields.zarr")
-    timed(climatology, domain, settings, moments=sums, climatology=out / "climatology.nc")
-    timed(statistics, domain, moments=sums, statistics=out / "statistics.nc")
-    return seconds
+def in_pieces(work: Work, name: str, scheduler: str = "threads") -> dict[str, float]:
+    """What is done to a piece; seconds by step."""
+    piece, sums = work.out / f"pieces/{name}", work.out / f"moments/{name}"
+    given = {"raw": work.meeting(name), "manifest": work.folder / "manifest.json", "fields": piece}
+    given |= {"scheduler": scheduler, "workers": str(work.threads)}
+    return {
+        "regrid": timed(regrid, work.domain, work.settings, piece=name, **given),
+        "moments": timed(moments, work.domain, work.settings, piece=piece, moments=sums),
+    }
+
+
+def merged(work: Work, names: list[str]) -> dict[str, float]:
+    """What is done to the pieces together; seconds by step."""
+    pieces, sums = ([work.out / f"{kind}/{name}" for name in names] for kind in ("pieces", "moments"))
+    there = {name: work.out / f"{name}.nc" for name in ("climatology", "statistics")}
+    return {
+        "join": timed(join, work.domain, pieces=pieces, fields=work.out / "fields.zarr"),
+        "climatology": timed(climatology, work.domain, work.settings, moments=sums, climatology=there["climatology"]),
+        "statistics": timed(statistics, work.domain, moments=sums, statistics=there["statistics"]),
+    }
+
+
+def timed(step: object, *sections: object, **paths: object) -> float:
+    """Run a step; seconds."""
+    began = time.perf_counter()
+    step.run(*sections, **paths)
+    return time.perf_counter() - began
 
 
 def copied(work: Work, copy: Callable) -> float:
@@ -415,8 +433,7 @@ def peer(work: Work) -> float:
 
 
 def check(work: Work) -> None:
-    """Hold the chain's results against brute force in double precision; every kind of error is far below the noise."""
-    chain(work)
+    """Hold the chain's results against brute force in double precision."""
     fields = store.read(work.out / "fields.zarr")["fields"]
     target = Grid.of(fields)
     north = overlaps(*(np.sin(np.deg2rad(edges(grid.latitude, True))) for grid in (target, work.grid)), 0)

@@ -93,3 +93,12 @@ def test_one_edge_alone_bounds_one_side():
     values = np.arange(0.0, 360.0, 30)
     assert selection.longitude_rows(values, 100.0, None)[1].tolist() == list(range(120, 360, 30))
     assert selection.longitude_rows(values, None, 100.0)[1].tolist() == [0, 30, 60, 90]
+
+
+def test_a_level_between_two_of_the_stores_is_fetched_as_its_neighbours_where_that_is_asked_for():
+    levels = xr.DataArray([1000.0, 850.0, 500.0], dims="level")
+    channels = [CHANNELS["z850"], CHANNELS["z700"]]
+    np.testing.assert_array_equal(selection.level_rows(levels, channels, "x", neighbours=True), [1, 2])
+    for neighbours, wanted in ((False, "z700"), (True, "z300")):
+        with pytest.raises(UserError, match=f"no level {wanted[1:]} hPa.*preprocess.levels: interpolate"):
+            selection.level_rows(levels, [CHANNELS[wanted]], "x", neighbours)

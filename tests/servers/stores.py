@@ -15,6 +15,8 @@ UNITS = {
     "temperature": "K",
     "2m_temperature": "K",
     "mean_sea_level_pressure": "Pa",
+    "u_component_of_wind": "m s**-1",
+    "v_component_of_wind": "m s**-1",
     "total_precipitation": "m",
     "total_precipitation_6hr": "m",
 }
@@ -57,9 +59,13 @@ def version3(path: Path, frames: int = 48, shards: bool = False, consolidated: b
 
 
 def fields(
-    times: pd.DatetimeIndex, space: tuple[str, str], size: tuple = (64, 32), levels: tuple = LEVELS
+    times: pd.DatetimeIndex,
+    space: tuple[str, str],
+    size: tuple = (64, 32),
+    levels: tuple = LEVELS,
+    winds: bool = False,
 ) -> xr.Dataset:
-    """Waves that travel, and a mountain."""
+    """Waves that travel, and a mountain; with wind where it is asked for."""
     longitudes, latitudes = size
     longitude = np.arange(longitudes) * 360 / longitudes
     latitude = -90 + (np.arange(latitudes) + 0.5) * 180 / latitudes
@@ -81,6 +87,9 @@ def fields(
         made[name] = about(
             mean * (1 + field + noise), name, ("time", *(["level"] if "level" in field.dims else []), *space)
         )
+    for name in ("u_component_of_wind", "v_component_of_wind") if winds else ():
+        wind = 20 * (wave - wave.shift(longitude=1, fill_value=0.0)) - 1e-3 * here["level"]
+        made[name] = about(wind + generator.random(wind.shape, np.float32), name, ("time", "level", *space))
     mountain = (np.exp(-(((here["longitude"] - 90) / 20) ** 2)) * np.cos(np.deg2rad(here["latitude"]))).transpose(
         *space
     )

@@ -46,16 +46,19 @@ def raw(cut: cuts.Cut | None = None) -> list[str]:
     return [resource(f"parts/{part.name}.zarr") for part in met(cut)]
 
 
-def pieces(*splits: str) -> list[str]:
+def learnt(*splits: str) -> list[cuts.Cut]:
     """The pieces of fields that some splits lie in; without any, all of them."""
     periods = [
         SETTINGS.domain.splits[name] for name in splits or SETTINGS.domain.splits
     ]
-    met = [p for p in PIECES if any(p.meets(q.start, q.end) for q in periods)]
-    return [store(result(f"preprocess/pieces/{piece.name}.zarr")) for piece in met]
+    return [p for p in PIECES if any(p.meets(q.start, q.end) for q in periods)]
+
+
+def pieces(*splits: str) -> list[str]:
+    """The stores of such pieces."""
+    return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in learnt(*splits)]
 
 
 def moments() -> list[str]:
     """What is added up of the training period, a file a piece."""
-    names = [path.split("/")[-2].removesuffix(".zarr") for path in pieces("train")]
-    return [result(f"preprocess/moments/{name}.nc") for name in names]
+    return [result(f"preprocess/moments/{p.name}.nc") for p in learnt("train")]

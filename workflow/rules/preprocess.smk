@@ -73,7 +73,7 @@ rule static:
     resources:
         mem_mb=1000,
     params:
-        raw=raw()[0],
+        raw=lambda wildcards: raw()[0],
     shell:
         "hindsight preprocess.static --settings {input.settings}"
         " --fields {input.fields}"

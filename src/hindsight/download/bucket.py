@@ -66,6 +66,7 @@ def _request(settings: Download, part: str, digest: str, validity: dict) -> dict
         "part": part,
         "step_hours": settings.step_hours,
         "channels": sorted(settings.channels),
+        "levels": settings.levels,
         "box": list(settings.box),
         "metadata": digest,
         "validity": validity,

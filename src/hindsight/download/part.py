@@ -29,7 +29,7 @@ def kept(raw: Path, marker: Path, request: dict) -> bool:
     dataset = store.read(raw)
     if dataset.attrs.get("request") != _text(request):
         return False
-    _mark(dataset, marker)
+    _mark(raw, marker)
     return True
 
 
@@ -51,7 +51,7 @@ def write(dataset: xr.Dataset, raw: Path, marker: Path, request: dict, source: d
     rows = {name: -1 for name in dataset.dims} | {"time": min(map(_rows, dataset.data_vars.values()), default=1)}
     rows |= {"level": 1} if "level" in dataset.dims else {}  # they are read one by one
     store.write(dataset.assign_attrs(attrs).chunk(rows), raw)
-    _mark(store.read(raw), marker)
+    _mark(raw, marker)
 
 
 def inspect(dataset: xr.Dataset) -> dict:
@@ -83,16 +83,20 @@ def _looked_at(variable: xr.DataArray) -> dict:
     rows = _rows(variable)
     for first in range(0, len(times), rows):
         values = variable.isel(time=slice(first, first + rows)).transpose("time", ...).values
-        missing = np.isnan(values).reshape(len(values), -1).sum(1)
-        count += int(missing.sum())
-        holes += [str(t.astype("datetime64[s]")) for t in times[first : first + rows][missing > 0]]
-        if missing.sum() < values.size:
-            lowest, highest = min(lowest, float(np.nanmin(values))), max(highest, float(np.nanmax(values)))
+        low, high = values.min(), values.max()
+        if np.isnan(low):
+            missing = np.isnan(values).reshape(len(values), -1).sum(1)
+            count += int(missing.sum())
+            holes += [str(t.astype("datetime64[s]")) for t in times[first : first + rows][missing > 0]]
+            known = values[~np.isnan(values)]
+            low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
+        lowest, highest = min(lowest, float(low)), max(highest, float(high))
     known = {"lowest": lowest, "highest": highest} if np.isfinite(lowest) else {"lowest": None, "highest": None}
     return {"units": variable.attrs.get("units", ""), **known, "nan": count, "holes": holes}
 
 
-def _mark(dataset: xr.Dataset, marker: Path) -> None:
+def _mark(raw: Path, marker: Path) -> None:
+    dataset = xr.open_zarr(store.folder(raw), consolidated=False, chunks=None)  # one block after the other: no Dask
     about = {key: json.loads(dataset.attrs[key]) for key in ("request", "source")}
     found = about | {"digest": dataset.attrs["digest"]} | inspect(dataset)
     store.replace(marker, lambda partial: partial.write_text(_text(found)))

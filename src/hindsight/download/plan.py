@@ -53,7 +53,7 @@ class Plan:
         where = settings.bucket.url
         time, known = _clock(axes, attributes[""], where)
         known.check(times, where)
-        rows, values = _space(axes, wanted, settings.box, where)
+        rows, values = _space(axes, wanted, settings, where)
         return cls(
             times,
             known,
@@ -113,15 +113,15 @@ def _clock(axes: dict[str, xr.DataArray], attributes: dict, where: str) -> tuple
     return str(times.name), Clock.of(times.values.astype("datetime64[ns]"), attributes, versions)
 
 
-def _space(axes: dict, wanted: dict, box: tuple, where: str) -> tuple[Rows, Rows]:
+def _space(axes: dict, wanted: dict, settings: Download, where: str) -> tuple[Rows, Rows]:
     """Rows of levels, latitudes and longitudes, and the values that they shall have."""
-    south, north, west, east = box
+    south, north, west, east = box = settings.box
     levels = [c for name, channels in wanted.items() for c in channels if c.level and name != c.name]
     rows, values = {}, {}
     for name, axis in axes.items():
         role = selection.ROLES.get(name)
         if role == "level":
-            rows[name] = selection.level_rows(axis, levels, where)
+            rows[name] = selection.level_rows(axis, levels, where, settings.levels == "interpolate")
         elif role == "latitude":
             rows[name] = selection.latitude_rows(axis.values, south, north)
         elif role == "longitude":

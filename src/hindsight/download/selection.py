@@ -5,6 +5,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields.axes import DIMENSIONS
+from hindsight.fields.regridding import between_levels
 from hindsight.settings.lexicon import Channel, nearest, needed
 
 STATIC = ("geopotential_at_surface", "land_sea_mask")  # come along where a store has them
@@ -40,20 +41,26 @@ def variables(layout: xr.Dataset, there: list[str], channels: list[str], where: 
     }
 
 
-def level_rows(levels: xr.DataArray, channels: list[Channel], where: str) -> np.ndarray:
-    """Rows of the levels that channels are on.
+def level_rows(levels: xr.DataArray, channels: list[Channel], where: str, neighbours: bool = False) -> np.ndarray:
+    """Rows of the levels that channels are on, or, with `neighbours`, of those on either side.
 
     Raises:
         UserError: if one is not there.
     """
     have = levels.values.astype(float) / (100 if levels.attrs.get("units") in ("Pa", "pascal") else 1)
-    wanted = sorted({channel.level for channel in channels})
-    if missing := [level for level in wanted if not np.isclose(have, level, rtol=0, atol=NEAR).any()]:
+    rows, missing = set(), []
+    for wanted in sorted({channel.level for channel in channels}):
+        found = {int(row) for row in np.flatnonzero(np.isclose(have, wanted, rtol=0, atol=NEAR))}
+        if not found and neighbours and have.min() < wanted < have.max():
+            found = {row for row, _ in between_levels(have, wanted)}
+        rows |= found
+        missing += [] if found else [wanted]
+    if missing:
         raise UserError(
             f"{where} has no level {', '.join(map(str, missing))} hPa (it has {', '.join(f'{v:g}' for v in have)}); "
-            "choose channels on one of those"
+            "choose channels on one of those, or set preprocess.levels: interpolate for one that lies between"
         )
-    return np.flatnonzero(np.isclose(have[:, None], wanted, rtol=0, atol=NEAR).any(1))
+    return np.array(sorted(rows))
 
 
 def latitude_rows(values: np.ndarray, south: float | None, north: float | None) -> np.ndarray:

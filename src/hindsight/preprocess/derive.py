@@ -78,7 +78,8 @@ def _summed(found: xr.DataArray, about: Channel, times: np.ndarray, where: str) 
         UserError: if they do not fill the hours.
     """
     if "hours_before" in found.dims:
-        return found.reindex(time=times).sum("hours_before", skipna=False)
+        asked = found.sel(hours_before=found["hours_before"] < about.hours)
+        return asked.reindex(time=times).sum("hours_before", skipna=False)
     own = found.attrs.get("accumulated_hours") or _own_hours(found, about)
     if own == about.hours:
         return found.reindex(time=times)

@@ -225,6 +225,7 @@ def asked(settings: Settings) -> Download:
     found = {
         "bucket": chosen.bucket.model_copy(update={"url": url}),
         "channels": chosen.channels or domain.channels,
+        "levels": chosen.levels or settings.preprocess.levels,
         "periods": chosen.periods or list(domain.splits.values()),
         "step_hours": chosen.step_hours or domain.step_hours,
     }

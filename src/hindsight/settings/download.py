@@ -152,6 +152,9 @@ class Download(Section):
     north: float | None = Field(None, ge=-90, le=90, description="bucket, grib: northern edge; none: the domain's")
     west: float | None = Field(None, ge=-180, le=360, description="bucket, grib: western edge; none: the domain's")
     east: float | None = Field(None, ge=-180, le=360, description="bucket, grib: eastern edge; none: the domain's")
+    levels: Literal["exact", "interpolate"] | None = Field(
+        None, description="bucket: a level the store lacks: refuse it, or fetch its neighbours; none: preprocess.levels"
+    )
     part_frames: int = Field(1460, gt=0, description="bucket, grib: frames that a job fetches")
     epoch: datetime | None = Field(
         None,
