@@ -46,6 +46,12 @@ def test_only_values_in_other_units_are_gone_through_once_more(raw):
     assert gone_through("tp1") and not gone_through("u500")
 
 
+def test_a_stretch_of_the_source_is_cut_out_without_a_shuffle(raw):
+    found = made(raw, "u500", TIMES[5:21].values)
+    assert found.chunks[0] == (3, 8, 5)
+    np.testing.assert_array_equal(found.values, raw["u"].values[5:21, 0])
+
+
 @pytest.mark.parametrize("hours", [1, 6, 12])
 def test_an_accumulation_is_the_sum_of_the_hours_before_the_frame(raw, hours):
     tp = raw["tp"].values * 1e-3

@@ -156,3 +156,9 @@ def test_nan_and_impossible_values_are_loud_and_leave_nothing_half_made(source, 
     with pytest.raises(UserError, match=says):
         written(spoilt, scope, tmp_path)
     assert not (tmp_path / "20000101T12_128.zarr").exists()
+
+
+def test_files_are_halved_until_the_memory_holds_one_but_never_below_a_chunk():
+    tight = Regrid(chunk_frames=8, shard_frames=64, piece_frames=64, shard_mb=1.0)
+    frames = {size: regrid.file_frames((1, size, 1), tight) for size in (10, 4000, 7000, 16000, 10**6)}
+    assert frames == {10: 64, 4000: 32, 7000: 32, 16000: 8, 10**6: 8}

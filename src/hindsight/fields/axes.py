@@ -38,6 +38,8 @@ def named(raw: xr.Dataset, where: str, needed: tuple[str, ...] = ("time", "latit
 
 def ordered(raw: xr.Dataset, where: str) -> xr.Dataset:
     """Latitudes south to north; longitudes west to east, unbroken also where the source cuts at Greenwich."""
+    if raw["latitude"][0] > raw["latitude"][-1]:  # turned round it is a view, where sorting would copy all values
+        raw = raw.isel(latitude=slice(None, None, -1))
     raw = raw.sortby("latitude")
     longitude = np.sort(raw["longitude"].values.astype(float))
     if np.ptp(longitude) > 180 and longitude.max() > 180:

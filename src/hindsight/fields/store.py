@@ -63,6 +63,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
     for part in parts:
         still = [name for name in part.variables if "time" not in part[name].dims]
         part.drop_vars(still).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
+        del part  # or it would be there while the next one is made
     _mark(partial)
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)

@@ -48,7 +48,7 @@ def _read(raw: xr.Dataset, about: Channel, times: np.ndarray, levels: str, where
             f"{where}: {found.name!r} has units {units!r}, and channel {about.name} needs "
             f"{about.units!r}; correct the attribute or add the conversion to the lexicon"
         )
-    field = _summed(found, about, times, where) if about.hours else found.reindex(time=times)
+    field = _summed(found, about, times, where) if about.hours else _at(found, times)
     field = _level(field, about, levels, where)
     return field if factor == (1, 0) else field * factor[0] + factor[1]  # a pass over all the source's values saved
 
@@ -79,17 +79,25 @@ def _summed(found: xr.DataArray, about: Channel, times: np.ndarray, where: str) 
     """
     if "hours_before" in found.dims:
         asked = found.sel(hours_before=found["hours_before"] < about.hours)
-        return asked.reindex(time=times).sum("hours_before", skipna=False)
+        return _at(asked, times).sum("hours_before", skipna=False)
     own = found.attrs.get("accumulated_hours") or _own_hours(found, about)
     if own == about.hours:
-        return found.reindex(time=times)
+        return _at(found, times)
     if about.hours % own:
         raise UserError(
             f"{where}: {found.name!r} is summed over {own:g} h, which do not fill the {about.hours} h of channel "
             f"{about.name}; choose tp{own:g}, or another source"
         )
     back = [np.timedelta64(round(3600 * own * k), "s") for k in range(round(about.hours / own))]
-    return sum(found.reindex(time=times - step).assign_coords(time=times) for step in back)
+    return sum(_at(found, times - step).assign_coords(time=times) for step in back)
+
+
+def _at(found: xr.DataArray, times: np.ndarray) -> xr.DataArray:
+    """The frames at some times, NaN where there is none; a stretch that has them all is cut out without a copy."""
+    inside = np.flatnonzero((found["time"].values >= times[0]) & (found["time"].values <= times[-1]))
+    if len(inside) and len(inside) == inside[-1] - inside[0] + 1:
+        found = found.isel(time=slice(inside[0], inside[-1] + 1))
+    return found.reindex(time=times)
 
 
 def _own_hours(found: xr.DataArray, about: Channel) -> float:

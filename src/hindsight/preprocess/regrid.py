@@ -64,10 +64,7 @@ def canonical(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray
     Raises:
         UserError: on a channel, unit or level that is not there, an irregular grid, or a region the source lacks.
     """
-    raw = axes.named(raw, where)
-    if raw["latitude"][0] > raw["latitude"][-1]:  # turned round it is a view, where sorting would copy all values
-        raw = raw.isel(latitude=slice(None, None, -1))
-    raw = axes.ordered(raw, where)
+    raw = axes.ordered(axes.named(raw, where), where)
     if settings.spacing is None:
         raw = axes.cut(raw, scope.box, where)
     channels = [derive.channel(raw, name, times, settings.levels, where) for name in scope.channels]
@@ -103,8 +100,16 @@ def onto_grid(fields: xr.DataArray, target: Grid, method: str, where: str) -> xr
 def encoding(dataset: xr.Dataset, settings: Regrid) -> dict:
     """Chunks for the window reads of training, many of them a file; the same in every piece, also in a short one."""
     space = dataset["fields"].shape[1:]
-    shapes = {"chunks": (settings.chunk_frames, *space), "shards": (settings.shard_frames, *space)}
+    shapes = {"chunks": (settings.chunk_frames, *space), "shards": (file_frames(space, settings), *space)}
     return {"fields": shapes | {"fill_value": NOTHING}}
+
+
+def file_frames(space: tuple[int, ...], settings: Regrid) -> int:
+    """Frames a file of the store: `shard_frames`, or half, a quarter … of it where that is too much for `shard_mb`."""
+    frames, frame = settings.shard_frames, 4 * int(np.prod(space))
+    while frames * frame > settings.shard_mb * 1e6 and frames % (2 * settings.chunk_frames) == 0:
+        frames //= 2
+    return frames
 
 
 def empty(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
@@ -128,14 +133,15 @@ def _opened(raw: list[Path], where: str) -> xr.Dataset:
 
 def _shards(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Dataset]:
     """Compute, look at and hand over the frames of one file at a time: what is in memory at once."""
-    watch = Progress("preprocess.regrid", lazy.sizes["time"])
-    for first in range(0, lazy.sizes["time"], settings.shard_frames):
-        block = lazy.isel(time=slice(first, first + settings.shard_frames)).load()
+    watch, frames = Progress("preprocess.regrid", lazy.sizes["time"]), file_frames(lazy["fields"].shape[1:], settings)
+    for first in range(0, lazy.sizes["time"], frames):
+        block = lazy.isel(time=slice(first, first + frames)).load()
         _sound(block, where)
         if not block["known"].all():  # a masked frame is masked in all channels
             block = block.assign(fields=block["fields"].where(block["known"]))
         yield block
-        watch(min(first + settings.shard_frames, lazy.sizes["time"]))
+        del block  # or it would be there while the next one is made
+        watch(min(first + frames, lazy.sizes["time"]))
 
 
 def _share_heap() -> None:

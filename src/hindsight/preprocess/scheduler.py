@@ -1,7 +1,9 @@
 """Who computes: Dask's threads, processes, a cluster on this machine, or one that runs elsewhere."""
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 
 import dask
 
@@ -21,7 +23,14 @@ def scheduled(scheduler: str, workers: int) -> Iterator[None]:
     Raises:
         UserError: if a cluster cannot be reached, or `distributed` is not installed.
     """
-    if scheduler in ("synchronous", "threads", "processes"):
+    if scheduler == "processes":  # the same ones all along: Dask would start them anew for every block
+        with (
+            ProcessPoolExecutor(workers, get_context("spawn")) as pool,
+            dask.config.set(scheduler=scheduler, pool=pool),
+        ):
+            yield
+        return
+    if scheduler in ("synchronous", "threads"):
         with dask.config.set(scheduler=scheduler, num_workers=workers):
             yield
         return

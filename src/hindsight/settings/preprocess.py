@@ -21,8 +21,9 @@ class Regrid(Section):
         "exact", description="a level that the source lacks: refuse it, or interpolate in the logarithm of pressure"
     )
     piece_frames: int = Field(4096, gt=0, description="frames a job brings to the working grid")
-    shard_frames: int = Field(
-        1024, gt=0, description="frames a file of the fields store; what a job holds in memory at once"
+    shard_frames: int = Field(1024, gt=0, description="frames a file of the fields store, at most")
+    shard_mb: float = Field(
+        512.0, gt=0, description="memory for the frames of a file, which a job holds at once: halved until they fit"
     )
     chunk_frames: int = Field(64, gt=0, description="frames a chunk of the fields store: the least that is read")
 
