@@ -1,6 +1,7 @@
 """The command line."""
 
 import contextlib
+import errno
 import json
 from pathlib import Path
 
@@ -85,3 +86,19 @@ def test_a_follower_is_told_what_went_wrong(monkeypatch, tmp_path, fault, says):
     with contextlib.suppress(ValueError):
         cli.main(["verify.table", "--scores", "a", "--report", "b"])
     assert says in (tmp_path / "progress").read_text()
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, "No space left on device", "/a/b"), OSError(errno.EDQUOT, "Quota")]
+)
+def test_a_full_disk_is_a_sentence(monkeypatch, capsys, tmp_path, fault):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+
+    def run(*, scores: Path, report: Path) -> None:
+        raise fault
+
+    monkeypatch.setattr("hindsight.verify.table.run", run)
+    assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 2
+    said = capsys.readouterr().err
+    assert "the disk is full" in said and "free some of it" in said and said in (tmp_path / "progress").read_text()
+    assert ("/a/b" in said) == (fault.filename is not None)

@@ -6,6 +6,7 @@ settings file; its keyword-only ones are paths and become the options of the sam
 
 import argparse
 import ast
+import errno
 import inspect
 import sys
 from collections.abc import Callable
@@ -32,6 +33,14 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"hindsight {name}: {error}", file=sys.stderr)
         follow(f"hindsight {name}: {error}")
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" where {error.filename} lies" if error.filename else ""
+        says = f"hindsight {name}: the disk is full{where}; free some of it and run again; nothing half-made looks whole"
+        print(says, file=sys.stderr)
+        follow(says)
         return 2
     except Exception as error:
         follow(f"hindsight {name} failed ({type(error).__name__}: {error}); its log has the whole story")

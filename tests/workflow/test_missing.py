@@ -1,7 +1,10 @@
-"""Times that a source lacks: a stop with a list, or masked frames, honestly, to the end; and a year more."""
+"""Times that a source lacks: a stop with a list, or masked frames, honestly, to the end; a year more; files at a URL."""
 
+import functools
 import json
 import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -110,3 +113,27 @@ def test_a_longer_test_period_touches_no_piece_and_does_not_train_again(made):
     assert not runs.executed(done.stdout) & {"local", "moments", "climatology", "statistics", "colour", "prior"}
     assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept} == before
     assert fields_of(made).sizes["time"] == 425
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.slow
+def test_files_at_a_url_are_fetched_first(world, made, tmp_path):
+    (tmp_path / "served").mkdir()
+    for year in ("2000", "2001"):
+        world.sel(time=year).to_netcdf(tmp_path / f"served/{year}.nc")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    files = [f"http://127.0.0.1:{server.server_address[1]}/{year}.nc" for year in ("2000", "2001")]
+    target = f"{RUN}/preprocess/fields.zarr/zarr.json"
+    config = runs.merged(CONFIG, {"data": str(tmp_path), "download": {"files": files}})
+    done = runs.snakemake(tmp_path, config, target)
+    assert runs.executed(done.stdout) >= {"files", "local", "manifest", "regrid", "join"}
+    xr.testing.assert_equal(fields_of(tmp_path).load(), fields_of(made).sel(time=fields_of(tmp_path)["time"]).load())
+    gone = runs.merged(config, {"download": {"files": [files[0], files[1].replace("2001", "2002")]}})
+    done = runs.snakemake(tmp_path, gone, target, check=False)
+    server.shutdown()
+    assert "2002.nc" in done.stdout and "Traceback" not in done.stdout

@@ -74,32 +74,6 @@ def day_phase(times: np.ndarray) -> np.ndarray:
     return (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
 
 
-def check_axis(times: np.ndarray, step_hours: int, where: str) -> None:
-    """Refuse a time axis with a repeat, a gap, or a step other than the domain's.
-
-    Raises:
-        UserError: naming the first place where it goes wrong.
-    """
-    if len(times) < 2:
-        return
-    step, wanted = np.diff(times.astype("datetime64[s]")), np.timedelta64(step_hours, "h")
-    if (wrong := np.flatnonzero(step != wanted)).size:
-        here, following = times[wrong[0] : wrong[0] + 2].astype("datetime64[m]")
-        raise UserError(
-            f"{where}: {_fault(step[wrong[0]], wanted)} after {here} (next: {following}; {wrong.size} in all; expected "
-            f"a frame every {step_hours} h); mend the source, or set domain.step_hours"
-        )
-
-
-def _fault(step: np.timedelta64, wanted: np.timedelta64) -> str:
-    """What is wrong with a step between frames."""
-    if step == np.timedelta64(0):
-        return "a repeated time"
-    if step < np.timedelta64(0):
-        return "times out of order"
-    return "a gap" if step > wanted else "frames closer than domain.step_hours"
-
-
 def check_splits(domain: Domain, times: np.ndarray, where: str) -> None:
     """Refuse splits that a source does not hold, and a test period that does not start with a frame."""
     dataset = xr.Dataset(coords={"time": times})
