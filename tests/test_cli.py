@@ -100,5 +100,7 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, tmp_path, fault):
     monkeypatch.setattr("hindsight.verify.table.run", run)
     assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 2
     said = capsys.readouterr().err
-    assert "the disk is full" in said and "free some of it" in said and said in (tmp_path / "progress").read_text()
+    assert (
+        "the disk is full" in said and "free some and run again" in said and said in (tmp_path / "progress").read_text()
+    )
     assert ("/a/b" in said) == (fault.filename is not None)

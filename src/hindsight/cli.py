@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" where {error.filename} lies" if error.filename else ""
-        says = f"hindsight {name}: the disk is full{where}; free some of it and run again; nothing half-made looks whole"
+        says = f"hindsight {name}: the disk is full{where}; free some and run again; nothing half-made looks whole"
         print(says, file=sys.stderr)
         follow(says)
         return 2

@@ -92,6 +92,20 @@ def test_times_that_may_be_missing_are_masked_and_no_others(source, domain, tmp_
         checked(spoilt, domain, tmp_path, missing=allowed[1:])
 
 
+def test_a_level_that_no_channel_is_on_may_be_empty(source, domain, tmp_path):
+    levels = source.expand_dims(level=[500, 850]).copy()
+    levels["z"], levels["t"] = levels["z"].where(levels["level"] == 500), levels["t"].where(levels["level"] == 850)
+    for name in levels.data_vars:
+        levels[name].attrs = source[name].attrs
+    found = checked(levels.transpose("time", ...), domain, tmp_path)
+    assert found["masked"] == [] and set(found["variables"]) == {"z", "t"}
+    lowest = pytest.approx(float(source["t"].min()), rel=1e-6)
+    assert (found["variables"]["t"]["lowest"], found["variables"]["t"]["units"]) == (lowest, "degC")
+    other = domain.model_copy(update={"channels": ["z850", "t850"]})
+    with pytest.raises(UserError, match="'z' has no values at all"):
+        checked(levels.transpose("time", ...), other, tmp_path)
+
+
 def test_holes_between_splits_are_nobodys_business(source, domain, tmp_path):
     shorter = domain.model_validate(domain.model_dump() | {"validation": {"start": "2001-01-11", "end": "2001-01-31"}})
     spoilt = source.isel(time=[k for k in range(425) if k != 370])  # 2001-01-05

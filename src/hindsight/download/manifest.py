@@ -69,16 +69,18 @@ def _write(found: dict, manifest: Path, where: str) -> None:
 def _looked_at(raw: Path, domain: Domain) -> dict:
     """What `part.inspect` says of a source that has no marker, as far as the domain needs it."""
     dataset, where = axes.named(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
-    chosen = {}
+    dataset, about, variables = _of_splits(dataset.sortby("time"), domain), {}, {}
     for channel in needed(domain.channels):
         found = axes.find(dataset, channel.names("local"), channel.name, where)
+        if found.name in variables:
+            continue
         levels = sorted({c.level for c in needed(domain.channels) if c.level and found.name in c.names("local")})
         if "level" in found.dims and set(levels) <= set(found["level"].values.tolist()):
             found = found.sel(level=levels)
-        chosen[found.name] = found
-    whole = xr.Dataset(chosen).sortby("time")
+        about = part.inspect(found.to_dataset())  # each alone: together they would share their levels
+        variables |= about["variables"]
     identity = {"files": dataset.attrs.get("source_files", ""), "title": dataset.attrs.get("source_title", "")}
-    return {"source": identity, "digest": dataset.attrs.get("digest", "")} | part.inspect(_of_splits(whole, domain))
+    return about | {"source": identity, "digest": dataset.attrs.get("digest", ""), "variables": variables}
 
 
 def _of_splits(dataset: xr.Dataset, domain: Domain) -> xr.Dataset:
