@@ -70,7 +70,7 @@ def sampled(run: Path, chosen: Settings, network: str) -> np.ndarray:
 def cost(run: Path) -> pd.DataFrame:
     """Seconds and peak memory (MB) of every rule, from the benchmark files."""
     rows = []
-    for path in sorted((Path("benchmarks") / run.name).rglob("*.tsv")):
+    for path in sorted((Path("logs") / run.name).rglob("*.tsv")):
         table = pd.read_csv(path, sep="\t", na_values="-")
         rows.append(
             {

@@ -23,7 +23,7 @@ def test_every_rule_is_named_like_its_step(smk, rule, body):
     step = "{wildcards.method}" if rule in ONE_FOR_MANY else rule
     assert f'"hindsight {smk.stem}.{step} ' in body
     assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.log", body.replace("{{", "{").replace("}}", "}"))
-    assert re.search(rf"benchmarks/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)
+    assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)
     assert '"""' in body.split("\n")[0], "a rule has a sentence"
     if rule not in ONE_FOR_MANY:
         assert (ROOT / f"src/hindsight/{smk.stem}/{rule}.py").is_file()

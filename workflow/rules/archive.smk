@@ -26,7 +26,7 @@ rule layout:
     log:
         "logs/{run}/archive/layout.log",
     benchmark:
-        "benchmarks/{run}/archive/layout.tsv"
+        "logs/{run}/archive/layout.tsv"
     resources:
         mem_mb=1000,
     params:
@@ -53,7 +53,7 @@ rule write:
     log:
         "logs/{run}/archive/write-{shard}.log",
     benchmark:
-        "benchmarks/{run}/archive/write-{shard}.tsv"
+        "logs/{run}/archive/write-{shard}.tsv"
     resources:
         mem_mb=1000,
     params:
@@ -78,7 +78,7 @@ rule check:
     log:
         "logs/{run}/archive/check.log",
     benchmark:
-        "benchmarks/{run}/archive/check.tsv"
+        "logs/{run}/archive/check.tsv"
     resources:
         mem_mb=1000,
     params:

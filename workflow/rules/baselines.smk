@@ -18,7 +18,7 @@ rule method:
     log:
         "logs/{run}/baselines/{method}-{network}-{shard}.log",
     benchmark:
-        "benchmarks/{run}/baselines/{method}-{network}-{shard}.tsv"
+        "logs/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
         mem_mb=2000,
     shell:

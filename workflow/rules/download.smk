@@ -30,7 +30,7 @@ rule files:
     log:
         f"logs/{SETTINGS.run}/download/files-{{name}}.log",
     benchmark:
-        f"benchmarks/{SETTINGS.run}/download/files-{{name}}.tsv"
+        f"logs/{SETTINGS.run}/download/files-{{name}}.tsv"
     resources:
         mem_mb=500,
     params:
@@ -54,7 +54,7 @@ if SETTINGS.download.source == "local":
         log:
             f"logs/{SETTINGS.run}/download/local.log",
         benchmark:
-            f"benchmarks/{SETTINGS.run}/download/local.tsv"
+            f"logs/{SETTINGS.run}/download/local.tsv"
         resources:
             mem_mb=1000,
         shell:
@@ -75,7 +75,7 @@ if SETTINGS.download.source == "synthetic":
         log:
             f"logs/{SETTINGS.run}/download/synthetic.log",
         benchmark:
-            f"benchmarks/{SETTINGS.run}/download/synthetic.tsv"
+            f"logs/{SETTINGS.run}/download/synthetic.tsv"
         resources:
             mem_mb=1000,
         shell:
@@ -95,7 +95,7 @@ if SETTINGS.download.source == "bucket":
         log:
             f"logs/{SETTINGS.run}/download/bucket-{{part}}.log",
         benchmark:
-            f"benchmarks/{SETTINGS.run}/download/bucket-{{part}}.tsv"
+            f"logs/{SETTINGS.run}/download/bucket-{{part}}.tsv"
         resources:
             mem_mb=2000,
             connections=SETTINGS.download.bucket.connections,
@@ -121,7 +121,7 @@ if SETTINGS.download.source == "grib":
         log:
             f"logs/{SETTINGS.run}/download/catalogue.log",
         benchmark:
-            f"benchmarks/{SETTINGS.run}/download/catalogue.tsv"
+            f"logs/{SETTINGS.run}/download/catalogue.tsv"
         threads: SETTINGS.download.grib.processes
         resources:
             mem_mb=2000,
@@ -141,7 +141,7 @@ if SETTINGS.download.source == "grib":
         log:
             f"logs/{SETTINGS.run}/download/grib-{{part}}.log",
         benchmark:
-            f"benchmarks/{SETTINGS.run}/download/grib-{{part}}.tsv"
+            f"logs/{SETTINGS.run}/download/grib-{{part}}.tsv"
         resources:
             mem_mb=2000,
         params:
@@ -165,7 +165,7 @@ rule manifest:
     log:
         "logs/{run}/download/manifest.log",
     benchmark:
-        "benchmarks/{run}/download/manifest.tsv"
+        "logs/{run}/download/manifest.tsv"
     resources:
         mem_mb=1000,
     params:

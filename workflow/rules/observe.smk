@@ -18,7 +18,7 @@ rule simulate:
     log:
         "logs/{run}/observe/simulate-{network}.log",
     benchmark:
-        "benchmarks/{run}/observe/simulate-{network}.tsv"
+        "logs/{run}/observe/simulate-{network}.tsv"
     resources:
         mem_mb=1000,
     shell:

@@ -18,7 +18,7 @@ rule regrid:
     log:
         "logs/{run}/preprocess/regrid-{piece}.log",
     benchmark:
-        "benchmarks/{run}/preprocess/regrid-{piece}.tsv"
+        "logs/{run}/preprocess/regrid-{piece}.tsv"
     threads: 2
     resources:
         mem_mb=2000,
@@ -47,7 +47,7 @@ rule join:
     log:
         "logs/{run}/preprocess/join.log",
     benchmark:
-        "benchmarks/{run}/preprocess/join.tsv"
+        "logs/{run}/preprocess/join.tsv"
     resources:
         mem_mb=1000,
     shell:
@@ -69,7 +69,7 @@ rule static:
     log:
         "logs/{run}/preprocess/static.log",
     benchmark:
-        "benchmarks/{run}/preprocess/static.tsv"
+        "logs/{run}/preprocess/static.tsv"
     resources:
         mem_mb=1000,
     params:
@@ -93,7 +93,7 @@ rule moments:
     log:
         "logs/{run}/preprocess/moments-{piece}.log",
     benchmark:
-        "benchmarks/{run}/preprocess/moments-{piece}.tsv"
+        "logs/{run}/preprocess/moments-{piece}.tsv"
     resources:
         mem_mb=1000,
     shell:
@@ -113,7 +113,7 @@ rule climatology:
     log:
         "logs/{run}/preprocess/climatology.log",
     benchmark:
-        "benchmarks/{run}/preprocess/climatology.tsv"
+        "logs/{run}/preprocess/climatology.tsv"
     resources:
         mem_mb=1000,
     shell:
@@ -133,7 +133,7 @@ rule statistics:
     log:
         "logs/{run}/preprocess/statistics.log",
     benchmark:
-        "benchmarks/{run}/preprocess/statistics.tsv"
+        "logs/{run}/preprocess/statistics.tsv"
     resources:
         mem_mb=1000,
     shell:

@@ -18,7 +18,7 @@ rule shard:
     log:
         "logs/{run}/reanalyse/shard-{network}-{shard}-{block}.log",
     benchmark:
-        "benchmarks/{run}/reanalyse/shard-{network}-{shard}-{block}.tsv"
+        "logs/{run}/reanalyse/shard-{network}-{shard}-{block}.tsv"
     threads: SETTINGS.reanalyse.threads
     resources:
         mem_mb=2000,

@@ -22,7 +22,7 @@ rule colour:
     log:
         "logs/{run}/train/colour.log",
     benchmark:
-        "benchmarks/{run}/train/colour.tsv"
+        "logs/{run}/train/colour.tsv"
     threads: SETTINGS.train.threads
     resources:
         mem_mb=2000,
@@ -52,7 +52,7 @@ rule prior:
     log:
         "logs/{run}/train/prior.log",
     benchmark:
-        "benchmarks/{run}/train/prior.tsv"
+        "logs/{run}/train/prior.tsv"
     threads: SETTINGS.train.threads * SETTINGS.train.processes
     resources:
         mem_mb=3000 * SETTINGS.train.processes,

@@ -30,7 +30,7 @@ rule compare:
     log:
         "logs/{run}/verify/compare-{network}.log",
     benchmark:
-        "benchmarks/{run}/verify/compare-{network}.tsv"
+        "logs/{run}/verify/compare-{network}.tsv"
     resources:
         mem_mb=1500,
     shell:
@@ -57,7 +57,7 @@ rule score:
     log:
         "logs/{run}/verify/score.log",
     benchmark:
-        "benchmarks/{run}/verify/score.tsv"
+        "logs/{run}/verify/score.tsv"
     resources:
         mem_mb=1500,
     shell:
@@ -92,11 +92,11 @@ rule report:
     log:
         "logs/{run}/verify/report.log",
     benchmark:
-        "benchmarks/{run}/verify/report.tsv"
+        "logs/{run}/verify/report.tsv"
     resources:
         mem_mb=1500,
     params:
-        benchmarks="benchmarks/{run}",  # what was measured, if it still lies there; none is made for the report's sake
+        benchmarks="logs/{run}",  # what was measured, if it still lies there; none is made for the report's sake
     shell:
         "hindsight verify.report --settings {input.settings}"
         " --fields {input.fields}"
