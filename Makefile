@@ -13,11 +13,13 @@ define run
 	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
 endef
 
-.PHONY: help setup demo test europe lock format clean
+.PHONY: help setup demo test test-slurm europe install-profiles lock format clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, a quarter of an hour"
 	@echo "make test                 set up, then run the whole test suite"
+	@echo "make test-slurm           the part of it that runs a SLURM of two nodes on this machine (packages: see what it says)"
+	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make format               format the code and the rules, regenerate the reference pages"
 	@echo "make lock                 pin the versions that are installed in constraints.txt"
@@ -35,7 +37,13 @@ setup: .venv/installed
 	touch $@
 
 test: setup
-	HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest
+	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-slurm: setup
+	pytest tests/slurm -rs
+
+install-profiles: setup
+	workflow/scripts/install-profiles
 
 demo: setup
 	$(call run,)
@@ -55,6 +63,7 @@ format: setup
 	ruff format src tests benchmarks
 	snakefmt Snakefile workflow
 	python -m hindsight.reference
+	workflow/scripts/resources-table > resources.new && mv resources.new docs/reference/resources.md
 
 clean:
 	rm -rf .venv .uv .pytest_cache .ruff_cache .snakemake

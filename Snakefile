@@ -39,6 +39,11 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/commands.smk"
+include: "workflow/rules/triggers.smk"
+include: "workflow/rules/running.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/recipe.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/preprocess.smk"
@@ -54,5 +59,74 @@ rule all:
     """The archive, checked, and the report."""
     default_target: True
     input:
-        result("archive/check.json"),
+        ARCHIVE_TARGETS,
         result("verify/report.html"),
+
+
+# A stage's name is a target: `snakemake train` makes what the stage makes, and what that needs.
+
+
+rule download:
+    """The source, whole."""
+    input:
+        result("download/manifest.json"),
+    localrule: True
+
+
+rule preprocess:
+    """Fields, and what they are like."""
+    input:
+        store(result("preprocess/fields.zarr")),
+        result("preprocess/static.nc"),
+        result("preprocess/climatology.nc"),
+        result("preprocess/statistics.nc"),
+    localrule: True
+
+
+rule observe:
+    """The observations of all networks."""
+    input:
+        every("observe/{network}/{shard}.parquet"),
+    localrule: True
+
+
+rule train:
+    """The prior."""
+    input:
+        result("train/prior.safetensors"),
+    localrule: True
+
+
+rule plans:
+    """What the jobs of every network will take; none of them starts."""
+    input:
+        every("reanalyse/{network}/plan.json"),
+    localrule: True
+
+
+rule reanalyse:
+    """The analyses of all networks."""
+    input:
+        every("reanalyse/{network}/diffusion/{shard}-{block}.nc"),
+    localrule: True
+
+
+rule baselines:
+    """What the analyses are held against."""
+    input:
+        every("baselines/{network}/{method}/{shard}-0.nc"),
+    localrule: True
+
+
+rule verify:
+    """The report."""
+    input:
+        result("verify/report.html"),
+    localrule: True
+
+
+rule archive:
+    """The archive, checked, described, copied where that is asked for."""
+    input:
+        ARCHIVE_TARGETS,
+    localrule: True

@@ -33,7 +33,7 @@ def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
     training = Frames(run / "preprocess/fields.zarr", chosen.domain.train, scaling)
     method = OptimalInterpolation(covariance.lagged(training, 1), 1)
     rows = normalised(
-        tables.usable(tables.read(run / f"observe/{network}.parquet")),
+        tables.usable(tables.read(sorted((run / f"observe/{network}").glob("*.parquet")))),
         chosen.domain.channels,
         Grid.of(dataset),
         scaling,

@@ -29,15 +29,18 @@ def peak(run: Path, chosen: Settings, network: str, frames: int) -> dict:
     start = chosen.domain.test.start
     test = {"start": start, "end": start + timedelta(hours=chosen.domain.step_hours * (frames - 1))}
     cut = Settings.model_validate(chosen.model_dump() | {"domain": chosen.domain.model_dump() | {"test": test}})
-    names = [shard.name for shard in shards.cut(cut.domain, cut.product)]
+    known = shards.cut(cut.domain, cut.product)
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "reanalyse.json"
         settings.write_text(for_stage(cut, "reanalyse"))
-        peaks = [_job(run, network, settings, name) for name in names]
-    return {"frames": frames, "jobs": len(names), "peak_mb": round(max(peaks))}
+        peaks = [_job(run, network, settings, cut, shard) for shard in known]
+    return {"frames": frames, "jobs": len(known), "peak_mb": round(max(peaks))}
 
 
-def _job(run: Path, network: str, settings: Path, name: str) -> float:
+def _job(run: Path, network: str, settings: Path, chosen: Settings, shard: shards.Shard) -> float:
+    before, after = chosen.reanalyse.halo_frames(chosen.domain.step_hours)
+    own, seen = (shard.with_halo(*halo, chosen.domain) for halo in ((0, 0), (before, after)))
+    members = chosen.product.block(0)
     command = [
         sys.executable,
         "-m",
@@ -47,14 +50,20 @@ def _job(run: Path, network: str, settings: Path, name: str) -> float:
         settings,
         "--prior",
         run / "train/prior.safetensors",
+        "--climatology",
+        run / "preprocess/climatology.nc",
+        "--statistics",
+        run / "preprocess/statistics.nc",
         "--observations",
-        run / f"observe/{network}.parquet",
+        *sorted((run / f"observe/{network}").glob("*.parquet")),
         "--shard",
-        name,
-        "--block",
-        "0",
+        own.name,
+        "--stretch",
+        seen.name,
+        "--members",
+        f"{members[0]}-{members[-1]}",
         "--analysis",
-        settings.with_name(f"{name}.nc"),
+        settings.with_name(f"{shard.name}.nc"),
     ]
     done = subprocess.run([sys.executable, "-c", JOB, *map(str, command)], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hindsight import cli, settings
+from hindsight import cli, faults, settings
 from hindsight.errors import UserError
 from hindsight.settings import Settings
+from hindsight.signals import Stopped
 
 
 def test_help_lists_every_step_with_its_sentence(capsys):
@@ -104,3 +105,43 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, tmp_path, fault):
         "the disk is full" in said and "free some and run again" in said and said in (tmp_path / "progress").read_text()
     )
     assert ("/a/b" in said) == (fault.filename is not None)
+
+
+@pytest.mark.parametrize(
+    ("stop", "says"),
+    [
+        (
+            "at step 3 of 9; saved",
+            "hindsight verify.table: stopped by SIGTERM at step 3 of 9; saved; run snakemake again",
+        ),
+        ("", ""),  # of a team, one says it for all
+    ],
+)
+def test_work_that_saved_itself_says_where_and_ends_as_a_signal_would(monkeypatch, capsys, stop, says):
+    def run(*, scores: Path, report: Path) -> None:
+        raise Stopped(stop)
+
+    monkeypatch.setattr("hindsight.verify.table.run", run)
+    assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 143
+    said = capsys.readouterr().err
+    assert said.startswith(says) and said.count("\n") == bool(says)
+
+
+def test_what_may_not_be_read_is_not_called_broken(monkeypatch, capsys):
+    """A reader that advises to delete what it cannot read would have the user delete what is whole."""
+
+    def run(*, scores: Path, report: Path) -> None:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/nowhere/a")
+        except OSError as error:
+            raise UserError(f"cannot read it ({error}); delete it") from None
+
+    monkeypatch.setattr("hindsight.verify.table.run", run)
+    monkeypatch.setattr(faults, "_may", lambda path, what: False)
+    assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 2
+    assert "delete" not in (said := capsys.readouterr().err) and "you may not" in said
+
+
+def test_a_follower_that_cannot_be_told_stops_nothing(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "gone/progress"))
+    assert cli.main(["verify.nonsense"]) == 2 and "there is no step" in capsys.readouterr().err

@@ -6,13 +6,14 @@ settings file; its keyword-only ones are paths and become the options of the sam
 
 import argparse
 import ast
-import errno
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from hindsight import faults, signals
 from hindsight.errors import UserError
 from hindsight.progress import follow
 
@@ -20,32 +21,57 @@ HERE = Path(__file__).parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; return 0, or 2 after printing what the user has to mend."""
+    """Run one step; return 0, 2 after printing what the user has to mend, or 143 after SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help"):
         print(overview())
         return 0
-    try:
-        run = _step(name)
-        sections, paths = _parse(name, run, argv[1:])
-        run(*sections, **paths)
-    except UserError as error:
-        print(f"hindsight {name}: {error}", file=sys.stderr)
-        follow(f"hindsight {name}: {error}")
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    paths: dict = {}
+    with signals.listening(f"hindsight {name}"):
+        try:
+            run = _step(name)
+            sections, paths = _parse(name, run, argv[1:])
+            run(*sections, **paths)
+        except signals.Stopped as stop:
+            if f"{stop}":
+                _say(f"hindsight {name}: stopped by SIGTERM {stop}; run snakemake again to go on")
+            return signals.CODE
+        except Exception as error:
+            if says := _mend(error, name, _files(paths)):
+                _say(f"hindsight {name}: {says}")
+                return 2
+            _follow(f"hindsight {name} failed ({type(error).__name__}: {error}); its log has the whole story")
             raise
-        where = f" where {error.filename} lies" if error.filename else ""
-        says = f"hindsight {name}: the disk is full{where}; free some and run again; nothing half-made looks whole"
-        print(says, file=sys.stderr)
-        follow(says)
-        return 2
-    except Exception as error:
-        follow(f"hindsight {name} failed ({type(error).__name__}: {error}); its log has the whole story")
-        raise
     return 0
+
+
+def _mend(error: Exception, name: str, files: list[Path]) -> str | None:
+    """What the user has to mend; None if it is a bug."""
+    if isinstance(error, UserError):
+        return faults.of_disk(error, files) or f"{error}"  # a reader that finds no right to read thinks a file broken
+    says = faults.sentence(error, name, files)
+    if says:
+        faults.clear(files)
+    return says
+
+
+def _files(paths: dict) -> list[Path]:
+    """The paths among a step's options, one by one."""
+    found = (value if isinstance(value, list) else [value] for value in paths.values())
+    return [path for some in found for path in some if isinstance(path, Path)]
+
+
+def _say(line: str) -> None:
+    """Tell whoever runs the step and whoever follows it, if they can still be told."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+    _follow(line)
+
+
+def _follow(line: str) -> None:
+    with suppress(OSError):  # on a full disk, say
+        follow(line)
 
 
 def steps() -> dict[str, str]:

@@ -1,65 +1,133 @@
 """A small archive."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 import pytest
+import xarray as xr
 
-from hindsight.archive import layout, write
+from hindsight.archive import check, layout, write
 from hindsight.fields import analyses, shards, store
 from hindsight.fields.grid import Grid
-from hindsight.settings import Archive, Domain, Product
+from hindsight.settings import Archive, Domain, Observe, Product, Reanalyse
+
+LEVEL = np.array([54000.0, 101000.0])[:, None, None]  # of z500 and msl
+SIZE = np.array([80.0, 60.0])[:, None, None]  # of their departures
+SAID = {"analysis": "diffusion", "regime": "batch", "steps": 8, "seed": 1, "prior": "ab" * 32}
+GRID = Grid(np.arange(40.0, 45), np.arange(-3.0, 3))
+
+
+@dataclass
+class Small:
+    """An archive under way: what its steps take, and the truth that its analyses are made of."""
+
+    folder: Path
+    end: str = "2009-01-25T12:00"
+    members: int = 4
+    block: int = 2
+    grid: Grid = field(default_factory=lambda: GRID)
+    said: dict = field(default_factory=lambda: dict(SAID))
+    archive_settings: dict = field(default_factory=lambda: {"title": "Small", "chunk_frames": 5})
+    reanalyse: Reanalyse = field(default_factory=Reanalyse)
+
+    @property
+    def domain(self) -> Domain:
+        return Domain(channels=["z500", "msl"], test={"start": "2009-01-01T12:00", "end": self.end})
+
+    @property
+    def product(self) -> Product:
+        return Product(members=self.members, member_block=self.block, shard_frames=10)
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive/reanalysis.zarr"
+
+    @property
+    def layout(self) -> Path:
+        return self.folder / "archive/layout.json"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "archive/check.json"
+
+    @property
+    def provenance(self) -> Path:
+        return self.folder / "archive/provenance.csv"
+
+    @property
+    def cuts(self) -> list[shards.Shard]:
+        return shards.cut(self.domain, self.product)
+
+    @property
+    def markers(self) -> list[Path]:
+        return [self.folder / f"archive/shards/{shard.name}.json" for shard in self.cuts]
+
+    def values(self, shard: shards.Shard, member: int) -> np.ndarray:
+        """A member of a shard, (T, C, H, W); a longer shard goes on where the shorter one ends."""
+        number = [known.name for known in self.cuts].index(shard.name)
+        generator = np.random.default_rng([number, member])
+        return LEVEL + SIZE * generator.standard_normal((shard.frames, 2, *self.grid.shape))
+
+    def truth(self) -> np.ndarray:
+        """All members, (E, T, C, H, W)."""
+        return np.stack([np.concatenate([self.values(s, e) for s in self.cuts]) for e in range(self.members)])
+
+    def paths(self, shard: shards.Shard) -> list[Path]:
+        """The files of a shard, made where they are not there or were made for fewer frames."""
+        found = []
+        for number in range(-(-self.members // self.block)):
+            members = self.product.block(number)
+            path = self.folder / f"analyses/{shard.name}-{number}.nc"
+            values = np.stack([self.values(shard, e) for e in members])
+            said = self.said | {"observations": f"{number:064d}", "evaluations": 6.0, "stretch": f"{shard.name}_14"}
+            analyses.write(values, members, shard.times(24), self.domain.channels, self.grid, said, path)
+            found.append(path)
+        return found
+
+    def fields(self) -> Path:
+        path = self.folder / "fields.zarr"
+        times = np.arange("2009-01-01T12", "2010-01-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
+        axes = {"time": times, "latitude": self.grid.latitude, "longitude": self.grid.longitude}
+
+        empty = xr.DataArray(np.zeros((len(times), *self.grid.shape), "float32"), axes)
+        store.write(empty.to_dataset(name="fields").assign_attrs(source_title="a toy"), path)
+        return path
+
+    def lay_out(self) -> None:
+        sections = self.domain, self.product, self.reanalyse, Observe(), Archive(**self.archive_settings)
+        layout.run(*sections, first=self.paths(self.cuts[0]), fields=self.fields(), archive=self.archive,
+                   marker=self.layout)  # fmt: skip
+
+    def write(self, number: int) -> None:
+        shard, marker = self.cuts[number], self.markers[number]
+        write.run(self.domain, self.product, layout=self.layout, analyses=self.paths(shard), archive=self.archive,
+                  marker=marker)  # fmt: skip
+
+    def check(self, markers: list[Path] | None = None) -> None:
+        check.run(self.domain, self.product, layout=self.layout, markers=markers or self.markers, archive=self.archive,
+                  provenance=self.provenance, result=self.result)  # fmt: skip
+
+    def make(self) -> None:
+        """Lay out, write every shard, check."""
+        self.lay_out()
+        for number in range(len(self.cuts)):
+            self.write(number)
+        self.check()
+
+    def objects(self) -> dict[str, tuple[bytes, int, int]]:
+        """Every file of the archive: bytes, inode, time of its last change."""
+        found = {}
+        for path in sorted(p for p in self.archive.rglob("*") if p.is_file()):
+            status = path.stat()
+            found[path.relative_to(self.archive).as_posix()] = path.read_bytes(), status.st_ino, status.st_mtime_ns
+        return found
 
 
 @pytest.fixture
-def small(tmp_path):
-    """Two and a half shards of four members, laid out and written; returns what the steps take."""
-    domain = Domain(channels=["z500", "msl"], test={"start": "2009-01-01T12:00", "end": "2009-01-25T12:00"})
-    product = Product(members=4, shard_frames=10)
-    grid, generator = Grid(np.arange(40.0, 45), np.arange(-3.0, 3)), np.random.default_rng(0)
-    paths, values = {}, {}
-    for shard in shards.cut(domain, product):
-        values[shard.name] = generator.standard_normal((4, shard.frames, 2, 5, 6)) * [[[80.0]], [[60.0]]] + [
-            [[54000.0]],
-            [[101000.0]],
-        ]
-        paths[shard.name] = tmp_path / f"{shard.name}-0.nc"
-        analyses.write(
-            values[shard.name],
-            [0, 1, 2, 3],
-            shard.times(24),
-            domain.channels,
-            grid,
-            {"analysis": "diffusion", "prior": "abc"},
-            paths[shard.name],
-        )
-    fields = tmp_path / "fields.zarr"
-    sample = analyses.read([paths["20090101T12"]]).isel(realization=0)
-    store.write(sample.assign_coords(channel=sample["channel"].astype(object)), fields)
-    made = {
-        "domain": domain,
-        "product": product,
-        "paths": paths,
-        "values": values,
-        "archive": tmp_path / "a.zarr",
-        "layout": tmp_path / "layout.json",
-        "fields": fields,
-    }
-    layout.run(
-        domain,
-        product,
-        Archive(title="Small", chunk_frames=5),
-        first=[paths["20090101T12"]],
-        fields=fields,
-        archive=made["archive"],
-        marker=made["layout"],
-    )
-    made["markers"] = [tmp_path / "shards" / f"{name}.json" for name in paths]
-    for marker in made["markers"]:
-        write.run(
-            domain,
-            product,
-            layout=made["layout"],
-            analyses=[paths[marker.stem]],
-            archive=made["archive"],
-            marker=marker,
-        )
+def small(tmp_path, monkeypatch):
+    """Two and a half shards of two blocks of two members, laid out, written and checked."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    made = Small(tmp_path)
+    made.make()
     return made

@@ -1,65 +1,135 @@
 """The check of the archive."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
-import xarray as xr
 import zarr
 
-from hindsight.archive import check
+from hindsight.archive import objects
 from hindsight.errors import UserError
 
 
-def run(small, markers=None):
-    check.run(
-        small["domain"],
-        small["product"],
-        layout=small["layout"],
-        markers=markers or small["markers"],
-        archive=small["archive"],
-        result=small["layout"].with_name("check.json"),
-    )
-    return json.loads(small["layout"].with_name("check.json").read_text())
+def faults(small, markers=None) -> list[str]:
+    """What the check finds wrong, a line each."""
+    with pytest.raises(UserError) as found:
+        small.check(markers)
+    head, *lines = str(found.value).split("\n  ")
+    assert head.startswith(f"the archive {small.archive} is not whole (snakemake wants") and head.endswith("):")
+    return lines
 
 
-def test_a_whole_archive_passes(small):
-    found = run(small)
-    assert found["whole"] and found["shards"] == 3 and found["objects"] == 18
+def test_a_whole_archive_passes_and_says_how_much_there_is(small):
+    found = json.loads(small.result.read_text())
+    assert found["whole"] and (found["shards"], found["frames"], found["members"], found["objects"]) == (3, 25, 4, 24)
+    assert found["bytes"] == sum(len(content) for content, *_ in small.objects().values())
 
 
-def test_a_flipped_byte_is_found_with_the_command_that_mends_it(small):
-    victim = small["archive"] / "spread/msl/c/1/0/0"
+@pytest.mark.parametrize("at", [0, 7, -5, -1])
+def test_a_flipped_byte_is_found_with_the_command_that_mends_it(small, at):
+    victim = small.archive / "spread/msl/c/1/0/0"
     spoilt = bytearray(victim.read_bytes())
-    spoilt[7] ^= 1
+    spoilt[at] ^= 1
     victim.write_bytes(spoilt)
-    with pytest.raises(UserError, match=r"spread/msl/c/1/0/0 is damaged; snakemake --forcerun .*20090111T12.json"):
-        run(small)
+    assert faults(small) == [f"{victim} is damaged; snakemake --forcerun {small.markers[1]}"]
+    small.write(1)
+    small.check()
 
 
-def test_a_missing_object_and_a_missing_shard_are_named(small):
-    (small["archive"] / "z500/c/0/2/0/0").unlink()
-    with pytest.raises(UserError, match="z500/c/0/2/0/0 is missing"):
-        run(small)
-    with pytest.raises(UserError, match="shard 20090111T12 is missing"):
-        run(small, [small["markers"][0], small["markers"][2]])
+@pytest.mark.parametrize("name", ["zarr.json", "mean/zarr.json", "z500/zarr.json", "time/c/0", "spread/latitude/c/0"])
+def test_a_flipped_bit_of_the_metadata_is_found(small, name):
+    spoilt = bytearray((small.archive / name).read_bytes())
+    spoilt[len(spoilt) // 2] ^= 1
+    (small.archive / name).write_bytes(spoilt)
+    assert f"{small.archive / name} is damaged; snakemake --forcerun layout" in faults(small)
 
 
-def test_nan_and_a_wrong_time_axis_are_found(small):
-    array = zarr.open_array(small["archive"] / "mean/z500", mode="r+")
-    array[5, 2, 2] = np.nan
-    assert any(
-        "1 values that are not finite" in line
-        for line in check.unlike_layout(small["archive"], small["domain"], small["product"])
-    )
-    shifted = zarr.open_array(small["archive"] / "spread/time", mode="r+")
-    shifted[:] = shifted[:] + 6
-    assert any("time axis" in line for line in check.unlike_layout(small["archive"], small["domain"], small["product"]))
+def test_everything_wrong_is_told_at_once(small):
+    (small.archive / "z500/c/0/2/0/0").unlink()
+    (small.archive / "mean/msl/c/0/0/0").write_bytes(b"")
+    small.markers[1].write_text("{")
+    lines = faults(small)
+    assert lines == [
+        f"{small.markers[1]} is no marker, or cut off; snakemake --forcerun {small.markers[1]}",
+        f"{small.archive}/mean/msl/c/0/0/0 is damaged; snakemake --forcerun {small.markers[0]}",
+        f"{small.archive}/z500/c/0/2/0/0 is missing; snakemake --forcerun {small.markers[2]}",
+    ]
 
 
-def test_another_recipe_is_found(small):
-    marker = json.loads(small["markers"][0].read_text())
-    small["markers"][0].write_text(json.dumps(marker | {"recipe": "other"}))
-    with pytest.raises(UserError, match="another recipe"):
-        run(small)
-    assert xr.open_zarr(small["archive"]).attrs["recipe"]
+def test_a_shard_without_a_marker_is_named_with_the_command_that_makes_it(small):
+    lines = faults(small, [small.markers[0], small.markers[2]])
+    assert lines == [f"shard 20090111T12 is missing; snakemake {small.markers[1]}"]
+
+
+def spoil(small, group, value, at=(5, 2, 2)):
+    """Write a value as if it belonged there: the marker knows its checksum."""
+    array = zarr.open_array(small.archive / group / "z500", mode="r+")
+    array[at] = value
+    marker = json.loads(small.markers[0].read_text())
+    name = f"{group}/z500/c/0/0/0"
+    marker["objects"][name] = objects.sha256(small.archive / name)
+    small.markers[0].write_text(json.dumps(marker))
+
+
+@pytest.mark.parametrize(
+    ("group", "value", "says"),
+    [
+        ("mean", np.nan, "z500 has 1 values that are not finite from frame 0"),
+        ("mean", np.inf, "z500 has 1 values that are not finite from frame 0"),
+        ("mean", 7e5, "to 700000 m2 s-2, outside -10000 to 600000, from frame 0"),
+        ("spread", -1.0, "z500 reaches from -1 to"),
+    ],
+)
+def test_values_that_no_atmosphere_has_are_found(small, group, value, says):
+    spoil(small, group, value)
+    (line,) = faults(small)
+    assert says in line and line.startswith(f"{small.archive}/{group}/z500/c/0/0/0: ")
+
+
+def test_a_wrong_time_axis_and_wrong_units_are_found(small):
+    axis = zarr.open_array(small.archive / "spread/time", mode="r+")
+    axis[:] = axis[:] + 6
+    path = small.archive / "z500/zarr.json"
+    path.write_text(path.read_text().replace("m2 s-2", "m"))
+    lines = "\n".join(faults(small))
+    assert f"{small.archive}/spread/time: the time axis is not that of the test period (25 frames every 24 h" in lines
+    assert f"{small.archive}/z500 has units 'm', not 'm2 s-2'" in lines
+
+
+def test_another_recipe_and_an_object_of_nobody_are_found(small):
+    marker = json.loads(small.markers[0].read_text())
+    stray = small.archive / "z500/c/0/7/0/0"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"x")
+    assert faults(small) == [f"{stray} belongs to no shard; delete it"]
+    stray.rename(stray.with_name("0.7.node2.partial"))  # what a lost node left half made: a rerun elsewhere goes on
+    told = json.loads(small.result.read_text())["bytes"]
+    small.check()
+    assert json.loads(small.result.read_text())["bytes"] == told
+    small.markers[0].write_text(json.dumps(marker | {"recipe": "other"}))
+    assert faults(small) == [
+        f"{small.markers[0]} is of another recipe than the layout; snakemake --forcerun {small.markers[0]}"
+    ]
+
+
+def test_a_missing_archive_is_a_sentence(small):
+    small.archive.rename(small.folder / "away")
+    assert f"there is no archive {small.archive}; snakemake --forcerun layout" in faults(small)
+
+
+def test_a_block_that_a_marker_does_not_know_is_found(small):
+    marker = json.loads(small.markers[2].read_text())
+    del marker["objects"]["msl/c/1/2/0/0"]
+    small.markers[2].write_text(json.dumps(marker))
+    lines = faults(small)
+    assert f"{small.markers[2]} does not know msl/c/1/2/0/0; snakemake --forcerun {small.markers[2]}" in lines
+
+
+def test_the_table_has_a_row_for_every_shard_and_block(small):
+    with small.provenance.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["shard"], row["members"]) for row in rows] == [
+        (shard.name, members) for shard in small.cuts for members in ("0-1", "2-3")
+    ]
+    assert rows[3]["sha256"] == objects.sha256(small.paths(small.cuts[1])[1]) and rows[0]["stretch"] == "20090101T12_14"

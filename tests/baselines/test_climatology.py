@@ -42,7 +42,7 @@ def test_members_are_drawn_from_known_frames_alone_and_are_what_the_store_holds(
     stored(fields, tmp_path / "fields.zarr")
     options = dict.fromkeys(("climatology", "statistics", "observations"), tmp_path)
     product, settings = Product(members=6, shard_frames=5), Baselines(climatology={"days": 15})
-    options |= {"fields": tmp_path / "fields.zarr", "shard": "20010206T12", "analysis": tmp_path / "analysis.nc"}
+    options |= {"fields": tmp_path / "fields.zarr", "shard": "20010206T12_5", "analysis": tmp_path / "analysis.nc"}
     climatology.run(domain, product, settings, **options)
     found = analyses.read([tmp_path / "analysis.nc"])["analysis"].values
     assert found.shape == (6, 5, 2, 6, 8) and np.isfinite(found).all()

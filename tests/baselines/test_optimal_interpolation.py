@@ -233,8 +233,8 @@ def analysed(world, domain, settings, members=600):
         fields=world / "fields.zarr/zarr.json",
         climatology=world / "climatology.nc",
         statistics=world / "statistics.nc",
-        observations=world / "observations.parquet",
-        shard="20010206T12",
+        observations=[world / "observations.parquet"],
+        shard="20010206T12_5",
         analysis=world / "analysis.nc",
     )
     return analyses.read([world / "analysis.nc"])
@@ -254,7 +254,7 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
     stacked = np.concatenate([departures[k : k + count] for k in range(frames)], 1)
     prior = stacked.T @ stacked / count
     prior = localised(prior, Grid.of(dataset), reach) if reach else prior
-    table = observations.usable(observations.read(world / "observations.parquet"))
+    table = observations.usable(observations.read([world / "observations.parquet"]))
     axes = (dataset["latitude"].values, dataset["longitude"].values)
     for t, time in enumerate(found["time"].values):
         dense, value, error = [], [], []
@@ -305,7 +305,7 @@ def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, dom
     """Against the same members without observations, which is no error: only what lies beside a station moves."""
     settings = {"localisation_km": 300.0}
     found = analysed(world, domain, settings, members=2)
-    table = observations.read(world / "observations.parquet")
+    table = observations.read([world / "observations.parquet"])
     observations.write(table.assign(quality=1), world / "observations.parquet")
     moved = np.abs(found["analysis"] - analysed(world, domain, settings, members=2)["analysis"])
     moved = moved.max(("realization", "time"))

@@ -31,13 +31,35 @@ def table():
 
 def test_a_table_comes_back_as_it_was(table, tmp_path):
     observations.write(table, tmp_path / "a.parquet")
-    found = observations.read(tmp_path / "a.parquet")
+    found = observations.read([tmp_path / "a.parquet"])
     pd.testing.assert_frame_equal(found, observations.check(table, "here"), check_dtype=False)
 
 
 def test_a_stretch_of_time_is_read_alone(table, tmp_path):
     observations.write(table, tmp_path / "a.parquet")
-    assert len(observations.read(tmp_path / "a.parquet", np.datetime64("2009-01-02"), np.datetime64("2009-01-03"))) == 1
+    assert (
+        len(observations.read([tmp_path / "a.parquet"], np.datetime64("2009-01-02"), np.datetime64("2009-01-03"))) == 1
+    )
+
+
+def test_the_tables_of_several_shards_are_one(table, tmp_path):
+    paths = [tmp_path / f"{n}.parquet" for n in range(3)]
+    for path, part in zip(paths, (table.iloc[:1], table.iloc[:0], table.iloc[1:])):
+        observations.write(part, path)
+    expected = observations.check(table, "here")
+    pd.testing.assert_frame_equal(observations.read(paths), expected, check_dtype=False)
+    later = observations.read(paths, np.datetime64("2009-01-02"), np.datetime64("2009-01-03"))
+    assert later["station"].tolist() == ["B"] and list(later) == list(expected)
+
+
+def test_stations_of_a_network_are_told_once(table, tmp_path):
+    paths = [tmp_path / f"{n}.parquet" for n in range(3)]
+    for path, part in zip(paths, (table, table.assign(value=7.0), table.iloc[:0])):
+        observations.write(part, path)
+    found = observations.stations(paths)
+    assert found["station"].tolist() == ["A", "B"] and "value" not in found and "time" not in found
+    with pytest.raises(UserError, match="holds no observation; widen"):
+        observations.stations(paths[2:])
 
 
 def test_only_good_rows_that_are_not_withheld_are_used(table):
@@ -49,7 +71,6 @@ def test_only_good_rows_that_are_not_withheld_are_used(table):
     ("spoil", "says"),
     [
         (lambda t: t.drop(columns="error"), "lacks the column"),
-        (lambda t: t.iloc[:0], "no observation"),
         (lambda t: t.assign(value=[1.0, np.nan]), "row 1"),
         (lambda t: t.assign(error=[0.0, 1.0]), r"1 row\(s\) with an error not above zero, the first is row 0"),
         (lambda t: t.assign(error=[1.0, -0.1]), "error not above zero, the first is row 1"),
@@ -65,10 +86,10 @@ def test_a_broken_table_is_refused_in_words(table, spoil, says):
 def test_a_file_that_is_not_parquet_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_text("nonsense")
     with pytest.raises(UserError, match="cannot read the observations"):
-        observations.read(tmp_path / "a.parquet")
+        observations.read([tmp_path / "a.parquet"])
 
 
 def test_a_table_written_before_footprints_holds_values_at_places(table, tmp_path):
     table.drop(columns="footprint").to_parquet(tmp_path / "old.parquet", index=False)
     expected = observations.check(table, "here").assign(footprint="")
-    pd.testing.assert_frame_equal(observations.read(tmp_path / "old.parquet"), expected, check_dtype=False)
+    pd.testing.assert_frame_equal(observations.read([tmp_path / "old.parquet"]), expected, check_dtype=False)

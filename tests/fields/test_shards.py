@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hindsight.errors import UserError
-from hindsight.fields import shards
+from hindsight.fields import cuts, shards
 from hindsight.settings import Domain, Product
 
 
@@ -24,10 +24,31 @@ def test_a_longer_period_keeps_the_cuts_and_names():
     assert shards.cut(longer, product)[:5] == shards.cut(short, product)
 
 
-def test_a_halo_is_of_whole_frames_on_both_sides():
-    shard = shards.Shard("x", np.datetime64("2009-01-10T12"), 3)
-    assert len(shard.times(24, halo=2)) == 7
-    assert shard.times(24, halo=2)[2] == np.datetime64("2009-01-10T12")
+DOMAIN = Domain(test={"start": "2009-01-01T12:00", "end": "2009-04-10T12:00"})  # 100 days
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "after", "expected"),
+    [
+        (0, 10, 10, "20090101T12_50"),  # begins where the period does
+        (1, 10, 10, "20090131T12_60"),
+        (1, 10, 2, "20090131T12_52"),
+        (1, 60, 0, "20090101T12_80"),
+        (2, 1, 3, "20090321T12_21"),  # ends where the period does
+    ],
+)
+def test_a_halo_ends_where_the_period_does(number, before, after, expected):
+    one = shards.cut(DOMAIN, Product(shard_frames=40))[number]
+    assert one.with_halo(before, after, DOMAIN).name == expected
+
+
+def test_the_shards_that_hold_frames_of_a_stretch_are_those_of_brute_force():
+    known = shards.cut(DOMAIN, Product(shard_frames=7))
+    for day in range(95):
+        for frames in (1, 2, 7, 8, 30):
+            seen = cuts.Cut(np.datetime64("2009-01-01T12") + np.timedelta64(day, "D"), frames, 24)
+            held = [one for one in known if np.isin(one.times(24), seen.times).any()]
+            assert shards.meeting(known, seen) == held
 
 
 def test_an_unknown_shard_is_refused_with_those_that_exist():

@@ -20,7 +20,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_name_what_there_is(page):
     text, makefile = page.read_text(), (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^(?:    |.*`)make ([a-z]+)", text, re.M):
+    for target in re.findall(r"^(?:    |.*`)make ([a-z-]+)", text, re.M):
         assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
     for step in re.findall(r"`hindsight ([a-z_]+\.[a-z_]+)", text):
         assert step in cli.steps(), f"{page.name}: hindsight {step}"

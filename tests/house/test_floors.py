@@ -7,8 +7,8 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src/hindsight"
 FLOORS = [  # lowest first; names on one floor do not import each other
-    {"errors", "progress"},
-    {"settings"},
+    {"errors", "partials", "progress", "signals"},
+    {"faults", "running", "settings"},
     {"fields"},
     {"harmonics"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},

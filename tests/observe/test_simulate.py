@@ -39,7 +39,7 @@ STATIONS = pd.DataFrame(
 def make(truth, **settings):
     network = Network(**settings)
     error = simulate.error_of(network, ["z500", "msl"], np.array([2.0, 10.0]))
-    return simulate.simulate(truth, STATIONS, error, np.random.default_rng(1), network), error
+    return simulate.simulate(truth, STATIONS, error, np.random.SeedSequence(1), network, 6), error
 
 
 def test_departures_from_the_truth_are_gaussian_of_the_size_stated(truth):
@@ -68,8 +68,19 @@ def test_an_error_is_in_the_channels_own_units(truth):
 def test_a_network_may_report_seldom(truth):
     table, _ = make(truth, every_hours=12)
     assert set(table["time"].dt.hour) == {0, 12}
+    nothing, _ = make(truth.isel(time=[1]), every_hours=24)
+    assert nothing.empty and list(nothing) == list(table)
+
+
+def test_a_network_that_no_frame_meets_is_refused(truth):
     with pytest.raises(UserError, match="meets none"):
-        make(truth.isel(time=[1]), every_hours=24)
+        make(truth.assign_coords(time=TIMES + pd.Timedelta("1h")), every_hours=6)
+
+
+def test_errors_belong_to_the_frame_and_not_to_the_shard(truth):
+    whole, _ = make(truth, noise=0.1)
+    parts = [make(truth[cut], noise=0.1)[0] for cut in (slice(0, 7), slice(7, 300), slice(300, 400))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
 
 
 @pytest.fixture
@@ -92,19 +103,20 @@ def files(truth, tmp_path):
     return domain, tmp_path
 
 
-def observe(files, network, places=(), seed=1, name="net"):
+def observe(files, network, places=(), seed=1, name="net", shard="20010401T00_120"):
     domain, folder = files
     simulate.run(
         domain,
         Observe(networks={name: network}, seed=seed),
         network=name,
+        shard=shard,
         fields=folder / "fields.zarr/zarr.json",
         statistics=folder / "statistics.nc",
         static=folder / "static.nc",
         places=[folder / place for place in places],
         observations=folder / "observations.parquet",
     )
-    return observations.read(folder / "observations.parquet")
+    return observations.read([folder / "observations.parquet"])
 
 
 def test_a_network_on_land_observes_the_test_period_where_the_land_is(files, truth):

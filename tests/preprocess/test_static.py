@@ -110,6 +110,13 @@ def test_a_sources_own_land_and_orography_are_used(stores, names, turn):
     np.testing.assert_array_equal(found["longitude"], [-20.0, 5.0])
 
 
+def test_the_same_sources_give_the_same_bytes(stores):
+    """Every time: what is lazy would be written in the order in which threads happen to end."""
+    folder, raw = stores
+    raw(land_sea_mask=MASK, geopotential_at_surface=HEIGHT * 9.80665)
+    assert len({made(folder).close() or (folder / "static.nc").read_bytes() for _ in range(20)}) == 1
+
+
 def test_a_file_given_goes_before_the_sources_own(stores):
     folder, raw = stores
     raw(land_sea_mask=MASK, geopotential_at_surface=HEIGHT * 9.80665)

@@ -110,8 +110,8 @@ def test_a_shard_sees_as_far_ahead_as_its_last_frame_may(case):
     """And no further: then a stretch that goes on changes no bit of the shard's own."""
     about, ahead = CASES[case]
     chosen = worlds.settings(**about, halo=7)
-    assert regimes.halo(chosen, 24) == (7, ahead)
-    assert regimes.halo(worlds.settings(halo=7), 24) == (7, 7)
+    assert chosen.halo_frames(24) == (7, ahead)
+    assert worlds.settings(halo=7).halo_frames(24) == (7, 7)
 
 
 def test_the_ladder_and_the_lag_are_those_of_the_settings():

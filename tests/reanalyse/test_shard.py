@@ -7,11 +7,11 @@ import torch
 
 from hindsight import prior as priors
 from hindsight.errors import UserError
-from hindsight.fields import analyses
+from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
 from hindsight.reanalyse import shard
 from hindsight.reanalyse.stream import Stream
-from hindsight.settings import Domain, Product, Reanalyse
+from hindsight.settings import Cutting, Domain, Reanalyse
 from tests.oracles import linear_gaussian as oracle
 from tests.reanalyse import worlds
 from tests.reanalyse.worlds import table, times
@@ -56,20 +56,20 @@ def test_an_observation_moves_the_frames_around_it_most(prior):
     assert moved.argmax() == 20 and moved[0] < 0.05 * moved[20] and moved[19] > 5 * moved[0]
 
 
-def test_a_halo_ends_where_the_period_does():
-    domain = Domain(test={"start": "2009-01-01T12:00", "end": "2009-04-10T12:00"})
-    product = Product(shard_frames=40)
-    found, own = shard.stretch(domain, product, Reanalyse(halo=10), "20090101T12")
-    assert len(found) == 50 and own == slice(0, 40)
-    found, own = shard.stretch(domain, product, Reanalyse(halo=10), "20090210T12")
+def test_a_shard_keeps_its_own_frames_of_a_stretch():
+    named = lambda name: cuts.named(name, 24)
+    found, own = shard.within(named("20090210T12_40"), named("20090131T12_60"))
     assert len(found) == 60 and own == slice(10, 50) and found[own][0] == np.datetime64("2009-02-10T12")
-    with pytest.raises(UserError, match="no shard"):
-        shard.stretch(domain, product, Reanalyse(), "20080101T12")
+    for wrong in ("20090131T12_49", "20090211T12_60", "20090131T00_60"):
+        with pytest.raises(UserError, match="does not hold the shard 20090210T12_40"):
+            shard.within(named("20090210T12_40"), named(wrong))
 
 
-def test_the_last_block_of_members_may_be_smaller():
-    product = Product(members=10, member_block=4)
-    assert [shard.members_of(block, product) for block in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+def test_members_are_named_by_the_first_and_the_last():
+    assert shard.members_of("8-9") == [8, 9] and shard.members_of("0-0") == [0]
+    for wrong in ("3", "4-3", "a-b", "-1-2"):
+        with pytest.raises(UserError, match="names no members"):
+            shard.members_of(wrong)
 
 
 def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_units():
@@ -205,10 +205,11 @@ def job(prior, tmp_path, monkeypatch):
 
         told = []
         monkeypatch.setattr(shard, "Progress", lambda what, total: watch)
-        chosen, product = worlds.settings(**about), Product(members=2, member_block=2, shard_frames=frames)
-        files = {"prior": made, "observations": tmp_path / "seen.parquet", "analysis": tmp_path / f"{name}.nc"}
+        chosen, domain = worlds.settings(**about), Domain.model_validate(DOMAIN)
+        files = {"prior": made, "observations": [tmp_path / "seen.parquet"], "analysis": tmp_path / f"{name}.nc"}
         files |= {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
-        shard.run(Domain.model_validate(DOMAIN), product, chosen, **files, shard="20090101T12", block="0")
+        cut = f"20090101T12_{frames}"
+        shard.run(domain, Cutting(), chosen, **files, shard=cut, stretch=cut, members="0-1")
         return told
 
     return run
@@ -288,17 +289,3 @@ def test_all_that_differs_is_told_at_once(job, monkeypatch):
         job("part", guidance={"method": "fused"}, sampler={"step": "ddim"})
     for part in ("hours between frames", "latitudes 0 to 3", "levels of points"):
         assert part in str(error.value)
-
-
-def test_a_streams_halo_is_its_past_and_its_lag():
-    domain = Domain(test={"start": "2009-01-01T12:00", "end": "2009-04-10T12:00"})
-    chosen = Reanalyse(halo=10, regime="fixed_lag", lag_hours=48, context=4)
-    found, own = shard.stretch(domain, Product(shard_frames=40), chosen, "20090210T12")
-    assert len(found) == 52 and own == slice(10, 50) and found[own][0] == np.datetime64("2009-02-10T12")
-    found, own = shard.stretch(domain, Product(shard_frames=40), chosen, "20090101T12")
-    assert len(found) == 42 and own == slice(0, 40)
-    long = Reanalyse(halo=1, regime="fixed_lag", lag_hours=72, context=4)
-    found, own = shard.stretch(domain, Product(shard_frames=40), long, "20090210T12")
-    assert len(found) == 44 and own == slice(1, 41)
-    found, own = shard.stretch(domain, Product(shard_frames=40), long, "20090322T12")
-    assert len(found) == 21 and own == slice(1, 21)  # the period ends

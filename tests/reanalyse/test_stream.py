@@ -1,9 +1,14 @@
 """A stream under way, on disk."""
 
+import errno
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from hindsight import signals
 from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import State
 from hindsight.reanalyse.stream import Stream
@@ -19,6 +24,18 @@ class Killed(Exception):
 def under_way():
     state = State(torch.randn(2, 5, 3), np.array([0.0, 0.0, 0.5, np.inf, np.inf]), finished=2, cycle=7)
     return state, torch.randn(2, 5, 3), Cost(11, 22)
+
+
+def forbidden(monkeypatch, path):
+    """A file that may not be read, as it is to whoever is not root."""
+    plain = Path.open
+
+    def refuse(self, *given, **more):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(self, *given, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
 
 
 def fresh():
@@ -111,6 +128,32 @@ def test_killed_again_and_again_and_resumed_it_gives_the_same_bytes(prior, tmp_p
     assert found.fields.tobytes() == whole.fields.tobytes() and found.cost == whole.cost
     again, told = job()  # all is done, and the analysis was not yet written
     assert told == [] and again.fields.tobytes() == whole.fields.tobytes() and again.cost == whole.cost
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_asked_to_stop_it_ends_its_cycle_saves_and_goes_on_to_the_same_bytes(prior, tmp_path, regime):
+    chosen, seen = worlds.settings(**REGIMES[regime]), worlds.table()
+    whole = worlds.analysed(prior, chosen, seen, 7)
+
+    def job(ask_at=None):
+        watch = lambda done: signal.raise_signal(signal.SIGTERM) if done == ask_at else None
+        keep = Stream(tmp_path / "s", RECIPE, seconds=1000)  # it would not write otherwise
+        with signals.listening("stream"):
+            return worlds.analysed(prior, chosen, seen, 7, watch=watch, keep=keep)
+
+    for row in (2, 5, 8):
+        with pytest.raises(signals.Stopped, match=r"after cycle \d+; saved"):
+            job(row)
+    found = job()
+    assert found.fields.tobytes() == whole.fields.tobytes() and found.cost == whole.cost
+
+
+def test_one_that_may_not_be_read_is_not_made_anew(tmp_path, monkeypatch):
+    """It may be whole: days of work, and only its owner is another."""
+    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    forbidden(monkeypatch, tmp_path / "s")
+    with pytest.raises(PermissionError):
+        untouched(Stream(tmp_path / "s", RECIPE))
 
 
 def test_an_attempt_that_was_killed_is_not_mixed_with_the_one_before(prior, tmp_path):

@@ -218,11 +218,24 @@ def test_a_stage_sees_its_own_part_and_no_more():
     assert settings.for_stage(changed, "verify") == before
 
 
+def test_another_title_of_the_archive_costs_no_second_plan():
+    known = settings.for_stage(settings.read({}), "plan")
+    assert settings.for_stage(settings.read({"archive": {"title": "x", "replace": True}}), "plan") == known
+    assert settings.for_stage(settings.read({"archive": {"spread_share": 0.1}}), "plan") != known
+
+
+def test_times_are_those_of_greenwich_whatever_clock_they_are_given_by():
+    period = {"start": "2000-01-01T02:00+02:00", "end": "2000-12-31T18:00Z"}
+    said = settings.read({"domain": {"train": period}, "product": {"epoch": "2000-01-01T00:00-06:00"}})
+    assert (said.domain.train.start, said.domain.train.end) == (datetime(2000, 1, 1), datetime(2000, 12, 31, 18))
+    assert said.product.epoch == datetime(2000, 1, 1, 6)
+
+
 def test_what_a_stage_was_given_it_loads(tmp_path):
     chosen = settings.read({"product": {"members": 5}})
     file = tmp_path / "archive.json"
     file.write_text(settings.for_stage(chosen, "archive"))
-    assert settings.load(file, [settings.Product, settings.Archive]) == [chosen.product, chosen.archive]
+    assert settings.load(file, [settings.Ensemble, settings.Archive]) == [settings.Ensemble(members=5), chosen.archive]
 
 
 def test_files_that_are_not_there_are_listed_together(tmp_path):
@@ -392,6 +405,7 @@ def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_r
         ),
         ("europe", {"levels": {"schedule": "log_uniform"}}, "levels.stairs: pyramid are of levels.schedule: sigmoid"),
         ("europe", {"processes": 5}, "batch (12) does not divide into 5 process(es) of 1 part(s); make it a multiple"),
+        ("europe", {"processes": 3, "nodes": 2}, "processes (3) are not spread evenly over 2 nodes"),
     ],
 )
 def test_what_a_design_cannot_be_is_one_sentence(name, changes, says):
@@ -425,9 +439,9 @@ def test_a_box_may_lie_across_the_date_line():
 def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
     base = settings.read(BUCKET)
     longer = settings.read(BUCKET | {"domain": {"test": {"start": "2009-01-01", "end": "2015-12-31"}}})
-    for stage in ("download", "regrid", "preprocess", "train"):
+    for stage in ("download", "regrid", "preprocess", "observe", "train", "reanalyse", "baselines"):
         assert settings.for_stage(base, stage) == settings.for_stage(longer, stage)
-    for stage in ("manifest", "join", "observe", "verify"):
+    for stage in ("manifest", "join", "plan", "verify", "archive"):
         assert settings.for_stage(base, stage) != settings.for_stage(longer, stage)
 
 

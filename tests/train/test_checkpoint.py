@@ -1,5 +1,8 @@
 """Checkpoints."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import nn
 
@@ -38,6 +41,29 @@ def test_no_checkpoint_a_broken_one_and_another_recipe_start_anew_and_it_is_said
     assert checkpoint.resume(tmp_path / "c", now, {"model": model}, optimiser)[0] == 0
     assert "made_from.fields aaaaaaaaaaaa… → bbbbbbbbbbbb…; train.backbone.width 8 → 16" in capfd.readouterr().out
     assert torch.equal(model.weight, before)
+
+
+def test_one_of_another_network_starts_anew_and_nothing_of_it_is_taken_up(tmp_path, capfd):
+    """Of the same settings, but made by another version of the code, say, or for another grid."""
+    wide, optimiser = nn.Linear(4, 2), make()[1]
+    checkpoint.save(tmp_path / "c", 7, {}, {"model": make()[0], "best": wide}, optimiser, {})
+    model, best = make()[0], nn.Linear(3, 2)
+    before = model.weight.clone()
+    assert checkpoint.resume(tmp_path / "c", {}, {"model": model, "best": best}, optimiser) == (0, {})
+    assert "of another network, so training starts anew: best.weight (2, 4) → (2, 3)" in capfd.readouterr().out
+    assert torch.equal(model.weight, before)
+
+
+def test_one_that_may_not_be_read_is_not_made_anew(tmp_path, monkeypatch):
+    """It may be whole: days of work, and only its owner is another."""
+    checkpoint.save(tmp_path / "c", 7, {}, {}, make()[1], {})
+
+    def refuse(*given):
+        raise PermissionError("Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError):
+        checkpoint.resume(tmp_path / "c", {}, {}, make()[1])
 
 
 def test_differences_name_what_is_new_and_what_is_gone():

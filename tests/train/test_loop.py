@@ -1,6 +1,8 @@
 """The training loop."""
 
+import json
 import math
+import signal
 from contextlib import nullcontext
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from hindsight import signals
 from hindsight.diffusion import denoiser, sigmoid
 from hindsight.settings import Train
 from hindsight.settings.train import Points
@@ -45,13 +48,15 @@ WORLDS = {
 }
 
 
-def run(path, seed=0, recipe="recipe", kill_at=None, world="region", **changed):
+def run(path, seed=0, recipe="recipe", kill_at=None, ask_at=None, world="region", **changed):
     """Train the small prior; `seed` is of its weights before it takes up a checkpoint."""
     advance = loop.advance
 
     def stop(loss, batch, settings, optimiser, step, team):
         if step == kill_at:
             raise Killed
+        if step == ask_at:
+            signal.raise_signal(signal.SIGTERM)
         return advance(loss, batch, settings, optimiser, step, team)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -70,6 +75,20 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, world):
     resumed, again = run(tmp_path / "part", seed=7, world=world)  # other weights: all must come from the checkpoint
     assert torch.equal(weights(whole), weights(resumed))
     assert str(curve) == str(again)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
+
+
+def test_asked_to_stop_it_finishes_its_step_saves_and_goes_on_to_the_same_bits(tmp_path):
+    """At every step: before, on and after those that look and those that save anyway."""
+    whole, curve = run(tmp_path / "whole")
+    for step in range(helpers.SETTINGS.steps - 1):
+        with signals.listening("train"), pytest.raises(signals.Stopped, match=f"at step {step + 1} of 6; saved"):
+            run(tmp_path / "part", seed=step, ask_at=step)
+        with safe_open(tmp_path / "part", "pt") as file:
+            assert json.loads(file.metadata()["hindsight"])["step"] == step + 1
+    with signals.listening("train"):  # asked in the last step, it might as well end
+        last, again = run(tmp_path / "part", seed=7, ask_at=5)
+    assert torch.equal(weights(whole), weights(last)) and str(curve) == str(again)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
 

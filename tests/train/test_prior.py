@@ -232,7 +232,8 @@ def analysed(prior, domain, table, made, folder, capsys):
     observations.write(table, folder / "seen")
     chosen = Settings(domain=domain, product=PRODUCT, archive={"chunk_frames": 28})
     chosen = chosen.model_copy(update={"reanalyse": settings.Reanalyse(steps=4, stride=2, batch=16)})
-    options = {"prior": prior, "observations": folder / "seen", "shard": "20010201T12", "block": 0}
+    cut = "20010201T12_28"
+    options = {"prior": prior, "observations": folder / "seen", "shard": cut, "stretch": cut, "members": "0-3"}
     options |= {name: made[f"{name}.nc"] for name in ("climatology", "statistics")}
     options["analysis"] = folder / "analysis.nc"
     sections = json.loads(settings.for_stage(chosen, "reanalyse"))
@@ -244,9 +245,9 @@ def seen(made, domain):
     truth = store.read(made["fields.zarr"])["fields"].sel(time=slice(domain.test.start, domain.test.end))
     spread = xr.load_dataset(made["statistics.nc"])["spread"].values
     network = Observe.model_validate({"networks": {"n": {"kind": "regular", "every": 2, "noise": 0.01, "withheld": 0}}})
-    spec, generator = network.networks["n"], np.random.Generator(np.random.Philox(1))
-    places = simulate.networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
-    return simulate.simulate(truth, places, 0.01 * spread, generator, spec).assign(source="s"), truth, spread
+    spec, seed = network.networks["n"], np.random.SeedSequence(1)
+    places = simulate.networks.stations(spec, Grid.of(truth), np.random.default_rng(seed), None, xr.Dataset())
+    return simulate.simulate(truth, places, 0.01 * spread, seed, spec, 24).assign(source="s"), truth, spread
 
 
 def trained(source, domain, folder):

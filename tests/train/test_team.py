@@ -1,12 +1,16 @@
 """Processes that train together."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import distributed
 
 from hindsight.errors import UserError
@@ -56,11 +60,52 @@ def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate):
     assert max(map(abs, alone["weights"])) > 0.01  # it has learnt something
 
 
-def started(folder, processes, accumulate):
-    """Train the small prior by torchrun; what each process says at the end."""
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Two processes that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, started(folder, 2, 1)
+
+
+@pytest.mark.parametrize("told", ["one", "all"])
+def test_asked_to_stop_all_stop_at_the_same_step_and_go_on_together(undisturbed, tmp_path, told):
+    """The checkpoint is written once, and the resumed run ends where an undisturbed one does."""
+    folder, whole = undisturbed
+    out = stopped(tmp_path / "part", told)
+    with safe_open(tmp_path / "part/checkpoint", "pt") as file:
+        step = json.loads(file.metadata()["hindsight"])["step"]
+    assert 0 < step < 8 and out.count(f"stopped at step {step} of 8; saved") == out.count("stopped at") == 1
+    resumed = started(tmp_path / "part", 2, 1)
+    assert [r["weights"] for r in resumed] == [w["weights"] for w in whole]
+    assert [r["losses"] for r in resumed] == [w["losses"][step:] for w in whole]
+    assert (folder / "checkpoint").read_bytes() == (tmp_path / "part/checkpoint").read_bytes()
+
+
+def stopped(folder, told):
+    """Start training, tell it to stop in its second step or so, and wait; what it printed."""
     folder.mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command += ["-m", "tests.train.together", str(folder), str(processes), str(accumulate)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    running = subprocess.Popen(command(folder, 2, 1, 0.7), stdout=-1, stderr=-1, text=True, cwd=ROOT)
+    while not (folder / "checkpoint").is_file():  # after two steps
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.02)
+    workers = [int((folder / f"{rank}.pid").read_text()) for rank in range(2)]
+    for pid in workers[1:] if told == "one" else [running.pid, *workers]:  # and torchrun tells them once more
+        os.kill(pid, signal.SIGTERM)
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode
+    return out
+
+
+def command(folder, processes, accumulate, pause=0.0):
+    """Train the small prior by torchrun."""
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [*words, "-m", "tests.train.together", str(folder), str(processes), str(accumulate), str(pause)]
+
+
+def started(folder, processes, accumulate):
+    """Train to the end; what each process says there."""
+    folder.mkdir(exist_ok=True)
+    line = command(folder, processes, accumulate)
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]

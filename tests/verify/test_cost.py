@@ -1,5 +1,7 @@
 """What a run cost, from benchmark files."""
 
+import json
+
 import pytest
 import xarray as xr
 
@@ -55,3 +57,59 @@ def test_passes_are_what_the_jobs_counted(tmp_path):
 def test_times_and_sizes_are_written_as_people_do():
     assert [cost.duration(s) for s in (2.34, 968, 7200)] == ["2.3 s", "16.1 min", "2.0 h"]
     assert [cost.size(m) for m in (809.2, 2048)] == ["809 MB", "2.0 GB"]
+
+
+PLAN = {
+    "jobs": 2,
+    "evaluations": 400,
+    "device_hours": {"value": 0.01, "low": 0.008, "high": 0.012},
+    "analyses_bytes": {"value": 30000.0, "low": 27000.0, "high": 33000.0},
+    "host_bytes": {"value": 1.2e9, "low": 1e9, "high": 1.4e9},
+}
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """Two jobs of a network that has a plan, and one of a network that has none."""
+    coords = {"time": [0.0, 1.0, 2.0], "realization": [0, 1]}
+    made = xr.Dataset({"analysis": (("time", "realization"), [[0.0, 1.0]] * 3)}, coords, {"evaluations": 20.0})
+    paths = [
+        tmp_path / f"reanalyse/{name}-0.nc"
+        for name in ("sparse/diffusion/a", "sparse/diffusion/b", "dense/diffusion/a")
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.to_netcdf(path)
+    (tmp_path / "reanalyse/sparse/plan.json").write_text(json.dumps(PLAN))
+    measured(tmp_path / "logs/reanalyse/shard-sparse-a-0.tsv", 10, 900, 9)
+    measured(tmp_path / "logs/reanalyse/shard-sparse-b-0.tsv", 20, 1000, 9)
+    return paths
+
+
+def test_what_was_used_stands_beside_the_plan(tmp_path, planned):
+    rows = {row.name: row for row in cost.beside(tmp_path / "logs", planned)}
+    assert {row.network for row in rows.values()} == {"sparse"}
+    assert (rows["jobs"].planned, rows["jobs"].used) == (2, 2)
+    assert (rows["network evaluations"].planned, rows["network evaluations"].used) == (400, 2 * 20 * 6)
+    time = rows["device time"]
+    assert (time.planned, time.low, time.high, time.used) == (36, pytest.approx(28.8), pytest.approx(43.2), 30)
+    assert time.ratio == pytest.approx(1.2) and cost.figure(time, time.used) == "30.0 s"
+    assert rows["analyses on disk"].used == sum(path.stat().st_size for path in planned[:2])
+    memory = rows["most memory of a job"]
+    assert memory.used == 1000 * 2**20 and cost.figure(memory, memory.used) == "1.0 GB"
+
+
+def test_jobs_that_were_not_measured_have_no_made_up_use(tmp_path, planned):
+    (tmp_path / "logs/reanalyse/shard-sparse-b-0.tsv").unlink()
+    rows = {row.name: row for row in cost.beside(tmp_path / "logs", planned)}
+    assert rows["device time"].used is rows["device time"].ratio is rows["most memory of a job"].used is None
+    assert rows["jobs"].used == 2
+    (tmp_path / "reanalyse/sparse/plan.json").unlink()
+    assert cost.beside(tmp_path / "logs", planned) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"jobs": 2}'])
+def test_another_file_is_no_plan(tmp_path, planned, text):
+    (tmp_path / "reanalyse/sparse/plan.json").write_text(text)
+    with pytest.raises(UserError, match=r"plan.json is not a plan .*delete it"):
+        cost.beside(tmp_path / "logs", planned)

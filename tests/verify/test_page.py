@@ -12,7 +12,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 HEADINGS = [
-    "What was made", "A storm", "Every channel", "Where the errors are", "Skill by region and season",
+    "What was made", "The storm", "Every channel", "Where the errors are", "Skill by region and season",
     "Error against distance", "Rank histograms", "Spectra", "At two stations", "Seams", "Learning", "All scores",
     "Provenance",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The report as text; how it looks is for tests/verify/test_page.py."""
 
+import json
 import re
 
 import pytest
@@ -36,6 +37,22 @@ def test_the_page_says_what_it_cost_as_measured(text):
     """Six shards of 12.5 s, for 48 frames of 4 members."""
     assert re.search(r"<td>reanalyse: shard</td><td>6</td><td>75.0 s</td><td>12.5 s</td><td>2.0 min</td>", text)
     assert "Sampling took 0.39 s of wall time a frame and member" in text
+
+
+def test_a_plan_stands_beside_what_was_used(folder, world, text):
+    """Six jobs of 12.5 s that were forecast at 60 s together."""
+    assert "Planned and used" not in text
+    band = {"value": 60 / 3600, "low": 50 / 3600, "high": 70 / 3600}
+    plan = {"jobs": 6, "evaluations": 9, "device_hours": band, "analyses_bytes": band, "host_bytes": band}
+    path = folder / "reanalyse/sparse/plan.json"
+    path.write_text(json.dumps(plan))
+    try:
+        more = worlds.reported_again(folder, world).read_text()
+    finally:
+        path.unlink()
+    row = "<td>device time</td><td>60.0 s</td><td>50.0 s to 70.0 s</td><td>75.0 s</td><td>0.80</td>"
+    assert "Planned and used" in more and row in more
+    assert "<td>network evaluations</td><td>9</td><td></td><td>not measured</td><td></td>" in more
 
 
 def test_every_picture_says_what_it_shows(text):

@@ -15,7 +15,8 @@ def shown(world, scores):
         store.read(world["fields"])["fields"],
         np.ones(store.read(world["fields"]).sizes["time"], bool),
         worlds.BOX,
-        {"sparse": observations.read(world["observations"])},
+        {"sparse": observations.stations(world["observations"])},
+        {"sparse": world["observations"]},
         [path for path in world["analyses"] if "diffusion" in path.parts],
         [],
     )
@@ -33,6 +34,14 @@ def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     assert seams == {"title": "Seams", "text": "One shard, no seam.", "pictures": []}
     assert all(section["pictures"] for section in found if section is not seams)
     assert all(picture.alt for section in found for picture in section["pictures"])
+
+
+def test_of_streams_it_is_said_that_their_edges_are_those_of_shards(world, scores, monkeypatch):
+    it = shown(world, scores)
+    assert sections._streams(it) == ""
+    made = {"regime": "fixed_lag"}
+    monkeypatch.setattr(sections.analyses, "head", lambda path: xr.Dataset(attrs=made))
+    assert "(fixed lag)" in sections._streams(it) and "edges of streams" in sections._streams(it)
 
 
 def test_the_storm_named_is_the_one_that_was_found(world, scores):

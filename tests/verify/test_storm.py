@@ -65,3 +65,16 @@ def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
     assert storm.frames_about(one(10), 600, 24).tolist() == [8, 9, 10, 11, 12]
     assert storm.frames_about(one(10), 600, 6).tolist() == [6, 8, 10, 12, 14]
     assert storm.frames_about(one(1), 3, 24).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("channels", "called"),
+    [
+        (("t850", "msl"), "the storm"),
+        (("msl", "z500"), "the storm"),
+        (("u850", "vorticity"), "the largest departure from the mean"),
+        (("x",), "the largest departure from the mean"),
+    ],
+)
+def test_only_of_pressure_and_geopotential_it_is_called_a_storm(channels, called):
+    assert storm.find(fields(BOX, [(7, 3, 5, 900.0)], channels), BOX, None).called == called

@@ -53,7 +53,8 @@ def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z5
     dataset = xr.Dataset({"fields": (dims, truth.astype("float32"))}, coords, {"source_title": "a walk"})
     store.write(dataset, folder / "fields.zarr")
     _preprocessed(folder, coords, level, grid)
-    observed = _observations(folder / "observe/sparse.parquet", truth, times, channels, grid, generator, withheld)
+    table = _observations(truth, times, channels, grid, generator, withheld)
+    observed = [_part(folder, table, times[k : k + shard]) for k in range(0, frames, shard)]
     paths = []
     for kind, error in zip(KINDS, (500.0, 150.0, 200.0)):
         steps = [(k, min(k + shard, frames)) for k in range(0, frames, shard)]
@@ -61,8 +62,7 @@ def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z5
         values = truth[:, None] + whole[:, :1] + whole[:, 1:]
         where = "reanalyse" if kind == "diffusion" else "baselines"
         for a, b in steps:
-            name = str(times[a].astype("datetime64[h]")).replace("-", "")
-            paths.append(folder / where / "sparse" / kind / f"{name}-0.nc")
+            paths.append(folder / where / "sparse" / kind / f"{_name(times[a])}-0.nc")
             attributes = {"analysis": kind, "steps": 8, "regime": "batch", "seed": 1}
             part = values[a:b].swapaxes(0, 1)
             analyses.write(part, list(range(members)), times[a:b], list(channels), grid, attributes, paths[-1])
@@ -92,13 +92,25 @@ def _preprocessed(folder, coords, level, grid):
     ).to_netcdf(folder / "static.nc")
 
 
-def _observations(path, truth, times, channels, grid, generator, withheld):
+def _name(start):
+    """What a shard is called."""
+    return str(start.astype("datetime64[h]")).replace("-", "")
+
+
+def _part(folder, table, times):
+    """Write the observations of a shard; the path."""
+    path = folder / "observe/sparse" / f"{_name(times[0])}.parquet"
+    observations.write(table[table["time"].isin(times)], path)
+    return path
+
+
+def _observations(truth, times, channels, grid, generator, withheld):
     north = generator.uniform(grid.latitude[0], grid.latitude[-1], 12)
     east = generator.uniform(grid.longitude[0], grid.longitude[-1], 12)
     east = (east + 180) % 360 - 180 if grid.periodic else east
     values = bilinear(grid, north, east).numpy(truth.reshape(*truth.shape[:2], -1))
     t, c, n = (index.ravel() for index in np.indices(values.shape))
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "time": times[t], "latitude": north[n], "longitude": east[n],
             "level": [float(CHANNELS[channels[k]].level or np.nan) for k in c], "channel": np.array(channels)[c],
@@ -107,8 +119,6 @@ def _observations(path, truth, times, channels, grid, generator, withheld):
             "withheld": withheld & (n % 4 == 0), "source": "simulated",
         }
     )  # fmt: skip
-    observations.write(table, path)
-    return path
 
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -144,7 +154,7 @@ def reported_again(folder: Path, world: dict) -> Path:
     """Report a world that has its scores; return the page."""
     report.run(
         world["settings"].domain, world["settings"].verify, scores=folder / "scores.nc", analyses=_diffusion(world),
-        coast=[], observations=[world["observations"]], benchmarks=folder / "benchmarks",
+        coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip
     return folder / "report.html"

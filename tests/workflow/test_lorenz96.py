@@ -66,7 +66,7 @@ def test_the_configuration_observes_all_half_and_a_quarter_with_unit_errors():
 
 def test_observations_have_unit_error_at_the_places_asked_for(made):
     fields = xr.open_zarr(made / "results/lorenz96/preprocess/fields.zarr", consolidated=False)["fields"]
-    table = pd.read_parquet(made / "results/lorenz96/observe/every2.parquet")
+    table = pd.read_parquet(made / "results/lorenz96/observe/every2/20010201T00.parquet")
     assert sorted(table["longitude"].unique()) == [9.0 + 18 * k for k in range(20)] and not table["withheld"].any()
     at = {d: xr.DataArray(table[d].to_numpy(), dims="row") for d in ("time", "longitude")}
     wrong = table["value"].to_numpy() - fields.sel(channel="x", latitude=0).sel(at).values
@@ -85,6 +85,6 @@ def test_the_report_draws_time_and_longitude_and_no_map(made):
     text = (made / "results/lorenz96/verify/report.html").read_text()
     titles = re.findall(r'<h2 id="s\d+">(.*?)</h2>', text)
     assert titles[:2] == ["Time and longitude", "Where the errors are"] and "At a station" in titles
-    assert not {"A storm", "Every channel", "Error against distance"} & {*titles}
+    assert not {"The storm", "Every channel", "Error against distance"} & {*titles}
     assert "20 stations used; errors 1 (x)" in text and "1 × 40 points, at 0°, round the globe" in text
     assert "The truth is a model" in text and not re.search(r">\s*nan", text)

@@ -92,7 +92,7 @@ def test_the_archive_is_whole_and_is_a_tile_of_one_degree(made):
 def test_a_quarter_of_the_resolution_is_the_mean_of_the_four_points_in_the_middle_of_each_block(made):
     fields = fields_of(made)["fields"]
     truth = fields.sel(channel="vorticity", time=slice("2000-06-15", "2000-06-24")).values
-    table = pd.read_parquet(made / RUN / "observe/super4.parquet")
+    table = pd.read_parquet(made / RUN / "observe/super4/20000615T00.parquet")
     spread = float(xr.load_dataset(made / RUN / "preprocess/statistics.nc")["spread"][0])
     np.testing.assert_allclose(table["error"], 0.05 * spread, rtol=1e-6)
     seen = np.full((40, 8, 8), np.nan)

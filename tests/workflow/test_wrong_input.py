@@ -65,6 +65,6 @@ def test_a_spoilt_source_ends_in_one_sentence_and_nothing_half_made(source_file,
 def test_a_network_that_observes_nothing_is_found_before_training(source_file, tmp_path):
     _, config = source_file
     config = runs.merged(config, {"observe": {"networks": {"n": {"share": 0.001}}}, "preprocess": {"annual_harmonics": 1}})
-    done = runs.snakemake(tmp_path / "run", config, "results/tiny/observe/n.parquet", check=False)
+    done = runs.snakemake(tmp_path / "run", config, "results/tiny/observe/n/20010201T12.parquet", check=False)
     assert "has no station; raise its share" in done.stdout
     assert xr.open_zarr(tmp_path / "run/results/tiny/preprocess/fields.zarr", consolidated=False).sizes["time"] == 425

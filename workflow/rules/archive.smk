@@ -1,19 +1,29 @@
-"""Archive: laid out once, then written shard by shard, marked, and checked.
+"""Archive: laid out once, then written shard by shard, marked, checked, described and copied.
 
 The store is nobody's output, because parallel jobs write it; markers beside it are (see docs/decisions/0003).
+A period or ensemble that grows changes settings and layout, and leaves the shards that are there alone: `write` follows
+its analyses, and what the bytes depend on (`encoding`).
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
-out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json
+out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
+     stac.json; netcdf.json and netcdf/*.nc, copy.json where they are asked for
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
 ARCHIVED = f"results/{{run}}/reanalyse/{SETTINGS.archived_network}/diffusion"
+ARCHIVE_TARGETS = [
+    result("archive/check.json"),
+    result("archive/README.md"),
+    result("archive/stac.json"),
+    *([result("archive/netcdf.json")] if SETTINGS.archive.netcdf != "none" else []),
+    *([result("archive/copy.json")] if SETTINGS.archive.copy_to.url else []),
+]
 
 
 rule layout:
-    """Lay out the archive: dimensions, attributes and encodings of every array, before any data."""
+    """Lay out the archive, or let it grow: dimensions, attributes and encodings of every array, before any data."""
     input:
-        settings="results/{run}/settings/archive.json",
+        settings=unmixed("results/{run}/settings/archive.json"),
         first=expand(
             f"{ARCHIVED}/{{shard}}-{{block}}.nc",
             shard=SHARDS[:1],
@@ -28,7 +38,8 @@ rule layout:
     benchmark:
         "logs/{run}/archive/layout.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     params:
         archive=ARCHIVE,
     shell:
@@ -43,8 +54,8 @@ rule layout:
 rule write:
     """Write one shard of the archive, members, mean and spread, then its marker."""
     input:
-        settings="results/{run}/settings/archive.json",
-        layout="results/{run}/archive/layout.json",
+        settings=ancient("results/{run}/settings/archive.json"),
+        layout=ancient("results/{run}/archive/layout.json"),
         analyses=expand(
             f"{ARCHIVED}/{{{{shard}}}}-{{block}}.nc", block=BLOCKS, allow_missing=True
         ),
@@ -55,9 +66,15 @@ rule write:
     benchmark:
         "logs/{run}/archive/write-{shard}.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(60),
     params:
         archive=ARCHIVE,
+        encoding=[
+            SETTINGS.archive.chunk_frames,
+            SETTINGS.archive.chunk_points,
+            SETTINGS.archive.spread_share,
+        ],
     shell:
         "hindsight archive.write --settings {input.settings}"
         " --layout {input.layout}"
@@ -68,25 +85,118 @@ rule write:
 
 
 rule check:
-    """Reopen the archive: checksums, time axis, units, NaN."""
+    """Reopen the archive: checksums, time axis, units, NaN, ranges; gather where everything comes from."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
     output:
+        provenance="results/{run}/archive/provenance.csv",
         result="results/{run}/archive/check.json",
     log:
         "logs/{run}/archive/check.log",
     benchmark:
         "logs/{run}/archive/check.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(120),
     params:
         archive=ARCHIVE,
+        markers=listed("markers"),
     shell:
         "hindsight archive.check --settings {input.settings}"
         " --layout {input.layout}"
-        " --markers {input.markers}"
+        " --markers {params.markers}"
         " --archive {params.archive}"
+        " --provenance {output.provenance}"
         " --result {output.result}"
+        " > {log} 2>&1"
+
+
+rule publish:
+    """Describe the archive: a landing page and a STAC collection, made from its metadata."""
+    input:
+        settings="results/{run}/settings/archive.json",
+        layout="results/{run}/archive/layout.json",
+        check="results/{run}/archive/check.json",
+    output:
+        page="results/{run}/archive/README.md",
+        catalogue="results/{run}/archive/stac.json",
+    log:
+        "logs/{run}/archive/publish.log",
+    benchmark:
+        "logs/{run}/archive/publish.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(30),
+    shell:
+        "hindsight archive.publish --settings {input.settings}"
+        " --layout {input.layout}"
+        " --check {input.check}"
+        " --page {output.page}"
+        " --catalogue {output.catalogue}"
+        " > {log} 2>&1"
+
+
+rule netcdf:
+    """Copy the archive to netCDF, a file a calendar year and group."""
+    input:
+        settings="results/{run}/settings/archive.json",
+        layout="results/{run}/archive/layout.json",
+        markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
+        check="results/{run}/archive/check.json",  # a damaged archive is not copied
+    output:
+        marker="results/{run}/archive/netcdf.json",
+    log:
+        "logs/{run}/archive/netcdf.log",
+    benchmark:
+        "logs/{run}/archive/netcdf.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(120),
+    params:
+        archive=ARCHIVE,
+        markers=listed("markers"),
+        folder=result("archive/netcdf"),
+    shell:
+        "hindsight archive.netcdf --settings {input.settings}"
+        " --layout {input.layout}"
+        " --markers {params.markers}"
+        " --archive {params.archive}"
+        " --folder {params.folder}"
+        " --marker {output.marker}"
+        " > {log} 2>&1"
+
+
+rule copy:
+    """Copy the archive to another place, a bucket for instance: what is not there yet, metadata last."""
+    input:
+        settings="results/{run}/settings/archive.json",
+        layout="results/{run}/archive/layout.json",
+        markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
+        beside=[
+            result("archive/check.json"),
+            result("archive/provenance.csv"),
+            result("archive/README.md"),
+            result("archive/stac.json"),
+        ],
+    output:
+        marker="results/{run}/archive/copy.json",
+    log:
+        "logs/{run}/archive/copy.log",
+    benchmark:
+        "logs/{run}/archive/copy.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(240),
+    params:
+        archive=ARCHIVE,
+        markers=listed("markers"),
+    shell:
+        "hindsight archive.copy --settings {input.settings}"
+        " --layout {input.layout}"
+        " --markers {params.markers}"
+        " --beside {input.beside}"
+        " --archive {params.archive}"
+        " --marker {output.marker}"
         " > {log} 2>&1"

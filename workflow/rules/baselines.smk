@@ -1,6 +1,6 @@
 """Baselines: one rule; the wildcard names the module, so a new method is a module and a word in the settings.
 
-in:  results/{run}/preprocess/*, observe/{network}.parquet
+in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet
 out: results/{run}/baselines/{network}/{method}/{shard}-0.nc
 """
 
@@ -9,10 +9,11 @@ rule method:
     """Analyse one shard of frames by another method, from the same observations."""
     input:
         settings="results/{run}/settings/baselines.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=stores(learnt("train", "validation")),  # other years change nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations="results/{run}/observe/{network}.parquet",
+        observations=lambda wildcards: observed(around(wildcards.shard)),
     output:
         analysis="results/{run}/baselines/{network}/{method}/{shard}-0.nc",
     log:
@@ -20,13 +21,17 @@ rule method:
     benchmark:
         "logs/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
+        runtime=minutes(120),
+    params:
+        observations=listed("observations"),
+        shard=lambda wildcards: own(wildcards.shard),
     shell:
         "hindsight baselines.{wildcards.method} --settings {input.settings}"
         " --fields {input.fields}"
         " --climatology {input.climatology}"
         " --statistics {input.statistics}"
-        " --observations {input.observations}"
-        " --shard {wildcards.shard}"
+        " --observations {params.observations}"
+        " --shard {params.shard}"
         " --analysis {output.analysis}"
         " > {log} 2>&1"

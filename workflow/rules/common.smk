@@ -1,5 +1,11 @@
 """What rules share: how a store is named, and which files a run is made of."""
 
+import json
+from contextlib import suppress
+from functools import lru_cache
+
+import numpy as np
+
 from hindsight.fields import cuts, shards
 
 
@@ -20,45 +26,161 @@ def resource(path: str) -> str:
 
 NETWORKS = list(SETTINGS.observe.networks)
 METHODS = list(SETTINGS.baselines.methods)
-SHARDS = [shard.name for shard in shards.cut(SETTINGS.domain, SETTINGS.product)]
+CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.product)}
+SHARDS = list(CUTS)
+ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
 PIECES = cuts.pieces(SETTINGS.domain, SETTINGS.preprocess)
 ASKED = settings.asked(SETTINGS)
 PARTS = cuts.parts(ASKED) if ASKED.source in ("bucket", "grib") else []
 
 
-def arrived(cut: cuts.Cut | None = None) -> list[str]:
-    """The files that say that the source is there: a marker a part, or the store."""
-    if not PARTS:
-        return [store(resource("raw.zarr"))]
-    return [resource(f"parts/{part.name}.json") for part in met(cut)]
+def every(path: str) -> list[str]:
+    """Such files of all networks, methods, shards and blocks of members, as far as the path names them."""
+    found = {"network": NETWORKS, "method": METHODS, "shard": SHARDS, "block": BLOCKS}
+    return expand(
+        result(path), **{k: v for k, v in found.items() if f"{{{k}}}" in path}
+    )
 
 
-def met(cut: cuts.Cut | None) -> list[cuts.Cut]:
-    """The parts that hold frames of a cut."""
-    return [p for p in PARTS if cut is None or p.meets(cut.times[0], cut.times[-1])]
+def frames(name: str) -> cuts.Cut:
+    """The cut that a name speaks of."""
+    return cuts.named(name, SETTINGS.domain.step_hours)
 
 
-def raw(cut: cuts.Cut | None = None) -> list[str]:
-    """The source's stores, or those of them that hold frames of a cut."""
-    if not PARTS:
-        return [store(resource("raw.zarr"))]
-    return [resource(f"parts/{part.name}.zarr") for part in met(cut)]
+def own(shard: str) -> str:
+    """The frames of a shard, as steps are told."""
+    return CUTS[shard].with_halo(0, 0, SETTINGS.domain).name
+
+
+def sealed() -> dict[str, str]:
+    """The stretches of the shards that are in the archive: a period that grows leaves them as they are."""
+    found = {}
+    for path in Path(result("archive/shards")).glob("*.json"):
+        with suppress(
+            ValueError, KeyError
+        ):  # a marker that is none is archive.check's business
+            marker = json.loads(path.read_text())
+            if path.stem in CUTS and marker["frames"] == CUTS[path.stem].frames:
+                found[path.stem] = marker["stretch"]
+    return found
+
+
+SEALED = {} if SETTINGS.archive.replace else sealed()
+
+
+def stretch(shard: str) -> str:
+    """The frames that the job of a shard sees."""
+    if shard in SEALED:
+        return SEALED[shard]
+    before, after = SETTINGS.reanalyse.halo_frames(SETTINGS.domain.step_hours)
+    return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
+
+
+def around(shard: str) -> str:
+    """The frames that a baseline sees."""
+    span = SETTINGS.baselines.optimal_interpolation.frames // 2
+    return CUTS[shard].with_halo(span, span, SETTINGS.domain).name
+
+
+def members(block: str) -> str:
+    """The first and the last member of a block, as steps are told."""
+    numbers = SETTINGS.product.block(int(block))
+    return f"{numbers[0]}-{numbers[-1]}"
+
+
+@lru_cache
+def observed(name: str, network: str = "{network}") -> list[str]:
+    """The observations of some frames: a table for every shard that holds any of them."""
+    met = shards.meeting(ALL_CUTS, frames(name))
+    return [f"results/{{run}}/observe/{network}/{shard.name}.parquet" for shard in met]
+
+
+def made(pattern: str) -> list[cuts.Cut]:
+    """The cuts that are there, shortest first: those of shorter periods, too."""
+    found = (frames(path.name.split(".")[0]) for path in Path().glob(pattern))
+    return sorted(found, key=lambda cut: cut.frames)
+
+
+MADE_PIECES = made(result("preprocess/pieces/*T*_*.zarr"))
+MADE_PARTS = made(resource("parts/*T*_*.json")) if PARTS else []
+
+
+def first_made(cut: cuts.Cut, last: np.datetime64, there: list[cuts.Cut]) -> cuts.Cut:
+    """Where to take the frames of a cut from, up to a last one: what a shorter period left, if it reaches so far.
+
+    The last piece or part of a period has another name when the period grows, and what was made of the shorter one is
+    not to be made again.
+    """
+    same = (c for c in there if c.start == cut.start and c.frames < cut.frames)
+    return next((c for c in same if c.last >= last), cut)
+
+
+def pieces_with(first, last) -> list[cuts.Cut]:
+    """The pieces of fields that hold frames of a period."""
+    end = np.datetime64(last)
+    met = [p for p in PIECES if p.meets(first, end)]
+    return [first_made(p, min(p.last, end), MADE_PIECES) for p in met]
+
+
+def stores(found: list[cuts.Cut]) -> list[str]:
+    """The stores of pieces."""
+    return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in found]
+
+
+def pieces_of(name: str) -> list[str]:
+    """The stores of the pieces that hold frames of a cut."""
+    return stores(pieces_with(frames(name).start, frames(name).last))
 
 
 def learnt(*splits: str) -> list[cuts.Cut]:
-    """The pieces of fields that some splits lie in; without any, all of them."""
-    periods = [
-        SETTINGS.domain.splits[name] for name in splits or SETTINGS.domain.splits
-    ]
-    return [p for p in PIECES if any(p.meets(q.start, q.end) for q in periods)]
-
-
-def pieces(*splits: str) -> list[str]:
-    """The stores of such pieces."""
-    return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in learnt(*splits)]
+    """The pieces that some splits lie in."""
+    periods = [SETTINGS.domain.splits[name] for name in splits]
+    return list(dict.fromkeys(p for q in periods for p in pieces_with(q.start, q.end)))
 
 
 def moments() -> list[str]:
     """What is added up of the training period, a file a piece."""
     return [result(f"preprocess/moments/{p.name}.nc") for p in learnt("train")]
+
+
+def parts_of(piece: str) -> list[cuts.Cut]:
+    """The parts that a piece is made from, of which there are none in one store."""
+    cut, there = frames(piece), MADE_PARTS
+    if (path := Path(stores([cut])[0])).is_file():
+        # runs share parts: another run, of a shorter period, may have added its own since
+        there = [c for c in there if age(c) <= path.stat().st_mtime] or there
+    met = [p for p in PARTS if p.meets(cut.start, cut.last)]
+    return [first_made(p, min(p.last, cut.last), there) for p in met]
+
+
+def age(part: cuts.Cut) -> float:
+    """When a part was made."""
+    return Path(resource(f"parts/{part.name}.json")).stat().st_mtime
+
+
+def arrived(parts: list[cuts.Cut] = PARTS) -> list[str]:
+    """The files that say that the source is there: a marker a part, or the store."""
+    if not PARTS:
+        return [store(resource("raw.zarr"))]
+    return [resource(f"parts/{part.name}.json") for part in parts]
+
+
+def raw(parts: list[cuts.Cut] = PARTS) -> list[str]:
+    """The source's stores."""
+    if not PARTS:
+        return [store(resource("raw.zarr"))]
+    return [resource(f"parts/{part.name}.zarr") for part in parts]
+
+
+def fixed(files: list[str]) -> list[str]:
+    """What the source is remade for: not a built-in world that becomes longer, which keeps its frames (`world`)."""
+    return [] if SETTINGS.download.source == "synthetic" else files
+
+
+def world() -> str:
+    """What the frames of a built-in world depend on: its end, too, if that says how it is cut into stretches."""
+    if SETTINGS.download.source != "synthetic":
+        return ""
+    end = {"synthetic": {"end"}} if ASKED.synthetic.stretches == 1 else {}
+    return ASKED.model_dump_json(exclude={"periods": True, "missing": True, **end})

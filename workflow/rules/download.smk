@@ -32,7 +32,8 @@ rule files:
     benchmark:
         f"logs/{SETTINGS.run}/download/files-{{name}}.tsv"
     resources:
-        mem_mb=500,
+        mem_mb=memory(1000),
+        runtime=minutes(240),
     params:
         url=lambda wildcards: settings.remote_files(SETTINGS)[wildcards.name],
     shell:
@@ -56,7 +57,8 @@ if SETTINGS.download.source == "local":
         benchmark:
             f"logs/{SETTINGS.run}/download/local.tsv"
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1500),
+            runtime=minutes(120),
         shell:
             "hindsight download.local --settings {input.settings}"
             " --files {input.files:q}"
@@ -77,7 +79,8 @@ if SETTINGS.download.source == "synthetic":
         benchmark:
             f"logs/{SETTINGS.run}/download/synthetic.tsv"
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1500),
+            runtime=minutes(240),
         shell:
             "hindsight download.synthetic --settings {input.settings}"
             " --raw {output.raw}"
@@ -97,7 +100,8 @@ if SETTINGS.download.source == "bucket":
         benchmark:
             f"logs/{SETTINGS.run}/download/bucket-{{part}}.tsv"
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2500),
+            runtime=minutes(240),
             connections=SETTINGS.download.bucket.connections,
         params:
             raw=resource("parts/{part}.zarr"),  # outlives a rerun, which finds it whole: so it is nobody's output
@@ -124,7 +128,8 @@ if SETTINGS.download.source == "grib":
             f"logs/{SETTINGS.run}/download/catalogue.tsv"
         threads: SETTINGS.download.grib.processes
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2500),
+            runtime=minutes(120),
         shell:
             "hindsight download.catalogue --settings {input.settings}"
             " --files {input.files:q}"
@@ -143,7 +148,8 @@ if SETTINGS.download.source == "grib":
         benchmark:
             f"logs/{SETTINGS.run}/download/grib-{{part}}.tsv"
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2500),
+            runtime=minutes(120),
         params:
             raw=resource("parts/{part}.zarr"),
         shell:
@@ -167,13 +173,14 @@ rule manifest:
     benchmark:
         "logs/{run}/download/manifest.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1500),
+        runtime=minutes(60),
     params:
-        raw=raw(),
-        markers=arrived() if PARTS else [],
+        raw=lambda wildcards: braced(raw()),
+        markers=lambda wildcards: braced(arrived()) if PARTS else "",
     shell:
         "hindsight download.manifest --settings {input.settings}"
-        " --raw {params.raw:q}"
-        " --markers {params.markers:q}"
+        " --raw {params.raw}"
+        " --markers {params.markers}"
         " --manifest {output.manifest}"
         " > {log} 2>&1"

@@ -1,29 +1,34 @@
-"""Observe: one observation table a network.
+"""Observe: one observation table a network and shard of frames.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
-out: results/{run}/observe/{network}.parquet
+out: results/{run}/observe/{network}/{shard}.parquet
 """
 
 
 rule simulate:
-    """Observe the test period with a simulated network."""
+    """Observe a shard of frames with a simulated network."""
     input:
         settings="results/{run}/settings/observe.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        pieces=lambda wildcards: pieces_of(own(wildcards.shard)),  # other years change nothing
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
     output:
-        observations="results/{run}/observe/{network}.parquet",
+        observations="results/{run}/observe/{network}/{shard}.parquet",
     log:
-        "logs/{run}/observe/simulate-{network}.log",
+        "logs/{run}/observe/simulate-{network}-{shard}.log",
     benchmark:
-        "logs/{run}/observe/simulate-{network}.tsv"
+        "logs/{run}/observe/simulate-{network}-{shard}.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1500),
+        runtime=minutes(60),
+    params:
+        shard=lambda wildcards: own(wildcards.shard),
     shell:
         "hindsight observe.simulate --settings {input.settings}"
         " --network {wildcards.network}"
+        " --shard {params.shard}"
         " --fields {input.fields}"
         " --statistics {input.statistics}"
         " --static {input.static}"

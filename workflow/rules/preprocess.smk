@@ -9,9 +9,7 @@ rule regrid:
     """Bring a piece of the source to canonical channels, units, grid and order."""
     input:
         settings="results/{run}/settings/regrid.json",
-        arrived=lambda wildcards: arrived(
-            cuts.named(wildcards.piece, SETTINGS.domain.step_hours)
-        ),
+        arrived=lambda wildcards: fixed(arrived(parts_of(wildcards.piece))),
         manifest=ancient("results/{run}/download/manifest.json"),
     output:
         fields=store("results/{run}/preprocess/pieces/{piece}.zarr"),
@@ -21,15 +19,15 @@ rule regrid:
         "logs/{run}/preprocess/regrid-{piece}.tsv"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
+        runtime=minutes(60),
     params:
-        raw=lambda wildcards: raw(
-            cuts.named(wildcards.piece, SETTINGS.domain.step_hours)
-        ),
+        raw=lambda wildcards: braced(raw(parts_of(wildcards.piece))),
+        world=world(),
     shell:
         "hindsight preprocess.regrid --settings {input.settings}"
         " --piece {wildcards.piece}"
-        " --raw {params.raw:q}"
+        " --raw {params.raw}"
         " --manifest {input.manifest}"
         f" --scheduler '{SETTINGS.preprocess.scheduler}'"
         " --workers {threads}"
@@ -41,7 +39,7 @@ rule join:
     """Join the pieces into one store; a piece that is there already is not touched."""
     input:
         settings="results/{run}/settings/join.json",
-        pieces=pieces(),
+        pieces=stores(PIECES),
     output:
         fields=store("results/{run}/preprocess/fields.zarr"),
     log:
@@ -49,10 +47,13 @@ rule join:
     benchmark:
         "logs/{run}/preprocess/join.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(60),
+    params:
+        pieces=listed("pieces"),
     shell:
         "hindsight preprocess.join --settings {input.settings}"
-        " --pieces {input.pieces:q}"
+        " --pieces {params.pieces}"
         " --fields {output.fields}"
         " > {log} 2>&1"
 
@@ -61,8 +62,9 @@ rule static:
     """Bring land fraction and orography to the working grid, where they are given."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        fields=pieces()[0],  # any will do: it is the grid that counts
-        arrived=arrived()[:1],
+        fields=stores(learnt("train"))[0],  # any will do: it is the grid that counts
+        arrived=fixed(arrived()[:1]),
+        manifest=ancient("results/{run}/download/manifest.json"),
         given=settings.static_files(SETTINGS),
     output:
         static="results/{run}/preprocess/static.nc",
@@ -71,9 +73,11 @@ rule static:
     benchmark:
         "logs/{run}/preprocess/static.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     params:
         raw=lambda wildcards: raw()[0],
+        world=world(),
     shell:
         "hindsight preprocess.static --settings {input.settings}"
         " --fields {input.fields}"
@@ -95,7 +99,8 @@ rule moments:
     benchmark:
         "logs/{run}/preprocess/moments-{piece}.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     shell:
         "hindsight preprocess.moments --settings {input.settings}"
         " --piece {input.piece}"
@@ -115,10 +120,13 @@ rule climatology:
     benchmark:
         "logs/{run}/preprocess/climatology.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
+    params:
+        moments=listed("moments"),
     shell:
         "hindsight preprocess.climatology --settings {input.settings}"
-        " --moments {input.moments:q}"
+        " --moments {params.moments}"
         " --climatology {output.climatology}"
         " > {log} 2>&1"
 
@@ -135,9 +143,12 @@ rule statistics:
     benchmark:
         "logs/{run}/preprocess/statistics.tsv"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
+    params:
+        moments=listed("moments"),
     shell:
         "hindsight preprocess.statistics --settings {input.settings}"
-        " --moments {input.moments:q}"
+        " --moments {params.moments}"
         " --statistics {output.statistics}"
         " > {log} 2>&1"

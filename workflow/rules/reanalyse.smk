@@ -1,7 +1,7 @@
 """Reanalyse: a shard of frames and a block of members is a job.
 
-in:  results/{run}/train/prior.safetensors, preprocess/climatology.nc, statistics.nc, observe/{network}.parquet
-out: results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc
+in:  results/{run}/train/prior.safetensors, preprocess/climatology.nc, statistics.nc, observe/{network}/{shard}.parquet
+out: results/{run}/reanalyse/{network}/plan.json, diffusion/{shard}-{block}.nc
 """
 
 
@@ -12,7 +12,8 @@ rule shard:
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations="results/{run}/observe/{network}.parquet",
+        observations=lambda wildcards: observed(stretch(wildcards.shard)),
+        plan=ancient("results/{run}/reanalyse/{network}/plan.json"),  # above a limit there is none, and no job starts
     output:
         analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
     log:
@@ -21,14 +22,56 @@ rule shard:
         "logs/{run}/reanalyse/shard-{network}-{shard}-{block}.tsv"
     threads: SETTINGS.reanalyse.threads
     resources:
-        mem_mb=2000,
+        mem_mb=planned(3000),
+        runtime=minutes(120),
+    params:
+        observations=listed("observations"),
+        shard=lambda wildcards: own(wildcards.shard),
+        stretch=lambda wildcards: stretch(wildcards.shard),
+        members=lambda wildcards: members(wildcards.block),
     shell:
         "hindsight reanalyse.shard --settings {input.settings}"
         " --prior {input.prior}"
         " --climatology {input.climatology}"
         " --statistics {input.statistics}"
-        " --observations {input.observations}"
-        " --shard {wildcards.shard}"
-        " --block {wildcards.block}"
+        " --observations {params.observations}"
+        " --shard {params.shard}"
+        " --stretch {params.stretch}"
+        " --members {params.members}"
         " --analysis {output.analysis}"
+        " > {log} 2>&1"
+
+
+rule plan:
+    """Forecast what the jobs of a network take, from a few stretches that are timed; refuse it above a limit."""
+    input:
+        settings="results/{run}/settings/plan.json",
+        prior="results/{run}/train/prior.safetensors",
+        climatology="results/{run}/preprocess/climatology.nc",
+        observations=observed(stretch(SHARDS[0])),
+    output:
+        plan="results/{run}/reanalyse/{network}/plan.json",
+    log:
+        "logs/{run}/reanalyse/plan-{network}.log",
+    benchmark:
+        "logs/{run}/reanalyse/plan-{network}.tsv"
+    retries: 0  # what is refused once is refused again
+    threads: SETTINGS.reanalyse.threads
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(30),
+    params:
+        observations=listed("observations"),
+        archive=lambda wildcards: (
+            result("archive/reanalysis.zarr")
+            if wildcards.network == SETTINGS.archived_network
+            else []
+        ),
+    shell:
+        "hindsight reanalyse.plan --settings {input.settings}"
+        " --prior {input.prior}"
+        " --climatology {input.climatology}"
+        " --observations {params.observations}"
+        " --archive {params.archive}"
+        " --plan {output.plan}"
         " > {log} 2>&1"

@@ -4,17 +4,13 @@ in:  results/{run}/preprocess/*
 out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/ beside them
 """
 
-TOGETHER = (
-    f"torchrun --standalone --nproc-per-node {SETTINGS.train.processes} --no-python "
-)
-
 
 rule colour:
     """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=pieces("train", "validation"),  # a year more of what is not learnt from changes nothing
+        learnt=stores(learnt("train", "validation")),  # a year more of what is not learnt from changes nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
@@ -25,7 +21,8 @@ rule colour:
         "logs/{run}/train/colour.tsv"
     threads: SETTINGS.train.threads
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2500),
+        runtime=minutes(120),
     shell:
         "hindsight train.colour --settings {input.settings}"
         " --fields {input.fields}"
@@ -40,7 +37,7 @@ rule prior:
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=pieces("train", "validation"),  # a year more of what is not learnt from changes nothing
+        learnt=stores(learnt("train", "validation")),  # a year more of what is not learnt from changes nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
@@ -55,9 +52,11 @@ rule prior:
         "logs/{run}/train/prior.tsv"
     threads: SETTINGS.train.threads * SETTINGS.train.processes
     resources:
-        mem_mb=3000 * SETTINGS.train.processes,
+        **nodes(SETTINGS.train),
+        mem_mb=memory(3000 * SETTINGS.train.processes // SETTINGS.train.nodes),
+        runtime=minutes(480),
     params:
-        together=TOGETHER if SETTINGS.train.processes > 1 else "",
+        together=together(SETTINGS.train),
         checkpoint=result("train/checkpoint.safetensors"),  # outlives a killed job, so it is nobody's output
         tensorboard=result("train/tensorboard"),  # the same
     shell:
@@ -73,4 +72,4 @@ rule prior:
         " --tensorboard {params.tensorboard}"
         " --curve {output.curve}"
         " --figure {output.figure}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | (trap '' TERM; exec tee {log})"

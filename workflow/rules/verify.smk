@@ -1,6 +1,6 @@
 """Verify: statistics of each network, scores of all, the report.
 
-in:  results/{run}/preprocess/*, observe/{network}.parquet, reanalyse/*, baselines/*
+in:  results/{run}/preprocess/*, observe/{network}/*.parquet, reanalyse/*, baselines/*
 out: results/{run}/verify/statistics/{network}.nc, scores.nc, report.html
 """
 
@@ -23,7 +23,9 @@ rule compare:
         fields=store("results/{run}/preprocess/fields.zarr"),
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations="results/{run}/observe/{network}.parquet",
+        observations=expand(
+            "results/{{run}}/observe/{{network}}/{shard}.parquet", shard=SHARDS
+        ),
         analyses=DIFFUSION + OTHERS,
     output:
         result="results/{run}/verify/statistics/{network}.nc",
@@ -32,14 +34,18 @@ rule compare:
     benchmark:
         "logs/{run}/verify/compare-{network}.tsv"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        observations=listed("observations"),
+        analyses=listed("analyses"),
     shell:
         "hindsight verify.compare --settings {input.settings}"
         " --fields {input.fields}"
         " --climatology {input.climatology}"
         " --statistics {input.statistics}"
-        " --observations {input.observations}"
-        " --analyses {input.analyses}"
+        " --observations {params.observations}"
+        " --analyses {params.analyses}"
         " --result {output.result}"
         " > {log} 2>&1"
 
@@ -59,7 +65,8 @@ rule score:
     benchmark:
         "logs/{run}/verify/score.tsv"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     shell:
         "hindsight verify.score --settings {input.settings}"
         " --statistics {input.statistics}"
@@ -76,7 +83,9 @@ rule report:
         static="results/{run}/preprocess/static.nc",
         scores="results/{run}/verify/scores.nc",
         observations=expand(
-            "results/{{run}}/observe/{network}.parquet", network=NETWORKS
+            "results/{{run}}/observe/{network}/{shard}.parquet",
+            network=NETWORKS,
+            shard=SHARDS,
         ),
         analyses=expand(
             "results/{{run}}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
@@ -94,16 +103,19 @@ rule report:
     benchmark:
         "logs/{run}/verify/report.tsv"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
+        observations=listed("observations"),
+        analyses=listed("analyses"),
         benchmarks="logs/{run}",  # what was measured, if it still lies there; none is made for the report's sake
     shell:
         "hindsight verify.report --settings {input.settings}"
         " --fields {input.fields}"
         " --static {input.static}"
         " --scores {input.scores}"
-        " --observations {input.observations}"
-        " --analyses {input.analyses}"
+        " --observations {params.observations}"
+        " --analyses {params.analyses}"
         " --curve {input.curve}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks}"

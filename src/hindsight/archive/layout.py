@@ -1,239 +1,191 @@
-"""Lay out the whole archive before any data: every array, its chunks, its attributes."""
+"""Lay out the whole archive before any data; let one that is there grow by its metadata alone.
 
-import hashlib
-import json
-import os
+The layout is made in memory, and every file of it that differs on disk is replaced, the root's metadata last. So a
+first layout, one that grows, and one that was killed are the same thing, and no data object is ever touched.
+"""
+
 import shutil
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.storage import MemoryStore
 
-from hindsight import __version__
-from hindsight.fields import analyses, calendar, shards, store
-from hindsight.settings import Archive, Domain, Product
-from hindsight.settings.lexicon import CHANNELS, Channel
+from hindsight.archive import blocks, metadata, objects, recipe
+from hindsight.archive.metadata import GROUPS, Holds
+from hindsight.errors import UserError
+from hindsight.fields import rounding, shards, store
+from hindsight.fields.chunks import PACKED, tiles
+from hindsight.settings import Archive, Domain, Ensemble, Observe, Reanalyse
+from hindsight.settings.lexicon import CHANNELS
 
-GROUPS = {"": "", "mean": "ensemble mean of ", "spread": "ensemble standard deviation of "}
-MANTISSA_BITS = 23  # of a float32
+COORDINATE_CHUNK = {"time": 16384, "realization": 1024}  # fixed, so that a longer axis keeps the chunks of a shorter
 
 
 def run(
-    domain: Domain, product: Product, settings: Archive, *, first: list[Path], fields: Path, archive: Path, marker: Path
-) -> None:
-    """Lay out the archive: dimensions, attributes and encodings of every array, before any data."""
-    sample, source = analyses.read(first), store.read(fields)
-    recipe = {
-        "domain": domain.model_dump(mode="json"),
-        "product": product.model_dump(mode="json"),
-        "archive": settings.model_dump(mode="json"),
-        "made_from": {k: str(v) for k, v in sample.attrs.items()},
-        "bits": bits(sample, settings.spread_share),
-    }
-    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    if not (archive / "zarr.json").is_file() or _recipe_of(archive) != digest:
-        _lay_out(
-            archive, sample, domain, product, settings, recipe["bits"], _about(settings, domain, source, sample, digest)
-        )
-    text = json.dumps(recipe | {"recipe": digest}, indent=1, sort_keys=True)
-    store.replace(marker, lambda partial: partial.write_text(text))
-
-
-def bits(sample: xr.Dataset, share: float) -> dict[str, int]:
-    """Mantissa bits to keep in each channel, so that rounding is off by at most a share of the ensemble's spread.
-
-    Rounding to k bits is off by at most 2^(e - k - 1), e the exponent of the largest value.
-    """
-    kept = {}
-    for channel in sample["channel"].values:
-        values = sample["analysis"].sel(channel=channel).values.astype(float)
-        allowed = share * np.sqrt(values.var(0, ddof=1).mean())
-        exponent = np.floor(np.log2(np.abs(values).max()))
-        kept[str(channel)] = int(np.clip(np.ceil(exponent - 1 - np.log2(allowed)), 1, MANTISSA_BITS))
-    return kept
-
-
-def _recipe_of(archive: Path) -> str | None:
-    try:
-        return json.loads((archive / "zarr.json").read_text())["attributes"].get("recipe")
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _lay_out(
-    archive: Path,
-    sample: xr.Dataset,
     domain: Domain,
-    product: Product,
+    product: Ensemble,
+    reanalyse: Reanalyse,
+    observe: Observe,
     settings: Archive,
-    kept: dict[str, int],
-    attributes: dict,
+    *,
+    first: list[Path],
+    fields: Path,
+    archive: Path,
+    marker: Path,
 ) -> None:
-    """Write the metadata and coordinates beside the archive's place, then move them there."""
-    partial = archive.with_name(archive.name + ".partial")
-    for old in (partial, archive):
-        shutil.rmtree(old, ignore_errors=True)
-    times = np.concatenate([s.times(domain.step_hours) for s in shards.cut(domain, product)])
-    root = zarr.create_group(partial, zarr_format=3, attributes=attributes)
-    for name, prefix in GROUPS.items():
-        group = (
-            root.create_group(
-                name,
-                attributes=attributes
-                | {"title": f"{prefix}{settings.title}".capitalize() if prefix else settings.title},
-            )
-            if name
-            else root
+    """Lay out the archive, or let it grow: dimensions, attributes and encodings of every array, before any data."""
+    sample, cuts = blocks.heads(first), _whole_shards(domain, product)
+    said = blocks.made_from(sample[0])
+    blocks.require(sample, cuts[0].times(domain.step_hours), product.members, domain.channels, said)
+    asked = {"settings": recipe.settings_of(domain, product, settings, reanalyse, observe), "made_from": said}
+    there = _may_grow(archive, asked, settings.replace)
+    asked["bits"] = there["bits"] if there else bits(sample, domain.channels, settings.spread_share)
+    holds = _holds(sample[0], np.concatenate([s.times(domain.step_hours) for s in cuts]), product.members, asked)
+    now, before = (
+        metadata.about(settings, domain, holds, store.read(fields)),
+        recipe.attributes_of(archive) if there else None,
+    )
+    attributes = metadata.dated(now, before, _event(there, holds))
+    files = wanted(holds, product, settings, attributes)
+    _synchronise(archive, files)
+    sums = {key: objects.sha256_of(content) for key, content in files.items()}
+    text = asked | {"recipe": attributes["recipe_digest"], "attributes": attributes, "objects": sums}
+    objects.put_json(marker, text)
+
+
+def bits(sample: list[xr.Dataset], channels: list[str], share: float) -> dict[str, int]:
+    """Mantissa bits to keep in each channel, by what the first shard's members are apart."""
+    return {name: rounding.bits(blocks.values(sample, name), share) for name in channels}
+
+
+def _holds(head: xr.Dataset, times: np.ndarray, members: int, asked: dict) -> Holds:
+    grid = (head[axis].values.astype("float64") for axis in ("latitude", "longitude"))
+    return Holds(times, *grid, members, asked)
+
+
+def _whole_shards(domain: Domain, product: Ensemble) -> list[shards.Shard]:
+    """The shards of the archive, all of which but the last have to be whole.
+
+    Raises:
+        UserError: if the first one is not, since objects of the store are counted from the first frame.
+    """
+    cuts = shards.cut(domain, product)
+    if len(cuts) > 1 and cuts[0].frames != product.shard_frames:
+        raise UserError(
+            f"the archive's first shard has {cuts[0].frames} frames, not {product.shard_frames}; product.epoch "
+            f"({product.epoch}) must lie a whole number of shards from domain.test.start ({domain.test.start})"
         )
-        members = None if name else product.members
-        _coordinates(group, times, sample, members)
-        for channel in domain.channels:
-            _variable(group, CHANNELS[channel], prefix, members, len(times), sample, product, settings, kept[channel])
-    _gather_metadata(partial)
-    partial.rename(archive)
+    return cuts
 
 
-def _gather_metadata(archive: Path) -> None:
-    """Repeat the metadata of all arrays at the head of each group, so that it opens in one read, no warning."""
-    with warnings.catch_warnings():
+def _may_grow(archive: Path, asked: dict, replace: bool) -> dict | None:
+    """The recipe of the archive that is there and can become what is asked; nothing if there is none, or no longer.
+
+    Raises:
+        UserError: if it is of another recipe and may not be replaced, with every difference.
+    """
+    try:
+        there = recipe.of_archive(archive)
+        lines = recipe.differences(there, asked) if there else []
+        refusal = recipe.refusal(archive, lines) if lines else ""
+    except UserError as error:
+        there, refusal = None, str(error)
+    if refusal and not replace:
+        raise UserError(refusal)
+    if refusal:
+        _take_away(archive)
+        return None
+    return there
+
+
+def _take_away(archive: Path) -> None:
+    """Remove an archive; a killed removal leaves nothing that looks like one."""
+    old = archive.with_name(archive.name + ".replaced")
+    with objects.writing(archive):
+        shutil.rmtree(old, ignore_errors=True)
+        archive.rename(old)
+        shutil.rmtree(old)
+
+
+def _event(there: dict | None, holds: Holds) -> str:
+    """What happens to the archive, for its history."""
+    if there is None:
+        return "laid out"
+    grown = []
+    before, after = ({k: recipe.flatten(r["settings"])[k] for k in recipe.MAY_GROW} for r in (there, holds.recipe))
+    end, members = recipe.MAY_GROW
+    if before[end] != after[end]:
+        grown.append(f"to {after[end]}")
+    if before[members] != after[members]:
+        grown.append(f"to {after[members]} members")
+    return f"grown {' and '.join(grown)}" if grown else "described anew"
+
+
+def wanted(holds: Holds, product: Ensemble, settings: Archive, attributes: dict) -> dict[str, bytes]:
+    """Every file of the layout, by its key, in the order in which they may be put."""
+    made = objects.in_memory(lambda memory: _lay_out(memory, holds, product, settings, attributes))
+    return dict(sorted(made.items(), key=lambda item: (item[0].endswith("zarr.json"), -item[0].count("/"), item[0])))
+
+
+def _synchronise(archive: Path, files: dict[str, bytes]) -> None:
+    """Put what differs: coordinates first, then metadata, the root's last, so that a reader sees the old or the new."""
+    for key, content in files.items():
+        objects.put(archive / key, content)
+
+
+def _lay_out(memory: MemoryStore, holds: Holds, product: Ensemble, settings: Archive, attributes: dict) -> None:
+    """Make metadata and coordinates in memory."""
+    root = zarr.create_group(memory, zarr_format=3, attributes=attributes)
+    for name, prefix in GROUPS.items():
+        title = {"title": f"{prefix.capitalize()}{attributes['title']}"}
+        group = root.create_group(name, attributes=attributes | title) if name else root
+        _coordinates(group, holds, with_members=not name)
+        for channel in holds.channels:
+            _variable(group, channel, name, holds, product, settings)
+    with warnings.catch_warnings():  # repeat all metadata at the head of each group: it opens in one read
         warnings.simplefilter("ignore", category=zarr.errors.ZarrUserWarning)  # says that Zarr 3 has no standard for it
         for name in sorted(GROUPS, reverse=True):
-            zarr.consolidate_metadata(archive, path=name or None, zarr_format=3)
+            zarr.consolidate_metadata(memory, path=name or None, zarr_format=3)
 
 
-def _coordinates(group: zarr.Group, times: np.ndarray, sample: xr.Dataset, members: int | None) -> None:
-    hours = (times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")
+def _coordinates(group: zarr.Group, holds: Holds, with_members: bool) -> None:
+    hours = (holds.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")
     coordinates = {
-        "time": (
-            hours.astype("int64"),
-            {
-                "standard_name": "time",
-                "axis": "T",
-                "units": "hours since 1900-01-01",
-                "calendar": "proleptic_gregorian",
-            },
-        ),
-        "latitude": (
-            sample["latitude"].values.astype("float64"),
-            {"standard_name": "latitude", "axis": "Y", "units": "degrees_north"},
-        ),
-        "longitude": (
-            sample["longitude"].values.astype("float64"),
-            {"standard_name": "longitude", "axis": "X", "units": "degrees_east"},
-        ),
+        "time": (hours.astype("int64"), metadata.TIME),
+        "latitude": (holds.latitude, metadata.LATITUDE),
+        "longitude": (holds.longitude, metadata.LONGITUDE),
     }
-    if members:
-        coordinates["realization"] = (np.arange(members, dtype="int64"), {"standard_name": "realization", "units": "1"})
+    if with_members:
+        coordinates["realization"] = (np.arange(holds.members, dtype="int64"), metadata.MEMBER)
     for name, (values, attributes) in coordinates.items():
-        group.create_array(name, data=values, chunks=values.shape, dimension_names=[name], attributes=attributes)
+        chunk = (COORDINATE_CHUNK.get(name, len(values)),)
+        group.create_array(name, data=values, chunks=chunk, dimension_names=[name], attributes=attributes)
+    levels = sorted({CHANNELS[name].level for name in holds.channels} - {None})
+    for level in levels:
+        value = np.array(float(level))
+        group.create_array(f"level_{level}", data=value, dimension_names=[], attributes=metadata.level())
 
 
-def _variable(
-    group: zarr.Group,
-    channel: Channel,
-    prefix: str,
-    members: int | None,
-    frames: int,
-    sample: xr.Dataset,
-    product: Product,
-    settings: Archive,
-    kept: int,
-) -> None:
-    """One array, chunked for maps and gathered into one object a shard of frames."""
-    grid = sample.sizes["latitude"], sample.sizes["longitude"]
+def _variable(group: zarr.Group, name: str, kind: str, holds: Holds, product: Ensemble, settings: Archive) -> None:
+    """One array: an object a shard of frames and block of members, in chunks for maps and for time series."""
     dimensions = ["time", "latitude", "longitude"]
-    shape, chunk, whole = (frames, *grid), (settings.chunk_frames, *grid), (product.shard_frames, *grid)
-    if members:
-        dimensions, shape, chunk, whole = (
-            ["realization", *dimensions],
-            (members, *shape),
-            (1, *chunk),
-            (members, *whole),
-        )
-    attributes = {
-        **({"standard_name": channel.standard_name} if channel.standard_name else {}),
-        "long_name": prefix + channel.long_name,
-        "units": channel.units,
-        "kept_mantissa_bits": kept,
-        "coordinates": "",
-    }
-    if prefix:
-        attributes["cell_methods"] = f"realization: {'mean' if 'mean' in prefix else 'standard_deviation'}"
-    if channel.level:
-        attributes["coordinates"] = _level(group, channel.level)
-    else:
-        del attributes["coordinates"]
+    tile, whole = tiles(holds.shape, settings.chunk_points)
+    shape, chunk = (len(holds.times), *holds.shape), (settings.chunk_frames, *tile)
+    shard = (product.shard_frames, *whole)
+    if not kind:
+        dimensions, shape = ["realization", *dimensions], (holds.members, *shape)
+        chunk, shard = (1, *chunk), (product.member_block, *shard)
     group.create_array(
-        channel.name,
+        name,
         shape=shape,
         dtype="float32",
         chunks=chunk,
-        shards=whole,
+        shards=shard,
         fill_value=np.nan,
-        compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"),
+        compressors=PACKED,
         dimension_names=dimensions,
-        attributes=attributes,
+        attributes=metadata.variable(CHANNELS[name], kind, holds.recipe["bits"][name]),
     )
-
-
-def _level(group: zarr.Group, level: int) -> str:
-    """A scalar coordinate for a pressure level, shared by the variables on it."""
-    name = f"level_{level}"
-    if name not in group:
-        group.create_array(
-            name,
-            data=np.array(float(level)),
-            dimension_names=[],
-            attributes={"standard_name": "air_pressure", "units": "hPa", "axis": "Z", "positive": "down"},
-        )
-    return name
-
-
-def _about(settings: Archive, domain: Domain, source: xr.Dataset, sample: xr.Dataset, recipe: str) -> dict:
-    """Global attributes: CF 1.11 and ACDD 1.3."""
-    latitude, longitude = sample["latitude"].values, sample["longitude"].values
-    today = f"{_today():%Y-%m-%d}"
-    return {
-        "Conventions": "CF-1.11, ACDD-1.3",
-        "title": settings.title,
-        "summary": settings.summary,
-        "institution": settings.institution,
-        "license": settings.licence,
-        "id": f"hindsight-{recipe[:16]}",
-        "source": f"hindsight {__version__}, {sample.attrs.get('regime', '')} regime, prior "
-        f"{sample.attrs.get('prior', '')[:16]} trained on {source.attrs.get('source_title', 'its source')}",
-        **_lacking(source, domain),
-        "acknowledgement": source.attrs.get("source_licence", ""),
-        "date_created": today,
-        "history": f"{today} laid out by hindsight {__version__}",
-        "recipe": recipe,
-        "keywords": "reanalysis, ensemble, data assimilation, diffusion model",
-        "time_coverage_start": f"{domain.test.start:%Y-%m-%dT%H:%MZ}",
-        "time_coverage_end": f"{domain.test.end:%Y-%m-%dT%H:%MZ}",
-        "time_coverage_resolution": f"PT{domain.step_hours}H",
-        "geospatial_lat_min": float(latitude.min()),
-        "geospatial_lat_max": float(latitude.max()),
-        "geospatial_lon_min": float(longitude.min()),
-        "geospatial_lon_max": float(longitude.max()),
-    }
-
-
-def _lacking(source: xr.Dataset, domain: Domain) -> dict[str, str]:
-    """The frames that the source lacks, which the archive has all the same."""
-    test = calendar.in_period(source, domain.test, "the fields")
-    times = test["time"].values[~calendar.known(test)]
-    if not len(times):
-        return {}
-    listed = ", ".join(np.datetime_as_string(times, "m"))
-    return {"comment": f"The source lacks {listed}; analysed from observations of other frames, and not scored."}
-
-
-def _today() -> datetime:
-    """The date, or the one that SOURCE_DATE_EPOCH asks for, so that a build can be repeated to the byte."""
-    if "SOURCE_DATE_EPOCH" in os.environ:
-        return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
-    return datetime.now(UTC)

@@ -7,29 +7,29 @@ import pandas as pd
 
 from hindsight import __version__
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, shards, store
+from hindsight.fields import analyses, calendar, cuts, store
 from hindsight.fields.grid import Grid
-from hindsight.settings import Baselines, Domain, Product
+from hindsight.settings import Baselines, Ensemble, Training
 
 PURPOSE = 2 << 32  # keeps this module's random streams apart from those of other methods
 
 
 def run(
-    domain: Domain,
-    product: Product,
+    domain: Training,
+    product: Ensemble,
     settings: Baselines,
     *,
     fields: Path,
     climatology: Path,
     statistics: Path,
-    observations: Path,
+    observations: list[Path],
     shard: str,
     analysis: Path,
 ) -> None:
     """Draw an ensemble from the training years at the same time of year, observations unseen."""
     dataset = store.read(fields)
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
-    times = shards.named(shard, domain, product).times(domain.step_hours)
+    times = cuts.named(shard, domain.step_hours).times
     members = list(range(product.members))
     known = np.flatnonzero(calendar.known(training))
     chosen = known[draw(training["time"].values[known], times, len(members), settings.climatology.days, product.seed)]

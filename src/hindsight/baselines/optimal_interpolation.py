@@ -14,14 +14,14 @@ import scipy.linalg
 from hindsight import __version__
 from hindsight.baselines import covariance
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, shards
+from hindsight.fields import analyses, calendar, cuts
 from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places as rows_of
 from hindsight.progress import Progress
-from hindsight.settings import Baselines, Domain, Product
+from hindsight.settings import Baselines, Ensemble, Training
 
 LARGEST = 25_000  # values of a state whose covariance is still taken on: 5 GB
 HAIR = 1e-7  # of the mean variance
@@ -29,14 +29,14 @@ PURPOSE = 1 << 32  # keeps this module's random streams apart from those of othe
 
 
 def run(
-    domain: Domain,
-    product: Product,
+    domain: Training,
+    product: Ensemble,
     settings: Baselines,
     *,
     fields: Path,
     climatology: Path,
     statistics: Path,
-    observations: Path,
+    observations: list[Path],
     shard: str,
     analysis: Path,
 ) -> None:
@@ -46,7 +46,7 @@ def run(
     span, reach = settings.optimal_interpolation.frames, settings.optimal_interpolation.localisation_km
     _fits(int(np.prod(training.shape)) * span)
     method, grid = OptimalInterpolation(_background(training, span, reach), span), training.grid
-    times = shards.named(shard, domain, product).times(domain.step_hours)
+    times = cuts.named(shard, domain.step_hours).times
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
@@ -133,7 +133,7 @@ class OptimalInterpolation:
         gap = value - (prior[:, point] * weight).sum(-1)
         return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped.T
 
-    def members(self, rows: dict[str, np.ndarray], time: np.ndarray, step_hours: int, product: Product) -> np.ndarray:
+    def members(self, rows: dict[str, np.ndarray], time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
         lag = np.round((rows["time"] - time) / np.timedelta64(step_hours, "h")).astype(int)
         near = np.abs(lag) <= self.span // 2

@@ -13,6 +13,7 @@ of each frame the ideal denoiser E[x | noisy x], products with the posterior cov
 one pass forward and one back (Rauch, Tung and Striebel 1965, in information form).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,23 +95,26 @@ class Posterior:
         return self.process.modes.out_of(self._back(self.process.modes.into(white)) * self._deviation)
 
     def _factor_coupled(self, weight: torch.Tensor) -> None:
-        """Cholesky factors L_t of the block-tridiagonal precision, and the blocks below them."""
+        """Cholesky factors L_t of the block-tridiagonal precision, and what solving carries from frame to frame."""
         a = self.process.coupling.double()
         frames, identity = weight.shape[1], torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
         inverse = torch.linalg.inv(identity - a @ a.mT)  # of the innovations' covariance
         below, ahead = -inverse @ a, a.mT @ inverse @ a
-        self._inverses, self._links, factor = [], [], identity
+        inverses, onward, back, factor, last = [], [], [], identity, identity
         for t in range(frames):
             block = (inverse if t else identity) + (ahead if t < frames - 1 else 0) + torch.diag_embed(weight[:, t])
             if t:
                 right = below.mT.expand(len(weight), *below.shape)
                 link = torch.linalg.solve_triangular(factor, right, upper=False).mT  # L_{t, t-1}
-                self._links.append(link.float())
                 block = block - link @ link.mT
             factor = torch.linalg.cholesky(block)
-            self._inverses.append(
-                torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).float()
-            )
+            own = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+            inverses.append(own.float())
+            if t:
+                onward.append((own @ link).mT.float().flatten(0, 1))
+                back.append((link @ last).float().flatten(0, 1))
+            last = own
+        self._inverses, self._onward, self._backward = torch.stack(inverses).flatten(1, 2), onward, back
 
     def _factor_others(self, weight: torch.Tensor) -> None:
         """The same for the modes without coupling, where every block is a number."""
@@ -124,47 +128,47 @@ class Posterior:
                 links.append(-rho * inverse / roots[-1])
                 value = value - links[-1] ** 2
             roots.append(value.sqrt())
-        self._roots = [root.float() for root in roots]
-        self._small_links = [link.float() for link in links]
+        self._roots = torch.stack(roots).float()
+        self._small_onward = [(link / root).float() for link, root in zip(links, roots[1:])]
+        self._small_backward = [(link / root).float() for link, root in zip(links, roots)]
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""
-        solved = []
-        for t in range(right.shape[1]):
-            coupled, others = self._parted(right[:, t])
-            if t:
-                coupled = coupled - self._links[t - 1] @ solved[-1][0]
-                others = others - self._small_links[t - 1] * solved[-1][1]
-            solved.append((self._inverses[t] @ coupled, others / self._roots[t]))
-        return _joined(solved)
+        coupled, others = self._parted(right)
+        coupled, others = (coupled @ self._inverses.mT).unbind(), (others / self._roots).unbind()
+        return self._joined(_chained(coupled, self._onward), _chained(others, self._small_onward))
 
     def _back(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L^T x = y, last frame first; coefficients (E, T, n)."""
-        frames, solved = right.shape[1], []
-        for t in reversed(range(frames)):
-            coupled, others = self._parted(right[:, t])
-            if t < frames - 1:
-                coupled = coupled - self._links[t].mT @ solved[-1][0]
-                others = others - self._small_links[t] * solved[-1][1]
-            solved.append((self._inverses[t].mT @ coupled, others / self._roots[t]))
-        return _joined(solved[::-1])
+        coupled, others = self._parted(right)
+        coupled, others = (coupled @ self._inverses).unbind()[::-1], (others / self._roots).unbind()[::-1]
+        coupled, others = _chained(coupled, self._backward[::-1]), _chained(others, self._small_backward[::-1])
+        return self._joined(coupled[::-1], others[::-1])
 
-    def _parted(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coefficients of a frame (E, n) as the coupled groups and the others (E, n - G k).
+    def _parted(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients (E, T, n) as the coupled groups (T, B G, E / B, k) and the others (T, E, n - G k).
 
-        Groups lie as (B, G, k, E / B), so that members who share a factor are the columns of one product.
+        Members who share a factor are the rows of one product.
         """
         count, (groups, size) = self.process.coupled, self.process.coupling.shape[:2]
-        batch = len(self.sigma)
-        coupled = frame[:, :count].reshape(batch, len(frame) // batch, groups, size).permute(0, 2, 3, 1)
-        return coupled, frame[:, count:]
+        members, frames, batch = *coefficients.shape[:2], len(self.sigma)
+        coupled = coefficients[..., :count].reshape(batch, members // batch, frames, groups, size)
+        coupled = coupled.permute(2, 0, 3, 1, 4).flatten(1, 2)
+        return coupled, coefficients[..., count:].transpose(0, 1)
+
+    def _joined(self, coupled: list[torch.Tensor], others: list[torch.Tensor]) -> torch.Tensor:
+        """Groups and others of every frame as coefficients (E, T, n)."""
+        together = torch.stack(coupled).unflatten(1, (len(self.sigma), -1))  # (T, B, G, E / B, k)
+        lines = together.permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(2)
+        return torch.cat([lines, torch.stack(others, 1)], -1)
 
 
-def _joined(frames: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Groups and others of all frames as coefficients (E, T, n)."""
-    return torch.stack([torch.cat([_lines(coupled), others], -1) for coupled, others in frames], 1)
-
-
-def _lines(coupled: torch.Tensor) -> torch.Tensor:
-    """Groups (B, G, k, E / B) as lines (E, G k)."""
-    return coupled.permute(0, 3, 1, 2).flatten(0, 1).flatten(1)
+def _chained(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:
+    """x_0 = v_0, x_t = v_t - x_{t-1} K_t: K_t matrices (G, k, k) for rows (G, e, k), or numbers (B, m) for (E, m)."""
+    solved = [values[0]]
+    for value, link in zip(values[1:], links):
+        if value.ndim == 3:
+            solved.append(torch.baddbmm(value, solved[-1], link, alpha=-1))
+        else:
+            solved.append(torch.addcmul(value, link, solved[-1], value=-1))
+    return solved

@@ -29,9 +29,14 @@ class Cut:
         steps = np.arange(self.frames) * np.timedelta64(self.step_hours, "h")
         return (self.start + steps).astype("datetime64[ns]")
 
+    @property
+    def last(self) -> np.datetime64:
+        """Time of the last frame."""
+        return self.start + (self.frames - 1) * np.timedelta64(self.step_hours, "h")
+
     def meets(self, start: np.datetime64, end: np.datetime64) -> bool:
         """Whether a frame lies in a period, both ends included."""
-        return bool(self.times[0] <= np.datetime64(end) and self.times[-1] >= np.datetime64(start))
+        return bool(self.start <= np.datetime64(end) and self.last >= np.datetime64(start))
 
 
 def named(name: str, step_hours: int) -> Cut:

@@ -40,8 +40,6 @@ def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     table = table if "footprint" in table else table.assign(footprint="")
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
-    if table.empty:
-        raise UserError(f"{where} holds no observation; widen the network or the period")
     numbers = table[["latitude", "longitude", "value", "error"]].to_numpy(float)
     if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1))).size:
         raise UserError(f"{where}: {bad.size} row(s) with NaN, the first is row {bad[0]}; drop or mend them")
@@ -56,18 +54,38 @@ def write(table: pd.DataFrame, path: Path) -> None:
     store.replace(path, lambda partial: checked.to_parquet(partial, index=False))
 
 
-def read(path: Path, start: np.datetime64 | None = None, end: np.datetime64 | None = None) -> pd.DataFrame:
-    """Read a table, or its rows from `start` to `end`, both included.
+def read(paths: list[Path], start: np.datetime64 | None = None, end: np.datetime64 | None = None) -> pd.DataFrame:
+    """Read the tables of a network's shards as one, or their rows from `start` to `end`, both included.
 
     Raises:
-        UserError: if the file is missing or unreadable, or breaks the contract.
+        UserError: if a file is missing or unreadable, or breaks the contract.
     """
     filters = [("time", ">=", pd.Timestamp(start)), ("time", "<=", pd.Timestamp(end))] if start is not None else None
+    return pd.concat([check(_read(path, filters=filters), path) for path in paths], ignore_index=True)
+
+
+def stations(paths: list[Path]) -> pd.DataFrame:
+    """Where a network's observations are, and how good: one row a channel, station, place and size of error.
+
+    Returns:
+        Columns channel, latitude, longitude, station, error, withheld, quality, footprint.
+
+    Raises:
+        UserError: if none of the files holds an observation.
+    """
+    columns = ["channel", "latitude", "longitude", "station", "error", "withheld", "quality", "footprint"]
+    found = [check(_read(path), path)[columns].drop_duplicates() for path in paths]
+    table = pd.concat(found, ignore_index=True).drop_duplicates(ignore_index=True)
+    if table.empty:
+        raise UserError(f"{paths[0].parent} holds no observation; widen the network or the period")
+    return table
+
+
+def _read(path: Path, **choice: object) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path, filters=filters)
+        return pd.read_parquet(path, **choice)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the observations {path} ({error}); delete it and run snakemake") from None
-    return table if start is not None and table.empty else check(table, path)
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:

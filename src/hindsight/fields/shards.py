@@ -1,10 +1,12 @@
 """How a period is cut into shards. Numpy alone: the Snakefile asks this before any job."""
 
+import bisect
 from dataclasses import dataclass
 
 import numpy as np
 
 from hindsight.errors import UserError
+from hindsight.fields.cuts import Cut
 from hindsight.settings.domain import Domain
 from hindsight.settings.product import Product
 
@@ -17,10 +19,17 @@ class Shard:
     start: np.datetime64
     frames: int
 
-    def times(self, step_hours: int, halo: int = 0) -> np.ndarray:
-        """Times of the frames, with a halo on both sides."""
-        steps = np.arange(-halo, self.frames + halo) * np.timedelta64(step_hours, "h")
-        return (self.start + steps).astype("datetime64[ns]")
+    def times(self, step_hours: int) -> np.ndarray:
+        """Times of the frames."""
+        return Cut(self.start, self.frames, step_hours).times
+
+    def with_halo(self, before: int, after: int, domain: Domain) -> Cut:
+        """The frames that the shard's job sees: a halo on both sides, which ends where the test period does."""
+        step = np.timedelta64(domain.step_hours, "h")
+        past = (self.start - np.datetime64(domain.test.start, "h")) // step
+        future = (np.datetime64(domain.test.end, "h") - self.start) // step + 1 - self.frames
+        before, after = min(before, int(past)), min(after, int(future))
+        return Cut(self.start - before * step, before + self.frames + after, domain.step_hours)
 
 
 def cut(domain: Domain, product: Product) -> list[Shard]:
@@ -37,6 +46,13 @@ def cut(domain: Domain, product: Product) -> list[Shard]:
     cuts = sorted({first, last, *(k for k in range(first, last) if k % product.shard_frames == 0)})
     starts = [(epoch + a * step, b - a) for a, b in zip(cuts, cuts[1:])]
     return [Shard(str(t.astype("datetime64[h]")).replace("-", ""), t, n) for t, n in starts]
+
+
+def meeting(known: list[Shard], seen: Cut) -> list[Shard]:
+    """The shards, in order, that hold frames of a cut."""
+    starts, step = [shard.start for shard in known], np.timedelta64(seen.step_hours, "h")
+    first = max(bisect.bisect_right(starts, seen.start) - 1, 0)
+    return known[first : bisect.bisect_left(starts, seen.start + seen.frames * step)]
 
 
 def named(name: str, domain: Domain, product: Product) -> Shard:

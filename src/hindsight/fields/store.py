@@ -13,6 +13,8 @@ from pathlib import Path
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.partials import partial as own
+from hindsight.partials import remove, sweep
 
 
 def folder(path: Path) -> Path:
@@ -39,8 +41,7 @@ def read(path: Path) -> xr.Dataset:
 def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None:
     """Write a store beside its place, mark it with its digest, and move it there."""
     path = folder(path)
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begun(path)
     dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
     _mark(partial)
     shutil.rmtree(path, ignore_errors=True)
@@ -57,8 +58,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
         encoding: chunks, shards and the like, by variable.
     """
     path = folder(path)
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begun(path)
     template.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
     for part in parts:
         still = [name for name in part.variables if "time" not in part[name].dims]
@@ -97,10 +97,17 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
+def begun(path: Path) -> Path:
+    """Where a file or a folder is made before it has its place; what the dead have left of it is gone."""
+    sweep(path)
+    remove(own(path))
+    return own(path)
+
+
 def replace(path: Path, write_to: Callable[[Path], object]) -> None:
     """Make a single file whole or not at all: write beside its place, then move it there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = begun(path)
     write_to(partial)
     partial.replace(path)

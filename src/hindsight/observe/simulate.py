@@ -8,39 +8,49 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import calendar, store
+from hindsight.fields import calendar, cuts, store
+from hindsight.fields.cuts import Cut
 from hindsight.fields.grid import Grid
 from hindsight.fields.observations import write
 from hindsight.observe import networks
 from hindsight.operators.footprint import places as rows_of
-from hindsight.settings import Domain, Observe
+from hindsight.settings import Observe, Scope
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
 
-FRAMES = 256  # of the truth in memory at once
+PURPOSE = 4 << 32  # keeps this module's random streams apart from those of other methods
 
 
 def run(
-    domain: Domain,
+    domain: Scope,
     settings: Observe,
     *,
     network: str,
+    shard: str,
     fields: Path,
     statistics: Path,
     static: Path,
     places: list[Path],
     observations: Path,
 ) -> None:
-    """Observe the test period with a simulated network: values at stations, with noise."""
-    truth = calendar.in_period(store.read(fields), domain.test, str(store.folder(fields)))
-    truth = truth.isel(time=calendar.known(truth))  # nobody observes a frame that the source lacks
+    """Observe a shard of frames with a simulated network: values at stations, with noise."""
+    truth = _frames(store.read(fields), cuts.named(shard, domain.step_hours), store.folder(fields))
     spread = xr.load_dataset(statistics)["spread"].values
     spec = settings.networks[network]
-    seed = [settings.seed, zlib.crc32(network.encode())]
-    grid, generator = Grid.of(truth), np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-    table = networks.stations(spec, grid, generator, next(iter(places), None), xr.load_dataset(static))
-    rows = simulate(truth["fields"], table, error_of(spec, domain.channels, spread), generator, spec)
+    seed = np.random.SeedSequence([settings.seed, zlib.crc32(network.encode())])
+    generator = np.random.Generator(np.random.Philox(seed))
+    table = networks.stations(spec, Grid.of(truth), generator, next(iter(places), None), xr.load_dataset(static))
+    rows = simulate(truth["fields"], table, error_of(spec, domain.channels, spread), seed, spec, domain.step_hours)
     write(rows.assign(source=f"simulated:{network}"), observations)
+
+
+def _frames(dataset: xr.Dataset, cut: Cut, where: Path) -> xr.Dataset:
+    """The frames of a cut that the source has: nobody observes one that it lacks."""
+    try:
+        found = dataset.sel(time=cut.times)
+    except KeyError:
+        raise UserError(f"{where} does not hold all frames of {cut.name}; run snakemake, which makes them") from None
+    return found.isel(time=calendar.known(found))
 
 
 def error_of(network: Network, channels: list[str], spread: np.ndarray) -> np.ndarray:
@@ -50,34 +60,50 @@ def error_of(network: Network, channels: list[str], spread: np.ndarray) -> np.nd
 
 
 def simulate(
-    truth: xr.DataArray, stations: pd.DataFrame, error: np.ndarray, generator: np.random.Generator, network: Network
+    truth: xr.DataArray,
+    stations: pd.DataFrame,
+    error: np.ndarray,
+    seed: np.random.SeedSequence,
+    network: Network,
+    step_hours: int,
 ) -> pd.DataFrame:
     """What stations see of the truth, at their places or as means about them, with Gaussian errors.
+
+    Errors belong to the frame: whatever the shard, they are the same.
 
     Args:
         truth: (time, channel, latitude, longitude), physical units.
         stations: station, latitude, longitude, withheld, footprint.
         error: error standard deviation of each channel (C,).
-        generator: of the errors.
+        seed: of the errors.
         network: how often it reports.
+        step_hours: between frames.
 
     Returns:
-        An observation table without its `source`.
+        An observation table without its `source`; without rows where the network does not report.
     """
-    times = truth["time"].values
-    report = np.ones(len(times), bool)
-    if network.every_hours:
-        hours = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "h")
-        report = hours % network.every_hours == 0
-    if not report.any():
-        raise UserError(f"a network that reports every {network.every_hours} h meets none of the frames")
-    operator, seen = rows_of(Grid.of(truth), stations), []
-    for first in range(0, len(times), FRAMES):
-        part = slice(first, first + FRAMES)
-        fields = truth[part].values[report[part]].astype(float)
-        values = operator.numpy(fields.reshape(*fields.shape[:2], -1))  # (T, C, N)
-        seen.append(values + error[:, None] * generator.standard_normal(values.shape))
-    return _table(times[report], list(truth["channel"].values), stations, np.concatenate(seen), error)
+    key, channels = seed.generate_state(2, np.uint64), list(truth["channel"].values)
+    truth = truth[reports(truth["time"].values, network.every_hours, step_hours)]
+    flat = truth.values.astype(float).reshape(*truth.shape[:2], int(np.prod(truth.shape[2:])))
+    values = rows_of(Grid.of(truth), stations).numpy(flat)  # (T, C, N)
+    for number, seen in zip(calendar.frame_number(truth["time"].values, step_hours), values):
+        generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, int(number), PURPOSE]))
+        seen += error[:, None] * generator.standard_normal(seen.shape)
+    return _table(truth["time"].values, channels, stations, values, error)
+
+
+def reports(times: np.ndarray, every_hours: int | None, step_hours: int) -> np.ndarray:
+    """At which times a network reports that does so every so many hours from midnight (UTC); (T,), bool.
+
+    Raises:
+        UserError: if frames so many hours apart never meet such an hour.
+    """
+    hours = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "h")
+    if not every_hours:
+        return np.ones(len(times), bool)
+    if len(times) and not (((hours[0] + step_hours * np.arange(24)) % 24) % every_hours == 0).any():
+        raise UserError(f"a network that reports every {every_hours} h meets none of the frames, {step_hours} h apart")
+    return hours % every_hours == 0
 
 
 def _table(

@@ -20,8 +20,7 @@ def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
     """Join the pieces into one store of fields, with all its times; frames nobody asked for are unknown."""
     opened = [(store.folder(path), store.read(path)) for path in pieces]
     times = cuts.axis(domain)
-    where, partial = store.folder(fields), store.folder(fields).with_name("fields.zarr.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    where, partial = store.folder(fields), store.begun(store.folder(fields))
     whole = laid_out([piece for _, piece in opened], times)
     shapes = _shapes(opened[0][0])
     whole.to_zarr(

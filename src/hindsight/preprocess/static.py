@@ -32,6 +32,7 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
             continue
         regridded = settings.spacing is not None and settings.method == "conservative"
         result[name] = (means if regridded else onto)(found, working, path)
+    result.load()  # lazy ones are written in the order in which threads end, and other bytes come of it
     store.replace(static, lambda partial: result.to_netcdf(partial))
 
 

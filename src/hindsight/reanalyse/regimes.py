@@ -46,13 +46,6 @@ def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
     return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
 
 
-def halo(settings: Reanalyse, step_hours: int) -> tuple[int, int]:
-    """Frames before and after a shard that its job has to see: a stream looks no further ahead than its lag."""
-    if settings.regime == "batch":
-        return settings.halo, settings.halo
-    return settings.halo, lag(settings, step_hours) + hop(settings, step_hours) - 1
-
-
 def way(settings: Reanalyse, spread: float) -> Way:
     """The steps of the walk; `spread` is the root-mean-square of the prior's fields."""
     sampler = settings.sampler

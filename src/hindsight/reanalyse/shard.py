@@ -16,8 +16,9 @@ from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import Diverged, Way
 from hindsight.errors import UserError
-from hindsight.fields import analyses, shards
+from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
+from hindsight.fields.cuts import Cut
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import Prior
@@ -26,37 +27,38 @@ from hindsight.reanalyse import regimes
 from hindsight.reanalyse.conditions import observed
 from hindsight.reanalyse.scene import Scene
 from hindsight.reanalyse.stream import Stream
-from hindsight.settings import Domain, Product, Reanalyse
+from hindsight.settings import Cutting, Reanalyse, Scope
 
 
 def run(
-    domain: Domain,
-    product: Product,
+    domain: Scope,
+    product: Cutting,
     settings: Reanalyse,
     *,
     prior: Path,
     climatology: Path,
     statistics: Path,
-    observations: Path,
+    observations: list[Path],
     shard: str,
-    block: str,
+    stretch: str,
+    members: str,
     analysis: Path,
 ) -> None:
     """Sample one shard of frames for one block of members."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    trained = _load(prior, domain, settings, climatology)
+    trained = load(prior, domain, settings, climatology)
     if apart := _scaled_apart(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} brings its own scaling, which is used: {apart}", flush=True)
-    times, own = stretch(domain, product, settings, shard)
-    table = _table(observations, times)
-    members = members_of(int(block), product)
+    times, own = within(cuts.named(shard, domain.step_hours), cuts.named(stretch, domain.step_hours))
+    table = tables.usable(tables.read(observations, times[0], times[-1]))
+    numbers = members_of(members)
     watch = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
-    made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _sha256(observations)}
-    recipe = [settings.model_dump(mode="json"), product.seed, members, str(times[0]), str(times[-1]), made_from]
+    made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
+    recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from]
     keep = Stream(analysis.with_suffix(".stream"), recipe) if settings.regime != "batch" else None
-    made = reanalyse(trained, times, table, members, product.seed, settings, watch, keep)
-    cells = len(members) * (own.stop - own.start)  # what is kept bears the cost of its halo
+    made = reanalyse(trained, times, table, numbers, product.seed, settings, watch, keep)
+    cells = len(numbers) * (own.stop - own.start)  # what is kept bears the cost of its halo
     attributes = {
         "analysis": "diffusion",
         "regime": settings.regime,
@@ -68,28 +70,36 @@ def run(
         "backward_passes": made.cost.backward / cells,
         "retries": made.retries,
         "seed": product.seed,
+        "stretch": stretch,
         **made_from,
     }
-    analyses.write(made.fields[:, own], members, times[own], domain.channels, trained.about.grid, attributes, analysis)
+    analyses.write(made.fields[:, own], numbers, times[own], domain.channels, trained.about.grid, attributes, analysis)
     if keep:
         keep.remove()
 
 
-def members_of(block: int, product: Product) -> list[int]:
-    """Numbers of the members of a block."""
-    first = block * product.member_block
-    return list(range(first, min(first + product.member_block, product.members)))
+def members_of(block: str) -> list[int]:
+    """Numbers of the members of a block, `8-15`.
+
+    Raises:
+        UserError: if it names none.
+    """
+    first, _, last = block.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        raise UserError(f"{block!r} names no members; expected their first and last number, like 0-15")
+    return list(range(int(first), int(last) + 1))
 
 
-def stretch(domain: Domain, product: Product, settings: Reanalyse, name: str) -> tuple[np.ndarray, slice]:
-    """Times of a shard with its halo, and which of them are the shard's own; the halo ends where the period does."""
-    shard = shards.named(name, domain, product)
-    before, after = regimes.halo(settings, domain.step_hours)
-    times = shard.times(domain.step_hours, max(before, after))
-    times = times[max(after - before, 0) : len(times) - max(before - after, 0)]
-    inside = (times >= np.datetime64(domain.test.start)) & (times <= np.datetime64(domain.test.end))
-    lead = int(inside[:before].sum())
-    return times[inside], slice(lead, lead + shard.frames)
+def within(own: Cut, whole: Cut) -> tuple[np.ndarray, slice]:
+    """Times of a shard with its halo, and which of them are the shard's own.
+
+    Raises:
+        UserError: if the shard does not lie within the stretch.
+    """
+    times, lead = whole.times, int((own.start - whole.start) // np.timedelta64(own.step_hours, "h"))
+    if not (0 <= lead <= whole.frames - own.frames and times[lead] == own.times[0]):
+        raise UserError(f"the stretch {whole.name} does not hold the shard {own.name}; snakemake names both")
+    return times, slice(lead, lead + own.frames)
 
 
 @dataclass
@@ -168,8 +178,12 @@ def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream 
     return finished
 
 
-def _load(path: Path, domain: Domain, settings: Reanalyse, climatology: Path) -> Prior:
-    """Load a prior and refuse one that was made for something else, naming all that differs."""
+def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> Prior:
+    """Load a prior.
+
+    Raises:
+        UserError: if it was made for something else, naming all that differs.
+    """
     trained = priors.load(path, priors.device(settings.device))
     about, wrong = trained.about, _outside(trained.about.grid, domain)
     with xr.open_dataset(climatology) as fields:
@@ -190,7 +204,7 @@ def _load(path: Path, domain: Domain, settings: Reanalyse, climatology: Path) ->
     return trained
 
 
-def _outside(grid: Grid, domain: Domain) -> list[str]:
+def _outside(grid: Grid, domain: Scope) -> list[str]:
     """Where the grid of a prior reaches beyond the region of a domain (a source may end before the region does)."""
     wrong, (rows, columns) = [], grid.shape
     for name, axis, low, high in (
@@ -213,9 +227,5 @@ def _scaled_apart(own: Scaling, here: Scaling) -> str:
     return f"its {' and '.join(names)} differ from those of this run's training period" if names else ""
 
 
-def _table(path: Path, times: np.ndarray) -> pd.DataFrame:
-    return tables.usable(tables.read(path, times[0], times[-1]))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _sha256(paths: list[Path]) -> str:
+    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths)).hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from hindsight.errors import UserError
-from hindsight.settings.archive import Archive
+from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines
 from hindsight.settings.domain import Domain, Scope, Training
 from hindsight.settings.download import Download
@@ -25,7 +25,7 @@ from hindsight.settings.files import (
 )
 from hindsight.settings.observe import Observe
 from hindsight.settings.preprocess import Preprocess, Regrid
-from hindsight.settings.product import Product
+from hindsight.settings.product import Cutting, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
 from hindsight.settings.section import Section
 from hindsight.settings.train import Train
@@ -35,6 +35,8 @@ __all__ = ["check_files", "coastline_files", "remote_files", "source_files", "st
 SECTIONS = {
     "scope": Scope,
     "training": Training,
+    "cutting": Cutting,
+    "ensemble": Ensemble,
     "domain": Domain,
     "regrid": Regrid,
     "download": Download,
@@ -46,20 +48,29 @@ SECTIONS = {
     "baselines": Baselines,
     "verify": Verify,
     "archive": Archive,
+    "encoding": Encoding,
 }
-PARTS = {"scope": "domain", "training": "domain", "regrid": "preprocess"}  # sections that are part of another
-SEEN = {  # what each stage sees besides its own section; pieces of fields see less, so that years can be added
+PARTS = {  # sections that are part of another
+    "scope": "domain",
+    "training": "domain",
+    "regrid": "preprocess",
+    "cutting": "product",
+    "ensemble": "product",
+    "encoding": "archive",
+}
+SEEN = {  # what each stage sees besides its own section; most see no period, so that years can be added
     "download": [],
     "manifest": ["domain", "download"],
     "regrid": ["scope"],
     "join": ["domain"],
     "preprocess": ["training"],
-    "observe": ["domain"],
+    "observe": ["scope"],
     "train": ["training"],
-    "reanalyse": ["domain", "product"],
-    "baselines": ["domain", "product"],
-    "verify": ["domain", "product"],
-    "archive": ["domain", "product"],
+    "plan": ["domain", "product", "reanalyse", "encoding"],
+    "reanalyse": ["scope", "cutting"],
+    "baselines": ["training", "ensemble"],
+    "verify": ["domain", "ensemble"],
+    "archive": ["domain", "ensemble", "reanalyse", "observe"],
 }
 
 

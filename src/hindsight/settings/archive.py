@@ -1,19 +1,58 @@
 """Settings of `archive`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from hindsight.settings.section import Section
 
 
-class Archive(Section):
-    """What is published."""
+class Encoding(Section):
+    """What the bytes depend on."""
 
     network: str | None = Field(None, description="network whose analysis is archived; none: the first one")
-    title: str = Field("Reanalysis by hindsight", description="title of the data set")
-    summary: str = Field("", description="a paragraph on the data set")
-    institution: str = Field("", description="who publishes it")
-    licence: str = Field("", description="licence of the archive")
     chunk_frames: int = Field(8, gt=0, description="frames a chunk; product.shard_frames is a multiple")
+    chunk_points: int = Field(
+        16, gt=0, description="points a chunk has at most along latitude and along longitude: small for time series"
+    )
     spread_share: float = Field(
         0.01, gt=0, lt=1, description="rounding error allowed, as a share of the analysis' own spread"
     )
+
+
+class Copy(Section):
+    """Another place that the archive is copied to."""
+
+    url: str | None = Field(
+        None, description="folder of the copy, any that fsspec knows (gs://bucket/folder, file:///mnt/x); none: no copy"
+    )
+    options: dict[str, str | int | bool] = Field({}, description="what fsspec is told of it (token, endpoint_url, …)")
+
+
+class Archive(Encoding):
+    """What is published."""
+
+    title: str = Field("Reanalysis by hindsight", min_length=1, description="title of the data set")
+    summary: str = Field("", description="a paragraph on the data set; empty: one made of what it holds")
+    institution: str = Field("", description="who made it")
+    licence: str = Field("", description="licence of the archive")
+    version: str = Field("", description="version of the data set, as users will cite it")
+    id: str = Field("", description="its identifier (a DOI, where it has one); empty: one made of the recipe")
+    naming_authority: str = Field("", description="who gave that identifier, as a reversed domain (org.example)")
+    creator_name: str = Field("", description="who is to be cited")
+    creator_type: Literal["person", "group", "institution", "position"] = Field(
+        "person", description="what the creator is"
+    )
+    creator_email: str = Field("", description="where questions go")
+    creator_url: str = Field("", description="page of the creator")
+    publisher_name: str = Field("", description="who keeps the data set")
+    publisher_email: str = Field("", description="address of the publisher")
+    publisher_url: str = Field("", description="page of the publisher")
+    project: str = Field("", description="project that it belongs to")
+    references: str = Field("", description="papers or pages that describe it")
+    metadata_link: str = Field("", description="page of the data set")
+    replace: bool = Field(False, description="true: an archive made with another recipe is taken away first")
+    netcdf: Literal["none", "mean", "members"] = Field(
+        "none", description="copies as netCDF, a file a year: none; mean: mean and spread; members: these too"
+    )
+    copy_to: Copy = Field(Copy(), description="a copy at another place, a bucket for instance")

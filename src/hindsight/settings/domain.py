@@ -1,11 +1,10 @@
 """The domain: which channels, where and when."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, Time
 
 Edge = Literal["open", "periodic", "pole"]
 
@@ -13,13 +12,8 @@ Edge = Literal["open", "periodic", "pole"]
 class Period(Section):
     """A stretch of time, both ends included."""
 
-    start: datetime = Field(description="first time (UTC)")
-    end: datetime = Field(description="last time (UTC)")
-
-    @field_validator("start", "end")
-    @classmethod
-    def _utc(cls, value: datetime) -> datetime:
-        return value.replace(tzinfo=None)
+    start: Time = Field(description="first time (UTC)")
+    end: Time = Field(description="last time (UTC)")
 
     @model_validator(mode="after")
     def _runs_forward(self) -> "Period":

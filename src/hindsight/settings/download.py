@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.domain import Period
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, Time
 
 
 class Lorenz96(Section):
@@ -48,8 +48,8 @@ class Synthetic(Section):
         description="whose weather: truncation, latitudes, levels and step_minutes are of the first, lorenz96 and "
         "navier_stokes have their own settings below",
     )
-    start: datetime = Field(datetime(2000, 1, 1), description="first frame (UTC)")
-    end: datetime = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
+    start: Time = Field(datetime(2000, 1, 1), description="first frame (UTC)")
+    end: Time = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
     step_hours: int = Field(6, gt=0, description="hours between frames")
     truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
     latitudes: int = Field(32, ge=8, description="latitudes written; cells of equal width, none on a pole")
@@ -64,11 +64,6 @@ class Synthetic(Section):
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that the bytes are")
     lorenz96: Lorenz96 = Field(Lorenz96(), description="the ring, for world: lorenz96")
     navier_stokes: NavierStokes = Field(NavierStokes(), description="the square, for world: navier_stokes")
-
-    @field_validator("start", "end")
-    @classmethod
-    def _utc(cls, value: datetime) -> datetime:
-        return value.replace(tzinfo=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Synthetic":
@@ -156,12 +151,12 @@ class Download(Section):
         None, description="bucket: a level the store lacks: refuse it, or fetch its neighbours; none: preprocess.levels"
     )
     part_frames: int = Field(1460, gt=0, description="bucket, grib: frames that a job fetches")
-    epoch: datetime | None = Field(
+    epoch: Time | None = Field(
         None,
         description="bucket, grib: time that parts are counted from; the store's first, with part_frames a multiple of "
         "its chunks, so that no chunk is in two parts; none: the start of the first period",
     )
-    missing: list[Period | datetime] = Field(
+    missing: list[Period | Time] = Field(
         [], description="times, or stretches {start, end}, that the source may lack; they are carried as masked"
     )
     provisional: bool = Field(
@@ -171,14 +166,9 @@ class Download(Section):
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
 
-    @field_validator("epoch")
-    @classmethod
-    def _utc(cls, value: datetime | None) -> datetime | None:
-        return value and value.replace(tzinfo=None)
-
     @field_validator("missing")
     @classmethod
-    def _stretches(cls, value: list[Period | datetime]) -> list[Period]:
+    def _stretches(cls, value: list[Period | Time]) -> list[Period]:
         return [v if isinstance(v, Period) else Period(start=v, end=v) for v in value]
 
     @model_validator(mode="after")

@@ -1,24 +1,48 @@
 """What is made: members, shards, seeds. Shared by every stage that makes or reads analyses."""
 
-from datetime import datetime
-
 from pydantic import Field, field_validator
 
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, Time
 
 
-class Product(Section):
-    """What is made: how many members, in shards of how many frames, from which seed."""
+class Cutting(Section):
+    """How the work is cut into jobs, and from which seed: what does not change when years or members are added."""
 
-    members: int = Field(16, ge=2, description="members of every ensemble")
     member_block: int = Field(16, gt=0, description="members a job makes")
     shard_frames: int = Field(96, gt=0, description="frames a job makes")
-    epoch: datetime | None = Field(
+    epoch: Time | None = Field(
         None, description="time from which shards are counted; none: the start of the test period"
     )
     seed: int = Field(1, ge=0, description="seed of every analysis")
 
-    @field_validator("epoch")
+
+class Ensemble(Cutting):
+    """How many members, too."""
+
+    members: int = Field(16, ge=2, description="members of every ensemble")
+
+    def block(self, number: int) -> list[int]:
+        """Numbers of the members of a block."""
+        first = number * self.member_block
+        return list(range(first, min(first + self.member_block, self.members)))
+
+
+class Product(Ensemble):
+    """What is made: how many members, in shards of how many frames, from which seed; and what it may take."""
+
+    limit_hours: float | None = Field(
+        None, gt=0, description="device hours that the jobs to make may take by forecast; none: no limit"
+    )
+    limit_gb: float | None = Field(
+        None, gt=0, description="GB that analyses and archive may take by forecast; none: no limit"
+    )
+    devices: list[int] = Field(
+        [1, 4, 16, 64], min_length=1, description="numbers of devices that wall time is forecast for"
+    )
+
+    @field_validator("devices")
     @classmethod
-    def _utc(cls, value: datetime | None) -> datetime | None:
-        return value and value.replace(tzinfo=None)
+    def _some(cls, value: list[int]) -> list[int]:
+        if min(value) < 1:
+            raise ValueError(f"numbers of devices are 1 or more, got {min(value)}")
+        return value

@@ -148,6 +148,13 @@ class Reanalyse(Section):
             raise ValueError("\n  reanalyse: ".join(wrong))
         return self
 
+    def halo_frames(self, step_hours: int) -> tuple[int, int]:
+        """Frames before and after a shard that its job has to see: a stream looks no further ahead than its lag."""
+        if self.regime == "batch":
+            return self.halo, self.halo
+        moved = (self.window.hop_hours or step_hours) // step_hours if self.regime == "sliding" else 1
+        return self.halo, (self.lag_hours or 0) // step_hours + moved - 1
+
     def _levels(self) -> list[str]:
         wrong = []
         if self.sigma_min >= self.sigma_max:

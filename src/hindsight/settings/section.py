@@ -1,6 +1,16 @@
 """The base of every section of the settings, and defaults that another setting chooses."""
 
-from pydantic import BaseModel, ConfigDict
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+Time = Annotated[datetime, AfterValidator(_utc)]  # in UTC and without saying so, as the coordinates of the data are
 
 
 class Section(BaseModel):

@@ -177,6 +177,9 @@ class Train(Section):
     processes: int = Field(
         1, gt=0, description="processes that train together, each on its share of a batch (torchrun); on GPUs, one each"
     )
+    nodes: int = Field(
+        1, gt=0, description="nodes that these processes are spread over, as many on each; more than 1: SLURM"
+    )
     bfloat16: bool = Field(True, description="run the network in bfloat16")
     compile: bool = Field(False, description="compile the network (torch.compile): minutes first, then faster steps")
     recompute: bool = Field(
@@ -248,6 +251,8 @@ class Train(Section):
         return wrong
 
     def _parts(self) -> list[str]:
+        if self.processes % self.nodes:
+            return [f"processes ({self.processes}) are not spread evenly over {self.nodes} nodes; make them a multiple"]
         if self.batch % (self.processes * self.accumulate):
             return [
                 f"batch ({self.batch}) does not divide into {self.processes} process(es) of {self.accumulate} part(s); "

@@ -1,10 +1,8 @@
 """Settings of `verify`."""
 
-from datetime import datetime
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from hindsight.settings.section import Section
+from hindsight.settings.section import Section, Time
 
 
 class Region(Section):
@@ -33,11 +31,6 @@ class Verify(Section):
         None,
         description="latitude and longitude near which the report's time series are; none: where it varies most",
     )
-    storm: datetime | None = Field(
+    storm: Time | None = Field(
         None, description="time (UTC) of the frame that the report's maps are of; none: that of the deepest low"
     )
-
-    @field_validator("storm")
-    @classmethod
-    def _utc(cls, value: datetime | None) -> datetime | None:
-        return value and value.replace(tzinfo=None)

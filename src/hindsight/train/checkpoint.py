@@ -28,13 +28,17 @@ def resume(
 ) -> tuple[int, dict]:
     """Take up a checkpoint of the same recipe, or start at step 0 where there is none.
 
-    A checkpoint of another recipe, or one that cannot be read, is left alone, and it is said why.
+    A checkpoint of another recipe or network, or one that is damaged, is left alone, and it is said why.
 
     Returns:
         Steps done, and what was told so far (the learning curve and the losses since its last row).
+
+    Raises:
+        OSError: if there is a checkpoint and the system does not let it be read; it may be whole.
     """
     if not path.is_file():
         return 0, {}
+    path.open("rb").close()  # safetensors would say that there is none
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("hindsight", "{}"))
@@ -42,13 +46,15 @@ def resume(
                 print(f"{path} was made from something else, so training starts anew: {'; '.join(apart)}", flush=True)
                 return 0, {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
         print(f"{path} cannot be read ({error}), so training starts anew", flush=True)
         return 0, {}
+    states = {name: _part(tensors, name) for name in models}
+    if apart := differences(_sizes(states), _sizes({name: model.state_dict() for name, model in models.items()})):
+        print(f"{path} is of another network, so training starts anew: {'; '.join(apart[:3])}", flush=True)
+        return 0, {}
     for name, model in models.items():
-        model.load_state_dict(
-            {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-        )
+        model.load_state_dict(states[name])
     state: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser/"):
@@ -56,6 +62,14 @@ def resume(
             state.setdefault(int(index), {})[what] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return header["step"], header["told"]
+
+
+def _part(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _sizes(states: dict[str, dict[str, torch.Tensor]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    return {name: {key: tuple(value.shape) for key, value in state.items()} for name, state in states.items()}
 
 
 def differences(before: object, now: object, where: str = "") -> list[str]:

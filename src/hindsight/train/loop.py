@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import nn
 
+from hindsight import signals
 from hindsight.diffusion import denoiser, sigmoid
 from hindsight.prior import Prior
 from hindsight.progress import Progress
@@ -86,6 +88,7 @@ def train(
         error per level.
 
     Raises:
+        Stopped: if it was asked to by SIGTERM; the checkpoint is of the step it was in.
         UserError: if the batch does not fit in memory.
         FloatingPointError: if a gradient is not finite.
     """
@@ -121,7 +124,8 @@ class Run:
         self.over = self.course.over(self.settings) if self.course.curve else self.look()
 
     def learn(self, loader: Loader, keep: Path, recipe: dict) -> None:
-        """Step until it is over."""
+        """Step until it is over, or until SIGTERM."""
+        signals.hold()
         settings, done, began = self.settings, self.course.step, time.perf_counter()
         tell = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
         tell(done)
@@ -136,12 +140,28 @@ class Run:
             tell(step + 1, f"loss {self.course.losses[-1]:.4f}, {pace_now:.1f} frames/s")
             if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
                 self.over = self.look()
-            if ((step + 1) % settings.checkpoint_every == 0 or self.over) and self.team.leads:
+            stopping = self.asked()
+            if ((step + 1) % settings.checkpoint_every == 0 or self.over or stopping) and self.team.leads:
                 checkpoint.save(keep, step + 1, recipe, self.models, self.optimiser, self.course.told())
             if self.over:
                 break
+            if stopping:
+                self.stop()
         if self.team.leads:
             print(f"waited for batches {loader.waited / (time.perf_counter() - began):.1%} of the time", flush=True)
+
+    def asked(self) -> bool:
+        """Whether any process was asked to stop; all of them hear the same, and stop at the same step."""
+        return self.team.mean(torch.tensor(float(signals.asked()), device=self.prior.maps.device)) > 0
+
+    def stop(self) -> NoReturn:
+        """Leave, the checkpoint being written."""
+        self.team.told(None)  # one that left before it is written would have the others killed by torchrun
+        self.team.leave()
+        if self.book:
+            self.book.close()
+        said = f"at step {self.course.step} of {self.settings.steps}; saved"
+        raise signals.Stopped(said if self.team.leads else "")
 
     def ready(self, batch: Batch) -> nn.Module:
         """The loss, ready to be trained: its batch fits in memory; compiled and shared if that is asked."""

@@ -15,7 +15,7 @@ from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
-from hindsight.settings import Domain, Product, Verify
+from hindsight.settings import Domain, Ensemble, Verify
 from hindsight.verify.regions import WHOLE, regions
 
 WITHHELD = "withheld observations"
@@ -26,22 +26,22 @@ PURPOSE = 3 << 32  # keeps this module's random streams apart from those of anal
 
 def run(
     domain: Domain,
-    product: Product,
+    product: Ensemble,
     settings: Verify,
     *,
     fields: Path,
     climatology: Path,
     statistics: Path,
-    observations: Path,
+    observations: list[Path],
     analyses: list[Path],
     result: Path,
 ) -> None:
     """Compare every analysis of a network with the truth, and with the observations withheld from it."""
     dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
-    grid, table = Grid.of(dataset), tables.read(observations)
-    areas, bins = regions(settings.regions, grid), by_distance(tables.usable(table), domain.channels, grid)
-    table = table[table["withheld"] & (table["quality"] == 0)]
-    scored = [*areas, WITHHELD] if len(table) else [*areas]
+    grid, stations = Grid.of(dataset), tables.stations(observations)
+    areas, bins = regions(settings.regions, grid), by_distance(tables.usable(stations), domain.channels, grid)
+    withheld = len(_withheld(stations)) > 0
+    scored = [*areas, WITHHELD] if withheld else [*areas]
     there = dataset["time"].values[calendar.known(dataset)]  # frames that the source lacks are not scored
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
@@ -55,7 +55,8 @@ def run(
         held = np.flatnonzero(np.isin(found["time"].values, there))
         scores = against_truth(found.isel(time=held), scaling, areas, bins, grid).reindex(time=found["time"])
         parts = [scores, passages(found, last.get(name), grid)]
-        if len(table):
+        if withheld:
+            table = _withheld(tables.read(_of_shard(observations, paths[0])))
             parts.append(against_observations(found, table, scaling, grid, product.seed))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=scored)
         total = part.drop_dims("time")
@@ -67,6 +68,15 @@ def run(
     whole = xr.concat(joined, "analysis", coords="different", compat="equals").assign_attrs(members=product.members)
     whole["distance_edge"] = bins["edge"]
     store.replace(result, lambda partial: whole.to_netcdf(partial))
+
+
+def _of_shard(observations: list[Path], analysis: Path) -> list[Path]:
+    """The observations of the frames of an analysis, `{shard}-{block}.nc`."""
+    return [path for path in observations if path.stem == analysis.stem.split("-")[0]]
+
+
+def _withheld(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["withheld"] & (table["quality"] == 0)]
 
 
 def by_distance(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dataset:

@@ -1,5 +1,6 @@
 """What the run cost: the benchmark files that Snakemake leaves, a line a kind of job."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hindsight.errors import UserError
 from hindsight.fields.analyses import head
 
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify")
+FORECAST = ("device_hours", "analyses_bytes", "host_bytes")  # of a plan, each with its band
+MEBI = 2**20  # Snakemake's MB
 BY_NETWORK = ("observe", "reanalyse", "baselines", "verify")  # stages whose jobs are named by network, shard and block
 
 
@@ -63,6 +66,84 @@ def passes(analyses: list[Path]) -> float | None:
     """Network evaluations of a frame and member as the jobs counted them, halos included; None where they did not."""
     counted = [head(path).attrs.get("evaluations") for path in analyses]
     return None if not counted or None in counted else sum(map(float, counted)) / len(counted)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A figure of a network's plan, its band, and what was used; None where that was not measured."""
+
+    network: str
+    name: str
+    planned: float
+    low: float
+    high: float
+    used: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Planned over used."""
+        return self.planned / self.used if self.used else None
+
+
+def beside(benchmarks: Path, analyses: list[Path]) -> list[Beside]:
+    """Plan and use of every network that has a plan beside its analyses, `{network}/plan.json`.
+
+    Args:
+        benchmarks: folder of the run's benchmark files; may be absent.
+        analyses: `{network}/diffusion/{shard}-{block}.nc`, all of the run.
+
+    Raises:
+        UserError: if a plan cannot be read.
+    """
+    found, networks = [], dict.fromkeys(path.parents[1] for path in analyses)
+    for folder in networks:
+        if (folder / "plan.json").is_file():
+            own = [path for path in analyses if path.parents[1] == folder]
+            found += _beside(folder, own, [benchmarks / f"reanalyse/shard-{folder.name}-{p.stem}.tsv" for p in own])
+    return found
+
+
+def _beside(folder: Path, analyses: list[Path], benchmarks: list[Path]) -> list[Beside]:
+    plan = _plan(folder / "plan.json")
+    whole = all(path.is_file() for path in benchmarks)
+    jobs = pd.concat([_read(path) for path in benchmarks]) if whole else None
+    counts = [int(plan["jobs"])] * 3
+    hours, size, memory = ([plan[name][k] for k in ("value", "low", "high")] for name in FORECAST)
+    rows = [
+        ("jobs", counts, len(analyses)),
+        ("network evaluations", [plan["evaluations"]] * 3, _evaluations(analyses)),
+        ("device time", [3600 * hour for hour in hours], None if jobs is None else jobs["s"].sum()),
+        ("analyses on disk", size, sum(path.stat().st_size for path in analyses)),
+        ("most memory of a job", memory, None if jobs is None else jobs["max_rss"].max() * MEBI),
+    ]
+    return [Beside(folder.name, name, *map(float, planned), _known(used)) for name, planned, used in rows]
+
+
+def _plan(path: Path) -> dict:
+    try:
+        plan = json.loads(path.read_text())
+        return {name: plan[name] for name in ("jobs", "evaluations", *FORECAST)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a plan ({error!r}); delete it and run snakemake again") from None
+
+
+def _evaluations(analyses: list[Path]) -> float | None:
+    """Network evaluations of frames and members, as the jobs counted them; None where one did not."""
+    heads = [head(path) for path in analyses]
+    if any("evaluations" not in one.attrs for one in heads):
+        return None
+    return sum(float(one.attrs["evaluations"]) * one.sizes["time"] * one.sizes["realization"] for one in heads)
+
+
+def _known(used: float | None) -> float | None:
+    return None if used is None or pd.isna(used) else float(used)
+
+
+def figure(row: Beside, value: float) -> str:
+    """A figure of a row as people write it."""
+    if row.name == "device time":
+        return duration(value)
+    return size(value / MEBI) if row.name in ("analyses on disk", "most memory of a job") else f"{value:.0f}"
 
 
 def duration(seconds: float) -> str:

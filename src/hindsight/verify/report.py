@@ -37,14 +37,15 @@ def run(
 ) -> None:
     """Draw the report: what was made, how good it is, and from what."""
     dataset, asked = store.read(fields), json.loads(configuration.read_text())
-    networks = {path.stem: tables.read(path) for path in observations}
+    seen = {name: [p for p in observations if p.parent.name == name] for name in _names(observations)}
     test = calendar.in_period(dataset, domain.test, str(store.folder(fields)))
     shown = Shown(
         xr.load_dataset(scores),
         test["fields"],
         calendar.known(test),
         Grid.of(dataset),
-        networks,
+        {name: tables.stations(paths) for name, paths in seen.items()},
+        seen,
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
     )
@@ -75,6 +76,11 @@ def run(
     )
     text = environment.get_template("report.html.jinja").render(page)
     store.replace(report, lambda partial: partial.write_text(text))
+
+
+def _names(observations: list[Path]) -> list[str]:
+    """The networks, in the order of their files `{network}/{shard}.parquet`."""
+    return list(dict.fromkeys(path.parent.name for path in observations))
 
 
 def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
@@ -128,6 +134,21 @@ def costs(benchmarks: Path, analyses: list[Path], shown: Shown) -> dict:
         ],
         "each": f"{sampling.seconds / made:.2g} s" if whole else None,
         "passes": cost.passes(analyses),
+        "beside": [_beside(row) for row in cost.beside(benchmarks, analyses)],
+    }
+
+
+def _beside(row: cost.Beside) -> dict[str, str]:
+    """A line of the plan and what was used of it."""
+    used = "not measured" if row.used is None else cost.figure(row, row.used)
+    sure = row.low == row.high  # counted, not forecast
+    return {
+        "network": row.network,
+        "name": row.name,
+        "planned": cost.figure(row, row.planned),
+        "band": "" if sure else f"{cost.figure(row, row.low)} to {cost.figure(row, row.high)}",
+        "used": used,
+        "ratio": "" if row.ratio is None else f"{row.ratio:.2f}",
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hindsight.fields import analyses
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
@@ -26,7 +27,8 @@ class Shown:
     truth: xr.DataArray
     known: np.ndarray  # which frames of it the source has
     grid: Grid
-    networks: dict[str, pd.DataFrame]
+    networks: dict[str, pd.DataFrame]  # where each observes
+    observations: dict[str, list[Path]]  # what it saw
     analyses: list[Path]
     coast: list[np.ndarray]
 
@@ -70,6 +72,15 @@ def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> lis
     return made
 
 
+def _streams(shown: Shown) -> str:
+    """What else ends at the edges of shards."""
+    regime = analyses.head(shown.paths(shown.network)[0]).attrs.get("regime", "batch")
+    if regime == "batch":
+        return ""
+    name = regime.replace("_", " ")
+    return f" Each shard is a stream of its own ({name}), its spin-up thrown away: these are the edges of streams, too."
+
+
 def _learning(curve: Path) -> dict:
     return {
         "title": "Learning",
@@ -93,7 +104,7 @@ def _storm(shown: Shown, found: storm.Storm, domain: Domain) -> list[dict]:
     what, where = "truth, analysis, error and spread", style.place(found.latitude, found.longitude)
     return [
         {
-            "title": "A storm",
+            "title": found.called.capitalize(),
             "text": f"Network {shown.network}, about {when}, centre near {where}. Dots: stations used.",
             "pictures": [style.picture(strip, f"Maps of {found.channel} in frames about {when}: {what}")],
         },
@@ -171,15 +182,21 @@ def _ensemble(shown: Shown) -> list[dict]:
 def _series(shown: Shown, found: storm.Storm, settings: Verify) -> dict:
     where = "a station used and at one withheld" if shown.withheld else "a station used"
     truth, pictures = shown.about(found.frame, SERIES_FRAMES), []
-    for network, table in shown.networks.items():
+    for network, paths in shown.observations.items():
+        table = tables.read(paths, *truth["time"].values[[0, -1]])
+        if table.empty:
+            continue  # a network that reports seldom
         chosen = excerpts.stations(table, found.channel, settings.place)
         places = excerpts.series(shown.paths(network), truth, table, chosen, shown.grid)
         figure = figures.time_series(truth["time"].values, places, [str(c) for c in truth["channel"].values], network)
         alt = f"Truth, analysis and observations at {where}, network {network}"
         pictures.append(style.picture(figure, alt))
-    what = "About the largest departure from the mean" if shown.grid.line else "About the storm"
     title = "At two stations" if shown.withheld else "At a station"
-    return {"title": title, "text": f"{what}, at {where}. Bars: error (one standard deviation).", "pictures": pictures}
+    return {
+        "title": title,
+        "text": f"About {found.called}, at {where}. Bars: error (one standard deviation).",
+        "pictures": pictures,
+    }
 
 
 def _seams(shown: Shown, settings: Verify) -> dict:
@@ -191,6 +208,6 @@ def _seams(shown: Shown, settings: Verify) -> dict:
         "text": f"From a frame to the next, across the {count} edge{'s' * (count > 1)} of shards over inside them: 1, "
         f"unless a seam shows. Grey: where {100 * settings.confidence:g} % of as many frames from inside lie by "
         "chance. Root-mean-square changes, also over the truth's (black) on the same dates; correlation of "
-        "perturbations (members less their mean).",
+        "perturbations (members less their mean)." + _streams(shown),
         "pictures": [style.picture(figures.seam_ratios(shown.scores), "Ratios at seams, and their range by chance")],
     }

@@ -26,6 +26,11 @@ class Storm:
     latitude: float
     longitude: float
 
+    @property
+    def called(self) -> str:
+        """What a page calls it: only pressure and geopotential have storms where they lie lowest."""
+        return "the storm" if _is_low(self.channel) else "the largest departure from the mean"
+
 
 def find(fields: xr.DataArray, grid: Grid, asked: datetime | None) -> Storm:
     """Find the frame and point that lie furthest below (for other than pressure: from) the period's mean.

@@ -1,0 +1,213 @@
+"""What an archive says of itself: CF 1.11 and ACDD 1.3. Nothing is said that neither settings nor data know.
+
+CF: https://cfconventions.org; ACDD: https://wiki.esipfed.org/Attribute_Convention_for_Data_Discovery_1-3.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import xarray as xr
+
+from hindsight import __version__
+from hindsight.archive import recipe as recipes
+from hindsight.fields import calendar
+from hindsight.settings import Archive, Domain
+from hindsight.settings.lexicon import CHANNELS, Channel
+
+GROUPS = {"": "", "mean": "ensemble mean of ", "spread": "ensemble standard deviation of "}
+METHODS = {"": "", "mean": " realization: mean", "spread": " realization: standard_deviation"}
+NAMES = "CF Standard Name Table v93"
+TIME = {
+    "standard_name": "time",
+    "long_name": "time of the analysis",
+    "axis": "T",
+    "units": "hours since 1900-01-01",
+    "calendar": "proleptic_gregorian",
+    "units_metadata": "leap_seconds: none",
+}
+LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "axis": "Y", "units": "degrees_north"}
+LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "axis": "X", "units": "degrees_east"}
+MEMBER = {"standard_name": "realization", "long_name": "number of the member", "units": "1"}
+TOLD = {  # settings that are attributes as they are, where they are given
+    "institution": "institution",
+    "license": "licence",
+    "product_version": "version",
+    "naming_authority": "naming_authority",
+    "creator_name": "creator_name",
+    "creator_email": "creator_email",
+    "creator_url": "creator_url",
+    "publisher_name": "publisher_name",
+    "publisher_email": "publisher_email",
+    "publisher_url": "publisher_url",
+    "project": "project",
+    "references": "references",
+    "metadata_link": "metadata_link",
+}
+
+
+@dataclass(frozen=True)
+class Holds:
+    """What an archive holds: when, where, how many members, and how it was made."""
+
+    times: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    members: int
+    recipe: dict
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points along latitude and longitude."""
+        return len(self.latitude), len(self.longitude)
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels, in the order of the domain."""
+        return self.recipe["settings"]["domain"]["channels"]
+
+
+def about(settings: Archive, domain: Domain, holds: Holds, source: xr.Dataset) -> dict[str, object]:
+    """Global attributes, but for dates and history.
+
+    Args:
+        settings: what the user says of the data set.
+        domain: its channels and steps.
+        holds: what it holds.
+        source: the fields that the prior learnt from, with their attributes.
+    """
+    digest = recipes.digest(holds.recipe)
+    said, title = holds.recipe["made_from"], source.attrs.get("source_title", "its source")
+    return {
+        "Conventions": "CF-1.11, ACDD-1.3",
+        "title": settings.title,
+        "summary": settings.summary or _summary(domain, holds.members, title),
+        **{name: getattr(settings, key) for name, key in TOLD.items() if getattr(settings, key)},
+        **({"creator_type": settings.creator_type} if settings.creator_name else {}),
+        "id": settings.id or f"hindsight-{digest[:16]}",
+        "source": f"hindsight {__version__}, {said.get('regime', '')} regime, prior {said.get('prior', '')[:16]} "
+        f"trained on {title}",
+        **_lacking(source, domain),
+        **({"acknowledgement": source.attrs["source_licence"]} if source.attrs.get("source_licence") else {}),
+        "processing_level": "Level 4: analyses of a model and observations",
+        "cdm_data_type": "Grid",
+        **_keywords(domain.channels),
+        **_when(holds.times, domain.step_hours),
+        **_where(holds),
+        **_heights(domain.channels),
+        "recipe": json.dumps(holds.recipe, sort_keys=True),
+        "recipe_digest": digest,
+    }
+
+
+def _summary(domain: Domain, members: int, title: str) -> str:
+    names = ", ".join(CHANNELS[name].long_name for name in domain.channels)
+    return (
+        f"{members} members of {names}, every {domain.step_hours} hours, sampled from a video diffusion prior trained "
+        f"on {title} and given observations."
+    )
+
+
+def _lacking(source: xr.Dataset, domain: Domain) -> dict[str, str]:
+    """The frames that the source lacks, which the archive has all the same."""
+    test = calendar.in_period(source, domain.test, "the fields")
+    times = test["time"].values[~calendar.known(test)]
+    if not len(times):
+        return {}
+    listed = ", ".join(np.datetime_as_string(times, "m"))
+    return {"comment": f"The source lacks {listed}; analysed from observations of other frames, and not scored."}
+
+
+def _keywords(channels: list[str]) -> dict[str, str]:
+    names = sorted({CHANNELS[name].standard_name for name in channels} - {""})
+    if not names:
+        return {"keywords": "reanalysis, ensemble"}
+    return {"keywords": ", ".join(names), "keywords_vocabulary": NAMES, "standard_name_vocabulary": NAMES}
+
+
+def _when(times: np.ndarray, step_hours: int) -> dict[str, str]:
+    hours = int((times[-1] - times[0]) / np.timedelta64(1, "h"))
+    return {
+        "time_coverage_start": _iso(times[0]),
+        "time_coverage_end": _iso(times[-1]),
+        "time_coverage_duration": f"P{hours // 24}DT{hours % 24}H",
+        "time_coverage_resolution": f"PT{step_hours}H",
+    }
+
+
+def _iso(time: np.datetime64) -> str:
+    return f"{np.datetime_as_string(time, 's')}Z"
+
+
+def _where(holds: Holds) -> dict[str, object]:
+    found: dict[str, object] = {"geospatial_bounds": _outline(holds), "geospatial_bounds_crs": "EPSG:4326"}
+    for name, values, units in (("lat", holds.latitude, "degrees_north"), ("lon", holds.longitude, "degrees_east")):
+        found[f"geospatial_{name}_min"], found[f"geospatial_{name}_max"] = float(values.min()), float(values.max())
+        found[f"geospatial_{name}_units"] = units
+        if len(values) > 1 and np.allclose(steps := np.diff(values), steps[0], rtol=1e-3):
+            found[f"geospatial_{name}_resolution"] = f"{abs(steps[0]):.6g} degrees"
+    return found
+
+
+def _outline(holds: Holds) -> str:
+    """Well-known text, latitude first as EPSG:4326 has it; a line where there is one latitude or longitude."""
+    (south, north), (west, east) = ((float(a.min()), float(a.max())) for a in (holds.latitude, holds.longitude))
+    corners = [(south, west), (south, east), (north, east), (north, west), (south, west)]
+    if south == north or west == east:
+        return f"LINESTRING ({south:g} {west:g}, {north:g} {east:g})"
+    return "POLYGON ((" + ", ".join(f"{y:g} {x:g}" for y, x in corners) + "))"
+
+
+def _heights(channels: list[str]) -> dict[str, object]:
+    levels = [CHANNELS[name].level for name in channels if CHANNELS[name].level]
+    if not levels:
+        return {}
+    found = {"geospatial_vertical_min": float(min(levels)), "geospatial_vertical_max": float(max(levels))}
+    return found | {"geospatial_vertical_units": "hPa", "geospatial_vertical_positive": "down"}
+
+
+def variable(channel: Channel, group: str, kept: int) -> dict[str, object]:
+    """Attributes of a channel in one of the groups, rounded to so many mantissa bits."""
+    over = f"time: sum (over the {channel.hours} h before)" if channel.hours else "time: point"
+    return {
+        **({"standard_name": channel.standard_name} if channel.standard_name else {}),
+        "long_name": GROUPS[group] + channel.long_name,
+        "units": channel.units,
+        "cell_methods": over + METHODS[group],
+        "coverage_content_type": "modelResult",
+        "kept_mantissa_bits": kept,
+        **({"coordinates": f"level_{channel.level}"} if channel.level else {}),
+    }
+
+
+def level() -> dict[str, str]:
+    """Attributes of the scalar coordinate of a pressure level."""
+    told = {"standard_name": "air_pressure", "long_name": "pressure level", "units": "hPa"}
+    return told | {"axis": "Z", "positive": "down"}
+
+
+def dated(now: dict[str, object], before: dict[str, object] | None, event: str) -> dict[str, object]:
+    """Attributes with dates and history: those of before, and a line more where something changed.
+
+    Args:
+        now: what `about` says.
+        before: attributes of the archive that is there, if there is one.
+        event: what happened, should anything have changed.
+    """
+    today = f"{_today():%Y-%m-%d}"
+    line = f"{today} {event} by hindsight {__version__}"
+    if before is None:
+        return now | {"date_created": today, "date_modified": today, "history": line}
+    dates = {name: before[name] for name in ("date_created", "date_modified", "history") if name in before}
+    if all(before.get(name) == value for name, value in now.items()) and set(before) == {*now, *dates}:
+        return now | dates
+    return now | dates | {"date_modified": today, "history": f"{dates['history']}\n{line}"}
+
+
+def _today() -> datetime:
+    """The date, or the one that SOURCE_DATE_EPOCH asks for, so that a build can be repeated to the byte."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+    return datetime.now(UTC)

@@ -1,0 +1,63 @@
+"""What an archive says of itself."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hindsight.archive import metadata
+from hindsight.archive.metadata import Holds
+from hindsight.settings import Archive
+from hindsight.settings.lexicon import CHANNELS
+
+
+def test_attributes_come_from_data_and_settings_and_nothing_is_made_up(small):
+    found = xr.open_zarr(small.archive).attrs
+    assert found["geospatial_bounds"] == "POLYGON ((40 -3, 40 2, 44 2, 44 -3, 40 -3))"
+    assert found["geospatial_lat_resolution"] == "1 degrees" and found["geospatial_vertical_max"] == 500.0
+    assert found["time_coverage_duration"] == "P24DT0H" and found["time_coverage_resolution"] == "PT24H"
+    assert found["keywords"] == "air_pressure_at_mean_sea_level, geopotential"
+    assert "prior abababababababab trained on a toy" in found["source"] and "4 members of" in found["summary"]
+    assert not {"creator_name", "institution", "license", "naming_authority", "comment"} & set(found)
+    assert all(value != "" for value in found.values())
+
+
+def test_levels_are_scalar_coordinates(small):
+    archive = xr.open_zarr(small.archive)
+    assert archive["z500"].attrs["standard_name"] == "geopotential" and float(archive["level_500"]) == 500
+    assert archive["z500"].encoding["coordinates"] == "level_500" and "coordinates" not in archive["msl"].encoding
+
+
+def test_cell_methods_say_what_a_group_holds():
+    assert metadata.variable(CHANNELS["msl"], "", 9)["cell_methods"] == "time: point"
+    assert metadata.variable(CHANNELS["msl"], "mean", 9)["cell_methods"] == "time: point realization: mean"
+    sums = metadata.variable(CHANNELS["tp6"], "spread", 9)["cell_methods"]
+    assert sums == "time: sum (over the 6 h before) realization: standard_deviation"
+    assert "standard_name" not in metadata.variable(CHANNELS["x"], "", 9)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "outline"),
+    [([0.0], [0.0, 9.0, 351.0], "LINESTRING (0 0, 0 351)"), ([1.0, 2.0], [5.0], "LINESTRING (1 5, 2 5)")],
+)
+def test_a_ring_has_a_line_for_an_outline(latitude, longitude, outline):
+    recipe = {"settings": {"domain": {"channels": []}}}
+    holds = Holds(np.array(["2000-01-01"], "datetime64[ns]"), np.array(latitude), np.array(longitude), 2, recipe)
+    assert metadata._where(holds)["geospatial_bounds"] == outline
+
+
+def test_dates_change_only_where_something_else_does(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    first = metadata.dated({"title": "a"}, None, "laid out")
+    assert first["date_created"] == first["date_modified"] == "1970-01-01"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert metadata.dated({"title": "a"}, first, "described anew") == first
+    second = metadata.dated({"title": "b"}, first, "described anew")
+    assert (second["date_created"], second["date_modified"]) == ("1970-01-01", "1970-01-02")
+    assert [line[:10] for line in second["history"].splitlines()] == ["1970-01-01", "1970-01-02"]
+    assert metadata.dated({}, first, "described anew")["date_modified"] == "1970-01-02"  # an attribute went
+
+
+def test_what_is_said_in_the_settings_is_told_as_acdd_calls_it():
+    said = Archive(creator_name="A", licence="CC0-1.0", version="2")
+    names = {name: getattr(said, key) for name, key in metadata.TOLD.items() if getattr(said, key)}
+    assert names == {"license": "CC0-1.0", "product_version": "2", "creator_name": "A"}

@@ -1,0 +1,87 @@
+"""Recipes, and in what they differ."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hindsight.archive import recipe
+from hindsight.errors import UserError
+from hindsight.settings import Archive, Domain, Observe, Product, Reanalyse
+
+PRIOR = {"prior": "3f2a" + "0" * 60, "steps": "8"}
+
+
+def made(test=None, product=None, archive=None, reanalyse=None, observe=None, **said) -> dict:
+    """A recipe that differs from the defaults where it is said."""
+    domain = Domain(test=test or {"start": "2009-01-01", "end": "2010-12-31"})
+    sections = domain, Product(**product or {}), Archive(**archive or {}), Reanalyse(**reanalyse or {})
+    return {"settings": recipe.settings_of(*sections, Observe(**observe or {})), "made_from": PRIOR | said}
+
+
+def test_a_later_end_and_more_members_are_the_same_recipe_and_the_same_digest():
+    longer = made(test={"start": "2009-01-01", "end": "2011-01-01"}, product={"members": 20})
+    assert recipe.differences(made(), longer) == []
+    assert recipe.digest(made()) == recipe.digest(longer)
+
+
+def test_an_earlier_end_and_fewer_members_are_named_with_both_values():
+    lines = recipe.differences(made(), made(test={"start": "2009-01-01", "end": "2010-01-31"}, product={"members": 8}))
+    assert lines == [
+        "domain.test.end: 2010-12-31T00:00:00 there, 2010-01-31T00:00:00 asked for, which would shorten the archive",
+        "product.members: 16 there, 8 asked for, which would shorten the archive",
+    ]
+
+
+def test_every_difference_is_listed_once_by_its_dotted_name():
+    other = made(reanalyse={"steps": 10, "guidance": {"gamma": None}}, archive={"spread_share": 0.02},
+                 product={"seed": 2}, prior="91bc" + "1" * 60, steps="10")  # fmt: skip
+    assert recipe.differences(made(), other) == [
+        "archive.spread_share: 0.01 there, 0.02 asked for",
+        "product.seed: 1 there, 2 asked for",
+        "reanalyse.steps: 8 there, 10 asked for",
+        "prior: 3f2a00000000… there, 91bc11111111… asked for",
+    ]
+    assert recipe.digest(made()) != recipe.digest(other)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"archive": {"title": "Another", "licence": "CC0-1.0", "replace": True, "netcdf": "mean"}},
+        {"reanalyse": {"device": "cpu", "threads": 4, "batch": 2, "retries": 0}},
+        {"observe": {"networks": {"sparse10": {"share": 0.1}}}},  # another network went
+        {"archive": {"network": "sparse10"}},  # the first one, by name
+    ],
+)
+def test_what_does_not_decide_the_values_is_no_other_recipe(changes):
+    assert recipe.differences(made(), made(**changes)) == []
+
+
+def test_another_network_or_another_error_of_it_is_another_recipe():
+    named = recipe.differences(made(), made(archive={"network": "sparse2"}))
+    assert "archive.network: sparse10 there, sparse2 asked for" in named
+    noisier = {"networks": {"sparse10": {"share": 0.1, "noise": 0.1}}}
+    assert recipe.differences(made(), made(observe=noisier)) == [
+        "observe.networks.sparse10.noise: 0.05 there, 0.1 asked for"
+    ]
+
+
+def test_only_parts_that_both_have_are_compared():
+    """The Snakefile knows the settings, and not yet the prior."""
+    asked = {"settings": made(reanalyse={"steps": 9})["settings"]}
+    assert recipe.differences(json.loads(json.dumps(made())), asked) == ["reanalyse.steps: 8 there, 9 asked for"]
+
+
+def test_a_store_that_does_not_say_how_it_was_made_is_refused(tmp_path):
+    assert recipe.of_archive(tmp_path) is None
+    (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"recipe": "12fb7d28"}}))
+    with pytest.raises(UserError, match="does not say how it was made.*archive.replace: true"):
+        recipe.of_archive(tmp_path)
+
+
+def test_the_snakefile_may_ask_it():
+    code = "import sys, hindsight.archive.recipe; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "xarray", "pandas", "zarr"} & set(modules)

@@ -1,0 +1,191 @@
+"""What a reanalysis takes, forecast: counts are those of the jobs then made, the rest follows from what was timed."""
+
+import itertools
+import json
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from hindsight import prior as priors
+from hindsight.errors import UserError
+from hindsight.fields import analyses, shards
+from hindsight.fields import observations as tables
+from hindsight.reanalyse import plan, shard
+from hindsight.reanalyse.counting import Work
+from hindsight.reanalyse.packing import Sizes
+from hindsight.reanalyse.plan import Forecast, Job, Pace
+from hindsight.reanalyse.timing import Timed
+from hindsight.settings import Domain, Encoding, Product
+from tests.reanalyse import worlds
+
+DOMAIN = Domain(channels=["z500"], test={"start": "2009-01-01T12:00", "end": "2009-01-30T12:00"})
+PRODUCT = Product(members=3, member_block=2, shard_frames=12)
+REGIMES = {
+    "batch": {"halo": 3},
+    "nowcast": {"regime": "nowcast", "halo": 3},
+    "fixed lag, past held": {"regime": "fixed_lag", "lag_hours": 48, "past": "held", "halo": 3},
+    "sliding": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48}, "halo": 2},
+    "with corrections": {"halo": 3, "sampler": {"step": "ddim", "corrections": 1}},
+}
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """Plans a network, and makes its jobs; `starting` takes seconds that no test needs."""
+    prior, folder = worlds.busy(), tmp_path / "reanalyse/sparse"
+    rows = worlds.table().assign(level=500.0, platform="p", station="s", quality=0, withheld=False, source="t")
+    tables.write(rows, tmp_path / "seen.parquet")
+    priors.save(prior, tmp_path / "prior")
+    worlds.scaled(prior, tmp_path)
+    monkeypatch.setattr(plan.timing, "starting", lambda: 7.0)
+
+    class World:
+        path = folder / "plan.json"
+
+        def plan(self, product=PRODUCT, archive=(), **about):
+            seen, more = (
+                [tmp_path / "seen.parquet"],
+                {"archive": list(archive), "plan": self.path, "climatology": tmp_path / "climatology.nc"},
+            )
+            sections = (DOMAIN, product, worlds.settings(**about), Encoding())
+            plan.run(*sections, prior=tmp_path / "prior", observations=seen, **more)
+            return json.loads(self.path.read_text())
+
+        def make(self, number, block, product=PRODUCT, **about):
+            chosen, one = worlds.settings(**about), shards.cut(DOMAIN, product)[number]
+            seen, numbers = one.with_halo(*chosen.halo_frames(24), DOMAIN), product.block(block)
+            path = folder / f"diffusion/{one.name}-{block}.nc"
+            files = {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
+            files |= {"prior": tmp_path / "prior", "observations": [tmp_path / "seen.parquet"], "analysis": path}
+            names = {"shard": one.with_halo(0, 0, DOMAIN).name, "stretch": seen.name}
+            shard.run(DOMAIN, product, chosen, **files, **names, members=f"{numbers[0]}-{numbers[-1]}")
+            head = analyses.head(path)
+            return float(head.attrs["evaluations"]) * head.sizes["time"] * head.sizes["realization"]
+
+    return World()
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_jobs_take_the_network_evaluations_that_were_forecast(world, regime):
+    product = PRODUCT.model_copy(update={"member_block": 3}) if regime == "sliding" else PRODUCT
+    found = world.plan(product, **REGIMES[regime])
+    blocks = 1 if regime == "sliding" else 2
+    made = [world.make(*job, product, **REGIMES[regime]) for job in itertools.product(range(3), range(blocks))]
+    assert (found["shards"], found["jobs"], found["to_make"]) == (3, len(made), len(made))
+    assert found["evaluations"] == pytest.approx(sum(made), abs=1e-6) and found["evaluations"] % 1 == 0
+    assert found["analyses_files"] == len(made) == len(list(world.path.parent.glob("diffusion/*.nc")))
+
+
+def test_what_is_made_is_not_to_be_paid_for_again(world):
+    whole = world.plan()
+    world.make(0, 0)
+    world.make(1, 1)
+    rest = world.plan()
+    assert (rest["jobs"], rest["to_make"]) == (6, 4)
+    assert rest["bytes_to_make"]["value"] < 0.9 * whole["bytes_to_make"]["value"]
+    assert rest["device_hours_to_make"]["value"] < 0.9 * rest["device_hours"]["value"]
+    assert rest["evaluations"] == whole["evaluations"]
+
+
+def test_all_of_it_is_told_on_the_terminal_and_to_a_follower(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    found = world.plan(archive=[tmp_path / "archive/reanalysis.zarr"])
+    text = capsys.readouterr().out
+    assert "Network sparse: 3 shards, 6 jobs, 6 to make" in text and "wall hours on 64 device(s)" in text
+    assert "12 objects of the archive" in text and found["archive_objects"] == 12  # two blocks, mean and spread
+    assert "GPU" not in text  # there is none, so nothing is said of its memory
+    assert text in (tmp_path / "progress").read_text()
+
+
+LIMITS = {
+    "limit_hours": (1e-9, r"device hours are forecast for 6 jobs, and product.limit_hours is 1e-09"),
+    "limit_gb": (1e-9, r"GB are forecast on disk, and product.limit_gb is 1e-09"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_above_a_limit_nothing_is_started(world, name):
+    limit, says = LIMITS[name]
+    with pytest.raises(UserError, match=rf"nothing was started: .*{says}.*Raise the limit.*product.members"):
+        world.plan(PRODUCT.model_copy(update={name: limit}))
+    assert not world.path.exists()
+    assert world.plan(PRODUCT.model_copy(update={name: 1e9}))["jobs"] == 6
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
+    Usage, plain = namedtuple("Usage", "total used free"), shutil.disk_usage
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: Usage(10**15, 10**15 - 1, 1))
+    with pytest.raises(UserError, match=r"GB are forecast and 1\.0e-09 GB are free in .*sparse"):
+        world.plan()
+    monkeypatch.setattr(plan.shutil, "disk_usage", plain)
+    Files = namedtuple("Files", "f_files f_favail f_bavail f_frsize f_blocks f_bfree")
+    monkeypatch.setattr(plan.os, "statvfs", lambda path: Files(100, 5, 10**9, 4096, 10**9, 10**9))
+    with pytest.raises(UserError, match="18 files and folders are forecast and 5 are free"):
+        world.plan()
+    assert not world.path.exists()
+
+
+def timed(frames, work, network, rest, host=0):
+    return Timed(frames, work, network, rest, host, 0, np.zeros(0))
+
+
+def test_paces_are_those_of_the_timed_stretches():
+    """2 s an evaluation, 3 s an update, where one stretch took a tenth more and one a tenth less."""
+    work = [Work(10, 5), Work(10, 5), Work(20, 10)]
+    parts = [timed(5, w, f * 2 * w.evaluations, f * 3 * w.updates) for w, f in zip(work, (1.1, 0.9, 1.0))]
+    warm = timed(5, Work(5, 5), 30.0, 10.0)  # 25 s of it are work
+    found = plan.paced(warm, parts, 4.0, 0.5)
+    assert (found.evaluation, found.update, found.writing) == (pytest.approx(2), pytest.approx(3), 0.5)
+    assert found.start == pytest.approx(4 + 15)
+    assert found.band == pytest.approx(2 * np.std([1.1, 0.9, 1.0], ddof=1) + plan.UNTIMED)
+
+
+def test_times_are_paces_times_work():
+    job = lambda made, frames=10: Job("a", frames, frames + 4, 2, Work(100, 50), made)
+    pace = Pace(2.0, 3.0, 0.5, 40.0, 0.2)
+    found = plan.times([job(True), job(False), job(False, 20)], pace, [1, 2])
+    each = 40 + 200 + 150
+    assert found["job_seconds"] == Forecast(each + 20, pytest.approx(0.8 * 410), pytest.approx(1.2 * 410))
+    assert found["device_hours"].value == pytest.approx((3 * each + 10 + 10 + 20) / 3600)
+    assert found["device_hours_to_make"].value == pytest.approx((2 * each + 10 + 20) / 3600)
+    assert found["wall_hours"]["2"].value == pytest.approx(410 / 3600)
+
+
+def test_devices_take_jobs_as_they_come():
+    """Against every second of a clock."""
+
+    def simulated(seconds, devices):
+        left, busy, clock = list(seconds), [0] * devices, 0
+        while left or any(busy):
+            busy = [left.pop(0) if not b and left else b for b in busy]
+            busy, clock = [max(b - 1, 0) for b in busy], clock + 1
+        return clock
+
+    generator = np.random.default_rng(0)
+    for devices in (1, 2, 5, 64):
+        seconds = generator.integers(1, 9, 17).tolist()
+        assert plan.shared(seconds, devices) == simulated(seconds, devices)
+    assert plan.shared([], 4) == 0
+
+
+def test_memory_lies_on_a_line_through_what_was_measured():
+    parts = [timed(20, Work(), 1, 1, host=500), timed(20, Work(), 1, 1, host=500), timed(40, Work(), 1, 1, host=700)]
+    assert plan.memory(parts, 100)["host_bytes"] == Forecast(1300, 700, pytest.approx(1900 * 1.1))
+    assert plan.memory(parts, 40)["host_bytes"] == Forecast(700, 700, pytest.approx(770))
+    assert plan.memory(parts[:2], 20)["host_bytes"] == Forecast(500, 500, pytest.approx(550))
+
+
+def test_disk_counts_members_frames_and_what_is_there(tmp_path):
+    todo = [Job(s, 10, 14, m, Work(), s == "a") for s in "ab" for m in (2, 1)]
+    sizes = Sizes(head=100.0, analysis=3.0, member=2.0, summary=5.0, apart=0.05, seconds=0.0)
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards/a.json").write_text("{}")
+    found = plan.disk(todo, sizes, DOMAIN, PRODUCT, [tmp_path / "reanalysis.zarr"])
+    assert found["analyses_bytes"].value == 4 * 100 + 3 * 10 * 6 and found["analyses_files"] == 4
+    assert found["archive_bytes"] == Forecast(2 * 10 * (3 * 2 + 5), pytest.approx(187), pytest.approx(253))
+    assert found["archive_objects"] == 2 * 4 and found["bytes_to_make"].value == 2 * 100 + 3 * 10 * 3 + 110
+    assert found["inodes_to_make"] == 2 * 3 + 4 * 3 + 3
+    apart = plan.disk(todo, sizes, DOMAIN, PRODUCT, [])
+    assert apart["archive_bytes"].value == apart["archive_objects"] == 0

@@ -1,0 +1,144 @@
+"""The whole pipeline through a real SLURM, whose jobs are cancelled, hang, are preempted, and lose their node."""
+
+import json
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.slurm import faults, ring
+from tests.workflow.test_europe import products
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+ON_GPUS = {"prior", "shard", "plan"}
+PORT = str(37000 + os.getpid() % 500 * 10)  # others may test at the same time
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The folder of a cluster that runs while this module's tests do, and leaves nothing behind."""
+    folder = tmp_path_factory.mktemp("slurm")
+    started = call(folder, "start")
+    if started.returncode:
+        pytest.skip(f"no SLURM here: {started.stderr.strip()}")
+    yield folder
+    call(folder, "stop")
+    assert [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])] == []
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of the run as the local profile makes it, once it is made: SLURM's jobs do not wait for it."""
+    folder = tmp_path_factory.mktemp("local")
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(ring.make, folder, ring.configuration(), "local", "--cores", "1")
+        yield lambda: made.result() and folder
+
+
+@pytest.fixture(scope="module")
+def struck(tmp_path_factory, cluster, alone):
+    """The run through SLURM: its folder, and the watch that saw to it that things went wrong."""
+    planned = {"static": faults.lose, "simulate": faults.cancel, "layout": faults.hang, "prior": faults.preempt}
+    watch, folder = faults.Watch(ring.environment(cluster), planned), tmp_path_factory.mktemp("struck")
+    watch.start()
+    done = ring.make(folder, ring.configuration(), "slurm", *ring.IN_TESTS, cluster=cluster, check=False)
+    watch.look()
+    watch.over.set()
+    watch.join()
+    assert done.returncode == 0, done.stdout[-6000:]
+    return folder, watch
+
+
+def call(folder, word, **environment):
+    return subprocess.run(
+        [ring.CLUSTER, word, str(folder)],
+        capture_output=True,
+        text=True,
+        env=ring.environment() | {"PORT": PORT} | environment,
+    )
+
+
+def test_whatever_went_wrong_the_bytes_are_those_of_the_local_profile(alone, struck):
+    folder = struck[0]
+    assert json.loads((folder / "results/lorenz96/archive/check.json").read_text())["whole"]
+    ours, theirs = products(folder), products(alone())
+    assert set(ours) == set(theirs)
+    different = [name for name in ours if ours[name] != theirs[name]]
+    assert [name for name in different if not name.endswith("/plan.json")] == []  # a plan is made of times
+
+
+def test_a_cancelled_job_is_tried_again_with_twice_the_memory_and_the_time(struck):
+    first, second = struck[1].tries("simulate")
+    assert "CANCELLED" in first.states and second.states[-1] == "COMPLETED"
+    assert [job.told["MinMemoryNode"] for job in (first, second)] == ["1500M", "3000M"]
+    assert [job.told["TimeLimit"] for job in (first, second)] == ["01:00:00", "02:00:00"]
+
+
+def test_a_job_that_is_over_its_time_is_tried_again(struck):
+    first, second = struck[1].tries("layout")
+    assert "TIMEOUT" in first.states and second.states[-1] == "COMPLETED"
+
+
+def test_a_job_whose_node_is_lost_is_queued_again_by_slurm(struck):
+    (job,) = struck[1].tries("static")
+    assert job.told["Restarts"] == "1" and job.states[-1] == "COMPLETED"
+
+
+def test_a_preempted_job_gives_way_and_is_made_later(struck):
+    (urgent,) = [job for job in struck[1].jobs.values() if job.rule == "urgent"]
+    *given_way, last = struck[1].tries("prior")
+    assert urgent.states[-1] == last.states[-1] == "COMPLETED"
+    assert last.told["StartTime"] > urgent.told["StartTime"]  # times of one form, so letters compare
+    assert [job.states[-1] for job in given_way] in ([], ["FAILED"])  # queued again, or it left while it could
+
+
+def test_every_job_is_where_the_profile_puts_it(struck):
+    jobs = [job for job in struck[1].jobs.values() if job.rule != "urgent"]
+    assert ON_GPUS & {job.rule for job in jobs}
+    for job in jobs:
+        expected = ("gpu", "gres:gpu:1") if job.rule in ON_GPUS else ("cpu", None)
+        assert (job.told["Partition"], job.told.get("TresPerJob")) == expected, job
+
+
+def test_training_on_two_nodes_is_training_with_two_processes_on_one(tmp_path, cluster, alone):
+    target, priors = "results/lorenz96/train/prior.safetensors", {}
+    on_gpus = ("--set-resources", "prior:slurm_partition=gpu", "prior:gpu=2")
+    for nodes, profile, more in ((1, "local", ("--cores", "2")), (2, "slurm", (*ring.IN_TESTS, *on_gpus))):
+        folder = tmp_path / f"{nodes}"
+        shutil.copytree(alone(), folder)
+        train = {"processes": 2, "nodes": nodes, "steps": 4, "keep": "last", "average": 0.0, "warmup": 1}
+        config = ring.configuration({"train": train})
+        ring.make(folder, config, profile, target, *more, cluster=cluster if nodes > 1 else None)
+        priors[nodes] = load_file(folder / target)
+    assert apart(priors[1], priors[2]) < 2e-5
+    assert apart(priors[2], load_file(alone() / target)) > 1e-3  # it has learnt something
+
+
+def apart(one, other):
+    """How far two priors are apart, in their worst weight."""
+    assert list(one) == list(other)
+    one, other = (torch.cat([value.double().flatten() for value in prior.values()]) for prior in (one, other))
+    return (one - other).abs().max().item()
+
+
+def test_several_nodes_without_slurm_are_refused_in_words(tmp_path, alone):
+    folder = tmp_path / "run"
+    shutil.copytree(alone(), folder)
+    config = ring.configuration({"train": {"processes": 2, "nodes": 2}})
+    done = ring.make(folder, config, "local", "--cores", "2", "results/lorenz96/train/prior.safetensors", check=False)
+    assert done.returncode and "train.nodes is 2, and this is no SLURM job; run with --profile" in done.stdout
+
+
+def test_a_second_cluster_in_the_same_folder_and_missing_packages_are_refused_in_words(tmp_path, cluster):
+    again = call(cluster, "start")
+    assert again.returncode == 3 and "stop it first" in again.stderr
+    for name in ("bash", "id", "hostname", "realpath"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    bare = call(tmp_path, "start", PATH=str(tmp_path))
+    assert bare.returncode == 4 and "apt-get install" in bare.stderr
+    assert call(tmp_path, "status").returncode == 3

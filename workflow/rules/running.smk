@@ -1,0 +1,28 @@
+"""What holds for every run and every job: who is at work here, and how a job leaves that is told to.
+
+out: results/{run}/.running, while the run lasts
+"""
+
+import snakemake.exceptions
+from snakemake.exceptions import WorkflowError
+
+from hindsight import running
+
+RUNNING = Path(result(".running"))
+
+# Bash dies of SIGTERM while `hindsight` is still saving, and Snakemake or SLURM then clears away what is left of the job;
+# with a trap it waits.
+shell.prefix("set -euo pipefail; trap : TERM; ")
+
+if workflow.is_main_process:
+    # Snakemake's own words for a lock cannot say whose it is.
+    snakemake.exceptions.LockException = lambda: WorkflowError(
+        running.locked(Path("results"))
+    )
+
+
+onstart:
+    try:
+        running.hold(RUNNING)
+    except UserError as error:
+        sys.exit(f"{error}")
