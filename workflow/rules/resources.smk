@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 SCRIPTS = os.path.join(workflow.basedir, "workflow/scripts")
 os.environ.update(PATH=os.pathsep.join([*os.get_exec_path(), SCRIPTS]))
 
@@ -27,11 +29,15 @@ def planned(mb: int):
 def forecast_mb(plan: str) -> float:
     """What a plan says that a job takes (MB); nothing, where there is none yet."""
     there = Path(plan)
-    return (
-        json.loads(there.read_text())["host_bytes"]["value"] / 1e6
-        if there.is_file()
-        else 0
-    )
+    if not there.is_file():
+        return 0
+    try:
+        return json.loads(there.read_text())["host_bytes"]["value"] / 1e6
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkflowError(
+            f"{plan}: it does not say the memory that a job takes, so it is damaged ({error!r}). "
+            "Delete it: the next run makes it again, and keeps the shards that are there."
+        ) from None
 
 
 def minutes(time: int):

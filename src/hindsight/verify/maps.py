@@ -64,8 +64,8 @@ def world_map(
     axis.set(xlim=(first, last), ylim=(south[0], south[-1]))
     axis.set_aspect(1.0 if whole else 1 / max(np.cos(np.deg2rad(grid.latitude.mean())), 0.2))
     steps = [1, 1.5, 3, 6, 10] if last - first > 80 else [1, 2, 5, 10]
-    for side, text, nbins in ((axis.xaxis, style.east, 3), (axis.yaxis, style.north, 4)):
-        side.set_major_locator(FixedLocator([-120, -60, 0, 60, 120]) if whole else MaxNLocator(nbins, steps=steps))
+    for side, text, third, nbins in ((axis.xaxis, style.east, 120, 3), (axis.yaxis, style.north, 60, 4)):
+        side.set_major_locator(FixedLocator([-third, 0, third]) if whole else MaxNLocator(nbins, steps=steps))
         side.set_major_formatter(lambda value, _, text=text: text(value))
     axis.tick_params(labelsize=8, length=2)
     return mesh
@@ -160,6 +160,7 @@ def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast)
         for axis, values, title in zip(column, both, ("error", "spread")):
             mesh = world_map(axis, values, grid, coast, cmap=AMOUNT, vmin=0, vmax=max(x.max() for x in both))
             axis.set_title(f"{scores['network'].values}: rms {title}, {style.label(channel)}")
+            axis.label_outer()
             stations_on(axis, used)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
     return figure
