@@ -97,7 +97,7 @@ def lose(watch: Watch, job: Job) -> bool:
 def preempt(watch: Watch, job: Job) -> bool:
     """Something more urgent takes its place while its step runs: it is told, and has ten seconds to leave.
 
-    It stands still until the other is there: so short a training might be over before.
+    It stands still until it is told: so short a training might be over before.
     """
     step = process(job, "train.prior")
     if step is None:
@@ -114,7 +114,10 @@ def preempt(watch: Watch, job: Job) -> bool:
         "sleep 2",
         "--output=/dev/null",
     )
-    time.sleep(5)  # the scheduler looks every two
+    until = time.monotonic() + 60
+    while job.told.get("PreemptTime") == "None" and job.states[-1] == "RUNNING" and time.monotonic() < until:
+        time.sleep(0.2)
+        watch.look()
     with contextlib.suppress(psutil.NoSuchProcess):  # SLURM wakes whom it tells: it may have left already
         step.resume()
     return True
