@@ -16,7 +16,7 @@ endef
 .PHONY: help setup demo test test-slurm europe install-profiles lock format clean
 
 help:
-	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, a quarter of an hour"
+	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, ten to twenty minutes"
 	@echo "make test                 set up, then run the whole test suite"
 	@echo "make test-slurm           the part of it that runs a SLURM of two nodes on this machine (packages: see what it says)"
 	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
