@@ -134,7 +134,7 @@ def test_a_job_asks_for_the_memory_that_its_plan_forecasts(tmp_path):
     (tmp_path / "small.json").write_text('{"host_bytes": ')
     refused = subprocess.run(words, capture_output=True, text=True)
     told = refused.stdout + refused.stderr
-    assert refused.returncode == 1 and "small.json" in told and "Delete it: the next run makes it again" in told
+    assert refused.returncode == 1 and "small.json" in told and "snakemake plans --forcerun plan" in told
 
 
 def test_profiles_are_put_where_snakemake_looks_and_one_that_differs_stays(tmp_path, monkeypatch):

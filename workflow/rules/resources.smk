@@ -36,7 +36,8 @@ def forecast_mb(plan: str) -> float:
     except (ValueError, KeyError, TypeError) as error:
         raise WorkflowError(
             f"{plan}: it does not say the memory that a job takes, so it is damaged ({error!r}). "
-            "Delete it: the next run makes it again, and keeps the shards that are there."
+            "Make it again by `snakemake plans --forcerun plan` with the --profile and --configfile of this run; were it "
+            "deleted, the shards that are there would be made again."
         ) from None
 
 
