@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.modes import Values
@@ -127,7 +128,7 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
     """The first frames of a period of a run, observed as its network would have seen them."""
     domain, seen = load(run / "settings/observe.json", [Domain, Observe])
     spec = seen.networks[network]
-    trained = prior or priors.load(run / "train/prior.safetensors", priors.device("auto"))
+    trained = prior or priors.load(run / "train/prior.safetensors", machine.device("auto"))
     period = domain.splits[split]
     truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
@@ -177,7 +178,7 @@ def blank(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Pri
         edges,
         6,
         settings.window,
-        settings.bfloat16,
+        machine.precision(settings.precision, machine.device("auto")),
         False,
         settings.backbone.model_dump(mode="json"),
         0,

@@ -59,7 +59,7 @@ WORLD = {  # laid over soak.WORLD: one table of observations, a longer training;
     "run": "cut",
     "domain": {"test": {"end": "2005-02-12T18:00"}},
     "download": {"synthetic": {"end": "2005-02-12T18:00"}},
-    "train": {"steps": 300, "warmup": 30, "validate_every": 100, "batch": 8, "bfloat16": False},
+    "train": {"steps": 300, "warmup": 30, "validate_every": 100, "batch": 8, "precision": "float32"},
     "product": {"members": 8, "member_block": 8, "shard_frames": FRAMES},
     "archive": {"chunk_frames": 10},
 }
@@ -122,7 +122,7 @@ def said(whole: Small, *cuts: Small) -> dict:
         "shard_frames": [product.shard_frames, 2 * product.shard_frames],
         "members": product.members,
         "device": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, 1 thread a job",
-        "dtype": "bfloat16" if whole.settings.train.bfloat16 else "float32",
+        "dtype": whole.settings.train.precision,
         "evaluations": sum(evaluations(small.path("reanalyse")) for small in cuts),
     }
 

@@ -53,7 +53,7 @@ CONFIG = {
     "train": {
         "colour": {"basis": "waves", "coupled_modes": 20},
         "window": 8,
-        "bfloat16": False,
+        "precision": "float32",
         "backbone": {"patch": 4},
     },
     "product": {"members": 4, "member_block": 4, "shard_frames": 240},
@@ -225,7 +225,7 @@ def blank(asked: Settings) -> priors.Prior:
         [asked.domain.latitude_edges, asked.domain.longitude_edges],
         asked.domain.step_hours,
         asked.train.window,
-        asked.train.bfloat16,
+        "float32",
         False,
         asked.train.backbone.model_dump(mode="json"),
         0,
@@ -289,7 +289,7 @@ def planned(small: Small) -> dict:
     }
     return {
         "device": forecast["device"],
-        "dtype": "bfloat16" if CONFIG["train"]["bfloat16"] else "float32",
+        "dtype": CONFIG["train"]["precision"],
         "planning_seconds": planning.seconds,
         "load_average": os.getloadavg()[1],  # of five minutes: others on the machine make clocks tell another story
         "planned": asked,

@@ -28,6 +28,7 @@ from lorenz96 import trained
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.errors import UserError
 from hindsight.settings import Reanalyse
@@ -113,7 +114,7 @@ def row(asked: dict, quick: bool) -> list[dict]:
 def measured(case: str, prior: str, frames: int, way: dict, steps: int, members: int, threads: int) -> dict | None:
     """Sample one case one way."""
     torch.set_num_threads(threads)
-    loaded, (kind, name) = priors.load(Path(prior), priors.device("auto")), case.split()
+    loaded, (kind, name) = priors.load(Path(prior), machine.device("auto")), case.split()
     if kind == "lorenz96":
         edge = min(32, frames // 4)
         posed = cases.ring(loaded, frames, int(name.removeprefix("every")), slice(edge, frames - edge))

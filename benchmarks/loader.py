@@ -25,7 +25,7 @@ import torch
 import xarray as xr
 import zarr
 
-from hindsight import prior as priors
+from hindsight import machine
 from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.scaling import Scaling
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="seconds: shows that it runs")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    device = torch.device(priors.device("auto"))
+    device = torch.device(machine.device("auto"))
     found = {"waiting_share": 0.0, "device": cases.named(device), "threads": chosen.threads, "grids": {}}
     for name, (shape, frames, batch, steps) in (QUICK if chosen.quick else GRIDS).items():
         settings = Train.model_validate({"batch": batch, "place": False, "backbone": SMALL if chosen.quick else {}})
@@ -103,7 +103,7 @@ def measured(where: Path, settings: Train, device: torch.device, shape: tuple[in
         "windows_per_second": alone["windows_per_second"],
         "window": settings.window,
         "batch": settings.batch,
-        "dtype": "bfloat16" if settings.bfloat16 else "float32",
+        "dtype": machine.precision(settings.precision, device),
         "handed_out_gb_per_second": alone["windows_per_second"] * settings.window * size / 1e9,
         "read_gb_per_second": read / 1e9,
         "bare_read_gb_per_second": bare / 1e9,

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from cases import Case
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.progress import Progress
 from hindsight.reanalyse import regimes
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    prior = priors.load(chosen.prior or trained(chosen.quick), priors.device("auto"))
+    prior = priors.load(chosen.prior or trained(chosen.quick), machine.device("auto"))
     frames, members = (24, 4) if chosen.quick else (232, chosen.members)
     scored = slice(8, 20) if chosen.quick else slice(48, 200)
     truth = cases.simulated(frames)

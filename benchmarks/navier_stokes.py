@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from cases import Case
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.progress import Progress
 from hindsight.reanalyse import regimes
@@ -56,7 +57,7 @@ def main() -> None:
     name, more = ("resume", cases.SHORT_SQUARE) if chosen.quick else ("navier_stokes", None)
     path = cases.made(f"results/{name}/train/prior.safetensors", cases.SQUARE, more)
     cases.made(f"results/{name}/settings/observe.json", cases.SQUARE, more)
-    prior = priors.load(chosen.prior or path, priors.device("auto"))
+    prior = priors.load(chosen.prior or path, machine.device("auto"))
     frames, scored = (12, slice(4, 10)) if chosen.quick else (34, slice(8, 32))
     members = (2, 2) if chosen.quick else (chosen.members, chosen.published_members)
     found = json.loads(chosen.json.read_text()) if chosen.json and chosen.json.is_file() else {}

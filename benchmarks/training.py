@@ -19,6 +19,7 @@ from pathlib import Path
 import cases
 import torch
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.backbones import size
 from hindsight.fields.scaling import Scaling
@@ -50,12 +51,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    device = torch.device(priors.device("auto"))
+    device = torch.device(machine.device("auto"))
     found = []
     for name, backbone in (SMALL if chosen.quick else BACKBONES).items():
         for dtype in ("float32", "bfloat16"):
             for compiled in (False, True):
-                given = {"backbone": backbone, "compile": compiled, "bfloat16": dtype == "bfloat16", "place": False}
+                given = {"backbone": backbone, "compile": compiled, "precision": dtype, "place": False}
                 settings = Train.model_validate(given | {"window": 12, "batch": 2 if device.type == "cpu" else 32})
                 row = timed(square(settings), settings, device, 2 if chosen.quick else chosen.steps)
                 found.append(

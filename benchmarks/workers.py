@@ -81,7 +81,7 @@ def measured(small: Small, workers: tuple[int, ...], few: int, many: int) -> dic
         "members": small.settings.product.members,
         "predicted": [predicted(years, start, frame * KEPT, faster) for years in YEARS for faster in FASTER],
         "device": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, 1 thread a job",
-        "dtype": "bfloat16" if small.settings.train.bfloat16 else "float32",
+        "dtype": small.settings.train.precision,
         "load_average_before": before,
         "load_average": os.getloadavg()[1],
     }

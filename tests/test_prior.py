@@ -45,7 +45,7 @@ def published(**backbone):
     """ForcingDAS's design, small."""
     chosen = {"size": None, "width": 32, "depth": 2, "heads": 2, "patch": 2} | backbone
     settings = train.Train.model_validate({"design": "forcingdas", "window": 4, "backbone": chosen})
-    return helpers.prior(settings.model_copy(update={"bfloat16": False}))
+    return helpers.prior(settings.model_copy(update={"precision": "float32"}))
 
 
 def transformer():
@@ -259,7 +259,7 @@ def test_in_the_published_design_no_frame_hears_a_later_one():
 def test_the_network_runs_in_bfloat16_where_the_prior_says_so():
     """Which is right to three digits."""
     plain, seen = busy(helpers.prior()), []
-    fast = busy(helpers.prior(helpers.SETTINGS.model_copy(update={"bfloat16": True})))
+    fast = busy(helpers.prior(helpers.SETTINGS.model_copy(update={"precision": "bfloat16"})))
     fast.network.load_state_dict(plain.network.state_dict())
     fast.network.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
     inputs, level, told = torch.randn(2, 4, 2, 16), torch.randn(2, 4), torch.randn(2, 4, 4)

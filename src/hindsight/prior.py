@@ -40,7 +40,7 @@ class About:
     edges: list[str]
     step_hours: int
     window: int
-    bfloat16: bool
+    precision: str  # that the network was trained in
     points: bool  # whether it has learnt levels of points
     backbone: dict
     annual_harmonics: int
@@ -63,6 +63,7 @@ class Prior(nn.Module):
         self.register_buffer("maps", maps)
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         self.network = network(about, maps)
+        self.precision = about.precision  # that it runs in
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """The network: (B, T, 2 or 4, D), (B, T), (B, T, K) to (B, T, D)."""
@@ -71,14 +72,14 @@ class Prior(nn.Module):
         windows, frames = log_sigma.shape
         fields = (inputs * self._view).reshape(windows, frames, -1, *self.maps.shape[-2:])
         maps = self.maps.expand(windows, frames, *self.maps.shape)
-        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
+        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
         return (output.float() * self.measure).flatten(2)
 
     def _velocity(self, scaled: torch.Tensor, log_sigma: torch.Tensor) -> torch.Tensor:
         """The network as published: it sees the noisy frames alone and the indices of their levels, and tells -v."""
         fields = scaled.unflatten(2, (-1, *self.maps.shape[-2:]))
-        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.about.bfloat16):
+        with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             velocity = self.network(fields, sigmoid.index_of(log_sigma), fields.new_zeros(*log_sigma.shape, 0))
         return -velocity.float().flatten(2)
 
@@ -224,8 +225,3 @@ def _assembled(about: About, tensors: dict[str, torch.Tensor]) -> Prior:
     prior = Prior(about, GaussMarkov.of(part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))
     return prior
-
-
-def device(name: str) -> str:
-    """Resolve `auto` to what the machine has."""
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -10,7 +10,7 @@ FLOORS = [  # lowest first; names on one floor do not import each other
     {"errors", "partials", "progress", "signals"},
     {"faults", "running", "settings"},
     {"fields"},
-    {"harmonics"},
+    {"harmonics", "machine"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},
     {"prior"},
     {"download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive"},

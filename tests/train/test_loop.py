@@ -283,7 +283,7 @@ def test_what_is_random_in_the_network_is_of_the_seed_the_step_and_the_process()
 def published(**changed):
     """ForcingDAS's design, small."""
     small = {"size": None, "width": 16, "depth": 1, "heads": 2, "patch": 2}
-    given = {"design": "forcingdas", "window": 4, "batch": 4, "bfloat16": False, "backbone": small}
+    given = {"design": "forcingdas", "window": 4, "batch": 4, "precision": "float32", "backbone": small}
     return Train.model_validate(given | changed)
 
 

@@ -37,7 +37,7 @@ SMALL = {
         "steps": 3,
         "batch": 4,
         "validate_every": 2,
-        "bfloat16": False,
+        "precision": "float32",
         "keep": "last",
         "backbone": {"width": 8, "multipliers": [1], "blocks": 1},
     },

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from hindsight import __version__
+from hindsight import __version__, machine
 from hindsight import prior as priors
 from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
@@ -66,6 +66,7 @@ def run(
         "guidance": settings.guidance.method,
         "sampler": settings.sampler.step,
         "steps": settings.steps,
+        "precision": trained.precision,
         "evaluations": made.cost.evaluations / cells,
         "backward_passes": made.cost.backward / cells,
         "retries": made.retries,
@@ -184,7 +185,9 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
     Raises:
         UserError: if it was made for something else, naming all that differs.
     """
-    trained = priors.load(path, priors.device(settings.device))
+    trained = priors.load(path, machine.device(settings.device))
+    asked = settings.precision if trained.about.precision == "bfloat16" or settings.precision != "auto" else "float32"
+    trained.precision = machine.precision(asked, trained.maps.device)
     about, wrong = trained.about, _outside(trained.about.grid, domain)
     with xr.open_dataset(climatology) as fields:
         here = Grid.of(fields)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Section, under
+from hindsight.settings.section import Precision, Section, under
 
 DRAWS = ("analytic", "fused")  # guidances that can draw, not only average
 OWN = {  # settings that some guidances alone have
@@ -92,6 +92,11 @@ class Reanalyse(Section):
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
     threads: int = Field(1, gt=0, description="CPU threads a job; fixed, so that the bytes are")
+    precision: Precision = Field(
+        "auto",
+        description="of the network's operations. auto: that of training, or float32 on a machine that has no "
+        "native bfloat16",
+    )
     regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
         "batch",
         description="batch: every frame knows all observations; fixed_lag: those up to lag_hours after it; nowcast: "

@@ -1,7 +1,7 @@
 """The base of every section of the settings, and defaults that another setting chooses."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -10,6 +10,7 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
+Precision = Literal["auto", "float32", "bfloat16"]
 Time = Annotated[datetime, AfterValidator(_utc)]  # in UTC and without saying so, as the coordinates of the data are
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Section, under
+from hindsight.settings.section import Precision, Section, under
 
 
 class Colour(Section):
@@ -173,14 +173,23 @@ class Train(Section):
     )
     seed: int = Field(1, ge=0, description="seed of weights, batches and noise")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
-    threads: int = Field(2, gt=0, description="CPU threads; fixed, so that the same settings give the same bytes")
+    threads: int = Field(
+        1,
+        gt=0,
+        description="CPU threads of each process; fixed, so that the same settings give the same bytes. Processes "
+        "share cores with other work better than threads, which wait for each other at every operation",
+    )
     processes: int = Field(
         1, gt=0, description="processes that train together, each on its share of a batch (torchrun); on GPUs, one each"
     )
     nodes: int = Field(
         1, gt=0, description="nodes that these processes are spread over, as many on each; more than 1: SLURM"
     )
-    bfloat16: bool = Field(True, description="run the network in bfloat16")
+    precision: Precision = Field(
+        "auto",
+        description="of the network's operations. auto: bfloat16 where the processor or GPU has it natively, else "
+        "float32; where it is emulated it is many times slower",
+    )
     compile: bool = Field(False, description="compile the network (torch.compile): minutes first, then faster steps")
     recompute: bool = Field(
         False, description="keep no activations inside blocks, compute them again on the way back: less memory, slower"

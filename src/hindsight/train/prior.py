@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 from safetensors.torch import load_file
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.backbones import size
 from hindsight.diffusion.gauss_markov import GaussMarkov
@@ -42,7 +43,7 @@ def run(
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    team, device = join(settings.processes, priors.device(settings.device))
+    team, device = join(settings.processes, machine.device(settings.device))
     grid = Grid.of(store.read(fields))
     seen = scaling(settings, grid, climatology, statistics)
     learnt, looked_at = (windows(training, settings, split, fields, seen) for split in ("train", "validation"))
@@ -54,7 +55,7 @@ def run(
     recipe = {name: section.model_dump(mode="json", exclude=IDLE) for name, section in asked.items()}
     recipe["made_from"] = made_from
     if team.leads:
-        print(_sizes(start), flush=True)
+        print(f"{_sizes(start)}; {start.precision} on {machine.called(device)}", flush=True)
     book = lambda done: diary.Diary(curve, figure, tensorboard, done)
     try:
         trained, _ = loop.train(start.to(device), learnt, looked_at, settings, checkpoint, recipe, team, book)
@@ -103,7 +104,7 @@ def build(
         edges=[training.latitude_edges, training.longitude_edges],
         step_hours=training.step_hours,
         window=settings.window,
-        bfloat16=settings.bfloat16,
+        precision=machine.precision(settings.precision, machine.device(settings.device)),
         points=settings.points.share > 0,
         backbone=settings.backbone.model_dump(mode="json"),
         annual_harmonics=seen.annual,
