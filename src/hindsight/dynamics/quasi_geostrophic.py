@@ -83,9 +83,8 @@ class QuasiGeostrophic:
         height = torch.as_tensor(flat if orography is None else orography, dtype=dtype, device=device)
         self.background = self._background(height)
         self._drag = self._friction(height, torch.as_tensor(flat if land is None else land, dtype=dtype, device=device))
-        scale = RADIUS * (1 - self.harmonics.sine**2)
-        self._along = self.harmonics.table / scale
-        self._across = self.harmonics.slope / scale
+        self._to_grid, self._from_grid = self._transforms()
+        self._linear = torch.cat([self._inverse, self._relaxation()], 1)
 
     def vorticity(self, streamfunction: torch.Tensor) -> torch.Tensor:
         """The state q of a streamfunction (…, 3, T + 1, T + 1), m2 s-1."""
@@ -96,16 +95,43 @@ class QuasiGeostrophic:
         return torch.einsum("lij,...jml->...iml", self._complex(self._inverse), state)
 
     def tendency(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """dq/dt (…, 3, T + 1, T + 1), s-2, at times (…,), seconds."""
-        psi = self.streamfunction(state)
-        north = -self.harmonics.synthesis(psi, slope=True) / RADIUS  # u cos(latitude)
-        both = torch.stack([psi * (1j / RADIUS * self.harmonics.order[:, None]), state + self.background])
-        east, carried = self.harmonics.synthesis(both)  # v cos(latitude), q
-        friction = self._drag if self.equilibrium else 0.0
-        along = north * carried + friction * east
-        across = east * carried - friction * north
-        change = -self._divergence(along, across)
-        return change + self._forcing(state, psi, time) if self.equilibrium else change
+        """dq/dt (…, 3, T + 1, T + 1), s-2, at times (…,), seconds.
+
+        A step is many small operations, so these are few: real numbers in place of complex ones, and the Fourier
+        transforms as products with matrices, which hold the derivatives along the circles too.
+        """
+        parts = torch.view_as_real(state).reshape(-1, *state.shape[-3:], 2)  # (S, 3, m, l, 2)
+        count, levels, orders = parts.shape[:3]
+        by_degree = parts.permute(3, 1, 0, 2, 4).flatten(2)  # (l, 3, S m 2)
+        psi, relaxed = (self._linear @ by_degree).unflatten(2, (count, orders, 2)).split(levels, 1)
+        carried = parts + torch.view_as_real(self.background)
+        change = self._advected(psi.permute(3, 0, 2, 1, 4).flatten(2), carried.permute(2, 3, 0, 1, 4).flatten(2))
+        change = change.unflatten(2, (count, levels, 2)).permute(2, 3, 0, 1, 4)
+        if self.equilibrium:
+            change = change + relaxed.permute(2, 1, 3, 0, 4)
+        change = torch.view_as_complex(change.contiguous()).view(state.shape)
+        return change + self._warmed(self.equilibrium(time)) if self.equilibrium else change
+
+    def _advected(self, psi: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
+        """Minus the divergence of the flux of potential vorticity and of the friction's; all (m, l, S 3 2)."""
+        slope, table, waves = self._to_grid
+        three = torch.stack([slope @ psi, table @ psi, table @ carried])  # (3, m, H, S 3 2)
+        rows = three.unflatten(3, (-1, 3, 2)).permute(0, 3, 4, 2, 1, 5)  # (3, S, 3, H, m, 2)
+        fields = rows.flatten(1, 3).flatten(2) @ waves
+        north, east, carried = fields.unflatten(1, rows.shape[1:4])  # u cos(latitude), v cos(latitude), q
+        friction = self._drag if self.equilibrium else torch.zeros_like(self._drag)
+        along = torch.addcmul(north * carried, friction, east)
+        across = torch.addcmul(east * carried, friction, north, value=-1)
+        circles, project = self._from_grid
+        found = torch.stack([along, across]).flatten(1, 3) @ circles
+        found = found.unflatten(2, (-1, 2)).unflatten(1, north.shape[:3])  # (2, S, 3, H, m, 2)
+        return project @ found.permute(4, 0, 3, 1, 2, 5).flatten(1, 2).flatten(2)
+
+    def _warmed(self, aim: torch.Tensor) -> torch.Tensor:
+        """What radiation adds for the sake of the differences between the levels that it aims at."""
+        first, second = self._radiation()
+        upper, lower = first * aim[..., 0, :, :], second * aim[..., 1, :, :]
+        return torch.stack([-upper, upper - lower, lower], -3)
 
     def geopotential(self, psi: torch.Tensor) -> torch.Tensor:
         """Geopotential in linear balance with a streamfunction, lap phi = div(f grad psi), m2 s-2; coefficients.
@@ -130,18 +156,49 @@ class QuasiGeostrophic:
 
     def _divergence(self, along: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
         """Coefficients of a flux's divergence, integrated by parts; the flux times cos(latitude) is given."""
-        waves = self.harmonics.waves(torch.stack([along, across]))
-        east = self.harmonics.project(waves[0], self._along, self.weights)
-        north = self.harmonics.project(waves[1], self._across, self.weights)
+        waves, scale = self.harmonics.waves(torch.stack([along, across])), RADIUS * (1 - self.harmonics.sine**2)
+        east = self.harmonics.project(waves[0], self.harmonics.table / scale, self.weights)
+        north = self.harmonics.project(waves[1], self.harmonics.slope / scale, self.weights)
         return 1j * self.harmonics.order[:, None] * east - north
 
-    def _forcing(self, state: torch.Tensor, psi: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """Radiation and smoothing."""
-        thickness = psi[..., :2, :, :] - psi[..., 1:, :, :] - self.equilibrium(time)
-        first, second = self.physics.deformation_radii
+    def _radiation(self) -> tuple[float, float]:
+        """Rates of the relaxation of the levels' differences, in potential vorticity (s-1 m-2)."""
         rate = 1 / (self.physics.radiation_days * DAY)
-        upper, lower = thickness[..., 0, :, :] * (rate / first**2), thickness[..., 1, :, :] * (rate / second**2)
-        return torch.stack([upper, lower - upper, -lower], -3) - self._smoothing * state
+        first, second = self.physics.deformation_radii
+        return rate / first**2, rate / second**2
+
+    def _relaxation(self) -> torch.Tensor:
+        """What radiation towards no difference and smoothing make of a state, for every degree; (T + 1, 3, 3)."""
+        first, second = self._radiation()
+        differences = [[first, -first, 0], [-first, first + second, -second], [0, -second, second]]
+        table = torch.tensor(differences, dtype=self.weights.dtype, device=self.weights.device)
+        eye = torch.eye(3, dtype=table.dtype, device=table.device)
+        return table @ self._inverse - self._smoothing[:, None, None] * eye
+
+    def _transforms(self) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        """Matrices from coefficients to the grid, and from fluxes on it to minus their divergence.
+
+        To the grid: from degrees to latitudes (m, H, l) for u cos(latitude) and for the others; from real and imaginary
+        parts of the orders to the points of a circle, (3, 2 m, W), for u cos(latitude), v cos(latitude) and what is
+        carried. Back: from the points to the orders, (2, W, 2 m), along the circle differentiated; from latitudes to
+        degrees (m, l, 2 H), along and across.
+        """
+        made = self.harmonics
+        order = made.order
+        angle = torch.outer(order, torch.arange(made.width, dtype=order.dtype, device=order.device))
+        angle = angle * (2 * torch.pi / made.width)
+        twice = torch.where(order > 0, 2.0, 1.0).to(order.dtype)[:, None]
+        real, imaginary = twice * angle.cos(), -twice * angle.sin()
+        turned = order[:, None] / RADIUS
+        plain, east = torch.stack([real, imaginary], 1), torch.stack([imaginary * turned, -real * turned], 1)
+        to_grid = torch.stack([plain, east, plain]).flatten(1, 2)
+        cosine, sine = angle.cos() / made.width, -angle.sin() / made.width
+        straight = torch.stack([cosine, sine], 1).flatten(0, 1).mT
+        along = torch.stack([-order[:, None] * sine, order[:, None] * cosine], 1).flatten(0, 1).mT
+        scale = 2 * torch.pi * self.weights / (RADIUS * (1 - made.sine**2))
+        project = torch.cat([-made.table * scale, made.slope * scale], 2)
+        tables = (-made.slope.mT / RADIUS).contiguous(), made.table.mT.contiguous(), to_grid.contiguous()
+        return tables, (torch.stack([along, straight]).contiguous(), project.contiguous())
 
     def _stretching(self) -> torch.Tensor:
         """The matrix from psi to q, for every degree; (T + 1, 3, 3)."""
