@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from hindsight.diffusion import frame_random, noise, plan, sampler, selection, steps  # noqa: E402
 from hindsight.diffusion.guidance.analytic import Analytic  # noqa: E402
 from hindsight.diffusion.guidance.unguided import Unguided  # noqa: E402
-from hindsight.operators.interpolate import Observed  # noqa: E402
+from hindsight.operators.observed import Observed  # noqa: E402
 from tests.oracles import linear_gaussian as oracle  # noqa: E402
 
 SIZE, FRAMES, LAG, STEPS = 12, 12, 3, 8

@@ -8,7 +8,7 @@ import torch
 from hindsight.diffusion import frame_random, noise, plan, sampler, steps
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.oracles import linear_gaussian as oracle
 
 FRAMES, SIZE, MEMBERS = 6, 12, 6000

@@ -7,7 +7,7 @@ import torch
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.diffusion.test_exact_smoother import closed_form
 from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle

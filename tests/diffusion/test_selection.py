@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hindsight.diffusion import noise, plan, sampler, selection, steps
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.diffusion.guidance import scenes
 
 

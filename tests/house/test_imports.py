@@ -18,3 +18,11 @@ def test_the_command_line_starts_without_torch_or_xarray():
 def test_the_snakefile_needs_no_torch_and_no_xarray():
     modules = loaded("from hindsight import settings\nfrom hindsight.fields import shards")
     assert not modules & {"torch", "xarray", "pandas", "matplotlib"}
+
+
+LIGHT = ["observe.simulate", "baselines.optimal_interpolation", "verify.compare", "verify.report", "archive.write"]
+
+
+def test_steps_that_compute_without_torch_do_not_import_it():
+    """Torch takes seconds to import, and a run has hundreds of such jobs."""
+    assert "torch" not in loaded("\n".join(f"import hindsight.{step}" for step in LIGHT))

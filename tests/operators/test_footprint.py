@@ -7,7 +7,8 @@ import torch
 
 from hindsight.fields.grid import Grid
 from hindsight.operators import footprint
-from hindsight.operators.interpolate import Observed, bilinear
+from hindsight.operators.interpolate import bilinear
+from hindsight.operators.observed import Observed
 
 TILE = Grid((np.arange(8) + 0.5) / 8 - 0.5, (np.arange(12) + 0.5) / 8 - 0.5)
 GLOBE = Grid(np.linspace(-87.5, 87.5, 36), np.arange(0, 360, 10.0))

@@ -8,7 +8,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places as rows_of
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 
 
 def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: Grid, scaling: Scaling) -> Observed:

@@ -23,7 +23,7 @@ from hindsight.diffusion.sampler import AGES
 from hindsight.errors import UserError
 from hindsight.fields import calendar
 from hindsight.fields.grid import great_circle
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from hindsight.prior import Prior
 from hindsight.settings import Reanalyse
 from hindsight.settings.reanalyse import OWN

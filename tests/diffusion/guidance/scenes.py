@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.oracles import linear_gaussian as oracle
 
 FRAMES, SIZE, MEMBERS = 5, 8, 3

@@ -8,7 +8,7 @@ from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.diagonal import Diagonal
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.diffusion.guidance import scenes
 
 

@@ -8,7 +8,7 @@ from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.fused import Fused
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.interpolate import Observed
+from hindsight.operators.observed import Observed
 from tests.diffusion.guidance import scenes
 from tests.diffusion.test_exact_smoother import FRAMES, SIZE, exact, ladder, rows, walked
 from tests.oracles import linear_gaussian as oracle
