@@ -117,10 +117,10 @@ class Prior(nn.Module):
             points: observed values, for a prior that has learnt to use them.
             window: frames in a window; none: as many as in training.
         """
-        found = denoiser.known(self.process, noisy, posterior, self._points(points, noisy))
-        told = posterior.sigma.log()
+        sigma, mean = posterior.sigma, posterior.mean(noisy)
+        found = denoiser.known(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(
-            self.correction, windows, window or self.about.window, batch, found.inputs, told, conditions[None]
+            self.correction, windows, window or self.about.window, batch, found.inputs, sigma.log(), conditions[None]
         )
         return found.mean + found.error * output
 

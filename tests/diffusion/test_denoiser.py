@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hindsight.diffusion import denoiser
-from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.gauss_markov import GaussMarkov, ideal
 from hindsight.diffusion.modes import Empirical
 from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle
@@ -56,12 +56,13 @@ def test_the_network_sees_white_noise_of_unit_variance(process):
         sigma = torch.full((4000, 2), level)
         clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, size, generator=generator))
         noisy = clean + level * torch.randn(4000, 2, size, generator=generator)
-        first, second = denoiser.known(process, noisy, process.posterior(sigma)).inputs.unbind(2)
+        mean = process.posterior(sigma).mean(noisy)
+        first, second = denoiser.known(process, noisy, sigma, mean).inputs.unbind(2)
         inside = process.modes.into(first)
         used = process.modes.into(torch.ones(size)) != 0
         assert abs(inside[..., used].var(0) - 1).max() < 0.12 and abs(inside.mean(0)).max() < 0.1
         torch.testing.assert_close(process.modes.out_of(inside), first, atol=1e-4, rtol=0)
-        assert torch.equal(second, process.posterior(sigma).mean(noisy))
+        assert torch.equal(second, mean)
 
 
 def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
@@ -108,8 +109,8 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
 
 def test_no_point_at_all_changes_nothing_but_what_the_network_is_shown():
     process, x, sigma = oracle.process(), torch.randn(2, 4, 12), torch.rand(2, 4) + 0.1
-    posterior = process.posterior(sigma)
-    plain, told = (denoiser.known(process, x, posterior, p) for p in (None, denoiser.unseen(x)))
+    mean = ideal(process, x, sigma)
+    plain, told = (denoiser.known(process, x, sigma, mean, p) for p in (None, denoiser.unseen(x)))
     torch.testing.assert_close(told.mean, plain.mean)
     torch.testing.assert_close(told.error, plain.error.expand_as(told.error))
     torch.testing.assert_close(told.inputs[:, :, :2], plain.inputs)
@@ -125,7 +126,7 @@ def test_the_network_sees_values_at_their_own_levels():
     noisy = clean + 0.8 * torch.randn(clean.shape, generator=generator)
     value = clean + error.clamp(max=9) * torch.randn(clean.shape, generator=generator)
     given = denoiser.Points(value, (error**-2).expand_as(value))
-    *_, seen, level = denoiser.known(process, noisy, process.posterior(sigma), given).inputs.unbind(2)
+    *_, seen, level = denoiser.known(process, noisy, sigma, ideal(process, noisy, sigma), given).inputs.unbind(2)
     fused = (0.8**-2 + error**-2) ** -0.5
     torch.testing.assert_close(level[0, 0], fused.log() / 4)
     noise = seen * (1 + fused**2).sqrt() - clean
@@ -135,9 +136,10 @@ def test_the_network_sees_values_at_their_own_levels():
 
 def test_points_may_be_shared_by_members():
     x, given = torch.randn(5, 3, 4), points()
-    one, posterior = denoiser.Points(given.value[:1], given.precision[:1]), white(4).posterior(torch.ones(1, 3))
-    shared = denoiser.known(white(4), x, posterior, one)
+    one, sigma = denoiser.Points(given.value[:1], given.precision[:1]), torch.ones(1, 3)
+    mean = ideal(white(4), x, sigma.expand(5, 3))
+    shared = denoiser.known(white(4), x, sigma, mean, one)
     own = denoiser.Points(one.value.expand(5, 3, 4), one.precision.expand(5, 3, 4))
-    each = denoiser.known(white(4), x, posterior, own)
+    each = denoiser.known(white(4), x, sigma, mean, own)
     torch.testing.assert_close(shared.mean, each.mean)
     torch.testing.assert_close(shared.inputs, each.inputs)

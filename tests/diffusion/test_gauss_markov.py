@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior, ideal
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
+from hindsight.diffusion.modes import Empirical
 from hindsight.operators.observed import Observed
 from tests.diffusion.test_exact_smoother import closed_form
 from tests.diffusion.test_modes import waves
@@ -50,9 +51,10 @@ def dense_posterior(process, levels):
     return prior @ np.linalg.inv(prior + noise), prior - prior @ np.linalg.inv(prior + noise) @ prior
 
 
-def test_mean_is_the_ideal_denoiser_for_any_level_of_each_frame(process, sigma):
+@pytest.mark.parametrize("mean_of", [lambda *given: Posterior(*given[::2]).mean(given[1]), ideal], ids=["kept", "once"])
+def test_mean_is_the_ideal_denoiser_for_any_level_of_each_frame(process, sigma, mean_of):
     noisy = torch.randn(2, FRAMES, process.size, generator=torch.Generator().manual_seed(0))
-    mean = Posterior(process, sigma).mean(noisy)
+    mean = mean_of(process, noisy, sigma)
     for levels, x, found in zip(sigma, noisy, mean):
         expected = dense_posterior(process, levels)[0] @ x.double().numpy().ravel()
         np.testing.assert_allclose(found.numpy().ravel(), expected, atol=2e-5)
@@ -152,3 +154,19 @@ def test_without_memory_the_guidance_is_solved_at_once():
     guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-5, iterations=1)
     found = guidance.update(torch.zeros(1, FRAMES, process.size), process.posterior(levels[None]))
     np.testing.assert_allclose(found.numpy().ravel(), conditioned(process, seen, levels), atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8])
+def test_in_float32_the_mean_loses_nothing_at_the_levels_of_training(frames):
+    """Modes from 500 to 1e-6 of variance, memories up to the longest allowed, levels from 0.02 to 40."""
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(2, 20, 20, generator=generator))[0]
+    memory = torch.linspace(0.995, 0.2, 20)
+    modes = Empirical(torch.linalg.qr(torch.randn(60, 60, generator=generator))[0])
+    rest = torch.linspace(0.9, -0.2, 20)
+    process = GaussMarkov(modes, torch.logspace(2.7, -6, 60), turn * memory @ turn.mT, rest)
+    sigma = torch.exp(torch.empty(64, frames).uniform_(-3.9, 3.7, generator=generator))
+    clean = process.posterior(torch.full((1, frames), torch.inf)).draw(torch.randn(64, frames, 60, generator=generator))
+    noisy = clean + sigma[..., None] * torch.randn(clean.shape, generator=generator)
+    apart = (ideal(process, noisy, sigma) - Posterior(process, sigma).mean(noisy)).abs()
+    assert (apart / sigma[..., None].clamp(max=1)).max() < 1e-3 and apart.square().mean().sqrt() < 1e-5

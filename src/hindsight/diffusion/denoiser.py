@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.gauss_markov import GaussMarkov, ideal
 
 Correction = Callable[..., torch.Tensor]  # (inputs (B, T, K, D), log sigma (B, T), *conditions) -> F (B, T, D)
 
@@ -46,14 +46,16 @@ class Known:
     inputs: torch.Tensor
 
 
-def known(process: GaussMarkov, noisy: torch.Tensor, posterior: Posterior, points: Points | None = None) -> Known:
+def known(
+    process: GaussMarkov, noisy: torch.Tensor, sigma: torch.Tensor, mean: torch.Tensor, points: Points | None = None
+) -> Known:
     """What the closed form makes of noisy windows (B, T, D), and the network's view of them.
 
+    `mean` is the closed form's estimate from the fields alone, at the levels `sigma` (B, T).
     The network is shown the whitened noisy field beside the closed form's estimate, (B, T, 2, D), and where it has
     learnt levels of points the values at their levels and the logarithm of these, (B, T, 4, D).
     """
-    sigma = posterior.sigma
-    mean, error = posterior.mean(noisy), error_of(process, sigma, points)
+    error = error_of(process, sigma, points)
     white = process.modes.out_of(process.modes.into(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
     if points is None:
         return Known(mean, error, torch.stack([white, mean], 2))
@@ -87,7 +89,7 @@ def denoise(
     points: Points | None = None,
 ) -> torch.Tensor:
     """The denoised estimate E[x_0 | noisy] of windows (B, T, D), each frame with its own noise level (B, T)."""
-    found = known(process, noisy, Posterior(process, sigma), points)
+    found = known(process, noisy, sigma, ideal(process, noisy, sigma), points)
     return found.mean + found.error * network(found.inputs, sigma.log(), *conditions)
 
 

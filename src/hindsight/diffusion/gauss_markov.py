@@ -15,6 +15,7 @@ one pass forward and one back (Rauch, Tung and Striebel 1965, in information for
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -40,6 +41,18 @@ class GaussMarkov:
     def coupled(self) -> int:
         """Modes that are coupled, G k."""
         return self.coupling.shape[0] * self.coupling.shape[1]
+
+    @cached_property
+    def precision(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The blocks of S^-1 among the coupled modes, (G, k, k), in float64.
+
+        A frame's own block as it follows from the frame before, what the frame after adds to it, and the block between
+        a frame and the one before it.
+        """
+        a = self.coupling.double()
+        identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+        inverse = torch.linalg.inv(identity - a @ a.mT)  # of the innovations' covariance
+        return inverse, a.mT @ inverse @ a, -inverse @ a
 
     def to(self, device: torch.device) -> "GaussMarkov":
         """The same process on another device."""
@@ -69,8 +82,7 @@ class Posterior:
     """
 
     def __init__(self, process: GaussMarkov, sigma: torch.Tensor) -> None:
-        if not bool((sigma > 0).all()):
-            raise ValueError(f"noise levels must be above zero, got {sigma.min()}")
+        _above_zero(sigma)
         self.process, self.sigma = process, sigma
         self._deviation = process.variance.sqrt()
         weight = process.variance.double() / sigma.double()[..., None] ** 2  # (B, T, n)
@@ -96,10 +108,8 @@ class Posterior:
 
     def _factor_coupled(self, weight: torch.Tensor) -> None:
         """Cholesky factors L_t of the block-tridiagonal precision, and what solving carries from frame to frame."""
-        a = self.process.coupling.double()
-        frames, identity = weight.shape[1], torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-        inverse = torch.linalg.inv(identity - a @ a.mT)  # of the innovations' covariance
-        below, ahead = -inverse @ a, a.mT @ inverse @ a
+        inverse, ahead, below = self.process.precision
+        frames, identity = weight.shape[1], torch.eye(below.shape[-1], dtype=below.dtype, device=below.device)
         inverses, onward, back, factor, last = [], [], [], identity, identity
         for t in range(frames):
             block = (inverse if t else identity) + (ahead if t < frames - 1 else 0) + torch.diag_embed(weight[:, t])
@@ -161,6 +171,76 @@ class Posterior:
         together = torch.stack(coupled).unflatten(1, (len(self.sigma), -1))  # (T, B, G, E / B, k)
         lines = together.permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(2)
         return torch.cat([lines, torch.stack(others, 1)], -1)
+
+
+def ideal(process: GaussMarkov, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The ideal denoiser E[x | noisy] of windows that are looked at once, as in training.
+
+    What `Posterior(process, sigma).mean(noisy)` is, to rounding: one elimination forward and one substitution back, in
+    float32 and without the inverses that pay when a factor is used again.
+
+    Args:
+        process: the closed form.
+        noisy: windows (B, T, D).
+        sigma: noise level of each frame (B, T).
+
+    Raises:
+        ValueError: if a level is not above zero.
+    """
+    _above_zero(sigma)
+    deviation, count = process.variance.sqrt(), process.coupled
+    weight = process.variance / sigma[..., None] ** 2
+    right = process.modes.into(noisy / sigma[..., None] ** 2) * deviation
+    groups = lambda values: values[..., :count].unflatten(2, process.coupling.shape[:2])
+    coupled = _solved(process, groups(weight), groups(right)).flatten(2)
+    others = _solved_apart(process.memory, weight[..., count:], right[..., count:])
+    return process.modes.out_of(torch.cat([coupled, others], 2) * deviation)
+
+
+def _solved(process: GaussMarkov, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """(S^-1 + diag(weight))^-1 right among the coupled modes; all (B, T, G, k)."""
+    inverse, ahead, below = (block.float() for block in process.precision)
+    frames, size = weight.shape[1], weight.shape[-1]
+    above = below.mT.expand(len(weight), *below.shape)
+    diagonal = [torch.eye(size, device=below.device) if t == 0 else inverse for t in range(frames)]
+    factors, links, solved = [], [], []
+    for t in range(frames):
+        block = diagonal[t] + (ahead if t < frames - 1 else 0) + torch.diag_embed(weight[:, t])
+        rest = right[:, t, ..., None]
+        if t:
+            block, rest = block - links[-1].mT @ links[-1], rest - links[-1].mT @ solved[-1]
+        factors.append(torch.linalg.cholesky(block))
+        both = torch.cat([above, rest], -1) if t < frames - 1 else rest
+        link, value = torch.linalg.solve_triangular(factors[-1], both, upper=False).split([both.shape[-1] - 1, 1], -1)
+        links.append(link)
+        solved.append(value)
+    found = [torch.linalg.solve_triangular(factors[-1].mT, solved[-1], upper=True)]
+    for factor, link, value in zip(factors[-2::-1], links[-2::-1], solved[-2::-1]):
+        found.append(torch.linalg.solve_triangular(factor.mT, value - link @ found[-1], upper=True))
+    return torch.stack(found[::-1], 1)[..., 0]
+
+
+def _solved_apart(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The same for the modes without coupling, where every block is a number; weight and right (B, T, m)."""
+    inverse, frames = 1 / (1 - memory**2), weight.shape[1]
+    pivots, solved = [], []
+    for t in range(frames):
+        pivot = (inverse if t else 1.0) + (memory**2 * inverse if t < frames - 1 else 0.0) + weight[:, t]
+        value = right[:, t]
+        if t:
+            share = -memory * inverse / pivots[-1]
+            pivot, value = pivot + share * memory * inverse, value - share * solved[-1]
+        pivots.append(pivot)
+        solved.append(value)
+    found = [solved[-1] / pivots[-1]]
+    for pivot, value in zip(pivots[-2::-1], solved[-2::-1]):
+        found.append((value + memory * inverse * found[-1]) / pivot)
+    return torch.stack(found[::-1], 1)
+
+
+def _above_zero(sigma: torch.Tensor) -> None:
+    if not bool((sigma > 0).all()):
+        raise ValueError(f"noise levels must be above zero, got {sigma.min()}")
 
 
 def _chained(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:
