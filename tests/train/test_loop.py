@@ -63,7 +63,9 @@ def run(path, seed=0, recipe="recipe", kill_at=None, ask_at=None, world="region"
         patch.setattr(loop, "advance", stop)
         prior, windows = WORLDS[world]
         settings = (POINTS if world == "points" else helpers.SETTINGS).model_copy(update=changed)
-        return loop.train(prior(seed=seed), windows(), windows(seed=1), settings, path, {"recipe": recipe})
+        made = prior(seed=seed)
+        made.precision = settings.precision
+        return loop.train(made, windows(), windows(seed=1), settings, path, {"recipe": recipe})
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -81,13 +83,12 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, world):
 def test_asked_to_stop_it_finishes_its_step_saves_and_goes_on_to_the_same_bits(tmp_path):
     """At every step: before, on and after those that look and those that save anyway."""
     whole, curve = run(tmp_path / "whole")
-    for step in range(helpers.SETTINGS.steps - 1):
+    for step in range(helpers.SETTINGS.steps):
         with signals.listening("train"), pytest.raises(signals.Stopped, match=f"at step {step + 1} of 6; saved"):
             run(tmp_path / "part", seed=step, ask_at=step)
         with safe_open(tmp_path / "part", "pt") as file:
             assert json.loads(file.metadata()["hindsight"])["step"] == step + 1
-    with signals.listening("train"):  # asked in the last step, it might as well end
-        last, again = run(tmp_path / "part", seed=7, ask_at=5)
+    last, again = run(tmp_path / "part", seed=7)  # but for the look at the last step, all was done
     assert torch.equal(weights(whole), weights(last)) and str(curve) == str(again)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
@@ -243,7 +244,7 @@ def test_a_step_is_adamws_with_the_gradient_cut_and_the_rate_of_the_pace():
     changed = {"betas": (0.8, 0.95), "weight_decay": 0.3, "clip": 0.5, "warmup": 4, "pace": "constant"}
     settings = helpers.SETTINGS.model_copy(update=changed | {"learning_rate": 0.1})
     prior = helpers.prior(settings)
-    before, run_ = weights(prior).detach().double(), loop.Run(prior, helpers.windows(), settings, Team())
+    before, run_ = weights(prior).detach().double(), loop.Run(prior, helpers.windows(), settings, Team(), None, {})
     count, steepness = len(before), [3.0, -2.0, 1e-4]  # the first two are too steep
     batch, loss = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4)), Slope(prior, steepness)
     first, second = 0.0, 0.0
@@ -314,8 +315,9 @@ def test_the_curve_is_of_the_averaged_weights_and_of_the_losses_since_the_last_l
     prior = helpers.prior(settings)
     trained, curve = loop.train(prior, helpers.windows(), held_out, settings, tmp_path / "c", {})
     last = {name: value for name, value in curve[-1].items() if name.startswith("sigma")}
-    assert loop.validate(trained, held_out) == pytest.approx(last, rel=1e-5)
-    assert loop.validate(prior.eval(), held_out)["sigma_1"] != pytest.approx(last["sigma_1"], rel=1e-5)
+    count = loop.windows_of_a_look(settings)
+    assert loop.validate(trained, held_out, count=count) == pytest.approx(last, rel=1e-5)
+    assert loop.validate(prior.eval(), held_out, count=count)["sigma_1"] != pytest.approx(last["sigma_1"], rel=1e-5)
     monkeypatch.setattr(loop, "advance", lambda *given: float(given[4]))  # the number of the step
     _, told = loop.train(helpers.prior(), helpers.windows(), held_out, settings, tmp_path / "d", {})
     assert [row["loss"] for row in told[1:]] == [1.0, 4.0]
@@ -335,3 +337,64 @@ def test_looks_that_are_no_numbers_use_up_patience(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "validate", lambda *_, **__: {"sigma_1": next(looks)})
     _, curve = run(tmp_path / "c", steps=20, validate_every=1, patience=2)
     assert [row["step"] for row in curve] == [0, 1, 2]
+
+
+def test_a_look_costs_at_most_a_tenth_of_the_steps_before_the_next():
+    """In passes forward through the network; a step is three, and a look has the windows of six levels."""
+    windows = lambda **about: loop.windows_of_a_look(helpers.SETTINGS.model_copy(update=about))
+    assert windows(steps=5000, validate_every=250, batch=16) == loop.VALIDATION_WINDOWS
+    for steps, every, batch, processes in ((20, 10, 16, 1), (20, 250, 16, 1), (300, 100, 8, 2), (2600, 40, 8, 1)):
+        count = windows(steps=steps, validate_every=every, batch=batch, processes=processes)
+        between = 3 * min(steps, every) * batch / processes
+        assert count == min(64, int(0.1 * between / 6)) and 6 * count <= 0.1 * between
+    assert windows(steps=1, validate_every=1, batch=4) == 1 and windows(steps=0) == 1
+
+
+def asked_in_a_look(path, number, **changed):
+    """Train, asked to stop in the middle of a look."""
+    validate, looks = loop.validate, []
+
+    def stop(*given, watch=lambda done: None, **about):
+        def heard(done):
+            if len(looks) == number and done == 2:
+                signal.raise_signal(signal.SIGTERM)
+            watch(done)
+
+        looks.append(1)
+        return validate(*given, watch=heard, **about)
+
+    with pytest.MonkeyPatch.context() as patch, signals.listening("train"):
+        patch.setattr(loop, "validate", stop)
+        return run(path, **changed)
+
+
+@pytest.mark.parametrize("number, step", [(1, 0), (2, 3)])
+def test_asked_to_stop_in_a_look_it_leaves_the_look_and_makes_it_again(tmp_path, number, step):
+    """In the first, before any step, and in a later one."""
+    whole, curve = run(tmp_path / "whole", batch=8)
+    with pytest.raises(signals.Stopped, match=f"at step {step} of 6; saved"):
+        asked_in_a_look(tmp_path / "part", number, batch=8)
+    with safe_open(tmp_path / "part", "pt") as file:
+        told = json.loads(file.metadata()["hindsight"])
+    assert told["step"] == step and [row["step"] for row in told["told"]["curve"]] == [0][: number - 1]
+    resumed, again = run(tmp_path / "part", seed=7, batch=8)
+    assert str(again) == str(curve) and torch.equal(weights(whole), weights(resumed))
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
+
+
+def test_a_run_killed_before_its_first_step_does_not_look_again(tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        run(tmp_path / "c", kill_at=0)
+    looked, validate = [], loop.validate
+    monkeypatch.setattr(loop, "validate", lambda *a, **b: looked.append(1) or validate(*a, **b))
+    run(tmp_path / "c")
+    assert len(looked) == 2  # at steps 3 and 6
+
+
+def test_a_checkpoint_of_another_precision_is_gone_on_with_and_it_is_said(tmp_path, capfd):
+    with pytest.raises(Killed):
+        run(tmp_path / "c", kill_at=3)
+    assert "bytes" not in capfd.readouterr().out
+    _, curve = run(tmp_path / "c", precision="bfloat16")
+    assert "is of 2 steps in float32, and this machine goes on in bfloat16" in capfd.readouterr().out
+    assert [row["step"] for row in curve] == [0, 3, 6]

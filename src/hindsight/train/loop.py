@@ -24,7 +24,9 @@ from hindsight.train.team import Team
 from hindsight.train.windows import Windows
 
 VALIDATION_LEVELS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
-VALIDATION_WINDOWS = 64
+VALIDATION_WINDOWS = 64  # of a look, at most
+LOOK = 0.1  # share of the time of the steps between two looks that a look may take
+PASSES = 3  # forward that a step takes as long as: its own, and the way back
 
 
 class Loss(nn.Module):
@@ -48,8 +50,14 @@ class Course:
     step: int = 0
     curve: list[dict] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # since the last look
+    precision: str = ""  # of the network in the steps so far
     best: float = math.inf
     looks_since: int = 0  # the best
+
+    @property
+    def looked(self) -> bool:
+        """Whether the validation period was looked at after the last step."""
+        return bool(self.curve) and self.curve[-1]["step"] == self.step
 
     def told(self) -> dict:
         """For a checkpoint, without the step."""
@@ -92,20 +100,23 @@ def train(
         UserError: if the batch does not fit in memory.
         FloatingPointError: if a gradient is not finite.
     """
-    run = Run(prior, validation, settings, team)
-    run.take_up(keep, recipe, diary)
+    run = Run(prior, validation, settings, team, keep, recipe)
+    run.take_up(diary)
     shape, rows = (len(prior.about.channels), *prior.maps.shape[-2:]), team.rows(settings.batch)
     make = lambda step: batches.make(training, settings, shape, step, rows)
     if not run.over:
-        run.learn(Loader(make, run.course.step, settings.steps, prior.maps.device), keep, recipe)
+        run.learn(Loader(make, run.course.step, settings.steps, prior.maps.device))
     return run.kept(), run.course.curve
 
 
 class Run:
     """A run of training: the network, its average, the best of that, and how far it has come."""
 
-    def __init__(self, prior: Prior, validation: Windows, settings: Train, team: Team) -> None:
+    def __init__(
+        self, prior: Prior, validation: Windows, settings: Train, team: Team, keep: Path, recipe: dict
+    ) -> None:
         self.prior, self.validation, self.settings, self.team = prior, validation, settings, team
+        self.keep, self.recipe = keep, recipe
         self.average = copy.deepcopy(prior).eval().requires_grad_(False)
         self.best = copy.deepcopy(self.average.network)
         self.optimiser = torch.optim.AdamW(
@@ -114,18 +125,45 @@ class Run:
         self.models = {"model": prior.network, "average": self.average.network, "best": self.best}
         self.course, self.book = Course(), None
 
-    def take_up(self, keep: Path, recipe: dict, diary: Callable[[int], Diary | None]) -> None:
+    def take_up(self, diary: Callable[[int], Diary | None]) -> None:
         """Take up a checkpoint, or begin with a look at the validation period."""
-        done, told = checkpoint.resume(keep, recipe, self.models, self.optimiser)
+        signals.hold()
+        done, told = checkpoint.resume(self.keep, self.recipe, self.models, self.optimiser)
         self.course = Course(done, **told)
         self.book = diary(done) if self.team.leads else None
         if self.book and self.course.curve:
             self.book.show(self.course.curve)  # whoever runs the job may have swept up what a killed one left
-        self.over = self.course.over(self.settings) if self.course.curve else self.look()
+        self._same_precision()
+        if self.course.looked or not self.due:
+            self.over = self.course.over(self.settings)
+        else:
+            self.over = self.look()
+            self.save()
+        if self.asked():
+            self.stop()
 
-    def learn(self, loader: Loader, keep: Path, recipe: dict) -> None:
+    def _same_precision(self) -> None:
+        """Say so where a checkpoint comes from a machine that computes in another precision; its steps count."""
+        before, self.course.precision = self.course.precision, self.prior.precision
+        if before not in ("", self.prior.precision) and self.team.leads:
+            print(
+                f"{self.keep} is of {self.course.step} steps in {before}, and this machine goes on in"
+                f" {self.prior.precision}: as good, but not the bytes of a run on one kind of machine",
+                flush=True,
+            )
+
+    @property
+    def due(self) -> bool:
+        """Whether the step that was reached is one to look at the validation period."""
+        return self.course.step % self.settings.validate_every == 0 or self.course.step == self.settings.steps
+
+    def save(self) -> None:
+        """Write the checkpoint, if this is the process that writes."""
+        if self.team.leads:
+            checkpoint.save(self.keep, self.course.step, self.recipe, self.models, self.optimiser, self.course.told())
+
+    def learn(self, loader: Loader) -> None:
         """Step until it is over, or until SIGTERM."""
-        signals.hold()
         settings, done, began = self.settings, self.course.step, time.perf_counter()
         tell = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
         tell(done)
@@ -138,11 +176,11 @@ class Run:
             pace_now = (step + 1 - done) * settings.batch * settings.window / (time.perf_counter() - began)
             self.note(pace_now)
             tell(step + 1, f"loss {self.course.losses[-1]:.4f}, {pace_now:.1f} frames/s")
-            if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
+            if self.due:
                 self.over = self.look()
             stopping = self.asked()
-            if ((step + 1) % settings.checkpoint_every == 0 or self.over or stopping) and self.team.leads:
-                checkpoint.save(keep, step + 1, recipe, self.models, self.optimiser, self.course.told())
+            if (step + 1) % settings.checkpoint_every == 0 or self.over or stopping:
+                self.save()
             if self.over:
                 break
             if stopping:
@@ -182,13 +220,20 @@ class Run:
             self.book.step(self.course.step, **numbers)
 
     def look(self) -> bool:
-        """Look at the validation period; whether training is over."""
+        """Look at the validation period; whether training is over.
+
+        Who asks to stop meanwhile does not wait for it: it is made again by the run that goes on.
+        """
         return self.team.told(self._look() if self.team.leads else None)
 
     def _look(self) -> bool:
         course, settings = self.course, self.settings
         part = settings.batch // (settings.processes * settings.accumulate)
-        errors = validate(self.average, self.validation, at_once=part)
+        count = windows_of_a_look(settings)
+        watch = Progress("train.prior, looking at the validation period", count * len(VALIDATION_LEVELS))
+        errors = validate(self.average, self.validation, at_once=part, count=count, watch=watch)
+        if errors is None:
+            return False
         loss = sum(course.losses) / len(course.losses) if course.losses else math.nan
         course.curve.append({"step": course.step, "loss": loss, **errors})
         course.losses, score = [], sum(map(math.log, errors.values())) / len(errors)
@@ -236,25 +281,52 @@ def pace(step: int, settings: Train) -> float:
     return min(1.0, (step + 1) / max(settings.warmup, 1)) * fall
 
 
+def windows_of_a_look(settings: Train) -> int:
+    """Validation windows of a look: as many as a tenth of the time between two looks pays for."""
+    steps = min(settings.validate_every, settings.steps)
+    passes = PASSES * steps * settings.batch // settings.processes  # meanwhile, of each process; one of them looks
+    return min(VALIDATION_WINDOWS, max(1, int(LOOK * passes / len(VALIDATION_LEVELS))))
+
+
 @torch.no_grad()
 def validate(
-    prior: Prior, validation: Windows, closed_form: bool = False, at_once: int = VALIDATION_WINDOWS
-) -> dict[str, float]:
-    """Root-mean-square error of denoised validation windows, all frames at one level, per level."""
+    prior: Prior,
+    validation: Windows,
+    closed_form: bool = False,
+    at_once: int = VALIDATION_WINDOWS,
+    count: int = VALIDATION_WINDOWS,
+    watch: Callable[[int], None] = lambda done: None,
+) -> dict[str, float] | None:
+    """Root-mean-square error of denoised validation windows, all frames at one level, per level.
+
+    Args:
+        prior: whose.
+        validation: windows to draw from; the same are drawn every time.
+        closed_form: of its closed form alone.
+        at_once: windows that are in memory together.
+        count: windows of every level.
+        watch: told of windows done, those of all levels counted.
+
+    Returns:
+        None if the process was asked to stop meanwhile.
+    """
     generator = torch.Generator().manual_seed(0)
     device = prior.maps.device
     errors = {}
     correct: Callable = prior.correction if not closed_form else lambda x, *_: torch.zeros_like(x[:, :, 0])
-    for level in VALIDATION_LEVELS:
-        square, count = 0.0, 0
-        for first in range(0, VALIDATION_WINDOWS, at_once):
-            windows = [_noisy(validation, level, generator) for _ in range(min(at_once, VALIDATION_WINDOWS - first))]
+    for number, level in enumerate(VALIDATION_LEVELS):
+        square, values = 0.0, 0
+        for first in range(0, count, at_once):
+            if signals.asked():
+                return None
+            windows = [_noisy(validation, level, generator) for _ in range(min(at_once, count - first))]
             clean, noisy, told = (torch.cat(part).to(device) for part in zip(*windows))
             sigma = torch.full(clean.shape[:2], level, device=device)
             points = denoiser.unseen(noisy) if prior.about.points else None
             denoised = denoiser.denoise(prior.process, correct, noisy, sigma, told, points=points)
-            square, count = square + (denoised - clean).double().square().sum().item(), count + clean.numel()
-        errors[f"{PREFIX}{level:g}"] = math.sqrt(square / count)
+            square, values = square + (denoised - clean).double().square().sum().item(), values + clean.numel()
+            watch(number * count + min(first + at_once, count))
+        errors[f"{PREFIX}{level:g}"] = math.sqrt(square / values)
     return errors
 
 
