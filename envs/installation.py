@@ -231,17 +231,30 @@ def index_has_torch(root: Path, version: str, backend: str) -> bool:
 
 def get_uv(root: Path) -> None:
     """Have uv in `.uv`: it fetches many packages at a time, and keeps them for the next environment."""
+    pip = [root / ".uv/bin/python", "-m", "pip"]
+    if works([uv(root), "--version"]):
+        return
+    if not works([*pip, "--version"]):
+        check_venv()
+        run("Making .uv", [base_python(), "-m", "venv", "--clear", root / ".uv"], root)
+    run("Fetching uv", [*pip, "install", "uv"], root)
+
+
+def works(command: list) -> bool:
+    """Whether a program is there and runs."""
     with suppress(OSError):
-        if subprocess.run([uv(root), "--version"], capture_output=True).returncode == 0:
-            return
+        return subprocess.run(command, capture_output=True).returncode == 0
+    return False
+
+
+def check_venv() -> None:
+    """Refuse a Python that cannot make environments."""
     for module in ("venv", "ensurepip"):
         if find_spec(module) is None:
             raise Refusal(
                 f"This Python ({base_python()}) has no module `{module}`: install it (Debian and Ubuntu: "
                 f"`apt install python{short_version()}-venv`) or name another Python, `make setup PYTHON=python3.12`."
             )
-    run("Making .uv", [base_python(), "-m", "venv", "--clear", root / ".uv"], root)
-    run("Fetching uv", [root / ".uv/bin/python", "-m", "pip", "install", "uv"], root)
 
 
 def uv(root: Path) -> Path:
