@@ -62,8 +62,7 @@ def set_up(root: Path, asked: str) -> None:
     if is_ready(root, asked):
         return
     with one_at_a_time(root):
-        if not is_ready(root, asked):  # another one may have been at it
-            make(root, asked or recorded(root, "begun").get("asked", "auto"))
+        make(root, asked or recorded(root, "begun").get("asked", "auto"))
 
 
 def make(root: Path, asked: str) -> None:
@@ -73,7 +72,7 @@ def make(root: Path, asked: str) -> None:
     build, arguments = torch_for(root, asked)
     wanted = made_of(root, build)
     if is_made_of(root, "installed", wanted):
-        return
+        return  # another `make` was at it, or there still is no other build
     begin(root, wanted | {"asked": asked})
     install(root, arguments)
     compile_bytecode(root)
@@ -313,7 +312,8 @@ def compile_bytecode(root: Path) -> None:
     """Compile all that may be imported, whatever the environment says of bytecode: imports then take half the time."""
     sources = [*root.glob(".venv/lib/python3*/site-packages"), root / "src"]
     command = [root / ".venv/bin/python", "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, *sources]
-    run("Compiling to bytecode", command, root, fails=False)  # templates among the packages are no Python
+    # some files are templates, no Python
+    run("Compiling to bytecode (some 50 s of one core)", command, root, fails=False)
 
 
 def look(root: Path, build: str) -> str:

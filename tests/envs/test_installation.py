@@ -33,7 +33,7 @@ case "$*" in
 venv*)
   folder="${!#}"
   mkdir -p "$folder/bin" "$folder/lib/python3.11/site-packages"
-  printf '#!/bin/sh\\ncase "$1" in -c) cat "%s/../.uv/torch" ;; esac\\n' "$folder" > "$folder/bin/python"
+  printf '#!/bin/sh\\ncd "%s/../.uv"; case "$1" in -c) cat torch ;; -m) touch "$2" ;; esac\\n' "$folder" > "$folder/bin/python"
   chmod +x "$folder/bin/python" ;;
 pip*)
   [ -e "$here/broken" ] && { echo "error: Request failed"; echo "  cause: Name or service not known"; exit 2; }
@@ -190,6 +190,7 @@ def test_a_second_set_up_does_nothing(project, capsys):
     installation.set_up(project, "")
     assert capsys.readouterr().out.splitlines()[-1].startswith("Set up in ")
     assert kinds(project) == ["venv", "pip"] and (project / ".venv/installed").is_file()
+    assert (project / ".uv/compileall").exists()
     for asked in ("", "auto", "cpu"):
         installation.set_up(project, asked)
     assert told(project) == [] and capsys.readouterr().out == ""
@@ -200,6 +201,20 @@ def test_changed_versions_are_installed_into_what_is_there(project, name):
     installation.set_up(project, "")
     told(project)
     (project / name).write_text((project / name).read_text() + "\n# more\n")
+    installation.set_up(project, "")
+    assert kinds(project) == ["pip"]
+
+
+def test_what_was_changed_by_half_is_not_taken_for_what_it_was(project):
+    installation.set_up(project, "")
+    versions = (project / "constraints.txt").read_text()
+    (project / "constraints.txt").write_text(versions + "# more\n")
+    (project / ".uv/broken").touch()
+    with pytest.raises(installation.Refusal, match="Name or service not known"):
+        installation.set_up(project, "")
+    (project / "constraints.txt").write_text(versions)
+    (project / ".uv/broken").unlink()
+    told(project)
     installation.set_up(project, "")
     assert kinds(project) == ["pip"]
 
