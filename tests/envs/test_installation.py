@@ -33,7 +33,8 @@ case "$*" in
 venv*)
   folder="${!#}"
   mkdir -p "$folder/bin" "$folder/lib/python3.11/site-packages"
-  printf '#!/bin/sh\\ncd "%s/../.uv"; case "$1" in -c) cat torch ;; -m) touch "$2" ;; esac\\n' "$folder" > "$folder/bin/python"
+  printf '#!/bin/sh\\ncd "%s/../.uv"\\ncase "$1" in -c) cat torch ;; -m) touch "$2" ;; esac\\n' "$folder" \\
+    > "$folder/bin/python"
   chmod +x "$folder/bin/python" ;;
 pip*)
   [ -e "$here/broken" ] && { echo "error: Request failed"; echo "  cause: Name or service not known"; exit 2; }
