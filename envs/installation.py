@@ -313,7 +313,7 @@ def compile_bytecode(root: Path) -> None:
     sources = [*root.glob(".venv/lib/python3*/site-packages"), root / "src"]
     command = [root / ".venv/bin/python", "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, *sources]
     # some files are templates, no Python
-    run("Compiling to bytecode (some 50 s of one core)", command, root, fails=False)
+    run("Compiling to bytecode (some 70 s of one core)", command, root, fails=False)
 
 
 def look(root: Path, build: str) -> str:
