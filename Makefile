@@ -2,9 +2,13 @@
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+# the build of torch: auto, cpu or cuda; empty: as it was set up, and auto the first time
+TORCH ?=
 # what jobs may use together (MB): most of what the machine has
-MEMORY ?= $(shell $(PYTHON) -c "import os; print(int(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') * 9e-7))")
+MEMORY ?= $(shell echo $$(( $$(getconf _PHYS_PAGES) * $$(getconf PAGE_SIZE) * 9 / 10000000 )))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# bytecode of sources that changed is kept, also where the environment says not to: every job would compile them again
+export PYTHONDONTWRITEBYTECODE :=
 
 # Run the workflow, and show the progress that its jobs tell while their output goes to logs/.
 define run
@@ -19,6 +23,7 @@ help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, ten to twenty minutes"
 	@echo "make test                 set up, then run the whole test suite"
 	@echo "make test-slurm           the part of it that runs a SLURM of two nodes on this machine (packages: see what it says)"
+	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make format               format the code and the rules, regenerate the reference pages"
@@ -27,14 +32,13 @@ help:
 
 setup: .venv/installed
 
-# uv reads the versions from constraints.txt; it is told of pip's own local folders of wheels, if this machine has any.
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .uv
-	.uv/bin/pip -q install uv
-	.uv/bin/uv -q venv --allow-existing -p $(PYTHON) .venv
-	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$($(PYTHON) -m pip config get global.find-links 2>/dev/null || true)}" \
-	  .uv/bin/uv -q pip install -p .venv -c constraints.txt -e '.[dev]'
-	touch $@
+# The script leaves alone what is there; it runs each time, for only it can tell. `python3` is that of .venv once there is one.
+.venv/installed: FORCE
+	@$(PYTHON) -c "" 2>/dev/null || \
+	  { echo "No Python runs as \`$(PYTHON)\`: name one that does, for example \`make setup PYTHON=python3.12\`." >&2; exit 1; }
+	@$(PYTHON) envs/set_up.py --torch "$(TORCH)"
+
+FORCE:
 
 test: setup
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest -n auto --maxprocesses 4 --dist loadfile
