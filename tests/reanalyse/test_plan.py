@@ -136,7 +136,8 @@ def test_paces_are_those_of_the_timed_stretches():
     work = [Work(10, 5), Work(10, 5), Work(20, 10)]
     parts = [timed(5, w, f * 2 * w.evaluations, f * 3 * w.updates) for w, f in zip(work, (1.1, 0.9, 1.0))]
     warm = timed(5, Work(5, 5), 30.0, 10.0)  # 25 s of it are work
-    found = plan.paced(warm, parts, 4.0, 0.5)
+    least = timed(2, Work(2, 1), 99.0, 99.0)  # tells nothing where others were timed
+    found = plan.paced(warm, [least, *parts], 4.0, 0.5)
     assert (found.evaluation, found.update, found.writing) == (pytest.approx(2), pytest.approx(3), 0.5)
     assert found.start == pytest.approx(4 + 15)
     assert found.band == pytest.approx(2 * np.std([1.1, 0.9, 1.0], ddof=1) + plan.UNTIMED)
@@ -172,9 +173,24 @@ def test_devices_take_jobs_as_they_come():
 
 def test_memory_lies_on_a_line_through_what_was_measured():
     parts = [timed(20, Work(), 1, 1, host=500), timed(20, Work(), 1, 1, host=500), timed(40, Work(), 1, 1, host=700)]
-    assert plan.memory(parts, 100)["host_bytes"] == Forecast(1300, 700, pytest.approx(1900 * 1.1))
-    assert plan.memory(parts, 40)["host_bytes"] == Forecast(700, 700, pytest.approx(770))
-    assert plan.memory(parts[:2], 20)["host_bytes"] == Forecast(500, 500, pytest.approx(550))
+    least = timed(4, Work(), 1, 1, host=480)
+    host = lambda parts, frames: plan.memory([least, *parts], frames, 460)["host_bytes"]
+    assert host(parts, 100) == Forecast(1300, 700, pytest.approx(1900 * 1.1))
+    assert host(parts, 40) == Forecast(700, 700, pytest.approx(770))
+    assert host([], 24) == Forecast(480 + 5 * 20, 480, pytest.approx(680 * 1.1))  # 5 a frame above what was there
+
+
+def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
+    """Of a run that is soon over, nothing but the shortest stretch is timed, and the band says so."""
+    long = world.plan()
+    assert len(long["timed"]) > 2 and long["timed"][0]["frames"] < long["timed"][2]["frames"]
+    monkeypatch.setattr(plan.timing, "starting", lambda: 0.0)
+    monkeypatch.setattr(plan, "SHARE", 1e-6)
+    short = world.plan()
+    assert [t["frames"] for t in short["timed"]] == [4]
+    hours = short["device_hours"]
+    assert hours["high"] == pytest.approx(hours["value"] * (1 + plan.UNSURE + plan.UNTIMED))
+    assert short["evaluations"] == long["evaluations"] and short["host_bytes"]["value"] > 0
 
 
 def test_disk_counts_members_frames_and_what_is_there(tmp_path):

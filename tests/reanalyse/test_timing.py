@@ -74,10 +74,18 @@ def test_a_stretch_fills_a_batch_and_a_streams_context(about, members, whole, fr
 
 @pytest.mark.parametrize(("short", "whole"), [(24, 24), (24, 30), (24, 60), (36, 280)])
 def test_every_stretch_lies_within_the_job(short, whole):
-    warm, *parts = timing.places(short, whole)
-    assert warm[1] <= short and len(parts) >= 2
-    assert all(0 <= first and first + frames <= whole for first, frames in [warm, *parts])
-    assert max(frames for _, frames in parts) == min(2 * short, whole)
+    parts = timing.places(short, whole)
+    assert len(parts) >= 2 and parts[0] == (0, short)
+    assert all(0 <= first and first + frames <= whole for first, frames in parts)
+    assert parts[1][1] == max(frames for _, frames in parts) == min(2 * short, whole)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(1000.0, 4), (119.0, 3), (72.0, 2), (71.0, 0), (30.0, 0), (0.0, 0)])
+def test_stretches_are_timed_as_far_as_they_can_be_afforded(seconds, count):
+    """Two at least, for what one tells has no scatter, or none."""
+    parts = timing.places(24, 280)
+    assert [frames for _, frames in parts] == [24, 48, 24, 24]
+    assert timing.affordable(parts, seconds, 1.0) == parts[:count]
 
 
 def test_the_peak_is_what_was_in_memory_and_stays():

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from hindsight.reanalyse.shard import load
 from hindsight.reanalyse.timing import Timed
 from hindsight.settings import Domain, Encoding, Product, Reanalyse
 
+SHARE = 0.1  # of the time that is forecast that timing stretches may take
+UNSURE = 0.5  # the band where no stretch was timed but the shortest
 UNTIMED = 0.1  # what the band allows for: the solver on longer stretches, other jobs on the machine, files that vary
 LOGGED = 2  # files that a job leaves beside its product: its log, its benchmark
 
@@ -95,10 +97,11 @@ def run(
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained, loading = timing.took(lambda: load(prior, domain, settings, climatology))
     todo = jobs(domain, product, settings, trained, plan.parent / "diffusion")
-    timed = list(_timed(domain, product, settings, trained, observations))
-    warm, timed = timed[0], timed[1:]
-    measured = packing.sizes(warm.fields, trained.about.channels, trained.about.grid, published)
-    pace = paced(warm, timed, timing.starting() + loading, measured.seconds)
+    before, start = timing.peak(), timing.starting() + loading
+    warm, *timed = _timed(domain, product, settings, trained, observations, todo, start)
+    several = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames)
+    measured = packing.sizes(several.fields, trained.about.channels, trained.about.grid, published)
+    pace = paced(warm, timed, start, measured.seconds)
     found = {
         "hindsight": __version__,
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
@@ -106,7 +109,7 @@ def run(
         **counts(todo),
         **times(todo, pace, product.devices),
         **disk(todo, measured, domain, product, archive),
-        **memory(timed, max(job.stretch for job in todo)),
+        **memory(timed, max(job.stretch for job in todo), before),
         "timed": [{"frames": t.frames, "seconds": t.seconds, "network_seconds": t.network} for t in timed],
     }
     for line in table(plan.parent.name, found):
@@ -131,29 +134,53 @@ def jobs(domain: Domain, product: Product, settings: Reanalyse, prior: Prior, fo
 
 
 def _timed(
-    domain: Domain, product: Product, settings: Reanalyse, prior: Prior, observations: list[Path]
+    domain: Domain,
+    product: Product,
+    settings: Reanalyse,
+    prior: Prior,
+    observations: list[Path],
+    todo: list[Job],
+    start: float,
 ) -> Iterator[Timed]:
-    """Analyse short stretches of the first shard: one to warm up, which has two members at least, and those timed."""
+    """Analyse short stretches of the first shard.
+
+    First the shortest that there is, twice and with two members at least: to warm up, and to see what all jobs would
+    take. A tenth of that may then go into stretches that tell it better; where they would take more, none is timed.
+    """
     first = shards.cut(domain, product)[0].with_halo(*settings.halo_frames(domain.step_hours), domain)
     seen = tables.usable(tables.read(observations, *first.times[[0, -1]]))
-    members = product.block(0)
-    short = timing.length(settings, prior.about.window, len(members), first.frames)
-    parts = timing.places(short, first.frames)
+    members, window = product.block(0), settings.frames or prior.about.window
+    analyse = lambda begin, frames, own: timing.analysed(
+        prior, first.times[begin : begin + frames], seen, own, product.seed, settings
+    )
+    least, two = min(window, first.frames), [*members, members[0] + 1][:2]
+    watch = Progress("reanalyse.plan, the shortest stretch", 2)
+    for number in range(2):
+        yield (tried := analyse(0, least, two))
+        watch(number + 1)
+    pace = paced(tried, [tried], start, 0.0)
+    left = SHARE * sum(pace.seconds(job) for job in todo if not job.made)
+    short = timing.length(settings, window, len(members), first.frames)
+    parts = timing.affordable(
+        timing.places(short, first.frames), left, tried.seconds * len(members) / (least * len(two))
+    )
     watch = Progress("reanalyse.plan", len(parts))
-    for number, (start, frames) in enumerate(parts):
+    for number, (begin, frames) in enumerate(parts):
         watch(number)
-        own = members if number else [*members, members[0] + 1][: max(2, len(members))]
-        own_times = first.times[start : start + frames]
-        yield timing.analysed(prior, own_times, seen, own, product.seed, settings)
+        yield analyse(begin, frames, members)
     watch(len(parts))
 
 
 def paced(warm: Timed, timed: list[Timed], start: float, writing: float) -> Pace:
-    """Seconds of each kind of work over all timed stretches; the band is twice their scatter, and what is not timed."""
-    evaluation = sum(t.network for t in timed) / sum(t.work.evaluations for t in timed)
-    update = sum(t.rest for t in timed) / sum(t.work.updates for t in timed)
+    """Seconds of each kind of work, over all timed stretches but the shortest where there are others.
+
+    The band is twice their scatter, and what is not timed.
+    """
+    told = timed[1:] or timed
+    evaluation = sum(t.network for t in told) / max(sum(t.work.evaluations for t in told), 1)
+    update = sum(t.rest for t in told) / sum(t.work.updates for t in told)
     expected = lambda t: evaluation * t.work.evaluations + update * t.work.updates
-    scatter = float(np.std([t.seconds / expected(t) for t in timed], ddof=1))
+    scatter = float(np.std([t.seconds / expected(t) for t in told], ddof=1)) if len(told) > 1 else UNSURE / 2
     return Pace(evaluation, update, writing, start + max(warm.seconds - expected(warm), 0.0), 2 * scatter + UNTIMED)
 
 
@@ -209,9 +236,15 @@ def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archiv
     }
 
 
-def memory(timed: list[Timed], stretch: int) -> dict:
-    """Most bytes of a job on host and device, in a line through the shortest and the longest stretch that was timed."""
-    short, long = min(timed, key=lambda t: t.frames), max(timed, key=lambda t: t.frames)
+def memory(timed: list[Timed], stretch: int, before: int) -> dict:
+    """Most bytes of a job on host and device, in a line through the shortest and the longest stretch that was timed.
+
+    Where only one was, the line begins at no frame, and at the `before` bytes that the host had then.
+    """
+    told = timed[1:] or timed
+    short, long = min(told, key=lambda t: t.frames), max(told, key=lambda t: t.frames)
+    if short is long:
+        short = replace(long, frames=0, host=min(before, long.host), device=0)
     return {
         "host_bytes": _reached(short, long, stretch, "host"),
         "device_bytes": _reached(short, long, stretch, "device"),

@@ -68,11 +68,18 @@ def length(settings: Reanalyse, window: int, members: int, whole: int) -> int:
 
 
 def places(short: int, whole: int) -> list[tuple[int, int]]:
-    """First frame and length of every stretch: one to warm up on, short ones, and one of up to twice their length."""
+    """First frame and length of stretches: short ones, the second of up to twice their length."""
     starts = np.linspace(0, whole - short, min(MOST, max(2, whole // short))).astype(int)
-    warm = (0, max(short // 3, min(short, LEAST)))
+    first, *others = [(int(start), short) for start in starts]
     long = [(0, min(2 * short, whole))] if whole > short else []
-    return [warm, *((int(start), short) for start in starts), *long]
+    return [first, *long, *others]
+
+
+def affordable(parts: list[tuple[int, int]], seconds: float, a_frame: float) -> list[tuple[int, int]]:
+    """The first stretches that together take no longer than some seconds: two at least, or none at all."""
+    ends = np.cumsum([frames for _, frames in parts]) * a_frame
+    count = int((ends <= seconds).sum())
+    return parts[:count] if count > 1 else []
 
 
 def analysed(

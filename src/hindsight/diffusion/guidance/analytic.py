@@ -40,7 +40,7 @@ class Analytic:
         self.tolerance, self.iterations = tolerance, iterations
         self._variance = observed.error.square() * observed.present + (1 - observed.present)  # 1 in the padding
         self._rows, self._row_of = self._rows_in_modes({} if known is None else known)
-        self._frames = [[t for t, g in enumerate(self._row_of) if g == k] for k in range(len(self._rows))]
+        self._frames = [_run([t for t, g in enumerate(self._row_of) if g == k]) for k in range(len(self._rows))]
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
@@ -116,7 +116,7 @@ class Analytic:
             result[:, frames] = coefficients[:, frames] @ rows.T
         return result
 
-    def _blocks(self, posterior: Posterior) -> list[tuple[list[int], torch.Tensor]]:
+    def _blocks(self, posterior: Posterior) -> list[tuple[list[int] | slice, torch.Tensor]]:
         """Inverse of each frame's own block of the system, time left out: (N, N) for frames that share one."""
         sharing: dict[tuple[int, float], list[int]] = {}
         for frame, (geometry, level) in enumerate(zip(self._row_of, posterior.sigma[0].square().tolist())):
@@ -125,7 +125,7 @@ class Analytic:
         for (geometry, level), frames in sharing.items():
             rows, known = self._rows[geometry], 1 / (1 / self.process.variance + 1 / level)
             block = (rows * known) @ rows.T + torch.diag(self._variance[frames[0]])
-            inverses.append((frames, torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()))
+            inverses.append((_run(frames), torch.cholesky_inverse(torch.linalg.cholesky(block.double())).float()))
         return inverses
 
     def _rows_in_modes(self, known: dict[bytes, torch.Tensor]) -> tuple[list[torch.Tensor], list[int]]:
@@ -143,7 +143,12 @@ class Analytic:
         return rows, row_of
 
 
-def _apply(blocks: list[tuple[list[int], torch.Tensor]], values: torch.Tensor) -> torch.Tensor:
+def _run(frames: list[int]) -> list[int] | slice:
+    """Frames in a row as a slice, which copies nothing where a list would."""
+    return slice(frames[0], frames[-1] + 1) if frames == list(range(frames[0], frames[-1] + 1)) else frames
+
+
+def _apply(blocks: list[tuple[list[int] | slice, torch.Tensor]], values: torch.Tensor) -> torch.Tensor:
     """Each frame's block times its values (E, T, N)."""
     result = torch.empty_like(values)
     for frames, block in blocks:
