@@ -1,5 +1,7 @@
 """Progress."""
 
+import time
+
 from hindsight import progress
 from hindsight.progress import Progress
 
@@ -40,3 +42,25 @@ def test_a_follower_is_told_every_few_seconds_whatever_the_log_gets(capsys, monk
         "work  10/100  0:10, 1:30 to go",
     ]
     assert capsys.readouterr().err == ""
+
+
+def test_who_waits_hears_of_work_that_tells_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr(progress, "FOLLOWED_SECONDS", 0.2)
+    with progress.alive("train.prior"):
+        time.sleep(1.2)
+        progress.doing("compiling the network")
+        time.sleep(1.2)
+    lines = (tmp_path / "progress").read_text().splitlines()
+    assert lines[0] == "train.prior  0:00  at work" and lines[-1].endswith("compiling the network")
+    assert 3 <= len(lines) <= 5 and capsys.readouterr().err == ""  # a log is left alone
+
+
+def test_work_that_tells_of_itself_is_not_talked_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    with progress.alive("work"):
+        tell = Progress("work", 100)
+        tell.followed -= 10
+        tell(1)
+        time.sleep(1.2)
+    assert (tmp_path / "progress").read_text().splitlines() == ["work  1/100  0:00, 0:00 to go"]

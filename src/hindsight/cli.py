@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hindsight import faults, signals
 from hindsight.errors import UserError
-from hindsight.progress import follow
+from hindsight.progress import alive, follow
 
 HERE = Path(__file__).parent
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         print(overview())
         return 0
     paths: dict = {}
-    with signals.listening(f"hindsight {name}"):
+    with signals.listening(f"hindsight {name}"), alive(name):
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])

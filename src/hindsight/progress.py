@@ -1,15 +1,29 @@
 """Progress with an ETA: one living line on a terminal, a line now and then in a log.
 
 Where the environment names a file in HINDSIGHT_PROGRESS, lines go there too, every few seconds: whoever starts many
-jobs whose output goes to logs can follow them all in one place (`make demo` does).
+jobs whose output goes to logs can follow them all in one place (`make demo` does). While a step does something long
+that tells nothing by itself, such as importing, fitting or compiling, `alive` tells that it is at work.
 """
 
 import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLLOWED_SECONDS = 5.0  # between lines for a follower
+
+
+@dataclass
+class _Told:
+    at: float = 0.0  # when anything was told last
+    doing: str = ""  # what is under way
+
+
+_told = _Told()
 
 
 class Progress:
@@ -31,6 +45,7 @@ class Progress:
     def __call__(self, done: int, note: object = "") -> None:
         """Say that `done` steps are done; the first call of a resumed job tells where it began."""
         now = time.monotonic()
+        _told.doing = f"{self.what.partition(', ')[2] or 'step'} {done}/{self.total}"
         if done == 0 or self.before == 0 and done > 1 and now - self.began < 1:
             self.before = done
         if now - self.followed >= FOLLOWED_SECONDS:
@@ -50,8 +65,47 @@ class Progress:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def doing(what: str) -> None:
+    """Say what is under way that will tell nothing by itself for a while; on a terminal and to a follower, at once."""
+    _told.doing = what
+    _told.at = 0.0
+
+
+@contextmanager
+def alive(what: str) -> Iterator[None]:
+    """While it lasts, whoever waits hears every few seconds that `what` is at work, and what it is doing.
+
+    A log that is a file is left alone.
+    """
+    began, over = time.monotonic(), threading.Event()
+    _told.__init__(began)
+
+    def tell() -> None:
+        while not over.wait(0.5):
+            now = time.monotonic()
+            if now - _told.at >= FOLLOWED_SECONDS:
+                _told.at = now
+                _say(f"{what}  {_clock(now - began)}  {_told.doing or 'at work'}")
+
+    teller = threading.Thread(target=tell, name="alive", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # on a full disk, say; the step itself will tell
+        follow(line)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
 def follow(line: str) -> None:
     """Tell a follower, if there is one."""
+    _told.at = time.monotonic()
     if follower := os.environ.get("HINDSIGHT_PROGRESS"):
         with Path(follower).open("a") as file:
             file.write(line + "\n")

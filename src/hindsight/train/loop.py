@@ -15,7 +15,7 @@ from torch import nn
 from hindsight import signals
 from hindsight.diffusion import denoiser, sigmoid
 from hindsight.prior import Prior
-from hindsight.progress import Progress
+from hindsight.progress import Progress, doing
 from hindsight.settings import Train
 from hindsight.train import average, batches, checkpoint, memory
 from hindsight.train.batches import Batch, Loader
@@ -209,6 +209,7 @@ class Run:
         one, room = batch.parts(windows)[0], memory.free(self.prior.maps.device) // self.team.sharing
         memory.check(alone, one, windows // settings.accumulate, room)
         if settings.compile:
+            doing("compiling the network, which takes minutes, in its first steps")
             network.compile()
         return self.team.joined(alone)
 
