@@ -83,7 +83,7 @@ def alive(what: str) -> Iterator[None]:
     def tell() -> None:
         while not over.wait(0.5):
             now = time.monotonic()
-            if now - _told.at >= FOLLOWED_SECONDS:
+            if now - _told.at >= 1.5 * FOLLOWED_SECONDS:  # `Progress` tells by itself, and comes first
                 _told.at = now
                 _say(f"{what}  {_clock(now - began)}  {_told.doing or 'at work'}")
 
