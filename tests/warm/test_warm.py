@@ -102,7 +102,7 @@ def test_it_has_the_words_the_folder_the_environment_the_input_and_the_mask(plac
 
 @pytest.mark.parametrize(("code", "ends"), [
     ("pass", 0), ("sys.exit(3)", 3), ("sys.exit('a sentence')", 1), ("raise ValueError('odd')", 1),
-    ("os._exit(143)", 143), ("sys.exit(256 + 7)", 7), ("os.kill(os.getpid(), 9)", -9), ("os.kill(os.getpid(), 15)", -15),
+    ("os._exit(143)", 143), ("sys.exit(263)", 7), ("os.kill(os.getpid(), 9)", -9), ("os.kill(os.getpid(), 15)", -15),
 ])  # fmt: skip
 def test_it_ends_as_its_process_ends(place, code, ends):
     done = call(place, f"import os, sys\n{code}")
@@ -155,7 +155,10 @@ def test_the_server_ends_with_its_owner_and_nothing_lives_on(tmp_path):
     command, process = begun(tmp_path)
     owner.kill()
     owner.wait()
-    assert server.wait(20) == 0 and gone(process) and command.wait(20)
+    try:
+        assert server.wait(20) == 0 and gone(process) and command.wait(20)
+    finally:
+        server.kill()
     assert call(tmp_path, "pass").returncode != 0
 
 
