@@ -1,4 +1,4 @@
-"""`hindsight` and `snakemake` for tests: the same code, in processes forked from one that has imported everything.
+"""`hindsight`, `snakemake`, `torchrun` and Python for tests: the same code, in processes forked from one that has imported everything.
 
 An import takes seconds of the processor, most steps of a test's small run less than one. A server (`server.py`) imports
 once; a command (`client.py`, found first on the PATH) hands it its words, folder, environment and open files, passes
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests import shared
 
-COMMANDS = ("hindsight", "snakemake")
+COMMANDS = {"hindsight": "bin", "snakemake": "bin", "torchrun": "bin", "python": "."}  # on the PATH but for `python`
 HERE = Path(__file__).parent
 SERVER = ["-m", "tests.warm.server"]  # what Python is told
 PATIENCE = 120.0  # seconds for the server's imports, on a machine that does other things too
@@ -26,11 +26,16 @@ def folder() -> Path:
     return shared.once("warm", lambda place: start(place, shared.owner())) / "bin"
 
 
+def python() -> Path:
+    """What runs a file or a module of Python; not on the PATH, where everybody would take it."""
+    return folder().parent / "python"
+
+
 def start(place: Path, owner: int) -> subprocess.Popen:
     """Start a server in a folder and put its commands into `bin` there; it ends with the process `owner`."""
     (place / "bin").mkdir(parents=True)
-    for name in COMMANDS:
-        script = place / "bin" / name
+    for name, where in COMMANDS.items():
+        script = place / where / name
         script.write_text(
             f"#!{sys.executable} -IS\n{(HERE / 'client.py').read_text()}\n\nmain({str(place / 'door')!r}, {name!r})\n"
         )

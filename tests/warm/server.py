@@ -13,6 +13,7 @@ import gc
 import importlib
 import marshal
 import os
+import runpy
 import select
 import signal
 import socket
@@ -21,6 +22,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 
 def warm() -> dict[str, Callable]:
@@ -28,6 +30,7 @@ def warm() -> dict[str, Callable]:
     import snakemake.cli
     import snakemake_executor_plugin_slurm  # noqa: F401
     import torch
+    from torch.distributed import run as torchrun
 
     from hindsight import cli
 
@@ -39,7 +42,19 @@ def warm() -> dict[str, Callable]:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # or the children's collections would copy its pages
-    return {"hindsight": cli.main, "snakemake": snakemake.cli.main}
+    return {"hindsight": cli.main, "snakemake": snakemake.cli.main, "torchrun": torchrun.main, "python": script}
+
+
+def script() -> None:
+    """`python FILE WORDS` or `python -m MODULE WORDS`."""
+    sys.argv.pop(0)
+    if sys.argv[0] == "-m":
+        sys.argv.pop(0)
+        sys.path.insert(0, os.getcwd())
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 class Server:

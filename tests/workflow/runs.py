@@ -48,10 +48,9 @@ def snakemake(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    words, variables = command(folder, *arguments), environment()
-    if not real:
-        words, variables = ["snakemake", *words[3:]], warmed(variables)
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    words = command(folder, *arguments)
+    done = subprocess.run(words, text=True, env=environment(), **how) if real else warm_run(words, **how)
     assert not check or done.returncode == 0, done.stdout[-6000:]
     return done
 
@@ -67,6 +66,12 @@ def environment() -> dict[str, str]:
     """The environment, with the commands of this Python first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "SOURCE_DATE_EPOCH": "1767225600", "OMP_NUM_THREADS": "1"}
+
+
+def warm_run(words: list[str | Path], env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+    """Run `python -m snakemake …` forked from a process that has its imports, and those of its steps."""
+    assert words[1:3] == ["-m", "snakemake"], words
+    return subprocess.run(["snakemake", *words[3:]], text=True, env=warmed(env or environment()), **options)
 
 
 def warmed(environment: dict[str, str]) -> dict[str, str]:
