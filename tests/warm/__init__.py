@@ -1,4 +1,4 @@
-"""`hindsight`, `snakemake`, `torchrun` and Python for tests: the same code, in processes forked from one that has imported everything.
+"""`hindsight`, `snakemake`, `torchrun` and Python for tests, in processes forked from one that has imported everything.
 
 An import takes seconds of the processor, most steps of a test's small run less than one. A server (`server.py`) imports
 once; a command (`client.py`, found first on the PATH) hands it its words, folder, environment and open files, passes

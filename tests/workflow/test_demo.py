@@ -47,7 +47,7 @@ SMALL = {
     },
     "product": {"members": 4, "member_block": 4, "shard_frames": 40},
     "reanalyse": {"steps": 2, "halo": 4},
-    "baselines": {"climatology": {"days": 60}},
+    "baselines": {"climatology": {"days": 90}},
     "verify": {"resamples": 50},
 }
 
