@@ -21,8 +21,8 @@ endef
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, ten to twenty minutes"
-	@echo "make test                 set up, then run the tests: ten minutes on two cores"
-	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs; an hour or so"
+	@echo "make test                 set up, then run the tests, but for those that take long"
+	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs"
 	@echo "make test-slurm           those that run a SLURM of two nodes on this machine (packages: see what it says)"
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
