@@ -17,12 +17,13 @@ define run
 	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
 endef
 
-.PHONY: help setup demo test test-slurm europe install-profiles lock format clean
+.PHONY: help setup demo test test-all test-slurm europe install-profiles lock format clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, ten to twenty minutes"
-	@echo "make test                 set up, then run the whole test suite"
-	@echo "make test-slurm           the part of it that runs a SLURM of two nodes on this machine (packages: see what it says)"
+	@echo "make test                 set up, then run the tests, but for those that take long"
+	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs"
+	@echo "make test-slurm           those that run a SLURM of two nodes on this machine (packages: see what it says)"
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
@@ -40,8 +41,17 @@ setup: .venv/installed
 
 FORCE:
 
+# Two workers where there are two cores; the files that take longest come first, so that no worker waits for the other.
+define pytest
+	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \
+	  pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+endef
+
 test: setup
-	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" pytest -n auto --maxprocesses 4 --dist loadfile
+	$(pytest) -m "not slow"
+
+test-all: setup
+	$(pytest)
 
 test-slurm: setup
 	pytest tests/slurm -rs

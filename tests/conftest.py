@@ -1,22 +1,70 @@
-"""Tiny worlds for tests, and where the real data are."""
+"""Tiny worlds for tests, where the real data are, and skips that are failures where everything has to run.
+
+Imports of torch and the like take seconds in every process that reads this file: they stand in what needs them.
+"""
 
 import os
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-import xarray as xr
 
-from hindsight.settings import Domain
+from tests import shared
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HINDSIGHT_DATA", ROOT / "../shared/data"))
+MAY_SKIP = (  # a skip that is right on any machine: a reason that contains one of these
+    "nobody can tell: any bytes are numbers",
+    "may not mount a disk here",
+)
+LONGEST = ("slurm", "workflow", "benchmarks", "dynamics", "train")  # folders
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        default=os.environ.get("HINDSIGHT_NO_SKIPS", "0") not in ("", "0"),
+        help="a test that is skipped has failed, but for what no machine has to have (also HINDSIGHT_NO_SKIPS=1)",
+    )
 
 
 def pytest_configure(config):
-    torch.set_num_threads(1)  # two processes with two threads each are slower than one
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes with two threads each are slower than one
+    shared.begin()
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs first: what takes longest is not begun last, when the other workers have nothing left to do."""
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if item.config.getoption("no_skips"):
+        refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    if collector.config.getoption("no_skips"):
+        refuse(report)
+    return report
+
+
+def refuse(report):
+    """Make a report of a skip one of a failure, unless its reason is in the list."""
+    if report.skipped and not hasattr(report, "wasxfail") and not any(may in reason(report) for may in MAY_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and here it has to run (--no-skips): {reason(report)}"
+
+
+def reason(report) -> str:
+    """Why a test was skipped."""
+    return f"{report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
 
 
 @pytest.fixture
@@ -28,8 +76,10 @@ def data() -> Path:
 
 
 @pytest.fixture
-def domain() -> Domain:
+def domain():
     """Three years of daily frames: one to learn from, one to tune on, one to test on."""
+    from hindsight.settings import Domain
+
     return Domain.model_validate(
         {
             "channels": ["z500", "t850"],
@@ -41,8 +91,12 @@ def domain() -> Domain:
 
 
 @pytest.fixture
-def source() -> xr.Dataset:
+def source():
     """What a source may look like: its own names, latitudes from the north, two files' worth of variables."""
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
     times = pd.date_range("2000-01-01T12:00", "2001-02-28T12:00", freq="D")
     generator = np.random.default_rng(0)
     season = 300 * np.cos(2 * np.pi * np.arange(len(times)) / 365.25)[:, None, None]

@@ -8,6 +8,8 @@ import pytest
 
 from tests.workflow import runs
 
+pytestmark = pytest.mark.slow  # what the benchmark says of is tested in tests/diffusion/test_exact_smoother.py
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.workflow import runs
-from tests.workflow.test_lorenz96 import SMALL
+from tests.workflow import runs, test_lorenz96
 
 CLUSTER = Path(__file__).parent / "cluster"
 # Everything else is the profile's own.
@@ -16,12 +15,8 @@ IN_TESTS = ("--slurm-init-seconds-before-status-checks", "5", "--latency-wait", 
 
 
 def configuration(changes: dict | None = None) -> dict:
-    """The ring with one network, one baseline and one shard."""
-    config = runs.merged(yaml.safe_load((runs.ROOT / "config/lorenz96.yaml").read_text()), SMALL)
-    config["observe"]["networks"] = {"every2": config["observe"]["networks"]["every2"]}
-    config["archive"]["network"] = "every2"
-    config["baselines"] = {"methods": ["climatology"]}
-    return runs.merged(config, changes or {})
+    """The ring with one network and one shard."""
+    return runs.merged(test_lorenz96.one_network(), changes or {})
 
 
 def environment(cluster: Path | None = None) -> dict[str, str]:

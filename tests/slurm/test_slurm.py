@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -12,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.slurm import faults, ring
+from tests.workflow import test_lorenz96
 from tests.workflow.test_europe import products
 
-pytestmark = pytest.mark.slow
 ON_GPUS = {"prior", "shard", "plan"}
 PORT = str(37000 + os.getpid() % 500 * 10)  # others may test at the same time
 
@@ -32,16 +31,13 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The folder of the run as the local profile makes it, once it is made: SLURM's jobs do not wait for it."""
-    folder = tmp_path_factory.mktemp("local")
-    with ThreadPoolExecutor() as pool:
-        made = pool.submit(ring.make, folder, ring.configuration(), "local", "--cores", "1")
-        yield lambda: made.result() and folder
+def alone():
+    """What gives the folder of the run as the local profile makes it: SLURM's jobs do not wait for it."""
+    return test_lorenz96.whole
 
 
 @pytest.fixture(scope="module")
-def struck(tmp_path_factory, cluster, alone):
+def struck(tmp_path_factory, cluster):
     """The run through SLURM: its folder, and the watch that saw to it that things went wrong."""
     planned = {"static": faults.lose, "simulate": faults.cancel, "layout": faults.hang, "prior": faults.preempt}
     watch, folder = faults.Watch(ring.environment(cluster), planned), tmp_path_factory.mktemp("struck")
@@ -109,6 +105,7 @@ def test_every_job_is_where_the_profile_puts_it(struck):
         assert (job.told["Partition"], job.told.get("TresPerJob")) == expected, job
 
 
+@pytest.mark.slow
 def test_training_on_two_nodes_is_training_with_two_processes_on_one(tmp_path, cluster, alone):
     target, priors = "results/lorenz96/train/prior.safetensors", {}
     on_gpus = ("--set-resources", "prior:slurm_partition=gpu", "prior:gpu=2")

@@ -15,6 +15,7 @@ from torch import distributed
 
 from hindsight.errors import UserError
 from hindsight.train.team import Team, join
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,10 +49,12 @@ def test_the_leader_is_heard_and_numbers_are_averaged(monkeypatch):
     assert member.told(None) == 3 and member.mean(value) == 2.5 and value == 2
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate):
+@pytest.mark.parametrize(
+    ("accumulate", "real"), [(1, False), (2, False), pytest.param(1, True, marks=pytest.mark.slow)]
+)
+def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate, real):
     """Losses and final weights within rounding, and both processes have the same weights; started by torchrun."""
-    found = {n: started(tmp_path / f"{n}", n, accumulate) for n in (1, 2)}
+    found = {n: started(tmp_path / f"{n}", n, accumulate, real) for n in (1, 2)}
     alone, first, second = found[1][0], *found[2]
     assert first["weights"] == second["weights"]
     assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5)
@@ -96,16 +99,21 @@ def stopped(folder, told):
     return out
 
 
-def command(folder, processes, accumulate, pause=0.0):
-    """Train the small prior by torchrun."""
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+def command(folder, processes, accumulate, pause=0.0, real=False):
+    """Train the small prior by torchrun, forked from a process that has the imports unless it is to be real."""
+    run, python = (
+        ([sys.executable, "-m", "torch.distributed.run"], sys.executable)
+        if real
+        else ([warm.folder() / "torchrun"], warm.python())
+    )
+    words = [*run, "--standalone", "--nproc-per-node", str(processes), "--no-python", python]
     return [*words, "-m", "tests.train.together", str(folder), str(processes), str(accumulate), str(pause)]
 
 
-def started(folder, processes, accumulate):
+def started(folder, processes, accumulate, real=False):
     """Train to the end; what each process says there."""
     folder.mkdir(exist_ok=True)
-    line = command(folder, processes, accumulate)
+    line = command(folder, processes, accumulate, real=real)
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from tests import warm
+
 ROOT = Path(__file__).parents[2]
 SHORT = {  # the Europe configuration, shortened
     "domain": {"train": {"start": "2000-01-01T12:00", "end": "2003-12-31T12:00"},
@@ -37,12 +39,18 @@ def configuration(data: Path, changes: dict | None = None) -> dict:
     return merged(merged(europe, SHORT | {"data": str(data)}), changes or {})
 
 
-def snakemake(folder: Path, config: dict, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run snakemake in a folder with a configuration; what it printed is in `stdout`."""
+def snakemake(
+    folder: Path, config: dict, *arguments: str, check: bool = True, real: bool = False
+) -> subprocess.CompletedProcess:
+    """Run snakemake in a folder with a configuration; what it printed is in `stdout`.
+
+    It and its steps are forked from one process that has their imports (`tests/warm`), unless they are to be real ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    done = subprocess.run(command(folder, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env=environment())
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    words = command(folder, *arguments)
+    done = subprocess.run(words, text=True, env=environment(), **how) if real else warm_run(words, **how)
     assert not check or done.returncode == 0, done.stdout[-6000:]
     return done
 
@@ -58,6 +66,17 @@ def environment() -> dict[str, str]:
     """The environment, with the commands of this Python first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "SOURCE_DATE_EPOCH": "1767225600", "OMP_NUM_THREADS": "1"}
+
+
+def warm_run(words: list[str | Path], env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+    """Run `python -m snakemake …` forked from a process that has its imports, and those of its steps."""
+    assert words[1:3] == ["-m", "snakemake"], words
+    return subprocess.run(["snakemake", *words[3:]], text=True, env=warmed(env or environment()), **options)
+
+
+def warmed(environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which `snakemake` and `hindsight` are forked from a process that has their imports."""
+    return environment | {"PATH": f"{warm.folder()}{os.pathsep}{environment['PATH']}"}
 
 
 def executed(text: str) -> set[str]:

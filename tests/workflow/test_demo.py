@@ -1,4 +1,8 @@
-"""The demo as a newcomer meets it, on a smaller world: `make demo`, then the commands and snippets of the docs."""
+"""The demo as a newcomer meets it, on a smaller world: `make demo`, and the commands and snippets of the docs.
+
+`make demo` itself runs in real processes, with `make test-all`. For the rest the same world is made by processes forked
+from one that has their imports (`tests/warm`), and of commands that make a whole run the plan is made.
+"""
 
 import os
 import re
@@ -9,29 +13,29 @@ import sys
 from pathlib import Path
 
 import pytest
-import xarray as xr
 import yaml
 
+from tests import warm
 from tests.conftest import DATA
 from tests.workflow import runs
 
-pytestmark = pytest.mark.slow
 PAGES = [runs.ROOT / "README.md", runs.ROOT / "CONTRIBUTING.md", *sorted((runs.ROOT / "docs").rglob("*.md"))]
 SMALL = {
     "domain": {
-        "train": {"start": "2003-10-01T00:00", "end": "2004-10-31T18:00"},
+        "train": {"start": "2004-06-01T00:00", "end": "2004-10-31T18:00"},
         "validation": {"start": "2004-11-01T00:00", "end": "2004-11-30T18:00"},
         "test": {"start": "2004-12-15T00:00", "end": "2005-01-03T18:00"},
     },
     "download": {
         "synthetic": {
-            "start": "2003-10-01T00:00",
+            "start": "2004-06-01T00:00",
             "end": "2005-01-03T18:00",
             "truncation": 10,
             "latitudes": 12,
             "spin_up_days": 60,
         }
     },
+    "preprocess": {"annual_harmonics": 0},
     "observe": {"networks": {"stations": {"count": 40}}},
     "train": {
         "steps": 4,
@@ -43,7 +47,7 @@ SMALL = {
     },
     "product": {"members": 4, "member_block": 4, "shard_frames": 40},
     "reanalyse": {"steps": 2, "halo": 4},
-    "baselines": {"climatology": {"days": 60}},
+    "baselines": {"climatology": {"days": 90}},
     "verify": {"resamples": 50},
 }
 
@@ -68,10 +72,9 @@ def snippets() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
+def cloned(parent: Path) -> Path:
     """The project as a newcomer has it, with a smaller demo, set up with this environment."""
-    folder = tmp_path_factory.mktemp("newcomer") / "hindsight"
+    folder = parent / "hindsight"
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=runs.ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -89,7 +92,7 @@ def clone(tmp_path_factory):
     return folder
 
 
-def run(folder: Path, command: str) -> subprocess.CompletedProcess:
+def run(folder: Path, command: str, real: bool = False) -> subprocess.CompletedProcess:
     """Run a command as typed."""
     outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that runs the tests
     environment = {k: v for k, v in runs.environment().items() if k not in outer} | {"MPLBACKEND": "Agg"}
@@ -97,7 +100,7 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env=environment,
+        env=environment if real else runs.warmed(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -107,21 +110,26 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def made(clone):
-    """After `make demo`; what it printed is kept."""
-    (clone / "printed").write_text(run(clone, "make --old-file=.venv/installed demo MEMORY=3000").stdout)
-    return clone
+def made(tmp_path_factory):
+    """A clone after the command that `make demo` calls."""
+    folder = cloned(tmp_path_factory.mktemp("newcomer"))
+    run(folder, "snakemake --profile profiles/local --resources mem_mb=3000")
+    return folder
 
 
-def test_make_demo_ends_with_the_scores_and_the_report(made):
-    lines = (made / "printed").read_text().rstrip().splitlines()
-    assert lines[-1] == "The report: results/demo/verify/report.html" and (made / lines[-1].split(": ")[1]).is_file()
+@pytest.mark.slow
+def test_make_demo_ends_with_the_scores_and_the_report(tmp_path):
+    folder = cloned(tmp_path)
+    lines = run(folder, "make --old-file=.venv/installed demo MEMORY=3000", real=True).stdout.rstrip().splitlines()
+    assert lines[-1] == "The report: results/demo/verify/report.html" and (folder / lines[-1].split(": ")[1]).is_file()
     table = "\n".join(lines[-8:])
     for name in ("diffusion", "optimal_interpolation", "climatology", "rmse", "crps", "z500", "v850", "m2 s-2"):
         assert name in table
 
 
 def test_nothing_but_its_attributes_says_that_the_world_is_synthetic(made):
+    import xarray as xr
+
     raw = xr.open_zarr(made / "resources/world/raw.zarr", consolidated=False)
     assert raw["geopotential"].dims == ("time", "level", "longitude", "latitude") and "synthetic" in raw.attrs
     archive = xr.open_zarr(made / "results/demo/archive/reanalysis.zarr")
@@ -132,13 +140,27 @@ def test_the_demo_has_nothing_left_to_do(made):
     assert "Nothing to be done" in run(made, "snakemake --profile profiles/local").stdout
 
 
+def planned(command: str) -> bool:
+    """Real data takes half an hour, others long training, a cluster is elsewhere: of these only the plan is made."""
+    return any(name in command for name in ("europe", "lorenz96", "navier_stokes", "decade", "slurm"))
+
+
+def whole(command: str) -> bool:
+    """Whether it makes a run of its own, from what is learnt on: minutes."""
+    return "run=" in command and "--dry-run" not in command
+
+
 @pytest.mark.parametrize(("page", "command"), commands("snakemake"))
 def test_every_snakemake_command_of_the_docs_runs(made, page, command):
-    """Real data takes half an hour, others long training, a cluster is elsewhere: of these only the plan is made."""
+    """Of what makes a run of its own the plan is made here, and the run below."""
     if "europe" in command and not (DATA / "eraint_europe_daily").is_dir():
         pytest.skip(f"no real data in {DATA}")
-    if any(name in command for name in ("europe", "lorenz96", "navier_stokes", "decade", "slurm")):
-        command += " --dry-run"
+    run(made, command + " --dry-run" * (planned(command) or whole(command)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "command"), [found for found in commands("snakemake") if whole(found[1])])
+def test_every_command_of_the_docs_that_makes_a_run_of_its_own_makes_it(made, page, command):
     run(made, command)
 
 
@@ -155,10 +177,11 @@ def test_every_make_command_of_the_docs_is_known(made, page, command):
 @pytest.mark.parametrize(("page", "command"), commands("python"))
 def test_every_benchmark_of_the_docs_takes_its_options(made, page, command):
     words = shlex.split(command)
-    told = run(made, f"{words[0]} {words[1]} --help").stdout
+    told = run(made, f"{warm.python()} {words[1]} --help").stdout
     assert all(word in told for word in words if word.startswith("--"))
 
 
 @pytest.mark.parametrize(("page", "code"), snippets(), ids=lambda x: x if x.endswith(".md") else "")
 def test_every_snippet_of_the_docs_runs(made, page, code):
-    subprocess.run([sys.executable, "-c", code], cwd=made, check=True, env=os.environ | {"MPLBACKEND": "Agg"})
+    (made / "snippet.py").write_text(code)
+    run(made, f"{warm.python()} snippet.py")

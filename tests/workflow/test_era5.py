@@ -134,7 +134,6 @@ def test_a_hole_in_the_bucket_stops_the_run_with_the_list(served, tmp_path):
     assert any("geopotential/2.0.0.0" in key for key in refused["chunks_missing"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "says"), [
     ({"download": {"bucket": {"url": "gs://weatherbench3/a.zarr"}}}, "weatherbench3"),
     ({"domain": {"channels": ["z500", "z37"]}}, "'z37'; did you mean z"),

@@ -11,7 +11,6 @@ from hindsight.download import synthetic
 from hindsight.settings import Download
 from tests.workflow import runs
 
-pytestmark = pytest.mark.slow
 RING = {  # Lorenz' ring: a quarter of a year is learnt from, ten days are reanalysed
     "run": "tiny",
     "domain": {

@@ -1,4 +1,4 @@
-"""A ring of numbers goes through the very stages of the weather, by configuration alone."""
+"""A ring of numbers goes through the very stages of the weather, by configuration alone, in real processes."""
 
 import json
 import re
@@ -10,9 +10,9 @@ import xarray as xr
 import yaml
 
 from hindsight import settings
+from tests import shared
 from tests.workflow import runs
 
-pytestmark = pytest.mark.slow
 SMALL = {
     "domain": {
         "train": {"start": "1999-01-01T00:00", "end": "2000-12-31T18:00"},
@@ -39,14 +39,22 @@ def configuration():
     return yaml.safe_load((runs.ROOT / "config/lorenz96.yaml").read_text())
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The folder of a whole run of `config/lorenz96.yaml`, shortened, with one of its networks."""
-    config, folder = runs.merged(configuration(), SMALL), tmp_path_factory.mktemp("ring")
+def one_network() -> dict:
+    """`config/lorenz96.yaml`, shortened, with one of its networks."""
+    config = runs.merged(configuration(), SMALL)
     config["observe"]["networks"] = {"every2": config["observe"]["networks"]["every2"]}
     config["archive"]["network"] = "every2"
-    runs.snakemake(folder, config)
-    return folder
+    return config
+
+
+def whole():
+    """The folder of a whole run, made once for all tests, which leave it as it is: Snakemake and every step for real."""
+    return shared.once("ring", lambda folder: runs.snakemake(folder, one_network(), real=True))
+
+
+@pytest.fixture(scope="module")
+def made():
+    return whole()
 
 
 def test_the_archive_is_whole_and_is_a_ring(made):

@@ -62,7 +62,6 @@ def fields_of(folder):
     return xr.open_zarr(folder / RUN / "preprocess/fields.zarr", consolidated=False)
 
 
-@pytest.mark.slow
 def test_a_gap_that_nobody_allowed_stops_the_run_with_the_list(world, tmp_path):
     world.to_netcdf(tmp_path / "a.nc")
     config = runs.merged(CONFIG, {"data": str(tmp_path), "download": {"missing": [LACKING["train"]]}})

@@ -114,7 +114,7 @@ def test_the_profile_of_a_workstation_gives_shards_a_gpu_each(two_gpus, tmp_path
         "--resources",
         "gpu=2",
     ]
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    done = runs.warm_run([sys.executable, "-m", *command], os.environ, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
     spans = {"GPU-one": [], "GPU-two": []}
     for path in tmp_path.glob("*.txt"):
@@ -128,11 +128,11 @@ def test_a_job_asks_for_the_memory_that_its_plan_forecasts(tmp_path):
     """Also where the plan is made in the same run, after the jobs were counted."""
     (tmp_path / "Snakefile").write_text(PLANNED)
     words = [sys.executable, "-m", "snakemake", "--directory", tmp_path, "--snakefile", tmp_path / "Snakefile", "--cores", "1"]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = runs.warm_run(words, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert [int((tmp_path / f"{size}.txt").read_text()) for size in ("small", "large")] == [3000, 5700]
     (tmp_path / "small.json").write_text('{"host_bytes": ')
-    refused = subprocess.run(words, capture_output=True, text=True)
+    refused = runs.warm_run(words, capture_output=True)
     told = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "small.json" in told and "snakemake plans --forcerun plan" in told
 
@@ -145,7 +145,7 @@ def test_profiles_are_put_where_snakemake_looks_and_one_that_differs_stays(tmp_p
     assert first.returncode == 0 and "new: " in first.stdout
     (tmp_path / "Snakefile").write_text(SHARDS)
     named = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--directory", tmp_path]
-    done = subprocess.run(named, capture_output=True, text=True, cwd=tmp_path)
+    done = runs.warm_run(named, capture_output=True, cwd=tmp_path)
     assert done.returncode == 0 and "slurm_partition=gpu" in done.stdout + done.stderr
     mine = tmp_path / "config/snakemake/slurm/config.yaml"
     mine.write_text("# mine\n")
@@ -159,7 +159,7 @@ def test_a_file_that_was_written_again_with_the_same_bytes_makes_nothing_anew(pr
     (tmp_path / "Snakefile").write_text(CHAIN)
     words = [sys.executable, "-m", "snakemake", "--profile", runs.ROOT / f"profiles/{profile}", "--directory", tmp_path]
     words += ["--snakefile", tmp_path / "Snakefile", "--executor", "local", "--cores", "1"]
-    said = lambda *more: subprocess.run([*words, *more], capture_output=True, text=True, cwd=tmp_path).stdout
+    said = lambda *more: runs.warm_run([*words, *more], capture_output=True, cwd=tmp_path).stdout
     said()
     one = tmp_path / "one"
     os.utime(one, (time.time() + 5,) * 2)

@@ -66,8 +66,7 @@ def command(folder, *words):
 
 def snakemake(folder, *words):
     """Run the workflow; what it prints."""
-    done = subprocess.run(command(folder, *words), stdout=-1, stderr=subprocess.STDOUT, text=True,
-                          env=runs.environment())
+    done = runs.warm_run(command(folder, *words), stdout=-1, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout
 
 

@@ -1,7 +1,5 @@
 """Wrong input through the whole workflow: one sentence, before anything expensive, and nothing half-made."""
 
-import subprocess
-
 import pytest
 import xarray as xr
 
@@ -38,11 +36,10 @@ def test_a_wrong_configuration_starts_nothing(source_file, tmp_path, changes, sa
 def test_no_configuration_says_which_to_give(tmp_path):
     words = runs.command(tmp_path)
     at = words.index("--configfile")
-    done = subprocess.run(words[:at] + words[at + 2 :], capture_output=True, text=True, env=runs.environment())
+    done = runs.warm_run(words[:at] + words[at + 2 :], capture_output=True)
     assert done.returncode != 0 and "add --configfile config/europe.yaml" in done.stdout + done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "target", "says"), [
     (lambda s: s.isel(time=[k for k in range(425) if k != 40]), "preprocess/fields.zarr/zarr.json",
      "a gap: no frame at 2000-02-10T12:00:00"),
@@ -61,7 +58,6 @@ def test_a_spoilt_source_ends_in_one_sentence_and_nothing_half_made(source_file,
     assert not (tmp_path / "run/results/tiny" / target).exists()
 
 
-@pytest.mark.slow
 def test_a_network_that_observes_nothing_is_found_before_training(source_file, tmp_path):
     _, config = source_file
     config = runs.merged(config, {"observe": {"networks": {"n": {"share": 0.001}}}, "preprocess": {"annual_harmonics": 1}})

@@ -1,0 +1,51 @@
+"""What all processes of a session of tests share: a folder, and things in it that are made once."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+NAME = "HINDSIGHT_TESTS"  # the folder and the process that owns it, for those that it starts
+
+
+def begin() -> None:
+    """Make the folder, in the process that starts the others; it goes when that ends."""
+    if NAME not in os.environ:
+        folder = tempfile.mkdtemp(prefix="hindsight-tests-")
+        os.environ[NAME] = f"{os.getpid()}:{folder}"
+        atexit.register(end, os.getpid(), folder)
+
+
+def end(owner: int, folder: str) -> None:
+    """Remove the folder; a process that was forked off does not own it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def owner() -> int:
+    """The process that the session belongs to."""
+    return int(os.environ[NAME].split(":", 1)[0])
+
+
+def once(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder of a name, made by `make` the first time that any process of the session asks.
+
+    What failed is said again to whoever asks next: it is not tried twice.
+    """
+    begin()
+    place = Path(os.environ[NAME].split(":", 1)[1]) / name
+    with FileLock(f"{place}.lock"):
+        if (failed := place.with_name(f"{name}.failed")).exists():
+            raise RuntimeError(failed.read_text())
+        if not (done := place.with_name(f"{name}.done")).exists():
+            try:
+                make(place)
+            except BaseException as error:
+                failed.write_text(f"{error}")
+                raise
+            done.touch()
+    return place

@@ -1,0 +1,36 @@
+"""A command that is run by the server of warm processes: it hands over what it was given, and ends as that ends."""
+
+import marshal
+import os
+import signal
+import socket
+import sys
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def main(door: str, name: str) -> None:
+    """Have the server run a command; never returns."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.connect(door)
+        for number in PASSED_ON:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: server.send(bytes([number])))
+        asked = marshal.dumps((name, [name, *sys.argv[1:]], os.getcwd(), dict(os.environ), umask))
+        socket.send_fds(server, [asked], [0, 1, 2])
+        told = server.recv(16)
+    if not told:
+        sys.exit(f"{name}: the server of warm processes is gone")
+    end(int(told))
+
+
+def end(status: int) -> None:
+    """End as another process did, by a signal if that ended it."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        if -code in PASSED_ON:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
