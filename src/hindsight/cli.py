@@ -7,9 +7,10 @@ settings file; its keyword-only ones are paths and become the options of the sam
 import argparse
 import ast
 import inspect
+import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         print(overview())
         return 0
     paths: dict = {}
-    with signals.listening(f"hindsight {name}"), alive(name):
+    leads = os.environ.get("RANK", "0") == "0"  # of processes that train together one tells
+    with signals.listening(f"hindsight {name}"), alive(name) if leads else nullcontext():
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])

@@ -1,0 +1,50 @@
+"""The benchmark of the first run: what it makes of a command that talks, pauses and takes memory."""
+
+import sys
+import time
+
+import pytest
+
+from tests.workflow import runs
+
+sys.path.append(str(runs.ROOT / "benchmarks"))
+
+import first_run  # noqa: E402
+
+TALKS = """
+import time
+print("one", flush=True)
+time.sleep(1.5)
+more = b"x" * 300_000_000
+print("two", flush=True)
+time.sleep(0.8)
+print("three", flush=True)
+"""
+
+
+def test_lines_silence_and_memory_are_those_of_the_command(tmp_path):
+    found = first_run.watched([sys.executable, "-c", TALKS], tmp_path)
+    assert len(found.lines) == 3 and 2.3 <= found.seconds < 20
+    assert found.silent >= 1.5 and found.silent == pytest.approx(
+        max(b - a for a, b in zip(found.lines, found.lines[1:]))
+    )
+    assert found.bytes > 300_000_000
+
+
+def test_a_command_that_fails_is_said(tmp_path):
+    with pytest.raises(SystemExit, match=r"-c raise SystemExit\(3\) failed"):
+        first_run.watched([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
+
+
+def test_seconds_of_the_processor_are_not_those_of_the_clock():
+    assert first_run.processor([sys.executable, "-c", "import time; time.sleep(1)"]) < 0.9
+    spins = "import time\nwhile time.process_time() < 0.5: pass"
+    assert first_run.processor([sys.executable, "-c", spins]) >= 0.5
+
+
+def test_another_process_is_busy_while_it_lasts():
+    with first_run.a_busy_core():
+        time.sleep(0.5)
+        others = first_run.psutil.Process().children()
+        assert any(other.cpu_times().user > 0.05 for other in others)
+    assert not first_run.psutil.Process().children()
