@@ -127,8 +127,8 @@ def test_what_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     assert not world.path.exists()
 
 
-def timed(frames, work, network, rest, host=0):
-    return Timed(frames, work, network, rest, host, 0, np.zeros(0))
+def timed(frames, work, network, rest, host=0, members=1):
+    return Timed(frames, work, network, rest, host, 0, np.zeros(members))
 
 
 def test_paces_are_those_of_the_timed_stretches():
@@ -173,11 +173,11 @@ def test_devices_take_jobs_as_they_come():
 
 def test_memory_lies_on_a_line_through_what_was_measured():
     parts = [timed(20, Work(), 1, 1, host=500), timed(20, Work(), 1, 1, host=500), timed(40, Work(), 1, 1, host=700)]
-    least = timed(4, Work(), 1, 1, host=480)
-    host = lambda parts, frames: plan.memory([least, *parts], frames, 460)["host_bytes"]
+    warm, least = timed(4, Work(), 1, 1, host=460, members=2), timed(8, Work(), 1, 1, host=480, members=2)
+    host = lambda parts, cells: plan.memory(warm, [least, *parts], cells)["host_bytes"]
     assert host(parts, 100) == Forecast(1300, 700, pytest.approx(1900 * 1.1))
     assert host(parts, 40) == Forecast(700, 700, pytest.approx(770))
-    assert host([], 24) == Forecast(480 + 5 * 20, 480, pytest.approx(680 * 1.1))  # 5 a frame above what was there
+    assert host([], 96) == Forecast(480 + 2.5 * 80, 480, pytest.approx(880 * 1.1))  # 24 frames of 4 members
 
 
 def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
@@ -187,7 +187,7 @@ def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
     monkeypatch.setattr(plan.timing, "starting", lambda: 0.0)
     monkeypatch.setattr(plan, "SHARE", 1e-6)
     short = world.plan()
-    assert [t["frames"] for t in short["timed"]] == [4]
+    assert [t["frames"] for t in short["timed"]] == [8]
     hours = short["device_hours"]
     assert hours["high"] == pytest.approx(hours["value"] * (1 + plan.UNSURE + plan.UNTIMED))
     assert short["evaluations"] == long["evaluations"] and short["host_bytes"]["value"] > 0

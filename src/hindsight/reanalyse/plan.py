@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def run(
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained, loading = timing.took(lambda: load(prior, domain, settings, climatology))
     todo = jobs(domain, product, settings, trained, plan.parent / "diffusion")
-    before, start = timing.peak(), timing.starting() + loading
+    start = timing.starting() + loading
     warm, *timed = _timed(domain, product, settings, trained, observations, todo, start)
     several = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames)
     measured = packing.sizes(several.fields, trained.about.channels, trained.about.grid, published)
@@ -109,7 +109,7 @@ def run(
         **counts(todo),
         **times(todo, pace, product.devices),
         **disk(todo, measured, domain, product, archive),
-        **memory(timed, max(job.stretch for job in todo), before),
+        **memory(warm, timed, max(job.stretch * job.members for job in todo)),
         "timed": [{"frames": t.frames, "seconds": t.seconds, "network_seconds": t.network} for t in timed],
     }
     for line in table(plan.parent.name, found):
@@ -144,8 +144,8 @@ def _timed(
 ) -> Iterator[Timed]:
     """Analyse short stretches of the first shard.
 
-    First the shortest that there is, twice and with two members at least: to warm up, and to see what all jobs would
-    take. A tenth of that may then go into stretches that tell it better; where they would take more, none is timed.
+    First a window of two members, to warm up, and two windows, to see what all jobs would take. A tenth of that may
+    then go into stretches that tell it better; where they would take more, none is timed.
     """
     first = shards.cut(domain, product)[0].with_halo(*settings.halo_frames(domain.step_hours), domain)
     seen = tables.usable(tables.read(observations, *first.times[[0, -1]]))
@@ -154,16 +154,14 @@ def _timed(
         prior, first.times[begin : begin + frames], seen, own, product.seed, settings
     )
     least, two = min(window, first.frames), [*members, members[0] + 1][:2]
-    watch = Progress("reanalyse.plan, the shortest stretch", 2)
-    for number in range(2):
-        yield (tried := analyse(0, least, two))
-        watch(number + 1)
+    watch = Progress("reanalyse.plan, the shortest stretches", 2)
+    for number in (1, 2):
+        yield (tried := analyse(0, min(number * least, first.frames), two))
+        watch(number)
     pace = paced(tried, [tried], start, 0.0)
     left = SHARE * sum(pace.seconds(job) for job in todo if not job.made)
     short = timing.length(settings, window, len(members), first.frames)
-    parts = timing.affordable(
-        timing.places(short, first.frames), left, tried.seconds * len(members) / (least * len(two))
-    )
+    parts = timing.affordable(timing.places(short, first.frames), left, tried.seconds * len(members) / tried.cells)
     watch = Progress("reanalyse.plan", len(parts))
     for number, (begin, frames) in enumerate(parts):
         watch(number)
@@ -236,25 +234,26 @@ def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archiv
     }
 
 
-def memory(timed: list[Timed], stretch: int, before: int) -> dict:
-    """Most bytes of a job on host and device, in a line through the shortest and the longest stretch that was timed.
+def memory(warm: Timed, timed: list[Timed], cells: int) -> dict:
+    """Most bytes of a job on host and device, in a line through the smallest and the largest stretch that was analysed.
 
-    Where only one was, the line begins at no frame, and at the `before` bytes that the host had then.
+    Args:
+        warm: the stretch that warmed up; it counts where nothing but the shortest was timed.
+        timed: the others.
+        cells: frames times members of the largest job.
     """
-    told = timed[1:] or timed
-    short, long = min(told, key=lambda t: t.frames), max(told, key=lambda t: t.frames)
-    if short is long:
-        short = replace(long, frames=0, host=min(before, long.host), device=0)
+    told = timed[1:] or [warm, *timed]
+    small, large = min(told, key=lambda t: t.cells), max(told, key=lambda t: t.cells)
     return {
-        "host_bytes": _reached(short, long, stretch, "host"),
-        "device_bytes": _reached(short, long, stretch, "device"),
+        "host_bytes": _reached(small, large, cells, "host"),
+        "device_bytes": _reached(small, large, cells, "device"),
     }
 
 
-def _reached(short: Timed, long: Timed, stretch: int, what: str) -> Forecast:
-    """At least what the longest stretch had; at most as much more again as is forecast beyond it."""
-    had, before = getattr(long, what), getattr(short, what)
-    more = (had - before) / max(long.frames - short.frames, 1) * max(stretch - long.frames, 0)
+def _reached(small: Timed, large: Timed, cells: int, what: str) -> Forecast:
+    """At least what the largest stretch had; at most as much more again as is forecast beyond it."""
+    had, before = getattr(large, what), getattr(small, what)
+    more = (had - before) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
     return Forecast(had + more, had, (had + 2 * more) * (1 + UNTIMED))
 
 

@@ -51,6 +51,11 @@ class Timed:
         """Both together."""
         return self.network + self.rest
 
+    @property
+    def cells(self) -> int:
+        """Frames times members."""
+        return self.frames * len(self.fields)
+
 
 def length(settings: Reanalyse, window: int, members: int, whole: int) -> int:
     """Frames to time: a window at least, and as many as fill a batch of the network; a stream fills its context twice.

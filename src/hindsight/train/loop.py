@@ -101,9 +101,9 @@ def train(
         FloatingPointError: if a gradient is not finite.
     """
     run = Run(prior, validation, settings, team, keep, recipe)
-    run.take_up(diary)
     shape, rows = (len(prior.about.channels), *prior.maps.shape[-2:]), team.rows(settings.batch)
     make = lambda step: batches.make(training, settings, shape, step, rows)
+    run.take_up(diary, make)
     if not run.over:
         run.learn(Loader(make, run.course.step, settings.steps, prior.maps.device))
     return run.kept(), run.course.curve
@@ -125,8 +125,8 @@ class Run:
         self.models = {"model": prior.network, "average": self.average.network, "best": self.best}
         self.course, self.book = Course(), None
 
-    def take_up(self, diary: Callable[[int], Diary | None]) -> None:
-        """Take up a checkpoint, or begin with a look at the validation period."""
+    def take_up(self, diary: Callable[[int], Diary | None], make: Callable[[int], Batch]) -> None:
+        """Take up a checkpoint, or begin with a look at the validation period; `make` makes the batch of a step."""
         signals.hold()
         done, told = checkpoint.resume(self.keep, self.recipe, self.models, self.optimiser)
         self.course = Course(done, **told)
@@ -134,6 +134,8 @@ class Run:
         if self.book and self.course.curve:
             self.book.show(self.course.curve)  # whoever runs the job may have swept up what a killed one left
         self._same_precision()
+        if self.course.step < self.settings.steps:
+            self._fits(make(self.course.step))
         if self.course.looked or not self.due:
             self.over = self.course.over(self.settings)
         else:
@@ -169,7 +171,7 @@ class Run:
         tell(done)
         loss = None
         for step, batch in loader:
-            loss = loss or self.ready(batch)
+            loss = loss or self.ready()
             self.course.losses.append(advance(loss, batch, settings, self.optimiser, step, self.team))
             average.update(self.average.network, self.prior.network, step, settings.average)
             self.course.step = step + 1
@@ -201,17 +203,19 @@ class Run:
         said = f"at step {self.course.step} of {self.settings.steps}; saved"
         raise signals.Stopped(said if self.team.leads else "")
 
-    def ready(self, batch: Batch) -> nn.Module:
-        """The loss, ready to be trained: its batch fits in memory; compiled and shared if that is asked."""
-        settings, network = self.settings, self.prior.network
-        network.recompute = settings.recompute
-        alone, windows = Loss(self.prior.train(), settings), len(batch.clean)
-        one, room = batch.parts(windows)[0], memory.free(self.prior.maps.device) // self.team.sharing
-        memory.check(alone, one, windows // settings.accumulate, room)
-        if settings.compile:
+    def _fits(self, batch: Batch) -> None:
+        """Refuse a batch that does not fit in memory, before anything is made."""
+        self.prior.network.recompute, windows = self.settings.recompute, len(batch.clean)
+        one, room = batch.to(self.prior.maps.device).parts(windows)[0], memory.free(self.prior.maps.device)
+        loss = Loss(self.prior.train(), self.settings)
+        memory.check(loss, one, windows // self.settings.accumulate, room // self.team.sharing)
+
+    def ready(self) -> nn.Module:
+        """The loss, ready to be trained: compiled and shared if that is asked."""
+        if self.settings.compile:
             doing("compiling the network, which takes minutes, in its first steps")
-            network.compile()
-        return self.team.joined(alone)
+            self.prior.network.compile()
+        return self.team.joined(Loss(self.prior.train(), self.settings))
 
     def note(self, pace_now: float) -> None:
         """Write the step into the diary."""
