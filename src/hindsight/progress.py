@@ -78,7 +78,7 @@ def alive(what: str) -> Iterator[None]:
     A log that is a file is left alone.
     """
     began, over = time.monotonic(), threading.Event()
-    _told.__init__(began)
+    _told.__init__(began - FOLLOWED_SECONDS)  # the first time sooner: a job has been starting up for seconds by then
 
     def tell() -> None:
         while not over.wait(0.5):

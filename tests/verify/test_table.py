@@ -15,7 +15,8 @@ def test_the_best_analysis_comes_first_with_every_number(scores, tmp_path, capsy
     text = capsys.readouterr().out
     lines = [line for line in text.splitlines() if line]
     assert lines[0].startswith("dense, 2009 to 2010, 4 members") and lines[4].startswith("diffusion")
-    assert "123.4" in lines[4] and lines[-1].endswith("report.html")
+    assert "123.4" in lines[4] and lines[-2].endswith("report.html")
+    assert lines[-1] == f"Open it in a browser: file://{tmp_path}/report.html"
     assert len({len(line) for line in lines[2:3] + lines[4:7]}) == 1  # columns line up
 
 

@@ -10,13 +10,13 @@ SHOWN = ("rmse", "crps", "acc", "spread_skill")
 
 
 def run(*, scores: Path, report: Path) -> None:
-    """Print the scores of every network and the path of the report."""
+    """Print the scores of every network, the path of the report and how to open it."""
     try:
         found = xr.load_dataset(scores)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the scores {scores} ({error}); run snakemake to make them") from None
     print("\n".join(lines(found)))
-    print(f"\nThe report: {report}")
+    print(f"\nThe report: {report}\nOpen it in a browser: {report.resolve().as_uri()}")
 
 
 def lines(scores: xr.Dataset) -> list[str]:
