@@ -42,9 +42,11 @@ setup: .venv/installed
 FORCE:
 
 # Two workers where there are two cores; the files that take longest come first, so that no worker waits for the other.
+# one more than there are cores, for those that wait for SLURM
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 5 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \
-	  pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	  pytest -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 endef
 
 test: setup

@@ -19,6 +19,7 @@ import cases
 import matplotlib
 import torch
 
+from hindsight import machine
 from hindsight import prior as priors
 from hindsight.backbones import size
 from hindsight.fields import store
@@ -81,7 +82,7 @@ def learnt(run: Path, variant: dict, own: dict) -> dict:
         start = Path(folder) / "colour.safetensors"
         colour.run(domain, settings, fields=fields, **inputs, colour=start)
         prior = build(domain, settings, grid, seen, run / "preprocess/static.nc", start, {})
-        prior = prior.to(torch.device(priors.device(settings.device)))
+        prior = prior.to(torch.device(machine.device(settings.device)))
         training, validation = (windows(domain, settings, name, fields, seen) for name in ("train", "validation"))
         began = time.monotonic()
         _, curve = loop.train(prior, training, validation, settings, Path(folder) / "checkpoint", {})

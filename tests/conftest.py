@@ -15,6 +15,7 @@ DATA = Path(os.environ.get("HINDSIGHT_DATA", ROOT / "../shared/data"))
 MAY_SKIP = (  # a skip that is right on any machine: a reason that contains one of these
     "nobody can tell: any bytes are numbers",
     "may not mount a disk here",
+    "no rasterio here",  # a reader beside those of the set-up
 )
 LONGEST = ("slurm", "workflow", "benchmarks", "dynamics", "train")  # folders
 

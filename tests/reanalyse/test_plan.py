@@ -177,6 +177,7 @@ def test_memory_lies_on_a_line_through_what_was_measured():
     host = lambda parts, cells: plan.memory(warm, [least, *parts], cells)["host_bytes"]
     assert host(parts, 100) == Forecast(1300, 700, pytest.approx(1900 * 1.1))
     assert host(parts, 40) == Forecast(700, 700, pytest.approx(770))
+    assert host([timed(24, Work(), 1, 1, host=720)], 104) == Forecast(720 + 30 * 80, 720, pytest.approx(5520 * 1.1))
     assert host([], 96) == Forecast(480 + 2.5 * 80, 480, pytest.approx(880 * 1.1))  # 24 frames of 4 members
 
 

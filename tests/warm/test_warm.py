@@ -72,7 +72,10 @@ def call(place, code, *words, **options):
 def begun(place, before=""):
     """A command under way, and the number of the process that does its work."""
     command = subprocess.Popen(
-        [place / "bin/hindsight", STANDS.format(before=before)], stdout=subprocess.PIPE, text=True
+        [place / "bin/hindsight", STANDS.format(before=before)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background job ignores
     )
     return command, int(command.stdout.readline())
 

@@ -26,7 +26,7 @@ from hindsight.reanalyse.timing import Timed
 from hindsight.settings import Domain, Encoding, Product, Reanalyse
 
 SHARE = 0.1  # of the time that is forecast that timing stretches may take
-UNSURE = 0.5  # the band where no stretch was timed but the shortest
+UNSURE = 0.5  # the band where a single stretch tells the time
 UNTIMED = 0.1  # what the band allows for: the solver on longer stretches, other jobs on the machine, files that vary
 LOGGED = 2  # files that a job leaves beside its product: its log, its benchmark
 
@@ -238,11 +238,11 @@ def memory(warm: Timed, timed: list[Timed], cells: int) -> dict:
     """Most bytes of a job on host and device, in a line through the smallest and the largest stretch that was analysed.
 
     Args:
-        warm: the stretch that warmed up; it counts where nothing but the shortest was timed.
-        timed: the others.
+        warm: the stretch that warmed up; it counts where only one was timed after it.
+        timed: those, the shortest first; it does not count where there are several others.
         cells: frames times members of the largest job.
     """
-    told = timed[1:] or [warm, *timed]
+    told = timed[1:] if len(timed) > 2 else timed if len(timed) > 1 else [warm, *timed]
     small, large = min(told, key=lambda t: t.cells), max(told, key=lambda t: t.cells)
     return {
         "host_bytes": _reached(small, large, cells, "host"),
@@ -253,7 +253,7 @@ def memory(warm: Timed, timed: list[Timed], cells: int) -> dict:
 def _reached(small: Timed, large: Timed, cells: int, what: str) -> Forecast:
     """At least what the largest stretch had; at most as much more again as is forecast beyond it."""
     had, before = getattr(large, what), getattr(small, what)
-    more = (had - before) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
+    more = max(had - before, 0) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
     return Forecast(had + more, had, (had + 2 * more) * (1 + UNTIMED))
 
 

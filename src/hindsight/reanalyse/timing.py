@@ -81,10 +81,9 @@ def places(short: int, whole: int) -> list[tuple[int, int]]:
 
 
 def affordable(parts: list[tuple[int, int]], seconds: float, a_frame: float) -> list[tuple[int, int]]:
-    """The first stretches that together take no longer than some seconds: two at least, or none at all."""
+    """The first stretches that together take no longer than some seconds."""
     ends = np.cumsum([frames for _, frames in parts]) * a_frame
-    count = int((ends <= seconds).sum())
-    return parts[:count] if count > 1 else []
+    return parts[: int((ends <= seconds).sum())]
 
 
 def analysed(
