@@ -48,16 +48,16 @@ WAYS = {  # precision, threads, processes, environment
 def main() -> None:
     """Measure it all, each way in processes of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, default=cases.ROOT / "results/demo", help="a run whose prior is trained")
+    parser.add_argument("--made", type=Path, default=cases.ROOT / "results/demo", help="a run whose prior is trained")
     parser.add_argument("--steps", type=int, default=6, help="that are timed, after one that is not")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.way:
-        return timed(chosen.run, chosen.way, chosen.steps)
+        return timed(chosen.made, chosen.way, chosen.steps)
     torch.set_num_threads(1)
     ways: dict[str, dict[str, float]] = {}
-    found = {"closed_form": closed_form(chosen.run, chosen.steps), "frames_per_second": ways}
+    found = {"closed_form": closed_form(chosen.made, chosen.steps), "frames_per_second": ways}
     found["device"] = machine.called("cpu")
     for way in WAYS:
         alone = max(asked(chosen, way))
@@ -72,7 +72,7 @@ def main() -> None:
 def asked(chosen: argparse.Namespace, way: str) -> list[float]:
     """Frames a second of some steps in one of the ways."""
     processes, changes = WAYS[way][2:]
-    words = [str(Path(__file__)), "--way", way, "--run", str(chosen.run), "--steps", str(chosen.steps)]
+    words = [str(Path(__file__)), "--way", way, "--made", str(chosen.made), "--steps", str(chosen.steps)]
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     start = [sys.executable, *(together if processes > 1 else [])]
     done = subprocess.run([*start, *words], env=os.environ | changes, capture_output=True, text=True, check=False)
