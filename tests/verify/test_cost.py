@@ -49,7 +49,11 @@ def test_passes_are_what_the_jobs_counted(tmp_path):
         xr.Dataset({"analysis": ("time", [0.0])}, attrs=counted).to_netcdf(tmp_path / name)
         return tmp_path / name
 
-    made = [analysis("a.nc", evaluations=7.0), analysis("b.nc", evaluations=8.0)]
+    made = [
+        analysis("a.nc", evaluations=7.0, precision="float32"),
+        analysis("b.nc", evaluations=8.0, precision="bfloat16"),
+    ]
+    assert cost.precision(made[:1]) == "float32" and cost.precision(made) == "bfloat16 and float32"
     assert cost.passes(made) == 7.5
     assert cost.passes([*made, analysis("c.nc")]) is None and cost.passes([]) is None
 

@@ -123,7 +123,7 @@ def test_make_demo_ends_with_the_scores_and_the_report(tmp_path):
     lines = run(folder, "make --old-file=.venv/installed demo MEMORY=3000", real=True).stdout.rstrip().splitlines()
     assert lines[-2] == "The report: results/demo/verify/report.html" and (folder / lines[-2].split(": ")[1]).is_file()
     assert lines[-1] == f"Open it in a browser: {(folder / 'results/demo/verify/report.html').as_uri()}"
-    table = "\n".join(lines[-8:])
+    table = "\n".join(lines[-9:])
     for name in ("diffusion", "optimal_interpolation", "climatology", "rmse", "crps", "z500", "v850", "m2 s-2"):
         assert name in table
 

@@ -68,6 +68,12 @@ def passes(analyses: list[Path]) -> float | None:
     return None if not counted or None in counted else sum(map(float, counted)) / len(counted)
 
 
+def precision(analyses: list[Path]) -> str | None:
+    """What the network's operations ran in, by the jobs' word; several, where machines differed; None where none says."""
+    said = {head(path).attrs.get("precision") for path in analyses} - {None}
+    return " and ".join(sorted(said)) or None
+
+
 @dataclass(frozen=True)
 class Beside:
     """A figure of a network's plan, its band, and what was used; None where that was not measured."""

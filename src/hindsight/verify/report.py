@@ -134,6 +134,7 @@ def costs(benchmarks: Path, analyses: list[Path], shown: Shown) -> dict:
         ],
         "each": f"{sampling.seconds / made:.2g} s" if whole else None,
         "passes": cost.passes(analyses),
+        "precision": cost.precision(analyses),
         "beside": [_beside(row) for row in cost.beside(benchmarks, analyses)],
     }
 
