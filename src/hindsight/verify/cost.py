@@ -69,7 +69,7 @@ def passes(analyses: list[Path]) -> float | None:
 
 
 def precision(analyses: list[Path]) -> str | None:
-    """What the network's operations ran in, by the jobs' word; several, where machines differed; None where none says."""
+    """What the network ran in, by the jobs' word; both, where machines differed; None where none says."""
     said = {head(path).attrs.get("precision") for path in analyses} - {None}
     return " and ".join(sorted(said)) or None
 
