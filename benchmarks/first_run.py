@@ -27,6 +27,7 @@ import psutil
 import yaml
 
 from hindsight import machine, prior
+from hindsight.settings.section import under
 
 ROOT = Path(__file__).parents[1]
 MEBI = 2**20
@@ -105,14 +106,8 @@ def cloned(folder: Path, quick: bool) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     if quick:
         path = folder / "config/config.yaml"
-        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), SMALL)))
+        path.write_text(yaml.safe_dump(under(SMALL, yaml.safe_load(path.read_text()))))
     return folder
-
-
-def merged(base: dict, changes: dict) -> dict:
-    """A configuration with changes laid over it."""
-    both = lambda name: isinstance(changes[name], dict) and isinstance(base.get(name), dict)
-    return base | {name: merged(base[name], changes[name]) if both(name) else changes[name] for name in changes}
 
 
 def watched(command: list[str], folder: Path) -> Watched:
