@@ -20,7 +20,7 @@ endef
 .PHONY: help setup demo test test-all test-slurm europe install-profiles lock format clean
 
 help:
-	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, about six minutes"
+	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, seven to ten minutes"
 	@echo "make test                 set up, then run the tests, but for those that take long"
 	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs"
 	@echo "make test-slurm           those that run a SLURM of two nodes on this machine (packages: see what it says)"
