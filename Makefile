@@ -41,8 +41,7 @@ setup: .venv/installed
 
 FORCE:
 
-# Two workers where there are two cores; the files that take longest come first, so that no worker waits for the other.
-# one more than there are cores, for those that wait for SLURM
+# The files that take longest come first; one worker more than there are cores, for one waits for SLURM most of its time.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 5 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \

@@ -17,8 +17,8 @@ def device(name: str) -> str:
 def precision(name: str, where: str | torch.device, processor: Path = CPU_INFO) -> str:
     """Resolve `auto`: bfloat16 where the device computes in it natively, else float32.
 
-    A processor without it emulates it, and a convolution then takes about nine times as long as in float32 (measured
-    with AVX2; docs/explanation/results.md).
+    A processor without it emulates it: a training step of the demo then takes five times as long as in float32 (AVX2;
+    docs/decisions/0013).
 
     Args:
         name: auto, float32 or bfloat16.
