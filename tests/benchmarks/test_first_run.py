@@ -38,8 +38,8 @@ def test_a_command_that_fails_is_said(tmp_path):
 
 def test_seconds_of_the_processor_are_not_those_of_the_clock():
     assert first_run.processor([sys.executable, "-c", "import time; time.sleep(1)"]) < 0.9
-    spins = "import time\nwhile time.process_time() < 0.5: pass"
-    assert first_run.processor([sys.executable, "-c", spins]) >= 0.5
+    spins = "import time\nwhile time.process_time() < 0.6: pass"
+    assert first_run.processor([sys.executable, "-c", spins]) > 0.5
 
 
 def test_another_process_is_busy_while_it_lasts():
