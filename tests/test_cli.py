@@ -49,6 +49,35 @@ def test_a_step_gets_its_sections_and_paths(tmp_path):
     assert [p.name for p in paths["statistics"]] == ["a.nc", "b.nc"]
 
 
+def parsed(tmp_path, *files):
+    """The list that `--files` gives to a step that asks for one."""
+    (tmp_path / "download.json").write_text(settings.for_stage(Settings(), "download"))
+    words = ["--settings", str(tmp_path / "download.json"), "--files", *map(str, files), "--catalogue", "c"]
+    return cli._parse("download.catalogue", cli._step("download.catalogue"), words)[1]["files"]
+
+
+@pytest.mark.parametrize("listed", [["a b.nc", "c{d}.nc"], {"e'f\n.nc": [1, 2], "@g.json": [3, 4]}, []])
+def test_a_list_of_paths_may_come_from_a_file(tmp_path, listed):
+    file = tmp_path / "a list.json"
+    file.write_text(json.dumps(listed))
+    assert parsed(tmp_path, f"@{file}") == [Path(name) for name in listed]
+
+
+def test_what_only_looks_like_a_list_is_a_path(tmp_path):
+    assert parsed(tmp_path, "@a.nc") == [Path("@a.nc")] and parsed(tmp_path, "@a.json", "b") == [
+        Path("@a.json"),
+        Path("b"),
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "{", "3", "[1]"])
+def test_a_list_that_will_not_do_is_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "list.json").write_text(text)
+    with pytest.raises(UserError, match="cannot read the list of files .*list.json"):
+        parsed(tmp_path, f"@{tmp_path / 'list.json'}")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

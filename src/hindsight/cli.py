@@ -1,12 +1,14 @@
 """`hindsight STAGE.STEP --settings FILE --… PATH`: what every rule calls.
 
 A step is a module `hindsight/STAGE/STEP.py` with a function `run`. Its positional parameters are sections of the
-settings file; its keyword-only ones are paths and become the options of the same names.
+settings file; its keyword-only ones are paths and become the options of the same names. Where a list of paths would be
+too long for a command, `@FILE.json` stands for those that a JSON file lists.
 """
 
 import argparse
 import ast
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -119,9 +121,24 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
             many = parameter.annotation == list[Path]
             kind = str if parameter.annotation is str else Path
             parser.add_argument(f"--{parameter.name}", type=kind, required=True, nargs="*" if many else None)
-    options = vars(parser.parse_args(argv))
+    options = {name: _listed(value) for name, value in vars(parser.parse_args(argv)).items()}
     sections = settings.load(options.pop("settings"), wanted) if wanted else []
     return sections, options
+
+
+def _listed(value: Path | str | list[Path]) -> Path | str | list[Path]:
+    """An option's value; where `@FILE.json` is given for a list, what that file lists.
+
+    Raises:
+        UserError: if there is no such list.
+    """
+    given = f"{value[0]}" if isinstance(value, list) and len(value) == 1 else ""
+    if not (given.startswith("@") and given.endswith(".json")):
+        return value
+    try:
+        return [Path(name) for name in json.loads(Path(given[1:]).read_text())]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read the list of files {given[1:]} ({error}); snakemake writes it") from None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What rules share: how a store is named, and which files a run is made of."""
 
+import hashlib
 import json
 from contextlib import suppress
 from functools import lru_cache
@@ -22,6 +23,11 @@ def result(path: str) -> str:
 def resource(path: str) -> str:
     """A file of the dataset, which runs share."""
     return f"resources/{SETTINGS.download.dataset}/{path}"
+
+
+def digest(what) -> str:
+    """Something of any length in a few letters, for a rule to be run again when it changes."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
 NETWORKS = list(SETTINGS.observe.networks)

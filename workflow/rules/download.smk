@@ -2,10 +2,12 @@
 
 in:  files below the data folder or at URLs (local, grib), a bucket (bucket), nothing (synthetic)
 out: resources/{dataset}/raw.zarr (local, synthetic); parts/*.zarr and parts/*.json (bucket, grib); download.json
+     resources/{dataset}/sources.json: the files (local, grib)
      results/{run}/download/manifest.json: that it arrived whole
 """
 
 DOWNLOAD = resource("download.json")
+REMOTE = settings.remote_files(SETTINGS.download)
 
 
 rule asked:
@@ -35,12 +37,43 @@ rule files:
         mem_mb=memory(1000),
         runtime=minutes(240),
     params:
-        url=lambda wildcards: settings.remote_files(SETTINGS)[wildcards.name],
+        url=lambda wildcards: REMOTE[resource(f"files/{wildcards.name}")],
     shell:
         "hindsight download.files --settings {input.settings}"
         " --url {params.url:q}"
         " --file {output.file:q}"
         " > {log} 2>&1"
+
+
+if SETTINGS.download.source in ("local", "grib"):
+
+    rule sources:
+        """List the source's files: their names are too many for a command, and so they are no inputs of rules either.
+
+        Snakemake would read all those that are small, for their checksums.
+        """
+        input:
+            settings=DOWNLOAD,
+            fetched=list(REMOTE),
+        output:
+            sources=resource("sources.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/sources.log",
+        benchmark:
+            f"logs/{SETTINGS.run}/download/sources.tsv"
+        localrule: True
+        params:
+            data=SETTINGS.data,
+            files=lambda wildcards: digest(
+                settings.identified(
+                    settings.source_files(SETTINGS.download, SETTINGS.data)
+                )
+            ),
+        shell:
+            "hindsight download.sources --settings {input.settings}"
+            " --data {params.data:q}"
+            " --sources {output.sources}"
+            " > {log} 2>&1"
 
 
 if SETTINGS.download.source == "local":
@@ -49,7 +82,7 @@ if SETTINGS.download.source == "local":
         """Gather netCDF files or Zarr stores from disk into one store."""
         input:
             settings=DOWNLOAD,
-            files=settings.source_files(SETTINGS),
+            sources=resource("sources.json"),
         output:
             raw=store(resource("raw.zarr")),
         log:
@@ -61,7 +94,7 @@ if SETTINGS.download.source == "local":
             runtime=minutes(120),
         shell:
             "hindsight download.local --settings {input.settings}"
-            " --files {input.files:q}"
+            " --files @{input.sources}"
             " --raw {output.raw}"
             " > {log} 2>&1"
 
@@ -119,7 +152,7 @@ if SETTINGS.download.source == "grib":
         """List the messages of all GRIB files, without decoding them."""
         input:
             settings=DOWNLOAD,
-            files=settings.source_files(SETTINGS),
+            sources=resource("sources.json"),
         output:
             catalogue=resource("catalogue.parquet"),
         log:
@@ -132,7 +165,7 @@ if SETTINGS.download.source == "grib":
             runtime=minutes(120),
         shell:
             "hindsight download.catalogue --settings {input.settings}"
-            " --files {input.files:q}"
+            " --files @{input.sources}"
             " --catalogue {output.catalogue}"
             " > {log} 2>&1"
 

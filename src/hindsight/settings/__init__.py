@@ -18,6 +18,7 @@ from hindsight.settings.files import (
     bucket_folder,
     check_files,
     coastline_files,
+    identified,
     remote_files,
     source_files,
     static_files,
@@ -31,7 +32,15 @@ from hindsight.settings.section import Section
 from hindsight.settings.train import Train
 from hindsight.settings.verify import Verify
 
-__all__ = ["check_files", "coastline_files", "remote_files", "source_files", "static_files", "station_files"]
+__all__ = [
+    "check_files",
+    "coastline_files",
+    "identified",
+    "remote_files",
+    "source_files",
+    "static_files",
+    "station_files",
+]
 SECTIONS = {
     "scope": Scope,
     "training": Training,

@@ -1,5 +1,6 @@
 """Which files outside the project a configuration names, and whether they are there: known before any job starts."""
 
+import os
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,26 +8,38 @@ from typing import TYPE_CHECKING
 from hindsight.errors import UserError
 
 if TYPE_CHECKING:
-    from hindsight.settings import Settings
+    from hindsight.settings import Download, Settings
 
 
-def source_files(settings: "Settings") -> list[str]:
-    """The files of the source, in order; those that are fetched first, where they will lie."""
-    if settings.download.source not in ("local", "grib"):
-        return []
-    fetched = [f"resources/{settings.download.dataset}/files/{name}" for name in remote_files(settings)]
-    patterns = [pattern for pattern in _patterns(settings) if "://" not in pattern]
-    return fetched + sorted({path for pattern in patterns for path in glob(str(Path(settings.data) / pattern))})
+def source_files(download: "Download", data: str) -> list[str]:
+    """The files of the source that are on this machine, in order."""
+    patterns = [pattern for pattern in _patterns(download) if "://" not in pattern]
+    return sorted({path for pattern in patterns for path in glob(str(Path(data) / pattern))})
 
 
-def remote_files(settings: "Settings") -> dict[str, str]:
-    """URLs of the source's files that are not on this machine, by the names they will have."""
-    return {url.rsplit("/", 1)[-1]: url for url in _patterns(settings) if "://" in url}
+def remote_files(download: "Download") -> dict[str, str]:
+    """URLs of the source's files that are not on this machine, by where they will lie."""
+    urls = [url for url in _patterns(download) if "://" in url]
+    return {f"resources/{download.dataset}/files/{url.rsplit('/', 1)[-1]}": url for url in urls}
 
 
-def _patterns(settings: "Settings") -> list[str]:
-    chosen = settings.download
-    return {"local": chosen.files, "grib": chosen.grib.files}.get(chosen.source, [])
+def identified(files: list[str]) -> dict[str, tuple[int, int]]:
+    """Files with the size (bytes) and the time (ns) of each, which say whether one has changed.
+
+    Raises:
+        UserError: at a file that cannot be looked at.
+    """
+    try:
+        about = {file: os.stat(file) for file in files}
+    except OSError as error:
+        raise UserError(
+            f"cannot look at {error.filename} ({error.strerror}); take it out of the source, or mend it"
+        ) from None
+    return {file: (one.st_size, one.st_mtime_ns) for file, one in about.items()}
+
+
+def _patterns(download: "Download") -> list[str]:
+    return {"local": download.files, "grib": download.grib.files}.get(download.source, [])
 
 
 def bucket_folder(settings: "Settings") -> str | None:
@@ -64,7 +77,7 @@ def check_files(settings: "Settings") -> None:
     setting = {"grib": "download.grib.files"}.get(settings.download.source, "download.files")
     missing = [
         f"{setting}: nothing matches {folder / pattern}"
-        for pattern in _patterns(settings)
+        for pattern in _patterns(settings.download)
         if "://" not in pattern and not glob(str(folder / pattern))
     ]
     if (bucket := bucket_folder(settings)) and not Path(bucket).is_dir():

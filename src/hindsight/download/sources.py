@@ -1,0 +1,14 @@
+"""The files of a source, in one list: for steps that read thousands of them, whose names no command has room for."""
+
+import json
+from pathlib import Path
+
+from hindsight.fields import store
+from hindsight.settings import Download, identified, remote_files, source_files
+
+
+def run(settings: Download, *, data: str, sources: Path) -> None:
+    """List the files of a source, those that were fetched first, with the size and the time of each."""
+    files = [*remote_files(settings), *source_files(settings, data)]
+    text = json.dumps(identified(files), indent=0)
+    store.replace(sources, lambda partial: partial.write_text(text))
