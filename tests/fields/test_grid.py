@@ -53,6 +53,13 @@ def test_great_circles_broadcast_and_agree_with_angles_between_vectors():
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+def test_longitudes_are_turned_to_those_of_the_grid_but_for_rounding():
+    east = grid.Grid(np.zeros(2), np.arange(0, 360, 1.5)).turned(np.array([-1.5, 0.0, 360.0, 725.0, -3e-5, 360 - 3e-5]))
+    np.testing.assert_allclose(east, [358.5, 0, 0, 5, -3e-5, -3e-5], atol=1e-12)
+    west = grid.Grid(np.zeros(2), np.arange(-20.0, 15)).turned(np.array([340.0, 340 - 3e-5, 339.9, -20.0]))
+    np.testing.assert_allclose(west, [-20, -20 - 3e-5, 339.9, -20], atol=1e-12)
+
+
 def test_a_globe_reaches_the_poles_and_a_belt_does_not():
     longitude = np.arange(64) * 5.625
     assert grid.Grid(np.arange(-87.1875, 90, 5.625), longitude).globe
@@ -75,7 +82,9 @@ def test_a_ring_is_a_line_round_the_globe_of_equal_weights():
 
 def test_a_grid_knows_its_like_and_says_where_it_is():
     here = grid.Grid(np.arange(40.0, 46, 2), np.arange(-4.0, 4, 2))
-    assert here.same(grid.Grid(here.latitude + 1e-9, here.longitude))
-    for other in (grid.Grid(here.latitude + 1, here.longitude), grid.Grid(here.latitude, here.longitude[:-1])):
+    assert here.same(grid.Grid(here.latitude + 3e-5, here.longitude))
+    east = grid.Grid(here.latitude, here.longitude + 352)
+    assert not east.same(grid.Grid(east.latitude, east.longitude + 1e-3))
+    for other in (grid.Grid(here.latitude + 2e-4, here.longitude), grid.Grid(here.latitude, here.longitude[:-1])):
         assert not here.same(other)
     assert str(here) == "a grid of 3 x 4 points from 40 to 44 N and -4 to 2 E"

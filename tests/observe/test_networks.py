@@ -185,6 +185,17 @@ def test_a_list_keeps_what_lies_in_the_domain(tmp_path):
     assert list(found["station"]) == ["007", "B"] and np.allclose(found["longitude"], [0.1, -0.5])
 
 
+def test_a_list_keeps_what_lies_on_the_edge_but_for_rounding(tmp_path):
+    file, (south, north), (west, east) = tmp_path / "s.csv", GRID.latitude[[0, -1]], GRID.longitude[[0, -1]]
+    near, far = 3e-5, 2e-4
+    file.write_text(
+        "station,latitude,longitude\n"
+        f"a,{south - near},{west - near}\nb,{north + near},{east + near}\nc,{south - far},{west}\n"
+        f"d,{north + far},{west}\ne,{south},{west - far}\nf,{south},{east + far}\n"
+    )
+    assert list(make(file, kind="stations", file="s.csv", withheld=0.0)["station"]) == ["a", "b"]
+
+
 def test_of_a_list_as_many_are_drawn_as_asked_for(tmp_path):
     file = tmp_path / "s.csv"
     rows = [f"S{n},{30 + 0.3 * n},{0.1 * n}" for n in range(100)]

@@ -68,6 +68,16 @@ def test_longitudes_may_be_given_in_any_turn():
     np.testing.assert_array_equal(here, footprint.footprint(TILE, north, east % 360, 4, 4).point)
 
 
+@pytest.mark.parametrize("west", [0.0, -170.0])
+def test_a_block_lies_anywhere_in_a_region_wider_than_half_the_globe_but_for_rounding(west):
+    wide = Grid(np.arange(-60.0, 61, 10), west + np.arange(0, 301, 10.0))
+    field = np.random.default_rng(0).standard_normal(wide.shape)
+    middle = np.array([west + 5.0, west + 285.0, west + 285.0 - 360])
+    found = footprint.footprint(wide, np.full(3, 5.0 - 3e-5), middle + 3e-5, 2, 2).numpy(field.ravel())
+    expected = [field[6:8, c : c + 2].mean() for c in (0, 28, 28)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("latitude", "longitude", "says"),
     [(0.0, 1.0, "lies outside"), (0.5, 0.0, "lies outside"), (0.03, 0.0, "not the middle"), (0.0, 0.03, "not the mid")],

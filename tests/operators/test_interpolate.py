@@ -41,6 +41,32 @@ def test_a_place_outside_is_refused():
         bilinear(REGION, np.array([61.0]), np.array([0.0]))
 
 
+EDGE = Grid(np.linspace(30, 60, 121), np.linspace(0, 359.75, 1440)[:1400])  # not round the globe
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(30.0, 0.0), (60.0, 349.75), (45.0, 0.0), (30.0, 200.0)])
+@pytest.mark.parametrize("off", [-3e-5, 3e-5])
+@pytest.mark.parametrize("turn", [-360.0, 0.0, 360.0])
+def test_a_rounding_error_beyond_the_edge_is_the_edge(latitude, longitude, off, turn):
+    """What single precision leaves of a coordinate, 3e-5 degrees at 360."""
+    field = np.random.default_rng(0).standard_normal(EDGE.shape)
+    found = bilinear(EDGE, np.array([latitude + off]), np.array([longitude + turn + off]))
+    row, column = round((latitude - 30) * 4), round(longitude * 4)
+    np.testing.assert_allclose(found.numpy(field.ravel()), field[row, column], atol=2e-3)
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(30 - 2e-4, 5.0), (60 + 2e-4, 5.0), (45, -2e-4), (45, 349.7502)])
+def test_more_than_a_rounding_error_beyond_it_is_outside(latitude, longitude):
+    with pytest.raises(ValueError, match="outside"):
+        bilinear(EDGE, np.array([latitude]), np.array([longitude]))
+
+
+def test_a_rounding_error_before_the_first_meridian_of_a_globe_is_next_to_it():
+    field = np.tile(np.arange(36.0), (36, 1))
+    found = bilinear(GLOBE, np.zeros(2), np.array([-3e-5, 360 - 3e-5])).numpy(field.ravel())
+    np.testing.assert_allclose(found, 35 * 3e-6, rtol=1e-6)
+
+
 RING = Grid(np.zeros(1), np.arange(0, 360, 9.0))
 
 

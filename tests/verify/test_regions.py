@@ -19,6 +19,17 @@ def test_regions_are_boxes_weighted_by_area():
     assert whole[0, 0] > 1.5 * whole[1, 0]
 
 
+def test_edges_on_grid_points_in_single_precision_are_inside():
+    axis = lambda first, count: (first + 0.1 * np.arange(count)).astype("float32").astype(float)
+    rounded = Grid(axis(40, 3), axis(300, 4))
+    box = Region(south=40.1, north=40.2, west=-59.9, east=-59.7)
+    assert (regions({"box": box}, rounded)["box"] > 0).reshape(3, 4).astype(int).tolist() == [
+        [0, 0, 0, 0],
+        [0, 1, 1, 1],
+        [0, 1, 1, 1],
+    ]
+
+
 def test_an_empty_region_is_refused():
     with pytest.raises(UserError, match="holds no grid point"):
         regions({"nowhere": Region(south=70, north=80, west=0, east=1)}, GRID)

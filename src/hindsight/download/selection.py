@@ -5,13 +5,13 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields.axes import DIMENSIONS
+from hindsight.fields.grid import NEAR
 from hindsight.fields.regridding import between_levels
 from hindsight.settings.lexicon import Channel, nearest, needed
 
 STATIC = ("geopotential_at_surface", "land_sea_mask")  # come along where a store has them
 VERSION = "expver"  # ECMWF's, of each time
 ROLES = {alias: role for role, aliases in DIMENSIONS.items() for alias in aliases}
-NEAR = 1e-4  # degrees, and hPa
 
 
 def names(channels: list[str]) -> list[str]:
@@ -50,7 +50,7 @@ def level_rows(levels: xr.DataArray, channels: list[Channel], where: str, neighb
     have = levels.values.astype(float) / (100 if levels.attrs.get("units") in ("Pa", "pascal") else 1)
     rows, missing = set(), []
     for wanted in sorted({channel.level for channel in channels}):
-        found = {int(row) for row in np.flatnonzero(np.isclose(have, wanted, rtol=0, atol=NEAR))}
+        found = {int(row) for row in np.flatnonzero(np.isclose(have, wanted, rtol=0, atol=NEAR))}  # hPa, as near
         if not found and neighbours and have.min() < wanted < have.max():
             found = {row for row, _ in between_levels(have, wanted)}
         rows |= found

@@ -8,6 +8,7 @@ import xarray as xr
 from hindsight.errors import UserError
 
 EARTH_RADIUS = 6371.0088  # km, the mean radius of IUGG
+NEAR = 1e-4  # degrees within which two coordinates are one; single precision errs by 3e-5 at 360
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,15 @@ class Grid:
     def same(self, other: "Grid") -> bool:
         """Whether the points are those of another grid, but for rounding."""
         return self.shape == other.shape and all(
-            np.allclose(a, b, atol=1e-6)
+            np.allclose(a, b, rtol=0, atol=NEAR)
             for a, b in ((self.latitude, other.latitude), (self.longitude, other.longitude))
         )
+
+    def turned(self, longitude: np.ndarray) -> np.ndarray:
+        """Longitudes of any turn as those of the turn that begins at the first of the grid, or a rounding before it."""
+        first = self.longitude[0]
+        turned = (np.asarray(longitude, float) - first) % 360 + first
+        return np.where(turned > first + 360 - NEAR, turned - 360, turned)
 
     @property
     def line(self) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields.grid import Grid, great_circle
+from hindsight.fields.grid import NEAR, Grid, great_circle
 from hindsight.operators import footprint
 from hindsight.settings.observe import Network
 
@@ -173,9 +173,9 @@ def listed(file: Path, grid: Grid) -> pd.DataFrame:
         raise UserError(f"cannot read the stations {file} ({error})") from None
     known = table["latitude"].between(-90, 90) & table["longitude"].between(-180, 360)
     known &= (table["latitude"] != 0) | (table["longitude"] != 0)  # lists write 0, 0 where they do not know
-    longitude = (table["longitude"] - grid.longitude[0]) % 360 + grid.longitude[0]
-    inside = known & table["latitude"].between(grid.latitude[0], grid.latitude[-1])
-    inside &= grid.periodic | (longitude <= grid.longitude[-1])
+    longitude = grid.turned(table["longitude"])
+    inside = known & table["latitude"].between(grid.latitude[0] - NEAR, grid.latitude[-1] + NEAR)
+    inside &= grid.periodic | (longitude <= grid.longitude[-1] + NEAR)
     if not inside.any():
         raise UserError(
             f"{file}: none of its {len(table)} stations lies in the domain ({grid.latitude[0]:g} to "

@@ -11,11 +11,10 @@ import re
 import numpy as np
 import pandas as pd
 
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 from hindsight.operators.interpolate import Interpolation, bilinear
 
 SHAPE = re.compile(r"(mean|centre) (\d+)x(\d+)")
-CLOSE = 1e-3  # spacings that a place may lie off the middle of its block
 
 
 def name(form: str, rows: int, columns: int) -> str:
@@ -61,8 +60,7 @@ def footprint(
         ValueError: if a block lies outside the grid, or its middle is not where a block of this size has it.
     """
     width = grid.shape[1]
-    turned = (longitude - grid.longitude[0] + 180) % 360 + grid.longitude[0] - 180
-    south, west = _first(grid.latitude, latitude, rows), _first(grid.longitude, turned, columns)
+    south, west = _first(grid.latitude, latitude, rows), _first(grid.longitude, grid.turned(longitude), columns)
     _inside(south, rows, grid.shape[0], latitude)
     if not grid.periodic:
         _inside(west, columns, width, longitude)
@@ -93,7 +91,7 @@ def _first(axis: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
     """Where along an axis the blocks of so many points begin whose middles are at the places."""
     spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
     begin = (np.asarray(place, float) - axis[0]) / spacing - (count - 1) / 2
-    if (astray := np.abs(begin - np.round(begin)) > CLOSE).any():
+    if (astray := np.abs(begin - np.round(begin)) * spacing > NEAR).any():
         raise ValueError(f"{place[astray][0]} is not the middle of {count} grid points of {axis[0]} … {axis[-1]}")
     return np.round(begin).astype(int)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,11 @@ def bilinear(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> Interpo
         longitude: degrees east (N,), any turn.
 
     Raises:
-        ValueError: if a place lies outside the grid.
+        ValueError: if a place lies outside the grid by more than `grid.NEAR`.
     """
     height, width = grid.shape
     row, south = _cell(grid.latitude, latitude)
-    turned = (longitude - grid.longitude[0]) % 360 + grid.longitude[0]
-    turned = np.where(turned > grid.longitude[-1] + 360 - 1e-9, turned - 360, turned)
+    turned = grid.turned(longitude)
     if grid.periodic:
         spacing = 360 / width
         along = (turned - grid.longitude[0]) / spacing
@@ -51,9 +50,9 @@ def bilinear(grid: Grid, latitude: np.ndarray, longitude: np.ndarray) -> Interpo
 def _cell(axis: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The point of an axis at or before each place, and how far beyond it, in spacings; of one point, all are at it."""
     spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
-    along = (np.asarray(place, float) - axis[0]) / spacing
-    if (outside := (along < -1e-6) | (along > len(axis) - 1 + 1e-6)).any():
+    place = np.asarray(place, float)
+    if (outside := (place < axis[0] - NEAR) | (place > axis[-1] + NEAR)).any():
         raise ValueError(f"{place[outside][0]} lies outside {axis[0]} … {axis[-1]}")
-    along = along.clip(0, len(axis) - 1)
+    along = ((place - axis[0]) / spacing).clip(0, len(axis) - 1)
     index = np.minimum(np.floor(along).astype(int), max(len(axis) - 2, 0))
     return index, along - index

@@ -19,7 +19,7 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
 from hindsight.fields.cuts import Cut
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import Prior
 from hindsight.progress import Progress
@@ -215,7 +215,7 @@ def _outside(grid: Grid, domain: Scope) -> list[str]:
         ("longitudes", grid.longitude, domain.west, domain.east),
     ):
         low, high = axis[0] if low is None else low, axis[-1] if high is None else high
-        if axis[0] < low - 1e-6 or axis[-1] > high + 1e-6:
+        if axis[0] < low - NEAR or axis[-1] > high + NEAR:
             wrong.append(
                 f"a grid of {rows} x {columns} points with {name} {axis[0]:g} to {axis[-1]:g}, and the domain asks for "
                 f"{low:g} to {high:g}"

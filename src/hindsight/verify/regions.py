@@ -3,7 +3,7 @@
 import numpy as np
 
 from hindsight.errors import UserError
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 from hindsight.settings.verify import Region
 
 WHOLE = "everywhere"
@@ -23,8 +23,9 @@ def regions(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
     for name, box in (asked or (OF_A_GLOBE if grid.globe else {})).items():
-        inside = (latitude >= box.south) & (latitude <= box.north)
-        inside &= (longitude - box.west) % 360 <= (box.east - box.west) % 360 if box.east - box.west < 360 else True
+        inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
+        if box.east - box.west < 360:
+            inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR
         if not inside.any():
             raise UserError(
                 f"verify.regions.{name} holds no grid point; the domain is {grid.latitude[0]:g} to "
