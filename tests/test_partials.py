@@ -1,11 +1,16 @@
 """What is half made: two at the same file, and what the dead leave."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 
+import pytest
 import xarray as xr
 
 from hindsight import partials
@@ -59,6 +64,94 @@ def test_what_the_dead_left_is_swept_and_what_the_living_make_is_not(tmp_path):
     os.utime(elsewhere, (0, 0))
     partials.sweep(path)
     assert not elsewhere.exists() and living.exists()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A folder in its place, and a new one for it."""
+    for name in ("a.zarr", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content").write_text(name)
+    return tmp_path / "new", tmp_path / "a.zarr"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def rename_fails(monkeypatch, *numbers):
+    """Renames fail by their numbers, from 1."""
+    calls, plain = [], Path.rename
+
+    def rename(self, target):
+        calls.append(target)
+        if len(calls) in numbers:
+            raise OSError(errno.EIO, "Input/output error")
+        return plain(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+
+def killed_at_rename(monkeypatch, number, host=None):
+    """From a rename on nothing more happens, as after kill -9; who did it is then gone."""
+    rename_fails(monkeypatch, *range(number, 9))
+    monkeypatch.setattr(partials, "remove", lambda path: None if path.name.endswith(partials.ASIDE) else remove(path))
+    gone = dead()
+    monkeypatch.setattr(partials.os, "getpid", lambda: gone)
+    if host:
+        monkeypatch.setattr(partials.socket, "gethostname", lambda: host)
+
+
+remove = partials.remove
+
+
+def test_a_folder_takes_the_place_of_another(folders):
+    new, path = folders
+    os.utime(path, (0, 0))
+    partials.swap(new, path)
+    assert names(path.parent) == ["a.zarr"] and (path / "content").read_text() == "new"
+    remove(path)
+    other = path.with_name("other")
+    other.mkdir()
+    partials.swap(other, path)  # nothing is there
+    assert names(path.parent) == ["a.zarr"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_rename_that_fails_leaves_the_folder_that_was_there(folders, monkeypatch, number):
+    new, path = folders
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        rename_fails(patch, number)
+        partials.swap(new, path)
+    assert names(path.parent) == ["a.zarr", "new"] and (path / "content").read_text() == "a.zarr"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_was_put_aside_by_a_process_that_was_killed_is_back_or_gone(folders, monkeypatch, number):
+    """Killed before the old one was aside, before the new one was there, and before the old one was deleted."""
+    new, path = folders
+    with monkeypatch.context() as patch, suppress(OSError):
+        killed_at_rename(patch, number)
+        partials.swap(new, path)
+    assert path.exists() == (number != 2)
+    partials.sweep(path)
+    done = number == 3
+    assert names(path.parent) == (["a.zarr"] if done else ["a.zarr", "new"])
+    assert (path / "content").read_text() == ("new" if done else "a.zarr")
+
+
+def test_what_another_machine_puts_aside_is_left_alone_for_a_minute(folders, monkeypatch):
+    new, path = folders
+    os.utime(path, (0, 0))
+    with monkeypatch.context() as patch, suppress(OSError):
+        killed_at_rename(patch, 2, host="elsewhere")
+        partials.swap(new, path)
+    partials.sweep(path)
+    assert not path.exists()  # it may be at work
+    old = next(path.parent.glob("a.zarr.*"))
+    os.utime(old, (time.time() - 61,) * 2)
+    partials.sweep(path)
+    assert (path / "content").read_text() == "a.zarr"
 
 
 def test_stores_files_and_objects_sweep_before_them(tmp_path):

@@ -113,6 +113,19 @@ def test_a_chunk_that_is_not_what_it_should_be_is_removed(tmp_path, kind, spoil)
     cutting.cut(key, arrive(tmp_path, key))
 
 
+def test_a_chunk_that_another_job_takes_away_is_not_read_as_the_fill_value(tmp_path, monkeypatch):
+    """Two that fetch the same: one has cut the chunk and removes it just before the other reads it."""
+    made, there = array(tmp_path, 2)
+    first, second = (Cutting(there, "x", ROWS, tmp_path / "cut") for _ in range(2))
+    key = first.missing()[0]
+    chunk = arrive(tmp_path, key)
+    monkeypatch.setattr(second, "_measure", lambda path: first.cut(key, path))
+    with pytest.raises(Trouble):
+        second.cut(key, chunk)
+    piece = first.pieces[key]
+    np.testing.assert_array_equal(np.load(first.place(key)), made.oindex[piece.rows])
+
+
 def test_a_selection_of_an_axis_without_chunks_apart_is_one_chunk(tmp_path):
     made = zarr.create_array(tmp_path / "x", shape=(5,), chunks=(5,), dtype="int64", zarr_format=2)
     cutting = Cutting(made, "x", (np.array([1, 3]),), tmp_path / "cut")

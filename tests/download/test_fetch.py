@@ -1,9 +1,12 @@
 """Copies of many objects: when to ask again, when to stop, and that nothing is asked for twice."""
 
 import asyncio
+import os
+import shutil
 
 import pytest
 
+from hindsight import partials
 from hindsight.download import fetch
 from hindsight.download.fetch import Fetch, Told
 from hindsight.download.troubles import Trouble
@@ -142,6 +145,36 @@ def test_an_object_that_came_in_part_is_not_there(tmp_path):
     with pytest.raises(UserError):
         Fetch("here", limits()).all(Half(), KEYS, tmp_path, ignore, ignore_size)
     assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".partial"}
+
+
+def test_two_jobs_that_fetch_the_same_do_not_spoil_each_others_files(tmp_path, monkeypatch):
+    """The first is half-way in every object when the second comes and goes; each writes whole files of its own."""
+    places = []
+
+    class Slow(Scripted):
+        async def copy(self, key, path):
+            path.write_bytes(b"x" * 10)
+            places.append(path)
+            if len(places) == 1:
+                with monkeypatch.context() as patch:
+                    patch.setattr(partials.os, "getpid", lambda: os.getppid())
+                    await Fetch("here", limits())._copied(Slow(), key, tmp_path / key)
+            assert path.read_bytes() == b"x" * 10
+            path.write_bytes(b"x" * 100)
+
+    Fetch("here", limits(connections=1)).all(Slow(), ["a/0"], tmp_path, ignore, ignore_size)
+    assert len(set(places)) == 2 and [path.name for path in (tmp_path / "a").iterdir()] == ["0"]
+    assert (tmp_path / "a/0").read_bytes() == b"x" * 100
+
+
+def test_a_folder_that_another_job_takes_away_is_no_object_that_is_missing(tmp_path):
+    class Robbed(Scripted):
+        async def copy(self, key, path):
+            shutil.rmtree(tmp_path / "a")
+            path.write_text("x")
+
+    with pytest.raises(UserError, match="a was taken away while it was filled.*run snakemake again"):
+        Fetch("here", limits()).all(Robbed(), ["a/0"], tmp_path, ignore, ignore_size)
 
 
 def test_pauses_double_with_jitter_and_end_with_patience():

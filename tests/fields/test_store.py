@@ -1,6 +1,7 @@
 """Stores that are there whole or not at all."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import store
+from tests.test_partials import killed_at_rename, rename_fails
 
 
 def dataset(value=1.0):
@@ -36,6 +38,40 @@ def test_a_write_that_fails_leaves_the_old_store(tmp_path):
     with pytest.raises(Exception):  # noqa: B017 any backend's own
         store.write(xr.Dataset({"bad": ("x", np.array([object()]))}), tmp_path / "a.zarr")
     xr.testing.assert_equal(store.read(tmp_path / "a.zarr"), dataset())
+
+
+def put(made, path):
+    store.write(made, path)
+
+
+WRITERS = {"write": put, "write_parts": lambda made, path: in_parts(made, path)}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_rename_that_fails_leaves_the_old_store(tmp_path, monkeypatch, writer, number):
+    writer(whole(0), tmp_path / "a.zarr")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
+        rename_fails(patch, number)
+        writer(whole(1), tmp_path / "a.zarr")
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(0))
+    writer(whole(1), tmp_path / "a.zarr")
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_killed_anywhere_a_writer_leaves_the_old_store_or_the_new_one(tmp_path, monkeypatch, writer, number):
+    writer(whole(0), tmp_path / "a.zarr")
+    with monkeypatch.context() as patch, suppress(OSError):
+        killed_at_rename(patch, number)
+        writer(whole(1), tmp_path / "a.zarr")
+    assert store.there(tmp_path / "a.zarr/zarr.json")
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(int(number == 3)))
+    writer(whole(2), tmp_path / "a.zarr")
+    xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_store_that_is_not_there_says_what_to_do(tmp_path):

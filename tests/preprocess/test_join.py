@@ -1,5 +1,7 @@
 """One store from its pieces."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,7 @@ from hindsight.fields import store
 from hindsight.preprocess import join
 from hindsight.preprocess.regrid import encoding
 from hindsight.settings.preprocess import Regrid
+from tests.test_partials import killed_at_rename
 
 SMALL = Regrid(chunk_frames=32, shard_frames=64, piece_frames=128)
 
@@ -65,6 +68,20 @@ def test_a_year_more_touches_no_piece_that_is_there(whole, domain, tmp_path):
     join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
     assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files} == before
     assert store.read(tmp_path / "fields.zarr").attrs["digest"] != first
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_killed_anywhere_it_leaves_the_old_store_or_the_new_one(whole, domain, tmp_path, monkeypatch, number):
+    made, fields = pieces(whole, tmp_path), tmp_path / "fields.zarr/zarr.json"
+    join.run(domain, pieces=made[:1], fields=fields)
+    before = store.read(fields).attrs["digest"]
+    with monkeypatch.context() as patch, suppress(OSError):
+        killed_at_rename(patch, number)
+        join.run(domain, pieces=made, fields=fields)
+    assert (store.read(fields).attrs["digest"] == before) == (number < 3)
+    join.run(domain, pieces=made, fields=fields)
+    np.testing.assert_array_equal(store.read(fields)["fields"].values, whole["fields"].values)
+    assert [path.name for path in tmp_path.glob("fields*")] == ["fields.zarr"]
 
 
 def test_pieces_that_do_not_fit_together_are_refused(whole, domain, tmp_path):

@@ -72,11 +72,12 @@ class Cutting:
         try:
             self._measure(chunk)
             values = self.array.oindex[tuple(map(_plain, self.pieces[key].rows))]
+            chunk.stat()  # were it gone, because another job has cut the same, zarr would have read the fill value
         except Exception as error:  # every codec raises its own
             chunk.unlink(missing_ok=True)
             raise Trouble("busy", f"it does not decode: {error}") from error
         store.replace(self.place(key), lambda partial: _save(partial, values))
-        chunk.unlink()
+        chunk.unlink(missing_ok=True)
 
     def _measure(self, chunk: Path) -> None:
         """Refuse a file of the wrong length where the decoder would not: Blosc reads on beyond the end."""

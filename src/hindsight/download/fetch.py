@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from hindsight.download.troubles import Trouble
 from hindsight.errors import UserError
+from hindsight.partials import partial as own
 from hindsight.progress import Progress
 from hindsight.settings.download import Bucket
 
@@ -113,11 +114,19 @@ class Fetch:
 
     async def _copied(self, source: Source, key: str, path: Path) -> int:
         """Copy an object, whole or not at all; its bytes."""
-        partial = path.with_name(path.name + ".partial")
+        partial = own(path)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        await source.copy(key, partial)
-        size = partial.stat().st_size
-        partial.replace(path)
+        try:
+            await source.copy(key, partial)
+            size = partial.stat().st_size
+            partial.replace(path)
+        except FileNotFoundError:
+            if partial.parent.is_dir():  # the source's own word
+                raise
+            raise UserError(
+                f"{partial.parent} was taken away while it was filled, by another job that has fetched the same or by "
+                "somebody; run snakemake again"
+            ) from None
         self.heard = time.monotonic()
         return size
 

@@ -24,7 +24,7 @@ def kept(raw: Path, marker: Path, request: dict) -> bool:
         marker: beside it.
         request: everything that the bytes depend on: source and its identity, channels, region, frames.
     """
-    if not (store.folder(raw) / "zarr.json").is_file():
+    if not store.there(raw):
         return False
     dataset = store.read(raw)
     if dataset.attrs.get("request") != _text(request):

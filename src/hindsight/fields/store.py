@@ -14,7 +14,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.partials import partial as own
-from hindsight.partials import remove, sweep
+from hindsight.partials import remove, swap, sweep
 
 
 def folder(path: Path) -> Path:
@@ -29,13 +29,20 @@ def read(path: Path) -> xr.Dataset:
     Raises:
         UserError: if there is no store, or it cannot be read.
     """
-    path = folder(path)
-    if not (path / "zarr.json").is_file():
+    if not there(path := folder(path)):
         raise UserError(f"there is no Zarr store {path}; run snakemake to make it")
     try:
         return xr.open_zarr(path, consolidated=False)
     except Exception as error:
         raise UserError(f"cannot read the Zarr store {path} ({error}); delete it and run snakemake again") from error
+
+
+def there(path: Path) -> bool:
+    """Whether there is a store; one that a killed job had put aside for another is back in its place."""
+    path = folder(path)
+    if not path.exists():
+        sweep(path)
+    return (path / "zarr.json").is_file()
 
 
 def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None:
@@ -44,8 +51,7 @@ def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None
     partial = begun(path)
     dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
     _mark(partial)
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
+    swap(partial, path)
 
 
 def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, encoding: dict | None = None) -> None:
@@ -65,8 +71,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
         part.drop_vars(still).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
         del part  # or it would be there while the next one is made
     _mark(partial)
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
+    swap(partial, path)
 
 
 def require_room(path: Path, gigabytes: float) -> None:

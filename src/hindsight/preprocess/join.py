@@ -12,6 +12,7 @@ import zarr
 
 from hindsight.errors import UserError
 from hindsight.fields import cuts, store
+from hindsight.partials import swap
 from hindsight.preprocess.regrid import NOTHING, empty
 from hindsight.settings import Domain
 
@@ -32,8 +33,7 @@ def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
             raise UserError(f"{path} is cut in other files than {opened[0][0]}; delete {path.parent} and run snakemake")
         _link(path, partial, first // shapes["shards"][0])
     _mark(partial, [piece.attrs["digest"] for _, piece in opened], times)
-    shutil.rmtree(where, ignore_errors=True)
-    partial.rename(where)
+    swap(partial, where)
 
 
 def laid_out(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
