@@ -227,24 +227,39 @@ def test_a_chunk_that_is_not_there_is_a_hole_that_is_named(root, tmp_path):
     assert len(marker["variables"]["2m_temperature"]["holes"]) == 56
 
 
-def test_a_chunk_left_out_because_it_is_all_zero_is_no_hole(root, tmp_path):
-    """Zarr does that. Where other chunks of a variable are there, one that is not may be lost: NaN, and named."""
+@pytest.fixture(scope="module")
+def zeros(root, tmp_path_factory):
+    """A store that leaves out chunks of zeros: all of one variable, the first of another."""
+    folder = tmp_path_factory.mktemp("zeros")
     made = plain(root, "weatherbench2/v3.zarr").load().drop_encoding()
     made["mean_sea_level_pressure"][:] = 0
     made["2m_temperature"][:6] = 0
     encoding = {
         name: {"chunks": (6, *v.shape[1:]), "fill_value": 0.0} for name, v in made.data_vars.items() if "time" in v.dims
     }
-    made.to_zarr(
-        tmp_path / "b/zero.zarr", encoding=encoding, zarr_format=3, consolidated=False, write_empty_chunks=False
-    )
-    assert not (tmp_path / "b/zero.zarr/mean_sea_level_pressure/c").exists()
-    with Server(tmp_path) as server:
-        chosen = settings(server, "gs://b/zero.zarr", channels=["msl", "t2m"])
+    for name, more in (("zero.zarr", {}), ("sharded.zarr", {"shards": (12, *made["2m_temperature"].shape[1:])})):
+        encoding["2m_temperature"] |= more
+        made.to_zarr(
+            folder / "b" / name, encoding=encoding, zarr_format=3, consolidated=False, write_empty_chunks=False
+        )
+    assert not (folder / "b/zero.zarr/mean_sea_level_pressure/c").exists()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["zero.zarr", "sharded.zarr"])
+def test_a_chunk_that_is_not_there_is_missing_data_unless_the_settings_say_that_it_is_zero(zeros, tmp_path, name):
+    lost = ["2m_temperature/c/0/0/0", "mean_sea_level_pressure/c/0/0/0", "mean_sea_level_pressure/c/1/0/0"]
+    with Server(zeros) as server:
+        chosen = settings(server, f"gs://b/{name}", channels=["msl", "t2m"])
         found, marker = fetched(chosen, tmp_path / "made", "19590101T00_12")
-    assert (found["mean_sea_level_pressure"] == 0).all()
-    assert marker["source"]["chunks_missing"] == ["2m_temperature/c/0/0/0"]
-    assert np.isnan(found["2m_temperature"][:6]).all() and not np.isnan(found["2m_temperature"][6:]).any()
+        filled, told = fetched(chosen.model_copy(update={"absent_chunks": "fill"}), tmp_path / "made", "19590101T00_12")
+    assert (marker["source"]["chunks_missing"], marker["source"]["chunks_filled"]) == (lost, [])
+    assert np.isnan(found["mean_sea_level_pressure"]).all() and np.isnan(found["2m_temperature"][:6]).all()
+    assert len(marker["variables"]["mean_sea_level_pressure"]["holes"]) == 12
+    assert (told["source"]["chunks_missing"], told["source"]["chunks_filled"]) == ([], lost)
+    assert (filled["mean_sea_level_pressure"] == 0).all() and (filled["2m_temperature"][:6] == 0).all()
+    for dataset in (found, filled):
+        assert (dataset["2m_temperature"][6:] > 200).all()
 
 
 def test_a_chunk_that_stays_broken_is_named_and_the_rest_is_kept(server, tmp_path):

@@ -94,6 +94,26 @@ def test_where_a_chunk_is_not_there_the_fill_value_stands_and_is_known(tmp_path)
     np.testing.assert_array_equal(cutting.whole().compute(), np.where(gone, 7, expected))
 
 
+@pytest.mark.parametrize("absent", ["missing", "fill", "unless_others"])
+def test_what_a_shard_lacks_is_known(tmp_path, absent):
+    made, there = array(tmp_path, 3, SHARDS)
+    values = made[:]
+    values[5:10, :3, 4:8] = 7  # the fill value: the chunk is left out of its shard
+    made[:] = values
+    cutting = Cutting(there, "x", ROWS, tmp_path / "cut", absent)
+    for key in cutting.missing():
+        cutting.cut(key, arrive(tmp_path, key))
+    assert cutting.lacking() == ["x/c/0/0/0"] and not cutting.missing()
+    known, wanted = np.ones(SHAPE, bool), np.ix_(*ROWS)
+    known[5:10, :3, 4:8] = absent != "missing"
+    np.testing.assert_array_equal(cutting.there().compute(), known[wanted])
+    np.testing.assert_array_equal(cutting.whole().compute(), values[wanted])
+    (tmp_path / "remote/x/c/0/0/0").unlink()
+    made[:] = np.where(values == 7, 8, values)
+    cutting.cut("x/c/0/0/0", arrive(tmp_path, "x/c/0/0/0"))  # mended since
+    assert cutting.lacking() == [] and cutting.there().compute().all()
+
+
 @pytest.mark.parametrize("spoil", ["half", "longer", "empty", "flipped"])
 def test_a_chunk_that_is_not_what_it_should_be_is_removed(tmp_path, kind, spoil):
     version, shards, compressors = kind

@@ -48,6 +48,18 @@ def test_parts_are_judged_together(source, domain, tmp_path):
     assert [one["frames"] for one in found["parts"]] == [200, 225]
 
 
+def test_chunks_that_a_store_lacks_are_named_with_the_setting_that_says_what_they_are(source, domain, tmp_path):
+    spoilt = source.assign(t=source.t.where(source.time != source.time[9]).assign_attrs(units="degC"))
+    raw, markers = parted(spoilt, tmp_path, {"chunks_missing": ["t/1.0"], "chunks_filled": ["z/3.0"]})
+    says = (
+        r"NaN in 1 frame\(s\), at 2000-01-10T12:00:00; the store lacks 1 of its chunks \(t/1.0\).*absent_chunks: fill"
+    )
+    with pytest.raises(UserError, match=says):
+        passed(domain, tmp_path, raw, markers)
+    found = passed(domain, tmp_path, raw, markers, missing=["2000-01-10T12:00"])
+    assert (found["chunks_missing"], found["chunks_filled"]) == (["t/1.0"], ["z/3.0"])
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

@@ -51,7 +51,8 @@ def _fetch(settings: Download, part: str, raw: Path, marker: Path, gathered: Pat
     axes = _axes(mirror, place, fetch, wanted)
     attributes = {"": about.attributes} | {name: mirror.layout[name].attrs for name in wanted}
     plan = Plan.of(wanted, axes, attributes, times, settings)
-    cuttings = {name: mirror.cutting(name, plan.rows(name)) for name in wanted}
+    means = {name: settings.absent_chunks for name in wanted if plan.time in mirror.layout[name].dims}
+    cuttings = {name: mirror.cutting(name, plan.rows(name), means.get(name, "unless_others")) for name in wanted}
     fetched = _gathered(mirror, list(cuttings.values()), place, fetch)
     laid = {name: plan.laid_out(name, mirror.variable(name, cutting)) for name, cutting in cuttings.items()}
     dataset = xr.Dataset(laid, attrs=_attributes(settings))
@@ -67,6 +68,7 @@ def _request(settings: Download, part: str, digest: str, validity: dict) -> dict
         "step_hours": settings.step_hours,
         "channels": sorted(settings.channels),
         "levels": settings.levels,
+        "absent_chunks": settings.absent_chunks,
         "box": list(settings.box),
         "metadata": digest,
         "validity": validity,
@@ -114,6 +116,7 @@ def _source(settings: Download, about: Metadata, plan: Plan, cuttings: dict[str,
         "chunks_fetched": fetched.objects,  # by the job that finished; others may have fetched before it
         "bytes_fetched": fetched.bytes,
         "chunks_missing": sorted(key for cutting in cuttings.values() for key in holes(cutting)),
+        "chunks_filled": sorted(key for c in cuttings.values() if c.absent == "fill" for key in c.lacking()),
         "times_missing": _texts(plan.times[plan.clock.rows(plan.times) < 0]),
         "provisional": _texts(plan.clock.provisional(plan.times)),
     }

@@ -9,14 +9,17 @@ the object that is fetched is a shard.
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import dask.array
 import numpy as np
 import zarr
 
+from hindsight.download.absent import within
 from hindsight.download.troubles import Trouble
 from hindsight.fields import store
 
+Absent = Literal["missing", "fill", "unless_others"]
 BLOSC_HEADER = 16  # bytes
 
 
@@ -37,10 +40,21 @@ class Cutting:
         name: of the array in the store.
         rows: wanted along every dimension, in rising order.
         folder: where what is cut out is laid down.
+        absent: what a chunk is that is not there: missing data, the fill value, or the fill value unless others are
+            there. Where the fill value is NaN, or there is none, it is missing data whatever is said here.
     """
 
-    def __init__(self, array: zarr.Array, name: str, rows: tuple[np.ndarray, ...], folder: Path) -> None:
+    def __init__(
+        self,
+        array: zarr.Array,
+        name: str,
+        rows: tuple[np.ndarray, ...],
+        folder: Path,
+        absent: Absent = "unless_others",
+    ) -> None:
+        fill = array.fill_value
         self.array, self.folder = array, folder
+        self.absent = "missing" if fill is None or fill != fill else absent
         self.grid = array.shards or array.chunks
         runs = [_runs(wanted, size) for wanted, size in zip(rows, self.grid)]
         self.sizes = tuple(tuple(len(run) for run in along) for along in runs)
@@ -71,13 +85,32 @@ class Cutting:
         """
         try:
             self._measure(chunk)
+            present = self._present(chunk, self.pieces[key])
             values = self.array.oindex[tuple(map(_plain, self.pieces[key].rows))]
             chunk.stat()  # were it gone, because another job has cut the same, zarr would have read the fill value
         except Exception as error:  # every codec raises its own
             chunk.unlink(missing_ok=True)
             raise Trouble("busy", f"it does not decode: {error}") from error
+        self._gaps(key).unlink(missing_ok=True)
+        if not present.all():
+            store.replace(self._gaps(key), lambda partial: _save(partial, present))
         store.replace(self.place(key), lambda partial: _save(partial, values))
         chunk.unlink(missing_ok=True)
+
+    def lacking(self) -> list[str]:
+        """Chunks that are not there, and shards that lack some of theirs."""
+        return [key for key in self.pieces if not self.place(key).is_file() or self._gaps(key).is_file()]
+
+    def _gaps(self, key: str) -> Path:
+        """Where it is noted which values that are wanted of a shard come from chunks that it has, if it lacks any."""
+        return self.folder / f"{key}.there.npy"
+
+    def _present(self, chunk: Path, piece: Piece) -> np.ndarray:
+        """Which values that are wanted come from chunks that there are in a shard."""
+        if self.array.shards is None:
+            return np.ones([1] * len(piece.rows), bool)
+        inner = [rows % whole // size for rows, whole, size in zip(piece.rows, self.grid, self.array.chunks)]
+        return within(chunk, self.array)[np.ix_(*inner)]
 
     def _measure(self, chunk: Path) -> None:
         """Refuse a file of the wrong length where the decoder would not: Blosc reads on beyond the end."""
@@ -111,6 +144,8 @@ class Cutting:
         return np.full([len(rows) for rows in piece.rows], self.array.fill_value, self.array.dtype)
 
     def _is_there(self, piece: Piece) -> np.ndarray:
+        if self.absent == "missing" and self._gaps(piece.key).is_file():
+            return np.load(self._gaps(piece.key))
         return np.full([len(rows) for rows in piece.rows], self.place(piece.key).is_file())
 
 

@@ -31,7 +31,8 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
     wanted = set(map(_text, _wanted(domain)))
     masked = [hole for hole in holes if hole in wanted]
     loud = [hole for hole in masked if not settings.allowed(np.datetime64(hole).astype(object))]
-    problems = [*_on_the_axis(times), *_in_values(variables, domain, where), *_lacking(loud, absent, variables)]
+    lost, filled = (_of_sources(about, key) for key in ("chunks_missing", "chunks_filled"))
+    problems = [*_on_the_axis(times), *_in_values(variables, domain, where), *_lacking(loud, absent, variables, lost)]
     found = {
         "dataset": settings.dataset,
         "source": settings.source,
@@ -42,8 +43,9 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
         "step_hours": domain.step_hours,
         "absent": list(map(_text, absent)),
         "masked": masked,
-        "provisional": sorted({time for one in about for time in one.get("source", {}).get("provisional", [])}),
-        "chunks_missing": sorted({key for one in about for key in one.get("source", {}).get("chunks_missing", [])}),
+        "provisional": _of_sources(about, "provisional"),
+        "chunks_missing": lost,
+        "chunks_filled": filled,
         "variables": variables,
         "problems": problems,
     }
@@ -147,7 +149,12 @@ def _wrong(seen: dict, channel: Channel, name: str) -> str | None:
     return None
 
 
-def _lacking(loud: list[str], absent: np.ndarray, variables: dict) -> list[str]:
+def _of_sources(about: list[dict], key: str) -> list[str]:
+    """What the sources of all parts say under a key, each once."""
+    return sorted({found for one in about for found in one.get("source", {}).get(key, [])})
+
+
+def _lacking(loud: list[str], absent: np.ndarray, variables: dict, lost: list[str]) -> list[str]:
     """Frames that are not there, and frames with NaN, that nobody has allowed."""
     missing = [time for time in map(_text, absent) if time in set(loud)]
     found = []
@@ -155,8 +162,18 @@ def _lacking(loud: list[str], absent: np.ndarray, variables: dict) -> list[str]:
         found.append(f"a gap: no frame at {_listed(missing)}")
     for name, seen in variables.items():
         if holes := [hole for hole in seen["holes"] if hole in set(loud)]:
-            found.append(f"{name!r} has NaN in {len(holes)} frame(s), at {_listed(holes)}")
+            found.append(f"{name!r} has NaN in {len(holes)} frame(s), at {_listed(holes)}{_for_want_of(name, lost)}")
     return found
+
+
+def _for_want_of(name: str, lost: list[str]) -> str:
+    """Of a variable with NaN, the chunks that its store lacks, and what may be done if that is no loss."""
+    if not (keys := [key for key in lost if key.startswith(f"{name}/")]):
+        return ""
+    return (
+        f"; the store lacks {len(keys)} of its chunks ({_listed(keys)}): if its makers left out chunks of nothing but "
+        "the fill value, set download.absent_chunks: fill"
+    )
 
 
 def _mixed(provisional: list[str], wanted: set[str], settings: Download) -> list[str]:

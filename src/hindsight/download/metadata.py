@@ -3,14 +3,34 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cached_property
 
 from hindsight.download.fetch import Fetch, in_loop
-from hindsight.download.storage import Place
+from hindsight.download.storage import Answer, Place
+from hindsight.download.troubles import Trouble
 from hindsight.errors import UserError
 
 ROOTS = (".zmetadata", "zarr.json", ".zgroup")
+NO_STORES = {  # what else an address may lead to, and what to do about it
+    "a zip": "its chunks cannot be fetched by themselves: unpack it, and name the folder",
+    "a Kerchunk reference": "it has no chunks of its own, and points into other files: name those files in "
+    "download.files (source: local) or download.grib.files (source: grib), or write what you need of it as a Zarr "
+    "store (xarray: open_dataset(…, engine='kerchunk').to_zarr(…))",
+    "an Icechunk repository": "its chunks have no names of their own: write what you need of it as a Zarr store "
+    "(xarray: open_zarr(session.store).to_zarr(…))",
+    "a netCDF file": "name it in download.files, with download.source: local",
+    "a GRIB file": "name it in download.grib.files, with download.source: grib",
+    "an archive of tar or gzip": "unpack it, and name the folder",
+}
+STARTS = {
+    b"PK": "a zip",
+    b"\x89HDF": "a netCDF file",
+    b"CDF": "a netCDF file",
+    b"GRIB": "a GRIB file",
+    b"\x1f\x8b": "an archive of tar or gzip",
+}
 TITLES = ("title", "source", "institution", "references", "license", "licence", "history", "last_updated")
 
 
@@ -52,6 +72,8 @@ def read(place: Place, fetch: Fetch, wanted: list[str]) -> Metadata:
         UserError: if there is no store.
     """
     found = in_loop(_documents(place, fetch, ROOTS))
+    if "record_size" in found.get(".zmetadata", {}):  # a reference's lists are tables
+        raise _no_store(place, "a Kerchunk reference")
     if ".zmetadata" in found:
         return _consolidated(found[".zmetadata"]["metadata"], (".zarray",))
     if (together := found.get("zarr.json", {}).get("consolidated_metadata")) is not None:
@@ -59,9 +81,33 @@ def read(place: Place, fetch: Fetch, wanted: list[str]) -> Metadata:
         arrays = {f"{name}/zarr.json": document for name, document in together["metadata"].items()}
         return _consolidated({"zarr.json": root} | arrays, ("zarr.json",))
     if not found:
+        if what := in_loop(_what(place)):
+            raise _no_store(place, what)
         near = in_loop(fetch.patiently(place.neighbours, "a list of its folder"))
         raise UserError(f"there is no Zarr store at {place.url}: {near}; check download.bucket.url")
     return in_loop(_one_by_one(place, fetch, found, wanted))
+
+
+def _no_store(place: Place, what: str) -> UserError:
+    return UserError(f"{place.url} is {what} and no Zarr store that can be read chunk by chunk; {NO_STORES[what]}")
+
+
+async def _what(place: Place) -> str | None:
+    """What there is at the address of a store that is not there, if it is anything known."""
+    if {"snapshots", "manifests", "refs"} <= set(await _quietly(place.names()) or ()):
+        return "an Icechunk repository"
+    head = await _quietly(place.read("", 0, 4096)) or b""
+    if head.lstrip().startswith(b"{") and (b'"refs"' in head or b'".zgroup"' in head or b'/.zarray"' in head):
+        return "a Kerchunk reference"
+    return next((what for start, what in STARTS.items() if head.startswith(start)), None)
+
+
+async def _quietly(work: Awaitable[Answer]) -> Answer | None:
+    """An answer, or none where there is trouble."""
+    try:
+        return await work
+    except (FileNotFoundError, Trouble):
+        return None
 
 
 async def _one_by_one(place: Place, fetch: Fetch, found: dict, wanted: list[str]) -> Metadata:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from hindsight.download.chunks import Cutting
+from hindsight.download.chunks import Absent, Cutting
 from hindsight.download.fetch import Fetch, Fetched
 from hindsight.download.metadata import Metadata
 from hindsight.download.storage import Place
@@ -45,11 +45,13 @@ class Mirror:
         undecoded = {"decode_cf": False, "create_default_indexes": False, "chunks": None}
         return xr.open_dataset(self.store, engine="zarr", consolidated=False, **undecoded)
 
-    def cutting(self, name: str, rows: dict[str, np.ndarray] | None = None) -> Cutting:
+    def cutting(
+        self, name: str, rows: dict[str, np.ndarray] | None = None, absent: Absent = "unless_others"
+    ) -> Cutting:
         """A selection of an array: rows along its dimensions by their names, all where none are given."""
         variable = self.layout[name].variable
         each = tuple(np.unique((rows or {}).get(dim, np.arange(size))) for dim, size in variable.sizes.items())
-        return Cutting(self.arrays[name], name, each, self.cut)
+        return Cutting(self.arrays[name], name, each, self.cut, absent)
 
     def bring(self, cuttings: list[Cutting], place: Place, fetch: Fetch, told: Callable[[int], None]) -> Fetched:
         """Fetch what selections still lack."""
@@ -68,14 +70,16 @@ class Mirror:
 
 
 def holes(cutting: Cutting) -> list[str]:
-    """Chunks that were not there and should be.
+    """Chunks that were not there and should be; of a shard that lacks some of its chunks, the shard.
 
-    Zarr leaves out chunks that hold the fill value and nothing else. So an array none of whose chunks is there is full
-    of it, unless it is NaN or nothing; but where others are, a chunk that is not has been lost.
+    Zarr leaves out chunks that hold the fill value and nothing else, and nobody can tell them from chunks that were
+    lost. So the settings say what they are of a variable over time. What does not change with time and has no chunk at
+    all is full of its fill value; but where others are, a chunk that is not has been lost.
     """
-    missing, fill = cutting.missing(), cutting.array.fill_value
-    nothing = fill is None or fill != fill
-    return missing if nothing or len(missing) < len(cutting.pieces) else []
+    if cutting.absent == "missing":
+        return cutting.lacking()
+    missing = cutting.missing()
+    return missing if cutting.absent == "unless_others" and len(missing) < len(cutting.pieces) else []
 
 
 def _lay_down(metadata: Metadata, folder: Path, names: list[str]) -> None:

@@ -159,6 +159,11 @@ class Download(Section):
     missing: list[Period | Time] = Field(
         [], description="times, or stretches {start, end}, that the source may lack; they are carried as masked"
     )
+    absent_chunks: Literal["missing", "fill"] = Field(
+        "missing",
+        description="a chunk that a Zarr store lacks of a variable over time: missing data, or the store's fill value, "
+        "where its makers left out chunks of nothing but zeros, say",
+    )
     provisional: bool = Field(
         False, description="take preliminary data (ERA5T) beside final ones; they are named in the manifest either way"
     )

@@ -80,7 +80,7 @@ def check_files(settings: "Settings") -> None:
         for pattern in _patterns(settings.download)
         if "://" not in pattern and not glob(str(folder / pattern))
     ]
-    if (bucket := bucket_folder(settings)) and not Path(bucket).is_dir():
+    if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` says so
         missing.append(f"download.bucket.url: there is no {bucket}")
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]
