@@ -16,12 +16,13 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.baselines import covariance
-from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
+from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.fields import observations as tables
 from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.operators.rows import normalised
 from hindsight.settings import Settings
 
 
@@ -42,13 +43,13 @@ def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
     truth = scaling.normalise(test["fields"].values, times).reshape(len(times), -1)
     errors = np.empty_like(truth)
     for t, time in enumerate(times):
-        here = rows["time"] == time
+        here = rows.time == time
         mean = method.analyse(
             np.zeros((1, method.size)),
-            rows["value"][here][None],
-            rows["point"][here],
-            rows["weight"][here],
-            rows["error"][here],
+            rows.value[here][None],
+            rows.point[here],
+            rows.weight[here],
+            rows.error[here],
         )
         errors[t] = mean[0] - truth[t]
     return np.sqrt((errors**2).reshape(len(times), len(chosen.domain.channels), -1).mean((0, 2)))

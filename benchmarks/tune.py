@@ -20,10 +20,11 @@ import yaml
 
 from hindsight import settings
 from hindsight.baselines import covariance
-from hindsight.baselines.optimal_interpolation import OptimalInterpolation, normalised
+from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
+from hindsight.operators.rows import normalised
 from hindsight.prior import Prior
 from hindsight.settings import Settings
 from hindsight.train import colour

@@ -13,6 +13,7 @@ from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.interpolate import bilinear
+from hindsight.operators.rows import Rows
 from hindsight.settings import Baselines, Product
 from tests.baselines.test_covariance import distances, published
 from tests.oracles import linear_gaussian as oracle
@@ -44,13 +45,7 @@ def method(background, span=1):
 
 def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
     time = np.full(count, TIME + lag * np.timedelta64(24, "h"))
-    return {
-        "time": time,
-        "point": point[:count],
-        "weight": weight[:count],
-        "value": value[:count],
-        "error": error[:count],
-    }
+    return Rows(time, point[:count], weight[:count], value[:count], error[:count])
 
 
 def localised(background, grid, reach):
@@ -329,29 +324,6 @@ def table(**columns):
     return pd.DataFrame(plain | columns)
 
 
-SCALING = Scaling(np.zeros((1, 1, *GRID.shape)), np.ones(1), 0, 0)
-
-
-def test_observations_of_other_channels_are_left_out():
-    found = optimal_interpolation.normalised(table(channel=["t850", "z500"]), ["z500"], GRID, SCALING)
-    np.testing.assert_array_equal(found["value"], [2.0])
-
-
 def test_observations_between_frames_are_left_out():
     between = table(time=[TIME + np.timedelta64(3, "h"), TIME - np.timedelta64(24, "h")])
     np.testing.assert_array_equal(optimal_interpolation._at_frames(between, TIME, 24)["value"], [2.0])
-
-
-def test_an_observation_outside_the_grid_is_refused():
-    with pytest.raises(UserError, match="lies outside .* take it out of the table"):
-        optimal_interpolation.normalised(table(latitude=80.0), ["z500"], GRID, SCALING)
-
-
-def test_a_footprint_is_a_row_with_all_its_points():
-    """Beside a value at a place, which has no more than four."""
-    north, east = GRID.latitude[:2].mean(), GRID.longitude[:4].mean()
-    rows = table(latitude=[north, GRID.latitude[1]], longitude=[east, GRID.longitude[2]], footprint=["mean 2x4", ""])
-    found = optimal_interpolation.normalised(rows, ["z500"], GRID, SCALING)
-    field = np.random.default_rng(0).standard_normal(GRID.shape)
-    seen = (field.ravel()[found["point"]] * found["weight"]).sum(1)
-    np.testing.assert_allclose(seen, [field[:2, :4].mean(), field[1, 2]])

@@ -17,9 +17,8 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, cuts
 from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
-from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.footprint import places as rows_of
+from hindsight.operators.rows import Rows, normalised
 from hindsight.progress import Progress
 from hindsight.settings import Baselines, Ensemble, Training
 
@@ -67,34 +66,6 @@ def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd
     return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
 
 
-def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> dict[str, np.ndarray]:
-    """The observations as rows of the operator: time, point and weight (N, K), value and error (normalised).
-
-    Rows of other channels are left out.
-
-    Raises:
-        UserError: if a row lies outside the grid.
-    """
-    table = table[table["channel"].isin(channels)]
-    channel = pd.Index(channels).get_indexer(table["channel"])
-    try:
-        places = rows_of(grid, table)
-    except ValueError as error:
-        raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
-    point = places.point + channel[:, None] * np.prod(grid.shape)
-    times = table["time"].to_numpy("datetime64[ns]")
-    unique, back = np.unique(times, return_inverse=True)
-    climatology = scaling.climatology(unique).reshape(len(unique), len(channels) * int(np.prod(grid.shape)))
-    expected = (climatology[back[:, None], point] * places.weight).sum(1)
-    return {
-        "time": times,
-        "point": point,
-        "weight": places.weight,
-        "value": (table["value"].to_numpy() - expected) / scaling.spread[channel],
-        "error": table["error"].to_numpy() / scaling.spread[channel],
-    }
-
-
 def _background(training: Frames, span: int, reach: float | None) -> np.ndarray:
     found = covariance.lagged(training, span)
     if reach:
@@ -133,20 +104,20 @@ class OptimalInterpolation:
         gap = value - (prior[:, point] * weight).sum(-1)
         return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped.T
 
-    def members(self, rows: dict[str, np.ndarray], time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
-        lag = np.round((rows["time"] - time) / np.timedelta64(step_hours, "h")).astype(int)
+        lag = np.round((rows.time - time) / np.timedelta64(step_hours, "h")).astype(int)
         near = np.abs(lag) <= self.span // 2
-        point = rows["point"][near] + ((lag[near] + self.span // 2) * self.size)[:, None]
-        error = rows["error"][near]
+        point = rows.point[near] + ((lag[near] + self.span // 2) * self.size)[:, None]
+        error = rows.error[near]
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
         states, values = [], []
         for member in range(product.members):
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
             states.append(generator.standard_normal(len(self._root)))
-            values.append(rows["value"][near] + error * generator.standard_normal(near.sum()))
+            values.append(rows.value[near] + error * generator.standard_normal(near.sum()))
         drawn = np.array(states, np.float32) @ self._root.T
-        states = self.analyse(drawn, np.array(values), point, rows["weight"][near], error)
+        states = self.analyse(drawn, np.array(values), point, rows.weight[near], error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
 

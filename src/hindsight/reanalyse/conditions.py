@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.footprint import places as rows_of
 from hindsight.operators.observed import Observed
+from hindsight.operators.rows import normalised
 
 
 def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: Grid, scaling: Scaling) -> Observed:
@@ -25,20 +24,8 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
         UserError: if a row lies outside the grid.
     """
     index = pd.Index(times)
-    table = table[table["channel"].isin(channels) & table["time"].isin(index)]
-    frame = index.get_indexer(table["time"])
-    channel = pd.Index(channels).get_indexer(table["channel"])
-    try:
-        places = rows_of(grid, table)
-    except ValueError as error:
-        raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
-    point = places.point + channel[:, None] * np.prod(grid.shape)
-    climatology = scaling.climatology(times).reshape(len(times), -1)
-    expected = (climatology[frame[:, None], point] * places.weight).sum(1)
-    value = (table["value"].to_numpy() - expected) / scaling.spread[channel]
-    error = table["error"].to_numpy() / scaling.spread[channel]
-    measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[places.point]
-    return _padded(frame, len(times), point, places.weight / measure, value, error)
+    rows = normalised(table[table["time"].isin(index)], channels, grid, scaling)
+    return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error)
 
 
 def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:

@@ -1,0 +1,76 @@
+"""Observations as rows, against the truth that they were read off."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.operators.rows import normalised
+from hindsight.reanalyse.conditions import observed
+
+GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
+TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(24, "h")
+CHANNELS = ["z500", "t850"]
+generator = np.random.default_rng(0)
+SCALING = Scaling(generator.normal(100, 30, (3, 2, *GRID.shape)), np.array([2.0, 10.0]), 1, 0)
+TRUTH = SCALING.climatology(TIMES) + generator.standard_normal((3, 2, *GRID.shape)) * [[[2.0]], [[10.0]]]
+
+
+def table(**columns):
+    """Two observations, of z500 at one place and time."""
+    plain = {"time": TIMES[0], "channel": "z500", "latitude": 45.0, "longitude": 5.0, "value": [1.0, 2.0], "error": 0.1}
+    return pd.DataFrame(plain | columns)
+
+
+@pytest.mark.parametrize("scaling", [SCALING, SCALING.by_area(GRID.weights)], ids=["alike", "by area"])
+def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
+    """Times in no order, repeated, two channels, on a point and between four."""
+    seen = [(2, 1, 45.0, 5.0), (0, 0, 45.0, 10.0), (2, 0, 47.5, 15.0), (1, 1, 40.0, -10.0), (0, 1, 42.5, 0.0)]
+    value = []
+    for t, c, north, east in seen:
+        (i, up), (j, over) = divmod((north - 40) / 5, 1), divmod((east + 10) / 10, 1)
+        corners = [(int(i), int(j), (1 - up) * (1 - over)), (int(i), int(j) + 1, (1 - up) * over)]
+        corners += [(int(i) + 1, int(j), up * (1 - over)), (int(i) + 1, int(j) + 1, up * over)]
+        value.append(sum(TRUTH[t, c, a, b] * share for a, b, share in corners if share))
+    t, c, north, east = map(np.array, zip(*seen))
+    error = np.array([3.0, 0.5, 1.0, 2.0, 7.0])
+    columns = {"time": TIMES[t], "channel": np.array(CHANNELS)[c], "latitude": north, "longitude": east}
+    rows = normalised(pd.DataFrame(columns | {"value": value, "error": error}), CHANNELS, GRID, scaling)
+    state = scaling.normalise(TRUTH, TIMES).reshape(3, -1)
+    np.testing.assert_array_equal(rows.time, TIMES[t])
+    np.testing.assert_allclose((state[t[:, None], rows.point] * rows.weight).sum(1), rows.value, atol=1e-5)
+    np.testing.assert_allclose(rows.error, error / np.array([2.0, 10.0])[c])
+
+
+def test_the_analysis_has_the_same_rows_in_its_tensors():
+    rows = normalised(table(longitude=[5.0, -3.0]), CHANNELS, GRID, SCALING)
+    seen = observed(table(longitude=[5.0, -3.0]), TIMES, CHANNELS, GRID, SCALING)
+    for name in ("point", "weight", "value", "error"):
+        np.testing.assert_array_equal(
+            getattr(seen, name)[0], getattr(rows, name).astype(getattr(seen, name).numpy().dtype)
+        )
+
+
+def test_observations_of_other_channels_are_left_out_and_none_at_all_are_no_rows():
+    found = normalised(table(channel=["t2m", "z500"]), CHANNELS, GRID, SCALING)
+    assert len(found) == 1 and found.value == pytest.approx(
+        (2.0 - SCALING.climatology(TIMES[:1])[0, 0, 1, 1:3].mean()) / 2
+    )
+    assert len(normalised(table().iloc[:0], CHANNELS, GRID, SCALING)) == 0
+
+
+def test_an_observation_outside_the_grid_is_refused():
+    with pytest.raises(UserError, match="lies outside .* take it out of the table"):
+        normalised(table(latitude=80.0), CHANNELS, GRID, SCALING)
+
+
+def test_a_footprint_is_a_row_with_all_its_points():
+    """Beside a value at a place, which has no more than four."""
+    north, east = GRID.latitude[:2].mean(), GRID.longitude[:4].mean()
+    rows = table(latitude=[north, GRID.latitude[1]], longitude=[east, GRID.longitude[2]], footprint=["mean 2x4", ""])
+    found = normalised(rows, CHANNELS, GRID, SCALING)
+    field = np.random.default_rng(0).standard_normal(GRID.shape)
+    seen = (field.ravel()[found.point] * found.weight).sum(1)
+    np.testing.assert_allclose(seen, [field[:2, :4].mean(), field[1, 2]])
