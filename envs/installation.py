@@ -30,7 +30,7 @@ NEEDED_MB = {"cpu": 2400, "cuda": 6500, "pypi": 6500}  # on disk, bytecode inclu
 QUIET_SECONDS = 5.0  # between lines that tell how far it is
 # A quarter of all code, and nobody imports it; two files in it are no Python 3.11 at all.
 NOT_COMPILED = (
-    r"[/\\]site-packages[/\\](.*[/\\])?(tests?|torch[/\\]testing[/\\]_internal|torch_harmonics[/\\]examples)[/\\]"
+    r"[/\\]site-packages[/\\](.*[/\\])?(tests?|torch[/\\]testing[/\\]_internal)[/\\]"
 )
 LOOK = "import torch, hindsight.cli; print(torch.__version__, torch.version.cuda, torch.cuda.is_available())"
 

@@ -1,9 +1,9 @@
-"""Spherical harmonics: closed forms, another library, quadrature, finite differences."""
+"""Spherical harmonics: closed forms, sums over all points by brute force, quadrature, finite differences."""
 
 import numpy as np
 import pytest
 import torch
-from torch_harmonics import InverseRealSHT, RealSHT
+from scipy import special
 
 from hindsight.harmonics import Harmonics, gaussian
 
@@ -66,14 +66,43 @@ def test_a_field_is_synthesised_and_analysed_back(first):
     torch.testing.assert_close(analysis(harmonics, harmonics.synthesis(known)), known, atol=1e-12, rtol=0)
 
 
-def test_fields_and_coefficients_are_those_of_torch_harmonics():
+def by_rodrigues(order, degree, mu):
+    """sqrt((2l + 1)/4pi (l - m)!/(l + m)!) (1 - mu^2)^(m/2) d^m P_l/dmu^m, by the derivative of a polynomial."""
+    plain = np.polynomial.legendre.Legendre.basis(degree).deriv(order)(mu)
+    norm = (2 * degree + 1) / (4 * np.pi * special.poch(degree - order + 1, 2 * order))
+    return np.sqrt(norm) * (1 - mu**2) ** (order / 2) * plain
+
+
+def test_the_functions_are_those_of_rodrigues():
+    mu = np.sin(np.deg2rad(ANYWHERE))
+    table = Harmonics(ANYWHERE, 64, 21).table
+    for order in range(22):
+        for degree in range(order, 22):
+            np.testing.assert_allclose(table[order, degree], by_rodrigues(order, degree, mu), atol=1e-10)
+
+
+@pytest.mark.parametrize("truncation", [T, 42, 127, 255])
+def test_the_squares_of_a_degree_add_up_to_a_constant(truncation):
+    """The addition theorem (Unsoeld 1927): sum over m of |Y_lm|^2 = (2l + 1)/4pi, at every latitude, poles included."""
+    harmonics = Harmonics(np.append(ANYWHERE, [90.0, -90.0, 89.999]), 2 * truncation + 1, truncation)
+    twice = torch.where(harmonics.order > 0, 2.0, 1.0)[:, None, None]
+    expected = (2 * harmonics.degree + 1)[:, None].expand(-1, 7) / (4 * np.pi)
+    torch.testing.assert_close((harmonics.table**2 * twice).sum(0), expected, atol=0, rtol=1e-11)
+
+
+def test_fields_and_coefficients_are_sums_over_all_of_the_other():
+    """f = sum of a_lm Y_lm with both signs of m, and a_lm = integral of f conj(Y_lm), one term after the other."""
     known = coefficients()
-    turned = known.mT.contiguous()  # theirs are (degree, order), and their latitudes run from the north
-    theirs = InverseRealSHT(16, 24, T + 1, T + 1, grid="legendre-gauss", norm="ortho", csphase=False)(turned)
-    torch.testing.assert_close(ON_GRID.synthesis(known), theirs.flip(-2), atol=1e-12, rtol=0)
-    noise = torch.randn(16, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    back = RealSHT(16, 24, T + 1, T + 1, grid="legendre-gauss", norm="ortho", csphase=False)(noise.flip(-2))
-    torch.testing.assert_close(analysis(ON_GRID, noise), back.mT, atol=1e-12, rtol=0)
+    north, east = np.meshgrid(np.deg2rad(LATITUDE), np.deg2rad(15.0 * np.arange(24)), indexing="ij")
+    field, noise = np.zeros(north.shape), np.random.default_rng(1).standard_normal(north.shape)
+    weights = np.outer(WEIGHTS, np.full(24, 2 * np.pi / 24))
+    found = analysis(ON_GRID, torch.as_tensor(noise)).numpy()
+    for order in range(T + 1):
+        for degree in range(order, T + 1):
+            wave = by_rodrigues(order, degree, np.sin(north)) * np.exp(1j * order * east)
+            field += (2 if order else 1) * (known[order, degree].numpy() * wave).real
+            np.testing.assert_allclose(found[order, degree], (weights * noise * wave.conj()).sum(), atol=1e-11)
+    np.testing.assert_allclose(ON_GRID.synthesis(known), field, atol=1e-11)
 
 
 def test_the_power_of_coefficients_is_the_mean_square_of_the_field():

@@ -2,12 +2,13 @@
 
 A real field is f(lambda, mu) = sum over m, l of a_lm P_lm(mu) e^{i m lambda}, the P_lm orthonormal on the sphere,
 l <= T; coefficients are complex, shaped (…, T + 1 orders m, T + 1 degrees l), and only m >= 0 is kept. The
-Legendre functions are torch-harmonics'; they are evaluated at the latitudes at hand, whichever those are.
+Legendre functions are SciPy's, without the phase of Condon and Shortley; they are evaluated at the latitudes at hand,
+whichever those are.
 """
 
 import numpy as np
 import torch
-from torch_harmonics.legendre import legpoly
+from scipy.special import sph_legendre_p_all
 
 
 class Harmonics:
@@ -36,7 +37,7 @@ class Harmonics:
         self.order = torch.arange(truncation + 1, dtype=dtype, device=device)
         self.degree = self.order
         sine = torch.as_tensor(np.sin(np.deg2rad(latitude)), dtype=torch.float64)
-        longer = legpoly(truncation + 2, truncation + 2, sine, norm="ortho", csphase=False)  # (m, l, H)
+        longer = _legendre(truncation + 1, latitude)
         table = longer[: truncation + 1, : truncation + 1]
         self.sine = sine.to(device, dtype)
         self.table = table.to(device, dtype).contiguous()
@@ -76,6 +77,13 @@ class Harmonics:
     def eigenvalues(self) -> torch.Tensor:
         """Minus the eigenvalues of the Laplacian on the unit sphere, l (l + 1); (T + 1,)."""
         return self.degree * (self.degree + 1)
+
+
+def _legendre(truncation: int, latitude: np.ndarray) -> torch.Tensor:
+    """Orthonormal Legendre functions of all orders and degrees up to a truncation, (m, l, H); zero for m > l."""
+    found = sph_legendre_p_all(truncation, truncation, np.pi / 2 - np.deg2rad(latitude))[0]  # (l, m, H); m < 0 last
+    phase = (-1.0) ** np.arange(truncation + 1)
+    return torch.as_tensor(np.moveaxis(found[:, : truncation + 1], 1, 0) * phase[:, None, None])
 
 
 def _slope(table: torch.Tensor) -> torch.Tensor:
