@@ -143,6 +143,7 @@ REGIMES = {
     "held": plan.held(FRAMES, ladder(3), 1, 4),
     "particles": plan.moving(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh=True),
     "passes": plan.again(FRAMES, ladder(3), 2, 0.5),
+    "batch": plan.batch(FRAMES, ladder(3)),
 }
 STEPS = {"covariance": steps.Covariance, "second order": steps.SecondOrder}
 
@@ -151,18 +152,20 @@ STEPS = {"covariance": steps.Covariance, "second order": steps.SecondOrder}
 @pytest.mark.parametrize("step", STEPS)
 def test_a_walk_left_and_taken_up_again_ends_with_the_same_bits(regime, step):
     process, seen, cycles = oracle.process(SIZE), observe([2, 7]), REGIMES[regime]
-    told = []
+    told, inside = [], []
     shuffle = lambda members, cycle: members.flip(0)
+    between = lambda state: inside.append(copy.deepcopy(state))
 
     def go(state):
         way = sampler.Way(STEPS[step](), corrections=1)
-        return sampler.walk(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append)
+        return sampler.walk(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append, between)
 
     kept = [copy.deepcopy(state) for state in go(fresh(4))]
     whole, counted = kept[-1], told.copy()
     assert counted == list(range(1, 1 + sum(len(cycle.rows) - 1 for cycle in cycles)))
     assert whole.finished == FRAMES and (whole.level == 0).all() and len(kept) == len(cycles)
-    for state in kept[:-1]:
+    assert len(inside) + len(kept) == len(counted)  # it can be left after every row
+    for state in [*kept[:-1], *inside]:
         told.clear()
         *_, last = go(state)
         assert torch.equal(last.fields, whole.fields) and last.finished == FRAMES

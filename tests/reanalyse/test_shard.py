@@ -215,17 +215,22 @@ def job(prior, tmp_path, monkeypatch):
     return run
 
 
-def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path):
-    """The stream is gone when the file is there, and its costs are those of a job that was never killed."""
-    job("whole", regime="fixed_lag", lag_hours=24)
-    for row in (14, 20):
+@pytest.mark.parametrize(
+    ("about", "kills"),
+    [({"regime": "fixed_lag", "lag_hours": 24}, (14, 20)), ({"steps": 6}, (2, 5)), ({"steps": 6}, (6,))],
+    ids=["fixed lag", "batch", "batch, its last step"],
+)
+def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path, about, kills):
+    """What was kept is gone when the file is there, and its costs are those of a job that was never killed."""
+    job("whole", **about)
+    for row in kills:
         with pytest.raises(Killed):
-            job("part", kill_at=row, regime="fixed_lag", lag_hours=24)
+            job("part", kill_at=row, **about)
         assert (tmp_path / "part.stream").exists() and not (tmp_path / "part.nc").exists()
-    assert job("part", regime="fixed_lag", lag_hours=24)[0] == 19  # from the last whole cycle, not from the start
+    assert job("part", **about)[0] == kills[-1]  # with the step that was under way, not from the start
     assert not (tmp_path / "part.stream").exists()
     one, two = (analyses.read([tmp_path / f"{name}.nc"]) for name in ("whole", "part"))
-    assert one.attrs == two.attrs and one.attrs["regime"] == "fixed_lag"
+    assert one.attrs == two.attrs and one.attrs["regime"] == about.get("regime", "batch")
     assert one["analysis"].values.tobytes() == two["analysis"].values.tobytes()
     assert (tmp_path / "whole.nc").read_bytes() == (tmp_path / "part.nc").read_bytes()
 

@@ -23,12 +23,19 @@ class Noise(Protocol):
 
 @dataclass
 class State:
-    """Members on their way: fields (E, T, D), the noise level of each frame (T,), infinite where it was never seen."""
+    """Members on their way: fields (E, T, D), the noise level of each frame (T,), infinite where it was never seen.
+
+    Inside a cycle `row` of its steps are done, `moving` are its frames by then (E, V, D), and `memory` is what the step
+    remembers of them; `fields` and `level` are those from before the cycle.
+    """
 
     fields: torch.Tensor
     level: np.ndarray
     finished: int = 0
     cycle: int = 0
+    row: int = 0
+    moving: torch.Tensor | None = None
+    memory: tuple[torch.Tensor, ...] = ()
 
 
 class Diverged(FloatingPointError):
@@ -61,8 +68,9 @@ def walk(
     noise: Noise,
     weigh: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
     watch: Callable[[int], None] = lambda done: None,
+    between: Callable[[State], None] = lambda state: None,
 ) -> Iterator[State]:
-    """Walk cycles, from `state.cycle` on.
+    """Walk cycles, from where `state` is on.
 
     Args:
         cycles: what is seen and how noisy it is, see `plan`.
@@ -72,6 +80,7 @@ def walk(
         noise: random numbers.
         weigh: resamples members (E, V, D) after a cycle that asks for it.
         watch: told of cycles and rows done, counted in rows.
+        between: given the state after every row but the last of a cycle.
 
     Yields:
         The state after every cycle: frames before `finished` are samples of the analysis.
@@ -79,20 +88,25 @@ def walk(
     Raises:
         Diverged: if a sample leaves what is believable.
     """
-    done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle])
+    done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle]) + state.row
     for number in range(state.cycle, len(cycles)):
         cycle = cycles[number]
         guided = denoiser(cycle.view)
-        x = _entered(cycle, state, guided, noise)
-        for row, moved in enumerate(_down(cycle, x, guided, way, noise), 1):
-            _believable(moved, cycle, number, row, way)
-            x, done = moved, done + 1
+        x = state.moving if state.row else _entered(cycle, state, guided, noise)
+        way.step.begin(*state.memory)
+        for row in range(state.row + 1, len(cycle.rows)):
+            x, done = _down(cycle, row, x, guided, way, noise), done + 1
+            _believable(x, cycle, number, row, way)
             watch(done)
+            if row < len(cycle.rows) - 1:
+                state.row, state.moving, state.memory = row, x, way.step.memory
+                between(state)
         if cycle.weigh:
             x = weigh(x, cycle)
         state.fields[:, cycle.view] = x
         state.level[cycle.view] = cycle.rows[-1]
         state.finished, state.cycle = max(state.finished, cycle.finished), number + 1
+        state.row, state.moving, state.memory = 0, None, ()
         yield state
 
 
@@ -112,19 +126,16 @@ def _entered(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torc
     return x + more * white("carry") if bool((more > 0).any()) else x
 
 
-def _down(cycle: Cycle, x: torch.Tensor, guided: Denoiser, way: Way, noise: Noise) -> Iterator[torch.Tensor]:
-    """The fields after each row."""
-    rows = torch.as_tensor(cycle.rows, dtype=x.dtype, device=x.device)
-    way.step.begin()
-    for row in range(1, len(rows)):
-        key = cycle.age * AGES + row * (1 + way.corrections)
-        white = lambda purpose, size=None, key=key: noise(cycle.view, key, purpose, size)
-        x = way.step(x, rows[row - 1], rows[row], guided, white)
-        for k in range(way.corrections):
-            fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
-            moving = rows[row] < rows[row - 1]
-            x = langevin(x, rows[row], moving, guided, fresh, way.correction_size)
-        yield x
+def _down(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, way: Way, noise: Noise) -> torch.Tensor:
+    """The fields after a row, from those after the one before it."""
+    above, below = torch.as_tensor(cycle.rows[row - 1 : row + 1], dtype=x.dtype, device=x.device)
+    key = cycle.age * AGES + row * (1 + way.corrections)
+    white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
+    x = way.step(x, above, below, guided, white)
+    for k in range(way.corrections):
+        fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
+        x = langevin(x, below, below < above, guided, fresh, way.correction_size)
+    return x
 
 
 def _believable(x: torch.Tensor, cycle: Cycle, number: int, row: int, way: Way) -> None:

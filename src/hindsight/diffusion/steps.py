@@ -25,8 +25,13 @@ class Step(ABC):
     ) -> torch.Tensor:
         """From noisy frames (E, T, D) to less noisy ones."""
 
-    def begin(self) -> None:  # noqa: B027 (most steps remember nothing)
-        """A cycle begins: what was remembered of another one is of no use."""
+    def begin(self, *memory: torch.Tensor) -> None:  # noqa: B027 (most steps remember nothing)
+        """A cycle begins, with no memory of another one, or goes on with the `memory` that it was left with."""
+
+    @property
+    def memory(self) -> tuple[torch.Tensor, ...]:
+        """What is remembered of the steps of this cycle."""
+        return ()
 
 
 @dataclass
@@ -88,9 +93,14 @@ class SecondOrder(Step):
         ratio = below / above
         return torch.where((below < above)[:, None], target + ratio[:, None] * (x - target), x)
 
-    def begin(self) -> None:
+    def begin(self, *memory: torch.Tensor) -> None:
         """What came before is of another cycle."""
-        self._before = None
+        self._before = memory or None
+
+    @property
+    def memory(self) -> tuple[torch.Tensor, ...]:
+        """The last estimate, and the levels that it was made between."""
+        return self._before or ()
 
 
 def langevin(

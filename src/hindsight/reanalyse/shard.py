@@ -55,8 +55,8 @@ def run(
     numbers = members_of(members)
     watch = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
-    recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from]
-    keep = Stream(analysis.with_suffix(".stream"), recipe) if settings.regime != "batch" else None
+    recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
+    keep = Stream(analysis.with_suffix(".stream"), recipe)
     made = reanalyse(trained, times, table, numbers, product.seed, settings, watch, keep)
     cells = len(numbers) * (own.stop - own.start)  # what is kept bears the cost of its halo
     attributes = {
@@ -75,8 +75,7 @@ def run(
         **made_from,
     }
     analyses.write(made.fields[:, own], numbers, times[own], domain.channels, trained.about.grid, attributes, analysis)
-    if keep:
-        keep.remove()
+    keep.remove()
 
 
 def members_of(block: str) -> list[int]:
@@ -132,7 +131,7 @@ def reanalyse(
         seed: of the product.
         settings: regime, steps and levels.
         watch: told of rows done.
-        keep: where a stream is kept while it is under way.
+        keep: where it is kept while it is under way.
 
     Raises:
         UserError: if the sample diverged in every attempt.
@@ -161,7 +160,7 @@ def reanalyse(
 
 
 def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream | None) -> torch.Tensor:
-    """Walk the cycles of a scene, from where a killed job left them; fields (E, T, D)."""
+    """Walk the cycles of a scene, from the step that a killed job left them at; fields (E, T, D)."""
     frames = len(scene.frames)
     cycles = regimes.cycles(scene.settings, frames, scene.prior.about.step_hours)
     state = sampler.State(
@@ -171,11 +170,11 @@ def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream 
     kept = keep.load(state, scene.attempt, scene.cost) if keep else None
     finished = kept if kept is not None else torch.empty_like(state.fields)
     before = state.finished
-    for now in sampler.walk(cycles, state, scene.denoiser, way, scene.noise, scene.weigh, watch):
+    save = (lambda now: keep.save(now, finished, scene.attempt, scene.cost)) if keep else (lambda now: None)
+    for now in sampler.walk(cycles, state, scene.denoiser, way, scene.noise, scene.weigh, watch, save):
         finished[:, before : now.finished] = now.fields[:, before : now.finished]
         before = now.finished
-        if keep:
-            keep.save(now, finished, scene.attempt, scene.cost)
+        save(now)
     return finished
 
 
