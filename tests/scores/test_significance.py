@@ -1,47 +1,122 @@
-"""The block bootstrap."""
+"""How often the intervals cover, and what they are made of."""
 
 import numpy as np
+import pytest
+from scipy import optimize, stats
+from scipy.signal import lfilter
 
 from hindsight.scores import significance
 
 
-def test_weights_are_shares_of_frames():
-    weights = significance.block_weights(37, 5, 200, seed=0)
-    assert weights.shape == (200, 37)
-    np.testing.assert_allclose(weights.sum(1), 1)
-    np.testing.assert_allclose(weights.mean(0), 1 / 37, rtol=0.35)
+def autoregression(rho, frames, trials, seed):
+    """Series of unit variance with lag-1 correlation `rho`, (frames, trials)."""
+    noise = np.random.default_rng(seed).standard_normal((frames + 300, trials))
+    return np.sqrt(1 - rho**2) * lfilter([1], [1, -rho], noise, axis=0)[300:]
 
 
-def test_blocks_stay_together():
-    weights = significance.block_weights(1000, 50, 20, seed=0) > 0
-    runs = np.diff(np.concatenate([weights, weights[:, :1]], 1).astype(int), axis=1) != 0
-    assert runs.sum(1).max() <= 2 * 20  # twenty blocks have at most forty edges
+def coverage(series, truth, confidence=0.95, scale="linear"):
+    lower, upper = significance.interval(significance.weighed_means(series), confidence, scale)
+    return np.mean((lower <= truth) & (truth <= upper))
 
 
-def test_the_interval_of_a_mean_covers_as_often_as_it_says():
-    generator = np.random.default_rng(1)
-    covered, trials, n, rho = 0, 300, 400, 0.7
-    for trial in range(trials):
-        noise = generator.standard_normal(n + 50)
-        series = np.zeros(n + 50)
-        for t in range(1, n + 50):
-            series[t] = rho * series[t - 1] + noise[t]
-        means = significance.block_weights(n, 20, 300, seed=trial) @ series[50:]
-        low, high = significance.interval(means, 0.9)
-        covered += low <= 0 <= high
-    assert 0.82 < covered / trials < 0.95
+@pytest.mark.parametrize("frames", [60, 120, 240, 480, 1460, 2920])
+def test_the_interval_of_a_mean_covers_as_often_as_it_says(frames):
+    """Of first-order autoregressions, from white noise to a memory of ten frames; 600 trials know it to 0.009."""
+    for rho in (0.0, 0.5, 0.9):
+        series = autoregression(rho, frames, 600, seed=frames)
+        assert 0.91 < coverage(series, 0.0) < 0.98, rho
+        assert 0.85 < coverage(series, 0.0, 0.9) < 0.95, rho
 
 
-def test_blocks_of_one_would_be_too_narrow_for_such_a_series():
-    series = np.repeat(np.random.default_rng(2).standard_normal(50), 20)
-    width = lambda block: np.ptp(significance.interval(significance.block_weights(1000, block, 500, 0) @ series, 0.9))
-    assert width(20) > 2.5 * width(1)
+def test_it_covers_where_what_is_averaged_is_never_below_zero():
+    """Mean squares of errors with a memory of ten frames, and their logarithm."""
+    for frames, least in ((60, 0.88), (240, 0.91), (2920, 0.93)):
+        squares = np.mean([autoregression(0.9, frames, 500, seed=frames + k) ** 2 for k in range(4)], 0)
+        assert least < coverage(squares, 1.0, scale="log") < 0.98
 
 
-def test_means_leave_out_what_is_unknown_or_not_chosen():
-    series = np.array([[1.0, 5.0], [np.nan, 6.0], [3.0, 7.0], [4.0, np.nan]])
-    weights = np.array([[0.25, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]])
-    found = significance.resampled_means(weights, series)
-    np.testing.assert_allclose(found, [[8 / 3, 6.0], [np.nan, 6.0]])
-    some = significance.resampled_means(weights, series, np.array([True, False, True, False]))
-    np.testing.assert_allclose(some, [[2.0, 6.0], [np.nan, np.nan]])
+def test_a_spectrum_that_is_no_red_noise_is_taken_as_it_is_where_frames_are_many():
+    """White noise on top of a slow process; an oscillation of ten frames."""
+    slow = autoregression(0.95, 2920, 500, 0) + autoregression(0.0, 2920, 500, 1)
+    noise = np.random.default_rng(2).standard_normal((1500, 500))
+    wave = lfilter([1], [1, -1.6, 0.95], noise, axis=0)[300:]
+    assert 0.91 < coverage(slow, 0.0) < 0.98 and 0.91 < coverage(wave, 0.0) < 0.98
+
+
+def test_where_frames_are_many_the_interval_is_hardly_wider_than_it_would_be_if_all_were_known():
+    for rho in (0.0, 0.9):
+        series = autoregression(rho, 2920, 300, seed=4)
+        lower, upper = significance.interval(significance.weighed_means(series), 0.95)
+        known = 2 * 1.96 * np.sqrt((1 + rho) / (1 - rho) / 2920)
+        assert 1 < np.median(upper - lower) / known < 1.2
+
+
+def test_waves_move_a_mean_by_their_cosine_sum():
+    series = np.random.default_rng(0).standard_normal(50)
+    found = significance.weighed_means(series)
+    assert np.isclose(found[0], series.mean())
+    for j in (1, 5, 24):
+        wave = np.sqrt(2) * np.cos(np.pi * j * (np.arange(50) + 0.5) / 50)
+        assert np.isclose(found[j] - found[0], significance.STEP * np.mean(wave * series))
+        assert np.isclose(found[significance.WAVES + j] - found[0], -significance.STEP * np.mean(wave * series))
+
+
+def test_of_a_known_corner_the_width_is_that_of_student(monkeypatch):
+    """Waves that fall as red noise of one corner does: S(0) / T is 1, less what a short period lacks of its memory."""
+    j, k = np.arange(1, significance.WAVES + 1), 2.0
+    monkeypatch.setattr(significance, "CORNERS", np.array([k]))
+    monkeypatch.setattr(significance, "PRIOR", np.zeros(1))
+    found = significance.half_width(1 / np.sqrt(1 + (j / k) ** 2), 0.95)
+    lags = np.arange(-3999, 4000) / 4000  # of a period, whose exponential memory is 1 / (pi k)
+    memory = np.exp(-np.pi * k * np.abs(lags))
+    shorter = ((1 - np.abs(lags)) * memory).mean() / (np.exp(-np.pi * k * np.abs(4 * lags)) * 4).mean()
+    assert np.isclose(found, stats.t.ppf(0.975, significance.WAVES) * np.sqrt(shorter), rtol=1e-3)
+
+
+def test_of_unknown_corners_it_is_the_quantile_of_their_mixture():
+    moved = np.random.default_rng(0).standard_normal(significance.WAVES) / np.arange(1, significance.WAVES + 1)
+    count, log_weight, sizes = significance.WAVES, [], []
+    for corner, prior in zip(significance.CORNERS, significance.PRIOR):
+        fall = 1 + (np.arange(1, count + 1) / corner) ** 2
+        level = np.mean(moved**2 * fall)
+        log_weight.append(prior + stats.norm.logpdf(moved, scale=np.sqrt(level / fall)).sum())
+        sizes.append(np.sqrt(level * (1 - (1 - np.exp(-np.pi * corner)) / (np.pi * corner))))
+    weight = np.exp(log_weight) / np.sum(np.exp(log_weight))
+    beyond = lambda x: np.sum(weight * stats.t.sf(x / np.array(sizes), count)) - 0.025
+    assert np.isclose(significance.half_width(moved, 0.95), optimize.brentq(beyond, 1e-6, 1e3), rtol=1e-5)
+
+
+def test_means_leave_out_what_is_unknown():
+    series = np.random.default_rng(0).standard_normal((80, 2, 3))
+    series[:40, 0, 1] = np.nan
+    series[::2, 1, 2] = np.nan
+    series[:, 0, 0] = np.nan
+    found = significance.weighed_means(series)
+    np.testing.assert_allclose(found[:, 0, 1], significance.weighed_means(series[40:, 0, 1]))
+    np.testing.assert_allclose(found[:, 1, 2], significance.weighed_means(series[1::2, 1, 2]))
+    np.testing.assert_allclose(found[:, 1, 1], significance.weighed_means(series[:, 1, 1]))
+    assert np.isnan(found[:, 0, 0]).all()
+
+
+def test_too_few_frames_have_no_interval():
+    few, enough = significance.LEAST_FRAMES - 1, significance.LEAST_FRAMES
+    for frames, known in ((1, False), (few, False), (enough, True)):
+        drawn = significance.weighed_means(np.random.default_rng(0).standard_normal(frames))
+        assert np.isfinite(significance.interval(drawn, 0.95)).all() == known
+
+
+def test_scales_keep_their_limits_and_a_score_of_zero_is_taken_as_it_is():
+    small = 1 + 0.9 * autoregression(0.9, 60, 200, 3) / 3
+    drawn = significance.weighed_means(np.abs(small))
+    lower, upper = significance.interval(drawn, 0.95, "log")
+    assert (lower > 0).all() and (lower < drawn[0]).all() and (upper > drawn[0]).all()
+    like = np.tanh(autoregression(0.5, 60, 200, 3) + 2)
+    lower, upper = significance.interval(significance.weighed_means(like), 0.95, "fisher")
+    assert (lower > -1).all() and (upper < 1).all()
+    perfect = significance.interval(np.zeros((1 + 2 * significance.WAVES, 1)), 0.95, "log")
+    np.testing.assert_allclose(perfect, 0, atol=1e-100)
+
+
+def test_the_central_range_leaves_as_much_on_either_side():
+    low, high = significance.central(np.arange(1001.0), 0.9)
+    np.testing.assert_allclose((low, high), (50, 950))

@@ -477,3 +477,9 @@ def test_the_lexicon_knows_what_derived_channels_are_made_of():
     for channel in CHANNELS.values():
         assert all(part in CHANNELS for part in channel.of) and channel.lowest < channel.highest
         assert channel.of or channel.names("bucket")
+
+
+def test_a_configuration_of_before_may_still_set_the_length_of_blocks():
+    assert settings.read({"verify": {"block_days": 5}}) == settings.read({})
+    with pytest.raises(UserError, match="verify.blocks"):
+        settings.read({"verify": {"blocks": 5}})

@@ -1,6 +1,8 @@
 """The report's tables of scores."""
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.verify import numbers
 
@@ -47,8 +49,20 @@ def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
         ((1135.2, 1050.1, 1213.4), "1135", "1050 to 1213"),
         ((-0.004, -0.049, 0.042), "−0.004", "−0.049 to 0.042"),
         ((2.0, 2.0, 2.0), "2.000", "2.000 to 2.000"),
+        ((80.31, np.nan, np.nan), "80.3", "no interval"),
     ],
 )
 def test_a_score_has_the_digits_that_its_interval_supports(score, text, range_):
     found = numbers.number(*score)
     assert (found["text"], found["range"]) == (text, range_)
+
+
+def test_a_change_without_an_interval_is_not_for_certain():
+    one = xr.Dataset({"ratio": 0.5, "ratio_lower": np.nan, "ratio_upper": np.nan})
+    assert numbers.change(one, "ratio") == {"text": "−50.0 %", "range": "no interval", "tone": ""}
+
+
+def test_the_page_says_how_intervals_are_made_or_why_there_is_none(scores):
+    assert numbers.of_intervals(scores, 0.9).startswith("90 %, from how each score varies")
+    scores["lower"][:] = np.nan
+    assert numbers.of_intervals(scores, 0.9) == "none: they need 30 frames that are scored"

@@ -6,7 +6,7 @@ import xarray as xr
 
 from hindsight.fields.grid import Grid
 from hindsight.scores import ensemble, seams
-from hindsight.settings import Domain, Verify
+from hindsight.settings import Verify
 from hindsight.verify import compare, score
 from hindsight.verify.regions import WHOLE
 from tests.verify.worlds import walk
@@ -57,7 +57,7 @@ def statistics():
 
 
 def test_scores_are_functions_of_time_means(statistics):
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    found = score.score(statistics, Verify(resamples=50))
     expected = np.sqrt(statistics["squared_error"].sel(region=WHOLE).mean("time"))
     np.testing.assert_allclose(found["score"].sel(metric="rmse"), expected)
     np.testing.assert_allclose(found["rmse_map"], 2.0)
@@ -65,14 +65,14 @@ def test_scores_are_functions_of_time_means(statistics):
 
 
 def test_frames_without_observations_count_for_nothing(statistics):
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    found = score.score(statistics, Verify(resamples=50))
     expected = np.sqrt(statistics["squared_error"].sel(region="withheld").mean("time", skipna=True))
     np.testing.assert_allclose(found["regional_score"].sel(region="withheld", metric="rmse"), expected)
 
 
-def test_a_ratio_is_resampled_together_so_that_what_is_common_cancels(statistics):
-    """Twice as wrong in every frame: the ratio is exactly 2 however the frames are drawn, the scores are not."""
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=200))
+def test_in_a_ratio_what_is_common_cancels(statistics):
+    """Twice as wrong in every frame: the ratio is exactly 2 however the frames are weighed, the scores are not."""
+    found = score.score(statistics, Verify())
     pick = {"compared": "rmse", "analysis": "climatology", "channel": "z500"}
     for name in ("ratio", "ratio_lower", "ratio_upper"):
         assert np.isclose(found[name].sel(pick), 2.0)
@@ -85,14 +85,14 @@ def test_a_ratio_is_resampled_together_so_that_what_is_common_cancels(statistics
 def test_a_network_that_withholds_nothing_has_scores_all_the_same(statistics):
     for name in ensemble.STATISTICS:
         statistics[name].loc[{"region": "withheld"}] = np.nan
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    found = score.score(statistics, Verify(resamples=50))
     assert np.isfinite(found["score"]).all()
     assert np.isnan(found["regional_score"].sel(region="withheld")).all()
 
 
 def test_a_season_is_scored_as_its_frames_alone_would_be(statistics):
     """200 days from January: winter has 59, spring 92, summer 49, and the ratio of common errors stays 2."""
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50))
+    found = score.score(statistics, Verify(resamples=50))
     assert found["season"].values.tolist() == ["DJF", "MAM", "JJA"]
     squares = statistics["squared_error"].sel(region=WHOLE)
     for name, months in {"DJF": [12, 1, 2], "MAM": [3, 4, 5], "JJA": [6, 7, 8]}.items():
@@ -105,8 +105,33 @@ def test_a_season_is_scored_as_its_frames_alone_would_be(statistics):
         np.testing.assert_allclose(found[name].sel(compared="rmse", analysis="climatology"), 2.0)
 
 
+def test_the_interval_of_a_season_is_that_of_its_frames_alone(statistics):
+    found = score.score(statistics, Verify(resamples=50))
+    march = statistics.isel(time=statistics["time"].dt.month.isin([3, 4, 5]).values)
+    alone = score.score(march, Verify(resamples=50))
+    for name in ("lower", "upper"):
+        ours = found[f"seasonal_{name}"].sel(season="MAM")
+        np.testing.assert_allclose(ours, alone[name].transpose(*ours.dims))
+
+
+def test_a_month_and_less_has_scores_and_no_interval(statistics):
+    found = score.score(statistics.isel(time=slice(0, 29)), Verify(resamples=50))
+    assert np.isfinite(found["score"]).all() and np.isnan(found["lower"]).all() and np.isnan(found["ratio_upper"]).all()
+    assert np.isfinite(score.score(statistics.isel(time=slice(0, 30)), Verify(resamples=50))["lower"]).all()
+
+
+def test_the_interval_of_a_bias_covers_the_bias_as_often_as_it_says(statistics):
+    """Errors that remember: what every step from the file of statistics to the limits does, on a known truth."""
+    generator, covered = np.random.default_rng(5), []
+    for _ in range(16):
+        statistics["error"].values[:] = 3.0 + walk(generator, FRAMES, (3, 2, 1), 0.9).transpose(1, 2, 0, 3)
+        found = score.score(statistics, Verify(resamples=5)).sel(metric="bias")
+        covered.append((found["lower"] < 3) & (found["upper"] > 3))
+    assert 0.86 < np.mean(covered) < 1
+
+
 def test_errors_by_distance_are_roots_of_time_means(statistics):
-    found = score.score(statistics, Domain(channels=["z500"]), Verify(resamples=50)).sel(channel="z500")
+    found = score.score(statistics, Verify(resamples=50)).sel(channel="z500")
     near, far = found["distance_score"].sel(of="rmse", analysis="diffusion").values
     assert np.isclose(near**2, statistics["distance_squared_error"][0, 0, :, 0].mean()) and np.isclose(far, 2 * near)
     np.testing.assert_allclose(found["distance_score"].sel(of="spread"), 3.0)
@@ -183,9 +208,9 @@ def test_without_seams_ratios_lie_in_their_interval_as_often_as_it_says():
 
 def test_networks_with_and_without_withheld_stations_stand_side_by_side(statistics):
     """The first has none; the names of the second's regions are not cut to the length of the first's."""
-    domain, settings = Domain(channels=["z500"]), Verify(resamples=50)
+    settings = Verify(resamples=50)
     longer = statistics.assign_coords(region=[WHOLE, compare.WITHHELD])
-    parts = [score.score(s, domain, settings) for s in (statistics.sel(region=[WHOLE]), longer)]
+    parts = [score.score(s, settings) for s in (statistics.sel(region=[WHOLE]), longer)]
     found = score.joined([part.expand_dims(network=[name]) for part, name in zip(parts, ("none", "some"))])
     assert found["region"].values.tolist() == [WHOLE, "withheld observations"]
     at_withheld = found["regional_score"].sel(region=compare.WITHHELD).notnull()

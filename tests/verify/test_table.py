@@ -1,5 +1,6 @@
 """The table at the end of a run."""
 
+import numpy as np
 import pytest
 
 from hindsight.errors import UserError
@@ -18,6 +19,12 @@ def test_the_best_analysis_comes_first_with_every_number(scores, tmp_path, capsy
     assert "123.4" in lines[4] and lines[-2].endswith("report.html")
     assert lines[-1] == f"Open it in a browser: file://{tmp_path}/report.html"
     assert len({len(line) for line in lines[2:3] + lines[4:7]}) == 1  # columns line up
+
+
+def test_the_table_says_if_nothing_has_an_interval(scores):
+    assert not any("interval" in line for line in table.lines(scores))
+    scores["lower"][:] = np.nan
+    assert table.lines(scores)[-1] == "No score has an interval: they need 30 frames that are scored."
 
 
 def test_scores_that_are_not_there_are_an_error_in_words(tmp_path):

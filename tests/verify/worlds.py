@@ -44,7 +44,7 @@ def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z5
     times = np.datetime64("2009-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
     level = np.array([{"z500": 54000.0, "msl": 101000.0, "x": 0.0}[c] for c in channels])[:, None, None]
     truth = level + 1000 * smooth(walk(generator, frames, (len(channels), *grid.shape)), grid)
-    verify = Verify(resamples=50, block_days=5)
+    verify = Verify(resamples=50)
     domain = Domain(channels=list(channels), test={"start": str(times[0])[:16], "end": str(times[-1])[:16]})
     product = Product(members=members, member_block=members, shard_frames=shard)
     settings = Settings(run="small", domain=domain, product=product, verify=verify)

@@ -28,7 +28,7 @@ CONFIG = {
     "product": {"members": 3, "member_block": 3, "shard_frames": 16},
     "reanalyse": {"steps": 2, "halo": 4, "threads": 1},
     "baselines": {"climatology": {"days": 15}},
-    "verify": {"resamples": 20, "block_days": 2},
+    "verify": {"resamples": 20},
     "archive": {"network": "n"},
 }
 RUN = "results/gaps"

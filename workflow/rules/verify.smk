@@ -51,7 +51,7 @@ rule compare:
 
 
 rule score:
-    """Turn statistics into scores, each with its interval from a block bootstrap over time."""
+    """Turn statistics into scores, each with its interval for as few frames, and as alike, as there are."""
     input:
         settings="results/{run}/settings/verify.json",
         statistics=expand(

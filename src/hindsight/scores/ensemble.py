@@ -100,3 +100,4 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
 
 
 METRICS = ("rmse", "bias", "acc", "crps", "spread", "spread_skill")
+SCALES = {"bias": "linear", "acc": "fisher"}  # on which intervals lie, see `significance`; the others' is "log"

@@ -1,6 +1,6 @@
 """Settings of `verify`."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hindsight.settings.section import Section, Time
 
@@ -20,10 +20,9 @@ class Verify(Section):
     regions: dict[str, Region] = Field(
         {}, description="boxes scored beside the whole domain, by name; none on a globe: the tropics and either side"
     )
-    block_days: float = Field(10.0, gt=0, description="length of the blocks that the bootstrap draws (days)")
-    resamples: int = Field(1000, gt=0, description="bootstrap resamples")
     confidence: float = Field(0.95, gt=0, lt=1, description="probability that the intervals cover")
-    seed: int = Field(1, ge=0, description="seed of the bootstrap")
+    resamples: int = Field(1000, gt=0, description="draws that tell what chance alone does at seams")
+    seed: int = Field(1, ge=0, description="seed of these draws")
     coastline: str | None = Field(
         None, description="TopoJSON of coastlines, below the data folder; none: the edge of the land fraction, if known"
     )
@@ -34,3 +33,9 @@ class Verify(Section):
     storm: Time | None = Field(
         None, description="time (UTC) of the frame that the report's maps are of; none: that of the deepest low"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blocks(cls, given: object) -> object:
+        """Leave out `block_days`, which older configurations set: intervals are no longer drawn in blocks."""
+        return {k: v for k, v in given.items() if k != "block_days"} if isinstance(given, dict) else given

@@ -4,6 +4,7 @@ import math
 
 import xarray as xr
 
+from hindsight.scores import significance
 from hindsight.verify import style
 
 METRICS = {
@@ -15,6 +16,7 @@ METRICS = {
     "spread_skill": "spread/skill",
 }
 PURE = ("acc", "spread_skill")  # without a unit
+NONE = "no interval"  # where a season or a region has too few frames
 
 
 def scores_by_metric(scores: xr.Dataset) -> list[dict]:
@@ -66,20 +68,34 @@ def in_short(scores: xr.Dataset) -> list[str]:
     return [f"CRPS of diffusion relative to {style.words(scores.attrs['reference'])}: {'; '.join(networks)}"]
 
 
+def of_intervals(scores: xr.Dataset, confidence: float) -> str:
+    """What the intervals are, or why there is none."""
+    if bool(scores["lower"].isnull().all()):
+        return f"none: they need {significance.LEAST_FRAMES} frames that are scored"
+    return (
+        f"{100 * confidence:g} %, from how each score varies from one part of the period to another: the fewer frames "
+        "there are, and the more alike in time, the wider; none from fewer than "
+        f"{significance.LEAST_FRAMES} frames"
+    )
+
+
 def change(one: xr.Dataset, name: str) -> dict:
     """A ratio as a change in percent with its interval, and whether that is for certain good or bad."""
     value, low, high = (100 * (float(one[key]) - 1) for key in (name, f"{name}_lower", f"{name}_upper"))
     tone = "good" if high < 0 else "bad" if low > 0 else ""
+    known = not math.isnan(high - low)
     return {
         "text": style.signed(f"{value:+.1f} %"),
-        "range": style.signed(f"{low:+.1f} to {high:+.1f}"),
+        "range": style.signed(f"{low:+.1f} to {high:+.1f}") if known else NONE,
         "tone": tone,
     }
 
 
 def number(value: float, low: float, high: float) -> dict:
-    """A score and its interval as text, to two digits of the interval's width."""
+    """A score and its interval as text, to two digits of the interval's width, or to three digits of its own."""
     width = high - low
+    if math.isnan(width):
+        return {"text": style.signed(f"{value:.3g}"), "range": NONE, "tone": ""}
     digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3
     return {
         "text": style.signed(f"{value:.{digits}f}"),

@@ -49,6 +49,7 @@ def run(
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
     )
+    sure = "" if shown.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
     page = {
         "title": asked["run"],
         "facts": facts(shown, dataset, domain, settings),
@@ -61,7 +62,7 @@ def run(
         "scores": numbers.scores_by_metric(shown.scores),
         "ratios": numbers.ratios(shown.scores),
         "reference": style.words(shown.scores.attrs["reference"]),
-        "confidence": f"{100 * settings.confidence:g} %",
+        "intervals": sure,
         "sections": sections(shown, curve, domain, settings),
         "truth": nature_of_truth(dataset),
         "provenance": provenance(dataset, analyses),
@@ -95,7 +96,7 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
         ("Grid", f"{shown.grid.shape[0]} × {shown.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{shown.scores.attrs['members']} members"),
         ("Truth", dataset.attrs.get("source_title") or "the source"),
-        ("Intervals", f"{100 * settings.confidence:g} %, by a bootstrap of blocks of {settings.block_days:g} days"),
+        ("Intervals", numbers.of_intervals(shown.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in shown.networks.items()),
     ]
 

@@ -1,5 +1,6 @@
 """Scores with intervals, from the statistics of every network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,13 @@ COMPARED = ["rmse", "crps"]
 
 
 def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisation: Path, scores: Path) -> None:
-    """Turn statistics into scores, each with its interval from a block bootstrap over time."""
-    networks = [score(xr.load_dataset(path), domain, settings).expand_dims(network=[path.stem]) for path in statistics]
+    """Turn statistics into scores, each with its interval for as few frames, and as alike, as there are."""
+    networks = [score(xr.load_dataset(path), settings).expand_dims(network=[path.stem]) for path in statistics]
     result = joined(networks)
     result["scale"] = xr.load_dataset(normalisation)["spread"]
     result = result.assign_coords(units=("channel", [CHANNELS[name].units for name in domain.channels]))
     result.attrs = {
         "confidence": settings.confidence,
-        "block_days": settings.block_days,
         "reference": REFERENCE,
         "period": f"{domain.test.start:%Y-%m-%d} to {domain.test.end:%Y-%m-%d}",
         "members": networks[0].attrs["members"],
@@ -40,34 +40,30 @@ def joined(networks: list[xr.Dataset]) -> xr.Dataset:
     return xr.concat([one.reindex(region=regions) for one in named], "network")
 
 
-def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Dataset:
+def score(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     """Scores of one network.
 
     Args:
         statistics: from `verify.compare`.
-        domain: for the step between frames.
-        settings: bootstrap.
+        settings: how sure the intervals are.
 
     Returns:
         `score`, `lower`, `upper` (analysis, metric, channel); the same by region, by season and by distance to the
-        stations; `ratio` to the reference with its own interval from the same resamples, whole and by season; how
-        seams compare with the inside of shards; rank histograms, maps and spectra.
+        stations; `ratio` to the reference with its own interval, whole and by season, in which errors that both
+        share cancel; how seams compare with the inside of shards; rank histograms, maps and spectra.
     """
-    members, frames = int(statistics.attrs["members"]), statistics.sizes["time"]
-    block = max(1, round(settings.block_days * 24 / domain.step_hours))
-    weights = significance.block_weights(frames, block, settings.resamples, settings.seed)
-    weights = np.concatenate([np.full((1, frames), 1 / frames), weights])  # the first is the sample itself
-    drawn = _resampled(statistics, weights, members)  # (metric, R + 1, analysis, region, channel)
+    members = int(statistics.attrs["members"])
+    drawn = _weighed(statistics, members)  # (metric, weighing, analysis, region, channel)
     dimensions = ("metric", "analysis", "region", "channel")
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
-    data = _estimates("regional_{}", dimensions, drawn, settings.confidence)
+    data = _estimates("regional_{}", dimensions, drawn, ensemble.METRICS, settings.confidence)
     whole = drawn[:, :, :, list(statistics["region"].values).index(WHOLE)]
     data |= _ratios("ratio", whole, statistics, settings)
-    data |= by_distance(statistics, weights, settings.confidence)
+    data |= by_distance(statistics, settings.confidence)
     result = xr.Dataset(data, coords=coords)
     for name in ("score", "lower", "upper"):
         result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
-    for more in (by_season(statistics, weights, members, settings), at_seams(statistics, settings)):
+    for more in (by_season(statistics, members, settings), at_seams(statistics, settings)):
         result = result.merge(more)
     count = statistics["count"]
     result["rank_histogram"] = statistics["rank"].mean("time")
@@ -77,35 +73,37 @@ def score(statistics: xr.Dataset, domain: Domain, settings: Verify) -> xr.Datase
     return result.transpose("analysis", "metric", ...).assign_attrs(members=members)
 
 
-def by_season(statistics: xr.Dataset, weights: np.ndarray, members: int, settings: Verify) -> xr.Dataset:
+def by_season(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
     """Scores everywhere, and their ratios to the reference, in every season there is enough of."""
     whole, parts = statistics.sel(region=WHOLE), []
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
     for name, inside in seasons.present(statistics["time"].values).items():
-        drawn = _resampled(whole, weights, members, inside)
-        data = _estimates("seasonal_{}", ("metric", "analysis", "channel"), drawn, settings.confidence)
+        drawn = _weighed(whole.isel(time=inside), members)
+        data = _estimates(
+            "seasonal_{}", ("metric", "analysis", "channel"), drawn, ensemble.METRICS, settings.confidence
+        )
         data |= _ratios("seasonal_ratio", drawn, statistics, settings)
         parts.append(xr.Dataset(data, coords=coords).expand_dims(season=[name]))
     return xr.concat(parts, "season") if parts else xr.Dataset()
 
 
-def by_distance(statistics: xr.Dataset, weights: np.ndarray, confidence: float) -> dict:
+def by_distance(statistics: xr.Dataset, confidence: float) -> dict:
     """Error of the mean and spread by distance to the nearest station used."""
     drawn = [
-        np.sqrt(significance.resampled_means(weights, statistics[f"distance_{name}"].transpose("time", ...).values))
+        np.sqrt(significance.weighed_means(statistics[f"distance_{name}"].transpose("time", ...).values))
         for name in ("squared_error", "variance")
     ]
     order = statistics["distance_variance"].transpose("time", ...).dims[1:]
-    found = _estimates("distance_{}", ("of", *order), np.stack(drawn), confidence)
+    found = _estimates("distance_{}", ("of", *order), np.stack(drawn), ("rmse", "spread"), confidence)
     return found | {"of": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
 
 
 def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     """Measures of the passages across seams over those of all others, and where chance alone would put that ratio.
 
-    A few seams are too few to be resampled; so the interval is that of as many passages, drawn from inside the shards.
-    A ratio outside of it is a seam that shows.
+    A few seams tell too little of how they vary; so the interval is that of as many passages, drawn from inside the
+    shards. A ratio outside of it is a seam that shows.
     """
     parts, generator = [], np.random.Generator(np.random.Philox(settings.seed))
     for name in statistics["analysis"].values:
@@ -119,7 +117,7 @@ def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
         drawn = generator.choice(inside, (settings.resamples, across.size))
         there, chance, usual = (_measured(passage, where) for where in (across, drawn, inside))
         with np.errstate(invalid="ignore", divide="ignore"):
-            lower, upper = significance.interval(chance / usual, settings.confidence)
+            lower, upper = significance.central(chance / usual, settings.confidence)
             ratio = there / usual
         data = {"seam_ratio": ratio, "seam_lower": lower, "seam_upper": upper, "seam_inside": usual}
         part = xr.Dataset({key: (("measure", "channel"), value) for key, value in data.items()})
@@ -134,22 +132,21 @@ def _measured(passage: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
     return np.stack([found[name] for name in seams.MEASURES], -2)
 
 
-def _resampled(
-    statistics: xr.Dataset, weights: np.ndarray, members: int, chosen: np.ndarray | None = None
-) -> np.ndarray:
-    """Every metric of every resample, (metric, R + 1, analysis, …, channel)."""
+def _weighed(statistics: xr.Dataset, members: int) -> np.ndarray:
+    """Every metric of the frames under each of `significance.weighings`, (metric, weighing, analysis, …, channel)."""
     order = [d for d in ("time", "analysis", "region", "channel") if d in statistics["error"].dims]
     means = {
-        name: significance.resampled_means(weights, statistics[name].transpose(*order).values, chosen)
-        for name in ensemble.STATISTICS
+        name: significance.weighed_means(statistics[name].transpose(*order).values) for name in ensemble.STATISTICS
     }
     found = ensemble.scores(means, members)
     return np.stack([found[metric] for metric in ensemble.METRICS])
 
 
-def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, confidence: float) -> dict:
-    """A score and its interval from the sample and its resamples, (metric, R + 1, …)."""
-    lower, upper = significance.interval(drawn[:, 1:].swapaxes(0, 1), confidence)
+def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, metrics: Sequence[str], confidence: float) -> dict:
+    """Scores and their intervals, from the scores of weighed frames (metric, weighing, …)."""
+    scales = [ensemble.SCALES.get(metric, "log") for metric in metrics]
+    limits = [significance.interval(one, confidence, scale) for one, scale in zip(drawn, scales)]
+    lower, upper = np.stack(limits, 1)
     return {
         name.format("score"): (dimensions, drawn[:, 0]),
         name.format("lower"): (dimensions, lower),
@@ -158,18 +155,19 @@ def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, confidence: floa
 
 
 def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
-    """RMSE and CRPS relative to the reference's, resampled together; from (metric, R + 1, analysis, channel)."""
+    """RMSE and CRPS relative to the reference's, of frames weighed alike; (metric, weighing, analysis, channel)."""
     names = list(statistics["analysis"].values)
     if REFERENCE not in names:
         return {}
     chosen = drawn[[ensemble.METRICS.index(m) for m in COMPARED]]
     ratio = chosen / chosen[:, :, [names.index(REFERENCE)]]
-    found = _estimates(f"{name}_{{}}", ("compared", "analysis", "channel"), ratio, settings.confidence)
+    found = _estimates(f"{name}_{{}}", ("compared", "analysis", "channel"), ratio, COMPARED, settings.confidence)
     return {key.removesuffix("_score"): value for key, value in found.items()}
 
 
 def _explain(result: xr.Dataset) -> None:
     comments = {
+        "lower": "NaN where there are fewer frames than an interval can be told from",
         "score": "rmse, bias, crps and spread in the channel's units; acc and spread_skill without",
         "scale": "standard deviation of departures from the climatology in training, by channel",
         "ratio": f"score relative to {REFERENCE}, below 1 is better",

@@ -5,6 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.scores import significance
 
 SHOWN = ("rmse", "crps", "acc", "spread_skill")
 
@@ -40,6 +41,8 @@ def lines(scores: xr.Dataset) -> list[str]:
                 f"{_short(float(values.sel(metric=m, channel=c)), m):>10}" for m in SHOWN for c in channels
             )
             rows.append(f"{analysis:22}{numbers}")
+    if bool(scores["lower"].isnull().all()):
+        rows += ["", f"No score has an interval: they need {significance.LEAST_FRAMES} frames that are scored."]
     return rows
 
 
