@@ -5,6 +5,7 @@ own (`UserError`), or in a fault: any other exception.
 """
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ import xarray as xr
 import yaml
 
 from hindsight import settings
-from hindsight.download import bucket, catalogue, files, grib, local, manifest
+from hindsight.download import bucket, catalogue, files, grib, local, manifest, sources
 from hindsight.errors import UserError
 from hindsight.fields import cuts, store
 from hindsight.preprocess import regrid, static
@@ -110,9 +111,9 @@ def _seen(chosen: settings.Settings, stage: str, folder: Path, *sections: type) 
 
 def _arrived(chosen: settings.Settings, asked: settings.Download, folder: Path) -> tuple[list[Path], list[Path]]:
     """Fetch every part; their stores and markers."""
-    for name, url in settings.remote_files(chosen).items():
-        files.run(asked, url=url, file=Path(f"resources/{asked.dataset}/files/{name}"))
-    given = list(map(Path, settings.source_files(chosen)))
+    for path, url in settings.remote_files(asked).items():
+        files.run(asked, url=url, file=Path(path))
+    given = _sources(asked, chosen.data, folder)
     if asked.source == "local" and contents is None:
         local.run(asked, files=given, raw=folder / "raw.zarr/zarr.json")
         return [folder / "raw.zarr/zarr.json"], []
@@ -125,6 +126,14 @@ def _arrived(chosen: settings.Settings, asked: settings.Download, folder: Path) 
     for name, store_, marker in zip(names, raw, markers):
         _part(asked, folder, part=name, raw=store_, marker=marker)
     return raw, markers
+
+
+def _sources(asked: settings.Download, data: str, folder: Path) -> list[Path]:
+    """The source's files, as they are handed to steps."""
+    if asked.source == "bucket":
+        return []
+    sources.run(asked, data=data, sources=folder / "sources.json")
+    return list(map(Path, json.loads((folder / "sources.json").read_text())))
 
 
 def _part(asked: settings.Download, folder: Path, **paths: object) -> None:
