@@ -45,7 +45,7 @@ def method(background, span=1):
 
 def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
     time = np.full(count, TIME + lag * np.timedelta64(24, "h"))
-    return Rows(time, point[:count], weight[:count], value[:count], error[:count])
+    return Rows(time, point[:count], weight[:count], value[:count], error[:count], np.arange(count) + 100 * lag)
 
 
 def localised(background, grid, reach):
@@ -80,6 +80,20 @@ def test_an_analysis_of_a_prior_state_moves_it_by_the_gain():
 def test_members_are_drawn_from_the_posterior():
     found = method(BACKGROUND).members(rows(), TIME, 24, Product(members=20000))
     sampled(found, *oracle.condition(BACKGROUND, operator(), ERROR, VALUE), 20000)
+
+
+def test_a_late_report_changes_the_perturbation_of_no_other(monkeypatch):
+    """It stands before the others, and is not among those that the second time."""
+    given = []
+    monkeypatch.setattr(OptimalInterpolation, "analyse", lambda self, prior, value, *_: given.append(value) or prior)
+    whole, without = rows(), rows()
+    for name, column in vars(without).items():
+        object.__setattr__(without, name, column[1:])
+    for table in (whole, without):
+        method(BACKGROUND).members(table, TIME, 24, Product(members=5))
+    np.testing.assert_array_equal(given[0][:, 1:], given[1])
+    errors = (given[0] - VALUE) / ERROR
+    assert np.abs(errors).max() > 0.5 and len(np.unique(errors)) == errors.size
 
 
 def test_without_observations_the_members_are_the_climatology():

@@ -48,6 +48,27 @@ def test_noise_is_keyed_by_member_frame_and_step_and_not_by_the_stretch(priors):
     assert np.abs(between).max() < 0.45  # 96 numbers each
 
 
+def test_a_late_report_changes_the_perturbation_of_no_other(priors):
+    """Rows that stand before others are new, gone or in another order: the others' numbers stay as they are."""
+    table = worlds.table().assign(station=[f"s{n}" for n in range(len(worlds.table()))])
+    late = table.iloc[:1].assign(station="late", value=9.0)
+    tables = [table, pd.concat([late, table]), table.iloc[1:], table.iloc[::-1]]
+
+    def perturbations(seen):
+        """By the value and the place that are perturbed; (T, …) of every frame."""
+        whole = scene(priors["region"], seen)
+        part = whole.denoiser(slice(0, 6))
+        errors = part._errors(lambda purpose, size=None: whole.noise(slice(0, 6), np.full(6, 7), purpose, size))
+        there = zip(*np.nonzero(part.observed.present.numpy()))
+        named = {(t, part.observed.point[t, n, 0].item(), part.observed.value[t, n].item()): (t, n) for t, n in there}
+        return {name: errors[:, t, n].tolist() for name, (t, n) in named.items()}
+
+    whole, more, less, turned = map(perturbations, tables)
+    assert len(whole) == len(more) - 1 == len(less) + 1 and turned == whole
+    assert whole.items() <= more.items() and less.items() <= whole.items()
+    assert len({value for three in more.values() for value in three}) == 3 * len(more)
+
+
 def test_attempts_never_meet(priors):
     """However far the rounds of one go, they do not reach the numbers of the next."""
     first, second = (scene(priors["region"], worlds.table(), attempt=a) for a in (0, 1))

@@ -59,6 +59,19 @@ def test_at_withheld_observations_members_get_the_observations_error():
     assert abs(float(found["squared_error"].mean()) - 1.05) < 0.12
 
 
+def test_a_late_report_changes_the_errors_of_no_other_that_members_are_given(monkeypatch):
+    """The members at each place, by the place, with and without a report that stands before the others."""
+    seen, inner = [], compare.ensemble.statistics
+    monkeypatch.setattr(compare.ensemble, "statistics", lambda m, *rest: seen.append(m[:, 0, 0]) or inner(m, *rest))
+    rows = pd.DataFrame(
+        {"time": TIMES[1], "latitude": [0.0, 60, 30, 30], "longitude": [-2.0, 1, 0, 1], "channel": "z500", "value": 0.0}
+    ).assign(error=1.0, station=list("abcd"))
+    for table in (rows, rows.iloc[1:]):
+        compare.against_observations(analysis(np.stack([TRUTH] * 6)), table, SCALING, GRID, 0)
+    assert seen[0].shape == (6, 4) and np.unique(seen[0]).size == 24
+    np.testing.assert_array_equal(seen[0][:, 1:], seen[1])
+
+
 def test_frames_without_withheld_observations_are_nan_and_not_zero():
     rows = pd.DataFrame(
         {"time": [TIMES[1]], "latitude": [0.0], "longitude": [0.0], "channel": ["z500"], "value": [0.0], "error": [1.0]}

@@ -14,7 +14,7 @@ import scipy.linalg
 from hindsight import __version__
 from hindsight.baselines import covariance
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, cuts
+from hindsight.fields import analyses, calendar, cuts, keyed
 from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
 from hindsight.fields.scaling import Scaling
@@ -111,13 +111,13 @@ class OptimalInterpolation:
         point = rows.point[near] + ((lag[near] + self.span // 2) * self.size)[:, None]
         error = rows.error[near]
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
-        states, values = [], []
+        states = []
         for member in range(product.members):
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
             states.append(generator.standard_normal(len(self._root)))
-            values.append(rows.value[near] + error * generator.standard_normal(near.sum()))
         drawn = np.array(states, np.float32) @ self._root.T
-        states = self.analyse(drawn, np.array(values), point, rows.weight[near], error)
+        noise = keyed.normal(product.seed, PURPOSE, range(product.members), frame, rows.key[near])
+        states = self.analyse(drawn, rows.value[near] + error * noise, point, rows.weight[near], error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
 

@@ -1,6 +1,7 @@
 """Counter-based noise: every number is a function of (seed, member, frame, step, purpose), never of the job.
 
 Two jobs that see the same frame of the same member draw the same noise for it, wherever the cut between them lies.
+The noise of an observation is a function of the observation in place of its frame.
 The generator is Philox (Salmon et al. 2011, doi:10.1145/2063384.2063405), one stream a (member, frame, step, purpose).
 """
 
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+
+from hindsight.fields import keyed
 
 PURPOSES = ("start", "state", "observation", "step", "correction", "carry", "select")
 
@@ -34,6 +37,26 @@ def normal(
         for t, (frame, step) in enumerate(zip(frames, steps)):
             _generator(seed, member, frame, int(step), kind).standard_normal(out=draw[e, t], dtype=np.float32)
     return torch.from_numpy(draw)
+
+
+def of_keys(
+    seed: int, members: Sequence[int], keys: torch.Tensor, steps: int | Sequence[int], purpose: str
+) -> torch.Tensor:
+    """Standard normal numbers that belong to observations, see `fields.keyed`.
+
+    Args:
+        seed: of the product.
+        members: member numbers, E of them.
+        keys: of the observations of T frames, (T, N).
+        steps: sampling step, one or each frame's own.
+        purpose: what the numbers are for, one of `PURPOSES`.
+
+    Returns:
+        float32, shape (E, T, N).
+    """
+    counts = np.broadcast_to(steps, len(keys)) * len(PURPOSES) + PURPOSES.index(purpose)
+    drawn = keyed.normal(seed, 0, members, counts[:, None], keys.cpu().numpy())
+    return torch.from_numpy(drawn.astype(np.float32))
 
 
 def uniform(seed: int, frame: int, step: int, purpose: str) -> float:

@@ -17,8 +17,10 @@ AGES = 2**20  # sampling steps of one round of a frame stay below this
 class Noise(Protocol):
     """White noise of frames (absolute within the stretch), each at its own count of steps."""
 
-    def __call__(self, view: slice, steps: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
-        """(E, V, size), D where no size is given."""
+    def __call__(
+        self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(E, V, size), D where no size is given; (E, V, N) for the keys (V, N) of observations."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The observations of a stretch of frames as tensors: a sparse linear operator and its exact adjoint."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,8 @@ class Observed:
     """The observations of a stretch of frames, padded to N a frame, as tensors.
 
     `point` and `weight` (T, N, K) index the flat state of C * H * W values; `value`, `error` (T, N) are normalised;
-    `present` (T, N) is 1 where there is an observation and 0 where there is padding.
+    `present` (T, N) is 1 where there is an observation and 0 where there is padding. `key` (T, N) is what the
+    perturbation of each belongs to (`fields.keyed`); without it, it belongs to the place.
     """
 
     point: torch.Tensor
@@ -18,6 +20,7 @@ class Observed:
     value: torch.Tensor
     error: torch.Tensor
     present: torch.Tensor
+    key: torch.Tensor | None = None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: state (E, T, D) to the places (E, T, N); zero in the padding."""
@@ -40,8 +43,11 @@ class Observed:
     def frames(self, view: slice) -> "Observed":
         """The observations of some frames, padded no further than they need, so that no other frame leaves a trace."""
         most = int(self.present[view].sum(1).max()) if self.present[view].numel() else 0
-        part = {name: value[view, : max(most, 1)] for name, value in vars(self).items()}
-        return Observed(**part)
+        return self.each(lambda value: value[view, : max(most, 1)])
+
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Observed":
+        """The same change of every tensor."""
+        return Observed(**{name: change(value) for name, value in vars(self).items() if value is not None})
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The observations as values of the state and their precision 1 / r^2, both (T, size); precision 0: not seen.

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
+from hindsight.fields import keyed
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places
@@ -24,6 +25,7 @@ class Rows:
     weight: np.ndarray  # (N, K)
     value: np.ndarray
     error: np.ndarray
+    key: np.ndarray  # (N,), what its perturbations belong to, see `keyed`
 
     def __len__(self) -> int:
         return len(self.time)
@@ -59,4 +61,5 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
         found.weight / measure,
         (table["value"].to_numpy() - expected) / scaling.spread[channel],
         table["error"].to_numpy() / scaling.spread[channel],
+        keyed.keys(table),
     )

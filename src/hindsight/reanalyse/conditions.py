@@ -25,7 +25,7 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
     """
     index = pd.Index(times)
     rows = normalised(table[table["time"].isin(index)], channels, grid, scaling)
-    return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error)
+    return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error, rows.key)
 
 
 def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
@@ -40,6 +40,7 @@ def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
         target[frame[order], place] = column[order]
         filled.append(target)
     present = np.arange(most) < counts[:, None]
-    point, weight, value, error = filled
+    point, weight, value, error, key = filled
     as_float = lambda array: torch.tensor(array.astype(np.float32))
-    return Observed(torch.tensor(point), as_float(weight), as_float(value), as_float(error), as_float(present))
+    floats = (as_float(array) for array in (weight, value, error, present))
+    return Observed(torch.tensor(point), *floats, torch.tensor(key))

@@ -1,7 +1,5 @@
 """What a sampler walks in: a prior, the observations of a stretch of frames, members and their random numbers."""
 
-import dataclasses
-
 import numpy as np
 import torch
 
@@ -54,16 +52,20 @@ class Scene:
     ) -> None:
         self.prior, self.members, self.seed, self.settings = prior, members, seed, settings
         self.device = prior.maps.device
-        self.seen = dataclasses.replace(seen, **{n: value.to(self.device) for n, value in vars(seen).items()})
+        self.seen = seen.each(lambda value: value.to(self.device))
         self.frames = calendar.frame_number(times, prior.about.step_hours)
         self.told = priors.conditions(times).to(self.device)
         self.cost, self.attempt, self._known = Cost(), attempt, {}
         self.window = settings.frames or prior.about.window
 
-    def noise(self, view: slice, steps: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
-        """White noise of some frames, (E, V, size)."""
+    def noise(
+        self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """White noise of some frames, (E, V, size), or of observations, given their keys (V, N)."""
         size = self.prior.process.size if size is None else size
         steps = steps + self.attempt * AGES**2
+        if isinstance(size, torch.Tensor):
+            return frame_random.of_keys(self.seed, self.members, size, steps, purpose).to(self.device)
         return frame_random.normal(self.seed, self.members, self.frames[view], steps, purpose, size).to(self.device)
 
     def denoiser(self, view: slice) -> Denoiser:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, store
+from hindsight.fields import calendar, keyed, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
@@ -183,9 +183,8 @@ def against_observations(found: xr.Dataset, table: pd.DataFrame, scaling: Scalin
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
         operator = places(grid, rows)
         members = operator.numpy(found["analysis"].values[:, t, c].reshape(len(found["realization"]), -1).astype(float))
-        hour = int(times[t].astype("datetime64[h]").astype(int))
-        generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, hour, c, PURPOSE]))
-        members = members + rows["error"].to_numpy() * generator.standard_normal(members.shape)
+        noise = keyed.normal(seed, PURPOSE, found["realization"].values.tolist(), 0, keyed.keys(rows))
+        members = members + rows["error"].to_numpy() * noise
         expected = operator.numpy(scaling.climatology(times[t : t + 1])[0, c].reshape(-1))
         at_stations = ensemble.statistics(
             members[:, None, None], rows["value"].to_numpy()[None, None], expected[None, None], np.ones(len(rows))

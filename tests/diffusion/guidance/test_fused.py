@@ -84,7 +84,7 @@ def test_batch_is_the_exact_smoother_at_few_steps():
 
 def test_without_any_observation_it_draws_from_the_prior():
     seen = scenes.seen(grid=True).frames(slice(2, 3))
-    empty = Observed(*(value[:, :0] for value in vars(seen).values()))
+    empty = seen.each(lambda value: value[:, :0])
     white = lambda purpose, size=scenes.SIZE: torch.ones(scenes.MEMBERS, 1, size)
     x, above, below = scenes.noisy()[:, 2:3], scenes.ABOVE[2:3], scenes.BELOW[2:3]
     expected = scenes.prior().draw(x, above, below, white)

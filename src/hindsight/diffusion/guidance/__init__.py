@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-White = Callable[..., torch.Tensor]  # (purpose, size=D) -> white noise (E, T, size)
+White = Callable[..., torch.Tensor]  # (purpose, size=D, or keys (T, N)) -> white noise (E, T, size or N)
 
 
 def moving(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
@@ -34,12 +34,14 @@ class Denoiser(Protocol):
 class Observations(Protocol):
     """What a guidance has to know of the observations of a stretch of frames: N at most in each of T, padded.
 
-    `value` and `error` (T, N) are normalised; `present` (T, N) is 1 where there is an observation.
+    `value` and `error` (T, N) are normalised; `present` (T, N) is 1 where there is an observation. `key` (T, N) is what
+    the perturbation of each belongs to; none: its place.
     """
 
     value: torch.Tensor
     error: torch.Tensor
     present: torch.Tensor
+    key: torch.Tensor | None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: (E, T, D) to (E, T, N), zero in the padding."""

@@ -72,7 +72,8 @@ class Analytic:
         return self.process.modes.out_of(moved)
 
     def _errors(self, white: White) -> torch.Tensor:
-        return white("observation", self.observed.value.shape[1]) * self.observed.error
+        seen = self.observed
+        return white("observation", seen.value.shape[1] if seen.key is None else seen.key) * seen.error
 
     def _solve(self, right: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R)^-1 b by preconditioned conjugate gradients, all members side by side."""
