@@ -253,15 +253,6 @@ def test_files_that_are_not_there_are_listed_together(tmp_path):
         assert part in str(error.value)
 
 
-def test_units_are_converted_or_refused():
-    from hindsight.settings.lexicon import conversion
-
-    assert conversion("m**2 s**-2", "m2 s-2") == (1.0, 0.0)
-    assert conversion("degC", "K") == (1.0, 273.15) and conversion("hPa", "Pa") == (100.0, 0.0)
-    assert conversion("gpm", "m2 s-2")[0] == pytest.approx(9.80665)
-    assert conversion("furlong", "K") is None
-
-
 def test_a_world_is_not_held_to_the_settings_of_another():
     flow = {"truncation": 42, "step_minutes": 7, "levels": [500, 500]}
     found = settings.read({"download": {"synthetic": {"world": "lorenz96"} | flow}})

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from hindsight.settings.units import conversion as conversion
+
 LEVELS = (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 550, 600, 650)
 LEVELS += (700, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000)  # ERA5's (hPa)
 
@@ -137,43 +139,3 @@ def nearest(name: str, known: list[str]) -> str:
     """The names that come nearest to one that is unknown, in words."""
     close = get_close_matches(name, known, 5, 0.5)
     return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(known[:40])}"
-
-
-_SAME = {  # spellings of the same unit
-    "m**2 s**-2": "m2 s-2",
-    "m^2/s^2": "m2 s-2",
-    "m2/s2": "m2 s-2",
-    "m**2/s**2": "m2 s-2",
-    "m2 s**-2": "m2 s-2",
-    "kelvin": "K",
-    "degK": "K",
-    "pascal": "Pa",
-    "pascals": "Pa",
-    "m s**-1": "m s-1",
-    "m/s": "m s-1",
-    "Pa s**-1": "Pa s-1",
-    "Pa/s": "Pa s-1",
-    "kg kg**-1": "kg kg-1",
-    "kg/kg": "kg kg-1",
-    "kg m**-2": "kg m-2",
-    "metres": "m",
-    "meter": "m",
-    "percent": "%",
-}
-_CONVERSIONS = {  # (from, to): factor, offset
-    ("gpm", "m2 s-2"): (9.80665, 0.0),
-    ("m", "m2 s-2"): (9.80665, 0.0),
-    ("degC", "K"): (1.0, 273.15),
-    ("Celsius", "K"): (1.0, 273.15),
-    ("hPa", "Pa"): (100.0, 0.0),
-    ("mb", "Pa"): (100.0, 0.0),
-    ("g kg-1", "kg kg-1"): (1e-3, 0.0),
-    ("mm", "m"): (1e-3, 0.0),
-    ("kg m-2", "m"): (1e-3, 0.0),  # of water
-}
-
-
-def conversion(given: str, wanted: str) -> tuple[float, float] | None:
-    """The factor and offset that turn `given` units into `wanted` ones, or None where there is no way."""
-    given = _SAME.get(given.strip(), given.strip())
-    return (1.0, 0.0) if given == wanted else _CONVERSIONS.get((given, wanted))

@@ -1,0 +1,200 @@
+"""Units as sources spell them, turned into those of the lexicon.
+
+Pint reads them, with definitions of our own: those of UDUNITS that weather is measured in, by CF's names. Pint's own
+would take `mb` for a millibarn, `C` for a coulomb and `degrees K` for angle times temperature, and take ten times as
+long to load. What a unit means for one quantity and not for another stands here by itself: a height is a geopotential,
+a mass of water on an area a depth, a number a percentage.
+"""
+
+import math
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pint import UnitRegistry
+
+GRAVITY = 9.80665  # m s-2, what a geopotential metre is defined by
+WATER = 1000.0  # kg m-3, what CF's `lwe_thickness` is measured by
+OFFSETS = {"degC": (1.0, 273.15), "degF": (5 / 9, 459.67 * 5 / 9)}  # to K
+SAYS_NOTHING = {"", "-", "--", "(-)", "~", "?", "none", "n/a", "na", "nan", "null", "unknown", "undefined", "no_unit"}
+NUMBERS = {"1", "dimensionless", "unitless", "nondimensional", "non-dimensional"}
+FRACTION = re.compile(r"[(\[]?\s*0\.?0?\s*(?:-|to|,|\.\.)\s*1\.?0?\s*[)\]]?|fraction|proportion", re.IGNORECASE)
+MASS = re.compile(r"(?:k|m|u|n|kilo|milli|micro|nano)?(?:g|grams?)")
+WATERS = re.compile(r"\s*\b(?:of\s+)?(?:liquid\s+)?(?:water(?:[ -]equivalent)?|w\.e\.)(?!\w)", re.IGNORECASE)
+GEOPOTENTIAL = re.compile(r"geopotential\s+(?=m)|\bgp(?=(?:k|da|d|c)?m\b)", re.IGNORECASE)
+SPELLINGS = (  # what is written one way, whoever writes it
+    (r"[{}$\\]", ""),  # LaTeX
+    (r"[\u2212\u2013]", "-"),
+    (r"[\u00b7\u22c5\u2219\u00d7]", "*"),
+    (r"[\u00ba\u00b0]", "deg"),
+    (r"\u03bc", "u"),
+    (r"\bdeg(?:ree)?s?[ _.]?(?:c|celsius)\b", "degC"),
+    (r"\bdeg(?:ree)?s?[ _.]?(?:f|fahrenheit)\b", "degF"),
+    (r"\bdeg(?:ree)?s?[ _.]?(?:k|kelvins?)\b", "K"),
+    (r"^(?:c|celsius)$", "degC"),
+    (r"^fahrenheit$", "degF"),
+    (r"_", " "),
+    (r"^ms(?:\*\*|\^)?-1$", "m s-1"),  # UDUNITS: per millisecond, which nobody means
+    (r"\s*\bper\b\s*", "/"),
+    (r"\bsquare ([a-z]+)", r"\1**2"),
+    (r"([a-z]) squared\b", r"\1**2"),
+    (r"%", "percent"),
+)
+CASED = (  # the same, where capitals matter
+    (r"\bF\b(?!.)", "degF"),
+    (r"\bmb\b", "mbar"),
+    (r"\.(?=[A-Za-z])(?![eE][-+]?\d)", "*"),  # m.s-1
+    (r"\^", "**"),
+    (r"(?<=[A-Za-z)])(?<![\d.][eE])(?=[-+]?\d)", "**"),  # m2 s-2
+    (r"\s*(\*\*|[*/])\s*", r"\1"),
+    (r"(?<=[\w)])\s+(?=[\w(])", "*"),
+)
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"
+POWER = r"(?:\*\*\(?[-+]?\d{1,2}\)?(?!\d|\*\*))?"  # one, for a tower of them takes for ever
+FACTOR = rf"\(*(?:[A-Za-z]+|{NUMBER}){POWER}(?:\){POWER})*"
+UNITS = re.compile(rf"{FACTOR}(?:[*/]{FACTOR})*")
+LONGEST = 100  # letters
+DEFINITIONS = """
+    tera- = 1e12 = T-
+    giga- = 1e9 = G-
+    mega- = 1e6 = M-
+    kilo- = 1e3 = k-
+    hecto- = 1e2 = h-
+    deca- = 1e1 = da- = deka-
+    deci- = 1e-1 = d-
+    centi- = 1e-2 = c-
+    milli- = 1e-3 = m-
+    micro- = 1e-6 = u-
+    nano- = 1e-9 = n-
+    meter = [length] = m = metre
+    second = [time] = s = sec
+    gram = [mass] = g
+    kelvin = [temperature] = K
+    mole = [substance] = mol
+    radian = [angle] = rad
+    degree = 0.017453292519943295 * radian = deg
+    percent = 0.01
+    ppm = 1e-6
+    minute = 60 * second = min
+    hour = 3600 * second = h = hr
+    day = 86400 * second = d
+    newton = kilogram * meter / second ** 2 = N
+    joule = newton * meter = J
+    watt = joule / second = W
+    pascal = newton / meter ** 2 = Pa
+    bar = 1e5 * pascal
+    atmosphere = 101325 * pascal = atm
+    millimeter_Hg = 133.322387415 * pascal = mmHg
+    inch_Hg = 25.4 * millimeter_Hg = inHg
+    dyne = 1e-5 * newton = dyn
+    inch = 0.0254 * meter = in = inches
+    foot = 0.3048 * meter = ft = feet
+    mile = 1609.344 * meter = mi
+    nautical_mile = 1852 * meter = nmi
+    knot = nautical_mile / hour = kt = kts
+    mph = mile / hour
+"""
+
+
+@lru_cache(maxsize=1024)
+def conversion(given: str, wanted: str) -> tuple[float, float] | None:
+    """The factor and offset that turn values in `given` units into `wanted` ones.
+
+    A height becomes a geopotential, a mass of water on an area its depth and the other way, a number a percentage.
+
+    Args:
+        given: as a source spells it, the CF convention's way or another.
+        wanted: as the lexicon does.
+
+    Returns:
+        None where there is no way, or where the source says nothing (`-`, `unknown`, nothing at all).
+    """
+    if given.strip().lower() in SAYS_NOTHING:
+        return (1.0, 0.0) if wanted == "1" else None
+    text = tidied(given)
+    if text == tidied(wanted):  # most are, and Pint is not asked
+        return 1.0, 0.0
+    if wanted == "K" and text in OFFSETS:
+        return OFFSETS[text]
+    factor = (_of_numbers if wanted in ("1", "%", "kg kg-1") else _of_quantities)(given, wanted)
+    return None if factor is None else (factor, 0.0)
+
+
+def rate(given: str) -> float | None:
+    """The factor that turns a rate of precipitation into m s-1 of water; None where it is no rate.
+
+    Args:
+        given: a depth or a mass on an area in some time, `mm/day` or `kg m-2 s-1`.
+    """
+    text = tidied(WATERS.sub("", given))
+    depth, mass = ratio(text, "m*s**-1"), ratio(text, "kg*m**-2*s**-1")
+    return depth if mass is None else _plain(mass / WATER)
+
+
+def _of_numbers(given: str, wanted: str) -> float | None:
+    """A pure number: how many, how many in a hundred, or how much mass of a mass; the three are not the same."""
+    text = "1" if given.strip().lower() in NUMBERS else tidied(given)
+    words = re.findall(r"[A-Za-z]+", re.sub(NUMBER, "", text))
+    if wanted == "kg kg-1":
+        return ratio(text, "1") if all(map(MASS.fullmatch, words)) else None
+    if FRACTION.fullmatch(given.strip()):
+        text, words = "1", []
+    factor = ratio(text, "1") if set(words) <= {"percent"} else None
+    return factor if factor is None or wanted == "1" else _plain(100 * factor)
+
+
+def _of_quantities(given: str, wanted: str) -> float | None:
+    """What has a dimension: by it, and by what water weighs and gravity is where the quantity says so."""
+    to, waters, heights = tidied(wanted), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
+    if wanted == "m2 s-2":
+        depth = ratio(tidied(heights), "m")
+        return ratio(tidied(given), to) if depth is None else _plain(depth * GRAVITY)
+    if wanted in ("m", "kg m-2"):
+        depth, mass = ratio(tidied(waters), "m"), ratio(tidied(waters), "kg*m**-2")
+        by_depth, by_mass = (1.0, 1 / WATER) if wanted == "m" else (WATER, 1.0)
+        factors = [_plain(value * by) for value, by in ((depth, by_depth), (mass, by_mass)) if value is not None]
+        return factors[0] if factors else None
+    return ratio(tidied(given), to)
+
+
+def tidied(text: str) -> str:
+    """Units in one spelling, with `*`, `/` and `**`: `m2 s-2`, `m^2 s^-2` and `m**2.s**-2` become alike."""
+    text = unicodedata.normalize("NFKC", re.sub("\u00ba", "\u00b0", text.strip())).strip("[] ")
+    for pattern, spelling in SPELLINGS:
+        text = re.sub(pattern, spelling, text, flags=re.IGNORECASE)
+    for pattern, spelling in CASED:
+        text = re.sub(pattern, spelling, text)
+    return re.sub(r"(?<!\d)[A-Za-z]{5,}", lambda word: word[0].lower(), text.strip())
+
+
+def ratio(given: str, wanted: str) -> float | None:
+    """How many `wanted` units one of `given` is, both tidied; None where they measure something else, or nothing."""
+    if given == wanted:
+        return 1.0
+    if len(given) > LONGEST or not UNITS.fullmatch(given):  # Pint would also do sums
+        return None
+    try:
+        units = _registry()
+        factor = float((units.Quantity(1.0) * units.parse_expression(given)).to(wanted).magnitude)
+    except Exception:  # Pint's own, its tokens', and whatever numbers come to: all say that this is no unit
+        return None
+    return _plain(factor) if 0 < factor < math.inf else None
+
+
+def _plain(value: float) -> float:
+    """A factor without the rounding of its making, 100 for 99.99999999999999."""
+    short = float(f"{value:.9g}")
+    return short if math.isclose(short, value, rel_tol=1e-13) else value
+
+
+@lru_cache
+def _registry() -> "UnitRegistry":
+    """The units that are known here."""
+    from pint import UnitRegistry  # takes half a second, and most sources need nothing of it
+
+    units = UnitRegistry(None)
+    for line in DEFINITIONS.strip().splitlines():
+        units.define(line.strip())
+    return units
