@@ -134,7 +134,8 @@ def tried(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -
         if says != "refused in words" or kind.setting is None:
             return says
         second = run(under(kind.setting, under(kind.given, config)), folder / "again")
-        says = of_refusal(second, kind.still, folder) if kind.still else of_fields(second, kind, config, folder)
+        again = second.says and kind.still
+        says = of_refusal(second, kind.still, folder) if again else of_fields(second, kind, config, folder)
         return "refused in words" if says in ("right", "refused in words") else f"{says} (with {kind.setting})"
     says = of_fields(first, kind, config, folder)
     return "wrong: right values, and not a word" if says == "right" and not kind.at_once else says

@@ -41,6 +41,11 @@ def of(*changes: Mutation, channels: tuple = FLAT, grid: str = "europe", step: i
     return make
 
 
+def either(source: Source, rng: np.random.Generator) -> None:
+    """What is written says too little: a refusal will do."""
+    source.may("either")
+
+
 def every(change: Callable[[xr.Dataset], xr.Dataset], expected: str = "right") -> Mutation:
     """A mutation that changes all datasets, and says what may come of it."""
 
@@ -247,7 +252,7 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "millibars": kind(of(level("level", units="millibars"), channels=LEVELLED)),
         "mb": kind(of(level("lev", units="mb"), channels=LEVELLED)),
         "pascals": kind(of(level("plev", 100 * (1 + 1e-7), units="Pa"), channels=LEVELLED)),
-        "pascals_unsaid": kind(of(level("plev", 100.0), channels=LEVELLED)),
+        "pascals_unsaid": kind(of(level("plev", 100.0), either, channels=LEVELLED), "level|units"),
         "millibars_unsaid": kind(of(level("isobaricInhPa"), channels=LEVELLED)),
         "hectopascals": kind(of(level("pressure", units="hectopascal"), channels=LEVELLED)),
     },

@@ -411,10 +411,12 @@ def scalars(source: Source, rng: np.random.Generator) -> None:
 
 
 def scalars_differ(source: Source, rng: np.random.Generator) -> None:
-    """A scalar height that is another in every file."""
+    """A scalar height in every file: of winds another one."""
     need(len(source.parts) > 1 and "level" not in source.parts[0].dataset.dims)
-    for number, part in enumerate(source.parts):
-        part.dataset = part.dataset.assign_coords(height=2.0 + 8 * number)
+    winds = [bool({"u10", "v10", "uas", "vas"} & set(map(str, part.dataset.data_vars))) for part in source.parts]
+    need(len({*source.variables} - {"u10", "v10"}) == len(source.variables) or len(set(winds)) > 1)
+    for part, wind in zip(source.parts, winds):
+        part.dataset = part.dataset.assign_coords(height=10.0 if wind else 2.0)
 
 
 def _members(source: Source, rng: np.random.Generator) -> str:

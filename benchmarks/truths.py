@@ -23,8 +23,8 @@ class Kind:
         truth: the right values; None where nothing but a refusal is right.
         refusal: patterns (regular expressions, case ignored) that a refusal has to have; None where none is right.
         at_once: whether right values without a refusal will do.
-        setting: what the refusal asks for, laid over the configuration: the truth must come then, or `still`.
-        still: patterns of the refusal that comes with the setting, where the source does not hold what is asked for.
+        setting: what the refusal asks for, laid over the configuration: then the truth must come.
+        still: patterns of a refusal that may come with the setting, where the source may not hold what is asked for.
         target: what is made.
         environment: variables that a shell would have; {folder} stands for the case's.
         served: whether the files lie on a web server, whose port is the script's last argument.
@@ -203,6 +203,7 @@ PRELIMINARY = (r"preliminar", r"download\.provisional")
 PATHS = ("brackets", "space", "unicode", "quote", "braces", "percent", "dollar", "deep", "deep1", "colon", "names")
 PATHS += ("link", "exact", "readonly")
 STEPS = {"thirds": (3, 480), "hours32": (1, 1440), "noisy": (1, 1440), "grads": (1, 1440)}
+RATE = r"kg m(\*\*)?-2 s(\*\*)?-1"
 MASKED = r"same \S*\s*points|every frame|all frames|in each frame"
 POSITIONS = r"latitude|longitude|degrees"
 
@@ -218,7 +219,7 @@ def _of_dimensions() -> dict[str, Kind]:
     return {
         "expver": Kind(("expver",), base, PRELIMINARY, at_once=False, setting=download(provisional=True)),
         **named,
-        "step": Kind(("step",), above(base, 1), ("step", *CHOOSES), setting=download(select={"step": 6})),
+        "step": Kind(("step",), base, ("step", *CHOOSES), setting=download(select={"step": 0})),
         **{name: Kind((name,), walks(t850=280)) for name in levels},
         "levelsize1": Kind(("levelsize1",), base),
     }
@@ -326,7 +327,10 @@ CASES: dict[str, dict[str, Kind]] = {
         "land": Kind(("land",), rain(6), SPAN, setting=download(accumulated={"tp": "since_midnight"})),
         "land24": Kind(("land24",), rain(24), SPAN, setting=download(accumulated={"tp": "since_midnight"})),
         "hourly": Kind(("hourly",), rain(6), SPAN, setting=download(accumulated={"tp": 1})),
-        "rate": Kind(("rate",), rain(6), ("tp", r"kg m(\*\*)?-2 s(\*\*)?-1")),
+        "rate": Kind(
+            ("rate",), rain(6), ("tp", rf"{RATE}|download\.accumulated"), setting=download(accumulated={"tp": 6}),
+            still=("tp", RATE),
+        ),
         "three": Kind(("three",), rain(6), SPAN, setting=download(accumulated={"tp": 1}), still=("tp", r"\b1 h")),
     },
     "06": _of_times(),
