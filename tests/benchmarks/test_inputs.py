@@ -93,8 +93,8 @@ def test_frames_between_the_splits_may_lack_but_not_be_wrong(fields, source):
      "refused in words"),
     (Kind(refusal=("span",), setting={"a": 1}, still=("1 h",)), [Outcome(says="span"), Outcome(fields=True)],
      "wrong: taken without a word (with {'a': 1})"),
-    (Kind(truth=True, refusal=("span",), setting={"a": 1}, still=("1 h",)), [Outcome(says="span"), Outcome(fields=True)],
-     "refused in words"),
+    (Kind(truth=True, refusal=("span",), setting={"a": 1}, still=("1 h",)),
+     [Outcome(says="span"), Outcome(fields=True)], "refused in words"),
 ])  # fmt: skip
 def test_a_verdict_follows_from_what_may_come(tmp_path, monkeypatch, kind, outcomes, verdict):
     monkeypatch.setattr(chain, "judged", lambda fields, truth, config: "right")

@@ -6,8 +6,9 @@ so that a change of one stage's settings reruns that stage and what follows it, 
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hindsight.errors import UserError
 from hindsight.settings.archive import Archive, Encoding
@@ -18,6 +19,7 @@ from hindsight.settings.files import (
     bucket_folder,
     check_files,
     coastline_files,
+    expanded,
     identified,
     remote_files,
     source_files,
@@ -87,7 +89,10 @@ class Settings(Section):
     """A whole configuration."""
 
     run: str = Field("run", pattern=r"^[a-z0-9_]+$", description="name of the folder under results/")
-    data: str = Field("../shared/data", description="the data folder, from which other files are named")
+    data: Annotated[str, AfterValidator(expanded)] = Field(
+        "../shared/data",
+        description="the data folder, from which other files are named; ~ and $NAME as in a shell",
+    )
     domain: Domain = Field(Domain(), description="which channels, where and when")
     download: Download = Field(Download(), description="where the source is")
     preprocess: Preprocess = Field(Preprocess(), description="from the source's names to the pipeline's fields")

@@ -134,8 +134,8 @@ class Download(Section):
     )
     files: list[str] = Field(
         ["*.nc"],
-        description="local: netCDF files or Zarr stores, or patterns of them, below the data folder; or URLs of netCDF "
-        "files (https://…, gs://…), which are fetched first",
+        description="local: netCDF files or Zarr stores, or patterns of them (** is any folders), below the data "
+        "folder; or URLs of netCDF files (https://…, gs://…), which are fetched first",
     )
     bucket: Bucket = Field(Bucket(), description="bucket: the store")
     grib: Grib = Field(Grib(), description="grib: the files")

@@ -1,6 +1,9 @@
 """Which files outside the project a configuration names, and whether they are there: known before any job starts."""
 
+import hashlib
 import os
+import re
+from collections import Counter
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +14,42 @@ if TYPE_CHECKING:
     from hindsight.settings import Download, Settings
 
 
+def expanded(path: str) -> str:
+    """A path as a shell takes it: `~` is the home folder, `$NAME` a variable; but one that is there stays as it is."""
+    return path if os.path.exists(path) else os.path.expandvars(os.path.expanduser(path))
+
+
 def source_files(download: "Download", data: str) -> list[str]:
     """The files of the source that are on this machine, in order."""
     patterns = [pattern for pattern in _patterns(download) if "://" not in pattern]
-    return sorted({path for pattern in patterns for path in glob(str(Path(data) / pattern))})
+    return sorted({path for pattern in patterns for path in _matching(data, pattern)})
+
+
+def _matching(folder: str, pattern: str) -> list[str]:
+    """What a pattern matches below a folder, whose own name is none; `**` stands for folders, as many as there are."""
+    pattern = expanded(pattern)
+    if os.path.exists(exact := os.path.join(folder, pattern)):
+        return [exact]
+    return [os.path.join(folder, path) for path in glob(pattern, root_dir=folder, recursive=True)]
 
 
 def remote_files(download: "Download") -> dict[str, str]:
-    """URLs of the source's files that are not on this machine, by where they will lie."""
-    urls = [url for url in _patterns(download) if "://" in url]
-    return {f"resources/{download.dataset}/files/{url.rsplit('/', 1)[-1]}": url for url in urls}
+    """URLs of the source's files that are not on this machine, by where they will lie.
+
+    Files of one name, as archives with a folder a year have them, are told apart by a digest of the URL.
+    """
+    urls = list(dict.fromkeys(url for url in _patterns(download) if "://" in url))
+    count = Counter(_name(url) for url in urls)
+    names = {url: _name(url) if count[_name(url)] == 1 else f"{_digest(url)}-{_name(url)}" for url in urls}
+    return {f"resources/{download.dataset}/files/{names[url]}": url for url in urls}
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def identified(files: list[str]) -> dict[str, tuple[int, int]]:
@@ -78,7 +107,12 @@ def check_files(settings: "Settings") -> None:
     missing = [
         f"{setting}: nothing matches {folder / pattern}"
         for pattern in _patterns(settings.download)
-        if "://" not in pattern and not glob(str(folder / pattern))
+        if "://" not in pattern and not _matching(settings.data, pattern)
+    ]
+    missing += [
+        f"{setting}: {url} names no file; name the files, each by its URL"
+        for url in remote_files(settings.download).values()
+        if not _name(url)
     ]
     if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` says so
         missing.append(f"download.bucket.url: there is no {bucket}")
@@ -91,7 +125,9 @@ def check_files(settings: "Settings") -> None:
     ]
     missing += [f"{where}: there is no {path}" for where, path in named if not Path(path).is_file()]
     if missing:
+        unset = "" if folder.exists() else ", ".join(re.findall(r"\$\w+|\$\{\w+\}", settings.data))
+        where = f"{folder}, and no variable {unset} is set" if unset else f"{folder}"
         raise UserError(
-            "files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {folder}; name another "
+            "files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {where}; name another "
             "with `make … DATA=FOLDER` or `--config data=FOLDER`, or take the settings out"
         )

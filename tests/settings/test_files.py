@@ -1,0 +1,70 @@
+"""Files that a configuration names: patterns, odd names, URLs."""
+
+import pytest
+
+from hindsight import settings
+from hindsight.errors import UserError
+
+ODD = "run [2] {a} $b 100% it's ä"
+
+
+def touched(folder, *names):
+    """Empty files below a folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def found(folder, *files):
+    """What a source's patterns match, below its folder."""
+    chosen = settings.read({"data": str(folder), "download": {"files": files}})
+    settings.check_files(chosen)
+    return [path.removeprefix(f"{folder}/") for path in settings.source_files(chosen.download, chosen.data)]
+
+
+def test_the_name_of_the_data_folder_is_no_pattern(tmp_path):
+    touched(tmp_path / ODD, "a.nc", "b.nc")
+    touched(tmp_path / "run 2 {a} $b 100% it's ä", "c.nc")
+    assert found(tmp_path / ODD, "*.nc") == ["a.nc", "b.nc"]
+
+
+def test_two_stars_are_any_folders(tmp_path):
+    touched(tmp_path, "a.nc", "2022/b.nc", "2023/01/c.nc", "2023/01/d.grib")
+    assert found(tmp_path, "**/*.nc") == ["2022/b.nc", "2023/01/c.nc", "a.nc"]
+    assert found(tmp_path, "2023/**/*.nc") == ["2023/01/c.nc"]
+
+
+def test_a_file_is_named_by_its_name_even_if_that_looks_like_a_pattern(tmp_path):
+    touched(tmp_path, "b [old].nc", "b o.nc")
+    assert found(tmp_path, "b [old].nc") == ["b [old].nc"]
+
+
+def test_a_tilde_and_a_variable_are_what_a_shell_makes_of_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ARCHIVE", str(tmp_path / "deep"))
+    touched(tmp_path, "data/a.nc", "deep/b.nc", "deep/$ARCHIVE/c.nc")
+    assert settings.read({"data": "~/data"}).data == str(tmp_path / "data")
+    assert settings.read({"data": "${ARCHIVE}"}).data == str(tmp_path / "deep")
+    assert settings.read({"data": f"{tmp_path}/deep/$ARCHIVE"}).data == f"{tmp_path}/deep/$ARCHIVE"  # it is there
+    assert found(tmp_path / "data", "*.nc", "$ARCHIVE/*.nc") == ["a.nc", str(tmp_path / "deep/b.nc")]
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    with pytest.raises(UserError, match=r"The data folder is \$NOWHERE/data, and no variable \$NOWHERE is set"):
+        settings.check_files(settings.read({"data": "$NOWHERE/data"}))
+
+
+def test_files_of_one_name_at_two_urls_lie_apart_and_others_keep_their_names():
+    urls = ["https://h/2022/era5.nc", "https://h/2023/era5.nc", "https://h/other.nc", "https://h/2022/era5.nc"]
+    there = settings.remote_files(settings.Download(dataset="d", files=urls))
+    assert sorted(there.values()) == sorted(set(urls)) and there["resources/d/files/other.nc"] == "https://h/other.nc"
+    turned = settings.remote_files(settings.Download(dataset="d", files=urls[::-1]))
+    assert turned == there
+    assert all(path.endswith("era5.nc") for path, url in there.items() if "era5" in url)
+
+
+def test_a_url_that_names_no_file_is_refused():
+    chosen = settings.read({"download": {"files": ["https://h/2022/"]}})
+    with pytest.raises(UserError, match="download.files: https://h/2022/ names no file"):
+        settings.check_files(chosen)
