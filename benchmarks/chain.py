@@ -34,7 +34,9 @@ ROOT = Path(__file__).parents[1]
 ROUNDING = 1e-6  # of the largest value: what a few operations in single precision may do
 PLACE = 2e-4  # degrees: what single precision does to a coordinate, and what a tenth of a degree does not
 ENDS = re.compile(r"WorkflowError:\s*At least one job did not complete successfully\.?")  # it always says so
-FOREIGN = ("Traceback", "WorkflowError", "MissingInputException", "WildcardError", "RuleException", "SyntaxError")
+FOREIGN = re.compile(
+    r"Traceback|WorkflowError|MissingInputException|\b(?!CalledProcessError)\w+(Error|Exception) in (rule|file)"
+)
 FIELDS, STATIC = "preprocess/fields.zarr/zarr.json", "preprocess/static.nc"
 TIMEOUT = 300  # seconds for a run of Snakemake
 
@@ -196,8 +198,8 @@ def _refused(folder: Path, printed: str) -> Outcome:
     """What a run that failed said: in a step's log, or before any step."""
     logs = [path.read_text(errors="replace") for path in sorted(folder.glob("logs/**/*.log"))]
     everything = ENDS.sub("", "\n".join([printed, *logs]))
-    if foreign := next((word for word in FOREIGN if word in everything), None):
-        return Outcome(fault=_around(foreign, everything), more=everything)
+    if foreign := FOREIGN.search(everything):
+        return Outcome(fault=_around(foreign[0], everything), more=everything)
     said = [log[at.start() :] for log in logs if (at := re.search(r"^hindsight [a-z_]+\.[a-z_]+: ", log, re.M))]
     return Outcome(says="\n".join(said) or printed, more=everything)
 
@@ -206,6 +208,7 @@ def _around(word: str, text: str) -> str:
     """The line that tells most about an exception: the last of the traceback, or the one that names it."""
     lines = [line.strip() for line in text.splitlines()]
     named = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Exception)\b", line)]
+    named = [line for line in named if not line.startswith(("CalledProcessError", "RuleException"))]
     return (named or [line for line in lines if word in line])[-1][:200]
 
 

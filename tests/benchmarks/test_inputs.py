@@ -133,3 +133,27 @@ def test_memory_of_a_step_is_that_of_its_process(tmp_path):
     with inputs.watched("download.local") as peak:
         subprocess.run([sys.executable, "-c", script, "download.local"], check=True)
     assert 190 < peak[0] < 400  # MiB
+
+
+REFUSED = """RuleException:
+CalledProcessError in file "/x/workflow/rules/download.smk", line 99:
+Command 'hindsight download.local' returned non-zero exit status 2.
+Error in rule local:
+WorkflowError:
+At least one job did not complete successfully.
+"""
+
+
+@pytest.mark.parametrize(("printed", "log", "says", "fault"), [
+    (REFUSED, "hindsight download.local: a.nc is a zip;\nunzip it\n", "download.local: a.nc is a zip;\nunzip it", ""),
+    (REFUSED, "noise\nTraceback (most recent call last):\n  File x\nKeyError: 'time'\n", "", "KeyError: 'time'"),
+    ("files are missing: a.nc", "", "files are missing: a.nc", ""),
+    ("WildcardError in rule sources in file \"x.smk\", line 50:\nNo values", "", "", "WildcardError in rule sources"),
+    ("MissingInputException in rule local:\nMissing input files", "", "", "MissingInputException"),
+])  # fmt: skip
+def test_what_a_failed_run_said_is_the_products_own_or_not(tmp_path, printed, log, says, fault):
+    (tmp_path / "logs/c").mkdir(parents=True)
+    (tmp_path / "logs/c/local.log").write_text(log)
+    found = chain._refused(tmp_path, printed)
+    assert says in found.says and bool(found.says) == bool(says)
+    assert found.fault.startswith(fault) and bool(found.fault) == bool(fault)
