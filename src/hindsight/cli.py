@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from hindsight import faults, signals
 from hindsight.errors import UserError
@@ -36,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])
-            run(*sections, **paths)
+            with _secrets().unsaid():
+                run(*sections, **paths)
         except signals.Stopped as stop:
             if f"{stop}":
                 _say(f"hindsight {name}: stopped by SIGTERM {stop}; run snakemake again to go on")
@@ -66,8 +68,16 @@ def _files(paths: dict) -> list[Path]:
     return [path for some in found for path in some if isinstance(path, Path)]
 
 
+def _secrets() -> ModuleType:
+    """What knows credentials, imported with the settings: nobody else waits for it."""
+    from hindsight.settings import credentials
+
+    return credentials
+
+
 def _say(line: str) -> None:
     """Tell whoever runs the step and whoever follows it, if they can still be told."""
+    line = _secrets().scrub(line)
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
     _follow(line)
@@ -75,7 +85,7 @@ def _say(line: str) -> None:
 
 def _follow(line: str) -> None:
     with suppress(OSError):  # on a full disk, say
-        follow(line)
+        follow(_secrets().scrub(line))
 
 
 def steps() -> dict[str, str]:

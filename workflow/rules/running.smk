@@ -1,12 +1,13 @@
 """What holds for every run and every job: who is at work here, and how a job leaves that is told to.
 
-out: results/{run}/.running, while the run lasts
+out: results/{run}/.running, while the run lasts; .credentials.json beside the settings of steps that need any
 """
 
 import snakemake.exceptions
 from snakemake.exceptions import WorkflowError
 
 from hindsight import running
+from hindsight.settings import credentials
 
 RUNNING = Path(result(".running"))
 
@@ -24,5 +25,7 @@ if workflow.is_main_process:
 onstart:
     try:
         running.hold(RUNNING)
+        credentials.write({"download": ASKED}, Path(resource("")))
+        credentials.write({"archive": SETTINGS.archive}, Path(result("settings")))
     except UserError as error:
         sys.exit(f"{error}")

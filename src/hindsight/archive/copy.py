@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem
 from hindsight.archive import objects, recipe
 from hindsight.errors import UserError
 from hindsight.progress import Progress
-from hindsight.settings import Archive
+from hindsight.settings import Archive, credentials
 from hindsight.settings.archive import Copy
 
 STORE = "reanalysis.zarr"
@@ -66,9 +66,10 @@ class Place:
     @classmethod
     def of(cls, copy: Copy) -> "Place":
         """The place that settings name, and a listing of it."""
+        given = credentials.usable(copy.options, "archive.copy_to.options")
         with _told(copy.url):
             options = {"auto_mkdir": True} if "://" not in copy.url or copy.url.startswith("file") else {}
-            system, root = fsspec.core.url_to_fs(copy.url, **options, **copy.options)
+            system, root = fsspec.core.url_to_fs(copy.url, **options, **given)
             place = cls(copy.url, system, root.rstrip("/"), {})
         return place.list()
 

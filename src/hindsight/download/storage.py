@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hindsight.download.troubles import Trouble, sentence, verdict
 from hindsight.errors import UserError
+from hindsight.settings import credentials
 from hindsight.settings.lexicon import nearest
 
 Answer = TypeVar("Answer")
@@ -34,6 +35,7 @@ class Place:
 
     def __init__(self, url: str, options: dict, timeout_seconds: float) -> None:
         self.url, self.timeout_seconds = url.rstrip("/"), timeout_seconds
+        options = credentials.usable(options, "download.bucket.options")
         google = self.url.startswith(("gs://", "gcs://"))
         if google:  # else gcsfs asks over gRPC what kind of bucket it is, and where that is blocked waits for a minute
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

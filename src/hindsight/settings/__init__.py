@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hindsight.errors import UserError
+from hindsight.settings import credentials
 from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines
 from hindsight.settings.domain import Domain, Scope, Training
@@ -233,9 +234,15 @@ def _mistakes(error: ValidationError) -> str:
     for mistake in error.errors():
         where = ".".join(map(str, mistake["loc"]))
         what = mistake["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(mistake["input"], dict | Section) else f" (got {mistake['input']!r})"
+        given = f" (got {mistake['input']!r})" if _may_be_told(mistake) else ""
         lines.append(f"  {where}: {what}{given}" if where else f"  {what}")
     return "\n".join(lines)
+
+
+def _may_be_told(mistake: dict) -> bool:
+    """Whether the value of a mistake is short and no credential, which may stand at any place where nothing belongs."""
+    secret = "options" in mistake["loc"] or mistake["type"] == "extra_forbidden"
+    return not secret and not isinstance(mistake["input"], dict | Section)
 
 
 def asked(settings: Settings) -> Download:
@@ -267,7 +274,10 @@ def _within(edge: str, value: float) -> float:
 
 
 def for_stage(settings: Settings, stage: str) -> str:
-    """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them."""
+    """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them.
+
+    Credentials are hidden in it: those who need them have them from `credentials.write`.
+    """
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
     if stage == "download":  # a part's name says its time, and what may be missing is the manifest's business
@@ -296,6 +306,7 @@ def load(path: Path, wanted: list[type[Section]]) -> list[Section]:
         part = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the settings file {path} ({error}); snakemake writes it") from None
+    part = credentials.revealed(part, Path(path))
     return [_section(path, part, section) for section in wanted]
 
 

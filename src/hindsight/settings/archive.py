@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from hindsight.settings.credentials import Credential
 from hindsight.settings.section import Section
 
 
@@ -26,7 +27,11 @@ class Copy(Section):
     url: str | None = Field(
         None, description="folder of the copy, any that fsspec knows (gs://bucket/folder, file:///mnt/x); none: no copy"
     )
-    options: dict[str, str | int | bool] = Field({}, description="what fsspec is told of it (token, endpoint_url, …)")
+    options: dict[str, Credential] = Field(
+        {},
+        repr=False,
+        description="what fsspec is told of it (token, endpoint_url, …). Credentials among them are shown nowhere",
+    )
 
 
 class Archive(Encoding):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hindsight.settings.credentials import Credential
 from hindsight.settings.domain import Period
 from hindsight.settings.section import Section, Time
 
@@ -102,8 +103,11 @@ class Bucket(Section):
     url: str = Field(
         "", description="gs://BUCKET/STORE.zarr, https://HOST/STORE.zarr, or a folder below the data folder"
     )
-    options: dict[str, str | int | float | bool] = Field(
-        {}, description="fsspec's, for the protocol of the URL; for gs:// without any: token: anon"
+    options: dict[str, Credential] = Field(
+        {},
+        repr=False,
+        description="fsspec's, for the protocol of the URL; for gs:// without any: token: anon. Credentials among them "
+        "are shown nowhere",
     )
     connections: int = Field(16, gt=0, le=256, description="chunks fetched at the same time")
     retries: int = Field(8, ge=0, description="times that a chunk is asked for again after a passing error")
