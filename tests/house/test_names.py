@@ -20,7 +20,7 @@ ONE_FOR_MANY = {"method"}  # the wildcard names the module
 )
 def test_every_rule_is_named_like_its_step(smk, rule, body):
     name = "{method}" if rule in ONE_FOR_MANY else rule
-    step = "{wildcards.method}" if rule in ONE_FOR_MANY else rule
+    step = "{wildcards.method:q}" if rule in ONE_FOR_MANY else rule
     assert f'"hindsight {smk.stem}.{step} ' in body
     assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.log", body.replace("{{", "{").replace("}}", "}"))
     assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)

@@ -14,12 +14,17 @@ from hindsight.settings import Download, Settings, credentials
 from hindsight.settings.credentials import HIDDEN, NAME, Credential
 
 SECRET, OTHER, NUMBER = "s3cr3t-of-the-source", "s3cr3t-of-the-copy", 918273645
+ADDRESSES = {
+    "endpoint_url": "http://there:8000/x",
+    "signed": f"https://there/x?sig={OTHER}",
+    "own": f"s3://a:{OTHER}@b",
+}
 CONFIG = {
     "download": {
         "source": "bucket",
         "bucket": {"url": "s3://private/store.zarr", "options": {"secret": SECRET, "pin": NUMBER, "anon": False}},
     },
-    "archive": {"copy_to": {"url": "s3://mine/there", "options": {"secret": OTHER, "token": "anon"}}},
+    "archive": {"copy_to": {"url": "s3://mine/there", "options": {"secret": OTHER, "token": "anon", **ADDRESSES}}},
 }
 STAGES = [*settings.SEEN, "configuration"]
 secret = lambda text: any(str(value) in text for value in (SECRET, OTHER, NUMBER))
@@ -52,7 +57,9 @@ def test_no_stage_and_no_text_made_of_the_settings_has_them(chosen):
     assert not secret(repr(chosen)) and not secret(f"{chosen}") and not secret(chosen.model_dump_json())
     shown = json.loads(settings.for_stage(chosen, "configuration"))["download"]["bucket"]["options"]
     assert shown == {"secret": HIDDEN, "pin": HIDDEN, "anon": False}
-    assert json.loads(settings.for_stage(chosen, "archive"))["archive"]["copy_to"]["options"]["token"] == "anon"
+    shown = json.loads(settings.for_stage(chosen, "archive"))["archive"]["copy_to"]["options"]
+    assert (shown["token"], shown["endpoint_url"]) == ("anon", ADDRESSES["endpoint_url"])
+    assert shown["signed"] == shown["own"] == HIDDEN
 
 
 def test_every_setting_that_goes_to_a_library_as_it_is_may_be_a_credential():

@@ -23,6 +23,31 @@ SHORT = {  # the Europe configuration, shortened
     "verify": {"resamples": 50},
 }
 
+IDLE = {  # few jobs of every kind, for steps that make nothing
+    "domain": {
+        "step_hours": 24,
+        "train": {"start": "2000-01-01", "end": "2000-01-20"},
+        "validation": {"start": "2000-02-01", "end": "2000-02-02"},
+        "test": {"start": "2000-03-01", "end": "2000-03-02"},
+    },
+    "product": {"members": 2, "member_block": 2},
+    "observe": {"networks": {"plain": {}}},
+    "archive": {"netcdf": "mean"},
+}
+STEP = """#!/bin/bash
+# A step that makes what it is to make, of nothing.
+printf '%s\\0' "$@" >> "$RECORD"
+for word in "$@"; do
+  case "$word" in
+    results/* | resources/*)
+      if [ ! -e "$word" ]; then
+        mkdir -p "$(dirname "$word")"
+        echo '{"host_bytes": {"value": 1}}' > "$word"
+      fi ;;
+  esac
+done
+"""
+
 
 def merged(base: dict, changes: dict) -> dict:
     """A configuration with changes laid over it."""
@@ -83,3 +108,18 @@ def executed(text: str) -> set[str]:
     """The rules that a run or a dry run says it executes."""
     lines = [line.split() for line in text.split("Job stats:")[-1].splitlines()] if "Job stats:" in text else []
     return {words[0] for words in lines if len(words) == 2 and words[1].isdigit()} - {"total", "all"}
+
+
+def idle(folder: Path, config: dict, *arguments: str) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """Run the workflow with steps that make empty files and write down what they were given; what this was, word by word."""
+    step, record = folder.parent / "idle/hindsight", folder.parent / "record"
+    for path in (folder, step.parent):
+        path.mkdir(parents=True, exist_ok=True)
+    step.write_text(STEP)
+    step.chmod(0o755)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    own = environment()
+    own |= {"RECORD": str(record), "PATH": f"{step.parent}{os.pathsep}{own['PATH']}"}
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command(folder, *arguments), text=True, env=own, **how)
+    return done, record.read_text().split("\0") if record.exists() else []

@@ -43,12 +43,12 @@ rule layout:
     params:
         archive=ARCHIVE,
     shell:
-        "hindsight archive.layout --settings {input.settings}"
-        " --first {input.first}"
-        " --fields {input.fields}"
-        " --archive {params.archive}"
-        " --marker {output.marker}"
-        " > {log} 2>&1"
+        "hindsight archive.layout --settings {input.settings:q}"
+        " --first {input.first:q}"
+        " --fields {input.fields:q}"
+        " --archive {params.archive:q}"
+        " --marker {output.marker:q}"
+        " > {log:q} 2>&1"
 
 
 rule write:
@@ -76,12 +76,12 @@ rule write:
             SETTINGS.archive.spread_share,
         ],
     shell:
-        "hindsight archive.write --settings {input.settings}"
-        " --layout {input.layout}"
-        " --analyses {input.analyses}"
-        " --archive {params.archive}"
-        " --marker {output.marker}"
-        " > {log} 2>&1"
+        "hindsight archive.write --settings {input.settings:q}"
+        " --layout {input.layout:q}"
+        " --analyses {input.analyses:q}"
+        " --archive {params.archive:q}"
+        " --marker {output.marker:q}"
+        " > {log:q} 2>&1"
 
 
 rule check:
@@ -104,13 +104,13 @@ rule check:
         archive=ARCHIVE,
         markers=listed("markers"),
     shell:
-        "hindsight archive.check --settings {input.settings}"
-        " --layout {input.layout}"
+        "hindsight archive.check --settings {input.settings:q}"
+        " --layout {input.layout:q}"
         " --markers {params.markers}"
-        " --archive {params.archive}"
-        " --provenance {output.provenance}"
-        " --result {output.result}"
-        " > {log} 2>&1"
+        " --archive {params.archive:q}"
+        " --provenance {output.provenance:q}"
+        " --result {output.result:q}"
+        " > {log:q} 2>&1"
 
 
 rule publish:
@@ -130,12 +130,12 @@ rule publish:
         mem_mb=memory(1000),
         runtime=minutes(30),
     shell:
-        "hindsight archive.publish --settings {input.settings}"
-        " --layout {input.layout}"
-        " --check {input.check}"
-        " --page {output.page}"
-        " --catalogue {output.catalogue}"
-        " > {log} 2>&1"
+        "hindsight archive.publish --settings {input.settings:q}"
+        " --layout {input.layout:q}"
+        " --check {input.check:q}"
+        " --page {output.page:q}"
+        " --catalogue {output.catalogue:q}"
+        " > {log:q} 2>&1"
 
 
 rule netcdf:
@@ -159,13 +159,13 @@ rule netcdf:
         markers=listed("markers"),
         folder=result("archive/netcdf"),
     shell:
-        "hindsight archive.netcdf --settings {input.settings}"
-        " --layout {input.layout}"
+        "hindsight archive.netcdf --settings {input.settings:q}"
+        " --layout {input.layout:q}"
         " --markers {params.markers}"
-        " --archive {params.archive}"
-        " --folder {params.folder}"
-        " --marker {output.marker}"
-        " > {log} 2>&1"
+        " --archive {params.archive:q}"
+        " --folder {params.folder:q}"
+        " --marker {output.marker:q}"
+        " > {log:q} 2>&1"
 
 
 rule copy:
@@ -193,10 +193,10 @@ rule copy:
         archive=ARCHIVE,
         markers=listed("markers"),
     shell:
-        "hindsight archive.copy --settings {input.settings}"
-        " --layout {input.layout}"
+        "hindsight archive.copy --settings {input.settings:q}"
+        " --layout {input.layout:q}"
         " --markers {params.markers}"
-        " --beside {input.beside}"
-        " --archive {params.archive}"
-        " --marker {output.marker}"
-        " > {log} 2>&1"
+        " --beside {input.beside:q}"
+        " --archive {params.archive:q}"
+        " --marker {output.marker:q}"
+        " > {log:q} 2>&1"

@@ -27,11 +27,11 @@ rule method:
         observations=listed("observations"),
         shard=lambda wildcards: own(wildcards.shard),
     shell:
-        "hindsight baselines.{wildcards.method} --settings {input.settings}"
-        " --fields {input.fields}"
-        " --climatology {input.climatology}"
-        " --statistics {input.statistics}"
+        "hindsight baselines.{wildcards.method:q} --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
         " --observations {params.observations}"
-        " --shard {params.shard}"
-        " --analysis {output.analysis}"
-        " > {log} 2>&1"
+        " --shard {params.shard:q}"
+        " --analysis {output.analysis:q}"
+        " > {log:q} 2>&1"

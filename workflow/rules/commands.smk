@@ -1,8 +1,16 @@
-"""What commands are told: lists of files that grow with the period, short enough for a shell."""
+"""What commands are told: lists of files that grow with the period, short enough for a shell.
+
+Whatever a shell is given is quoted, by `:q` or by one of these.
+"""
 
 import itertools
 import os
 import shlex
+
+
+def constant(word: str) -> str:
+    """A setting as one word of a command that is the same for all jobs; Snakemake formats commands, so braces are two."""
+    return shlex.quote(word).replace("{", "{{").replace("}", "}}")
 
 
 def braced(files: list[str]) -> str:

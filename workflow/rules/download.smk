@@ -18,9 +18,9 @@ rule asked:
         f"logs/{SETTINGS.run}/download/asked.log",
     localrule: True
     params:
-        text=settings.for_stage(SETTINGS, "download"),
+        text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
     shell:
-        "printf '%s\n' {params.text:q} > {output} 2> {log}"
+        "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule files:
@@ -39,10 +39,10 @@ rule files:
     params:
         url=lambda wildcards: REMOTE[resource(f"files/{wildcards.name}")],
     shell:
-        "hindsight download.files --settings {input.settings}"
+        "hindsight download.files --settings {input.settings:q}"
         " --url {params.url:q}"
         " --file {output.file:q}"
-        " > {log} 2>&1"
+        " > {log:q} 2>&1"
 
 
 if SETTINGS.download.source in ("local", "grib"):
@@ -63,17 +63,17 @@ if SETTINGS.download.source in ("local", "grib"):
             f"logs/{SETTINGS.run}/download/sources.tsv"
         localrule: True
         params:
-            data=SETTINGS.data,
+            data=lambda wildcards: SETTINGS.data,
             files=lambda wildcards: digest(
                 settings.identified(
                     settings.source_files(SETTINGS.download, SETTINGS.data)
                 )
             ),
         shell:
-            "hindsight download.sources --settings {input.settings}"
+            "hindsight download.sources --settings {input.settings:q}"
             " --data {params.data:q}"
-            " --sources {output.sources}"
-            " > {log} 2>&1"
+            " --sources {output.sources:q}"
+            " > {log:q} 2>&1"
 
 
 if SETTINGS.download.source == "local":
@@ -93,10 +93,10 @@ if SETTINGS.download.source == "local":
             mem_mb=memory(1500),
             runtime=minutes(120),
         shell:
-            "hindsight download.local --settings {input.settings}"
-            " --files @{input.sources}"
-            " --raw {output.raw}"
-            " > {log} 2>&1"
+            "hindsight download.local --settings {input.settings:q}"
+            " --files @{input.sources:q}"
+            " --raw {output.raw:q}"
+            " > {log:q} 2>&1"
 
 
 if SETTINGS.download.source == "synthetic":
@@ -115,9 +115,9 @@ if SETTINGS.download.source == "synthetic":
             mem_mb=memory(1500),
             runtime=minutes(240),
         shell:
-            "hindsight download.synthetic --settings {input.settings}"
-            " --raw {output.raw}"
-            " > {log} 2>&1"
+            "hindsight download.synthetic --settings {input.settings:q}"
+            " --raw {output.raw:q}"
+            " > {log:q} 2>&1"
 
 
 if SETTINGS.download.source == "bucket":
@@ -139,11 +139,11 @@ if SETTINGS.download.source == "bucket":
         params:
             raw=resource("parts/{part}.zarr"),  # outlives a rerun, which finds it whole: so it is nobody's output
         shell:
-            "hindsight download.bucket --settings {input.settings}"
-            " --part {wildcards.part}"
-            " --raw {params.raw}"
-            " --marker {output.marker}"
-            " > {log} 2>&1"
+            "hindsight download.bucket --settings {input.settings:q}"
+            " --part {wildcards.part:q}"
+            " --raw {params.raw:q}"
+            " --marker {output.marker:q}"
+            " > {log:q} 2>&1"
 
 
 if SETTINGS.download.source == "grib":
@@ -164,10 +164,10 @@ if SETTINGS.download.source == "grib":
             mem_mb=memory(2500),
             runtime=minutes(120),
         shell:
-            "hindsight download.catalogue --settings {input.settings}"
-            " --files @{input.sources}"
-            " --catalogue {output.catalogue}"
-            " > {log} 2>&1"
+            "hindsight download.catalogue --settings {input.settings:q}"
+            " --files @{input.sources:q}"
+            " --catalogue {output.catalogue:q}"
+            " > {log:q} 2>&1"
 
     rule grib:
         """Decode a part of the GRIB files' frames."""
@@ -186,12 +186,12 @@ if SETTINGS.download.source == "grib":
         params:
             raw=resource("parts/{part}.zarr"),
         shell:
-            "hindsight download.grib --settings {input.settings}"
-            " --part {wildcards.part}"
-            " --catalogue {input.catalogue}"
-            " --raw {params.raw}"
-            " --marker {output.marker}"
-            " > {log} 2>&1"
+            "hindsight download.grib --settings {input.settings:q}"
+            " --part {wildcards.part:q}"
+            " --catalogue {input.catalogue:q}"
+            " --raw {params.raw:q}"
+            " --marker {output.marker:q}"
+            " > {log:q} 2>&1"
 
 
 rule manifest:
@@ -212,8 +212,8 @@ rule manifest:
         raw=lambda wildcards: braced(raw()),
         markers=lambda wildcards: braced(arrived()) if PARTS else "",
     shell:
-        "hindsight download.manifest --settings {input.settings}"
+        "hindsight download.manifest --settings {input.settings:q}"
         " --raw {params.raw}"
         " --markers {params.markers}"
-        " --manifest {output.manifest}"
-        " > {log} 2>&1"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"

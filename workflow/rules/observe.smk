@@ -26,12 +26,12 @@ rule simulate:
     params:
         shard=lambda wildcards: own(wildcards.shard),
     shell:
-        "hindsight observe.simulate --settings {input.settings}"
-        " --network {wildcards.network}"
-        " --shard {params.shard}"
-        " --fields {input.fields}"
-        " --statistics {input.statistics}"
-        " --static {input.static}"
+        "hindsight observe.simulate --settings {input.settings:q}"
+        " --network {wildcards.network:q}"
+        " --shard {params.shard:q}"
+        " --fields {input.fields:q}"
+        " --statistics {input.statistics:q}"
+        " --static {input.static:q}"
         " --places {input.places:q}"
-        " --observations {output.observations}"
-        " > {log} 2>&1"
+        " --observations {output.observations:q}"
+        " > {log:q} 2>&1"

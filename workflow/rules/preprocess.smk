@@ -23,16 +23,16 @@ rule regrid:
         runtime=minutes(60),
     params:
         raw=lambda wildcards: braced(raw(parts_of(wildcards.piece))),
-        world=world(),
+        world=lambda wildcards: world(),
     shell:
-        "hindsight preprocess.regrid --settings {input.settings}"
-        " --piece {wildcards.piece}"
+        "hindsight preprocess.regrid --settings {input.settings:q}"
+        " --piece {wildcards.piece:q}"
         " --raw {params.raw}"
-        " --manifest {input.manifest}"
-        f" --scheduler '{SETTINGS.preprocess.scheduler}'"
+        " --manifest {input.manifest:q}"
+        f" --scheduler {constant(SETTINGS.preprocess.scheduler)}"
         " --workers {threads}"
-        " --fields {output.fields}"
-        " > {log} 2>&1"
+        " --fields {output.fields:q}"
+        " > {log:q} 2>&1"
 
 
 rule join:
@@ -52,10 +52,10 @@ rule join:
     params:
         pieces=listed("pieces"),
     shell:
-        "hindsight preprocess.join --settings {input.settings}"
+        "hindsight preprocess.join --settings {input.settings:q}"
         " --pieces {params.pieces}"
-        " --fields {output.fields}"
-        " > {log} 2>&1"
+        " --fields {output.fields:q}"
+        " > {log:q} 2>&1"
 
 
 rule static:
@@ -77,14 +77,14 @@ rule static:
         runtime=minutes(30),
     params:
         raw=lambda wildcards: raw()[0],
-        world=world(),
+        world=lambda wildcards: world(),
     shell:
-        "hindsight preprocess.static --settings {input.settings}"
-        " --fields {input.fields}"
-        " --raw {params.raw}"
+        "hindsight preprocess.static --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --raw {params.raw:q}"
         " --given {input.given:q}"
-        " --static {output.static}"
-        " > {log} 2>&1"
+        " --static {output.static:q}"
+        " > {log:q} 2>&1"
 
 
 rule moments:
@@ -102,10 +102,10 @@ rule moments:
         mem_mb=memory(1000),
         runtime=minutes(30),
     shell:
-        "hindsight preprocess.moments --settings {input.settings}"
-        " --piece {input.piece}"
-        " --moments {output.moments}"
-        " > {log} 2>&1"
+        "hindsight preprocess.moments --settings {input.settings:q}"
+        " --piece {input.piece:q}"
+        " --moments {output.moments:q}"
+        " > {log:q} 2>&1"
 
 
 rule climatology:
@@ -125,10 +125,10 @@ rule climatology:
     params:
         moments=listed("moments"),
     shell:
-        "hindsight preprocess.climatology --settings {input.settings}"
+        "hindsight preprocess.climatology --settings {input.settings:q}"
         " --moments {params.moments}"
-        " --climatology {output.climatology}"
-        " > {log} 2>&1"
+        " --climatology {output.climatology:q}"
+        " > {log:q} 2>&1"
 
 
 rule statistics:
@@ -148,7 +148,7 @@ rule statistics:
     params:
         moments=listed("moments"),
     shell:
-        "hindsight preprocess.statistics --settings {input.settings}"
+        "hindsight preprocess.statistics --settings {input.settings:q}"
         " --moments {params.moments}"
-        " --statistics {output.statistics}"
-        " > {log} 2>&1"
+        " --statistics {output.statistics:q}"
+        " > {log:q} 2>&1"

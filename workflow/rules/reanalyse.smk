@@ -30,16 +30,16 @@ rule shard:
         stretch=lambda wildcards: stretch(wildcards.shard),
         members=lambda wildcards: members(wildcards.block),
     shell:
-        "hindsight reanalyse.shard --settings {input.settings}"
-        " --prior {input.prior}"
-        " --climatology {input.climatology}"
-        " --statistics {input.statistics}"
+        "hindsight reanalyse.shard --settings {input.settings:q}"
+        " --prior {input.prior:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
         " --observations {params.observations}"
-        " --shard {params.shard}"
-        " --stretch {params.stretch}"
-        " --members {params.members}"
-        " --analysis {output.analysis}"
-        " > {log} 2>&1"
+        " --shard {params.shard:q}"
+        " --stretch {params.stretch:q}"
+        " --members {params.members:q}"
+        " --analysis {output.analysis:q}"
+        " > {log:q} 2>&1"
 
 
 rule plan:
@@ -68,10 +68,10 @@ rule plan:
             else []
         ),
     shell:
-        "hindsight reanalyse.plan --settings {input.settings}"
-        " --prior {input.prior}"
-        " --climatology {input.climatology}"
+        "hindsight reanalyse.plan --settings {input.settings:q}"
+        " --prior {input.prior:q}"
+        " --climatology {input.climatology:q}"
         " --observations {params.observations}"
-        " --archive {params.archive}"
-        " --plan {output.plan}"
-        " > {log} 2>&1"
+        " --archive {params.archive:q}"
+        " --plan {output.plan:q}"
+        " > {log:q} 2>&1"

@@ -11,4 +11,4 @@ rule settings:
     params:
         text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
     shell:
-        "printf '%s\n' {params.text:q} > {output} 2> {log}"
+        "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"

@@ -24,12 +24,12 @@ rule colour:
         mem_mb=memory(2500),
         runtime=minutes(120),
     shell:
-        "hindsight train.colour --settings {input.settings}"
-        " --fields {input.fields}"
-        " --climatology {input.climatology}"
-        " --statistics {input.statistics}"
-        " --colour {output.colour}"
-        " > {log} 2>&1"
+        "hindsight train.colour --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --colour {output.colour:q}"
+        " > {log:q} 2>&1"
 
 
 rule prior:
@@ -61,15 +61,15 @@ rule prior:
         tensorboard=result("train/tensorboard"),  # the same
     shell:
         "{params.together}"
-        "hindsight train.prior --settings {input.settings}"
-        " --fields {input.fields}"
-        " --climatology {input.climatology}"
-        " --statistics {input.statistics}"
-        " --static {input.static}"
-        " --colour {input.colour}"
-        " --checkpoint {params.checkpoint}"
-        " --prior {output.prior}"
-        " --tensorboard {params.tensorboard}"
-        " --curve {output.curve}"
-        " --figure {output.figure}"
-        " 2>&1 | (trap '' TERM; exec tee {log})"
+        "hindsight train.prior --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --static {input.static:q}"
+        " --colour {input.colour:q}"
+        " --checkpoint {params.checkpoint:q}"
+        " --prior {output.prior:q}"
+        " --tensorboard {params.tensorboard:q}"
+        " --curve {output.curve:q}"
+        " --figure {output.figure:q}"
+        " 2>&1 | (trap '' TERM; exec tee {log:q})"

@@ -40,14 +40,14 @@ rule compare:
         observations=listed("observations"),
         analyses=listed("analyses"),
     shell:
-        "hindsight verify.compare --settings {input.settings}"
-        " --fields {input.fields}"
-        " --climatology {input.climatology}"
-        " --statistics {input.statistics}"
+        "hindsight verify.compare --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
         " --observations {params.observations}"
         " --analyses {params.analyses}"
-        " --result {output.result}"
-        " > {log} 2>&1"
+        " --result {output.result:q}"
+        " > {log:q} 2>&1"
 
 
 rule score:
@@ -68,11 +68,11 @@ rule score:
         mem_mb=memory(1000),
         runtime=minutes(30),
     shell:
-        "hindsight verify.score --settings {input.settings}"
-        " --statistics {input.statistics}"
-        " --normalisation {input.normalisation}"
-        " --scores {output.scores}"
-        " > {log} 2>&1"
+        "hindsight verify.score --settings {input.settings:q}"
+        " --statistics {input.statistics:q}"
+        " --normalisation {input.normalisation:q}"
+        " --scores {output.scores:q}"
+        " > {log:q} 2>&1"
 
 
 rule report:
@@ -110,15 +110,15 @@ rule report:
         analyses=listed("analyses"),
         benchmarks="logs/{run}",  # what was measured, if it still lies there; none is made for the report's sake
     shell:
-        "hindsight verify.report --settings {input.settings}"
-        " --fields {input.fields}"
-        " --static {input.static}"
-        " --scores {input.scores}"
+        "hindsight verify.report --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --static {input.static:q}"
+        " --scores {input.scores:q}"
         " --observations {params.observations}"
         " --analyses {params.analyses}"
-        " --curve {input.curve}"
+        " --curve {input.curve:q}"
         " --coast {input.coast:q}"
-        " --benchmarks {params.benchmarks}"
-        " --configuration {input.configuration}"
-        " --report {output.report}"
-        " > {log} 2>&1"
+        " --benchmarks {params.benchmarks:q}"
+        " --configuration {input.configuration:q}"
+        " --report {output.report:q}"
+        " > {log:q} 2>&1"

@@ -7,6 +7,7 @@ needs them, which its owner alone may read. Nothing is made anew when they chang
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -30,7 +31,13 @@ _known: set[str] = set()  # to this process
 
 def _shown(value: str | int | float | bool, info: SerializationInfo) -> str | int | float | bool:
     revealed = (info.context or {}).get("revealed", False)
-    return value if revealed or isinstance(value, bool) or value in OPEN else HIDDEN
+    return value if revealed or _no_secret(value) else HIDDEN
+
+
+def _no_secret(value: str | int | float | bool) -> bool:
+    """Whether an option opens nothing: a switch, the token of anybody, an address without a password or a key."""
+    address = isinstance(value, str) and re.fullmatch(r"\w+://[^@?#]*", value)
+    return isinstance(value, bool) or value in OPEN or bool(address)
 
 
 Credential = Annotated[str | int | float | bool, PlainSerializer(_shown)]
@@ -94,7 +101,8 @@ def remember(found: object) -> None:
         remember(value)
     if isinstance(found, str | int | float) and not isinstance(found, bool):
         text = str(found)
-        if len(text) >= SHORTEST and text not in OPEN and not os.path.exists(text) and not text.endswith(".json"):
+        path = text.endswith(".json") or os.path.exists(text)
+        if len(text) >= SHORTEST and not _no_secret(found) and not path:
             _known.add(text)
 
 

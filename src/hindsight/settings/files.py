@@ -100,7 +100,7 @@ def check_files(settings: "Settings") -> None:
     """Refuse a configuration that names files which are not there.
 
     Raises:
-        UserError: listing all of them.
+        UserError: listing all of them; or names that Snakemake does not understand.
     """
     folder = Path(settings.data)
     setting = {"grib": "download.grib.files"}.get(settings.download.source, "download.files")
@@ -124,6 +124,12 @@ def check_files(settings: "Settings") -> None:
         for path in station_files(settings, network)
     ]
     missing += [f"{where}: there is no {path}" for where, path in named if not Path(path).is_file()]
+    named += [(setting, path) for path in remote_files(settings.download)]
+    if filled := [f"{where}: {path}" for where, path in named if "{" in path or "}" in path]:
+        raise UserError(
+            "names of files that Snakemake looks after may not have braces, which it would fill in; rename them, or "
+            "the folders that they are in:\n  " + "\n  ".join(filled)
+        )
     if missing:
         unset = "" if folder.exists() else ", ".join(re.findall(r"\$\w+|\$\{\w+\}", settings.data))
         where = f"{folder}, and no variable {unset} is set" if unset else f"{folder}"

@@ -1,5 +1,6 @@
 """Settings of `observe`."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -81,6 +82,7 @@ class Observe(Section):
 
     @model_validator(mode="after")
     def _plain_names(self) -> "Observe":
-        if bad := [name for name in self.networks if not name.isidentifier() or name != name.lower()]:
-            raise ValueError(f"network names are lower-case words (got {', '.join(bad)})")
+        if bad := [name for name in self.networks if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]:
+            named = ", ".join(bad)
+            raise ValueError(f"network names are lower-case words of a-z, 0-9 and _ (got {named})")
         return self
