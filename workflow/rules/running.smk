@@ -1,15 +1,15 @@
 """What holds for every run and every job: who is at work here, and how a job leaves that is told to.
 
-out: results/{run}/.running, while the run lasts; .credentials.json beside the settings of steps that need any
+out: results/{run}/.running, while the run lasts
 """
 
 import snakemake.exceptions
 from snakemake.exceptions import WorkflowError
 
 from hindsight import running
-from hindsight.settings import credentials
 
 RUNNING = Path(result(".running"))
+STARTING = []  # what else is done before the first job
 
 # Bash dies of SIGTERM while `hindsight` is still saving, and Snakemake or SLURM then clears away what is left of the job;
 # with a trap it waits.
@@ -25,7 +25,7 @@ if workflow.is_main_process:
 onstart:
     try:
         running.hold(RUNNING)
-        credentials.write({"download": ASKED}, Path(resource("")))
-        credentials.write({"archive": SETTINGS.archive}, Path(result("settings")))
+        for begin in STARTING:
+            begin()
     except UserError as error:
         sys.exit(f"{error}")

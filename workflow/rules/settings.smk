@@ -1,4 +1,18 @@
-"""Settings: one small file a stage, so that a change reruns that stage and what follows it, and nothing else."""
+"""Settings: one small file a stage, so that a change reruns that stage and what follows it, and nothing else.
+
+out: results/{run}/settings/{stage}.json; .credentials.json beside the settings of steps that need any
+"""
+
+from hindsight.settings import credentials
+
+
+def write_credentials() -> None:
+    """Put credentials where the steps that need them look, before any job starts; no rule sees them."""
+    credentials.write({"download": ASKED}, Path(resource("")))
+    credentials.write({"archive": SETTINGS.archive}, Path(result("settings")))
+
+
+STARTING.append(write_credentials)
 
 
 rule settings:

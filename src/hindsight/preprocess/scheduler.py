@@ -43,8 +43,8 @@ def _client(scheduler: str, workers: int) -> object:
         from distributed import Client
     except ImportError:
         raise UserError(
-            f"preprocess.scheduler: {scheduler} needs the package distributed; install hindsight[distributed], or set "
-            "it to threads"
+            f"preprocess.scheduler: {scheduler} needs the package distributed, which hindsight asks for and is not "
+            "here; set hindsight up again (make setup), or set it to threads"
         ) from None
     try:
         if scheduler == "distributed":
