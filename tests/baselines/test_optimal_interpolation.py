@@ -82,6 +82,13 @@ def test_members_are_drawn_from_the_posterior():
     sampled(found, *oracle.condition(BACKGROUND, operator(), ERROR, VALUE), 20000)
 
 
+def test_reports_that_cannot_all_be_right_are_refused_in_words():
+    """One place seen twice, by instruments that are said to have no error worth speaking of."""
+    with pytest.raises(UserError, match="errors are as small as 1.0e-09 standard deviations; give them larger errors"):
+        table = rows(point=POINT[[0, 0, 1, 2]], weight=WEIGHT[[0, 0, 1, 2]], error=np.full(STATIONS, 1e-9))
+        method(BACKGROUND).members(table, TIME, 24, Product(members=2))
+
+
 def test_a_late_report_changes_the_perturbation_of_no_other(monkeypatch):
     """It stands before the others, and is not among those that the second time."""
     given = []

@@ -165,6 +165,19 @@ def test_fields_that_no_weather_has_count_as_diverged(prior):
         worlds.analysed(prior, SETTINGS, wild, 4)
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"solver_iterations": 1}, "stopped at a residual"), ({"solver_iterations": 50}, "as small as 1.0e-12 standard")],
+)
+def test_a_system_that_cannot_be_solved_is_refused_in_words(prior, change, what):
+    """Too few iterations; two reports at one place that cannot both be right."""
+    seen = table()
+    if change["solver_iterations"] > 1:
+        seen = pd.concat([seen.assign(error=1e-12 * prior.scaling.spread[0])] * 2)
+    with pytest.raises(UserError, match=f"{what}.*raise reanalyse.solver_iterations or solver_tolerance, or give"):
+        worlds.analysed(prior, SETTINGS.model_copy(update=change), seen, 8)
+
+
 @pytest.mark.parametrize("about", [{}, {"regime": "nowcast"}], ids=["batch", "nowcast"])
 def test_no_observation_at_all_leaves_the_prior(prior, about):
     """From the first frame of a network to the last there may be stretches without any."""

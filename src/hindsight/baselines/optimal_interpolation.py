@@ -91,7 +91,7 @@ class OptimalInterpolation:
             for corner, share in zip(point.T, weight.T):
                 mapped += self.background[:, corner] * share
             system = (mapped[point] * weight[..., None]).sum(1) + np.diag(error**2)
-            self._cached = key, (mapped, scipy.linalg.cho_factor(system))
+            self._cached = key, (mapped, _factor(system, error))
         return self._cached[1]
 
     def analyse(
@@ -120,6 +120,21 @@ class OptimalInterpolation:
         states = self.analyse(drawn, rows.value[near] + error * noise, point, rows.weight[near], error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
+
+
+def _factor(system: np.ndarray, error: np.ndarray) -> tuple:
+    """The Cholesky factor of H B H^T + R.
+
+    Raises:
+        UserError: if errors are too small for the observations to be told apart.
+    """
+    try:
+        return scipy.linalg.cho_factor(system)
+    except scipy.linalg.LinAlgError:
+        raise UserError(
+            f"optimal interpolation cannot tell observations apart whose errors are as small as {error.min():.1e} "
+            "standard deviations; give them larger errors"
+        ) from None
 
 
 def _fits(size: int) -> None:

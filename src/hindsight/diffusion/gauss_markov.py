@@ -78,17 +78,22 @@ class GaussMarkov:
 class Posterior:
     """What is known of a stretch of frames, given noisy ones: N(mean(noisy), P), P = (S^-1 + N^-1)^-1.
 
-    Everything works on the whitened coefficients; the factors are computed in float64 and kept in float32.
+    Everything works on the whitened coefficients; the factors are computed in float64 and kept in `dtype`.
     """
 
-    def __init__(self, process: GaussMarkov, sigma: torch.Tensor) -> None:
+    def __init__(self, process: GaussMarkov, sigma: torch.Tensor, dtype: torch.dtype = torch.float32) -> None:
         _above_zero(sigma)
-        self.process, self.sigma = process, sigma
-        self._deviation = process.variance.sqrt()
+        self.process, self.sigma, self.dtype = process, sigma, dtype
+        self._deviation = process.variance.to(dtype).sqrt()
         weight = process.variance.double() / sigma.double()[..., None] ** 2  # (B, T, n)
         coupled = weight[..., : process.coupled]
         self._factor_coupled(coupled.reshape(*coupled.shape[:-1], *process.coupling.shape[:2]))
         self._factor_others(weight[..., process.coupled :])
+
+    @cached_property
+    def exact(self) -> "Posterior":
+        """The same with factors in float64, for coefficients in float64."""
+        return Posterior(self.process, self.sigma, torch.float64)
 
     def mean(self, noisy: torch.Tensor) -> torch.Tensor:
         """The ideal denoiser, E[x | noisy]: fields (B or E, T, D) to fields."""
@@ -119,10 +124,10 @@ class Posterior:
                 block = block - link @ link.mT
             factor = torch.linalg.cholesky(block)
             own = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
-            inverses.append(own.float())
+            inverses.append(own.to(self.dtype))
             if t:
-                onward.append((own @ link).mT.float().flatten(0, 1))
-                back.append((link @ last).float().flatten(0, 1))
+                onward.append((own @ link).mT.to(self.dtype).flatten(0, 1))
+                back.append((link @ last).to(self.dtype).flatten(0, 1))
             last = own
         self._inverses, self._onward, self._backward = torch.stack(inverses).flatten(1, 2), onward, back
 
@@ -138,9 +143,9 @@ class Posterior:
                 links.append(-rho * inverse / roots[-1])
                 value = value - links[-1] ** 2
             roots.append(value.sqrt())
-        self._roots = torch.stack(roots).float()
-        self._small_onward = [(link / root).float() for link, root in zip(links, roots[1:])]
-        self._small_backward = [(link / root).float() for link, root in zip(links, roots)]
+        self._roots = torch.stack(roots).to(self.dtype)
+        self._small_onward = [(link / root).to(self.dtype) for link, root in zip(links, roots[1:])]
+        self._small_backward = [(link / root).to(self.dtype) for link, root in zip(links, roots)]
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""

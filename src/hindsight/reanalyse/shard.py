@@ -149,7 +149,10 @@ def reanalyse(
             print(f"{error} at guidance {settings.guidance.method!r}, {settings.steps} steps", flush=True)
             settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + scene.cost
         except ArithmeticError as error:
-            raise UserError(f"{error}; raise reanalyse.solver_iterations or solver_tolerance") from None
+            raise UserError(
+                f"{error}; raise reanalyse.solver_iterations or solver_tolerance, or give larger errors to "
+                "observations whose errors are far smaller than those of others"
+            ) from None
     if keep:
         keep.remove()
     raise UserError(

@@ -136,8 +136,16 @@ class Reanalyse(Section):
     )
     batch: int = Field(32, gt=0, description="windows the network sees at once")
     retries: int = Field(1, ge=0, description="times a diverged sample is tried again, with twice the steps")
-    solver_tolerance: float = Field(1e-4, gt=0, lt=1, description="residual at which the observation solver stops")
-    solver_iterations: int = Field(200, gt=0, description="iterations after which it gives up, loudly")
+    solver_tolerance: float = Field(
+        1e-4,
+        gt=0,
+        lt=1,
+        description="residual at which the observation solver stops, relative to the departures of the observations; "
+        "smaller than a twentieth of their errors in any case",
+    )
+    solver_iterations: int = Field(
+        200, gt=0, description="iterations after which it gives up, loudly; as many again in double precision"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
+from hindsight.diffusion.modes import Empirical
+from hindsight.operators.observed import Observed
 from tests.diffusion.guidance import scenes
 from tests.diffusion.test_exact_smoother import FRAMES, SIZE, closed_form, observe, rows
 from tests.oracles import linear_gaussian as oracle
@@ -91,3 +94,59 @@ def test_a_member_that_is_not_finite_does_not_stop_the_others():
     expected, _ = scenes.conditioned(x[[0, 2]], scenes.seen())
     scenes.agree(found[[0, 2]], expected)
     assert found[1].isnan().any()
+
+
+def crowded(error, frames=8, count=120, size=60):
+    """A smooth field with long memories, seen at twice as many places as it has values, and two members' gaps."""
+    generator = torch.Generator().manual_seed(0)
+    place, turn = np.arange(size), torch.linalg.qr(torch.randn(2, 20, 20, generator=generator))[0]
+    variance, functions = np.linalg.eigh(np.exp(-0.5 * ((place[:, None] - place) / 6) ** 2))
+    tensor = lambda x: torch.tensor(x.copy(), dtype=torch.float32)
+    process = GaussMarkov(
+        Empirical(tensor(functions[:, ::-1])),
+        tensor(np.maximum(variance[::-1], 1e-5)),
+        (turn[0] * torch.linspace(0.995, 0.2, 20) @ turn[1].mT)[None],
+        torch.linspace(0.9, 0.1, 40),
+    )
+    west, left = np.divmod(np.random.default_rng(0).uniform(0, size - 1.001, (frames, count)), 1)
+    point, weight = np.stack([west, west + 1], -1).astype(int), np.stack([1 - left, left], -1)
+    shape = torch.ones(frames, count)
+    seen = Observed(torch.tensor(point), tensor(weight), 0 * shape, error * shape, shape)
+    prior = oracle.covariance(process, frames)
+    operator = oracle.stacked(seen.rows(t, size).double().numpy() for t in range(frames))
+    root = np.linalg.cholesky(prior + 1e-9 * np.eye(len(prior)))
+    draw = np.random.default_rng(1).standard_normal
+    gap = operator @ root @ draw((len(root), 2)) + error * draw((len(operator), 2))
+    return process, seen, prior, operator, tensor(gap.T.reshape(2, frames, count))
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerance"), [(0.1, 1e-3), (0.01, 1e-4), (0.003, 1e-4), (0.001, 1e-4), (0.001, 0.1)]
+)
+def test_observations_that_are_nearly_exact_are_used_as_the_dense_gain_would(error, tolerance):
+    """At infinite noise, where the system is at its worst: the increments in posterior standard deviations."""
+    process, seen, prior, operator, gap = crowded(error)
+    guidance = Analytic(Unguided(process, closed_form), seen, tolerance=tolerance, iterations=400)
+    found = guidance.gain(gap, process.posterior(torch.full((1, len(seen.value)), torch.inf)))
+    whole = operator @ prior @ operator.T + error**2 * np.eye(len(operator))
+    gain = np.linalg.solve(whole, operator @ prior).T
+    deviation = np.sqrt(np.diag(prior - gain @ operator @ prior))
+    off = (found.double().numpy().reshape(2, -1) - gap.double().numpy().reshape(2, -1) @ gain.T) / deviation
+    assert np.sqrt((off**2).mean()) < 0.06 and np.abs(off).max() < 0.3
+
+
+def test_the_residual_at_the_end_is_the_true_one():
+    """Formed densely and in double precision from what the solver returns, for which it must not drift."""
+    process, seen, prior, operator, gap = crowded(0.01)
+    guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-4, iterations=400)
+    solved, _ = guidance._solve(gap, process.posterior(torch.full((1, len(seen.value)), torch.inf)))
+    whole = operator @ prior @ operator.T + 1e-4 * np.eye(len(operator))
+    right = gap.double().numpy().reshape(2, -1)
+    left = right - solved.double().numpy().reshape(2, -1) @ whole
+    assert (np.linalg.norm(left, axis=1) < 1.1e-4 * np.linalg.norm(right, axis=1)).all()
+
+
+def test_observations_that_no_precision_tells_apart_are_refused_in_words():
+    process, seen, _, _, gap = crowded(1e-9)
+    with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
+        Analytic(Unguided(process, closed_form), seen).gain(gap, process.posterior(torch.full((1, 8), torch.inf)))
