@@ -29,7 +29,7 @@ def test_a_later_end_and_more_members_are_the_same_recipe_and_the_same_digest():
 def test_an_earlier_end_and_fewer_members_are_named_with_both_values():
     lines = recipe.differences(made(), made(test={"start": "2009-01-01", "end": "2010-01-31"}, product={"members": 8}))
     assert lines == [
-        "domain.test.end: 2010-12-31T00:00:00 there, 2010-01-31T00:00:00 asked for, which would shorten the archive",
+        "domain.test.end: 2010-12-31T23:59:59 there, 2010-01-31T23:59:59 asked for, which would shorten the archive",
         "product.members: 16 there, 8 asked for, which would shorten the archive",
     ]
 

@@ -33,7 +33,7 @@ def test_planted_harmonics_are_found(domain, tmp_path):
 
 
 def test_a_training_period_shorter_than_a_year_is_refused(domain, source, tmp_path):
-    short = Domain.model_validate(domain.model_dump() | {"train": {"start": "2000-01-01", "end": "2000-06-30"}})
+    short = Domain.model_validate(domain.model_dump() | {"train": {"start": "2000-01-01", "end": "2000-06-29"}})
     with pytest.raises(UserError, match="181 days of known frames.*annual_harmonics = 1 needs a year"):
         preprocessed(fields_of(source, domain), short, tmp_path)
 

@@ -126,7 +126,7 @@ def pieces_with(first, last) -> list[cuts.Cut]:
     """The pieces of fields that hold frames of a period."""
     end = np.datetime64(last)
     met = [p for p in PIECES if p.meets(first, end)]
-    return [first_made(p, min(p.last, end), MADE_PIECES) for p in met]
+    return [first_made(p, p.times[p.times <= end][-1], MADE_PIECES) for p in met]
 
 
 def stores(found: list[cuts.Cut]) -> list[str]:

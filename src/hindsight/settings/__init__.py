@@ -195,7 +195,7 @@ class Settings(Section):
                 f" {world.step_hours} h (download.synthetic.step_hours)"
             )
         for name, period in self.domain.splits.items():
-            if period.start < world.start or period.end > world.end:
+            if period.start < world.start or period.end >= world.last + world.step:
                 wrong.append(
                     f"domain.{name}: lies outside the built-in world ({world.start:%Y-%m-%d} to {world.end:%Y-%m-%d});"
                     " set download.synthetic.start and end"

@@ -4,16 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hindsight.settings.section import Section, Time
+from hindsight.settings.dates import End, Time
+from hindsight.settings.section import Section
 
 Edge = Literal["open", "periodic", "pole"]
 
 
 class Period(Section):
-    """A stretch of time, both ends included."""
+    """A stretch of time, both ends included; an end that is a day, a month or a year means the whole of it."""
 
-    start: Time = Field(description="first time (UTC)")
-    end: Time = Field(description="last time (UTC)")
+    start: Time = Field(description="first time (UTC): 2000, 2000-01, 2000-01-01 or 2000-01-01T06:00")
+    end: End = Field(description="last time (UTC), or last day, month or year: 2007-12-31 is all of that day")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_which_is_which(cls, value: object) -> object:
+        if isinstance(value, list | tuple | str | int):
+            raise ValueError("is no period; write {start: 2000-01-01, end: 2007-12-31}")
+        return value
 
     @model_validator(mode="after")
     def _runs_forward(self) -> "Period":

@@ -1,14 +1,15 @@
 """Settings of `download`."""
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
+from hindsight.settings.dates import End, Time
 from hindsight.settings.domain import Period
-from hindsight.settings.section import Section, Time
+from hindsight.settings.section import Section
 
 
 class Lorenz96(Section):
@@ -50,7 +51,7 @@ class Synthetic(Section):
         "navier_stokes have their own settings below",
     )
     start: Time = Field(datetime(2000, 1, 1), description="first frame (UTC)")
-    end: Time = Field(datetime(2005, 3, 31, 18), description="last frame (UTC)")
+    end: End = Field(datetime(2005, 3, 31, 18), description="last frame (UTC), or last day, month or year")
     step_hours: int = Field(6, gt=0, description="hours between frames")
     truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
     latitudes: int = Field(32, ge=8, description="latitudes written; cells of equal width, none on a pole")
@@ -95,6 +96,16 @@ class Synthetic(Section):
                 f"{self.latitudes} latitudes cannot show truncation {self.truncation}; {self.truncation + 1} would"
             )
         return self
+
+    @property
+    def step(self) -> timedelta:
+        """Time between frames."""
+        return timedelta(hours=self.step_hours)
+
+    @property
+    def last(self) -> datetime:
+        """Time of the last frame, which may be before the end."""
+        return self.start + (self.end - self.start) // self.step * self.step
 
 
 class Bucket(Section):
@@ -160,8 +171,9 @@ class Download(Section):
         description="bucket, grib: time that parts are counted from; the store's first, with part_frames a multiple of "
         "its chunks, so that no chunk is in two parts; none: the start of the first period",
     )
-    missing: list[Period | Time] = Field(
-        [], description="times, or stretches {start, end}, that the source may lack; they are carried as masked"
+    missing: list[Period] = Field(
+        [],
+        description="times, days, or stretches {start, end}, that the source may lack; they are carried as masked",
     )
     absent_chunks: Literal["missing", "fill"] = Field(
         "missing",
@@ -175,10 +187,12 @@ class Download(Section):
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
 
-    @field_validator("missing")
+    @field_validator("missing", mode="before")
     @classmethod
-    def _stretches(cls, value: list[Period | Time]) -> list[Period]:
-        return [v if isinstance(v, Period) else Period(start=v, end=v) for v in value]
+    def _stretches(cls, value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        return [v if isinstance(v, Period | dict | list) else {"start": v, "end": v} for v in value]
 
     @model_validator(mode="after")
     def _the_source_is_named(self) -> "Download":

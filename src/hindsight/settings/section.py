@@ -1,17 +1,10 @@
 """The base of every section of the settings, and defaults that another setting chooses."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
-
-
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-
+from pydantic import BaseModel, ConfigDict
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Time = Annotated[datetime, AfterValidator(_utc)]  # in UTC and without saying so, as the coordinates of the data are
 
 
 class Section(BaseModel):

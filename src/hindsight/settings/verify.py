@@ -2,7 +2,8 @@
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Section, Time
+from hindsight.settings.dates import Time
+from hindsight.settings.section import Section
 
 
 class Region(Section):
