@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.download import manifest, part
 from hindsight.errors import UserError
@@ -132,6 +133,106 @@ def test_preliminary_data_beside_final_ones_are_refused_unless_taken(source, dom
         passed(domain, tmp_path, raw, markers)
     found = passed(domain, tmp_path, raw, markers, provisional=True)
     assert found["provisional"] == ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]
+
+
+def spoilt(source, name, first, last, change):
+    """The source with some frames of a variable changed."""
+    values = source[name].values.copy()
+    values[first : last + 1] = change(values[first : last + 1], values[first - 1])
+    return source.assign({name: (source[name].dims, values, source[name].attrs)})
+
+
+ODD = {
+    "constant": (lambda now, before: now * 0 + 54000, "is one number, 54000, over the whole field: 3 frames, "),
+    "repeated": (lambda now, before: before, "is the frame before once more: 3 frames, "),
+    "packing": (
+        lambda now, before: np.minimum(now, np.median(now, (1, 2), keepdims=True)),
+        "of its values at one number, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_values_that_look_wrong_stop_the_run_with_time_and_place(source, domain, tmp_path, kind):
+    change, says = ODD[kind]
+    wrong = spoilt(source, "z", 99, 101, change)
+    with pytest.raises(UserError, match=f"'z' .*{says}.*2000-04-09T12:00:00 to 2000-04-11T12:00:00\n.*accepted"):
+        checked(wrong, domain, tmp_path)
+    refused = json.loads((tmp_path / "manifest.refused.json").read_text())
+    assert [(one["kind"], one["variable"], one["frames"]) for one in refused["odd"]] == [(kind, "z", 3)]
+    stretch = [{"start": "2000-04-09T12:00", "end": "2000-04-11T12:00"}]
+    found = checked(wrong, domain, tmp_path, accepted=stretch)
+    assert found["problems"] == [] == found["masked"] and len(found["notes"]) == 1
+    found = checked(wrong, domain, tmp_path, missing=stretch)
+    assert found["masked"] == [f"2000-04-{day:02d}T12:00:00" for day in (9, 10, 11)] and found["problems"] == []
+    with pytest.raises(UserError, match="3 frames, 2000-04-09T12"):
+        checked(wrong, domain, tmp_path, accepted=["2000-04-09T12:00"], missing=["2000-04-10T12:00"])
+
+
+@pytest.mark.parametrize("frame", [198, 199, 200, 201])
+def test_a_lone_frame_is_found_where_parts_meet(domain, tmp_path, frame):
+    times = np.datetime64("2000-01-01T12", "ns") + np.arange(425) * np.timedelta64(1, "D")
+    phase = np.add.outer(0.02 * np.arange(425), np.add.outer(np.arange(6.0), 0.7 * np.arange(8.0)))
+    coords = {"time": times, "lat": np.linspace(50, 40, 6), "lon": np.linspace(-7, 7, 8)}
+    dims = tuple(coords)
+    smooth = {
+        "z": (dims, 54000 + 900 * np.sin(phase), {"units": "m2 s-2"}),
+        "t": (dims, 280 + np.cos(phase), {"units": "K"}),
+    }
+    source = xr.Dataset(smooth, coords)
+    wrong = spoilt(source, "z", frame, frame, lambda now, before: now + 3000 * (np.arange(8) > 5))
+    raw, markers = parted(wrong, tmp_path)
+    with pytest.raises(UserError) as error:
+        passed(domain, tmp_path, raw, markers)
+    when = str(times[frame].astype("datetime64[s]"))
+    assert "'z' departs from the frames before and after by up to 300" in str(error.value)
+    assert f"within 40 N to 50 N, 5 E to 7 E: {when}" in str(error.value) and str(error.value).count("\n  ") == 1
+
+
+def test_a_polar_row_of_wind_that_does_not_turn_stops_the_run(domain, tmp_path):
+    times = np.datetime64("2000-01-01T12", "ns") + np.arange(425) * np.timedelta64(1, "D")
+    coords = {"time": times, "lat": np.linspace(90, -90, 7), "lon": np.arange(0.0, 360, 30)}
+    wind = np.random.default_rng(0).normal(0, 10, (425, 7, 12)).cumsum(2)
+    wind[7:9, 0], wind[9:11, -1], wind[:, 3, :5] = 4.5, 0, 1
+    source = xr.Dataset({"u": (tuple(coords), wind, {"units": "m s-1"})}, coords)
+    chosen = domain.model_copy(update={"channels": ["u500"]})
+    with pytest.raises(
+        UserError, match=r"one number along the row nearest the pole.*\(4.5\), at 90 N: 2 frames, 2000-01-08"
+    ):
+        checked(source.expand_dims(level=[500]).transpose("time", ...), chosen, tmp_path)
+
+
+def test_what_is_so_in_most_frames_is_a_note(source, domain, tmp_path):
+    found = checked(
+        source.assign(z=source.z * 0 + 54000).assign(z=lambda s: s.z.assign_attrs(units="m2 s-2")), domain, tmp_path
+    )
+    assert found["problems"] == [] and found["notes"] == [
+        "'z' is one number, 54000, over the whole field: 425 frames, 2000-01-01T12:00:00 to 2001-02-28T12:00:00"
+    ]
+
+
+def test_the_same_points_without_values_in_all_frames_are_no_matter_of_time(source, domain, tmp_path):
+    land = source.assign(t=source.t.where((source.lat > 45) | (source.lon < 0)).assign_attrs(units="degC"))
+    with pytest.raises(UserError) as error:
+        checked(land, domain, tmp_path)
+    for words in (
+        "'t' has NaN in all frames at the same 12 of 48 points, within 40 N to 44 N, 1 E to 7 E",
+        "another region",
+    ):
+        assert words in str(error.value)
+    assert "download.missing" not in str(error.value) and "accepted" not in str(error.value)
+    more = land.assign(t=land.t.where(land.time != land.time[9]).assign_attrs(units="degC"))
+    raw, markers = parted(more, tmp_path)
+    with pytest.raises(
+        UserError, match=r"(?s)NaN in 1 frame\(s\), at 2000-01-10.*at the same 12.*download.missing; choose another"
+    ):
+        passed(domain, tmp_path, raw, markers)
+    lost = source.assign(
+        t=source.t.where((source.time < source.time[200]) | (source.lon < 0)).assign_attrs(units="degC")
+    )
+    raw, markers = parted(lost, tmp_path)
+    with pytest.raises(UserError, match=r"'t' has NaN in 225 frame\(s\)"):  # in the second part all frames are so
+        passed(domain, tmp_path, raw, markers)
 
 
 def test_a_source_of_shorter_steps_than_the_domain_is_thinned(source, domain, tmp_path):

@@ -189,4 +189,6 @@ def world() -> str:
     if SETTINGS.download.source != "synthetic":
         return ""
     end = {"synthetic": {"end"}} if ASKED.synthetic.stretches == 1 else {}
-    return ASKED.model_dump_json(exclude={"periods": True, "missing": True, **end})
+    return ASKED.model_dump_json(
+        exclude={"periods": True, "missing": True, "accepted": True, **end}
+    )

@@ -5,73 +5,104 @@ that `download.missing` allows: they are listed as masked, stay NaN, and nothing
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from hindsight.download import part
+from hindsight.download import odd, part
+from hindsight.download.odd import Looked
 from hindsight.errors import UserError
-from hindsight.fields import axes, calendar, cuts, store
+from hindsight.fields import axes, calendar, cuts, findings, store
+from hindsight.fields.scan import Seen
 from hindsight.settings import Domain, Download
 from hindsight.settings.lexicon import Channel, conversion, needed
 
 SHOWN = 12  # problems, and times, that an error lists; the manifest has all
+MEND = "mend the source"
+LEAVE_OUT = "choose other periods, or name times that may be missing in download.missing"
+ACCEPT = "name times whose values are right in download.accepted, and times that are to be left out in download.missing"
+ELSEWHERE = "choose another region (domain.south, north, west, east), or a source that has values there"
 
 
 def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Path], manifest: Path) -> None:
-    """Check that the source arrived whole: times, holes, units, ranges; refuse a hole that is not allowed."""
+    """Check that the source arrived whole and looks right: times, holes, units, ranges, constant fields, outliers."""
     where = ", ".join(str(store.folder(path)) for path in raw[:1]) + (" …" if len(raw) > 1 else "")
-    about = [json.loads(path.read_text()) for path in markers] or [_looked_at(path, domain) for path in raw]
+    looked = [_of_part(*paths) for paths in zip(raw, markers)] or [_looked_at(path, domain) for path in raw]
+    about, wanted = [one for one, _ in looked], _wanted(domain)
     times = np.concatenate([axes.named(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where)
-    variables = _together(about)
-    absent = _absent(times, domain)
-    holes = sorted({hole for name, one in variables.items() for hole in one["holes"]} | set(map(_text, absent)))
-    wanted = set(map(_text, _wanted(domain)))
-    masked = [hole for hole in holes if hole in wanted]
+    variables, absent = _together(about), np.setdiff1d(wanted, times)
+    looks = odd.found(_in_order(looked), needed(domain.channels), wanted, _joints(raw))
+    wrong = [one for one in looks if odd.stops(one, wanted, settings)]
+    holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, absent)}
+    holes |= set(map(_text, odd.masked(looks, wanted, settings)))
+    masked = sorted(holes & set(map(_text, wanted)))
     loud = [hole for hole in masked if not settings.allowed(np.datetime64(hole).astype(object))]
-    lost, filled = (_of_sources(about, key) for key in ("chunks_missing", "chunks_filled"))
-    problems = [*_on_the_axis(times), *_in_values(variables, domain, where), *_lacking(loud, absent, variables, lost)]
+    provisional, lost = (_of_sources(about, key) for key in ("provisional", "chunks_missing"))
+    problems = {
+        MEND: [*_on_the_axis(times), *_in_values(variables, domain, where)],
+        LEAVE_OUT: _lacking(loud, absent, variables, lost),
+        ELSEWHERE: _nowhere(variables, domain),
+        ACCEPT: [findings.sentence(one["variable"], one) for one in wrong],
+        "": _mixed(provisional, set(map(_text, wanted)), settings),
+    }
     found = {
         "dataset": settings.dataset,
         "source": settings.source,
         "parts": [_identity(one) for one in about],
         "frames": len(wanted),
-        "first": min(wanted),
-        "last": max(wanted),
+        "first": _text(wanted[0]),
+        "last": _text(wanted[-1]),
         "step_hours": domain.step_hours,
         "absent": list(map(_text, absent)),
         "masked": masked,
-        "provisional": _of_sources(about, "provisional"),
+        "provisional": provisional,
         "chunks_missing": lost,
-        "chunks_filled": filled,
+        "chunks_filled": _of_sources(about, "chunks_filled"),
         "variables": variables,
-        "problems": problems,
+        "odd": looks,
+        "notes": [findings.sentence(one["variable"], one) for one in looks if one not in wrong],
+        "problems": [line for lines in problems.values() for line in lines],
     }
-    problems += _mixed(found["provisional"], wanted, settings)
-    _write(found, manifest, where)
+    _write(found, [remedy for remedy, lines in problems.items() if lines and remedy], manifest, where)
 
 
-def _write(found: dict, manifest: Path, where: str) -> None:
+def _write(found: dict, remedies: list[str], manifest: Path, where: str) -> None:
     """Write the manifest; where there are problems under another name, and say what they are."""
     refused = manifest.with_suffix(".refused.json")
     text = json.dumps(found, indent=1)
+    for note in found["notes"]:
+        print(f"note: {note}", file=sys.stderr)
     if problems := found["problems"]:
         store.replace(refused, lambda partial: partial.write_text(text))
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        advice = "; ".join(dict.fromkeys([MEND, *remedies])) if remedies else ""
         raise UserError(
-            f"{where} is not whole ({refused} has the details):\n  " + "\n  ".join(problems[:SHOWN]) + more + "\n"
-            "Mend the source, choose other periods, or name times that may be missing in download.missing"
+            f"{where} is not whole, or not right ({refused} has the details):\n  "
+            + "\n  ".join(problems[:SHOWN])
+            + more
+            + (f"\n{advice[:1].upper()}{advice[1:]}" if advice else "")
         )
     refused.unlink(missing_ok=True)
     store.replace(manifest, lambda partial: partial.write_text(text))
 
 
-def _looked_at(raw: Path, domain: Domain) -> dict:
+def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, Looked]]:
+    """What the marker of a part says, and what a scan has seen of its variables."""
+    about, dataset = json.loads(marker.read_text()), axes.named(store.read(raw), str(store.folder(raw)))
+    return about, {
+        name: Looked(dataset[name], Seen.read(part.scanned(raw, name)))
+        for name in about["variables"]
+        if name in dataset
+    }
+
+
+def _looked_at(raw: Path, domain: Domain) -> tuple[dict, dict[str, Looked]]:
     """What `part.inspect` says of a source that has no marker, as far as the domain needs it."""
     dataset, where = axes.named(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
-    dataset, about, variables = _of_splits(dataset.sortby("time"), domain), {}, {}
+    dataset, about, variables, looked = _of_splits(dataset.sortby("time"), domain), {}, {}, {}
     for channel in needed(domain.channels):
         found = axes.find(dataset, channel.names("local"), channel.name, where)
         if found.name in variables:
@@ -79,10 +110,20 @@ def _looked_at(raw: Path, domain: Domain) -> dict:
         levels = sorted({c.level for c in needed(domain.channels) if c.level and found.name in c.names("local")})
         if "level" in found.dims and set(levels) <= set(found["level"].values.tolist()):
             found = found.sel(level=levels)
-        about = part.inspect(found.to_dataset())  # each alone: together they would share their levels
+        about, seen = part.inspect(found.to_dataset())  # each alone: together they would share their levels
         variables |= about["variables"]
+        looked |= {name: Looked(found, one) for name, one in seen.items()}
     identity = {"files": dataset.attrs.get("source_files", ""), "title": dataset.attrs.get("source_title", "")}
-    return about | {"source": identity, "digest": dataset.attrs.get("digest", ""), "variables": variables}
+    return about | {"source": identity, "digest": dataset.attrs.get("digest", ""), "variables": variables}, looked
+
+
+def _in_order(looked: list[tuple[dict, dict[str, Looked]]]) -> list[dict[str, Looked]]:
+    return [variables for _, variables in sorted(looked, key=lambda one: one[0].get("first", ""))]
+
+
+def _joints(raw: list[Path]) -> list[np.datetime64]:
+    """Times at which a built-in world begins anew."""
+    return [np.datetime64(time, "ns") for path in raw for time in store.read(path).attrs.get("stretch_starts", [])]
 
 
 def _of_splits(dataset: xr.Dataset, domain: Domain) -> xr.Dataset:
@@ -96,24 +137,40 @@ def _wanted(domain: Domain) -> np.ndarray:
     return times[np.any(inside, 0)]
 
 
-def _absent(times: np.ndarray, domain: Domain) -> np.ndarray:
-    return np.setdiff1d(_wanted(domain), times)
-
-
 def _together(about: list[dict]) -> dict:
-    """Units, range and holes of each variable over all parts."""
+    """Units, range and holes of each variable over all parts; points that are NaN in all frames are no holes."""
     found: dict[str, dict] = {}
+    names = {name for one in about for name in one["variables"]}
+    fixed = {name: _the_same([one["variables"][name] for one in about if name in one["variables"]]) for name in names}
     for one in about:
         for name, seen in one["variables"].items():
             known = found.setdefault(name, {"units": seen["units"], "lowest": [], "highest": [], "nan": 0, "holes": []})
             known["nan"] += seen["nan"]
-            known["holes"] += seen["holes"]
+            known["holes"] += (seen["fixed"] if fixed[name] else seen)["holes"]
+            known["fixed"] = fixed[name] and {key: seen["fixed"][key] for key in ("points", "of", "where")}
             for side in ("lowest", "highest"):
                 known[side] += [] if seen[side] is None else [seen[side]]
     for known in found.values():
         known["lowest"] = min(known["lowest"], default=None)
         known["highest"] = max(known["highest"], default=None)
     return found
+
+
+def _the_same(parts: list[dict]) -> bool:
+    """Whether a variable is NaN at the same points in all frames of all parts, and at some."""
+    which = {one["fixed"] and one["fixed"]["digest"] for one in parts}
+    return len(which) == 1 and None not in which
+
+
+def _nowhere(variables: dict, domain: Domain) -> list[str]:
+    """Points without a value in any frame: no time is to blame."""
+    names = {name for channel in needed(domain.channels) for name in channel.names("local")}
+    return [
+        f"{name!r} has NaN in all frames at the same {fixed['points']} of {fixed['of']} points, {fixed['where']}, as a "
+        "source of the land alone has over the sea"
+        for name, one in variables.items()
+        if (fixed := one["fixed"]) and name in names
+    ]
 
 
 def _on_the_axis(times: np.ndarray) -> list[str]:

@@ -4,6 +4,7 @@ The store says in its attributes what was asked for when it was made. A job that
 whole and leaves it alone, so nothing is fetched twice. Beside it lies its marker, a small JSON file, written last.
 """
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,19 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hindsight.fields import store
+from hindsight.fields import axes, scan, store
+from hindsight.fields.findings import VECTOR, box
+from hindsight.fields.scan import Seen
+from hindsight.settings.lexicon import CHANNELS
 
+SCAN = "scan.npz"  # beside the chunks of a variable: readers of Zarr do not look there
+SPACE = ("latitude", "longitude")
+COMPONENTS = {
+    name
+    for channel in CHANNELS.values()
+    if channel.standard_name in VECTOR
+    for name in (*channel.names("bucket"), *channel.names("grib"))
+}
 FRAMES, BYTES = 64, 2**25  # written, and looked at, at once: so many frames, and no more than so many bytes
 
 
@@ -54,22 +66,46 @@ def write(dataset: xr.Dataset, raw: Path, marker: Path, request: dict, source: d
     _mark(raw, marker)
 
 
-def inspect(dataset: xr.Dataset) -> dict:
+def inspect(dataset: xr.Dataset) -> tuple[dict, dict[str, Seen]]:
     """What a part or a whole source holds: its time axis, and of every variable the units, range and holes.
 
     Returns:
         `first`, `last`, `frames`, `steps_hours` (each that occurs), `variables`: {name: `units`, `lowest`, `highest`,
-        `nan` (values), `holes` (times of frames with any)}.
+        `nan` (values), `holes` (times of frames with any), `fixed` (of points that are NaN in all frames: `points`,
+        `of` how many, `where`, `digest` of which, and the `holes` of other points)}; and what a scan has seen of each.
     """
     times = dataset["time"].values
+    found = {str(n): _looked_at(str(n), v) for n, v in dataset.data_vars.items() if "time" in v.dims}
     steps = np.unique(np.diff(times)) / np.timedelta64(1, "h")
     return {
         "first": str(times[0].astype("datetime64[s]")),
         "last": str(times[-1].astype("datetime64[s]")),
         "frames": len(times),
         "steps_hours": [float(step) for step in steps],
-        "variables": {str(n): _looked_at(v) for n, v in dataset.data_vars.items() if "time" in v.dims},
-    }
+        "variables": {name: about for name, (about, _) in found.items()},
+    }, {name: seen for name, (_, seen) in found.items()}
+
+
+def arranged(variable: xr.DataArray) -> tuple[np.ndarray, list[str], tuple[np.ndarray, np.ndarray]]:
+    """Fields of a variable as a scan wants them.
+
+    Returns:
+        (T, L, H, W); what to call each of L; latitude (H,) and longitude (W,), of one point where there is no axis.
+    """
+    space = [next((dim for dim in axes.DIMENSIONS[role] if dim in variable.dims), None) for role in SPACE]
+    others = [dim for dim in variable.dims if dim != "time" and dim not in space]
+    values = variable.transpose("time", *others, *(dim for dim in space if dim)).values
+    sizes = [variable.sizes[dim] if dim else 1 for dim in space]
+    named = others == ["level"]
+    levels = [f"{level:g} hPa" for level in variable["level"].values] if named and "level" in variable.coords else None
+    values = values.reshape(len(values), -1, *sizes)
+    grid = tuple(variable[dim].values.astype(float) if dim in variable.coords else np.zeros(1) for dim in space)
+    return values, levels or [""] * values.shape[1], grid
+
+
+def turns(name: str, variable: xr.DataArray) -> bool:
+    """Whether a variable is a component of a vector on the sphere."""
+    return variable.attrs.get("standard_name") in VECTOR or name in COMPONENTS
 
 
 def _rows(variable: xr.DataArray) -> int:
@@ -78,27 +114,60 @@ def _rows(variable: xr.DataArray) -> int:
     return max(1, min(FRAMES, BYTES // frame))
 
 
-def _looked_at(variable: xr.DataArray) -> dict:
-    times, holes, lowest, highest, count = variable["time"].values, [], np.inf, -np.inf, 0
-    rows = _rows(variable)
+def _looked_at(name: str, variable: xr.DataArray) -> tuple[dict, Seen]:
+    times, lowest, highest = variable["time"].values, np.inf, -np.inf
+    rows, seen, holes, always = _rows(variable), [], [], np.ones((), bool)
     for first in range(0, len(times), rows):
-        values = variable.isel(time=slice(first, first + rows)).transpose("time", ...).values
+        values, _, grid = arranged(variable.isel(time=slice(first, first + rows)))
+        part, latitude = times[first : first + rows], grid[0] if turns(name, variable) else None
+        seen.append(scan.look(values, part, latitude, float(np.ptp(grid[1]))))
         low, high = values.min(), values.max()
         if np.isnan(low):
-            missing = np.isnan(values).reshape(len(values), -1).sum(1)
-            count += int(missing.sum())
-            holes += [str(t.astype("datetime64[s]")) for t in times[first : first + rows][missing > 0]]
-            known = values[~np.isnan(values)]
+            nowhere = np.isnan(values)
+            always = always & nowhere.all(0)
+            missing = nowhere.reshape(len(values), -1).sum(1)
+            holes += [(_second(t), int(n)) for t, n in zip(part[missing > 0], missing[missing > 0])]
+            known = values[~nowhere]
             low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
+        else:
+            always = np.zeros((), bool)
         lowest, highest = min(lowest, float(low)), max(highest, float(high))
     known = {"lowest": lowest, "highest": highest} if np.isfinite(lowest) else {"lowest": None, "highest": None}
-    return {"units": variable.attrs.get("units", ""), **known, "nan": count, "holes": holes}
+    found = {
+        "nan": sum(n for _, n in holes),
+        "holes": [time for time, _ in holes],
+        "fixed": _fixed(always, holes, grid),
+    }
+    return {"units": variable.attrs.get("units", ""), **known, **found}, scan.joined(seen)
+
+
+def _fixed(always: np.ndarray, holes: list[tuple[str, int]], grid: tuple[np.ndarray, np.ndarray]) -> dict | None:
+    """What to say of points (L, H, W) that are NaN in all frames, if there are any, but not all of them."""
+    if not always.any() or always.all():
+        return None
+    points = int(always.sum())
+    digest = hashlib.sha256(np.packbits(always).tobytes()).hexdigest()
+    more = [time for time, missing in holes if missing > points]
+    where = box(always.any(0), grid)
+    return {"points": points, "of": always.size, "where": where, "digest": digest, "holes": more}
+
+
+def _second(time: np.datetime64) -> str:
+    return str(time.astype("datetime64[s]"))
+
+
+def scanned(raw: Path, name: str) -> Path:
+    """Where a part keeps what a scan has seen of a variable."""
+    return store.folder(raw) / name / SCAN
 
 
 def _mark(raw: Path, marker: Path) -> None:
     dataset = xr.open_zarr(store.folder(raw), consolidated=False, chunks=None)  # one block after the other: no Dask
     about = {key: json.loads(dataset.attrs[key]) for key in ("request", "source")}
-    found = about | {"digest": dataset.attrs["digest"]} | inspect(dataset)
+    holds, seen = inspect(dataset)
+    for name, one in seen.items():
+        store.replace(scanned(raw, name), one.write)
+    found = about | {"digest": dataset.attrs["digest"]} | holds
     store.replace(marker, lambda partial: partial.write_text(_text(found)))
 
 

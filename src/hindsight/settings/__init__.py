@@ -280,8 +280,8 @@ def for_stage(settings: Settings, stage: str) -> str:
     """
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
-    if stage == "download":  # a part's name says its time, and what may be missing is the manifest's business
-        part = asked(settings).model_copy(update={"periods": [], "missing": []})
+    if stage == "download":  # a part's name says its time, and what may be missing or odd is the manifest's business
+        part = asked(settings).model_copy(update={"periods": [], "missing": [], "accepted": []})
         return json.dumps({"download": part.model_dump(mode="json")}, indent=1, sort_keys=True)
     sections = [*SEEN[stage], *([stage] if stage in SECTIONS else [])]
     part = {name: _seen(settings, name).model_dump(mode="json") for name in sections}

@@ -175,6 +175,11 @@ class Download(Section):
         [],
         description="times, days, or stretches {start, end}, that the source may lack; they are carried as masked",
     )
+    accepted: list[Period] = Field(
+        [],
+        description="times, days, or stretches {start, end}, at which values look wrong to the manifest's scan (constant "
+        "fields, outliers, broken packing) and are right",
+    )
     absent_chunks: Literal["missing", "fill"] = Field(
         "missing",
         description="a chunk that a Zarr store lacks of a variable over time: missing data, or the store's fill value, "
@@ -187,7 +192,7 @@ class Download(Section):
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
 
-    @field_validator("missing", mode="before")
+    @field_validator("missing", "accepted", mode="before")
     @classmethod
     def _stretches(cls, value: object) -> object:
         if not isinstance(value, list):
@@ -213,3 +218,7 @@ class Download(Section):
     def allowed(self, time: datetime) -> bool:
         """Whether the source may lack a time."""
         return any(period.start <= time <= period.end for period in self.missing)
+
+    def taken(self, time: datetime) -> bool:
+        """Whether values that look wrong are right at a time."""
+        return any(period.start <= time <= period.end for period in self.accepted)
