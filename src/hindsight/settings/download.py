@@ -177,7 +177,7 @@ class Download(Section):
     )
     accepted: list[Period] = Field(
         [],
-        description="times, days, or stretches {start, end}, at which values look wrong to the manifest's scan (constant "
+        description="times, days, or stretches {start, end}, at which values look wrong to the manifest (constant "
         "fields, outliers, broken packing) and are right",
     )
     absent_chunks: Literal["missing", "fill"] = Field(
