@@ -168,7 +168,7 @@ def short(text: str) -> str:
 def of_what_is_printed(name: str, text: str) -> str:
     """The verdict on the two cases that print their own; the others print nothing."""
     if name == "09/file":
-        refused = set(re.findall(r"^  (\S.*)$", text, re.M)) - set(BEYOND_A_LIBRARY)
+        refused = set(re.findall(r"^  (['\"].*)$", text, re.M)) - set(BEYOND_A_LIBRARY)
         wrong = re.search(r"^WRONG \[(.*)\]$", text, re.M)[1]
         return "wrong: " + ", ".join(sorted(refused) + [wrong]) if refused or wrong else "right"
     if name != "32/printed":

@@ -398,7 +398,7 @@ def other_order(source: Source, rng: np.random.Generator) -> None:
 
 def one_member(source: Source, rng: np.random.Generator) -> None:
     """One member, as a dimension of length one."""
-    name = pick(rng, ["number", "realization", "ensemble", "height"])
+    name = pick(rng, ["number", "realization", "ensemble", "unknown"])
     source.everywhere(lambda d: d.expand_dims({name: [0]}, 1))
 
 
@@ -767,6 +767,8 @@ def packed(source: Source, rng: np.random.Generator) -> None:
 
 def _is(channel: str, name: str) -> bool:
     base = channel if channel in SPREAD else channel.rstrip("0123456789")
+    if base == "tp" and name.startswith("total_precipitation"):
+        return True
     return name in (base, *OTHER_NAMES[base], "zg", "gh", "hgt", "my_variable")
 
 

@@ -276,8 +276,8 @@ def _on_grids() -> dict[str, Kind]:
     return {
         "cerra": Kind(("cerra",), None, (POSITIONS, r"two|2-d|\(y, x\)|y.*x")),
         "cordex": Kind(("cordex",), None, (POSITIONS, r"rlat|rotated|two")),
-        "metres": Kind(("metres",), None, (r"metres|in m\b|'m'|projection|two|2-d|y, x",)),
-        "onlyxy": Kind(("onlyxy",), None, (r"metres|in m\b|'m'|projection",)),
+        "metres": Kind(("metres",), None, (r"metres|in m\b|'m'|project|two|2-d|y, x",)),
+        "onlyxy": Kind(("onlyxy",), None, (r"metres|in m\b|'m'|project",)),
         "gauss": Kind(("gauss",), everywhere(*gauss), (r"regular|even|Gaussian",)),
         "gauss_5.625": Kind(("gauss", "5.625"), everywhere(*regular), (r"regular|even|Gaussian",)),
         "points": Kind(("points",), None, (POSITIONS, r"values|points")),

@@ -123,8 +123,8 @@ def test_dates_are_held_against_what_a_person_means():
 
 
 def test_units_that_are_refused_are_named_but_for_what_no_library_knows():
-    assert inputs.of_what_is_printed("09/file", "taken 100\nREFUSED 1\n  'ms-1'->m s-1\nWRONG []\n") == "right"
-    says = "taken 99\nREFUSED 2\n  'J/kg'->m2 s-2\n  'ms-1'->m s-1\nWRONG [\"'degF'->K\"]\n"
+    assert inputs.of_what_is_printed("09/file", "taken 100\nREFUSED\n  1\n  'ms-1'->m s-1\nWRONG []\n") == "right"
+    says = "taken 99\nREFUSED\n  2\n  'J/kg'->m2 s-2\n  'ms-1'->m s-1\nWRONG [\"'degF'->K\"]\n"
     assert inputs.of_what_is_printed("09/file", says) == "wrong: 'J/kg'->m2 s-2, \"'degF'->K\""
 
 
