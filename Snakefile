@@ -8,7 +8,7 @@ from snakemake.utils import min_version
 from hindsight import settings
 from hindsight.errors import UserError
 
-min_version("9.0")
+min_version("9.27")
 
 
 if not workflow.config_settings.configfiles:

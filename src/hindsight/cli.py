@@ -130,7 +130,11 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
         if parameter.kind is parameter.KEYWORD_ONLY:
             many = parameter.annotation == list[Path]
             kind = str if parameter.annotation is str else Path
-            parser.add_argument(f"--{parameter.name}", type=kind, required=True, nargs="*" if many else None)
+            needed = parameter.default is parameter.empty
+            given = {} if needed else {"default": parameter.default}
+            parser.add_argument(
+                f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **given
+            )
     options = {name: _listed(value) for name, value in vars(parser.parse_args(argv)).items()}
     sections = settings.load(options.pop("settings"), wanted) if wanted else []
     return sections, options

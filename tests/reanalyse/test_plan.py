@@ -44,13 +44,13 @@ def world(tmp_path, monkeypatch):
     class World:
         path = folder / "plan.json"
 
-        def plan(self, product=PRODUCT, archive=(), **about):
+        def plan(self, product=PRODUCT, archive=(), attempt="1", **about):
             seen, more = (
                 [tmp_path / "seen.parquet"],
                 {"archive": list(archive), "plan": self.path, "climatology": tmp_path / "climatology.nc"},
             )
             sections = (DOMAIN, product, worlds.settings(**about), Encoding())
-            plan.run(*sections, prior=tmp_path / "prior", observations=seen, **more)
+            plan.run(*sections, prior=tmp_path / "prior", observations=seen, attempt=attempt, **more)
             return json.loads(self.path.read_text())
 
         def make(self, number, block, product=PRODUCT, **about):
@@ -112,6 +112,23 @@ def test_above_a_limit_nothing_is_started(world, name):
         world.plan(PRODUCT.model_copy(update={name: limit}))
     assert not world.path.exists()
     assert world.plan(PRODUCT.model_copy(update={name: 1e9}))["jobs"] == 6
+
+
+def test_what_was_refused_is_refused_again_without_being_timed_and_what_broke_is_tried_again(world, monkeypatch):
+    """SLURM tries a job again whatever it died of; a run that is started anew looks again."""
+    limited = PRODUCT.model_copy(update={"limit_hours": 1e-9})
+    with pytest.raises(UserError) as first:
+        world.plan(limited)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "_timed", lambda *_: pytest.fail("it was timed"))
+        with pytest.raises(UserError) as second:
+            world.plan(limited, attempt="2")
+    assert f"{second.value}" == f"{first.value}"
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(plan, "_timed", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        world.plan()  # anew: what was refused before is forgotten
+    assert world.plan(attempt="2")["jobs"] == 6
+    assert not list(world.path.parent.glob("plan.refused*"))
 
 
 def test_what_does_not_fit_on_the_disk_is_refused(world, monkeypatch):

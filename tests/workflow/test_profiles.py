@@ -167,3 +167,28 @@ def test_a_file_that_was_written_again_with_the_same_bytes_makes_nothing_anew(pr
     one.write_bytes(bytes(4_999_999) + b"1")
     os.utime(one, (time.time() + 5,) * 2)
     assert "rule two" in said("--dry-run")
+
+
+FETCHES = """
+rule all:
+    default_target: True
+    input: expand("{k}.txt", k=range(6))
+
+rule bucket:
+    output: "{k}.txt"
+    resources: connections=32
+    shell: "date +%s.%N > {output}; sleep 0.7; date +%s.%N >> {output}"
+"""
+
+
+@pytest.mark.parametrize("profile", ["local", "local-gpu", "slurm"])
+def test_jobs_share_the_connections_that_a_profile_allows(profile, tmp_path):
+    """Two of 32 connections each, with cores for all six."""
+    (tmp_path / "Snakefile").write_text(FETCHES)
+    words = [sys.executable, "-m", "snakemake", "--profile", runs.ROOT / f"profiles/{profile}", "--directory", tmp_path]
+    words += ["--snakefile", tmp_path / "Snakefile", "--executor", "local", "--cores", "6", "--jobs", "6"]
+    done = runs.warm_run(words, capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    spans = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("*.txt")]
+    at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
+    assert len(spans) == 6 and max(at_once) == 2

@@ -36,6 +36,7 @@ rule files:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(240),
+        connections=SETTINGS.download.bucket.connections,
     params:
         url=lambda wildcards: REMOTE[resource(f"files/{wildcards.name}")],
     shell:

@@ -55,11 +55,11 @@ rule plan:
         "logs/{run}/reanalyse/plan-{network}.log",
     benchmark:
         "logs/{run}/reanalyse/plan-{network}.tsv"
-    retries: 0  # what is refused once is refused again
     threads: SETTINGS.reanalyse.threads
     resources:
         mem_mb=memory(3000),
         runtime=minutes(30),
+        attempt=lambda wildcards, attempt: attempt,  # so that what was refused is not timed again
     params:
         observations=listed("observations"),
         archive=lambda wildcards: (
@@ -74,4 +74,5 @@ rule plan:
         " --observations {params.observations}"
         " --archive {params.archive:q}"
         " --plan {output.plan:q}"
+        " --attempt {resources.attempt:q}"
         " > {log:q} 2>&1"

@@ -16,7 +16,7 @@ STARTING = []  # what else is done before the first job
 shell.prefix("set -euo pipefail; trap : TERM; ")
 
 if workflow.is_main_process:
-    # Snakemake's own words for a lock cannot say whose it is.
+    # Snakemake's own words for a lock cannot say whose it is; a version that does not ask for these says its own.
     snakemake.exceptions.LockException = lambda: WorkflowError(
         running.locked(Path("results"))
     )

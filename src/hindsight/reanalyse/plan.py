@@ -90,9 +90,14 @@ def run(
     observations: list[Path],
     archive: list[Path],
     plan: Path,
+    attempt: str = "1",
 ) -> None:
     """Forecast what the reanalysis of a network takes, from a few stretches that are timed; refuse it above a limit."""
     plan.parent.mkdir(parents=True, exist_ok=True)
+    refused = plan.with_suffix(".refused.txt")
+    if attempt != "1" and refused.is_file():  # what is refused once is refused again, without timing it anew
+        raise UserError(refused.read_text())
+    refused.unlink(missing_ok=True)
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained, loading = timing.took(lambda: load(prior, domain, settings, climatology))
@@ -115,7 +120,12 @@ def run(
     for line in table(plan.parent.name, found):
         print(line, flush=True)
         follow(line)
-    refuse(found, product, plan)
+    try:
+        refuse(found, product, plan)
+    except UserError as error:
+        text = f"{error}"
+        store.replace(refused, lambda partial: partial.write_text(text))
+        raise
     store.replace(plan, lambda partial: partial.write_text(json.dumps(found, indent=1, default=asdict)))
 
 
