@@ -31,20 +31,6 @@ def test_a_smooth_field_is_interpolated_across_greenwich():
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_a_mask_of_kinds_becomes_land_or_not():
-    mask = xr.Dataset({"LSMASK": ("x", np.array([0, 1, 2, 3], "i1"))})
-    np.testing.assert_array_equal(static.land(mask, Path("x.nc")), [0, 1, 0, 1])
-
-
-def test_a_geopotential_becomes_a_height():
-    np.testing.assert_allclose(static.orography(xr.Dataset({"Z": ("x", [98.0665])}), Path("x.nc")), 10)
-
-
-def test_a_file_without_it_says_what_it_has():
-    with pytest.raises(UserError, match="it has: q"):
-        static.land(xr.Dataset({"q": ("x", [1.0])}), Path("x.nc"))
-
-
 def test_a_field_that_does_not_cover_the_domain_is_refused():
     part = globe(lambda lat, lon: lat).sel(latitude=slice(41, 90))
     region = globe(lambda lat, lon: lat).sel(longitude=slice(0, 10))  # nothing lies between its two ends
@@ -136,6 +122,42 @@ def test_two_files_are_told_apart(stores):
     found = made(folder, ["height.nc", "mask.nc"], land="mask.nc", orography="height.nc")
     np.testing.assert_allclose(found["land"], between(MASK), atol=1e-6)
     np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-6, atol=1e-4)
+
+
+def test_a_name_that_another_ends_with_is_not_it(stores):
+    """`mask.nc` is not `land_mask.nc`, nor `deep/mask.nc`; and dots and doubled slashes are no part of a name."""
+    folder, raw = stores
+    raw()
+    coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
+    (folder / "deep").mkdir()
+    files = {"x_mask.nc": 1 - MASK, "deep/mask.nc": 0 * MASK, "mask.nc": MASK}
+    for name, values in files.items():
+        xr.Dataset({"land": (tuple(coords), values)}, coords).to_netcdf(folder / name)
+    for asked, values in (("mask.nc", MASK), ("./mask.nc", MASK), ("deep//mask.nc", 0 * MASK), ("x_mask.nc", 1 - MASK)):
+        np.testing.assert_allclose(made(folder, files, land=asked)["land"], between(values), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "conservative"])
+def test_a_hole_in_the_domain_is_called_one(stores, method):
+    folder, raw = stores
+    raw()
+    coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
+    holed = np.where(MASK == 0.5, np.nan, MASK)
+    xr.Dataset({"land": (tuple(coords), holed)}, coords).to_netcdf(folder / "mask.nc")
+    with pytest.raises(UserError, match="'land' has no value .NaN. in the domain"):
+        if method == "bilinear":
+            made(folder, ["mask.nc"], land="mask.nc")
+        else:
+            static.means(xr.open_dataset(folder / "mask.nc")["land"], WORKING, Path("mask.nc"))
+
+
+def test_the_sources_own_orography_is_taken_by_its_units(stores):
+    folder, raw = stores
+    raw(geopotential_at_surface=HEIGHT)
+    dataset = store.read(folder / "raw.zarr").load()
+    dataset["geopotential_at_surface"].attrs["units"] = "m"
+    store.write(dataset, folder / "raw.zarr")
+    np.testing.assert_allclose(made(folder)["orography"], between(HEIGHT), rtol=1e-5, atol=1e-3)
 
 
 def test_where_nothing_is_known_there_is_nothing(stores):

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import axes, store
 from hindsight.fields.grid import Grid
 from hindsight.preprocess.regrid import onto_grid
-from hindsight.settings import Preprocess
-
-GRAVITY = 9.80665
+from hindsight.preprocess.surface import land, orography
+from hindsight.settings import Preprocess, expanded
 
 
 def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], static: Path) -> None:
@@ -23,9 +21,9 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
         ("orography", settings.orography, orography, "geopotential_at_surface"),
     ):
         if asked:
-            path = next(path for path in given if str(path).endswith(asked))
+            path = _named_so(given, asked)
             found = find(_open(path), path)
-        elif own in source and "time" not in source[own].dims:
+        elif own in source and not set(axes.DIMENSIONS["time"]) & set(source[own].dims):  # ice may change
             path = store.folder(raw)
             found = find(_named(source, path), path)
         else:
@@ -34,6 +32,27 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
         result[name] = (means if regridded else onto)(found, working, path)
     result.load()  # lazy ones are written in the order in which threads end, and other bytes come of it
     store.replace(static, lambda partial: result.to_netcdf(partial))
+
+
+def _named_so(given: list[Path], asked: str) -> Path:
+    """The path that a setting names, below the data folder or anywhere."""
+    parts = Path(expanded(asked)).parts
+    return min((path for path in given if path.parts[-len(parts) :] == parts), key=lambda path: len(path.parts))
+
+
+def _whole(result: xr.DataArray, source: xr.DataArray, path: Path) -> xr.DataArray:
+    """A field without NaN.
+
+    Raises:
+        UserError: if there is one.
+    """
+    if bool(result.isnull().any()):
+        if bool(source.isnull().any()):
+            raise UserError(
+                f"{path}: {source.name!r} has no value (NaN) in the domain; give it values everywhere, 0 over the sea"
+            )
+        raise UserError(f"{path} does not cover the domain; expected latitudes and longitudes around all of it")
+    return result
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -48,31 +67,13 @@ def _named(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     return axes.named(dataset, str(path), ("latitude", "longitude"))
 
 
-def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
-    """Land fraction, 0 to 1; a mask of whole numbers counts 1 (land) and 3 (small islands) as land."""
-    found = _one_of(dataset, ("land", "lsm", "land_sea_mask", "LSMASK"), path)
-    return found.isin([1, 3]).astype("float32") if np.issubdtype(found.dtype, np.integer) else found
-
-
-def orography(dataset: xr.Dataset, path: Path) -> xr.DataArray:
-    """Height of the surface (m), from a height or a geopotential."""
-    found = _one_of(dataset, ("orography", "orog", "geopotential_at_surface", "z", "Z"), path)
-    return found / GRAVITY if found.name in ("z", "Z", "geopotential_at_surface") else found
-
-
-def _one_of(dataset: xr.Dataset, names: tuple[str, ...], path: Path) -> xr.DataArray:
-    for name in names:
-        if name in dataset:
-            return dataset[name].squeeze(drop=True)
-    raise UserError(f"{path} has none of {', '.join(names)} (it has: {', '.join(map(str, dataset.data_vars))})")
-
-
 def means(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
     """Means over the cells of the working grid, as the fields are."""
     found = onto_grid(
         axes.ordered(source.to_dataset(name="f"), str(path))["f"], Grid.of(working), "conservative", str(path)
     )
-    return found.assign_coords({name: working[name] for name in ("latitude", "longitude")}).astype("float32")
+    found = found.assign_coords({name: working[name] for name in ("latitude", "longitude")})
+    return _whole(found, source, path).astype("float32")
 
 
 def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
@@ -90,6 +91,5 @@ def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
     result = turned.transpose("latitude", "longitude").interp(between)
     for name in wanted.keys() - between.keys():  # nothing lies on either side of a single point
         result = result.reindex({name: wanted[name]}, method="nearest", tolerance=1e-6)
-    if bool(result.isnull().any()):
-        raise UserError(f"{path} does not cover the domain; expected latitudes and longitudes around all of it")
+    result = _whole(result, source, path)
     return result.assign_coords(longitude=working["longitude"]).astype("float32")

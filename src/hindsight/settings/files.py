@@ -79,21 +79,26 @@ def bucket_folder(settings: "Settings") -> str | None:
     return str(Path(settings.data) / bucket.url)
 
 
+def _below(settings: "Settings", name: str) -> str:
+    """A file below the data folder, or anywhere."""
+    return str(Path(settings.data) / expanded(name))
+
+
 def static_files(settings: "Settings") -> list[str]:
     """Land fraction and orography, where given."""
     given = (settings.preprocess.land, settings.preprocess.orography)
-    return [str(Path(settings.data) / name) for name in dict.fromkeys(given) if name]
+    return [_below(settings, name) for name in dict.fromkeys(given) if name]
 
 
 def station_files(settings: "Settings", network: str) -> list[str]:
     """The station list of a network, where it has one."""
     file = settings.observe.networks[network].file
-    return [str(Path(settings.data) / file)] if file else []
+    return [_below(settings, file)] if file else []
 
 
 def coastline_files(settings: "Settings") -> list[str]:
     """The coastline that maps are drawn with, where given."""
-    return [str(Path(settings.data) / settings.verify.coastline)] if settings.verify.coastline else []
+    return [_below(settings, settings.verify.coastline)] if settings.verify.coastline else []
 
 
 def check_files(settings: "Settings") -> None:

@@ -52,9 +52,13 @@ class Preprocess(Regrid):
 
     annual_harmonics: int = Field(3, ge=0, le=12, description="harmonics of the year in the climatology")
     daily_harmonics: int = Field(0, ge=0, le=6, description="harmonics of the day in the climatology")
-    land: str | None = Field(None, description="file with a land fraction, below the data folder; none: not given")
+    land: str | None = Field(
+        None,
+        description="file with a land fraction (1 or %, by its units) or a mask, below the data folder; none: none",
+    )
     orography: str | None = Field(
-        None, description="file with the orography (m) or surface geopotential (m2 s-2), below the data folder"
+        None,
+        description="file with the orography (m) or surface geopotential (m2 s-2), by its units, below the data folder",
     )
     scheduler: str = Field(
         "threads",
