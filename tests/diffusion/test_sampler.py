@@ -76,6 +76,27 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
     assert torch.equal(state.fields, before.fields) and state.finished == before.finished == 1
 
 
+def test_each_channel_has_its_bound_and_is_named():
+    """Of 69 channels one at forty deviations is lost in the mean of all of them."""
+    x = torch.full((2, 3, 69, 20), 0.9)
+    x[1, 2, 68] = 40.0
+    cycle = Cycle(0, np.array([[1.0] * 3, [0.1] * 3]), np.zeros(3, int), 3)
+    check = lambda bound, x=x: sampler._believable(x.flatten(2), cycle, 4, 1, sampler.Way(steps.Ddim(), bound=bound))
+    assert x.square().mean((2, 3)).sqrt().max() < 6
+    check(6.0)
+    check((6.0,) * 68 + (60.0,))
+    with pytest.raises(sampler.Diverged) as error:
+        check((6.0,) * 69)
+    assert (error.value.members, error.value.channels) == ([1], [68])
+
+
+@pytest.mark.parametrize("count", [1, 4, 1000])
+def test_white_noise_is_believed_however_few_values_a_channel_has(count):
+    noise = 30 * torch.randn(4000, 1, 2 * count, generator=torch.Generator().manual_seed(0))
+    cycle = Cycle(0, np.array([[40.0], [30.0]]), np.zeros(1, int), 1)
+    sampler._believable(noise, cycle, 0, 1, sampler.Way(steps.Ddim(), bound=(6.0, 6.0)))
+
+
 def test_a_frame_may_be_as_large_as_its_noise():
     """What is believed is measured against the level: twice the noise is no divergence, without noise it is."""
     state, way = fresh(1, 1), sampler.Way(Recorded(), bound=3.0)

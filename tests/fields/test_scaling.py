@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.fields.grid import Grid
-from hindsight.fields.scaling import Scaling, harmonics
+from hindsight.fields.scaling import Scaling, extremes, harmonics
 
 TIMES = np.datetime64("2001-01-01T00", "ns") + np.arange(0, 4 * 365 * 24, 6) * np.timedelta64(1, "h")
 
@@ -58,3 +59,11 @@ def test_the_unit_is_what_a_normalised_one_is_worth(scaling):
         assert one.unit.shape == shape
         raised = one.restore(np.ones((1, 2, 3, 4)), TIMES[:1]) - one.climatology(TIMES[:1])
         np.testing.assert_allclose(raised[0], np.broadcast_to(one.unit, (2, 3, 4)), rtol=1e-5)
+
+
+def test_extremes_are_those_of_the_training_period_or_unknown(tmp_path):
+    values = {"spread": ("channel", [1.0, 2.0]), "lowest": ("channel", [-3.0, 4.0]), "highest": ("channel", [5.0, 6.0])}
+    xr.Dataset(values).to_netcdf(tmp_path / "statistics.nc")
+    np.testing.assert_array_equal(extremes(tmp_path / "statistics.nc"), [[-3, 4], [5, 6]])
+    xr.Dataset({"spread": values["spread"]}).to_netcdf(tmp_path / "old.nc")
+    assert extremes(tmp_path / "old.nc") is None

@@ -7,7 +7,7 @@ import pytest
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.rows import normalised
+from hindsight.operators.rows import normalised, screened, told
 from hindsight.reanalyse.conditions import observed
 
 GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
@@ -74,3 +74,39 @@ def test_a_footprint_is_a_row_with_all_its_points():
     field = np.random.default_rng(0).standard_normal(GRID.shape)
     seen = (field.ravel()[found.point] * found.weight).sum(1)
     np.testing.assert_allclose(seen, [field[:2, :4].mean(), field[1, 2]])
+
+
+def reported(departures, error=0.1):
+    """Observations of t850 on a grid point, some of its standard deviations from the climatology."""
+    expected = SCALING.climatology(TIMES[:1])[0, 1, 1, 1]
+    value = expected + 10 * np.array(departures, float)
+    rows = {"time": TIMES[0], "channel": "t850", "latitude": 45.0, "longitude": 0.0, "value": value, "error": error}
+    return pd.DataFrame(rows), expected
+
+
+def test_gross_is_what_is_far_from_the_climatology_and_outside_all_of_the_training_period():
+    table, expected = reported([0, -9.9, 10.5, 50, -50, 30])
+    extremes = np.array([[0.0, expected - 150], [1.0, expected + 310]])
+    kept, gross = screened(table, CHANNELS, GRID, SCALING, extremes)
+    assert kept.index.tolist() == [0, 1, 2, 5]  # a cloudburst of 30 has been seen before
+    np.testing.assert_allclose(gross["departure"], [50, -50])
+    kept, gross = screened(table, CHANNELS, GRID, SCALING)
+    assert kept.index.tolist() == [0, 1] and gross.index.tolist() == [2, 3, 4, 5]
+    kept, _ = screened(reported([15], error=20.0)[0], CHANNELS, GRID, SCALING)
+    assert len(kept) == 1  # it never claimed to be close
+
+
+def test_other_channels_are_no_business_of_it_and_none_at_all_is_no_error():
+    table = pd.concat([reported([50])[0].assign(channel="t2m"), reported([1])[0]])
+    kept, gross = screened(table, CHANNELS, GRID, SCALING, np.array([[0.0, 0.0], [1.0, 1.0]]))
+    assert len(kept) == 1 and gross.empty and told(gross, 1) == ""
+    assert all(part.empty for part in screened(table.iloc[:0], CHANNELS, GRID, SCALING))
+
+
+def test_the_worst_are_named_with_what_to_do():
+    table, expected = reported([1, 50, -60, 20, 30, 40, 25])
+    _, gross = screened(table, CHANNELS, GRID, SCALING)
+    text = told(gross, 7)
+    assert text.startswith("6 of 7 observations are left out as grossly wrong")
+    assert f"t850 {expected - 600:g} at 45 N, 0 E, 2009-01-01T12:00 (-60); t850 {expected + 500:g}" in text
+    assert "(+20)" not in text and "and others; a larger error in the table would keep them" in text

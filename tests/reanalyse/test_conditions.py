@@ -10,7 +10,7 @@ import torch
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.reanalyse.conditions import observed
+from hindsight.reanalyse.conditions import furthest, observed
 
 GRID = Grid(np.arange(4.0), np.arange(5.0))
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(1, "D")
@@ -124,3 +124,12 @@ def test_a_footprint_that_is_not_on_the_grid_is_refused():
     wanted = table([(0, "z500", 1.0, 1.0, 0.0, 1.0)]).assign(footprint="mean 2x2")
     with pytest.raises(UserError, match="an observation 1.0 is not the middle of 2 grid points"):
         observed(wanted, TIMES, ["z500"], GRID, SCALING)
+
+
+def test_the_furthest_observation_of_each_channel_is_told_in_its_standard_deviations():
+    level = SCALING.climatology(TIMES[:1])[0]
+    rows = [(0, "z500", 1.0, 1.0, level[0, 1, 1] - 6.0, 0.1), (0, "z500", 2.0, 1.0, level[0, 2, 1] + 4.0, 0.1)]
+    rows += [(0, "msl", 3.0, 4.0, level[1, 3, 4] + 5.0, 0.1)]
+    seen = observed(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
+    assert furthest(seen, 2, 40) == pytest.approx([3.0, 0.5], abs=1e-5)
+    assert furthest(observed(table([]), TIMES, ["z500", "msl"], GRID, SCALING), 2, 40) == [0.0, 0.0]

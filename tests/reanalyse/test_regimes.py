@@ -146,8 +146,9 @@ def test_cycles_are_those_of_the_regime():
 
 def test_the_way_is_that_of_the_settings():
     way = regimes.way(worlds.settings(sampler=DDIM | {"eta": 0.3, "corrections": 2, "correction_size": 0.7}), 1.5)
-    assert way.step == steps.Ddim(0.3) and (way.corrections, way.correction_size, way.bound) == (2, 0.7, 9.0)
+    assert way.step == steps.Ddim(0.3) and (way.corrections, way.correction_size, way.bound) == (2, 0.7, (9.0,))
     assert isinstance(regimes.way(worlds.settings(), 1.0).step, steps.Covariance)
+    assert regimes.way(worlds.settings(), 1.5, [2.0, 8.0]).bound == (9.0, 12.0)  # what is seen is believed
     about = {"guidance": {"method": "sda"}, "sampler": {"step": "second_order"}}
     assert isinstance(regimes.way(worlds.settings(**about), 1.0).step, steps.SecondOrder)
 

@@ -1,5 +1,7 @@
 """One shard of frames and one block of members."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,11 +160,44 @@ def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):
         assert len(astray.asked) == retries + 1
 
 
-def test_fields_that_no_weather_has_count_as_diverged(prior):
-    wild = table()
-    wild.loc[5, "value"], wild.loc[5, "error"] = 1e6, 1e-3
-    with pytest.raises(UserError, match="diverged 2 time"):
-        worlds.analysed(prior, SETTINGS, wild, 4)
+def test_fields_that_no_weather_has_count_as_diverged(prior, monkeypatch):
+    monkeypatch.setattr(shard.regimes, "UNBELIEVABLE", 0.01)
+    monkeypatch.setattr(shard.regimes, "BEYOND", 0.0)
+    with pytest.raises(UserError, match="diverged 2 time.* in z500 with guidance 'analytic'.*; raise steps, or lower"):
+        worlds.analysed(prior, SETTINGS, table(), 4)
+
+
+def test_one_gross_observation_is_named_and_left_out(prior, capsys):
+    """Fifty standard deviations: the analysis is that without it, to the last bit."""
+    wild, unit = table(), float(prior.scaling.spread[0])
+    wild.loc[5, ["value", "error"]] = 50 * unit, 1e-3
+    found = worlds.analysed(prior, SETTINGS, wild, 4)
+    assert found.gross == 1 and found.retries == 0
+    assert "1 of 8 observations are left out as grossly wrong" in capsys.readouterr().out
+    np.testing.assert_array_equal(found.fields, worlds.analysed(prior, SETTINGS, wild.drop(5), 4).fields)
+
+
+def test_what_was_seen_in_training_is_not_gross(prior):
+    wild, unit = table(), float(prior.scaling.spread[0])
+    wild.loc[5, ["value", "error"]] = 15 * unit, 0.1 * unit
+    found = worlds.analysed(prior, SETTINGS, wild, 4, extremes=np.array([[-20.0 * unit], [20.0 * unit]]))
+    assert found.gross == 0 and np.abs(found.fields).max() > 10 * unit
+
+
+@pytest.mark.parametrize(
+    ("guidance", "helps", "not_"),
+    [
+        ({"method": "analytic"}, "raise steps, or lower sigma_max$", "zeta"),
+        ({"method": "dps"}, "lower reanalyse.guidance.zeta .of dps., or use reanalyse.guidance.method", "gamma"),
+        ({"method": "sda"}, "raise reanalyse.guidance.gamma .of sda., or use", "zeta"),
+    ],
+)
+def test_remedies_are_those_that_apply(guidance, helps, not_):
+    step = {} if guidance["method"] == "analytic" else {"sampler": {"step": "ddim", "eta": 0.0}}
+    text = shard._remedies(worlds.settings(guidance=guidance, **step), {"z500": 1.0, "msl": 2.0})
+    assert re.search(helps, text) and not_ not in text and "look at" not in text
+    text = shard._remedies(worlds.settings(), {"z500": 1.0, "msl": 9.0})
+    assert text.startswith("look at the observations first: one of msl is 9 standard deviations away; raise steps")
 
 
 @pytest.mark.parametrize(

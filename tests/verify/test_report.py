@@ -2,9 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import xarray as xr
 
+from hindsight.verify import report
 from tests.verify import worlds
 
 
@@ -53,6 +56,15 @@ def test_a_plan_stands_beside_what_was_used(folder, world, text):
     row = "<td>device time</td><td>60.0 s</td><td>50.0 s to 70.0 s</td><td>75.0 s</td><td>0.80</td>"
     assert "Planned and used" in more and row in more
     assert "<td>network evaluations</td><td>9</td><td></td><td>not measured</td><td></td>" in more
+
+
+def test_observations_left_out_are_counted_once_a_shard(monkeypatch):
+    found = {"a-0": 2, "a-1": 2, "b-0": 0, "c-0": 1}
+    paths = [Path(f"results/reanalyse/net/diffusion/{name}.nc") for name in found]
+    counts = lambda path: xr.Dataset(attrs={"gross_observations": found[path.stem]})
+    monkeypatch.setattr(report.analysis_files, "head", counts)
+    assert report.left_out(paths)[0].startswith("3 observations in 2 shards")
+    assert report.left_out(paths[2:3]) == []
 
 
 def test_every_picture_says_what_it_shows(text):

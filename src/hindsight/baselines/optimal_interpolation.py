@@ -17,8 +17,8 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, cuts, keyed
 from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
-from hindsight.fields.scaling import Scaling
-from hindsight.operators.rows import Rows, normalised
+from hindsight.fields.scaling import Scaling, extremes
+from hindsight.operators.rows import Rows, normalised, screened, told
 from hindsight.progress import Progress
 from hindsight.settings import Baselines, Ensemble, Training
 
@@ -49,6 +49,9 @@ def run(
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
+    table, gross = screened(table, domain.channels, grid, scaling, extremes(statistics))
+    if len(gross):
+        print(told(gross, len(table) + len(gross)), flush=True)
     rows = normalised(table, domain.channels, grid, scaling)
     watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times)), []
     for time in times:

@@ -43,22 +43,23 @@ class State:
 class Diverged(FloatingPointError):
     """Members whose sample left the range of anything that could be; nothing of them may be written."""
 
-    def __init__(self, cycle: int, row: int, members: list[int]) -> None:
+    def __init__(self, cycle: int, row: int, members: list[int], channels: list[int]) -> None:
         super().__init__(f"member(s) {', '.join(map(str, members))} diverged in cycle {cycle}, step {row}")
-        self.members = members
+        self.members, self.channels = members, channels
 
 
 @dataclass(frozen=True)
 class Way:
     """How the walker goes: the step, and Langevin corrections after each.
 
-    `bound` is the largest root-mean-square of a member's frame that is still believed.
+    `bound` is the largest root-mean-square of a channel of a member's frame that is still believed, one a channel; a
+    single one holds for all values together.
     """
 
     step: Step
     corrections: int = 0
     correction_size: float = 0.1
-    bound: float = float("inf")
+    bound: float | tuple[float, ...] = float("inf")
 
 
 @torch.no_grad()
@@ -141,9 +142,15 @@ def _down(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, way: Way, n
 
 
 def _believable(x: torch.Tensor, cycle: Cycle, number: int, row: int, way: Way) -> None:
-    """Refuse members that are not finite or whose frames are larger than anything they and their noise could be."""
-    level = torch.as_tensor(cycle.rows[row], dtype=x.dtype, device=x.device)
-    size = x.square().mean(2).sqrt()
-    astray = ~torch.isfinite(size) | (size > way.bound + 2 * level)
+    """Refuse members that are not finite or whose channels are larger than anything they and their noise could be.
+
+    The root-mean-square of M values of white noise is 1 to within a few times 1 / sqrt(2 M).
+    """
+    level = torch.as_tensor(cycle.rows[row], dtype=x.dtype, device=x.device)[:, None]
+    bound = torch.as_tensor(way.bound, dtype=x.dtype, device=x.device).reshape(-1)
+    channels = x.unflatten(2, (len(bound), -1))
+    size, noise = channels.square().mean(3).sqrt(), max(2.0, 1 + 8 / (2 * channels.shape[3]) ** 0.5)
+    astray = ~torch.isfinite(size) | (size > bound + noise * level)  # (E, V, C)
     if bool(astray.any()):
-        raise Diverged(number, row, torch.nonzero(astray.any(1))[:, 0].tolist())
+        members, channels = (torch.nonzero(astray.any(others))[:, 0].tolist() for others in ((1, 2), (0, 1)))
+        raise Diverged(number, row, members, channels)

@@ -87,3 +87,11 @@ class Scaling:
     def by_area(self, weights: np.ndarray) -> "Scaling":
         """The same with fields weighed by area; `weights` (H, W) have mean 1."""
         return replace(self, measure=np.sqrt(weights))
+
+
+def extremes(statistics: Path) -> np.ndarray | None:
+    """Least and largest value of each channel in the training period (2, C), physical; none where nobody noted them."""
+    with xr.open_dataset(statistics) as found:
+        if not {"lowest", "highest"} <= set(found):
+            return None
+        return np.stack([found["lowest"].values, found["highest"].values])

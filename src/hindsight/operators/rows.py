@@ -11,6 +11,9 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import places
 
+GROSS = 10.0  # standard deviations
+NAMED = 5  # of the gross ones
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -62,4 +65,49 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
         (table["value"].to_numpy() - expected) / scaling.spread[channel],
         table["error"].to_numpy() / scaling.spread[channel],
         keyed.keys(table),
+    )
+
+
+def screened(
+    table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, extremes: np.ndarray | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part the observations that may be used from those that are grossly wrong.
+
+    Gross is what is `GROSS` standard deviations, of the channel and of the observation's error together, from the
+    climatology, and besides outside all that the channel had in the training period (a cloudburst is the one, and not
+    the other).
+
+    Args:
+        table: as for `normalised`.
+        channels: of the state; rows of others are left out.
+        grid: of the state.
+        scaling: climatology and spread.
+        extremes: least and largest value of each channel in the training period (2, C); none: anything may be outside.
+
+    Returns:
+        The rows to be used, and the gross ones with their `departure` in standard deviations.
+    """
+    table = table[table["channel"].isin(channels)]
+    rows, values = normalised(table, channels, grid, scaling), table["value"].to_numpy()
+    gross = np.abs(rows.value) > GROSS * np.sqrt(1 + rows.error**2)
+    if extremes is not None:
+        lowest, highest = np.asarray(extremes)[:, pd.Index(channels).get_indexer(table["channel"])]
+        gross &= (values < lowest) | (values > highest)
+    return table[~gross], table[gross].assign(departure=rows.value[gross])
+
+
+def told(gross: pd.DataFrame, count: int) -> str:
+    """A sentence on the gross ones of so many observations, and the furthest of them by name; nothing of none."""
+    if gross.empty:
+        return ""
+    worst = gross.sort_values("departure", key=lambda far: -far.abs(), kind="stable").head(NAMED)
+    named = [
+        f"{row.channel} {row.value:g} at {row.latitude:g} N, {row.longitude:g} E, "
+        f"{pd.Timestamp(row.time):%Y-%m-%dT%H:%M} ({row.departure:+.0f})"
+        for row in worst.itertuples()
+    ]
+    return (
+        f"{len(gross)} of {count} observations are left out as grossly wrong, further than {GROSS:g} standard "
+        f"deviations from the climatology and outside all that the training period had: {'; '.join(named)}"
+        f"{' and others' if len(gross) > NAMED else ''}; a larger error in the table would keep them"
     )

@@ -28,6 +28,20 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
     return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error, rows.key)
 
 
+def furthest(seen: Observed, channels: int, size: int) -> list[float]:
+    """The largest departure from the climatology that is observed of each channel, in standard deviations.
+
+    Args:
+        seen: the observations.
+        channels: of the state.
+        size: values of the state.
+    """
+    there = seen.present > 0
+    channel = seen.point[..., 0][there] // (size // channels)
+    found = torch.zeros(channels, dtype=seen.value.dtype)
+    return found.scatter_reduce_(0, channel, seen.value[there].abs(), "amax").tolist()
+
+
 def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
     """Rows to (T, N, …), N the most that a frame has."""
     order = np.argsort(frame, kind="stable")

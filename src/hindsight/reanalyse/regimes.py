@@ -1,5 +1,7 @@
 """From settings to the arrays and steps of a regime."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hindsight.diffusion import noise, plan, sigmoid, steps
@@ -7,6 +9,7 @@ from hindsight.diffusion.sampler import Way
 from hindsight.settings import Reanalyse
 
 UNBELIEVABLE = 6.0  # standard deviations: no weather is that far from its climatology all over the domain
+BEYOND = 1.5  # times the furthest observation of a channel, where that is further: it may rain as it never did
 
 
 def ladder(settings: Reanalyse) -> np.ndarray:
@@ -46,12 +49,19 @@ def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
     return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
 
 
-def way(settings: Reanalyse, spread: float) -> Way:
-    """The steps of the walk; `spread` is the root-mean-square of the prior's fields."""
+def way(settings: Reanalyse, spread: float, furthest: Sequence[float] = (0.0,)) -> Way:
+    """The steps of the walk.
+
+    Args:
+        settings: which steps.
+        spread: root-mean-square of the prior's fields.
+        furthest: departure of the observation of each channel that is furthest from the climatology, in the same units.
+    """
     sampler = settings.sampler
     step = {
         "covariance": steps.Covariance,
         "ddim": lambda: steps.Ddim(sampler.eta),
         "second_order": steps.SecondOrder,
     }[sampler.step]()
-    return Way(step, sampler.corrections, sampler.correction_size, UNBELIEVABLE * spread)
+    bounds = tuple(max(UNBELIEVABLE * spread, BEYOND * one) for one in furthest)
+    return Way(step, sampler.corrections, sampler.correction_size, bounds)

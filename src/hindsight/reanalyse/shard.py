@@ -20,14 +20,16 @@ from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
 from hindsight.fields.cuts import Cut
 from hindsight.fields.grid import NEAR, Grid
-from hindsight.fields.scaling import Scaling
+from hindsight.fields.scaling import Scaling, extremes
+from hindsight.operators import rows
 from hindsight.prior import Prior
 from hindsight.progress import Progress
 from hindsight.reanalyse import regimes
-from hindsight.reanalyse.conditions import observed
+from hindsight.reanalyse.conditions import furthest, observed
 from hindsight.reanalyse.scene import Scene
 from hindsight.reanalyse.stream import Stream
 from hindsight.settings import Cutting, Reanalyse, Scope
+from hindsight.settings.reanalyse import DRAWS, OWN
 
 
 def run(
@@ -57,7 +59,7 @@ def run(
     made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
     keep = Stream(analysis.with_suffix(".stream"), recipe)
-    made = reanalyse(trained, times, table, numbers, product.seed, settings, watch, keep)
+    made = reanalyse(trained, times, table, numbers, product.seed, settings, watch, keep, extremes(statistics))
     cells = len(numbers) * (own.stop - own.start)  # what is kept bears the cost of its halo
     attributes = {
         "analysis": "diffusion",
@@ -70,6 +72,7 @@ def run(
         "evaluations": made.cost.evaluations / cells,
         "backward_passes": made.cost.backward / cells,
         "retries": made.retries,
+        "gross_observations": made.gross,
         "seed": product.seed,
         "stretch": stretch,
         **made_from,
@@ -104,11 +107,15 @@ def within(own: Cut, whole: Cut) -> tuple[np.ndarray, slice]:
 
 @dataclass
 class Analysed:
-    """Physical fields (E, T, C, H, W), what they cost, failed attempts included, and how many of these there were."""
+    """Physical fields (E, T, C, H, W), what they cost, failed attempts included, and how many of these there were.
+
+    `gross` observations were left out.
+    """
 
     fields: np.ndarray
     cost: Cost
     retries: int
+    gross: int
 
 
 def reanalyse(
@@ -120,6 +127,7 @@ def reanalyse(
     settings: Reanalyse,
     watch: Callable[[int], None] = lambda done: None,
     keep: Stream | None = None,
+    extremes: np.ndarray | None = None,
 ) -> Analysed:
     """Sample members of a stretch of frames, given its observations.
 
@@ -132,21 +140,29 @@ def reanalyse(
         settings: regime, steps and levels.
         watch: told of rows done.
         keep: where it is kept while it is under way.
+        extremes: of each channel in the training period, see `rows.screened`.
 
     Raises:
         UserError: if the sample diverged in every attempt.
     """
-    seen = observed(table, times, prior.about.channels, prior.about.grid, prior.scaling)
+    about = prior.about.channels, prior.about.grid, prior.scaling
+    used, gross = rows.screened(table[table["time"].isin(times)], *about, extremes)
+    if len(gross):
+        print(rows.told(gross, len(used) + len(gross)), flush=True)
+    seen = observed(used, times, *about)
     spread = float((prior.process.variance.sum() / prior.process.size).sqrt())
+    far = furthest(seen, len(prior.about.channels), prior.process.size)
     spent = Cost()
     for attempt in range(settings.retries + 1):
         scene = Scene(prior, times, seen, members, seed, settings, attempt)
         try:
-            sample = _sampled(scene, regimes.way(settings, spread), watch, keep)
+            sample = _sampled(scene, regimes.way(settings, spread, far), watch, keep)
             fields = sample.cpu().numpy().reshape(len(members), len(times), -1, *prior.about.grid.shape)
-            return Analysed(prior.scaling.restore(fields, times), spent + scene.cost, attempt)
+            return Analysed(prior.scaling.restore(fields, times), spent + scene.cost, attempt, len(gross))
         except Diverged as error:
-            print(f"{error} at guidance {settings.guidance.method!r}, {settings.steps} steps", flush=True)
+            astray = ", ".join(prior.about.channels[k] for k in error.channels)
+            how = f"at guidance {settings.guidance.method!r}, {settings.steps} steps"
+            print(f"{error} {how}, in {astray}", flush=True)
             settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + scene.cost
         except ArithmeticError as error:
             raise UserError(
@@ -156,10 +172,20 @@ def reanalyse(
     if keep:
         keep.remove()
     raise UserError(
-        f"the sample diverged {settings.retries + 1} time(s) with guidance {settings.guidance.method!r}, and nothing "
-        "was written; lower reanalyse.guidance.zeta or raise gamma, lower sigma_max, raise steps, or use method: "
-        "analytic"
+        f"the sample diverged {settings.retries + 1} time(s) in {astray} with guidance {settings.guidance.method!r}, "
+        f"and nothing was written; {_remedies(settings, dict(zip(prior.about.channels, far)))}"
     )
+
+
+def _remedies(settings: Reanalyse, far: dict[str, float]) -> str:
+    """What may help against a sample that diverges; `far` is how far the furthest observation of each channel is."""
+    method, channel = settings.guidance.method, max(far, key=far.get)
+    tried = ["raise steps", "lower sigma_max"]
+    tried += [f"lower reanalyse.guidance.zeta (of {method})"] * (method in OWN["zeta"])
+    tried += [f"raise reanalyse.guidance.gamma (of {method})"] * (method in OWN["gamma"])
+    tried += ["use reanalyse.guidance.method: analytic"] * (method not in DRAWS)
+    look = f"look at the observations first: one of {channel} is {far[channel]:.0f} standard deviations away; "
+    return (look if far[channel] > regimes.UNBELIEVABLE else "") + ", or ".join(tried)
 
 
 def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream | None) -> torch.Tensor:

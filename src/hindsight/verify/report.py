@@ -98,7 +98,20 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
         ("Truth", dataset.attrs.get("source_title") or "the source"),
         ("Intervals", numbers.of_intervals(shown.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in shown.networks.items()),
+        *(("Left out", text) for text in left_out(shown.analyses)),
     ]
+
+
+def left_out(analyses: list[Path]) -> list[str]:
+    """A sentence on observations that shards left out as grossly wrong, none if there were none."""
+    counts: dict[tuple[str, str], int] = {}
+    for path in analyses:  # every block of members leaves out the same
+        made = analysis_files.head(path).attrs
+        counts[(path.parts[-3], path.stem.split("-")[0])] = int(made.get("gross_observations", 0))
+    count, shards = sum(counts.values()), sum(n > 0 for n in counts.values())
+    if not count:
+        return []
+    return [f"{count} observations in {shards} shards (halos included) as grossly wrong; the shards' logs name them"]
 
 
 def _span(axis: np.ndarray, words: Callable[[float], str]) -> str:
