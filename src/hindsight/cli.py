@@ -132,9 +132,7 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
             kind = str if parameter.annotation is str else Path
             needed = parameter.default is parameter.empty
             given = {} if needed else {"default": parameter.default}
-            parser.add_argument(
-                f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **given
-            )
+            parser.add_argument(f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **given)
     options = {name: _listed(value) for name, value in vars(parser.parse_args(argv)).items()}
     sections = settings.load(options.pop("settings"), wanted) if wanted else []
     return sections, options

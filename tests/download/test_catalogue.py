@@ -97,7 +97,7 @@ def test_two_processes_list_what_one_does(tmp_path, monkeypatch):
             tmp_path / f"{day}.grib", grib_files.message(grib_files.field(day), time=DAY - day * timedelta(1))
         )
     one = listed(tmp_path, processes=1)
-    for index in (tmp_path / "catalogue.parquet.index").iterdir():
+    for index in (tmp_path / "catalogue.parquet.index").rglob("*.arrow"):
         index.unlink()
     monkeypatch.setattr(catalogue, "SPAWNED_BYTES", 0)
     pd.testing.assert_frame_equal(listed(tmp_path, processes=2), one)

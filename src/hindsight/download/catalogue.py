@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from hindsight.download import messages
@@ -24,15 +25,24 @@ from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 
-EDITION = 1  # of the index; another one is not read
+EDITION = 2  # of the index; another one is not read
 NUMBERS = ("edition", "number", "totalNumber", "eps", "dataDate", "dataTime", "startStep", "endStep", "stepUnits")
 WORDS = ("typeOfLevel", "dataType", "stepType", "gridType", "md5GridSection", "expver")  # ecCodes' keys, as are these:
 NAMES = ("shortName", "cfVarName", "name", "cfName", "units")  # that follow from paramId
 SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1}  # in a unit of a step
 DETERMINISTIC = -1  # the member's number where there is no ensemble
 SPAWNED_BYTES = 64e6  # from so much on another process is worth its start
+BATCH = 1 << 17  # messages whose times are worked out at once
 ROW_GROUP = 1 << 17  # messages; a part reads whole groups
 SHOWN = 5  # files that an error lists
+HEADERS = pa.schema(  # of a message, as an index has them
+    [(name, pa.int64()) for name in ("offset", "length", "field")]
+    + [("checksum", pa.string()), ("paramId", pa.int64())]
+    + [(name, pa.string()) for name in NAMES]
+    + [("level", pa.float64())]
+    + [(name, pa.int64()) for name in NUMBERS]
+    + [(name, pa.string()) for name in WORDS]
+)
 KINDS = ["paramId", *NAMES, "typeOfLevel", "level", "member"]  # messages alike in these follow each other in time
 
 
@@ -42,7 +52,7 @@ def run(settings: Download, *, files: list[Path], catalogue: Path) -> None:
         raise UserError(f"there is no {', '.join(missing[:SHOWN])}; check data and download.grib.files")
     indices = {file: _index_of(file, catalogue) for file in sorted(files)}
     _read_all({f: i for f, i in indices.items() if not fresh(f, i)}, settings.grib.processes)
-    table = pa.concat_tables([_of_file(file, index) for file, index in indices.items()]).unify_dictionaries()
+    table = pa.concat_tables(_batches(indices)).unify_dictionaries().combine_chunks()
     table = table.take(np.argsort(table["valid"].to_numpy(), kind="stable"))  # so that a part reads little of it
     table = table.replace_schema_metadata({"inventory": _inventory(table)})
     store.replace(catalogue, lambda partial: pq.write_table(table, partial, row_group_size=ROW_GROUP))
@@ -60,7 +70,7 @@ def inventory(catalogue: Path) -> pd.DataFrame:
 
 def fresh(file: Path, index: Path) -> bool:
     """Whether an index speaks of a file as it is now."""
-    return index.is_file() and (pq.read_schema(index).metadata or {}).get(b"identity") == _identity(file)
+    return index.is_file() and _read(index).schema.metadata.get(b"identity") == _identity(file)
 
 
 def index(file: Path, index: Path) -> int:
@@ -69,12 +79,10 @@ def index(file: Path, index: Path) -> int:
     Raises:
         UserError: at the first message that cannot be read.
     """
-    identity = _identity(file)
-    headers = pd.DataFrame(list(_headers(file)))
-    table = pa.Table.from_pandas(_timed(headers), preserve_index=False)
-    table = table.replace_schema_metadata({"identity": identity})
-    store.replace(index, lambda partial: pq.write_table(table, partial))
-    return len(headers)
+    schema = HEADERS.with_metadata({"identity": _identity(file)})
+    table = pa.Table.from_pylist(list(_headers(file)), schema)
+    store.replace(index, lambda partial: _write(table, partial))
+    return len(table)
 
 
 def _read_all(stale: dict[Path, Path], processes: int) -> None:
@@ -142,14 +150,38 @@ def _timed(headers: pd.DataFrame) -> pd.DataFrame:
         **{name: time.astype("datetime64[s]") for name, time in timed.items()},
         level=headers["level"].where(headers["typeOfLevel"] != "isobaricInPa", headers["level"] / 100),
         member=np.where(ensemble, headers["number"], DETERMINISTIC),
-        **{name: headers[name].astype("category") for name in (*NAMES, *WORDS)},
     ).drop(columns=["number", "totalNumber", "eps", "dataDate", "dataTime", "startStep", "endStep", "stepUnits"])
 
 
-def _of_file(file: Path, index: Path) -> pa.Table:
-    table = pq.read_table(index)
-    names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), pa.array([str(file)]))
-    return table.add_column(0, "file", names)
+def _batches(indices: dict[Path, Path]) -> Iterator[pa.Table]:
+    """What the indices of files hold, with its times: of many files at once, for one takes as long as a thousand."""
+    batch, rows = [], 0
+    for file, index in indices.items():
+        headers = _read(index).read_all().replace_schema_metadata()
+        batch.append(headers.add_column(0, "file", pa.array([str(file)] * len(headers))))
+        rows += len(headers)
+        if rows >= BATCH:
+            yield _of_files(batch)
+            batch, rows = [], 0
+    if batch:
+        yield _of_files(batch)
+
+
+def _of_files(headers: list[pa.Table]) -> pa.Table:
+    timed = _timed(pa.concat_tables(headers).to_pandas())
+    table = pa.Table.from_pandas(timed, preserve_index=False).replace_schema_metadata()
+    for name in ("file", *NAMES, *WORDS):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
+    return table
+
+
+def _read(index: Path) -> pa.ipc.RecordBatchFileReader:
+    return pa.ipc.open_file(pa.py_buffer(index.read_bytes()))  # no file stays open
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
 
 
 def _inventory(table: pa.Table) -> str:
@@ -161,7 +193,7 @@ def _inventory(table: pa.Table) -> str:
 
 def _index_of(file: Path, catalogue: Path) -> Path:
     name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]
-    return catalogue.with_name(catalogue.name + ".index") / f"{name}.parquet"
+    return catalogue.with_name(catalogue.name + ".index") / name[:2] / f"{name}.arrow"  # no folder of thousands
 
 
 def _identity(file: Path) -> bytes:
