@@ -105,8 +105,9 @@ class Small:
                   marker=marker)  # fmt: skip
 
     def check(self, markers: list[Path] | None = None) -> None:
-        check.run(self.domain, self.product, layout=self.layout, markers=markers or self.markers, archive=self.archive,
-                  provenance=self.provenance, result=self.result)  # fmt: skip
+        check.run(self.domain, self.product, Archive(**self.archive_settings), layout=self.layout,
+                  markers=markers or self.markers, archive=self.archive, provenance=self.provenance,
+                  result=self.result)  # fmt: skip
 
     def make(self) -> None:
         """Lay out, write every shard, check."""

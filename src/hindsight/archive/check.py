@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from hindsight.archive import objects, recipe
+from hindsight.archive import objects, odd, recipe
 from hindsight.archive.metadata import GROUPS
+from hindsight.archive.odd import Looked
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards
 from hindsight.partials import END
 from hindsight.progress import Progress
-from hindsight.settings import Domain, Ensemble
+from hindsight.settings import Archive, Domain, Ensemble
 from hindsight.settings.lexicon import CHANNELS, Channel
 
 LAYOUT = "snakemake --forcerun layout"
@@ -23,6 +24,7 @@ LAYOUT = "snakemake --forcerun layout"
 def run(
     domain: Domain,
     product: Ensemble,
+    settings: Archive,
     *,
     layout: Path,
     markers: list[Path],
@@ -30,23 +32,24 @@ def run(
     provenance: Path,
     result: Path,
 ) -> None:
-    """Reopen the archive: checksums, time axis, units, NaN, ranges; and gather where everything comes from."""
+    """Reopen the archive: checksums, time axis, units, NaN, ranges, values that look wrong; where all comes from."""
     told = json.loads(layout.read_text())
     known, wrong = _markers(markers, told["recipe"])
     wrong += missing(markers, domain, product)
     wrong += foreign(archive, known) if not wrong else []
     arrays, unlike = _arrays(archive, domain, product, told)
     wrong += unlike
-    watch = Progress("archive.check", len(known))
+    watch, looked = Progress("archive.check", len(known)), None if wrong else Looked(archive, domain, product)
     for done, (path, marker) in enumerate(known.items()):
-        wrong += _wrong_shard(path, marker, archive, arrays, product)
+        wrong += _wrong_shard(path, marker, archive, arrays, product, looked)
         watch(done + 1, f"{len(wrong)} faults" if wrong else "")
     if wrong:
         how = "snakemake wants the --profile and --configfile of this run"
         raise UserError(f"the archive {archive} is not whole ({how}):\n  " + "\n  ".join(wrong))
-    found = list(known.values())
+    found, looks = list(known.values()), looked.odd()
+    odd.refuse(looks, settings, archive)
     objects.put(provenance, table(rows(found)).encode())
-    objects.put_json(result, _summary(told, found, archive, domain))
+    objects.put_json(result, _summary(told, found, archive, domain) | {"odd": looks})
 
 
 def _markers(paths: list[Path], digest: str) -> tuple[dict[Path, dict], list[str]]:
@@ -149,9 +152,9 @@ def _times_unlike(archive: Path, group: str, domain: Domain, product: Ensemble) 
 
 
 def _wrong_shard(
-    path: Path, marker: dict, archive: Path, arrays: dict[str, zarr.Array], product: Ensemble
+    path: Path, marker: dict, archive: Path, arrays: dict[str, zarr.Array], product: Ensemble, looked: Looked | None
 ) -> list[str]:
-    """What is wrong with the objects of one shard, one in memory at a time."""
+    """What is wrong with the objects of one shard, one in memory at a time; `looked` is shown the others."""
     wrong, mend = [], _mend(path)
     expected = expected_objects(arrays, marker["first"] // product.shard_frames)
     for name in sorted(expected - set(marker["objects"])):
@@ -160,7 +163,7 @@ def _wrong_shard(
         damage = _damage(archive / name, checksum, mend)
         wrong += damage
         if not damage and (key := name.split("/c/")[0]) in arrays:
-            wrong += [f"{archive / name}: {line}; {mend}" for line in _wrong_values(name, arrays[key], marker)]
+            wrong += [f"{archive / name}: {line}; {mend}" for line in _wrong_values(name, arrays[key], marker, looked)]
     return wrong
 
 
@@ -181,7 +184,7 @@ def expected_objects(arrays: dict[str, zarr.Array], number: int) -> set[str]:
     return found
 
 
-def _wrong_values(name: str, array: zarr.Array, marker: dict) -> list[str]:
+def _wrong_values(name: str, array: zarr.Array, marker: dict, looked: Looked | None) -> list[str]:
     """Values of an object that are not finite, or that no atmosphere has."""
     time = slice(marker["first"], marker["first"] + marker["frames"])
     block = int(name.split("/c/")[1].split("/")[0])
@@ -200,6 +203,8 @@ def _wrong_values(name: str, array: zarr.Array, marker: dict) -> list[str]:
             f"{short} reaches from {values.min():g} to {values.max():g} {channel.units}, outside {lowest:g} to "
             f"{channel.highest:g}, {frame}"
         ]
+    if looked:
+        looked.add(name.split("/c/")[0], members if array.ndim == 4 else slice(0, 1), time.start, values)
     return []
 
 

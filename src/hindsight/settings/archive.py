@@ -2,9 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, field_validator
 
 from hindsight.settings.credentials import Credential
+from hindsight.settings.domain import Period, stretches
 from hindsight.settings.section import Section
 
 
@@ -56,8 +58,23 @@ class Archive(Encoding):
     project: str = Field("", description="project that it belongs to")
     references: str = Field("", description="papers or pages that describe it")
     metadata_link: str = Field("", description="page of the data set")
+    accepted: list[Period] = Field(
+        [],
+        description="times, days, or stretches {start, end}, at which values of the archive look wrong to its check "
+        "(constant fields, outliers, broken packing) and are right",
+    )
     replace: bool = Field(False, description="true: an archive made with another recipe is taken away first")
     netcdf: Literal["none", "mean", "members"] = Field(
         "none", description="copies as netCDF, a file a year: none; mean: mean and spread; members: these too"
     )
     copy_to: Copy = Field(Copy(), description="a copy at another place, a bucket for instance")
+
+    @field_validator("accepted", mode="before")
+    @classmethod
+    def _stretches(cls, value: object) -> object:
+        return stretches(value)
+
+    def taken(self, first: str, last: str) -> bool:
+        """Whether values that look wrong are right from one time to another."""
+        begin, end = (np.datetime64(time, "s").astype(object) for time in (first, last))
+        return any(period.start <= begin and end <= period.end for period in self.accepted)

@@ -30,6 +30,13 @@ class Period(Section):
         return self
 
 
+def stretches(value: object) -> object:
+    """A list of times, days and periods as one of periods."""
+    if not isinstance(value, list):
+        return value
+    return [v if isinstance(v, Period | dict | list) else {"start": v, "end": v} for v in value]
+
+
 def _period(start: str, end: str) -> Period:
     return Period(start=start, end=end)
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.dates import End, Time
-from hindsight.settings.domain import Period
+from hindsight.settings.domain import Period, stretches
 from hindsight.settings.section import Section
 
 
@@ -195,9 +195,7 @@ class Download(Section):
     @field_validator("missing", "accepted", mode="before")
     @classmethod
     def _stretches(cls, value: object) -> object:
-        if not isinstance(value, list):
-            return value
-        return [v if isinstance(v, Period | dict | list) else {"start": v, "end": v} for v in value]
+        return stretches(value)
 
     @model_validator(mode="after")
     def _the_source_is_named(self) -> "Download":
