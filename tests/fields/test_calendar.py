@@ -20,6 +20,18 @@ def test_phases_are_turns():
     assert np.isclose(calendar.year_phase(axis([0]))[0], 0.5 / 365.2425)
 
 
+def test_the_time_of_year_goes_on_evenly_over_leap_years_and_centuries():
+    """Four centuries, six-hourly: always a quarter of a day on, and after them the same as before."""
+    times = np.datetime64("1800-01-01T00", "ns") + np.arange(4 * 146097 + 1) * np.timedelta64(6, "h")
+    phase = calendar.year_phase(times)
+    assert ((phase >= 0) & (phase < 1)).all()
+    steps = (np.diff(phase) + 0.5) % 1 - 0.5
+    np.testing.assert_allclose(steps, 0.25 / 365.2425, rtol=1e-6)
+    assert np.isclose((phase[-1] - phase[0] + 0.5) % 1, 0.5)
+    march = times[(times.astype("datetime64[M]").astype(int) % 12 == 2) & (times == times.astype("datetime64[M]"))]
+    assert np.ptp(calendar.year_phase(march)) < 2.5 / 365.2425  # a date stays in its season
+
+
 def stretches(days, known=None, joints=()):
     times = axis(days)
     known = np.ones(len(times), bool) if known is None else np.array(known, bool)

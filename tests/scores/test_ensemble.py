@@ -45,9 +45,24 @@ def test_fair_crps_does_not_reward_more_members():
 def test_an_exchangeable_truth_gives_spread_skill_of_one_and_flat_ranks():
     x, y = generator.standard_normal((8, 200000)), generator.standard_normal(200000)
     assert np.isclose(run(x, y)["spread_skill"], 1, atol=0.01)
-    ranks = ensemble.ranks(x[:, None, None], y[None, None], np.ones(y.size))[0, 0]
+    ranks = ensemble.ranks(x[:, None, None], y[None, None], np.ones(y.size), no_tie)[0, 0]
     np.testing.assert_allclose(ranks, 1 / 9, atol=0.003)
     assert np.isclose(ranks.sum(), 1)
+
+
+def no_tie():
+    raise AssertionError("there is no tie")
+
+
+def test_a_truth_that_equals_members_is_as_likely_above_as_below_each_of_them():
+    """Rain in a third of members and truths, exactly 0 elsewhere: exchangeable, so the histogram is flat."""
+    rain = lambda *size: np.where(generator.random(size) < 1 / 3, generator.random(size), 0.0)
+    x, y = rain(6, 1, 1, 100000), rain(1, 1, 100000)
+    chance = lambda: np.random.default_rng(5).random(y.shape)
+    found = ensemble.ranks(x, y, np.ones(100000), chance)[0, 0]
+    np.testing.assert_allclose(found, 1 / 7, atol=0.005)
+    lowest = ensemble.ranks(x, y, np.ones(100000), lambda: np.zeros(y.shape))[0, 0]
+    assert lowest[0] > 0.6  # as it would be without
 
 
 def test_weights_weigh():
@@ -61,6 +76,22 @@ def test_anomaly_correlation_is_of_departures_from_the_climatology():
     x = np.stack([climatology + 2 * anomaly] * 2)
     assert np.isclose(run(x, climatology + anomaly, climatology)["acc"], 1)
     assert np.isclose(run(x, climatology - anomaly, climatology)["acc"], -1)
+
+
+def test_both_anomaly_correlations_by_loops_over_times():
+    """Of each time, then the mean; of sums over all times, in which a stormy time counts for more."""
+    size = np.array([1.0, 1, 10])[:, None, None]
+    truth = size * generator.standard_normal((3, 1, 400))
+    members = truth + np.array([0.5, 2.0, 30.0])[:, None, None] * generator.standard_normal((2, 3, 1, 400))
+    weights, mean = generator.random(400), members.mean(0)
+    found = ensemble.statistics(members, truth, np.zeros(truth.shape), weights)
+    scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, 2)
+    sums = lambda a, b: [(weights * a[t, 0] * b[t, 0]).sum() for t in range(3)]
+    product, ours, theirs = sums(mean, truth), sums(mean, mean), sums(truth, truth)
+    each = [p / np.sqrt(a * b) for p, a, b in zip(product, ours, theirs)]
+    assert np.isclose(scores["acc"][0], np.mean(each))
+    assert np.isclose(scores["acc_pooled"][0], sum(product) / np.sqrt(sum(ours) * sum(theirs)))
+    assert scores["acc"][0] > scores["acc_pooled"][0] + 0.1
 
 
 def test_bias_has_a_sign():

@@ -52,7 +52,7 @@ def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed:
     chosen = np.empty((members, len(times)), int)
     for t, time in enumerate(times):
         away = np.abs((phase - calendar.year_phase(times[t : t + 1]) + 0.5) % 1 - 0.5) * 365.2425
-        candidates = np.flatnonzero((away <= days + 1e-6) & (hour == pd.Timestamp(time).hour))
+        candidates = np.flatnonzero((away < days + 0.5) & (hour == pd.Timestamp(time).hour))
         if len(candidates) < members:
             raise UserError(
                 f"the training period has {len(candidates)} known frames within {days} days of "

@@ -9,6 +9,7 @@ from hindsight.errors import UserError
 from hindsight.settings.domain import Domain, Period
 
 _ORIGIN = np.datetime64("1900-01-01T00", "h")
+_TURN = np.datetime64("2000-01-01T00", "h")
 
 
 def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
@@ -64,9 +65,11 @@ def in_period(dataset: xr.Dataset, period: Period, where: str) -> xr.Dataset:
 
 
 def year_phase(times: np.ndarray) -> np.ndarray:
-    """Time of year in turns of the tropical year, from 1 January 00 UTC."""
-    year = times.astype("datetime64[Y]")
-    return (times - year) / np.timedelta64(1, "D") / 365.2425
+    """Time of year in turns of the mean Gregorian year, from 1 January 2000, 00 UTC.
+
+    It never jumps. A date has it to within a day, for leap years come and go: 31 December 2000 lies in the next turn.
+    """
+    return ((times - _TURN) / np.timedelta64(1, "D") / 365.2425) % 1
 
 
 def day_phase(times: np.ndarray) -> np.ndarray:

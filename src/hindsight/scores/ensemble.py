@@ -4,6 +4,8 @@ Definitions follow WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019, s
 space with area weights at once and over time later, so that shards can be scored apart and joined.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 STATISTICS = (
@@ -15,6 +17,7 @@ STATISTICS = (
     "anomaly_product",
     "anomaly_analysis",
     "anomaly_truth",
+    "anomaly_correlation",
 )
 
 
@@ -36,7 +39,7 @@ def statistics(
 
 
 def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) -> dict[str, np.ndarray]:
-    """What the scores are made of at every point: `STATISTICS` of the same arguments before any mean, (T, C, P)."""
+    """What the scores are made of at every point, before any mean, (T, C, P): `STATISTICS` but for the correlation."""
     analysis, truth = analysis.astype(float), truth.astype(float)
     centre = analysis.mean(0)
     ours, theirs = centre - climatology, truth - climatology
@@ -53,9 +56,15 @@ def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) 
 
 
 def area_means(points: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Means of `pointwise` under weights (P,) of any scale; (T, C)."""
+    """Means of `pointwise` under weights (P,) of any scale, and the anomaly correlation of each time; (T, C)."""
     share = weights / weights.sum()
-    return {name: (values * share).sum(-1) for name, values in points.items()}
+    found = {name: (values * share).sum(-1) for name, values in points.items()}
+    return found | {"anomaly_correlation": _correlation(found)}
+
+
+def _correlation(mean: dict[str, np.ndarray]) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return mean["anomaly_product"] / np.sqrt(mean["anomaly_analysis"] * mean["anomaly_truth"])
 
 
 def mean_difference(members: np.ndarray) -> np.ndarray:
@@ -65,12 +74,22 @@ def mean_difference(members: np.ndarray) -> np.ndarray:
     return 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0) / (count * (count - 1))
 
 
-def ranks(analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def ranks(analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, chance: Callable[[], np.ndarray]) -> np.ndarray:
     """Rank histogram: the weight of points whose truth lies above k of the members; (T, C, E + 1), rows sum to 1.
 
+    A truth that equals n members, as where it does not rain, has each of the n + 1 ranks that it could have as likely.
     Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
+
+    Args:
+        analysis: members (E, T, C, P).
+        truth: (T, C, P).
+        weights: of the points (P,), any scale.
+        chance: gives numbers from 0 to 1, (T, C, P); asked only if there is a tie.
     """
     below = (analysis < truth).sum(0)  # (T, C, P)
+    ties = (analysis == truth).sum(0)
+    if ties.any():
+        below = below + np.floor(chance() * (ties + 1)).astype(int)
     share = weights / weights.sum()
     return np.stack([((below == k) * share).sum(-1) for k in range(len(analysis) + 1)], -1)
 
@@ -83,21 +102,24 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
         members: in the ensemble, E.
 
     Returns:
-        `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, and
-        `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
+        `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, the
+        time mean of the anomaly correlation of each time, as WeatherBench 2 has it, `acc_pooled`, that of all times
+        together, in which large anomalies count for more, and `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin
+        et al. 2014, doi:10.1175/JHM-D-14-0008.1).
     """
     rmse, spread = np.sqrt(mean["squared_error"]), np.sqrt(mean["variance"])
-    norm = np.sqrt(mean["anomaly_analysis"] * mean["anomaly_truth"])
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "rmse": rmse,
             "bias": mean["error"],
-            "acc": mean["anomaly_product"] / norm,
+            "acc": mean["anomaly_correlation"],
+            "acc_pooled": _correlation(mean),
             "crps": mean["skill"] - mean["gini"] / 2,
             "spread": spread,
             "spread_skill": np.sqrt((members + 1) / members) * spread / rmse,
         }
 
 
-METRICS = ("rmse", "bias", "acc", "crps", "spread", "spread_skill")
-SCALES = {"bias": "linear", "acc": "fisher"}  # on which intervals lie, see `significance`; the others' is "log"
+METRICS = ("rmse", "bias", "acc", "acc_pooled", "crps", "spread", "spread_skill")
+# scales on which intervals lie, see `significance`; "log" for the others
+SCALES = {"bias": "linear", "acc": "fisher", "acc_pooled": "fisher"}

@@ -1,5 +1,6 @@
 """Statistics of every analysis of one network, frame by frame: what every score is made of."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,9 @@ def run(
         found = analysis_files.read(paths)
         found["truth"] = found["analysis"].dims[1:], dataset["fields"].sel(time=found["time"]).values
         held = np.flatnonzero(np.isin(found["time"].values, there))
-        scores = against_truth(found.isel(time=held), scaling, areas, bins, grid).reindex(time=found["time"])
+        scores = against_truth(found.isel(time=held), scaling, areas, bins, grid, product.seed).reindex(
+            time=found["time"]
+        )
         parts = [scores, passages(found, last.get(name), grid)]
         if withheld:
             table = _withheld(tables.read(_of_shard(observations, paths[0])))
@@ -97,7 +100,7 @@ def by_distance(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Datas
 
 
 def against_truth(
-    found: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid
+    found: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid, seed: int
 ) -> xr.Dataset:
     """Statistics by region and by distance to stations, rank histogram, maps and spectra of one shard.
 
@@ -107,6 +110,7 @@ def against_truth(
         areas: weights of the points in every region.
         bins: from `by_distance`.
         grid: where.
+        seed: of the ranks of a truth that equals members.
     """
     values, truth, times = found["analysis"].values, found["truth"].values, found["time"].values
     flat, flat_truth = values.reshape(*values.shape[:3], -1), truth.reshape(*truth.shape[:2], -1)
@@ -121,15 +125,16 @@ def against_truth(
         data[f"distance_{name}"] = (("distance", "time", "channel"), binned)
     centre = values.mean(0, dtype=float)
     power = [
-        [spectra.zonal((part - expected)[:, c], grid.periodic) for c in range(truth.shape[1])]
+        [spectra.zonal((part - expected)[:, c], grid.periodic, grid.weights.mean(1)) for c in range(truth.shape[1])]
         for part in (truth, centre, values[0])
     ]
     count = len(times)
+    chance = lambda: among_ties(times, [str(name) for name in found["channel"].values], flat.shape[-1], seed)
     total = np.array(power) * count if count else np.zeros(np.shape(power))
     return xr.Dataset(
         data
         | {
-            "rank": (("time", "channel", "rank"), ensemble.ranks(flat, flat_truth, areas[WHOLE])),
+            "rank": (("time", "channel", "rank"), ensemble.ranks(flat, flat_truth, areas[WHOLE], chance)),
             "sum_squared_error": (MAP, points["squared_error"].sum(0).reshape(truth.shape[1:])),
             "sum_variance": (MAP, points["variance"].sum(0).reshape(truth.shape[1:])),
             "sum_power": (("kind", "channel", "wavenumber"), total),
@@ -144,6 +149,16 @@ def against_truth(
             "kind": ["truth", "mean", "member"],
         },
     )
+
+
+def among_ties(times: np.ndarray, channels: list[str], points: int, seed: int) -> np.ndarray:
+    """Numbers from 0 to 1 that belong to a time, a channel and a point; (T, C, points)."""
+    drawn = np.empty((len(times), len(channels), points))
+    for t, hour in enumerate(times.astype("datetime64[h]").astype(int).tolist()):
+        for c, name in enumerate(channels):
+            counter = [0, hour % 2**64, zlib.crc32(name.encode()), PURPOSE]
+            drawn[t, c] = np.random.Generator(np.random.Philox(key=seed, counter=counter)).random(points)
+    return drawn
 
 
 def passages(found: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.Dataset:

@@ -12,10 +12,11 @@ METRICS = {
     "bias": "bias",
     "crps": "CRPS",
     "spread": "spread",
-    "acc": "anomaly correlation",
+    "acc": "anomaly correlation, mean of each time's (WeatherBench 2)",
+    "acc_pooled": "anomaly correlation, pooled over time",
     "spread_skill": "spread/skill",
 }
-PURE = ("acc", "spread_skill")  # without a unit
+PURE = ("acc", "acc_pooled", "spread_skill")  # without a unit
 NONE = "no interval"  # where a season or a region has too few frames
 
 

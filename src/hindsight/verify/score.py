@@ -168,7 +168,8 @@ def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Veri
 def _explain(result: xr.Dataset) -> None:
     comments = {
         "lower": "NaN where there are fewer frames than an interval can be told from",
-        "score": "rmse, bias, crps and spread in the channel's units; acc and spread_skill without",
+        "score": "rmse, bias, crps and spread in the channel's units; the others without. acc: "
+        "time mean of the anomaly correlation of each time; acc_pooled: of all times together",
         "scale": "standard deviation of departures from the climatology in training, by channel",
         "ratio": f"score relative to {REFERENCE}, below 1 is better",
         "distance_score": "by distance to the nearest station used, in bins of equal width",

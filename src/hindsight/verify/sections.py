@@ -167,12 +167,13 @@ def _ensemble(shown: Shown) -> list[dict]:
     return [
         {
             "title": "Rank histograms",
-            "text": "Rank of the truth among the members: flat is calibrated, a bowl too sure, a dome too cautious.",
+            "text": "Rank of the truth among the members: flat is calibrated, a bowl too sure, a dome too cautious. "
+            "A truth that equals members, as where it does not rain, has any rank among theirs, by chance.",
             "pictures": [style.picture(figures.rank_histograms(shown.scores), "Rank histograms")],
         },
         {
             "title": "Spectra",
-            "text": "Power of departures from the climatology. Means are smooth where little is known; "
+            "text": "Power of departures from the climatology, latitudes weighed by area. Means are smooth where little is known; "
             "members should follow the truth.",
             "pictures": [style.picture(figures.power_spectra(shown.scores, shown.grid), "Power by wavenumber")],
         },
