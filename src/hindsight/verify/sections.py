@@ -173,8 +173,8 @@ def _ensemble(shown: Shown) -> list[dict]:
         },
         {
             "title": "Spectra",
-            "text": "Power of departures from the climatology, latitudes weighed by area. Means are smooth where little is known; "
-            "members should follow the truth.",
+            "text": "Power of departures from the climatology, latitudes weighed by area. Means are smooth where "
+            "little is known; members should follow the truth.",
             "pictures": [style.picture(figures.power_spectra(shown.scores, shown.grid), "Power by wavenumber")],
         },
     ]
