@@ -64,6 +64,28 @@ def test_files_of_one_name_at_two_urls_lie_apart_and_others_keep_their_names():
     assert all(path.endswith("era5.nc") for path, url in there.items() if "era5" in url)
 
 
+QUERIES = {  # URL: what the file is called here; None for a name with a digest
+    "https://zenodo.org/records/1/files/era5.nc?download=1": "era5.nc",
+    "https://h/my%20era5.nc": "my%20era5.nc",
+    "https://h/api?file=a.nc": "api",
+    "https://h/b.nc?path=/data/c.nc": "b.nc",
+    "gs://bucket/folder/d.nc": "d.nc",
+    "https://h/?file=a.nc": None,
+    "https://h/e.nc?of=1": None,
+    "https://h/e.nc?of=2": None,
+    f"https://h/{300 * 'x'}.nc": None,
+    f"https://h/signed.nc?signature={1000 * 'x'}": "signed.nc",
+}
+
+
+def test_a_query_is_no_part_of_a_name_but_tells_files_apart():
+    there = settings.remote_files(settings.Download(dataset="d", files=list(QUERIES)))
+    assert list(there.values()) == list(QUERIES)
+    for path, url in there.items():
+        name = path.removeprefix("resources/d/files/")
+        assert "/" not in name and "?" not in name and len(name) < 200 and (QUERIES[url] in (name, None)), url
+
+
 def test_a_url_that_names_no_file_is_refused():
     chosen = settings.read({"download": {"files": ["https://h/2022/"]}})
     with pytest.raises(UserError, match="download.files: https://h/2022/ names no file"):

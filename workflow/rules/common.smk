@@ -30,6 +30,13 @@ def digest(what) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
+def write(text: str, output) -> None:
+    """Write a text to the only file of a rule."""
+    Path(output[0]).write_text(f"{text}\n")
+
+
+# Settings that name thousands of files or times go to a rule's own process, which takes seconds, and not to a command.
+LONG = len(SETTINGS.model_dump_json()) > 60_000
 NETWORKS = list(SETTINGS.observe.networks)
 METHODS = list(SETTINGS.baselines.methods)
 CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.product)}

@@ -10,17 +10,33 @@ DOWNLOAD = resource("download.json")
 REMOTE = settings.remote_files(SETTINGS.download)
 
 
-rule asked:
-    """Say what is asked of the source, beside it: runs share a source, and remake it only when this changes."""
-    output:
-        DOWNLOAD,
-    log:
-        f"logs/{SETTINGS.run}/download/asked.log",
-    localrule: True
-    params:
-        text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
-    shell:
-        "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"
+if LONG:
+
+    rule asked:
+        """Say what is asked of the source, beside it, in more words than a command has room for."""
+        output:
+            DOWNLOAD,
+        log:
+            f"logs/{SETTINGS.run}/download/asked.log",
+        localrule: True
+        params:
+            text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
+        run:
+            write(params.text, output)
+
+else:
+
+    rule asked:
+        """Say what is asked of the source, beside it: runs share a source, and remake it only when this changes."""
+        output:
+            DOWNLOAD,
+        log:
+            f"logs/{SETTINGS.run}/download/asked.log",
+        localrule: True
+        params:
+            text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
+        shell:
+            "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule files:

@@ -3,26 +3,30 @@
 out: results/{run}/settings/{stage}.json; .credentials.json beside the settings of steps that need any
 """
 
-from hindsight.settings import credentials
+if LONG:
 
+    rule settings:
+        """Give one stage its own part of the settings, which no command has room for."""
+        output:
+            "results/{run}/settings/{stage}.json",
+        log:
+            "logs/{run}/settings/{stage}.log",
+        localrule: True
+        params:
+            text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
+        run:
+            write(params.text, output)
 
-def write_credentials() -> None:
-    """Put credentials where the steps that need them look, before any job starts; no rule sees them."""
-    credentials.write({"download": ASKED}, Path(resource("")))
-    credentials.write({"archive": SETTINGS.archive}, Path(result("settings")))
+else:
 
-
-STARTING.append(write_credentials)
-
-
-rule settings:
-    """Give one stage its own part of the settings, and nothing else."""
-    output:
-        "results/{run}/settings/{stage}.json",
-    log:
-        "logs/{run}/settings/{stage}.log",
-    localrule: True
-    params:
-        text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
-    shell:
-        "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"
+    rule settings:
+        """Give one stage its own part of the settings, and nothing else."""
+        output:
+            "results/{run}/settings/{stage}.json",
+        log:
+            "logs/{run}/settings/{stage}.log",
+        localrule: True
+        params:
+            text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
+        shell:
+            "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"

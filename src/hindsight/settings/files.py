@@ -13,6 +13,8 @@ from hindsight.errors import UserError
 if TYPE_CHECKING:
     from hindsight.settings import Download, Settings
 
+LONGEST_NAME = 150  # bytes; a file system has room for 255, with what logs and halves are called besides
+
 
 def expanded(path: str) -> str:
     """A path as a shell takes it: `~` is the home folder, `$NAME` a variable; but one that is there stays as it is."""
@@ -36,16 +38,24 @@ def _matching(folder: str, pattern: str) -> list[str]:
 def remote_files(download: "Download") -> dict[str, str]:
     """URLs of the source's files that are not on this machine, by where they will lie.
 
-    Files of one name, as archives with a folder a year have them, are told apart by a digest of the URL.
+    Files of one name, as archives with a folder a year have them, or those that only a query tells apart, are named by
+    a digest of the URL, too; and so are names that a file system has no room for.
     """
     urls = list(dict.fromkeys(url for url in _patterns(download) if "://" in url))
-    count = Counter(_name(url) for url in urls)
-    names = {url: _name(url) if count[_name(url)] == 1 else f"{_digest(url)}-{_name(url)}" for url in urls}
-    return {f"resources/{download.dataset}/files/{names[url]}": url for url in urls}
+    count = Counter(map(_name, urls))
+    return {f"resources/{download.dataset}/files/{_place(url, count[_name(url)] == 1)}": url for url in urls}
+
+
+def _place(url: str, alone: bool) -> str:
+    """What a file from a URL is called here."""
+    name = _name(url)
+    if len(name.encode()) > LONGEST_NAME:
+        return _digest(url) + os.path.splitext(name)[1][:10]
+    return name if alone and name else f"{_digest(url)}-{name}"
 
 
 def _name(url: str) -> str:
-    return url.rsplit("/", 1)[-1]
+    return url.split("?", 1)[0].rsplit("/", 1)[-1]
 
 
 def _digest(url: str) -> str:
@@ -117,7 +127,7 @@ def check_files(settings: "Settings") -> None:
     missing += [
         f"{setting}: {url} names no file; name the files, each by its URL"
         for url in remote_files(settings.download).values()
-        if not _name(url)
+        if url.endswith("/")
     ]
     if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` says so
         missing.append(f"download.bucket.url: there is no {bucket}")
