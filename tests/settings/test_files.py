@@ -90,3 +90,9 @@ def test_a_url_that_names_no_file_is_refused():
     chosen = settings.read({"download": {"files": ["https://h/2022/"]}})
     with pytest.raises(UserError, match="download.files: https://h/2022/ names no file"):
         settings.check_files(chosen)
+
+
+def test_an_opendap_address_is_refused_with_that_of_the_file():
+    chosen = settings.read({"download": {"files": ["https://h/thredds/dodsC/a/era5.nc"]}})
+    with pytest.raises(UserError, match="OPeNDAP address.*https://h/thredds/fileServer/a/era5.nc"):
+        settings.check_files(chosen)

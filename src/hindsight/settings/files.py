@@ -129,6 +129,12 @@ def check_files(settings: "Settings") -> None:
         for url in remote_files(settings.download).values()
         if url.endswith("/")
     ]
+    missing += [
+        f"{setting}: {url} is an OPeNDAP address, which gives no file; take the server's address of the file itself, "
+        f"{url.replace('/dodsC/', '/fileServer/')}"
+        for url in remote_files(settings.download).values()
+        if "/dodsC/" in url
+    ]
     if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` says so
         missing.append(f"download.bucket.url: there is no {bucket}")
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
