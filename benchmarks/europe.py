@@ -32,7 +32,7 @@ def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     test = dataset.sel(time=slice(chosen.domain.test.start, chosen.domain.test.end))
     training = Frames(run / "preprocess/fields.zarr", chosen.domain.train, scaling)
-    method = OptimalInterpolation(covariance.lagged(training, 1), 1)
+    method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)
     rows = normalised(
         tables.usable(tables.read(sorted((run / f"observe/{network}").glob("*.parquet")))),
         chosen.domain.channels,

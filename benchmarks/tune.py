@@ -65,7 +65,7 @@ def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
     """Optimal interpolation of the same observations, physical fields."""
     fields, *made = made_of(run)
     training = Frames(fields, chosen.domain.train, scaling(chosen.train, case.prior.about.grid, *made))
-    method = OptimalInterpolation(covariance.lagged(training, 1), 1)
+    method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)
     about, step = case.prior.about, chosen.domain.step_hours
     rows = normalised(case.table, about.channels, about.grid, case.prior.scaling)
     analysis = np.stack([method.members(rows, t, step, chosen.product) for t in case.times], 1)

@@ -1,5 +1,7 @@
 """The covariance of the training period, and its taper."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -176,3 +178,38 @@ def test_on_a_ring_the_taper_is_that_of_arcs_of_the_equator():
     expected = [published(step * 2 * np.pi * EARTH_RADIUS / 40, 2500.0) for step in steps]
     for k in range(40):
         np.testing.assert_allclose(found[k], np.roll(expected, k), atol=1e-9)
+
+
+def test_it_lies_in_a_file_with_its_root_and_there_is_never_a_second_one_in_memory(tmp_path):
+    few = np.random.default_rng(0).standard_normal((40, 1500))
+    given = few.T @ few / 40 + np.eye(1500)
+    expected, hair = given.copy(), covariance.HAIR * given.trace() / 1500
+    tracemalloc.start()
+    covariance.write(given, tmp_path / "b.npy")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    background, root = covariance.read(tmp_path / "b.npy", 1500)
+    np.testing.assert_array_equal(background, expected.astype(np.float32))
+    np.testing.assert_array_equal(root, np.tril(root))
+    np.testing.assert_allclose(root.astype(float) @ root.T, expected + hair * np.eye(1500), atol=1e-5)
+    assert isinstance(background.base, np.memmap) or isinstance(background, np.memmap)
+    assert peak < 0.5 * given.nbytes  # some rows at a time
+
+
+def test_one_of_other_states_or_half_a_file_is_refused(tmp_path):
+    covariance.write(np.eye(6), tmp_path / "b.npy")
+    with pytest.raises(UserError, match="b.npy is of states of 6 values, and these have 7; delete it"):
+        covariance.read(tmp_path / "b.npy", 7)
+    (tmp_path / "b.npy").write_bytes((tmp_path / "b.npy").read_bytes()[:-1])
+    with pytest.raises(UserError, match="cannot read the covariance .*b.npy.*run snakemake again"):
+        covariance.read(tmp_path / "b.npy", 6)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 1000])
+def test_the_taper_is_the_same_however_many_rows_are_worked_on_at_once(monkeypatch, batch):
+    values = np.random.default_rng(1).standard_normal((2 * 12, 2 * 12))
+    found = values.copy()
+    monkeypatch.setattr(covariance, "BATCH", batch)
+    covariance.localise(found, REGION, 1500.0)
+    taper = np.vectorize(lambda away: published(away, 750.0))(distances(REGION))
+    np.testing.assert_allclose(found, values * np.tile(taper, (2, 2)), atol=1e-12)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hindsight.baselines import covariance, optimal_interpolation
-from hindsight.baselines.optimal_interpolation import HAIR, OptimalInterpolation
+from hindsight.baselines.covariance import HAIR
+from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.errors import UserError
 from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
@@ -40,7 +41,7 @@ def operator(point=POINT, weight=WEIGHT, size=SIZE):
 
 def method(background, span=1):
     """The method, on a copy: it destroys what it is given."""
-    return OptimalInterpolation(background.copy(), span)
+    return OptimalInterpolation.of(background.copy(), span)
 
 
 def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
@@ -148,7 +149,7 @@ def test_a_localised_covariance_is_conditioned_as_any_other(span):
     point, weight = places.point + points * np.array([[0], [1], [1]]), places.weight
     value, error = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.2, 0.6])
     table = rows(0, 3, point, weight, value, error)
-    found = OptimalInterpolation(whole, span).members(table, TIME, 24, Product(members=20000))
+    found = OptimalInterpolation.of(whole, span).members(table, TIME, 24, Product(members=20000))
     middle = slice(span // 2 * size, (span // 2 + 1) * size)
     dense = np.zeros((3, span * size))
     dense[:, middle] = operator(point, weight, size)
@@ -161,7 +162,7 @@ def test_beyond_its_reach_an_observation_moves_nothing():
     whole = BACKGROUND.mean() + np.eye(2 * points)
     covariance.localise(whole, GRID, REACH)
     point, weight = np.zeros((1, 4), int), np.array([[1.0, 0, 0, 0]])
-    moved = OptimalInterpolation(whole, 1).analyse(
+    moved = OptimalInterpolation.of(whole, 1).analyse(
         np.zeros((1, 2 * points)), np.ones((1, 1)), point, weight, np.full(1, 0.1)
     )[0]
     far = np.tile(distances(GRID)[0] >= REACH, 2)
@@ -171,12 +172,12 @@ def test_beyond_its_reach_an_observation_moves_nothing():
 def test_it_takes_its_covariance_over():
     """What it is given is lost, and the method lives on single precision and a triangular root."""
     given = BACKGROUND.copy()
-    found = OptimalInterpolation(given, 1)
+    found = OptimalInterpolation.of(given, 1)
     assert np.abs(given - BACKGROUND).max() > 0.1
-    assert found.background.dtype == np.float32 and found._root.dtype == np.float32
-    assert not np.shares_memory(found.background, given) and not np.shares_memory(found._root, given)
+    assert found.background.dtype == np.float32 and found.root.dtype == np.float32
+    assert not np.shares_memory(found.background, given) and not np.shares_memory(found.root, given)
     np.testing.assert_array_equal(found.background, BACKGROUND.astype(np.float32))
-    root = found._root.astype(float)
+    root = found.root.astype(float)
     np.testing.assert_array_equal(root, np.tril(root))
     hair = HAIR * np.trace(BACKGROUND) / SIZE
     np.testing.assert_allclose(root @ root.T, BACKGROUND + hair * np.eye(SIZE), atol=1e-5)
@@ -187,7 +188,7 @@ def test_it_needs_no_second_covariance_in_double_precision():
     size = 600
     given = np.diag(np.linspace(1, 2, size))
     tracemalloc.start()
-    found = OptimalInterpolation(given, 1)
+    found = OptimalInterpolation.of(given, 1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.size == size and peak < 9 * size**2
@@ -204,8 +205,8 @@ def test_a_covariance_of_fewer_frames_than_values_will_do():
 
 def test_a_state_that_is_too_large_is_refused():
     with pytest.raises(UserError, match=r"25001 x 25001 numbers, 5 GB.*baselines\.methods"):
-        optimal_interpolation._fits(25_001)
-    optimal_interpolation._fits(25_000)
+        covariance._fits(25_001)
+    covariance._fits(25_000)
 
 
 @pytest.fixture
@@ -241,7 +242,7 @@ def world(source, domain, tmp_path):
     return tmp_path
 
 
-def analysed(world, domain, settings, members=600):
+def analysed(world, domain, settings, members=600, **more):
     optimal_interpolation.run(
         domain,
         Product(members=members, shard_frames=5),
@@ -252,6 +253,7 @@ def analysed(world, domain, settings, members=600):
         observations=[world / "observations.parquet"],
         shard="20010206T12_5",
         analysis=world / "analysis.nc",
+        **more,
     )
     return analyses.read([world / "analysis.nc"])
 
@@ -299,6 +301,20 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
         assert np.abs(members.var(0) / spread - 1).max() < 6 * np.sqrt(2 / 600)
 
 
+@pytest.mark.parametrize(("frames", "reach"), [(1, None), (3, 700.0)])
+def test_the_covariance_that_was_fitted_once_gives_the_same_analysis(world, domain, frames, reach, monkeypatch):
+    settings = {"frames": frames, "localisation_km": reach}
+    whole = analysed(world, domain, settings, members=3)
+    files = {name: world / f"{name}.nc" for name in ("climatology", "statistics")}
+    files |= {"fields": world / "fields.zarr/zarr.json", "background": world / "baselines/background.npy"}
+    covariance.run(domain, Baselines(optimal_interpolation=settings).optimal_interpolation, **files)
+    monkeypatch.setattr(covariance, "fitted", lambda *_: pytest.fail("it was fitted again"))
+    found = analysed(world, domain, settings, members=3, background=files["background"])
+    np.testing.assert_allclose(found["analysis"], whole["analysis"], rtol=1e-6)
+    with pytest.raises(UserError, match="is of states of"):
+        analysed(world, domain, settings | {"frames": 5}, members=3, background=files["background"])
+
+
 def test_masked_frames_of_the_training_period_are_not_learnt_from(world, domain):
     """Neither they nor what spans them: the analysis is that of a store that ends with what there is."""
     whole = store.read(world / "fields.zarr").load()
@@ -332,7 +348,7 @@ def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, dom
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 96), (3, 288)])
 def test_a_domain_that_is_too_large_is_refused_before_its_covariance_is_made(world, domain, frames, size, monkeypatch):
-    monkeypatch.setattr(optimal_interpolation, "LARGEST", size - 1)
+    monkeypatch.setattr(covariance, "LARGEST", size - 1)
     monkeypatch.setattr(covariance, "lagged", lambda *_: pytest.fail("it was made"))
     with pytest.raises(UserError, match=f"{size} x {size}"):
         analysed(world, domain, {"frames": frames}, members=2)

@@ -137,6 +137,36 @@ def test_a_job_asks_for_the_memory_that_its_plan_forecasts(tmp_path):
     assert refused.returncode == 1 and "small.json" in told and "snakemake plans --forcerun plan" in told
 
 
+SQUARED = f"""
+include: {str(runs.ROOT / "workflow/rules/resources.smk")!r}
+
+rule all:
+    default_target: True
+    input: "small.txt", "large.txt"
+
+rule fields:
+    output: touch("{{size}}.zarr/zarr.json"), "{{size}}.zarr/fields/zarr.json"
+    params: lambda wildcards: 10 if wildcards.size == "small" else 64
+    shell: "echo '{{{{\\"shape\\": [5000, 6, 32, {{params}}]}}}}' > {{output[1]}}"
+
+rule covariance:
+    input: fields="{{size}}.zarr/zarr.json"
+    output: "{{size}}.txt"
+    resources: mem_mb=squared(2500, 10, 2)
+    shell: "echo {{resources.mem_mb}} > {{output}}"
+"""
+
+
+def test_a_job_asks_for_the_memory_that_its_matrices_take(tmp_path):
+    """Of two frames of 6 x 32 x 64 values: 10 bytes for each pair of 24,576, and 700 MB."""
+    (tmp_path / "Snakefile").write_text(SQUARED)
+    words = [sys.executable, "-m", "snakemake", "--directory", tmp_path, "--snakefile", tmp_path / "Snakefile", "--cores", "1"]
+    done = runs.warm_run(words, capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    asked = [int((tmp_path / f"{size}.txt").read_text()) for size in ("small", "large")]
+    assert asked == [2500, round(10 * 24_576**2 / 1e6) + 700]
+
+
 def test_profiles_are_put_where_snakemake_looks_and_one_that_differs_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PATH", runs.environment()["PATH"])

@@ -1,8 +1,36 @@
 """Baselines: one rule; the wildcard names the module, so a new method is a module and a word in the settings.
 
 in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet
-out: results/{run}/baselines/{network}/{method}/{shard}-0.nc
+out: results/{run}/baselines/background.npy, {network}/{method}/{shard}-0.nc
 """
+
+SPAN = SETTINGS.baselines.optimal_interpolation.frames
+
+
+rule covariance:
+    """Fit the covariance of the training period and its square root, once for all shards and networks."""
+    input:
+        settings="results/{run}/settings/covariance.json",
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=stores(learnt("train")),  # other years change nothing
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+    output:
+        background="results/{run}/baselines/background.npy",
+    log:
+        "logs/{run}/baselines/covariance.log",
+    benchmark:
+        "logs/{run}/baselines/covariance.tsv"
+    resources:
+        mem_mb=squared(2500, 10, SPAN),
+        runtime=minutes(120),
+    shell:
+        "hindsight baselines.covariance --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --background {output.background:q}"
+        " > {log:q} 2>&1"
 
 
 rule method:
@@ -14,6 +42,7 @@ rule method:
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: observed(around(wildcards.shard)),
+        background=lambda wildcards: background(wildcards.method),
     output:
         analysis="results/{run}/baselines/{network}/{method}/{shard}-0.nc",
     log:
@@ -21,11 +50,16 @@ rule method:
     benchmark:
         "logs/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
-        mem_mb=memory(2500),
+        mem_mb=squared(2500, 8, SPAN),
         runtime=minutes(120),
     params:
         observations=listed("observations"),
         shard=lambda wildcards: own(wildcards.shard),
+        background=lambda wildcards: [
+            word
+            for file in background(wildcards.method)
+            for word in ("--background", file)
+        ],
     shell:
         "hindsight baselines.{wildcards.method:q} --settings {input.settings:q}"
         " --fields {input.fields:q}"
@@ -34,4 +68,5 @@ rule method:
         " --observations {params.observations}"
         " --shard {params.shard:q}"
         " --analysis {output.analysis:q}"
+        " {params.background:q}"
         " > {log:q} 2>&1"

@@ -96,6 +96,12 @@ def around(shard: str) -> str:
     return CUTS[shard].with_halo(span, span, SETTINGS.domain).name
 
 
+def background(method: str) -> list[str]:
+    """The covariance of the training period, for a baseline that needs it."""
+    needed = method == "optimal_interpolation"
+    return [result("baselines/background.npy")] if needed else []
+
+
 def members(block: str) -> str:
     """The first and the last member of a block, as steps are told."""
     numbers = SETTINGS.product.block(int(block))

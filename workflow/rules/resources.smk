@@ -1,6 +1,7 @@
-"""What jobs use: memory and time that grow with every try, devices, processes on several nodes."""
+"""What jobs use: memory and time that grow with every try and with the fields, devices, processes on several nodes."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -24,6 +25,28 @@ def planned(mb: int):
     return lambda wildcards, input, attempt: (
         attempt * max(mb, round(1.3 * forecast_mb(input.plan) + 500))
     )
+
+
+def squared(mb: int, each: float, frames: int = 1, when: bool = True):
+    """Memory (MB) for a square of the values of some frames, `each` bytes a number, and 0.7 GB for all else.
+
+    This much at least, and as much again with every try. How many values a frame has is written in the store of fields;
+    before it is there nobody asks.
+    """
+    return lambda wildcards, input, attempt: (
+        attempt
+        * max(
+            mb, when * round(each * (frames * values_of(input.fields)) ** 2 / 1e6 + 700)
+        )
+    )
+
+
+def values_of(fields: str) -> int:
+    """Values of a frame of a store of fields; none where it is not there yet."""
+    array = Path(fields).parent / "fields/zarr.json"
+    if not array.is_file():
+        return 0
+    return math.prod(json.loads(array.read_text())["shape"][1:])
 
 
 def forecast_mb(plan: str) -> float:

@@ -7,18 +7,11 @@ import snakemake.exceptions
 from snakemake.exceptions import WorkflowError
 
 from hindsight import running
-from hindsight.settings import credentials
 
 RUNNING = Path(result(".running"))
 
 
-def write_credentials() -> None:
-    """Put credentials where the steps that need them look, before any job starts; no rule sees them."""
-    credentials.write({"download": ASKED}, Path(resource("")))
-    credentials.write({"archive": SETTINGS.archive}, Path(result("settings")))
-
-
-STARTING = [write_credentials]  # what else is done before the first job
+STARTING = []  # what else is done before the first job
 
 # Bash dies of SIGTERM while `hindsight` is still saving, and Snakemake or SLURM then clears away what is left of the job;
 # with a trap it waits.

@@ -3,6 +3,14 @@
 out: results/{run}/settings/{stage}.json; .credentials.json beside the settings of steps that need any
 """
 
+from hindsight.settings import credentials
+
+# Credentials are put where the steps that need them look, before any job starts: no rule sees them.
+STARTING += [
+    lambda: credentials.write({"download": ASKED}, Path(resource(""))),
+    lambda: credentials.write({"archive": SETTINGS.archive}, Path(result("settings"))),
+]
+
 if LONG:
 
     rule settings:

@@ -4,6 +4,11 @@ in:  results/{run}/preprocess/*
 out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/ beside them
 """
 
+COLOUR = SETTINGS.train.colour
+MATRICES = (
+    COLOUR.basis == "empirical" and COLOUR.form != "white"
+)  # of all values of a frame
+
 
 rule colour:
     """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
@@ -21,7 +26,7 @@ rule colour:
         "logs/{run}/train/colour.tsv"
     threads: SETTINGS.train.threads
     resources:
-        mem_mb=memory(2500),
+        mem_mb=squared(2500, 56, when=MATRICES),
         runtime=minutes(120),
     shell:
         "hindsight train.colour --settings {input.settings:q}"

@@ -1,13 +1,87 @@
-"""The covariance of the training period, as classical methods use it."""
+"""The covariance of the training period and its square root, as classical methods use them.
+
+They are fitted once and lie in a file (2, n, n) of single precision, of which a job reads what it needs: rows of the
+first, where there are observations, and the second as it goes through it.
+"""
+
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import scipy.linalg
 
 from hindsight.errors import UserError
-from hindsight.fields import calendar
+from hindsight.fields import calendar, store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid, great_circle
+from hindsight.fields.scaling import Scaling
+from hindsight.settings import Training
+from hindsight.settings.baselines import OptimalInterpolation
 
 BATCH = 1024  # frames, and rows, worked on at once
+LARGEST = 25_000  # values of a state whose covariance is still taken on: 5 GB
+HAIR = 1e-7  # of the mean variance
+
+
+def run(
+    domain: Training,
+    settings: OptimalInterpolation,
+    *,
+    fields: Path,
+    climatology: Path,
+    statistics: Path,
+    background: Path,
+) -> None:
+    """Fit the covariance of the training period and its square root, once for all shards and networks."""
+    training = Frames(fields, domain.train, Scaling.read(climatology, statistics))
+    found = fitted(training, settings.frames, settings.localisation_km)
+    store.replace(background, lambda partial: write(found, partial))
+
+
+def fitted(training: Frames, span: int, reach: float | None) -> np.ndarray:
+    """The covariance of `span` frames, (n, n), float64, tapered where a reach (km) is given.
+
+    Raises:
+        UserError: if it does not fit in memory, which is found before it is made.
+    """
+    _fits(int(np.prod(training.shape)) * span)
+    found = lagged(training, span)
+    if reach:
+        localise(found, training.grid, reach)
+    return found
+
+
+def write(covariance: np.ndarray, path: Path) -> None:
+    """Write a covariance and its root. What `covariance` held is lost: there is never a second one in memory."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": (2, *covariance.shape)}
+        )
+        _append(file, covariance)
+        _append(file, root(covariance))
+
+
+def read(path: Path, size: int) -> np.ndarray:
+    """A covariance of a state of `size` values and its root, (2, n, n), on disk until it is used.
+
+    Raises:
+        UserError: if the file is of something else.
+    """
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the covariance {path} ({error}); delete it and run snakemake again") from error
+    if found.shape != (2, size, size):
+        raise UserError(
+            f"{path} is of states of {found.shape[-1]} values, and these have {size}; delete it and run snakemake again"
+        )
+    return found
+
+
+def root(covariance: np.ndarray) -> np.ndarray:
+    """A lower triangular square root, in the place of a covariance that may be singular: its diagonal gets a hair."""
+    covariance[np.diag_indices_from(covariance)] += HAIR * covariance.trace() / len(covariance)
+    return scipy.linalg.cholesky(covariance.T, lower=True, overwrite_a=True, check_finite=False)
 
 
 def lagged(frames: Frames, span: int) -> np.ndarray:
@@ -53,11 +127,13 @@ def localise(covariance: np.ndarray, grid: Grid, reach: float) -> None:
     """
     points = int(np.prod(grid.shape))
     latitude, longitude = (axis.ravel() for axis in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    distance = great_circle(latitude[:, None], longitude[:, None], latitude[None], longitude[None])
-    taper = gaspari_cohn(distance / (reach / 2))
-    for row in range(0, len(covariance), points):
-        for column in range(0, len(covariance), points):
-            covariance[row : row + points, column : column + points] *= taper
+    for first in range(0, points, BATCH):
+        here = slice(first, min(first + BATCH, points))
+        distance = great_circle(latitude[here, None], longitude[here, None], latitude[None], longitude[None])
+        taper = gaspari_cohn(distance / (reach / 2))
+        for row in range(0, len(covariance), points):
+            for column in range(0, len(covariance), points):
+                covariance[row + here.start : row + here.stop, column : column + points] *= taper
 
 
 def gaspari_cohn(ratio: np.ndarray) -> np.ndarray:
@@ -67,3 +143,21 @@ def gaspari_cohn(ratio: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         far = 4 - 5 * r + 5 / 3 * r**2 + 5 / 8 * r**3 - r**4 / 2 + r**5 / 12 - 2 / (3 * r)
     return np.where(r <= 1, near, np.where(r < 2, far, 0.0))
+
+
+def _fits(size: int) -> None:
+    """Refuse a state whose covariance does not fit in memory.
+
+    Raises:
+        UserError: naming the memory it would take.
+    """
+    if size > LARGEST:
+        raise UserError(
+            f"optimal interpolation would hold a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; take "
+            "it out of baselines.methods, or choose fewer channels or a coarser grid"
+        )
+
+
+def _append(file: BinaryIO, matrix: np.ndarray) -> None:
+    for row in range(0, len(matrix), BATCH):
+        file.write(np.ascontiguousarray(matrix[row : row + BATCH], "<f4"))

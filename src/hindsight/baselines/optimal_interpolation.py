@@ -22,8 +22,6 @@ from hindsight.operators.rows import Rows, normalised, screened, told
 from hindsight.progress import Progress
 from hindsight.settings import Baselines, Ensemble, Training
 
-LARGEST = 25_000  # values of a state whose covariance is still taken on: 5 GB
-HAIR = 1e-7  # of the mean variance
 PURPOSE = 1 << 32  # keeps this module's random streams apart from those of other methods
 
 
@@ -38,13 +36,20 @@ def run(
     observations: list[Path],
     shard: str,
     analysis: Path,
+    background: Path | None = None,
 ) -> None:
-    """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior."""
-    scaling = Scaling.read(climatology, statistics)
+    """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior.
+
+    The covariance is that of `baselines.covariance`; without one it is fitted here.
+    """
+    scaling, span = Scaling.read(climatology, statistics), settings.optimal_interpolation.frames
     training = Frames(fields, domain.train, scaling)
-    span, reach = settings.optimal_interpolation.frames, settings.optimal_interpolation.localisation_km
-    _fits(int(np.prod(training.shape)) * span)
-    method, grid = OptimalInterpolation(_background(training, span, reach), span), training.grid
+    size, grid = int(np.prod(training.shape)) * span, training.grid
+    if background:
+        method = OptimalInterpolation(*covariance.read(background, size), span)
+    else:
+        reach = settings.optimal_interpolation.localisation_km
+        method = OptimalInterpolation.of(covariance.fitted(training, span, reach), span)
     times = cuts.named(shard, domain.step_hours).times
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
@@ -69,31 +74,35 @@ def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd
     return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
 
 
-def _background(training: Frames, span: int, reach: float | None) -> np.ndarray:
-    found = covariance.lagged(training, span)
-    if reach:
-        covariance.localise(found, training.grid, reach)
-    return found
-
-
 class OptimalInterpolation:
-    """The analysis of one frame at a time, from the observations of `span` frames around it."""
+    """The analysis of one frame at a time, from the observations of `span` frames around it.
 
-    def __init__(self, background: np.ndarray, span: int) -> None:
-        """Take a covariance over, and its memory: what `background` held is lost."""
-        self.background, self.span = background.astype(np.float32), span
+    Args:
+        background: the covariance B of these frames, (n, n).
+        root: a square root of it.
+        span: frames.
+    """
+
+    def __init__(self, background: np.ndarray, root: np.ndarray, span: int) -> None:
+        self.background, self.root, self.span = background, root, span
         self.size = len(background) // span
-        self._root = _root(background).astype(np.float32)
         self._cached: tuple[bytes, tuple] = (b"", ())
 
+    @classmethod
+    def of(cls, background: np.ndarray, span: int) -> "OptimalInterpolation":
+        """Take a covariance over, and its memory: what `background` held is lost."""
+        single = background.astype(np.float32)
+        return cls(single, covariance.root(background).astype(np.float32), span)
+
     def gain(self, point: np.ndarray, weight: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, tuple]:
-        """B H^T (N columns) and the Cholesky factor of H B H^T + R; kept while the places stay the same."""
+        """H B (N rows) and the Cholesky factor of H B H^T + R; kept while the places stay the same."""
         key = b"".join(a.tobytes() for a in (point, weight, error))
         if key != self._cached[0]:
-            mapped = np.zeros((len(self.background), len(point)))
+            mapped, system = np.zeros((len(point), len(self.background))), np.diag(error**2)
             for corner, share in zip(point.T, weight.T):
-                mapped += self.background[:, corner] * share
-            system = (mapped[point] * weight[..., None]).sum(1) + np.diag(error**2)
+                mapped += self.background[corner] * share[:, None]
+            for corner, share in zip(point.T, weight.T):
+                system += mapped[:, corner] * share
             self._cached = key, (mapped, _factor(system, error))
         return self._cached[1]
 
@@ -105,7 +114,7 @@ class OptimalInterpolation:
             return prior
         mapped, factor = self.gain(point, weight, error)
         gap = value - (prior[:, point] * weight).sum(-1)
-        return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped.T
+        return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped
 
     def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
@@ -117,8 +126,8 @@ class OptimalInterpolation:
         states = []
         for member in range(product.members):
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
-            states.append(generator.standard_normal(len(self._root)))
-        drawn = np.array(states, np.float32) @ self._root.T
+            states.append(generator.standard_normal(len(self.root)))
+        drawn = np.array(states, np.float32) @ self.root.T
         noise = keyed.normal(product.seed, PURPOSE, range(product.members), frame, rows.key[near])
         states = self.analyse(drawn, rows.value[near] + error * noise, point, rows.weight[near], error)
         middle = self.span // 2 * self.size
@@ -138,22 +147,3 @@ def _factor(system: np.ndarray, error: np.ndarray) -> tuple:
             f"optimal interpolation cannot tell observations apart whose errors are as small as {error.min():.1e} "
             "standard deviations; give them larger errors"
         ) from None
-
-
-def _fits(size: int) -> None:
-    """Refuse a state whose covariance does not fit in memory.
-
-    Raises:
-        UserError: naming the memory it would take.
-    """
-    if size > LARGEST:
-        raise UserError(
-            f"optimal interpolation would hold a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; take "
-            "it out of baselines.methods, or choose fewer channels or a coarser grid"
-        )
-
-
-def _root(background: np.ndarray) -> np.ndarray:
-    """A lower triangular square root, in the place of a covariance that may be singular: its diagonal gets a hair."""
-    background[np.diag_indices_from(background)] += HAIR * background.trace() / len(background)
-    return scipy.linalg.cholesky(background.T, lower=True, overwrite_a=True, check_finite=False)

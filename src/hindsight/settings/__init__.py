@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from hindsight.errors import UserError
 from hindsight.settings import credentials
 from hindsight.settings.archive import Archive, Encoding
-from hindsight.settings.baselines import Baselines
+from hindsight.settings.baselines import Baselines, OptimalInterpolation
 from hindsight.settings.domain import Domain, Scope, Training
 from hindsight.settings.download import Download
 from hindsight.settings.files import (
@@ -61,6 +61,7 @@ SECTIONS = {
     "verify": Verify,
     "archive": Archive,
     "encoding": Encoding,
+    "optimal_interpolation": OptimalInterpolation,
 }
 PARTS = {  # sections that are part of another
     "scope": "domain",
@@ -69,6 +70,7 @@ PARTS = {  # sections that are part of another
     "cutting": "product",
     "ensemble": "product",
     "encoding": "archive",
+    "optimal_interpolation": "baselines",
 }
 SEEN = {  # what each stage sees besides its own section; most see no period, so that years can be added
     "download": [],
@@ -80,6 +82,7 @@ SEEN = {  # what each stage sees besides its own section; most see no period, so
     "train": ["training"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["scope", "cutting"],
+    "covariance": ["training", "optimal_interpolation"],
     "baselines": ["training", "ensemble"],
     "verify": ["domain", "ensemble"],
     "archive": ["domain", "ensemble", "reanalyse", "observe"],
@@ -293,6 +296,8 @@ def _seen(settings: Settings, name: str) -> Section:
     whole = asked(settings) if name == "download" else getattr(settings, PARTS.get(name, name))
     if name not in PARTS:
         return whole
+    if name in type(whole).model_fields:
+        return getattr(whole, name)
     return SECTIONS[name].model_validate({field: getattr(whole, field) for field in SECTIONS[name].model_fields})
 
 
