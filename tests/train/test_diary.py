@@ -57,3 +57,17 @@ def test_what_was_written_after_the_step_resumed_from_is_struck_out(tmp_path):
     Diary(tmp_path / "c", tmp_path / "p.png", tmp_path / "board", done=7).close()
     starts = [e.step for e in events(tmp_path / "board") if e.session_log.status == event_pb2.SessionLog.START]
     assert starts == [7]
+
+
+def test_kinds_of_levels_are_drawn_and_told_beside_the_levels(tmp_path):
+    """Also where a checkpoint is of a version that did not look at them."""
+    diary = Diary(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
+    rows = [ROWS[0], *({**row, "kind_staircase": 0.9} for row in ROWS[1:])]
+    diary.look(rows)
+    found = [row["kind_staircase"] for row in csv.DictReader((tmp_path / "curve.csv").open())]
+    assert found == ["", "0.9", "0.9"]
+    diary.look(rows[1:])
+    diary.close()
+    assert ("validation/kind_staircase", 20, 0.9) in scalars(tmp_path / "board")
+    draw(ROWS[1:], tmp_path / "without.png")
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "curve.png").read_bytes()

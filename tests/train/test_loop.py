@@ -201,6 +201,27 @@ def test_the_best_weights_are_kept_and_training_stops_when_it_gets_no_better(tmp
     assert torch.equal(weights(best), upto) and not torch.equal(weights(last), upto)
 
 
+def test_the_best_weights_are_those_for_the_levels_that_training_draws(tmp_path, monkeypatch):
+    """Equal levels go on getting better while staircases, half of what is drawn, get worse by more."""
+    looks = iter(range(20))
+    better = lambda *_, **__: {"sigma_1": 1.0 - 0.05 * next(looks)}
+    seen = iter([1.0, 0.9, 0.8, 0.95, 1.2, 1.5])
+    monkeypatch.setattr(loop, "validate", better)
+    monkeypatch.setattr(loop.kinds, "errors", lambda *_: {"kind_staircase": next(seen)})
+    shares = {"equal_share": 0.5, "staircase_share": 0.5}
+    best, curve = run(tmp_path / "c", steps=10, validate_every=2, **shares)
+    monkeypatch.setattr(loop.kinds, "errors", lambda *_: {"kind_staircase": 1.0})
+    looks = iter(range(20))
+    upto, _ = run(tmp_path / "d", steps=10, validate_every=2, **shares)
+    assert [row["kind_staircase"] for row in curve] == [1.0, 0.9, 0.8, 0.95, 1.2, 1.5]
+    with safe_open(tmp_path / "c", "pt") as file:
+        kept, last = (file.get_tensor(f"{name}/leave.convolution.weight") for name in ("best", "average"))
+    assert torch.equal(best.network.leave.convolution.weight, kept) and not torch.equal(kept, last)
+    assert torch.equal(
+        upto.network.leave.convolution.weight, last
+    )  # where staircases stay as they are, the end is best
+
+
 def checkpointed(path, steps):
     """The averaged weights after some steps of the run above."""
     with pytest.MonkeyPatch.context() as patch:
@@ -340,13 +361,13 @@ def test_looks_that_are_no_numbers_use_up_patience(tmp_path, monkeypatch):
 
 
 def test_a_look_costs_at_most_a_tenth_of_the_steps_before_the_next():
-    """In passes forward through the network; a step is three, and a look has the windows of six levels."""
+    """In passes forward through the network; a step is three, and a look has windows of six levels and two kinds."""
     windows = lambda **about: loop.windows_of_a_look(helpers.SETTINGS.model_copy(update=about))
     assert windows(steps=5000, validate_every=250, batch=16) == loop.VALIDATION_WINDOWS
     for steps, every, batch, processes in ((20, 10, 16, 1), (20, 250, 16, 1), (300, 100, 8, 2), (2600, 40, 8, 1)):
         count = windows(steps=steps, validate_every=every, batch=batch, processes=processes)
         between = 3 * min(steps, every) * batch / processes
-        assert count == min(64, int(0.1 * between / 6)) and 6 * count <= 0.1 * between
+        assert count == min(64, int(0.1 * between / 8)) and 8 * count <= 0.1 * between
     assert windows(steps=1, validate_every=1, batch=4) == 1 and windows(steps=0) == 1
 
 

@@ -224,7 +224,9 @@ class Train(Section):
     checkpoint_every: int = Field(100, gt=0, description="optimiser steps between checkpoints")
     validate_every: int = Field(250, gt=0, description="optimiser steps between looks at the validation period")
     keep: Literal["best", "last"] = Field(
-        "best", description="weights that are kept: of the best look at the validation period, or the last"
+        "best",
+        description="weights that are kept: of the best look at the validation period, which is at every kind of noise "
+        "level that is drawn, or the last",
     )
     patience: int | None = Field(
         None, gt=0, description="stop after so many looks without a better one; none: train all steps"

@@ -63,7 +63,7 @@ def make(windows: Windows, settings: Train, shape: tuple[int, int, int], step: i
     numbers = lambda step: windows.order(settings.seed, step * settings.batch + rows.start, len(rows))
     clean, told = windows.at(numbers(step))
     windows.prepare(numbers(step + 1))
-    draws = [_row(values, settings, shape, _generator(settings.seed, step, row)) for values, row in zip(clean, rows)]
+    draws = [row(values, settings, shape, _generator(settings.seed, step, n)) for values, n in zip(clean, rows)]
     columns = [torch.stack(column) for column in zip(*draws)]
     return Batch(clean, columns[0], columns[1], told, *columns[2:])
 
@@ -81,7 +81,7 @@ def levels(settings: Train, frames: int, generator: torch.Generator) -> torch.Te
     return sigmoid.training_levels(1, frames, share, chosen.stairs, chosen.steps, chosen.context, generator)
 
 
-def _row(
+def row(
     clean: torch.Tensor, settings: Train, shape: tuple[int, int, int], generator: torch.Generator
 ) -> tuple[torch.Tensor, ...]:
     """What is made of one window (T, D): noisy, levels, and, where points are learnt, values and their precisions."""

@@ -14,7 +14,8 @@ from hindsight.fields import store
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-PREFIX = "sigma_"  # of the columns with validation errors
+PREFIX = "sigma_"  # of the columns with validation errors, all frames at one level
+KIND = "kind_"  # of those with errors at one kind of levels
 
 
 class Diary:
@@ -39,7 +40,7 @@ class Diary:
     def look(self, rows: list[dict]) -> None:
         """The curve so far; its last row is new."""
         for name, value in rows[-1].items():
-            if name.startswith(PREFIX):
+            if name.startswith((PREFIX, KIND)):
                 self._writer.add_scalar(f"validation/{name}", value, rows[-1]["step"])
         self._writer.flush()
         self.show(rows)
@@ -59,7 +60,7 @@ def write_curve(rows: list[dict], path: Path) -> None:
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()
             writer.writerows(rows)
 
@@ -78,6 +79,10 @@ def draw(rows: list[dict], path: Path) -> None:
             share = [row[name] / rows[0][name] for row in rows]
             label = f"σ = {name.removeprefix(PREFIX)}   {rows[-1][name]:.3f}"
             right.plot(steps, share, color=colours(k / max(len(names) - 1, 1) * 0.9), label=label)
+        for name, dashes in zip([name for name in rows[0] if name.startswith(KIND)], ("--", ":", "-.")):
+            share = [row[name] / rows[0][name] for row in rows]
+            label = f"{name.removeprefix(KIND)}   {rows[-1][name]:.3f}"
+            right.plot(steps, share, color="black", linestyle=dashes, linewidth=1, label=label)
         right.axhline(1, color="0.6", linewidth=0.8)
         right.set(xlabel="optimiser steps", ylabel="validation error / error at step 0")
         beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}

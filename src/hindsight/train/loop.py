@@ -17,7 +17,7 @@ from hindsight.diffusion import denoiser, sigmoid
 from hindsight.prior import Prior
 from hindsight.progress import Progress, doing
 from hindsight.settings import Train
-from hindsight.train import average, batches, checkpoint, memory
+from hindsight.train import average, batches, checkpoint, kinds, memory
 from hindsight.train.batches import Batch, Loader
 from hindsight.train.diary import PREFIX, Diary
 from hindsight.train.team import Team
@@ -235,13 +235,16 @@ class Run:
         course, settings = self.course, self.settings
         part = settings.batch // (settings.processes * settings.accumulate)
         count = windows_of_a_look(settings)
-        watch = Progress("train.prior, looking at the validation period", count * len(VALIDATION_LEVELS))
+        watch = Progress("train.prior, looking at the validation period", count * looks(settings))
         errors = validate(self.average, self.validation, at_once=part, count=count, watch=watch)
-        if errors is None:
+        done = count * len(VALIDATION_LEVELS)
+        of_kinds = kinds.errors(self.average, self.validation, settings, part, count, lambda more: watch(done + more))
+        if errors is None or of_kinds is None:
             return False
+        errors = errors | of_kinds
         loss = sum(course.losses) / len(course.losses) if course.losses else math.nan
         course.curve.append({"step": course.step, "loss": loss, **errors})
-        course.losses, score = [], sum(map(math.log, errors.values())) / len(errors)
+        course.losses, score = [], kinds.score(errors, settings)
         course.looks_since = 0 if score < course.best else course.looks_since + 1
         if score < course.best:
             course.best = score
@@ -286,11 +289,16 @@ def pace(step: int, settings: Train) -> float:
     return min(1.0, (step + 1) / max(settings.warmup, 1)) * fall
 
 
+def looks(settings: Train) -> int:
+    """How many levels and kinds of levels a look is at."""
+    return len(VALIDATION_LEVELS) + len(kinds.alone(settings))
+
+
 def windows_of_a_look(settings: Train) -> int:
-    """Validation windows of a look: as many as a tenth of the time between two looks pays for."""
+    """Validation windows of each level and kind: as many as a tenth of the time between two looks pays for."""
     steps = min(settings.validate_every, settings.steps)
     passes = PASSES * steps * settings.batch // settings.processes  # meanwhile, of each process; one of them looks
-    return min(VALIDATION_WINDOWS, max(1, int(LOOK * passes / len(VALIDATION_LEVELS))))
+    return min(VALIDATION_WINDOWS, max(1, int(LOOK * passes / looks(settings))))
 
 
 @torch.no_grad()
