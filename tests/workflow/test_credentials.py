@@ -2,6 +2,9 @@
 
 import stat
 
+import numpy as np
+import xarray as xr
+
 from tests.workflow import runs
 
 SECRET, OTHER = "s3cr3t-of-the-source", "s3cr3t-of-the-copy"
@@ -33,3 +36,20 @@ def test_a_run_keeps_them_to_itself_and_makes_nothing_anew_for_another(tmp_path)
     assert len(given) > 100 and not any(s in word for word in given for s in (SECRET, OTHER))
     again, _ = runs.idle(tmp_path / "work", config("another"))
     assert "Nothing to be done" in again.stdout
+
+
+def test_the_step_that_needs_them_has_them(tmp_path):
+    """From a store that is a folder, whose file system takes any option: one that is hidden is refused by the step."""
+    times = np.datetime64("1999-12-20", "ns") + np.arange(90) * np.timedelta64(1, "D")
+    coords = {"time": times, "level": [500], "latitude": np.arange(-80.0, 81, 20), "longitude": np.arange(0, 360, 30.0)}
+    values = 5e4 + np.random.default_rng(0).standard_normal([len(axis) for axis in coords.values()])
+    store = xr.Dataset({"geopotential": (tuple(coords), values.astype("float32"), {"units": "m2 s-2"})}, coords)
+    store.to_zarr(tmp_path / "store.zarr", zarr_format=2)
+    asked = {"url": f"file://{tmp_path}/store.zarr", "options": {"secret": SECRET}}
+    chosen = runs.merged(config(), {"domain": {"channels": ["z500"]}, "archive": {"copy_to": {"url": None, "options": {}}}})
+    chosen["download"]["bucket"] = asked
+    done = runs.snakemake(tmp_path / "work", chosen, "download")
+    assert (tmp_path / "work/results/r/download/manifest.json").is_file() and SECRET not in done.stdout
+    private = tmp_path / "work/resources/d/.credentials.json"
+    with_them = [p for p in (tmp_path / "work").rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+    assert sorted(with_them) == [tmp_path / "work/config.yaml", private]
