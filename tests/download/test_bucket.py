@@ -147,7 +147,8 @@ def test_an_hourly_store_is_read_at_the_frames_wanted(root, server, tmp_path):
 
 
 def test_an_accumulation_comes_with_the_hours_before_its_frame(root, server, tmp_path):
-    chosen = settings(server, f"gs://{ARCO}", channels=["tp6", "tp3", "t2m"])
+    hourly = {"total_precipitation": 1}
+    chosen = settings(server, f"gs://{ARCO}", channels=["tp6", "tp3", "t2m"], accumulated=hourly)
     found, _ = fetched(chosen, tmp_path, "19590101T06_6")
     rain = found["total_precipitation"]
     assert rain.dims == ("time", "hours_before", "latitude", "longitude") and rain.sizes["hours_before"] == 6
@@ -159,9 +160,18 @@ def test_an_accumulation_comes_with_the_hours_before_its_frame(root, server, tmp
 
 
 def test_hours_before_the_store_begins_are_missing(server, tmp_path):
-    found, marker = fetched(settings(server, f"gs://{ARCO}", channels=["tp6"]), tmp_path, "19590101T00_2")
+    found, marker = fetched(
+        settings(server, f"gs://{ARCO}", channels=["tp6"], accumulated={"tp6": 1}), tmp_path, "19590101T00_2"
+    )
     assert np.isnan(found["total_precipitation"][0, 1:]).all() and not np.isnan(found["total_precipitation"][1]).any()
     assert marker["variables"]["total_precipitation"]["holes"] == ["1959-01-01T00:00:00"]
+
+
+def test_an_array_has_the_name_that_the_settings_give_it(root, server, tmp_path):
+    found, _ = fetched(
+        settings(server, f"gs://{ARCO}", channels=["d2m"], rename={"2m_temperature": "d2m"}), tmp_path, "19590101T06_6"
+    )
+    np.testing.assert_array_equal(found["d2m"], plain(root, ARCO)["2m_temperature"].isel(time=slice(6, 42, 6)))
 
 
 @pytest.mark.parametrize("name", ["v3", "v3_consolidated", "sharded"])

@@ -63,7 +63,13 @@ def test_frames_that_cannot_be_had_are_refused_and_a_gap_is_not():
 
 def test_hours_to_sum_over_are_those_of_the_longest_channel():
     clock = Clock.of(hours(0, 1, 2), {}, None)
-    assert summed([CHANNELS["tp3"], CHANNELS["tp6"]], {}, clock, "here").tolist() == [0, 1, 2, 3, 4, 5]
+    assert summed([CHANNELS["tp3"], CHANNELS["tp6"]], {}, clock, "here", 1).tolist() == [0, 1, 2, 3, 4, 5]
     assert summed([CHANNELS["tp6"]], {"accumulated_hours": 3}, clock, "here").tolist() == [0, 3]
-    with pytest.raises(UserError, match="accumulations of 6 h, which do not fill the 3 h of tp3; choose tp6"):
-        summed([CHANNELS["tp3"]], {}, Clock.of(hours(0, 6), {}, None), "here")
+    with pytest.raises(UserError, match="accumulations of 6 h every 1 h, which do not fill the 3 h of tp3; choose tp6"):
+        summed([CHANNELS["tp3"]], {"accumulated_hours": 6}, clock, "here")
+    with pytest.raises(UserError, match="accumulations of 1 h every 6 h, which do not fill the 6 h of tp6; choose tp1"):
+        summed([CHANNELS["tp6"]], {}, Clock.of(hours(0, 6), {}, None), "here", 1)
+    with pytest.raises(UserError, match="does not say over how many hours.*download.accumulated: {tp6: 1}"):
+        summed([CHANNELS["tp6"]], {}, clock, "here")
+    with pytest.raises(UserError, match="cannot be taken apart"):
+        summed([CHANNELS["tp6"]], {}, clock, "here", "since_midnight")

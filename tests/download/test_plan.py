@@ -53,7 +53,7 @@ def test_what_stands_still_has_no_time(store):
 
 
 def test_hours_before_a_frame_are_those_that_are_summed(store):
-    plan = planned(store, ["tp3", "z500"])
+    plan = planned(store, ["tp3", "z500"], accumulated={"total_precipitation": 1})
     found = plan.laid_out("total_precipitation", read(store, plan, "total_precipitation"))
     assert found.dims == ("time", "hours_before", "latitude", "longitude")
     rain = store["total_precipitation"].rename(valid_time="time")

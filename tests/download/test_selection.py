@@ -61,7 +61,7 @@ def test_what_is_not_there_is_said_with_the_nearest_names():
 
 def test_levels_are_found_in_any_order_and_unit():
     channels = [CHANNELS["z500"], CHANNELS["t850"], CHANNELS["z850"]]
-    axis = xr.DataArray(np.array([1000, 850, 500], np.int32), dims="level")
+    axis = xr.DataArray(np.array([1000, 850, 500], np.int32), dims="level", name="level")
     assert selection.level_rows(axis, channels, "here").tolist() == [1, 2]
     pascal = xr.DataArray([50000.0, 85000.0], dims="plev", attrs={"units": "Pa"})
     assert selection.level_rows(pascal, channels, "here").tolist() == [0, 1]
@@ -96,7 +96,7 @@ def test_one_edge_alone_bounds_one_side():
 
 
 def test_a_level_between_two_of_the_stores_is_fetched_as_its_neighbours_where_that_is_asked_for():
-    levels = xr.DataArray([1000.0, 850.0, 500.0], dims="level")
+    levels = xr.DataArray([1000.0, 850.0, 500.0], dims="level", name="level")
     channels = [CHANNELS["z850"], CHANNELS["z700"]]
     np.testing.assert_array_equal(selection.level_rows(levels, channels, "x", neighbours=True), [1, 2])
     for neighbours, wanted in ((False, "z700"), (True, "z300")):

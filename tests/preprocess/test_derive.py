@@ -42,8 +42,9 @@ def test_wind_speed_and_thickness_are_made_from_what_they_are_of(raw):
 
 
 def test_only_values_in_other_units_are_gone_through_once_more(raw):
-    gone_through = lambda name: any(layer.startswith(("mul", "add")) for layer in made(raw, name).data.dask.layers)
-    assert gone_through("tp1") and not gone_through("u500")
+    gone_through = lambda made: any(layer.startswith(("mul", "add")) for layer in made.data.dask.layers)
+    assert gone_through(made(raw.assign(z=raw["z"].assign_attrs(units="gpm")), "z500"))
+    assert not gone_through(made(raw, "u500"))
 
 
 def test_a_stretch_of_the_source_is_cut_out_without_a_shuffle(raw):
@@ -52,38 +53,44 @@ def test_a_stretch_of_the_source_is_cut_out_without_a_shuffle(raw):
     np.testing.assert_array_equal(found.values, raw["u"].values[5:21, 0])
 
 
+def parted(raw, hours):
+    """The same with the hourly amounts of the hours before each frame, as parts of a bucket have them."""
+    back = [np.searchsorted(TIMES, FRAMES) - k for k in range(hours)]
+    given = np.stack([raw["tp"].values[k] for k in back], 1)
+    dims = ("time", "hours_before", "latitude", "longitude")
+    found = raw.sel(time=FRAMES).drop_vars("tp").assign(tp=(dims, given, {"units": "mm"}))
+    return found.assign_coords(hours_before=np.arange(hours))
+
+
 @pytest.mark.parametrize("hours", [1, 6, 12])
 def test_an_accumulation_is_the_sum_of_the_hours_before_the_frame(raw, hours):
     tp = raw["tp"].values * 1e-3
     ends = np.searchsorted(TIMES, FRAMES)
     expected = np.stack([tp[end - hours + 1 : end + 1].sum(0) for end in ends])
-    np.testing.assert_allclose(made(raw, f"tp{hours}").values, expected, rtol=1e-6)
+    np.testing.assert_allclose(made(parted(raw, 12), f"tp{hours}").values, expected, rtol=1e-6)
 
 
-def test_an_accumulation_given_hour_by_hour_before_each_frame_is_summed(raw):
-    back = [np.searchsorted(TIMES, FRAMES) - k for k in range(6)]
-    given = np.stack([raw["tp"].values[k] for k in back], 1)
-    dims = ("time", "hours_before", "latitude", "longitude")
-    parted = raw.sel(time=FRAMES).drop_vars("tp").assign(tp=(dims, given, {"units": "mm"}))
-    parted = parted.assign_coords(hours_before=np.arange(6))
-    for name in ("tp3", "tp6"):  # of one variable, as far back as the longest needs
-        np.testing.assert_allclose(made(parted, name).values, made(raw, name).values, rtol=1e-6)
-
-
-def test_an_accumulation_that_has_its_hours_is_taken_as_it_is(raw):
+def test_an_accumulation_that_has_its_hours_is_taken_as_it_is_and_no_other(raw):
     six = raw.sel(time=FRAMES)
     six["tp"].attrs["accumulated_hours"] = 6
     np.testing.assert_allclose(made(six, "tp6").values, six["tp"].values * 1e-3, rtol=1e-6)
     np.testing.assert_allclose(made(six.rename(tp="total_precipitation_6hr"), "tp6").values, six["tp"].values * 1e-3)
-    six["tp"].attrs["accumulated_hours"] = 5
-    with pytest.raises(UserError, match="summed over 5 h, which do not fill the 6 h of channel tp6"):
-        made(six, "tp6")
+    for wrong in (raw, six.assign(tp=six["tp"].assign_attrs(accumulated_hours=5))):
+        with pytest.raises(UserError, match="does not say that it is summed over the 6 h of channel tp6"):
+            made(wrong, "tp6")
 
 
 def test_hours_that_are_missing_are_not_taken_for_dry(raw):
-    gap = raw.isel(time=[k for k in range(48) if k != 20])
+    gap = parted(raw.where(raw["time"] != TIMES[20]), 6)
     found = made(gap, "tp6").isnull().all(["latitude", "longitude"]).values
     np.testing.assert_array_equal(np.flatnonzero(found), [2])  # 19 to 24 h
+
+
+def test_a_variable_that_does_not_say_its_level_is_taken_for_none(raw):
+    one = raw.isel(level=0, drop=True)
+    with pytest.raises(UserError, match="'u' does not say its level.*download.rename: {u: u500}"):
+        made(one, "u500")
+    np.testing.assert_array_equal(made(one.rename(u="u500"), "u500").values, one["u"].sel(time=FRAMES).values)
 
 
 def test_a_level_is_picked_or_interpolated_in_the_logarithm_of_pressure(raw):

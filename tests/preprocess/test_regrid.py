@@ -24,18 +24,24 @@ def scope():
     return Scope(channels=["z500", "t850"])
 
 
+@pytest.fixture
+def source(source):
+    """The source with names that say their levels."""
+    return source.rename(z="z500", t="t850")
+
+
 def test_names_units_and_order_are_canonical(source, scope):
     found = canonical(source, scope, SMALL, TIMES, "x")["fields"]
     assert found.dims == ("time", "channel", "latitude", "longitude") and found.dtype == np.float32
     assert (np.diff(found["latitude"]) > 0).all()
-    np.testing.assert_allclose(found.sel(channel="t850").values, source["t"].values[:, ::-1] + 273.15, rtol=1e-6)
+    np.testing.assert_allclose(found.sel(channel="t850").values, source["t850"].values[:, ::-1] + 273.15, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda s: s.drop_vars("t"), "no variable for channel t850"),
-        (lambda s: s.assign(t=s.t.assign_attrs(units="furlong")), "units 'furlong'"),
+        (lambda s: s.drop_vars("t850"), "no variable for channel t850"),
+        (lambda s: s.assign(t850=s.t850.assign_attrs(units="furlong")), "units 'furlong'"),
         (lambda s: s.assign_coords(lat=[50, 48, 46, 44, 42, 39.0]), "latitude is not regular"),
         (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
     ],
@@ -47,9 +53,9 @@ def test_what_is_wrong_with_a_source_is_said_in_words(source, scope, spoil, says
 
 def test_a_level_is_picked_where_there_are_levels(source, scope):
     levels = source.expand_dims(isobaricInhPa=[850, 500]).copy()
-    levels["z"] = levels["z"] + 10 * (levels["isobaricInhPa"] == 500)
+    levels["z500"] = levels["z500"] + 10 * (levels["isobaricInhPa"] == 500)
     found = canonical(levels, scope, SMALL, TIMES, "x")["fields"].sel(channel="z500")
-    np.testing.assert_allclose(found.values, source["z"].values[:, ::-1] + 10, rtol=1e-6)
+    np.testing.assert_allclose(found.values, source["z500"].values[:, ::-1] + 10, rtol=1e-6)
     with pytest.raises(UserError, match="no level 500 hPa"):
         canonical(levels.sel(isobaricInhPa=[850]), scope, SMALL, TIMES, "x")
 
@@ -69,7 +75,7 @@ def test_a_region_is_cut_out_also_across_greenwich(source, scope):
 def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, scope):
     line = source.isel(lat=[2])
     found = canonical(line, scope, SMALL, TIMES, "x")["fields"]
-    np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z"][:, 2], rtol=1e-6)
+    np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z500"][:, 2], rtol=1e-6)
     assert canonical(source.isel(lon=[2]), scope, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
     for spoilt, region in ((line.isel(lon=[0]), {}), (line, {"south": 60.0}), (line, {"west": 6.0})):
         with pytest.raises(UserError, match="fewer than 2 points"):
@@ -81,7 +87,7 @@ def globe(generator):
     latitude, longitude = np.linspace(90, -90, 121), np.arange(0, 360, 1.5)
     values = 54000 + 100 * generator.standard_normal((2, 121, 240))
     coords = {"time": TIMES[:2], "latitude": latitude, "longitude": longitude}
-    return xr.Dataset({"z": (("time", "latitude", "longitude"), values, {"units": "m2 s-2"})}, coords=coords)
+    return xr.Dataset({"z500": (("time", "latitude", "longitude"), values, {"units": "m2 s-2"})}, coords=coords)
 
 
 def test_a_coarser_grid_keeps_the_mean_over_the_globe():
@@ -90,7 +96,10 @@ def test_a_coarser_grid_keeps_the_mean_over_the_globe():
     found = canonical(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
     assert found.shape == (2, 1, 32, 64) and found["latitude"].values[0] == -87.1875
     weights = [Grid.of(d).weights for d in (raw.sortby("latitude"), found)]
-    before, after = (raw["z"].values[:, ::-1] * weights[0]).mean((1, 2)), (found.values[:, 0] * weights[1]).mean((1, 2))
+    before, after = (
+        (raw["z500"].values[:, ::-1] * weights[0]).mean((1, 2)),
+        (found.values[:, 0] * weights[1]).mean((1, 2)),
+    )
     np.testing.assert_allclose(after, before, rtol=1e-6)
 
 
@@ -99,7 +108,7 @@ def test_a_region_of_a_working_grid_lies_across_the_date_line():
     over = Scope(channels=["z500"], south=20, north=60, west=170, east=-150)
     found = canonical(raw, over, Regrid(spacing=5.0, method="bilinear", poles=True), TIMES[:2], "x")["fields"]
     np.testing.assert_array_equal(found["longitude"], np.arange(170, 211, 5))
-    there = raw["z"].interp(latitude=found["latitude"].values, longitude=found["longitude"].values)
+    there = raw["z500"].interp(latitude=found["latitude"].values, longitude=found["longitude"].values)
     np.testing.assert_allclose(found.values[:, 0], there.values, rtol=1e-6)
 
 
@@ -134,7 +143,7 @@ def test_a_piece_has_its_frames_in_whole_files_whatever_computes_it(source, scop
 
 
 def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, scope, tmp_path):
-    spoilt = source.assign(t=source["t"].where(source["time"] != source["time"][3]))
+    spoilt = source.assign(t850=source["t850"].where(source["time"] != source["time"][3]))
     found = store.read(written(spoilt, scope, tmp_path, masked=["2000-01-04T12:00:00"]))
     holes = found["fields"].isnull().all(["channel", "latitude", "longitude"]).values
     np.testing.assert_array_equal(np.flatnonzero(holes), [3])
@@ -145,13 +154,13 @@ def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, sc
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda s: s.assign(z=s.z.where(s.time != s.time[5])), "z500 has NaN in 1 frame.*2000-01-06"),
+        (lambda s: s.assign(z500=s.z500.where(s.time != s.time[5])), "z500 has NaN in 1 frame.*2000-01-06"),
         (lambda s: s.isel(time=[k for k in range(425) if k != 7]), "z500 has NaN in 1 frame.*2000-01-08"),
-        (lambda s: s.assign(t=s.t + 300), "outside what it can be"),
+        (lambda s: s.assign(t850=s.t850 + 300), "outside what it can be"),
     ],
 )
 def test_nan_and_impossible_values_are_loud_and_leave_nothing_half_made(source, scope, tmp_path, spoil, says):
-    source = source.assign(t=source["t"].assign_attrs(units="degC"))
+    source = source.assign(t850=source["t850"].assign_attrs(units="degC"))
     spoilt = spoil(source).map(lambda v: v.assign_attrs(source[v.name].attrs))
     with pytest.raises(UserError, match=says):
         written(spoilt, scope, tmp_path)
@@ -162,3 +171,19 @@ def test_files_are_halved_until_the_memory_holds_one_but_never_below_a_chunk():
     tight = Regrid(chunk_frames=8, shard_frames=64, piece_frames=64, shard_mb=1.0)
     frames = {size: regrid.file_frames((1, size, 1), tight) for size in (10, 4000, 7000, 16000, 10**6)}
     assert frames == {10: 64, 4000: 32, 7000: 32, 16000: 8, 10**6: 8}
+
+
+def test_frames_between_the_periods_are_unknown_and_no_holes(source, tmp_path):
+    """Two parts of a source, with days between them that nobody has asked for."""
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"masked": []}')
+    stores = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
+    for path, days in zip(stores, (slice(0, 20), slice(30, 64))):
+        store.write(source.isel(time=days), path)
+    scope = Scope(channels=["z500"])
+    out = tmp_path / "piece.zarr"
+    paths = {"raw": stores, "manifest": manifest, "fields": out}
+    regrid.run(scope, Regrid(), piece="20000101T12_64", scheduler="synchronous", workers="1", **paths)
+    known = store.read(out)["known"].values
+    np.testing.assert_array_equal(np.flatnonzero(~known), np.arange(20, 30))
+    assert np.isnan(store.read(out)["fields"].values[20:30]).all()

@@ -20,7 +20,7 @@ PERIODS = {"train": {"start": "2000-01-01T12:00", "end": "2000-11-30T12:00"},
 CONFIG = {
     "run": "gaps",
     "domain": {"channels": ["z500", "t850"], **PERIODS},
-    "download": {"dataset": "gaps", "files": ["a.nc"], "missing": list(LACKING.values())},
+    "download": {"dataset": "gaps", "files": ["a.nc"], "rename": {"z": "z500", "t": "t850"}, "missing": list(LACKING.values())},
     "preprocess": {"annual_harmonics": 0, "chunk_frames": 32, "shard_frames": 64, "piece_frames": 128},
     "observe": {"networks": {"n": {"share": 0.2, "withheld": 0.2}}},
     "train": {"window": 4, "steps": 6, "batch": 4, "checkpoint_every": 3, "validate_every": 3, "threads": 1,
@@ -109,7 +109,7 @@ def test_a_longer_test_period_touches_no_piece_and_does_not_train_again(made):
     longer = runs.merged(CONFIG, {"data": str(made), "domain": {"test": {"end": "2001-02-28T12:00"}}})
     done = runs.snakemake(made, longer, f"{RUN}/verify/scores.nc")
     assert runs.executed(done.stdout) >= {"regrid", "join", "simulate", "shard"}
-    assert not runs.executed(done.stdout) & {"local", "moments", "climatology", "statistics", "colour", "prior"}
+    assert not runs.executed(done.stdout) & {"contents", "local", "moments", "climatology", "statistics", "colour", "prior"}
     assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept} == before
     assert fields_of(made).sizes["time"] == 425
 
@@ -130,7 +130,7 @@ def test_files_at_a_url_are_fetched_first(world, made, tmp_path):
     target = f"{RUN}/preprocess/fields.zarr/zarr.json"
     config = runs.merged(CONFIG, {"data": str(tmp_path), "download": {"files": files}})
     done = runs.snakemake(tmp_path, config, target)
-    assert runs.executed(done.stdout) >= {"files", "local", "manifest", "regrid", "join"}
+    assert runs.executed(done.stdout) >= {"files", "contents", "local", "manifest", "regrid", "join"}
     xr.testing.assert_equal(fields_of(tmp_path).load(), fields_of(made).sel(time=fields_of(tmp_path)["time"]).load())
     gone = runs.merged(config, {"download": {"files": [files[0], files[1].replace("2001", "2002")]}})
     done = runs.snakemake(tmp_path, gone, target, check=False)

@@ -13,7 +13,8 @@ def source_file(source, tmp_path):
     folder.mkdir()
     source.to_netcdf(folder / "a.nc")
     config = {
-        "run": "tiny", "data": str(folder), "download": {"dataset": "tiny", "files": ["a.nc"]},
+        "run": "tiny", "data": str(folder),
+        "download": {"dataset": "tiny", "files": ["a.nc"], "rename": {"z": "z500", "t": "t850"}},
         "domain": {"channels": ["z500", "t850"],
                    "train": {"start": "2000-01-01T12:00", "end": "2000-12-31T12:00"},
                    "validation": {"start": "2001-01-01T12:00", "end": "2001-01-31T12:00"},

@@ -45,7 +45,7 @@ ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
 PIECES = cuts.pieces(SETTINGS.domain, SETTINGS.preprocess)
 ASKED = settings.asked(SETTINGS)
-PARTS = cuts.parts(ASKED) if ASKED.source in ("bucket", "grib") else []
+PARTS = [] if ASKED.source == "synthetic" else cuts.parts(ASKED)
 
 
 def every(path: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Download: a source as it is, names and units untouched; one rule a source, the one that the settings name.
 
 in:  files below the data folder or at URLs (local, grib), a bucket (bucket), nothing (synthetic)
-out: resources/{dataset}/raw.zarr (local, synthetic); parts/*.zarr and parts/*.json (bucket, grib); download.json
+out: resources/{dataset}/raw.zarr (synthetic); parts/*.zarr and parts/*.json (local, bucket, grib); download.json
      resources/{dataset}/sources.json: the files (local, grib)
      results/{run}/download/manifest.json: that it arrived whole
 """
@@ -95,24 +95,48 @@ if SETTINGS.download.source in ("local", "grib"):
 
 if SETTINGS.download.source == "local":
 
-    rule local:
-        """Gather netCDF files or Zarr stores from disk into one store."""
+    rule contents:
+        """List what netCDF files and Zarr stores hold, and refuse what the domain cannot be made from."""
         input:
             settings=DOWNLOAD,
             sources=resource("sources.json"),
         output:
-            raw=store(resource("raw.zarr")),
+            contents=resource("contents.json"),
         log:
-            f"logs/{SETTINGS.run}/download/local.log",
+            f"logs/{SETTINGS.run}/download/contents.log",
         benchmark:
-            f"logs/{SETTINGS.run}/download/local.tsv"
+            f"logs/{SETTINGS.run}/download/contents.tsv"
         resources:
             mem_mb=memory(1500),
             runtime=minutes(120),
         shell:
-            "hindsight download.local --settings {input.settings:q}"
+            "hindsight download.contents --settings {input.settings:q}"
             " --files @{input.sources:q}"
-            " --raw {output.raw:q}"
+            " --contents {output.contents:q}"
+            " > {log:q} 2>&1"
+
+    rule local:
+        """Read a part of the frames from netCDF files and Zarr stores."""
+        input:
+            settings=DOWNLOAD,
+            contents=resource("contents.json"),
+        output:
+            marker=resource("parts/{part}.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/local-{{part}}.log",
+        benchmark:
+            f"logs/{SETTINGS.run}/download/local-{{part}}.tsv"
+        resources:
+            mem_mb=memory(1000 + round(SETTINGS.download.memory_mb)),
+            runtime=minutes(120),
+        params:
+            raw=resource("parts/{part}.zarr"),
+        shell:
+            "hindsight download.local --settings {input.settings:q}"
+            " --part {wildcards.part:q}"
+            " --contents {input.contents:q}"
+            " --raw {params.raw:q}"
+            " --marker {output.marker:q}"
             " > {log:q} 2>&1"
 
 

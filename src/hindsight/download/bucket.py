@@ -40,13 +40,13 @@ def _fetch(settings: Download, part: str, raw: Path, marker: Path, gathered: Pat
     limits, times = settings.bucket, cuts.named(part, settings.step_hours).times
     place = Place(limits.url, limits.options, limits.timeout_seconds)
     fetch = Fetch(place.url, limits)
-    names = selection.names(settings.channels)
+    names = [*selection.names(settings.channels), *settings.rename]
     about = metadata.read(place, fetch, names)
     request = _request(settings, part, about.digest_of(names), clock.validity(about.attributes, times))
     if parts.kept(raw, marker, request):
         return
     store.require_room(raw, settings.minimum_free_gb)
-    mirror = Mirror(gathered, about, names, request)
+    mirror = Mirror(gathered, about, names, request, settings.rename)
     wanted = selection.variables(mirror.layout, about.names, settings.channels, place.url)
     axes = _axes(mirror, place, fetch, wanted)
     attributes = {"": about.attributes} | {name: mirror.layout[name].attrs for name in wanted}
@@ -68,6 +68,8 @@ def _request(settings: Download, part: str, digest: str, validity: dict) -> dict
         "step_hours": settings.step_hours,
         "channels": sorted(settings.channels),
         "levels": settings.levels,
+        "rename": settings.rename,
+        "accumulated": settings.accumulated,
         "absent_chunks": settings.absent_chunks,
         "box": list(settings.box),
         "metadata": digest,

@@ -76,18 +76,37 @@ def validity(attributes: dict, wanted: np.ndarray) -> dict[str, str]:
     return {key: _text(np.clip(time, wanted[0], wanted[-1])) for key, time in bounds.items() if time is not None}
 
 
-def summed(channels: list[Channel], attributes: dict, clock: Clock, where: str) -> np.ndarray:
+def summed(
+    channels: list[Channel], attributes: dict, clock: Clock, where: str, told: float | str | None = None
+) -> np.ndarray:
     """Hours before a frame at which an accumulation has to be read, so that channels can be summed from it.
 
+    Args:
+        channels: sums over time.
+        attributes: of the variable; `accumulated_hours` says over how many hours each value is.
+        clock: of the store.
+        where: what to call the store in errors.
+        told: hours that the settings say.
+
     Raises:
-        UserError: if the store's own accumulations do not fill a channel's hours.
+        UserError: if nobody says over how many hours, or these do not fill a channel's.
     """
-    own = float(attributes.get("accumulated_hours") or clock.step / HOUR)
+    names = ", ".join(channel.name for channel in channels)
+    if told == "since_midnight":
+        raise UserError(
+            f"{where}: sums that run up from 00 UTC cannot be taken apart in a store; make one of hourly amounts, or "
+            f"read it as files (download.source: local), for {names}"
+        )
+    if not (own := float(told or attributes.get("accumulated_hours") or 0)):
+        raise UserError(
+            f"{where} does not say over how many hours the values are that {names} are made from; set "
+            f"download.accumulated: {{{channels[0].name}: 1}} if each is of one hour, as ERA5's, or its hours"
+        )
     for channel in channels:
-        if channel.hours % own:
+        if channel.hours % own or own < min(clock.step / HOUR, channel.hours):
             raise UserError(
-                f"{where} has accumulations of {own:g} h, which do not fill the {channel.hours} h of {channel.name}; "
-                f"choose tp{own:g}, or another store"
+                f"{where} has accumulations of {own:g} h every {clock.step / HOUR:g} h, which do not fill the "
+                f"{channel.hours} h of {channel.name}; choose tp{own:g}, or another store"
             )
     return np.arange(0, max(channel.hours for channel in channels), own)
 

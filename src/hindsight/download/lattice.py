@@ -18,6 +18,7 @@ from hindsight.fields.grid import Grid
 if TYPE_CHECKING:
     from cfgrib.messages import Message
 
+ROUNDING = 2e-5  # degrees; half the spacing of single precision at 360
 REMEDIES = {"sh": "transform it first (cdo sp2gpl, then cdo remapcon,r360x180)"}
 REMEDY = "regrid it first (cdo remapcon,r360x180, say, or ask the archive for a latitude-longitude grid)"
 
@@ -56,20 +57,45 @@ def of(message: "Message", box: tuple[float | None, ...], where: str) -> Lattice
     _regular(message, where)
     by_columns = bool(key(message, "jPointsAreConsecutive", int))
     latitude, longitude = _latitudes(message), _longitudes(message)
-    points = xr.Dataset(
-        {"row": ("latitude", np.arange(len(latitude))), "column": ("longitude", np.arange(len(longitude)))},
-        {"latitude": latitude, "longitude": longitude},
-    )
-    kept = axes.cut(axes.ordered(points, where), box, where)
+    points, rows, columns = within(latitude, longitude, box, where)
     shape = (len(latitude), len(longitude))
     return Lattice(
-        Grid.of(kept),
-        kept["row"].values,
-        kept["column"].values,
+        points,
+        rows,
+        columns,
         shape[::-1] if by_columns else shape,
         by_columns,
         bool(key(message, "alternativeRowScanning", int)),
     )
+
+
+def within(
+    latitude: np.ndarray, longitude: np.ndarray, box: tuple[float | None, ...], where: str
+) -> tuple[Grid, np.ndarray, np.ndarray]:
+    """The points in a box, south to north and west to east, and the rows and columns where they are.
+
+    Coordinates that differ from four decimals by the rounding of single precision are taken to be those.
+
+    Args:
+        latitude: of the rows, as the source has them (degrees).
+        longitude: of the columns.
+        box: south, north, west, east (degrees), each may be open.
+        where: what to call the source in errors.
+
+    Raises:
+        UserError: if the grid is not regular, or has no points in the box.
+    """
+    points = xr.Dataset(
+        {"row": ("latitude", np.arange(len(latitude))), "column": ("longitude", np.arange(len(longitude)))},
+        {"latitude": _tidy(latitude), "longitude": _tidy(longitude)},
+    )
+    kept = axes.cut(axes.ordered(points, where), box, where)
+    return Grid.of(kept), kept["row"].values, kept["column"].values
+
+
+def _tidy(values: np.ndarray) -> np.ndarray:
+    short = np.round(values, 4)
+    return short if np.abs(values - short).max(initial=0) < ROUNDING else values
 
 
 def _regular(message: "Message", where: str) -> None:

@@ -33,7 +33,7 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
     about, wanted = [one for one, _ in looked], _wanted(domain)
     times = np.concatenate([axes.named(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where)
-    variables, absent = _together(about), np.setdiff1d(wanted, times)
+    variables, absent = _together(about), _absent(wanted, times, about)
     looks = odd.found(_in_order(looked), needed(domain.channels), wanted, _joints(raw))
     wrong = [one for one in looks if odd.stops(one, wanted, settings)]
     holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, absent)}
@@ -63,7 +63,10 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
         "chunks_filled": _of_sources(about, "chunks_filled"),
         "variables": variables,
         "odd": looks,
-        "notes": [findings.sentence(one["variable"], one) for one in looks if one not in wrong],
+        "notes": [
+            *_of_sources(about, "notes"),
+            *(findings.sentence(one["variable"], one) for one in looks if one not in wrong),
+        ],
         "problems": [line for lines in problems.values() for line in lines],
     }
     _write(found, [remedy for remedy, lines in problems.items() if lines and remedy], manifest, where)
@@ -211,6 +214,12 @@ def _of_sources(about: list[dict], key: str) -> list[str]:
     return sorted({found for one in about for found in one.get("source", {}).get(key, [])})
 
 
+def _absent(wanted: np.ndarray, times: np.ndarray, about: list[dict]) -> np.ndarray:
+    """Frames that the source lacks; a part has their times, too, and says so."""
+    said = np.array(_of_sources(about, "times_missing"), "datetime64[ns]")
+    return np.union1d(np.setdiff1d(wanted, times), np.intersect1d(wanted, said))
+
+
 def _lacking(loud: list[str], absent: np.ndarray, variables: dict, lost: list[str]) -> list[str]:
     """Frames that are not there, and frames with NaN, that nobody has allowed."""
     missing = [time for time in map(_text, absent) if time in set(loud)]
@@ -218,7 +227,7 @@ def _lacking(loud: list[str], absent: np.ndarray, variables: dict, lost: list[st
     if missing:
         found.append(f"a gap: no frame at {_listed(missing)}")
     for name, seen in variables.items():
-        if holes := [hole for hole in seen["holes"] if hole in set(loud)]:
+        if holes := [hole for hole in seen["holes"] if hole in set(loud) - set(missing)]:
             found.append(f"{name!r} has NaN in {len(holes)} frame(s), at {_listed(holes)}{_for_want_of(name, lost)}")
     return found
 

@@ -28,10 +28,14 @@ class Mirror:
         metadata: of the store.
         names: of the arrays that may be wanted.
         request: what is wanted.
+        rename: the store's names, and those that its arrays and dimensions have here.
     """
 
-    def __init__(self, folder: Path, metadata: Metadata, names: list[str], request: dict) -> None:
+    def __init__(
+        self, folder: Path, metadata: Metadata, names: list[str], request: dict, rename: dict[str, str] | None = None
+    ) -> None:
         self.store, self.cut = folder / "store", folder / "cut"
+        self.rename = {theirs: ours for theirs, ours in (rename or {}).items() if theirs in metadata.names}
         note, text = folder / "request.json", json.dumps(request, indent=1, sort_keys=True)
         if not (note.is_file() and note.read_text() == text):
             shutil.rmtree(folder, ignore_errors=True)
@@ -43,7 +47,8 @@ class Mirror:
     def layout(self) -> xr.Dataset:
         """The store, nothing of it decoded or read."""
         undecoded = {"decode_cf": False, "create_default_indexes": False, "chunks": None}
-        return xr.open_dataset(self.store, engine="zarr", consolidated=False, **undecoded)
+        found = xr.open_dataset(self.store, engine="zarr", consolidated=False, **undecoded)
+        return found.rename({theirs: ours for theirs, ours in self.rename.items() if theirs in found.variables})
 
     def cutting(
         self, name: str, rows: dict[str, np.ndarray] | None = None, absent: Absent = "unless_others"
@@ -51,7 +56,8 @@ class Mirror:
         """A selection of an array: rows along its dimensions by their names, all where none are given."""
         variable = self.layout[name].variable
         each = tuple(np.unique((rows or {}).get(dim, np.arange(size))) for dim, size in variable.sizes.items())
-        return Cutting(self.arrays[name], name, each, self.cut, absent)
+        theirs = {ours: theirs for theirs, ours in self.rename.items()}.get(name, name)
+        return Cutting(self.arrays[theirs], theirs, each, self.cut, absent)
 
     def bring(self, cuttings: list[Cutting], place: Place, fetch: Fetch, told: Callable[[int], None]) -> Fetched:
         """Fetch what selections still lack."""

@@ -6,6 +6,7 @@ whole and leaves it alone, so nothing is fetched twice. Beside it lies its marke
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,14 +57,35 @@ def write(dataset: xr.Dataset, raw: Path, marker: Path, request: dict, source: d
         source: what is known of the source and its state: what it is, digest of its metadata, chunks it lacks,
             times that are preliminary (`provisional`).
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    attrs = dataset.attrs | {"request": _text(request), "source": _text(source | {"accessed": now})}
+    attrs = _told(dataset, request, source)
     for variable in dataset.variables.values():
         variable.encoding = {}
     rows = {name: -1 for name in dataset.dims} | {"time": min(map(_rows, dataset.data_vars.values()), default=1)}
     rows |= {"level": 1} if "level" in dataset.dims else {}  # they are read one by one
     store.write(dataset.assign_attrs(attrs).chunk(rows), raw)
     _mark(raw, marker)
+
+
+def write_blocks(
+    template: xr.Dataset, blocks: Iterable[xr.Dataset], raw: Path, marker: Path, request: dict, source: dict
+) -> None:
+    """Write a part block by block, so that memory holds one of them; look at what has been written, and mark it.
+
+    Args:
+        template: the part, its variables lazy, with chunks of `rows` frames.
+        blocks: stretches of time of single variables, of whole chunks.
+        raw: the store.
+        marker: beside it.
+        request: see `kept`.
+        source: see `write`.
+    """
+    store.write_parts(template.assign_attrs(_told(template, request, source)), blocks, raw)
+    _mark(raw, marker)
+
+
+def rows(shape: tuple[int, ...]) -> int:
+    """Frames, of so many points, that are a chunk."""
+    return max(1, min(FRAMES, BYTES // (4 * int(np.prod(shape)))))
 
 
 def inspect(dataset: xr.Dataset) -> tuple[dict, dict[str, Seen]]:
@@ -110,8 +132,13 @@ def turns(name: str, variable: xr.DataArray) -> bool:
 
 def _rows(variable: xr.DataArray) -> int:
     """Frames of one level that are a chunk."""
-    frame = 4 * int(np.prod([size for name, size in variable.sizes.items() if name not in ("time", "level")]))
-    return max(1, min(FRAMES, BYTES // frame))
+    return rows(tuple(size for name, size in variable.sizes.items() if name not in ("time", "level")))
+
+
+def _told(dataset: xr.Dataset, request: dict, source: dict) -> dict:
+    """A part's attributes, with what was asked for and what is known of its source."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return dataset.attrs | {"request": _text(request), "source": _text(source | {"accessed": now})}
 
 
 def _looked_at(name: str, variable: xr.DataArray) -> tuple[dict, Seen]:

@@ -8,6 +8,7 @@ import xarray as xr
 from hindsight.download import clock, selection
 from hindsight.download.clock import Clock
 from hindsight.errors import UserError
+from hindsight.fields.axes import check_degrees
 from hindsight.settings import Download
 from hindsight.settings.lexicon import Channel
 
@@ -61,7 +62,7 @@ class Plan:
             rows,
             {name: axes[name][rows[name]].copy(data=values[name]) for name in rows},
             {
-                name: clock.summed(channels, attributes[name], known, where)
+                name: clock.summed(channels, attributes[name], known, where, _told(settings, name, channels))
                 for name, channels in wanted.items()
                 if _sums(name, channels)
             },
@@ -105,6 +106,13 @@ def _sums(name: str, channels: list[Channel]) -> bool:
     return any(channel.hours and name not in (channel.name, channel.variable) for channel in channels)
 
 
+def _told(settings: Download, name: str, channels: list[Channel]) -> float | str | None:
+    """What the settings say that a variable is summed over, by any of its names."""
+    theirs = [given for given, ours in settings.rename.items() if ours == name]
+    names = (*theirs, name, *(channel.name for channel in channels))
+    return next((settings.accumulated[key] for key in names if key in settings.accumulated), None)
+
+
 def _clock(axes: dict[str, xr.DataArray], attributes: dict, where: str) -> tuple[str, Clock]:
     times = next(axis for name, axis in axes.items() if selection.ROLES.get(name) == "time")
     if not np.issubdtype(times.dtype, np.datetime64):
@@ -120,6 +128,8 @@ def _space(axes: dict, wanted: dict, settings: Download, where: str) -> tuple[Ro
     rows, values = {}, {}
     for name, axis in axes.items():
         role = selection.ROLES.get(name)
+        if role in ("latitude", "longitude"):
+            check_degrees(axis, role, where)
         if role == "level":
             rows[name] = selection.level_rows(axis, levels, where, settings.levels == "interpolate")
         elif role == "latitude":

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields.axes import DIMENSIONS
+from hindsight.fields.axes import DIMENSIONS, NEAR_LEVELS, hectopascals
 from hindsight.fields.grid import NEAR
 from hindsight.fields.regridding import between_levels
 from hindsight.settings.lexicon import Channel, nearest, needed
@@ -47,10 +47,10 @@ def level_rows(levels: xr.DataArray, channels: list[Channel], where: str, neighb
     Raises:
         UserError: if one is not there.
     """
-    have = levels.values.astype(float) / (100 if levels.attrs.get("units") in ("Pa", "pascal") else 1)
+    have = hectopascals(levels, where)
     rows, missing = set(), []
     for wanted in sorted({channel.level for channel in channels}):
-        found = {int(row) for row in np.flatnonzero(np.isclose(have, wanted, rtol=0, atol=NEAR))}  # hPa, as near
+        found = {int(row) for row in np.flatnonzero(np.abs(have - wanted) < NEAR_LEVELS)}
         if not found and neighbours and have.min() < wanted < have.max():
             found = {row for row, _ in between_levels(have, wanted)}
         rows |= found

@@ -20,8 +20,9 @@ class Cut:
 
     @property
     def name(self) -> str:
-        """First time and number of frames, `19590101T00_1460`."""
-        return f"{np.datetime_as_string(self.start, 'h').replace('-', '')}_{self.frames}"
+        """First time and number of frames, `19590101T00_1460`; with minutes where there are any, `20000101T0030_24`."""
+        text = np.datetime_as_string(self.start, "m").replace("-", "").replace(":", "")
+        return f"{text.removesuffix('00')}_{self.frames}"
 
     @property
     def times(self) -> np.ndarray:
@@ -47,8 +48,9 @@ def named(name: str, step_hours: int) -> Cut:
     """
     try:
         start, frames = name.split("_")
-        date, hour = start.split("T")
-        return Cut(np.datetime64(f"{date[:-4]}-{date[-4:-2]}-{date[-2:]}T{hour}", "h"), int(frames), step_hours)
+        date, clock = start.split("T")
+        at = f"{date[:-4]}-{date[-4:-2]}-{date[-2:]}T{clock[:2]}:{clock[2:] or '00'}"
+        return Cut(np.datetime64(at, "m"), int(frames), step_hours)
     except ValueError:
         raise UserError(f"{name!r} names no stretch of time; expected one like 20000101T00_1460") from None
 

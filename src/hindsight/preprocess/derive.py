@@ -56,12 +56,17 @@ def _read(raw: xr.Dataset, about: Channel, times: np.ndarray, levels: str, where
 def _level(found: xr.DataArray, about: Channel, levels: str, where: str) -> xr.DataArray:
     """One level, picked or interpolated in the logarithm of pressure."""
     if "level" not in found.dims:
-        return found.squeeze([d for d in found.dims if d not in ("time", "latitude", "longitude")], drop=True)
+        if about.level is not None and found.name != about.name:
+            raise UserError(
+                f"{where}: {found.name!r} does not say its level, so it may be any, and channel {about.name} is on "
+                f"{about.level} hPa; if it is that one, set download.rename: {{{found.name}: {about.name}}}"
+            )
+        return found
     have = found["level"].values.astype(float)
-    if about.level in have:
-        return found.isel(level=int(np.flatnonzero(have == about.level)[0]))
+    if about.level is not None and (here := np.flatnonzero(np.abs(have - about.level) < axes.NEAR_LEVELS)).size:
+        return found.isel(level=int(here[0]))
     try:
-        if levels == "interpolate":
+        if levels == "interpolate" and about.level is not None:
             return sum(found.isel(level=number) * weight for number, weight in between_levels(have, about.level))
     except ValueError:
         pass
@@ -80,16 +85,12 @@ def _summed(found: xr.DataArray, about: Channel, times: np.ndarray, where: str) 
     if "hours_before" in found.dims:
         asked = found.sel(hours_before=found["hours_before"] < about.hours)
         return _at(asked, times).sum("hours_before", skipna=False)
-    own = found.attrs.get("accumulated_hours") or _own_hours(found, about)
-    if own == about.hours:
+    if found.attrs.get("accumulated_hours") == about.hours or found.name in (about.name, about.variable):
         return _at(found, times)
-    if about.hours % own:
-        raise UserError(
-            f"{where}: {found.name!r} is summed over {own:g} h, which do not fill the {about.hours} h of channel "
-            f"{about.name}; choose tp{own:g}, or another source"
-        )
-    back = [np.timedelta64(round(3600 * own * k), "s") for k in range(round(about.hours / own))]
-    return sum(_at(found, times - step).assign_coords(time=times) for step in back)
+    raise UserError(
+        f"{where}: {found.name!r} does not say that it is summed over the {about.hours} h of channel {about.name}; set "
+        "download.accumulated, or choose another source"
+    )
 
 
 def _at(found: xr.DataArray, times: np.ndarray) -> xr.DataArray:
@@ -98,11 +99,3 @@ def _at(found: xr.DataArray, times: np.ndarray) -> xr.DataArray:
     if len(inside) and len(inside) == inside[-1] - inside[0] + 1:
         found = found.isel(time=slice(inside[0], inside[-1] + 1))
     return found.reindex(time=times)
-
-
-def _own_hours(found: xr.DataArray, about: Channel) -> float:
-    """Hours that a source's accumulation is of: in its name, or those between its times."""
-    if str(found.name) in (about.name, about.variable):
-        return float(about.hours)
-    steps = np.diff(found["time"].values)
-    return float(steps.min() / np.timedelta64(1, "h")) if len(steps) else float(about.hours)

@@ -41,8 +41,9 @@ def run(
     cut, where = cuts.named(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
     masked = np.array(json.loads(manifest.read_text())["masked"], "datetime64[ns]")
     with scheduled(scheduler, int(workers)):
-        lazy = canonical(_opened(raw, where), scope, settings, cut.times, where)
-        lazy = lazy.assign(known=("time", ~np.isin(cut.times, masked)))
+        parts = [axes.named(store.read(path), where) for path in raw]
+        lazy = canonical(_together(parts), scope, settings, cut.times, where)
+        lazy = lazy.assign(known=("time", _asked(parts, cut.times) & ~np.isin(cut.times, masked)))
         store.write_parts(empty(lazy, cut.times), _shards(lazy, settings, where), fields, encoding(lazy, settings))
 
 
@@ -120,15 +121,20 @@ def empty(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
     return whole.assign(fields=(piece["fields"].dims, nothing), known=("time", np.zeros(len(times), bool)))
 
 
-def _opened(raw: list[Path], where: str) -> xr.Dataset:
+def _together(parts: list[xr.Dataset]) -> xr.Dataset:
     """The parts of a source, one after the other in time."""
-    parts = [axes.named(store.read(path), where) for path in raw]
     if len(parts) == 1:
         return parts[0]
     joined = xr.concat(
         parts, "time", data_vars="minimal", coords="minimal", compat="override", join="exact", combine_attrs="override"
     )
     return joined.sortby("time")
+
+
+def _asked(parts: list[xr.Dataset], times: np.ndarray) -> np.ndarray:
+    """Which frames lie in any part: nobody has asked for those between the periods, and a source need not have them."""
+    spans = [(part["time"].values.min(), part["time"].values.max()) for part in parts]
+    return np.any([(times >= first) & (times <= last) for first, last in spans], 0)
 
 
 def _shards(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Dataset]:

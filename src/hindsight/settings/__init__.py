@@ -251,7 +251,7 @@ def _may_be_told(mistake: dict) -> bool:
 def asked(settings: Settings) -> Download:
     """What is asked of the source: where `download` leaves it open, what the domain needs, with a margin around it."""
     chosen, domain = settings.download, settings.domain
-    if chosen.source not in ("bucket", "grib"):
+    if chosen.source == "synthetic":
         return chosen
     margin = settings.preprocess.spacing or 0.0
     reach = {"south": -margin, "north": margin, "west": -margin, "east": margin}

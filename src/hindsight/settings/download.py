@@ -155,21 +155,37 @@ class Download(Section):
     bucket: Bucket = Field(Bucket(), description="bucket: the store")
     grib: Grib = Field(Grib(), description="grib: the files")
     synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
-    channels: list[str] = Field([], description="bucket, grib: channels to fetch; none: the domain's")
-    periods: list[Period] = Field([], description="bucket, grib: what to fetch; none: the domain's splits")
-    step_hours: int | None = Field(None, gt=0, description="bucket, grib: hours between frames; none: the domain's")
-    south: float | None = Field(None, ge=-90, le=90, description="bucket, grib: southern edge; none: the domain's")
-    north: float | None = Field(None, ge=-90, le=90, description="bucket, grib: northern edge; none: the domain's")
-    west: float | None = Field(None, ge=-180, le=360, description="bucket, grib: western edge; none: the domain's")
-    east: float | None = Field(None, ge=-180, le=360, description="bucket, grib: eastern edge; none: the domain's")
-    levels: Literal["exact", "interpolate"] | None = Field(
-        None, description="bucket: a level the store lacks: refuse it, or fetch its neighbours; none: preprocess.levels"
+    rename: dict[str, str] = Field(
+        {},
+        description="local, bucket: the source's name of a variable, and the channel it is (z: z500), or the lexicon's "
+        "variable; or its name of an axis, and latitude, longitude, time or level",
     )
-    part_frames: int = Field(1460, gt=0, description="bucket, grib: frames that a job fetches")
+    select: dict[str, str | int | float] = Field(
+        {},
+        description="local: of a further dimension, the value that is taken (number: 0); of a step, hours",
+    )
+    accumulated: dict[str, float | Literal["since_midnight"]] = Field(
+        {},
+        description="local, bucket: hours that each value of a variable is summed over (tp: 1), where the source does "
+        "not say so; since_midnight for a sum that begins anew at 00 UTC, as ERA5-Land's",
+    )
+    memory_mb: float = Field(500.0, ge=10, description="local: memory for the values that a job reads at once")
+    channels: list[str] = Field([], description="not synthetic: channels to fetch; none: the domain's")
+    periods: list[Period] = Field([], description="not synthetic: what to fetch; none: the domain's splits")
+    step_hours: int | None = Field(None, gt=0, description="not synthetic: hours between frames; none: the domain's")
+    south: float | None = Field(None, ge=-90, le=90, description="not synthetic: southern edge; none: the domain's")
+    north: float | None = Field(None, ge=-90, le=90, description="not synthetic: northern edge; none: the domain's")
+    west: float | None = Field(None, ge=-180, le=360, description="not synthetic: western edge; none: the domain's")
+    east: float | None = Field(None, ge=-180, le=360, description="not synthetic: eastern edge; none: the domain's")
+    levels: Literal["exact", "interpolate"] | None = Field(
+        None,
+        description="local, bucket: a level that it lacks: refuse it, or take its neighbours; none: preprocess.levels",
+    )
+    part_frames: int = Field(1460, gt=0, description="not synthetic: frames that a job fetches")
     epoch: Time | None = Field(
         None,
-        description="bucket, grib: time that parts are counted from; the store's first, with part_frames a multiple of "
-        "its chunks, so that no chunk is in two parts; none: the start of the first period",
+        description="not synthetic: time that parts are counted from; the store's first, with part_frames a multiple "
+        "of its chunks, so that no chunk is in two parts; none: the start of the first period",
     )
     missing: list[Period] = Field(
         [],
@@ -191,6 +207,13 @@ class Download(Section):
     title: str = Field("", description="what the source is called, for the archive's attributes")
     licence: str = Field("", description="its licence and credit, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
+
+    @field_validator("accumulated")
+    @classmethod
+    def _some_hours(cls, value: dict) -> dict:
+        if wrong := [f"{name}: {hours:g}" for name, hours in value.items() if hours != "since_midnight" and hours <= 0]:
+            raise ValueError(f"a sum is over some hours, not {', '.join(wrong)}")
+        return value
 
     @field_validator("missing", "accepted", mode="before")
     @classmethod

@@ -55,10 +55,21 @@ def _channel(
     return Channel(name, variable, standard_name, units, level, *span, long_name, parameter, called, hours)
 
 
+ON_LEVELS = {  # what others call a variable on levels: NCEP (GRIB), NCEP's reanalysis, CMIP, MERRA-2
+    "z": ("gh", "hgt", "zg", "H"),
+    "t": ("air", "ta"),
+    "u": ("uwnd", "ua"),
+    "v": ("vwnd", "va"),
+    "q": ("shum", "hus", "QV"),
+    "w": ("omega", "wap", "OMEGA"),
+    "r": ("rhum", "hur", "RH"),
+}
+
+
 def _on_levels(
     letter: str, variable: str, standard_name: str, units: str, span: tuple[float, float], parameter: int
 ) -> list[Channel]:
-    short = (letter, letter.upper(), *(("gh",) if letter == "z" else ()))  # gh: NCEP's, in gpm
+    short = (letter, letter.upper(), *ON_LEVELS[letter])
     return [
         _channel(f"{letter}{level}", variable, standard_name, units, level, span, short, parameter) for level in LEVELS
     ]
@@ -82,7 +93,7 @@ def _thickness(upper: int, lower: int) -> Channel:
 
 def _precipitation(hours: int) -> Channel:
     variable, standard_name = f"total_precipitation_{hours}hr", "lwe_thickness_of_precipitation_amount"
-    return _channel(f"tp{hours}", variable, standard_name, "m", None, (-1e-4, 3.0), ("tp",), 228, hours)
+    return _channel(f"tp{hours}", variable, standard_name, "m", None, (-1e-4, 3.0), ("tp", "pr"), 228, hours)
 
 
 CHANNELS: dict[str, Channel] = {
@@ -102,14 +113,34 @@ CHANNELS: dict[str, Channel] = {
             "Pa",
             None,
             (8.5e4, 1.11e5),
-            ("mslp", "MSL", "prmsl"),
+            ("mslp", "MSL", "prmsl", "slp", "psl", "SLP"),
             151,
         ),
-        _channel("t2m", "2m_temperature", "air_temperature", "K", None, (170.0, 340.0), ("2t", "air"), 167),
-        _channel("d2m", "2m_dewpoint_temperature", "dew_point_temperature", "K", None, (150.0, 320.0), ("2d",), 168),
-        _channel("u10", "10m_u_component_of_wind", "eastward_wind", "m s-1", None, (-100.0, 100.0), ("10u",), 165),
-        _channel("v10", "10m_v_component_of_wind", "northward_wind", "m s-1", None, (-100.0, 100.0), ("10v",), 166),
-        _channel("sp", "surface_pressure", "surface_air_pressure", "Pa", None, (4e4, 1.11e5), (), 134),
+        _channel("t2m", "2m_temperature", "air_temperature", "K", None, (170.0, 340.0), ("2t", "tas", "T2M"), 167),
+        _channel(
+            "d2m", "2m_dewpoint_temperature", "dew_point_temperature", "K", None, (150.0, 320.0), ("2d", "tdps"), 168
+        ),
+        _channel(
+            "u10",
+            "10m_u_component_of_wind",
+            "eastward_wind",
+            "m s-1",
+            None,
+            (-100.0, 100.0),
+            ("10u", "uas", "U10M"),
+            165,
+        ),
+        _channel(
+            "v10",
+            "10m_v_component_of_wind",
+            "northward_wind",
+            "m s-1",
+            None,
+            (-100.0, 100.0),
+            ("10v", "vas", "V10M"),
+            166,
+        ),
+        _channel("sp", "surface_pressure", "surface_air_pressure", "Pa", None, (4e4, 1.11e5), ("ps", "PS"), 134),
         _channel(
             "tcwv",
             "total_column_water_vapour",
@@ -117,7 +148,7 @@ CHANNELS: dict[str, Channel] = {
             "kg m-2",
             None,
             (-1.0, 120.0),
-            (),
+            ("prw", "pr_wtr", "TQV"),
             137,
         ),
         *(_precipitation(hours) for hours in (1, 3, 6, 12, 24)),
