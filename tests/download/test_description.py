@@ -17,6 +17,16 @@ def test_variables_in_groups_are_named(tmp_path):
         listed([tmp_path / "a.nc"], "t2m")
 
 
+def test_axes_of_other_names_are_known_by_their_units_and_standard_names(tmp_path):
+    planes = xr.concat([variable(field(280.0 + k)) for k in range(2)], "lv_ISBL1").rename(
+        latitude="g0_lat_1", longitude="g0_lon_2"
+    )
+    planes = planes.assign_coords(lv_ISBL1=("lv_ISBL1", [500, 850], {"units": "hPa"})).rename(t2m="t")
+    planes["g0_lat_1"].attrs["units"], planes["g0_lon_2"].attrs["standard_name"] = "degrees_north", "longitude"
+    made, _ = part(tmp_path, saved(tmp_path, planes), "t850")
+    np.testing.assert_array_equal(made["t850"], field(281.0)[:, ::-1].astype("f4"))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

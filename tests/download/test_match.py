@@ -112,6 +112,13 @@ def test_a_name_is_the_users_word(tmp_path):
     np.testing.assert_array_equal(made["t850"], field()[:, ::-1].astype("f4"))
 
 
+def test_a_variable_on_other_points_than_the_files_grid_is_not_read(tmp_path):
+    staggered = variable(field()).rename(latitude="slat").assign_coords(latitude=np.arange(40.0, 45.0))
+    staggered["slat"].attrs["units"] = "degrees_north"
+    with pytest.raises(UserError, match="'t2m' in 0.nc does not lie along latitude"):
+        series(saved(tmp_path, staggered), "t2m")
+
+
 def test_the_name_that_says_most_is_taken_where_two_have_a_frame(tmp_path):
     both = on_levels([850]).assign(t850=variable(field(300.0))["t2m"])
     made, _ = part(tmp_path, saved(tmp_path, both), "t850")

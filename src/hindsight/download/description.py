@@ -1,6 +1,7 @@
 """What one file holds: what its dimensions are, its times, its grid, and of each variable the levels and the units."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,7 +140,21 @@ def _roles(dataset: xr.Dataset, settings: Download) -> dict[str, str]:
     """What each coordinate, and each dimension, of a file is: latitude, longitude, time, level, height."""
     told = {theirs: ours for theirs, ours in settings.rename.items() if ours in DIMENSIONS}
     known = ROLES | dict.fromkeys(HEIGHTS, "height") | told
-    return {str(name): known[name] for name in (*dataset.coords, *dataset.dims) if name in known}
+    found = {str(name): known[name] for name in (*dataset.coords, *dataset.dims) if name in known}
+    said = {
+        str(dim): _by_convention(dataset[dim]) for dim in dataset.dims if dim in dataset.coords and dim not in found
+    }
+    return found | {name: role for name, role in said.items() if role and role not in found.values()}
+
+
+def _by_convention(axis: xr.DataArray) -> str | None:
+    """What an axis of another name is by its standard name or its units, as the CF conventions have it."""
+    says, units = str(axis.attrs.get("standard_name", "")), str(axis.attrs.get("units", ""))
+    if says in ("latitude", "longitude", "time"):
+        return says
+    if side := re.fullmatch(r"degrees?_?(n|north|e|east)", units, re.IGNORECASE):
+        return "latitude" if side[1][0].lower() == "n" else "longitude"
+    return "level" if says == "air_pressure" or units and conversion(units, "Pa") else None
 
 
 def _named(dataset: xr.Dataset, roles: dict[str, str], role: str) -> list[xr.DataArray]:

@@ -168,6 +168,8 @@ class _Search:
             raise UserError(f"channel {self.channel.name}: {file.trouble}")
         if file.times is None:
             return self.passed.append(f"{where} has no time")
+        if lacks := self.contents.grids[file.grid].keys() - set(variable.dims):
+            return self.passed.append(f"{where} does not lie along {' and '.join(sorted(lacks))}")
         base = self._series(number, file, name, variable, rank, where)
         for level, place in levels:
             for one in self._further(file, variable, base, where):
