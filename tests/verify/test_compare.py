@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hindsight.fields import observations
 from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
 from hindsight.verify import compare
@@ -155,3 +156,20 @@ def test_where_nothing_is_withheld_nothing_is_scored_there(tmp_path):
     expected = np.sqrt(((mean - world["truth"].astype("float32")) ** 2).mean())
     found = scores["score"].sel(analysis="diffusion", metric="rmse", channel="x").item()
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_withheld_observation_that_is_grossly_wrong_is_not_scored_at(tmp_path, capsys):
+    """The first of all, fifty standard deviations off: the same scores as without it."""
+    world, found = worlds.make(tmp_path, worlds.BOX, frames=16, shard=16), []
+    table = observations.read(world["observations"])
+    row = table.index[table["withheld"]][0]
+    wrong = table.copy()
+    wrong.loc[row, "value"] += 50 * 1000
+    for number, rows in enumerate((wrong, table.drop(row))):
+        observations.write(rows, world["observations"][0])
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        worlds.scored(folder, world)
+        found.append(xr.load_dataset(folder / "sparse.nc").sel(region=compare.WITHHELD)["squared_error"])
+        assert ("withheld: 1 of" in capsys.readouterr().out) == (number == 0)
+    xr.testing.assert_equal(*found)

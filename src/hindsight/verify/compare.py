@@ -12,8 +12,9 @@ from hindsight.fields import analyses as analysis_files
 from hindsight.fields import calendar, keyed, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
-from hindsight.fields.scaling import Scaling
+from hindsight.fields.scaling import Scaling, extremes
 from hindsight.operators.footprint import places
+from hindsight.operators.rows import screened, told
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
@@ -38,7 +39,7 @@ def run(
     result: Path,
 ) -> None:
     """Compare every analysis of a network with the truth, and with the observations withheld from it."""
-    dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
+    dataset, scaling, known = store.read(fields), Scaling.read(climatology, statistics), extremes(statistics)
     grid, stations = Grid.of(dataset), tables.stations(observations)
     areas, bins = regions(settings.regions, grid), by_distance(tables.usable(stations), domain.channels, grid)
     withheld = len(_withheld(stations)) > 0
@@ -59,7 +60,7 @@ def run(
         )
         parts = [scores, passages(found, last.get(name), grid)]
         if withheld:
-            table = _withheld(tables.read(_of_shard(observations, paths[0])))
+            table = _believed(tables.read(_of_shard(observations, paths[0])), domain, grid, scaling, known)
             parts.append(against_observations(found, table, scaling, grid, product.seed))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=scored)
         total = part.drop_dims("time")
@@ -76,6 +77,16 @@ def run(
 def _of_shard(observations: list[Path], analysis: Path) -> list[Path]:
     """The observations of the frames of an analysis, `{shard}-{block}.nc`."""
     return [path for path in observations if path.stem == analysis.stem.split("-")[0]]
+
+
+def _believed(
+    table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, known: np.ndarray | None
+) -> pd.DataFrame:
+    """The withheld rows that may be scored at: not those that an analysis would leave out as grossly wrong."""
+    kept, gross = screened(_withheld(table), domain.channels, grid, scaling, known)
+    if len(gross):
+        print(f"withheld: {told(gross, len(kept) + len(gross))}", flush=True)
+    return kept
 
 
 def _withheld(table: pd.DataFrame) -> pd.DataFrame:
