@@ -40,6 +40,21 @@ def test_a_field_that_does_not_cover_the_domain_is_refused():
         static.onto(part, WORKING, Path("x.nc"))
 
 
+@pytest.mark.parametrize("off", [3e-5, -3e-5])
+def test_a_field_that_ends_where_the_domain_does_covers_it_but_for_rounding(off):
+    """Coordinates in single precision err by 3e-5 degrees."""
+    coords = {"latitude": WORKING["latitude"].values + off, "longitude": WORKING["longitude"].values + off}
+    region = xr.DataArray(np.arange(6.0).reshape(2, 3), coords)
+    found = static.onto(region, WORKING, Path("x.nc"))
+    np.testing.assert_allclose(found, region.values, atol=1e-3)
+    assert found["latitude"].equals(WORKING["latitude"]) and found["longitude"].equals(WORKING["longitude"])
+    line = region.isel(latitude=[0])
+    found = static.onto(line, WORKING.isel(latitude=[0]), Path("x.nc"))
+    np.testing.assert_allclose(found, line.values, atol=1e-3)
+    with pytest.raises(UserError, match="does not cover"):
+        static.onto(region.assign_coords(latitude=region["latitude"] + 10 * off), WORKING, Path("x.nc"))
+
+
 LATITUDE, LONGITUDE = np.array([30.0, 40.0, 50.0]), np.array([-20.0, 0.0, 20.0])
 MASK = np.array([[0.0, 0.25, 1.0], [1.0, 0.5, 0.0], [0.0, 0.75, 0.25]])  # (latitude, longitude)
 HEIGHT = np.array([[0.0, 100.0, 200.0], [1000.0, 500.0, 0.0], [300.0, 2000.0, 10.0]])

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import axes, store
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 from hindsight.preprocess.regrid import onto_grid
 from hindsight.preprocess.surface import land, orography
 from hindsight.settings import Preprocess, expanded
@@ -87,9 +88,15 @@ def onto(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
         turned = turned.assign_coords(longitude=longitude)
     wanted = (working["longitude"] + 180) % 360 - 180
     wanted = {"latitude": working["latitude"].values, "longitude": wanted.values}
-    between = {name: places for name, places in wanted.items() if turned.sizes[name] > 1}
+    between = {name: _edged(at, turned[name].values) for name, at in wanted.items() if turned.sizes[name] > 1}
     result = turned.transpose("latitude", "longitude").interp(between)
     for name in wanted.keys() - between.keys():  # nothing lies on either side of a single point
-        result = result.reindex({name: wanted[name]}, method="nearest", tolerance=1e-6)
+        result = result.reindex({name: wanted[name]}, method="nearest", tolerance=NEAR)
     result = _whole(result, source, path)
-    return result.assign_coords(longitude=working["longitude"]).astype("float32")
+    return result.assign_coords(latitude=working["latitude"], longitude=working["longitude"]).astype("float32")
+
+
+def _edged(places: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Places along an axis; those a rounding error beyond its ends are at its ends."""
+    inside = places.clip(axis.min(), axis.max())
+    return np.where(np.abs(places - inside) <= NEAR, inside, places)
