@@ -41,8 +41,9 @@ setup: .venv/installed
 
 FORCE:
 
-# The files that take longest come first; one worker more than there are cores, for one waits for SLURM most of its time.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 5 )))
+# The files that take longest come first; two workers more than there are cores, for one waits for SLURM most of its time,
+# and those that follow a whole run wait for its processes.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 2 : 6 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \
 	  pytest -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
