@@ -87,6 +87,7 @@ rule observe:
     """The observations of all networks."""
     input:
         every("observe/{network}/{shard}.parquet"),
+        every("observe/{network}/account.csv"),
     localrule: True
 
 

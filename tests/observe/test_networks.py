@@ -310,3 +310,10 @@ def test_footprints_that_the_grid_cannot_hold_are_refused():
 
 def test_other_networks_see_values_at_places():
     assert set(make()["footprint"]) == {""}
+
+
+@pytest.mark.parametrize("column", ["value", "t2m", "level", "Time"])
+def test_a_list_of_stations_that_holds_measured_values_is_refused(tmp_path, column):
+    (tmp_path / "list.csv").write_text(f"station,latitude,longitude,{column}\nA,45,1,280\n")
+    with pytest.raises(UserError, match=rf"has the column\(s\) {column.lower()}: a list of stations says where"):
+        networks.listed(tmp_path / "list.csv", Grid(np.arange(40.0, 50), np.arange(-3.0, 3)))

@@ -36,6 +36,11 @@ def test_the_page_says_what_was_made(text):
     assert "mean sea level pressure (Pa)" in text and "4 members" in text
 
 
+def test_the_page_says_what_became_of_observations(text):
+    assert "Observations sparse" in text
+    assert "90 of 97 rows are used; not used: 7 off the frames&#39; times" in text
+
+
 def test_the_page_says_what_it_cost_as_measured(text):
     """Six shards of 12.5 s, for 48 frames of 4 members."""
     assert re.search(r"<td>reanalyse: shard</td><td>6</td><td>75.0 s</td><td>12.5 s</td><td>2.0 min</td>", text)

@@ -152,9 +152,12 @@ def reported(folder: Path, world: dict) -> Path:
 
 def reported_again(folder: Path, world: dict) -> Path:
     """Report a world that has its scores; return the page."""
+    account = folder / "sparse/account.csv"
+    account.parent.mkdir(exist_ok=True)
+    account.write_text("platform,channel,reason,code,rows\nsynop,msl,used,0,90\nsynop,msl,off the frames' times,12,7\n")
     report.run(
-        world["settings"].domain, world["settings"].verify, scores=folder / "scores.nc", analyses=_diffusion(world),
-        coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
+        world["settings"].domain, world["settings"].verify, accounts=[account], scores=folder / "scores.nc",
+        analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip
     return folder / "report.html"

@@ -1,7 +1,7 @@
 """Observe: one observation table a network and shard of frames.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
-out: results/{run}/observe/{network}/{shard}.parquet
+out: results/{run}/observe/{network}/{shard}.parquet, account.csv
 """
 
 
@@ -34,4 +34,36 @@ rule simulate:
         " --static {input.static:q}"
         " --places {input.places:q}"
         " --observations {output.observations:q}"
+        " > {log:q} 2>&1"
+
+
+rule account:
+    """Count a network's observations: rows that are used, and rows that are not, by their reason."""
+    input:
+        settings="results/{run}/settings/observe.json",
+        observations=expand(
+            "results/{{run}}/observe/{{network}}/{shard}.parquet", shard=SHARDS
+        ),
+        static="results/{run}/preprocess/static.nc",
+        places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
+    output:
+        account="results/{run}/observe/{network}/account.csv",
+    log:
+        "logs/{run}/observe/account-{network}.log",
+    benchmark:
+        "logs/{run}/observe/account-{network}.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(60),
+    params:
+        observations=listed("observations"),
+        shards=[own(shard) for shard in SHARDS],
+    shell:
+        "hindsight observe.account --settings {input.settings:q}"
+        " --network {wildcards.network:q}"
+        " --shards {params.shards:q}"
+        " --observations {params.observations}"
+        " --static {input.static:q}"
+        " --places {input.places:q}"
+        " --account {output.account:q}"
         " > {log:q} 2>&1"

@@ -93,6 +93,9 @@ rule report:
             shard=SHARDS,
             block=BLOCKS,
         ),
+        accounts=expand(
+            "results/{{run}}/observe/{network}/account.csv", network=NETWORKS
+        ),
         curve="results/{run}/train/curve.csv",
         coast=settings.coastline_files(SETTINGS),
         configuration="results/{run}/settings/configuration.json",
@@ -116,6 +119,7 @@ rule report:
         " --scores {input.scores:q}"
         " --observations {params.observations}"
         " --analyses {params.analyses}"
+        " --accounts {input.accounts:q}"
         " --curve {input.curve:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"

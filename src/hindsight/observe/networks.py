@@ -1,5 +1,6 @@
 """Where the stations are: random grid points, a regular thinning, blocks of points, where people live, a list."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.fields import account
 from hindsight.fields.grid import NEAR, Grid, great_circle
 from hindsight.operators import footprint
+from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
 
+MEASURED = ("value", "values", "obs", "observation", "channel", "level", "time", "datetime", "error", "quality")
 CENTRES, CENTRE_RADIUS_KM = 25, 900.0  # of population
 AT_SEA = 0.06  # share of the stations that are ships and islands
 
@@ -164,7 +168,18 @@ def listed(file: Path, grid: Grid) -> pd.DataFrame:
     """The stations of a list that lie in the domain.
 
     Raises:
-        UserError: if the file cannot be read, lacks a column, or has no station in the domain.
+        UserError: if the file cannot be read, lacks a column, holds measured values, or has no station in the domain.
+    """
+    found, counts = sorted_out(file, grid)
+    print(f"{file}: {account.sentence(counts)}", file=sys.stderr)
+    return found
+
+
+def sorted_out(file: Path, grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stations of a list that lie in the domain, and the account of its rows, see `account.counted`.
+
+    Raises:
+        UserError: as `listed`.
     """
     try:
         table = _igra(file) if file.suffix == ".txt" else pd.read_csv(file, dtype=str)
@@ -181,7 +196,12 @@ def listed(file: Path, grid: Grid) -> pd.DataFrame:
             f"{file}: none of its {len(table)} stations lies in the domain ({grid.latitude[0]:g} to "
             f"{grid.latitude[-1]:g} N, {grid.longitude[0]:g} to {grid.longitude[-1]:g} E)"
         )
-    return table.assign(longitude=longitude)[inside][["station", "latitude", "longitude"]].reset_index(drop=True)
+    again = pd.Series(False, table.index)
+    again[inside] = table[inside].duplicated(["station", "latitude", "longitude"])
+    reasons = np.select([~known, ~inside, again], [account.PLACE, account.OUTSIDE, account.REPEATED], account.USED)
+    found = table.assign(longitude=longitude)[inside & ~again][["station", "latitude", "longitude"]]
+    counts = account.counted(table.assign(platform="station list", channel=""), reasons)
+    return found.reset_index(drop=True), counts
 
 
 def _igra(file: Path) -> pd.DataFrame:
@@ -196,6 +216,11 @@ def _columns(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if {"usaf", "wban"} <= set(table):  # the history of the Integrated Surface Database
         table["station"] = table["usaf"].str.strip() + "-" + table["wban"].str.strip()
     table = table.rename(columns={"lat": "latitude", "lon": "longitude"})
+    if measured := [name for name in table if name in MEASURED or name in CHANNELS and name != "x"]:
+        raise UserError(
+            f"{file} has the column(s) {', '.join(measured)}: a list of stations says where they are, and nothing of "
+            "what they measured would be used; leave these columns out, and the network observes the truth there"
+        )
     if missing := {"station", "latitude", "longitude"} - set(table):
         raise UserError(f"{file} lacks the column(s) {', '.join(sorted(missing))} (it has: {', '.join(table)})")
     numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("latitude", "longitude")}

@@ -41,8 +41,8 @@ def run(
     """Compare every analysis of a network with the truth, and with the observations withheld from it."""
     dataset, scaling, known = store.read(fields), Scaling.read(climatology, statistics), extremes(statistics)
     grid, stations = Grid.of(dataset), tables.stations(observations)
-    areas, bins = regions(settings.regions, grid), by_distance(tables.usable(stations), domain.channels, grid)
-    withheld = len(_withheld(stations)) > 0
+    areas, bins = regions(settings.regions, grid), by_distance(tables.usable_stations(stations), domain.channels, grid)
+    withheld = bool((stations["withheld"] & (stations["quality"] == 0)).any())
     scored = [*areas, WITHHELD] if withheld else [*areas]
     there = dataset["time"].values[calendar.known(dataset)]  # frames that the source lacks are not scored
     rows: dict[str, list[xr.Dataset]] = {}
@@ -83,14 +83,10 @@ def _believed(
     table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, known: np.ndarray | None
 ) -> pd.DataFrame:
     """The withheld rows that may be scored at: not those that an analysis would leave out as grossly wrong."""
-    kept, gross = screened(_withheld(table), domain.channels, grid, scaling, known)
+    kept, gross = screened(tables.withheld(table), domain.channels, grid, scaling, known)
     if len(gross):
         print(f"withheld: {told(gross, len(kept) + len(gross))}", flush=True)
     return kept
-
-
-def _withheld(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["withheld"] & (table["quality"] == 0)]
 
 
 def by_distance(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dataset:

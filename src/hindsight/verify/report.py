@@ -11,8 +11,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from hindsight import __version__
+from hindsight.fields import account, calendar, store
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
@@ -29,6 +29,7 @@ def run(
     scores: Path,
     observations: list[Path],
     analyses: list[Path],
+    accounts: list[Path],
     curve: Path,
     coast: list[Path],
     benchmarks: Path,
@@ -52,7 +53,7 @@ def run(
     sure = "" if shown.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
     page = {
         "title": asked["run"],
-        "facts": facts(shown, dataset, domain, settings),
+        "facts": [*facts(shown, dataset, domain, settings), *map(accounted, accounts)],
         "cost": costs(benchmarks, analyses, shown),
         "channels": [
             {"name": name, "units": style.units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
@@ -100,6 +101,11 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
         *((f"Network {name}", _network(table)) for name, table in shown.networks.items()),
         *(("Left out", text) for text in left_out(shown.analyses)),
     ]
+
+
+def accounted(path: Path) -> tuple[str, str]:
+    """What became of a network's observations, `{network}/account.csv`."""
+    return f"Observations {path.parent.name}", account.sentence(pd.read_csv(path))
 
 
 def left_out(analyses: list[Path]) -> list[str]:

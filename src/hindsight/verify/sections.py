@@ -53,7 +53,7 @@ class Shown:
 
     def used(self, network: str) -> pd.DataFrame:
         """The stations of a network that an analysis may use."""
-        return tables.usable(self.networks[network]).drop_duplicates("station")
+        return tables.usable_stations(self.networks[network]).drop_duplicates("station")
 
 
 def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> list[dict]:

@@ -1,0 +1,38 @@
+"""The account of a network: all its shards, and the list of its stations."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hindsight.observe import account
+from hindsight.settings import Scope
+from tests.fields.test_account import table
+
+
+def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
+    start = np.datetime64("2009-01-01T06", "ns")
+    table([{}, {"time": start + np.timedelta64(7, "m")}, {"value": -9999.0}]).to_parquet(tmp_path / "a.parquet")
+    table([{"time": start + np.timedelta64(12, "h")}, {"time": start}]).to_parquet(tmp_path / "b.parquet")
+    axes = {"latitude": np.arange(40.0, 50), "longitude": np.arange(-3.0, 3)}
+    xr.Dataset({"land": (tuple(axes), np.zeros((10, 6)))}, axes).to_netcdf(tmp_path / "static.nc")
+    (tmp_path / "list.csv").write_text("station,lat,lon\nA,45,1\nA,45,1\nB,45,9\nC,-9999,1\nD,,\nE,0,0\n")
+    account.run(
+        Scope(channels=["msl"], step_hours=6),
+        network="net",
+        shards=["20090101T06_2", "20090101T18_2"],
+        observations=[tmp_path / "a.parquet", tmp_path / "b.parquet"],
+        static=tmp_path / "static.nc",
+        places=[tmp_path / "list.csv"],
+        account=tmp_path / "account.csv",
+    )
+    found = pd.read_csv(tmp_path / "account.csv").fillna("")
+    assert found.drop(columns="code").values.tolist() == [
+        ["station list", "", "used", 1],
+        ["synop", "msl", "used", 2],
+        ["station list", "", "outside the domain", 1],
+        ["station list", "", "repeated", 1],
+        ["synop", "msl", "off the frames' times", 2],
+        ["synop", "msl", "no value", 1],
+        ["station list", "", "no place", 3],
+    ]
+    assert "network net: 3 of 11 rows are used; not used: 1 outside the domain, " in capsys.readouterr().err
