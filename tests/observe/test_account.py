@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hindsight.fields import store
 from hindsight.observe import account
 from hindsight.settings import Scope
 from tests.fields.test_account import table
@@ -12,16 +13,18 @@ from tests.fields.test_account import table
 def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
     start = np.datetime64("2009-01-01T06", "ns")
     table([{}, {"time": start + np.timedelta64(7, "m")}, {"value": -9999.0}]).to_parquet(tmp_path / "a.parquet")
-    table([{"time": start + np.timedelta64(12, "h")}, {"time": start}]).to_parquet(tmp_path / "b.parquet")
-    axes = {"latitude": np.arange(40.0, 50), "longitude": np.arange(-3.0, 3)}
-    xr.Dataset({"land": (tuple(axes), np.zeros((10, 6)))}, axes).to_netcdf(tmp_path / "static.nc")
+    table([{"time": start + np.timedelta64(12, "h")}, {"time": start - np.timedelta64(6, "h")}]).to_parquet(
+        tmp_path / "b.parquet"
+    )
+    times = start + np.arange(4) * np.timedelta64(6, "h")
+    axes = {"time": times, "latitude": np.arange(40.0, 50), "longitude": np.arange(-3.0, 3)}
+    store.write(xr.Dataset({"fields": (tuple(axes), np.zeros((4, 10, 6)))}, axes), tmp_path / "fields.zarr")
     (tmp_path / "list.csv").write_text("station,lat,lon\nA,45,1\nA,45,1\nB,45,9\nC,-9999,1\nD,,\nE,0,0\n")
     account.run(
         Scope(channels=["msl"], step_hours=6),
         network="net",
-        shards=["20090101T06_2", "20090101T18_2"],
+        fields=tmp_path / "fields.zarr",
         observations=[tmp_path / "a.parquet", tmp_path / "b.parquet"],
-        static=tmp_path / "static.nc",
         places=[tmp_path / "list.csv"],
         account=tmp_path / "account.csv",
     )

@@ -44,7 +44,7 @@ rule account:
         observations=expand(
             "results/{{run}}/observe/{{network}}/{shard}.parquet", shard=SHARDS
         ),
-        static="results/{run}/preprocess/static.nc",
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
     output:
         account="results/{run}/observe/{network}/account.csv",
@@ -57,13 +57,11 @@ rule account:
         runtime=minutes(60),
     params:
         observations=listed("observations"),
-        shards=[own(shard) for shard in SHARDS],
     shell:
         "hindsight observe.account --settings {input.settings:q}"
         " --network {wildcards.network:q}"
-        " --shards {params.shards:q}"
+        " --fields {input.fields:q}"
         " --observations {params.observations}"
-        " --static {input.static:q}"
         " --places {input.places:q}"
         " --account {output.account:q}"
         " > {log:q} 2>&1"

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from hindsight.fields import account as accounts
-from hindsight.fields import cuts, store
 from hindsight.fields import observations as tables
+from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.observe import networks
 from hindsight.settings import Scope
@@ -19,17 +18,16 @@ def run(
     domain: Scope,
     *,
     network: str,
-    shards: list[str],
+    fields: Path,
     observations: list[Path],
-    static: Path,
     places: list[Path],
     account: Path,
 ) -> None:
     """Count a network's observations: rows that are used, and rows that are not, by their reason."""
-    grid = Grid.of(xr.load_dataset(static))
+    dataset = store.read(fields)
+    grid, times = Grid.of(dataset), dataset["time"].values
     parts = [networks.sorted_out(path, grid)[1] for path in places]
-    for shard, path in zip(shards, observations, strict=True):
-        parts.append(of_shard(path, cuts.named(shard, domain.step_hours).times, domain.channels, grid))
+    parts += [of_shard(path, times, domain.channels, grid) for path in observations]
     found = together(parts)
     print(f"network {network}: {accounts.sentence(found)}", file=sys.stderr)
     store.replace(account, lambda partial: found.to_csv(partial, index=False))
