@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+CASES ?= ../shared/cases
 # the build of torch: auto, cpu or cuda; empty: as it was set up, and auto the first time
 TORCH ?=
 # what jobs may use together (MB): most of what the machine has
@@ -46,6 +47,7 @@ FORCE:
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 2 : 6 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \
+	  HINDSIGHT_CASES="$${HINDSIGHT_CASES:-$(abspath $(CASES))}" \
 	  pytest -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 endef
 

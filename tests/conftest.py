@@ -12,6 +12,7 @@ from tests import shared
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HINDSIGHT_DATA", ROOT / "../shared/data"))
+CASES = Path(os.environ.get("HINDSIGHT_CASES", ROOT / "../shared/cases"))
 MAY_SKIP = (  # a skip that is right on any machine: a reason that contains one of these
     "nobody can tell: any bytes are numbers",
     "may not mount a disk here",
@@ -74,6 +75,14 @@ def data() -> Path:
     if not (DATA / "eraint_europe_daily").is_dir():
         pytest.skip(f"no real data in {DATA}; set HINDSIGHT_DATA to the folder that has eraint_europe_daily")
     return DATA.resolve()
+
+
+@pytest.fixture
+def cases() -> Path:
+    """The folder of scripts that make inputs that users have; a test that asks for it is skipped where it is absent."""
+    if not (CASES / "01_new_cds_netcdf.py").is_file():
+        pytest.skip(f"no inputs of users in {CASES}; set HINDSIGHT_CASES to the folder that has 01_new_cds_netcdf.py")
+    return CASES.resolve()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import fuzz  # noqa: E402
 import mutations  # noqa: E402
 import shapes  # noqa: E402
 
+QUICK = 40  # sources
+
 
 def files(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "data").rglob("*")) if path.is_file()}
@@ -93,3 +95,22 @@ def test_a_verdict_follows_from_what_may_come(expected, outcome, verdict):
     fields = right.assign(known=("time", np.ones(24, bool)))
     given = {"right": fields, "wrong": fields + 1, None: None}[outcome.fields]
     assert fuzz.judged(source, chain.Outcome(given, outcome.says, outcome.fault))[0] == verdict
+
+
+def told(found):
+    """What failed, by name, so that one can be tried alone: python benchmarks/fuzz.py --only SEED-NUMBER."""
+    return [one.line for one in found if one.verdict in fuzz.FAILURES]
+
+
+def test_mutated_sources_end_in_right_values_or_a_sentence():
+    found = [fuzz.tried(f"1-{number}") for number in range(QUICK)]
+    assert told(found) == []
+    verdicts = [one.verdict for one in found]
+    assert verdicts.count("right") > QUICK / 3 and verdicts.count("needless") <= QUICK / 20
+
+
+@pytest.mark.slow
+def test_a_thousand_mutated_sources_end_in_right_values_or_a_sentence():
+    found = [fuzz.tried(f"3-{number}") for number in range(1000)]
+    assert told(found) == []
+    assert sum(one.verdict == "needless" for one in found) <= 20

@@ -1,4 +1,4 @@
-"""The table of inputs that users have: how verdicts are reached, and each case and kind through the first steps."""
+"""The table of inputs that users have: how verdicts are reached."""
 
 import subprocess
 import sys

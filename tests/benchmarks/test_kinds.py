@@ -1,0 +1,21 @@
+"""Further inputs of the kinds that users have, through the first steps, held against the truth."""
+
+import sys
+
+import pytest
+
+from tests.workflow import runs
+
+sys.path.append(str(runs.ROOT / "benchmarks"))
+
+import chain  # noqa: E402
+import inputs  # noqa: E402
+import kinds  # noqa: E402
+
+RIGHT = ("right", "refused in words")
+
+
+@pytest.mark.parametrize("name", [f"{number}/{kind}" for number, inner in kinds.FURTHER.items() for kind in inner])
+def test_further_inputs_come_out_right_or_are_refused_in_words(tmp_path, name):
+    number, kind = name.split("/")
+    assert inputs.verdict(tmp_path, name, kinds.FURTHER[number][kind], tmp_path, chain.inside) in RIGHT
