@@ -76,7 +76,7 @@ def inside(config: dict, folder: Path, target: str = FIELDS) -> Outcome:
     """Run the steps up to a target in this process, in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder), contextlib.redirect_stdout(sys.stderr):
             return Outcome(fields=_made(settings.read(config), folder, target).load())
     except UserError as error:
         return Outcome(says=f"{error}")

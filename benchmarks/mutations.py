@@ -755,8 +755,10 @@ def packed(source: Source, rng: np.random.Generator) -> None:
     kind, steps, fill = pick(rng, [("i2", 60000, -32767), ("i4", 2**30, -(2**31) + 1), ("u2", 60000, 65535)])
     for part in source.parts:
         for name, variable in part.dataset.items():
+            if variable.ndim < 3:
+                continue
             low, high = float(variable.min()), float(variable.max())
-            if variable.ndim < 3 or not np.isfinite(variable.values).all() or not 0 < high - low < 1e6:
+            if not np.isfinite(variable.values).all() or not 0 < high - low < 1e6:
                 continue
             scale, offset = (high - low) / steps, low if kind == "u2" else (low + high) / 2
             part.encoding[str(name)] = {"dtype": kind, "scale_factor": scale, "add_offset": offset, "_FillValue": fill}
