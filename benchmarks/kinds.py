@@ -3,6 +3,7 @@
 They stand beside those of `shared/cases` in the table, under the number of the case that they are like.
 """
 
+import bz2
 import gzip
 import json
 import zipfile
@@ -13,12 +14,14 @@ import mutations
 import numpy as np
 import shapes
 import xarray as xr
+import yaml
 from mutations import Mutation
 from shapes import Source
 from truths import CALENDAR, CHOOSES, MASKED, PRELIMINARY, SPAN, Kind
 
-LEVELLED, FLAT, WIND = ("z500", "t850"), ("t2m", "msl"), ("u10", "v10")
-NAMED = {"t": "air", "z": "hgt"}  # NCEP's
+from hindsight.settings.section import under
+
+LEVELLED, FLAT, WIND, Z500 = ("z500", "t850"), ("t2m", "msl"), ("u10", "v10"), ("z500",)
 
 
 def kind(make: Callable[[np.random.Generator], Source], *words: str, seed: int = 1, **more: object) -> Kind:
@@ -39,6 +42,16 @@ def of(*changes: Mutation, channels: tuple = FLAT, grid: str = "europe", step: i
         return source
 
     return make
+
+
+def told(**settings: object) -> Mutation:
+    """Settings of `download` that say what files do not."""
+    return lambda source, rng: source.set("download", **settings)
+
+
+def refused(source: Source, rng: np.random.Generator) -> None:
+    """Nothing but a refusal is right."""
+    source.may("refused")
 
 
 def either(source: Source, rng: np.random.Generator) -> None:
@@ -188,6 +201,20 @@ def file(name: str, content: bytes | Callable[[Path], None], *words: str) -> Kin
     return Kind(refusal=words, make=make)
 
 
+def placed(config: Callable[[Path], dict]) -> Kind:
+    """A file in another folder, under a name that begins with a dash; a configuration that says where it is."""
+    source = of()(np.random.default_rng(1))
+
+    def make(folder: Path) -> None:
+        shapes.write(source, folder)
+        (folder / "data").rename(folder / "elsewhere")
+        (folder / "elsewhere/a.nc").rename(folder / "elsewhere/-a.nc")
+        said = under(config(folder), source.config | {"data": str(folder)})
+        (folder / "config.yaml").write_text(yaml.safe_dump(said))
+
+    return Kind(truth=lambda folder: shapes.truth_of(source), make=make)
+
+
 def zipped(path: Path) -> None:
     """A zip of a netCDF file."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -254,6 +281,10 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "pascals": kind(of(level("plev", 100 * (1 + 1e-7), units="Pa"), channels=LEVELLED)),
         "pascals_unsaid": kind(of(level("plev", 100.0), either, channels=LEVELLED), "level|units"),
         "millibars_unsaid": kind(of(level("isobaricInhPa"), channels=LEVELLED)),
+        "ncl": kind(of(level("lv_ISBL1", units="hPa"), either, channels=LEVELLED), "lv_ISBL1"),
+        "standard_name": kind(of(level("my_levels", units="hPa", standard_name="air_pressure"), channels=LEVELLED)),
+        "renamed": kind(of(level("my_levels"), told(rename={"my_levels": "level"}), channels=LEVELLED)),
+        "renamed_to_one": kind(of(level("my_levels"), told(rename={"z": "z500"}), refused, channels=Z500), "my_levels"),
         "hectopascals": kind(of(level("pressure", units="hectopascal"), channels=LEVELLED)),
     },
     "03": {
@@ -286,6 +317,8 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "running_told_6": sums("running_told", 6),
         "running_told_24": sums("running_told", 24),
         "running_unsaid": sums("running_unsaid", 3),
+        "halves_told_12": sums("halves_told", 12),
+        "halves_bounds_24": sums("halves_bounds", 24),
         "interval": kind(methods("time: sum (interval: 6 hours)"), *SPAN),
         "comment": kind(methods("time: sum"), *SPAN),
     },
@@ -342,7 +375,17 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "hdf4": file("a.nc", b"\x0e\x03\x13\x01" + bytes(2000), "HDF4|netCDF"),
         "groups": file("a.nc", nested, "group"),
         "cut3": file("a.nc", shortened, "cut short|truncat|incomplete|damaged|ends"),
+        "csv": file("a.nc", b"time,latitude,longitude,t2m\n2023-01-01,50,10,280.0\n", "text|netCDF"),
+        "bzip2": file("a.nc", bz2.compress(bytes(3000)), "bzip2|netCDF"),
         "folder": file("a.nc", lambda path: path.mkdir(), "folder|Zarr"),
+    },
+    "15": {
+        "absolute": placed(lambda folder: {"download": {"files": [f"{folder}/elsewhere/*.nc"]}}),
+        "slash": placed(lambda folder: {"data": f"{folder}/elsewhere/"}),
+        "relative": placed(lambda folder: {"data": "../elsewhere"}),
+        "dash": placed(lambda folder: {"data": f"{folder}/elsewhere", "download": {"files": ["-a*.nc"]}}),
+        "twice": placed(lambda folder: {"data": f"{folder}/elsewhere", "download": {"files": ["*.nc", "-a.nc"]}}),
+        "url": placed(lambda folder: {"download": {"files": [f"file://{folder}/elsewhere/-a.nc"]}}),
     },
     "22": {
         "cut": kind(of(sea, box(south=40.0, north=50.0))),

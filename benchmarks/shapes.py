@@ -143,12 +143,12 @@ def _configuration(channels: tuple, times: pd.DatetimeIndex, step: int) -> dict:
     }
 
 
-FORMS = {  # of sums: what a source says, what a setting says, and what may come of it
-    "hourly_told": (1, True, "right"), "hourly_bounds": (1, False, "right"), "hourly_unsaid": (1, False, "either"),
-    "sparse_told": (1, True, "refused"), "sparse_unsaid": (1, False, "refused"), "sparse_bounds": (1, False, "refused"),
-    "spans_told": (0, True, "right"), "spans_bounds": (0, False, "right"), "spans_unsaid": (0, False, "either"),
-    "spans_named": (0, False, "right"), "running_told": ("since_midnight", True, "right"),
-    "running_unsaid": ("since_midnight", False, "either"),
+FORMS = {  # of sums: whether a setting says of how many hours they are, and what may come of them
+    "hourly_told": (True, "right"), "hourly_bounds": (False, "right"), "hourly_unsaid": (False, "either"),
+    "sparse_told": (True, "refused"), "sparse_unsaid": (False, "refused"), "sparse_bounds": (False, "refused"),
+    "spans_told": (True, "right"), "spans_bounds": (False, "right"), "spans_unsaid": (False, "either"),
+    "spans_named": (False, "right"), "halves_told": (True, "right"), "halves_bounds": (False, "right"),
+    "running_told": (True, "right"), "running_unsaid": (False, "either"),
 }  # fmt: skip
 
 
@@ -156,26 +156,29 @@ def rain(rng: np.random.Generator, form: str = "", hours: int = 0, grid: str = "
     """Precipitation of every hour at random, summed as sources sum it; what is not given is drawn.
 
     `hourly` is amounts of an hour, every hour; `sparse` the same, of which only those at the frames were kept; `spans`
-    the sums that are asked for; `running` the sum since 00 UTC, at 00 UTC that of the day before, every hour.
+    the sums that are asked for, `halves` those over half the time; `running` the sum since 00 UTC, at 00 UTC that of
+    the day before, every hour.
     """
-    form, hours = form or list(FORMS)[rng.integers(len(FORMS))], hours or int(rng.choice([3, 6, 24]))
-    own, told, expected = FORMS[form]
+    form, hours = form or list(FORMS)[rng.integers(len(FORMS))], hours or int(rng.choice([6, 12, 24]))
+    (told, expected), shape = FORMS[form], form.split("_")[0]
+    own = {"hourly": 1, "sparse": 1, "halves": hours // 2, "running": "since_midnight"}.get(shape, hours)
     latitude, longitude = GRIDS[grid]
     times = pd.date_range("2023-01-01T01:00", "2023-01-10", freq="h")
     amounts = rng.uniform(0.001, 0.003, (len(times), len(latitude), len(longitude)))
     sums = pd.DataFrame(amounts.reshape(len(times), -1), times)
-    at = times[(times.hour % hours == 0)]
-    spans = sums.rolling(hours).sum().loc[at].dropna()
+    over = lambda n: sums.rolling(n).sum()[times.hour % n == 0].dropna()
+    spans = over(hours)
     shaped = lambda table: table.to_numpy().reshape(-1, *amounts.shape[1:])
-    kept = {"hourly": sums, "sparse": sums.loc[at], "spans": spans}.get(form.split("_")[0])
-    if kept is None:
+    if shape == "running":
         kept = sums.groupby((times - pd.Timedelta("1h")).floor("D")).cumsum()
+    else:
+        kept = sums[times.hour % hours == 0] if shape == "sparse" else over(own)
     dims = ("time", "latitude", "longitude")
     coords = {"time": kept.index, "latitude": latitude[::-1], "longitude": longitude}
     name = f"total_precipitation_{hours}hr" if form == "spans_named" else "tp"
     dataset = xr.Dataset({name: (dims, shaped(kept)[:, ::-1].astype("f4"), {"units": "m"})}, coords)
     if form.endswith("bounds"):
-        span = np.timedelta64(own or hours, "h")
+        span = np.timedelta64(own, "h")
         bounds = np.stack([kept.index.values - span, kept.index.values], 1)
         dataset = dataset.assign(time_bnds=(("time", "bnds"), bounds))
         dataset["time"].attrs["bounds"] = "time_bnds"
@@ -189,7 +192,7 @@ def rain(rng: np.random.Generator, form: str = "", hours: int = 0, grid: str = "
     source = Source(truth, [Part(dataset)], _configuration((f"tp{hours}",), asked, hours), expected)
     source.atol[f"tp{hours}"] = 2e-8  # differences of running sums in single precision
     if told:
-        source.set("download", accumulated={f"tp{hours}": own or hours})
+        source.set("download", accumulated={f"tp{hours}": own})
     return source
 
 
