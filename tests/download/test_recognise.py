@@ -1,6 +1,10 @@
 """Files that are not what their name says."""
 
+import bz2
 import gzip
+import io
+import lzma
+import tarfile
 import zipfile
 
 import pytest
@@ -16,13 +20,23 @@ def zipped(path, *names):
             archive.writestr(name, "x")
 
 
+def tarred(path, name):
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda path: zipped(path, "instant.nc", "accum.nc"), r"a zip of instant.nc, accum.nc \(2 file"),
         (lambda path: zipped(path, "a.zarr/zarr.json"), "a zip of a Zarr store.*unzip"),
         (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "cut short"),
-        (lambda path: path.write_bytes(gzip.compress(b"x")), "gunzip"),
+        (lambda path: path.write_bytes(gzip.compress(b"x")), "compressed by gzip.*gzip -d"),
+        (lambda path: path.write_bytes(bz2.compress(b"x")), "compressed by bzip2"),
+        (lambda path: path.write_bytes(lzma.compress(b"x")), "compressed by xz"),
+        (lambda path: tarred(path, "instant.nc"), "a tar"),
+        (lambda path: path.write_text('{"message": "no licence"}'), 'JSON.*"no licence".*fetch it again'),
+        (lambda path: path.write_text("time,t2m\nä" * 200), "text .'time,t2m"),
         (lambda path: path.write_bytes(b"GRIB\x00\x01"), "download.source: grib"),
         (lambda path: path.write_bytes(b"BUFR\x00\x01"), "observations, no fields"),
         (lambda path: path.write_text("\n <html><body>503 Service Unavailable"), "503 Service Unavailable"),
@@ -35,11 +49,32 @@ def test_what_a_file_is_is_said(tmp_path, make, says):
         recognise.refuse(tmp_path / "a.nc")
 
 
-def test_netcdf_of_either_kind_and_stores_are_left_to_those_who_read_them(tmp_path):
-    for head in (b"CDF\x01", b"CDF\x02", b"\x89HDF\r\n\x1a\n"):
-        (tmp_path / "a.nc").write_bytes(head)
-        recognise.refuse(tmp_path / "a.nc")
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])
+def test_netcdf_is_left_to_those_who_read_it_but_not_where_it_is_cut_short(tmp_path, form):
+    path = tmp_path / "a.nc"
+    variable(field()).to_netcdf(path, format=form)
+    recognise.refuse(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"a.nc is cut short: (9[7-9]|100) bytes lack at its end; fetch it again"):
+        recognise.refuse(path)
+
+
+def test_stores_and_bytes_that_nobody_knows_are_left_to_those_who_read_them(tmp_path):
+    (tmp_path / "a.nc").write_bytes(bytes(range(256)))
+    recognise.refuse(tmp_path / "a.nc")
     recognise.refuse(tmp_path)
+
+
+def test_what_is_no_grib_is_called_by_its_name(tmp_path):
+    path = tmp_path / "a.grib"
+    variable(field()).to_netcdf(path)
+    with pytest.raises(UserError, match=r"a.grib is netCDF; expected GRIB: read it with download.source: local"):
+        recognise.refuse_as_grib(path)
+    path.write_bytes(gzip.compress(b"x"))
+    with pytest.raises(UserError, match="a.grib is compressed by gzip; expected GRIB"):
+        recognise.refuse_as_grib(path)
+    path.write_bytes(bytes(100))
+    recognise.refuse_as_grib(path)
 
 
 def test_the_identity_of_a_store_is_that_of_its_metadata_and_its_chunks(tmp_path):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from hindsight.download import recognise
 from hindsight.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def walk(path: Path) -> Iterator[tuple[int, int, int, "Message"]]:
                 yield offset, length, field, message
             _nothing_between(file, end, path.stat().st_size, path)
     except EOFError:
+        recognise.refuse_as_grib(path)
         raise broken(path, 0, "no GRIB message begins in it") from None
     except OSError as error:
         raise UserError(

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import xarray as xr
 
+from hindsight.download import whole
 from hindsight.errors import UserError
 
-NETCDF = "expected netCDF or Zarr"
+NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n")
+PACKED = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
+HEAD = 512  # bytes
 METADATA = ("zarr.json", ".zmetadata", ".zarray", ".zattrs", ".zgroup")
 
 
 def refuse(path: Path) -> None:
-    """Refuse a file that is no netCDF.
+    """Refuse a file that is no netCDF, or is not all there.
 
     Raises:
         UserError: saying what it is, and what to do.
@@ -22,9 +25,31 @@ def refuse(path: Path) -> None:
     if path.is_dir():
         return
     with path.open("rb") as file:
-        head = file.read(512)
-    if says := _what(path, head):
-        raise UserError(f"{path} {says}")
+        head = file.read(HEAD)
+    if head.startswith(NETCDF):
+        if missing := whole.lacking(path):
+            raise UserError(f"{path} is cut short: {missing} bytes lack at its end; fetch it again")
+    elif head.startswith(b"GRIB"):
+        raise UserError(
+            f"{path} is GRIB, whatever it is called; expected netCDF or Zarr: read it with download.source: grib and "
+            "download.grib.files"
+        )
+    elif says := _what(path, head):
+        raise UserError(f"{path} is {says[0]}; expected netCDF or Zarr: {says[1]}")
+
+
+def refuse_as_grib(path: Path) -> None:
+    """Refuse a file in which no GRIB message begins, if it is of another kind.
+
+    Raises:
+        UserError: saying what it is, and what to do.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    says = ("netCDF", "read it with download.source: local and download.files") if head.startswith(NETCDF) else None
+    says = says or (_what(path, head) if head else None)
+    if says and not says[0].startswith("text"):
+        raise UserError(f"{path} is {says[0]}; expected GRIB: {says[1]}")
 
 
 def opened(path: Path) -> xr.Dataset:
@@ -61,21 +86,33 @@ def identity(path: Path) -> str:
     return found.hexdigest()
 
 
-def _what(path: Path, head: bytes) -> str | None:
+def _what(path: Path, head: bytes) -> tuple[str, str] | None:
+    """What a file is that is neither netCDF nor GRIB, and what to do about it."""
     if not head:
-        return f"is empty, 0 bytes; {NETCDF}: fetch it again"
+        return "empty, 0 bytes", "fetch it again"
     if head.startswith(b"PK\x03\x04"):
-        return f"is a zip of {_contents(path)}; {NETCDF}: unzip it, and name what comes out of it in download.files"
-    if head.startswith(b"\x1f\x8b"):
-        return f"is compressed by gzip; {NETCDF}: unpack it first (gunzip)"
-    if head.startswith(b"GRIB"):
-        return f"is GRIB, whatever it is called; {NETCDF}: read it with download.source: grib and download.grib.files"
+        return f"a zip of {_contents(path)}", "unzip it, and name what comes out of it in the settings"
+    if packed := next((name for name in PACKED if head.startswith(PACKED[name])), None):
+        return f"compressed by {packed}", f"unpack it first ({packed} -d)"
+    if head[257:262] == b"ustar":
+        return "a tar", "unpack it, and name what comes out of it in the settings"
     if head.startswith(b"BUFR"):
-        return f"is BUFR: observations, no fields; {NETCDF}"
-    if head.lstrip()[:1] == b"<":
-        text = head.decode("utf-8", "replace").strip().replace("\n", " ")[:80]
-        return f"is a page of HTML or XML, such as a server's error ({text!r}); {NETCDF}: fetch it again"
-    return None
+        return "BUFR: observations, no fields", "take it out of the settings"
+    return _text(head)
+
+
+def _text(head: bytes) -> tuple[str, str] | None:
+    """What a text is, and what to do about it; None for what is no text."""
+    try:
+        text = head.decode().strip()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # else a letter is cut in two where the head ends
+            return None
+        text = head[: error.start].decode().strip()
+    if not text or any(not letter.isprintable() and not letter.isspace() for letter in text):
+        return None
+    kind = {"<": "a page of HTML or XML, such as a server's error", "{": "JSON, such as a server's error, or an index"}
+    return f"{kind.get(text[0], 'text')} ({' '.join(text.split())[:80]!r})", "fetch it again"
 
 
 def _contents(path: Path) -> str:
