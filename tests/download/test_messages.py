@@ -54,7 +54,7 @@ DAMAGE = {
     "an end that is no more one": lambda a, b, c: (a + b[:-4] + b"1234" + c, len(a)),
     "a length that is wrong": lambda a, b, c: (a + b[:15] + bytes([b[15] ^ 64]) + b[16:] + c, len(a)),
     "something else after the last": lambda a, b, c: (a + b + c + b"<html>" * 50, len(a + b + c)),
-    "no message at all": lambda a, b, c: (b"<html>404</html>", 0),
+    "no message at all": lambda a, b, c: (b"nobody knows what this is", 0),
     "nothing": lambda a, b, c: (b"", 0),
 }
 

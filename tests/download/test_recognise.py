@@ -70,9 +70,10 @@ def test_what_is_no_grib_is_called_by_its_name(tmp_path):
     variable(field()).to_netcdf(path)
     with pytest.raises(UserError, match=r"a.grib is netCDF; expected GRIB: read it with download.source: local"):
         recognise.refuse_as_grib(path)
-    path.write_bytes(gzip.compress(b"x"))
-    with pytest.raises(UserError, match="a.grib is compressed by gzip; expected GRIB"):
-        recognise.refuse_as_grib(path)
+    for content, says in ((gzip.compress(b"x"), "compressed by gzip"), (b"<html>404</html>", "a page of HTML .*404")):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"a.grib is {says}.*; expected GRIB"):
+            recognise.refuse_as_grib(path)
     path.write_bytes(bytes(100))
     recognise.refuse_as_grib(path)
 

@@ -43,6 +43,19 @@ def test_a_box_is_cut_out_wherever_the_source_is_cut(globe, west, east, count):
         np.testing.assert_array_equal(found["f"][0] % 360, found["longitude"] % 360)
 
 
+@pytest.mark.parametrize("region", [(340, 30), (160, 210), (100, 260), (10, 350), (200, 150)])
+@pytest.mark.parametrize("kind", [float, np.float32])
+def test_a_region_is_unbroken_whatever_its_source_counts_from(globe, region, kind):
+    west, east = region
+    inside = (LONGITUDE - west) % 360 <= (east - west) % 360
+    for turn in (0.0, 180.0):
+        turned = globe.isel(lon=inside).assign_coords(lon=((LONGITUDE[inside] + turn) % 360 - turn).astype(kind))
+        found = axes.ordered(named(turned.sortby("lon")), "x")
+        np.testing.assert_allclose(np.diff(found["longitude"]), 10)
+        np.testing.assert_array_equal(found["f"][0] % 360, found["longitude"] % 360)
+        assert found["longitude"][0] % 360 == west and found["longitude"][-1] % 360 == east
+
+
 def test_levels_in_pascal_become_hectopascal(globe):
     levels = globe.expand_dims(plev=[85000.0, 50000.0])
     levels["plev"].attrs["units"] = "Pa"

@@ -106,7 +106,7 @@ def check_degrees(axis: xr.DataArray, role: str, where: str, told: bool = False)
 
 
 def ordered(raw: xr.Dataset, where: str) -> xr.Dataset:
-    """Latitudes south to north; longitudes west to east, unbroken also where the source cuts at Greenwich.
+    """Latitudes south to north; longitudes west to east, unbroken where the source cuts at Greenwich or the date line.
 
     A meridian that is given twice, at 0 and at 360 degrees, is there once.
     """
@@ -114,10 +114,13 @@ def ordered(raw: xr.Dataset, where: str) -> xr.Dataset:
         raw = raw.isel(latitude=slice(None, None, -1))
     raw = raw.sortby("latitude")
     longitude = np.sort(raw["longitude"].values.astype(float))
-    if np.ptp(longitude) > 180 and longitude.max() > 180:
-        gap = np.diff(longitude).max()
-        if gap > 1.5 * np.diff(longitude).min():  # a region across Greenwich: cut where nothing is
-            raw = raw.assign_coords(longitude=(raw["longitude"].astype(float) + 180) % 360 - 180)
+    gaps = np.diff(longitude)
+    if (
+        np.ptp(longitude) > 180 and gaps.max() > 1.5 * gaps.min()
+    ):  # a region in two halves: it begins where nothing ends
+        west = longitude[gaps.argmax() + 1]
+        first = west - 360 if west > 180 else west
+        raw = raw.assign_coords(longitude=first + (raw["longitude"].astype(float) - west) % 360)
     raw = raw.sortby("longitude")
     raw = raw.isel(longitude=slice(0, -1)) if closed(raw["longitude"].values) else raw
     grid.check_regular(raw, where)
