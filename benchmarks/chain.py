@@ -20,15 +20,10 @@ import xarray as xr
 import yaml
 
 from hindsight import settings
-from hindsight.download import bucket, catalogue, files, grib, local, manifest, sources
+from hindsight.download import bucket, catalogue, contents, files, grib, local, manifest, sources
 from hindsight.errors import UserError
 from hindsight.fields import cuts, store
 from hindsight.preprocess import regrid, static
-
-try:
-    from hindsight.download import contents
-except ImportError:
-    contents = None
 
 ROOT = Path(__file__).parents[1]
 ROUNDING = 1e-6  # of the largest value: what a few operations in single precision may do
@@ -116,9 +111,6 @@ def _arrived(chosen: settings.Settings, asked: settings.Download, folder: Path) 
     for path, url in settings.remote_files(asked).items():
         files.run(asked, url=url, file=Path(path))
     given = _sources(asked, chosen.data, folder)
-    if asked.source == "local" and contents is None:
-        local.run(asked, files=given, raw=folder / "raw.zarr/zarr.json")
-        return [folder / "raw.zarr/zarr.json"], []
     if asked.source == "local":
         contents.run(asked, files=given, contents=folder / "contents.json")
     if asked.source == "grib":
@@ -150,14 +142,9 @@ def _part(asked: settings.Download, folder: Path, **paths: object) -> None:
 def _pieces(chosen: settings.Settings, folder: Path, raw: list[Path]) -> list[Path]:
     """Bring every piece to the pipeline's layout."""
     seen = _seen(chosen, "regrid", folder, settings.SECTIONS["scope"], settings.SECTIONS["regrid"])
-    asked, made = settings.asked(chosen), []
-    parts = cuts.parts(asked) if asked.periods else []
+    parts, made = cuts.parts(settings.asked(chosen)), []
     for piece in cuts.pieces(chosen.domain, chosen.preprocess):
-        met = (
-            raw
-            if len(raw) != len(parts)
-            else [path for path, part in zip(raw, parts) if part.meets(piece.start, piece.last)]
-        )
+        met = [path for path, part in zip(raw, parts) if part.meets(piece.start, piece.last)]
         made.append(folder / f"pieces/{piece.name}.zarr/zarr.json")
         how = {"scheduler": "synchronous", "workers": "1", "manifest": folder / "manifest.json"}
         regrid.run(*seen, piece=piece.name, raw=met, fields=made[-1], **how)

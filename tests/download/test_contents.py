@@ -21,7 +21,7 @@ def test_contents_are_read_as_they_were_written(tmp_path):
 
 def test_all_files_that_cannot_be_read_are_named_at_once(tmp_path):
     for name in ("a.nc", "b.nc"):
-        (tmp_path / name).write_text("neither")
+        (tmp_path / name).write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match="(?s)cannot read .*a.nc.*expected netCDF or Zarr.*cannot read .*b.nc"):
         listed([tmp_path / "a.nc", tmp_path / "b.nc"], "t2m")
     with pytest.raises(UserError, match="there is no .*c.nc"):
