@@ -283,7 +283,7 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "millibars_unsaid": kind(of(level("isobaricInhPa"), channels=LEVELLED)),
         "ncl": kind(of(level("lv_ISBL1", units="hPa"), either, channels=LEVELLED), "lv_ISBL1"),
         "standard_name": kind(of(level("my_levels", units="hPa", standard_name="air_pressure"), channels=LEVELLED)),
-        "renamed": kind(of(level("my_levels"), told(rename={"my_levels": "level"}), channels=LEVELLED)),
+        "renamed": kind(of(level("my_levels", units="mbar"), told(rename={"my_levels": "level"}), channels=LEVELLED)),
         "renamed_to_one": kind(of(level("my_levels"), told(rename={"z": "z500"}), refused, channels=Z500), "my_levels"),
         "hectopascals": kind(of(level("pressure", units="hectopascal"), channels=LEVELLED)),
     },
