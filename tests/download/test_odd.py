@@ -1,12 +1,14 @@
 """What stops a run of what looks wrong, and what is a note."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from hindsight.download import odd, part
+from hindsight.download import manifest, odd, part, synthetic
 from hindsight.download.odd import Looked
-from hindsight.settings import Download
+from hindsight.settings import Domain, Download
 from hindsight.settings.lexicon import CHANNELS
 
 TIMES = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(6, "h")
@@ -75,3 +77,17 @@ def test_every_frame_that_looks_wrong_has_to_be_spoken_of(settings, stops, maske
     assert odd.stops(WRONG, TIMES, settings) == stops
     assert len(odd.masked([WRONG], TIMES, settings)) == masked
     assert not odd.stops(WRONG | {"loud": False}, TIMES, settings)
+
+
+@pytest.mark.slow
+def test_ten_clean_years_of_the_built_in_world_give_no_alarm(tmp_path):
+    world = {"start": "2000-01-01", "end": "2009-12-31T18:00", "truncation": 10, "latitudes": 16, "step_minutes": 180.0}
+    world |= {"stretches": 10}
+    made = Download.model_validate({"source": "synthetic", "minimum_free_gb": 0, "synthetic": world})
+    synthetic.run(made, raw=tmp_path / "raw.zarr")
+    years = {"train": (2000, 2007), "validation": (2008, 2008), "test": (2009, 2009)}
+    splits = {name: {"start": f"{first}-01-01", "end": f"{last}-12-31T18:00"} for name, (first, last) in years.items()}
+    domain = Domain.model_validate({"channels": ["z500", "u850", "v200"], "step_hours": 6} | splits)
+    manifest.run(domain, made, raw=[tmp_path / "raw.zarr"], markers=[], manifest=tmp_path / "manifest.json")
+    found = json.loads((tmp_path / "manifest.json").read_text())
+    assert (found["frames"], found["odd"], found["notes"]) == (14612, [], [])
