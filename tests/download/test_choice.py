@@ -128,7 +128,7 @@ def test_the_member_is_the_one_asked_for_or_deterministic_or_the_control(asked, 
             TWO_METRES,
             ["d2m"],
             None,
-            r"no variable for channel d2m \(parameter 168, 2d or d2m.*did you mean.*2t.*\?\); add",
+            r"no variable for channel d2m \(parameter 168, 2d or tdps or d2m.*did you mean.*2t.*\?\); add",
         ),
         (LEVELS, ["msl"], None, r"no variable for channel msl .*they have t\)"),
         (
