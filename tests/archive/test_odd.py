@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from hindsight.archive import odd
 from hindsight.errors import UserError
 from tests.archive.conftest import Small
 
 
 def spoilt(folder, change, member=3, **settings):
     """An archive one member of which is changed in its second shard, of ten frames."""
-    made = Small(folder, archive_settings={"title": "Small", "chunk_frames": 5} | settings)
+    made = Small(folder, "2009-02-05T12:00", archive_settings={"title": "Small", "chunk_frames": 5} | settings)
     values, number = made.values, made.cuts[1].name
 
     def changed(shard, of):
@@ -57,3 +58,13 @@ def test_a_mean_that_looks_wrong_is_found(tmp_path):
     made = spoilt(tmp_path, jumps)
     with pytest.raises(UserError, match="'mean/z500' (departs|jumps).*, within 40 N to 44 N, 3 W to 2 W: "):
         made.make()
+
+
+def test_weather_that_does_not_go_on_where_a_shard_begins_is_no_fault(tmp_path, monkeypatch):
+    def another(z500):
+        z500 += 40 * np.ptp(z500)
+
+    spoilt(tmp_path / "a", another).make()
+    monkeypatch.setattr(odd.scan, "_begins", lambda seen, joints: np.arange(len(seen.times)) == 0)
+    with pytest.raises(UserError, match="at member 3 jumps"):
+        spoilt(tmp_path / "b", another).make()

@@ -25,7 +25,9 @@ class Looked:
 
     def __init__(self, archive: Path, domain: Domain, product: Ensemble) -> None:
         self.archive = archive
-        self.times = np.concatenate([shard.times(domain.step_hours) for shard in shards.cut(domain, product)])
+        times = [shard.times(domain.step_hours) for shard in shards.cut(domain, product)]
+        self.times = np.concatenate(times)
+        self.seams = [own[0] for own in times]  # a member's weather need not go on from one shard to the next
         self.grid = tuple(zarr.open_array(archive / axis, mode="r")[:] for axis in ("latitude", "longitude"))
         self.seen: dict[tuple[str, int], list[Seen]] = {}
 
@@ -52,7 +54,7 @@ class Looked:
 
         levels = [f"member {first + number}" for number in range(count)] if array.ndim == 4 else [""]
         name = "" if key.startswith("spread/") else CHANNELS[key.split("/")[-1]].standard_name
-        found = findings.described(scan.judged(seen), seen, fields, levels, self.grid, name)
+        found = findings.described(scan.judged(seen, self.seams), seen, fields, levels, self.grid, name)
         return [{"variable": key} | one for one in found]
 
 
