@@ -511,7 +511,7 @@ def faults(base: Path, asked: settings.Settings) -> int:
     with tempfile.TemporaryDirectory() as out:
         results = {"provenance": Path(out) / "provenance.csv", "result": Path(out) / "check.json"}
         try:
-            check.run(asked.domain, asked.product, **there, **results)
+            check.run(asked.domain, asked.product, asked.archive, **there, **results)
         except UserError as error:
             print(error, file=sys.stderr)
             return len(str(error).splitlines()) - 1

@@ -152,8 +152,7 @@ def reported(folder: Path, world: dict) -> Path:
 
 def reported_again(folder: Path, world: dict) -> Path:
     """Report a world that has its scores; return the page."""
-    account = folder / "sparse/account.csv"
-    account.parent.mkdir(exist_ok=True)
+    account = folder / "sparse.account.csv"
     account.write_text("platform,channel,reason,code,rows\nsynop,msl,used,0,90\nsynop,msl,off the frames' times,12,7\n")
     report.run(
         world["settings"].domain, world["settings"].verify, accounts=[account], scores=folder / "scores.nc",

@@ -1,7 +1,7 @@
 """Observe: one observation table a network and shard of frames.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
-out: results/{run}/observe/{network}/{shard}.parquet, account.csv
+out: results/{run}/observe/{network}/{shard}.parquet, {network}.account.csv
 """
 
 
@@ -47,7 +47,7 @@ rule account:
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
     output:
-        account="results/{run}/observe/{network}/account.csv",
+        account="results/{run}/observe/{network}.account.csv",
     log:
         "logs/{run}/observe/account-{network}.log",
     benchmark:

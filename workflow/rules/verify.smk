@@ -94,7 +94,7 @@ rule report:
             block=BLOCKS,
         ),
         accounts=expand(
-            "results/{{run}}/observe/{network}/account.csv", network=NETWORKS
+            "results/{{run}}/observe/{network}.account.csv", network=NETWORKS
         ),
         curve="results/{run}/train/curve.csv",
         coast=settings.coastline_files(SETTINGS),

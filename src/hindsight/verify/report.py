@@ -104,8 +104,8 @@ def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -
 
 
 def accounted(path: Path) -> tuple[str, str]:
-    """What became of a network's observations, `{network}/account.csv`."""
-    return f"Observations {path.parent.name}", account.sentence(pd.read_csv(path))
+    """What became of a network's observations, `{network}.account.csv`."""
+    return f"Observations {path.name.removesuffix('.account.csv')}", account.sentence(pd.read_csv(path))
 
 
 def left_out(analyses: list[Path]) -> list[str]:
