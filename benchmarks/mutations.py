@@ -308,8 +308,9 @@ def meridian_twice(source: Source, rng: np.random.Generator) -> None:
     need(np.ptp(longitude) > 300 and len(longitude) == source.truth.sizes["longitude"])
 
     def closed(dataset: xr.Dataset) -> xr.Dataset:
-        first = dataset.isel({name: [0]})
-        return xr.concat([dataset, first.assign_coords({name: first[name] + 360})], name, data_vars="minimal")
+        own = _name(dataset, "longitude")  # files may have names of their own
+        first = dataset.isel({own: [0]})
+        return xr.concat([dataset, first.assign_coords({own: first[own] + 360})], own, data_vars="minimal")
 
     source.everywhere(closed)
     source.may("either")
