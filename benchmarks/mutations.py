@@ -247,7 +247,7 @@ def strange_name_told(source: Source, rng: np.random.Generator) -> None:
     """A variable has a name that nobody knows, and a setting says what it is."""
     name = pick(rng, [n for n in source.variables if n in OTHER_NAMES])
     _renamed(source, name, "my_variable")
-    source.set("download", rename={"my_variable": OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0]})
+    _told(source, "my_variable", OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0])
 
 
 def said_at_length(source: Source, rng: np.random.Generator) -> None:
@@ -274,7 +274,12 @@ def strange_coordinate_told(source: Source, rng: np.random.Generator) -> None:
     """A coordinate has a name that nobody knows, and a setting says what it is."""
     ours = pick(rng, ["latitude", "longitude", "time"])
     source.everywhere(lambda d: d.rename({_name(d, ours): "my_axis"}))
-    source.set("download", rename={"my_axis": ours})
+    _told(source, "my_axis", ours)
+
+
+def _told(source: Source, theirs: str, ours: str) -> None:
+    """Say in the settings what a name means, beside what they say already."""
+    source.set("download", rename=source.config.get("download", {}).get("rename", {}) | {theirs: ours})
 
 
 def latitude_turned(source: Source, rng: np.random.Generator) -> None:
