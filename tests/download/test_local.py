@@ -146,6 +146,13 @@ def test_preliminary_frames_are_told_of(tmp_path, how):
     assert marker["source"]["provisional"] == ["2023-01-02T12:00:00", "2023-01-02T18:00:00"]
 
 
+def test_a_preliminary_copy_fills_no_hole_of_a_final_frame(tmp_path):
+    holed = variable(np.where(np.arange(8)[:, None, None] == 3, np.nan, field())).assign_coords(expver=1)
+    made, marker = part(tmp_path, saved(tmp_path, holed, variable(field()).assign_coords(expver=5)), "t2m")
+    assert marker["source"]["provisional"] == [] and marker["variables"]["t2m"]["holes"] == ["2023-01-01T18:00:00"]
+    assert np.isnan(made["t2m"][3]).all()
+
+
 def test_a_final_frame_comes_before_a_preliminary_one(tmp_path):
     early = variable(field() + 1).assign_coords(expver=("time", np.array(["0005"] * 8, object)))
     made, marker = part(tmp_path, saved(tmp_path, early, variable(field())), "t2m")

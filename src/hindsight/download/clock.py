@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hindsight.download import dates
 from hindsight.errors import UserError
 from hindsight.settings.lexicon import Channel
 
 BOUNDS = ("valid_time_start", "valid_time_stop", "valid_time_stop_era5t")  # attributes of ARCO-ERA5's stores
-PRELIMINARY = 5  # ECMWF's `expver`; 1 is final
 HOUR = np.timedelta64(3600, "s")
 
 
@@ -32,7 +32,7 @@ class Clock:
         start, final, stop = (_bound(attributes, key, "stop" in key) for key in BOUNDS)
         first, last = times.min() if start is None else max(start, times.min()), times.max()
         final = last if final is None else final
-        known = np.zeros(len(times), bool) if versions is None else _numbers(versions) == PRELIMINARY
+        known = np.zeros(len(times), bool) if versions is None else dates.preliminary(versions)
         return cls(times, first, min(last, final if stop is None else stop), final, times[known])
 
     @property
@@ -120,11 +120,6 @@ def _bound(attributes: dict, key: str, to_the_end: bool) -> np.datetime64 | None
     if to_the_end and len(str(attributes[key]).strip()) <= len("2000-01-01"):
         time += pd.Timedelta(1, "D") - pd.Timedelta(1, "s")
     return time.tz_localize(None).to_datetime64()
-
-
-def _numbers(versions: np.ndarray) -> np.ndarray:
-    """Versions as numbers, whether they are `5` or `0005`."""
-    return np.array([int(float(v.decode() if isinstance(v, bytes) else v)) for v in versions.ravel()])
 
 
 def _text(time: np.datetime64) -> str:

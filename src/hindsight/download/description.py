@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hindsight.download import dates, recognise, spans
+from hindsight.download.selection import ROLES, VERSION
 from hindsight.errors import UserError
 from hindsight.fields import axes
 from hindsight.fields.axes import DIMENSIONS
@@ -16,9 +17,7 @@ from hindsight.settings import Download
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.units import conversion
 
-ROLES = {alias: role for role, aliases in DIMENSIONS.items() for alias in aliases}
 HEIGHTS = ("height", "heightAboveGround", "height_above_ground")  # m
-VERSION = "expver"  # ECMWF's: 1 is final, 5 preliminary
 SAID = ("accumulated_hours", "cell_methods", "long_name", "standard_name")  # attributes that say what a variable is
 HANDED_ON = ("synthetic", "stretch_starts")  # attributes of a built-in world's store
 SUMS = {name for channel in CHANNELS.values() if channel.hours for name in channel.names("local")}

@@ -18,7 +18,7 @@ class Frames:
         times: of the frames.
 
     Attributes:
-        layers: for each weight the choices for each frame, the best first: rows of `table`, -1 where there is none; for
+        terms: for each weight the choices for each frame, the best first: rows of `table`, -1 where there is none; for
             sums over time one list of rows and signs a frame.
         table: a row a frame of a file: the number of its series, its row there, whether it is preliminary.
     """

@@ -108,14 +108,19 @@ class Reader:
         return total
 
     def _chosen(self, made: Frames, layers: np.ndarray) -> np.ndarray:
-        """Frames by their first choice; others fill what it lacks, and must agree with it where both are there."""
+        """Frames by their first choice; others fill what it lacks, and must agree with it where both are there.
+
+        A preliminary copy fills no hole of a final frame, which would then be neither.
+        """
         values = self._rows(made, layers[0])
         for layer in layers[1:]:
             if not (there := np.flatnonzero(layer >= 0)).size:
                 break
             other = self._rows(made, layer[there])
             self._agree(made, values[there], other, layers[0][there], layer[there])
-            values[there] = np.where(np.isnan(values[there]), other, values[there])
+            version = made.table["expver"].to_numpy()
+            alike = version[layers[0][there]] == version[layer[there]]
+            values[there] = np.where(np.isnan(values[there]) & alike[:, None, None], other, values[there])
         return values
 
     def _agree(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hindsight.download import dates, lattice, spans
+from hindsight.download.selection import STATIC, VERSION
 from hindsight.errors import UserError
 from hindsight.fields.axes import NEAR_LEVELS, nearest
 from hindsight.fields.grid import Grid
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hindsight.download.description import File, Variable
     from hindsight.settings import Download
 
-STATIC = ("geopotential_at_surface", "land_sea_mask")  # come along where a file has them, without times
 HEIGHT = {"t2m": 2.0, "d2m": 2.0, "u10": 10.0, "v10": 10.0}  # m, above the ground
 NEAR_HEIGHTS = 0.6  # m; models have their temperatures at 1.5 m
 SHOWN = 12  # mistakes, and names, that an error lists
@@ -108,7 +108,7 @@ def matched(contents: Contents, settings: Download) -> Matched:
     used = {one.file for parts in terms.values() for _, series in parts for one in series}
     points, places = _places(contents, sorted(used), settings)
     notes = [f"{Path(contents.files[k].path).name}: {note}" for k in sorted(used) for note in contents.files[k].notes]
-    return Matched(terms, points, places, _static(contents, points, places, settings), notes + _unused(contents, used))
+    return Matched(terms, points, places, _static(contents, places), notes + _unused(contents, used))
 
 
 class _Search:
@@ -216,7 +216,7 @@ class _Search:
             if dim not in file.further or dim in (variable.level, variable.height):
                 continue
             values = file.further[dim]
-            if dim == "expver" and len(values) > 1:
+            if dim == VERSION and len(values) > 1:
                 halves = {late: _half(values, late) for late in (False, True)}
                 continue
             row = self._chosen(dim, values, where)
@@ -230,7 +230,7 @@ class _Search:
             return
         for late, row in halves.items():  # final frames from the one half, preliminary ones from the other
             if row is not None:
-                yield replace(found.chosen(found.late == late), at=(*at, ("expver", row)))
+                yield replace(found.chosen(found.late == late), at=(*at, (VERSION, row)))
 
     def _chosen(self, dim: str, values: list, where: str) -> int:
         if dim in self.settings.select:
@@ -325,7 +325,7 @@ def _turned(own: Grid, points: Grid) -> np.ndarray | None:
     return columns if len(columns) and brought.same(points) else None
 
 
-def _static(contents: Contents, points: Grid, places: dict, settings: Download) -> dict[str, int]:
+def _static(contents: Contents, places: dict) -> dict[str, int]:
     """What stands still, of files on the same grid."""
     found = {}
     for number, file in enumerate(contents.files):
