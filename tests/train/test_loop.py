@@ -174,6 +174,7 @@ def test_ways_to_save_memory_change_no_bit(tmp_path, change):
     assert torch.equal(weights(plain), weights(saving))
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_the_same(tmp_path):
     plain = helpers.SETTINGS.backbone.model_copy(update={"dropout": 0.0})
     eager, compiled = (

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
 from hindsight.fields import observations
@@ -131,6 +132,7 @@ def test_the_cut_into_shards_changes_nothing_but_where_the_seams_are(tmp_path):
     xr.testing.assert_allclose(one.drop_vars("seam"), four.drop_vars("seam"), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_shards(tmp_path):
     """Three times the shards, the same peak: what is kept of a shard is its series, its sums and its last frame."""
     peaks = []

@@ -3,6 +3,7 @@
 import stat
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from tests.workflow import runs
@@ -38,6 +39,7 @@ def test_a_run_keeps_them_to_itself_and_makes_nothing_anew_for_another(tmp_path)
     assert "Nothing to be done" in again.stdout
 
 
+@pytest.mark.slow
 def test_the_step_that_needs_them_has_them(tmp_path):
     """From a store that is a folder, whose file system takes any option: one that is hidden is refused by the step."""
     times = np.datetime64("1999-12-20", "ns") + np.arange(90) * np.timedelta64(1, "D")

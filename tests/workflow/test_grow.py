@@ -110,6 +110,7 @@ def grown(made, dry, refused):
     return text, before, state(made, *files)
 
 
+@pytest.mark.slow
 def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
     assert planned(dry["longer"]) == {
         "asked": 1, "settings": 4, "synthetic": 1, "manifest": 1, "regrid": 1, "join": 1, "simulate": 2, "plan": 1,
@@ -117,6 +118,7 @@ def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
     assert jobs(dry["longer"], "shard") == [f"{name}-0" for name in NEW] and jobs(dry["longer"], "write") == NEW
 
 
+@pytest.mark.slow
 def test_more_members_are_new_blocks_and_means(dry):
     """Also where Snakemake by itself would not look: every shard is written again at once."""
     assert planned(dry["more"]) == {
@@ -125,10 +127,12 @@ def test_more_members_are_new_blocks_and_means(dry):
     assert jobs(dry["more"], "shard") == [f"{name}-1" for name in OLD] and jobs(dry["more"], "write") == OLD
 
 
+@pytest.mark.slow
 def test_without_a_change_there_is_nothing_to_do(dry):
     assert "Nothing to be done" in dry["same"]
 
 
+@pytest.mark.slow
 def test_what_was_there_keeps_its_bytes_and_its_time(made, grown):
     text, before, after = grown
     assert len([name for name in before if "/x/c/" in name]) == 2 and len(before) > 10
@@ -138,6 +142,7 @@ def test_what_was_there_keeps_its_bytes_and_its_time(made, grown):
     assert not runs.executed(text) & {"static", "moments", "climatology", "statistics", "colour", "prior"}
 
 
+@pytest.mark.slow
 def test_the_grown_archive_is_whole_and_is_left_alone(made, grown):
     assert json.loads((made / "results/tiny/archive/check.json").read_text())["whole"]
     archive = xr.open_zarr(made / "results/tiny/archive/reanalysis.zarr")
@@ -146,6 +151,7 @@ def test_the_grown_archive_is_whole_and_is_left_alone(made, grown):
     assert "Nothing to be done" in runs.snakemake(made, BOTH, "archive", "--dry-run").stdout
 
 
+@pytest.mark.slow
 def test_another_recipe_is_refused_before_any_job_and_only_where_the_archive_is_touched(refused):
     started, training = refused
     assert started.returncode and "rule " not in started.stdout and "Traceback" not in started.stdout
@@ -154,6 +160,7 @@ def test_another_recipe_is_refused_before_any_job_and_only_where_the_archive_is_
     assert training.returncode == 0 and "Nothing to be done" in training.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["observe/half/*.parquet", "settings/train.json", "preprocess/climatology.nc"])
 def test_a_file_that_is_written_again_with_the_same_bytes_makes_nothing_anew(made, grown, pattern):
     for path in (made / "results/tiny").glob(pattern):

@@ -99,7 +99,7 @@ def leaves(value: object) -> Iterator[str]:
         yield from leaves(inner)
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(params=["local", *(pytest.param(source, marks=pytest.mark.slow) for source in SOURCES[1:])])
 def ran(request, tmp_path):
     """A run of a poisoned configuration: source, folder, the settings that were accepted, what steps were given."""
     data = tmp_path / payload(0)

@@ -22,6 +22,7 @@ def at(hour):
     return (DAY + timedelta(hours=hour)).isoformat()
 
 
+@pytest.mark.slow
 def test_names_that_fill_no_command_are_listed_in_a_file(tmp_path):
     folder = tmp_path / "data" / "/".join("era5" * 60 for _ in range(8))
     folder.mkdir(parents=True)
