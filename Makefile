@@ -18,7 +18,7 @@ define run
 	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
 endef
 
-.PHONY: help setup demo test test-all test-slurm europe install-profiles lock format clean
+.PHONY: help setup demo test test-all test-slurm lint coverage europe install-profiles lock format reference dist clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, seven to ten minutes"
@@ -28,7 +28,10 @@ help:
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
+	@echo "make lint                 check style, spelling, types and the format of code and rules; changes nothing"
+	@echo "make coverage             run the tests of \`make test\` and report which lines they do not reach"
 	@echo "make format               format the code and the rules, regenerate the reference pages"
+	@echo "make dist                 build the wheel and the sdist in dist/"
 	@echo "make lock                 pin the versions that are installed in constraints.txt"
 	@echo "make clean                delete the environment and the caches (results stay)"
 
@@ -60,6 +63,17 @@ test-all: setup
 test-slurm: setup
 	pytest tests/slurm -rs
 
+lint: setup
+	ruff check src tests benchmarks setup.py
+	ruff format --check src tests benchmarks setup.py
+	snakefmt --check Snakefile workflow
+	codespell
+	ty check
+
+# Processes that Snakemake starts are not measured.
+coverage: setup
+	$(pytest) -m "not slow" --cov --cov-report=term --cov-report=html:coverage
+
 install-profiles: setup
 	workflow/scripts/install-profiles
 
@@ -77,11 +91,19 @@ lock: setup
 	mv constraints.new constraints.txt
 
 format: setup
-	ruff check --fix src tests benchmarks
-	ruff format src tests benchmarks
+	ruff check --fix src tests benchmarks setup.py
+	ruff format src tests benchmarks setup.py
 	snakefmt Snakefile workflow
+	$(MAKE) reference
+
+reference: setup
 	python -m hindsight.reference
 	workflow/scripts/resources-table > resources.new && mv resources.new docs/reference/resources.md
+
+# The temporary folder of `build` gets its setuptools from .venv, so nothing is downloaded.
+dist: setup
+	rm -rf build dist
+	python -m build --no-isolation
 
 clean:
 	rm -rf .venv .uv .pytest_cache .ruff_cache .snakemake

@@ -1,4 +1,4 @@
-"""Cases that benchmarks share: a truth, what was seen of it, a prior, and scores in standard deviations."""
+"""Test cases that benchmarks share: a truth, its observations, a prior, and scores in standard deviations."""
 
 import json
 import os
@@ -36,7 +36,7 @@ from hindsight.train.windows import Windows
 ROOT = Path(__file__).parents[1]
 FIRST = np.datetime64("2001-01-01T00", "ns")
 SQUARE = "config/navier_stokes.yaml"
-SHORT_SQUARE = {  # laid over config/navier_stokes.yaml: two months to learn from, and a network for seconds
+SHORT_SQUARE = {  # overrides config/navier_stokes.yaml: two months of training data, a network that trains in seconds
     "run": "resume",
     "download": {
         "dataset": "resume",
@@ -61,7 +61,7 @@ SHORT_SQUARE = {  # laid over config/navier_stokes.yaml: two months to learn fro
 
 @dataclass
 class Case:
-    """A stretch of frames with a known truth (T, C, H, W), observed; `scored` are the frames that count."""
+    """Consecutive frames, their truth (T, C, H, W) and observations; scores are over the frames in `scored`."""
 
     prior: Prior
     times: np.ndarray
@@ -86,7 +86,7 @@ class Case:
 
 
 def ring(prior: Prior, frames: int, every: int, scored: slice, seed: int = 2026) -> Case:
-    """Lorenz-96 with every so-manieth variable observed with unit error every frame."""
+    """Lorenz-96 in which one variable of `every` is observed, with unit error, in every frame."""
     truth = simulated(frames, seed)[1:]
     generator = np.random.default_rng(every)
     observations = truth[:, ::every] + generator.standard_normal(truth[:, ::every].shape)
@@ -95,7 +95,7 @@ def ring(prior: Prior, frames: int, every: int, scored: slice, seed: int = 2026)
 
 
 def simulated(frames: int, seed: int = 2026) -> np.ndarray:
-    """A truth that no prior has seen, (T + 1, 40)."""
+    """A Lorenz-96 trajectory that is in no training period, (T + 1, 40)."""
     generator = torch.Generator().manual_seed(seed)
     x = advance(8.0 + torch.randn(40, dtype=torch.float64, generator=generator), 8.0, 50.0, 1000)
     kept = [x]
@@ -120,12 +120,12 @@ def tabled(observations: np.ndarray, when: np.ndarray, every: int) -> pd.DataFra
 
 
 def validation(run: Path, network: str, frames: int, prior: Prior | None = None) -> Case:
-    """The first frames of a run's validation period, observed as its network would have seen them."""
+    """The first frames of a run's validation period, observed as its network would observe them."""
     return observed(run, network, "validation", frames, prior)
 
 
 def observed(run: Path, network: str, split: str, frames: int, prior: Prior | None = None) -> Case:
-    """The first frames of a period of a run, observed as its network would have seen them."""
+    """The first frames of a run's period `split`, observed as its network would observe them."""
     domain, seen = load(run / "settings/observe.json", [Domain, Observe])
     spec = seen.networks[network]
     trained = prior or priors.load(run / "train/prior.safetensors", machine.device("auto"))
@@ -141,12 +141,12 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
 
 
 def made(target: str, config: str, more: dict | None = None) -> Path:
-    """A file of a run, made by the pipeline if it is not there.
+    """Return a file of a run; make it with the workflow if it is missing.
 
     Args:
-        target: the file, below the repository.
-        config: the configuration.
-        more: settings that are laid over it.
+        target: the file, relative to the repository.
+        config: the configuration file.
+        more: settings that override it.
     """
     workflow = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--quiet", "rules", "host"]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as overlay:
@@ -164,12 +164,12 @@ def made(target: str, config: str, more: dict | None = None) -> Path:
 
 
 def named(device: torch.device) -> str:
-    """What ran it."""
+    """The name of a device, for the figures."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 
 
 def blank(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Prior:
-    """A prior with a white start: what is timed is the network."""
+    """A prior whose linear part is white noise, so that timings are those of the network."""
     count, rows, columns = shape
     about = About(
         [f"c{k}" for k in range(count)],
@@ -192,9 +192,9 @@ def blank(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Pri
 
 
 def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict[str, float]:
-    """The training loop's own steps on windows of a store: the share of the time that it waits for batches.
+    """Run training steps on windows of a store; return the share of the time spent waiting for batches.
 
-    A step that is not timed comes first.
+    One step runs before the clock starts.
     """
     device, shape = model.maps.device, (len(model.about.channels), *model.about.grid.shape)
     loss = loop.Loss(model.train(), settings)
@@ -210,7 +210,7 @@ def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict
 
 
 def write(found: object, path: Path | None) -> None:
-    """Write figures as JSON, where a place is given."""
+    """Write figures as JSON if a path is given."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1))

@@ -1,7 +1,7 @@
-"""From a configuration to its fields, in one process or with Snakemake, and whether they are what they should be.
+"""Make the fields of a configuration, in one process or with Snakemake, and compare them with the truth.
 
-Shared by the benchmark of inputs that users have and by the fuzz: a run ends in fields, in a sentence of the product's
-own (`UserError`), or in a fault: any other exception.
+Shared by `inputs.py` and `fuzz.py`. A run ends with fields, with a refusal (`UserError`), or with a fault (any other
+exception).
 """
 
 import contextlib
@@ -42,9 +42,9 @@ class Outcome:
 
     Attributes:
         fields: what it made, where it came to its end.
-        says: the sentence that it ended in.
-        fault: any other exception, in a line.
-        more: the traceback, or all that was printed.
+        says: the message of the refusal.
+        fault: any other exception, in one line.
+        more: the traceback, or everything that was printed.
     """
 
     fields: xr.Dataset | None = None
@@ -55,12 +55,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is right.
+    """The right answer.
 
     Attributes:
         fields: (channel, time, latitude, longitude), in canonical units; of static fields (channel, latitude,
             longitude).
-        atol: what the source's own packing may do, by channel.
+        atol: absolute error by channel that the packing of the source allows.
     """
 
     fields: xr.DataArray
@@ -68,7 +68,7 @@ class Truth:
 
 
 def inside(config: dict, folder: Path, target: str = FIELDS) -> Outcome:
-    """Run the steps up to a target in this process, in a folder."""
+    """Run the steps up to a target in this process."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.chdir(folder), contextlib.redirect_stdout(sys.stderr):
@@ -80,7 +80,7 @@ def inside(config: dict, folder: Path, target: str = FIELDS) -> Outcome:
 
 
 def _line(error: Exception) -> str:
-    """An exception in a line, and the place in the product that it came from."""
+    """An exception in one line, with the module and line in which it was raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "hindsight" in f.filename]
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}{place}"

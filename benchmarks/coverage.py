@@ -1,11 +1,11 @@
-"""How often the intervals of scores cover, by simulation: of means of series whose spectrum is known.
+"""Coverage of the confidence intervals of scores, from simulated series whose spectrum is known.
 
     python benchmarks/coverage.py --json results/coverage.json
 
-For every process and number of frames: the share of 95 % intervals that hold the mean (`coverage`), and their median
-width over that of an interval made with the spectrum known (`width`). `white`, `ar_0.5`, `ar_0.9` and `ar_0.97` are
-first-order autoregressions; `squares` the mean square of four errors of the memory of `ar_0.9`, its interval on the
-logarithm; `mixed` white noise upon `ar_0.95`. `--trials` says how many series each figure is from.
+For every process and number of frames, `coverage` is the share of 95 % intervals that contain the true mean, and
+`width` their median width relative to the interval that the known spectrum gives. `white`, `ar_0.5`, `ar_0.9` and
+`ar_0.97` are first-order autoregressions; `squares` is the mean square of four series like `ar_0.9`, its interval on
+the logarithm; `mixed` is `ar_0.95` plus white noise. Each figure comes from `--trials` series.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def processes(frames: int, trials: int) -> Iterator[tuple[str, np.ndarray, float, str]]:
-    """Each process: its name, its series (frames, trials), their mean, and the scale of the interval."""
+    """Yield for each process its name, its series (frames, trials), their mean, and the scale of the interval."""
     generator = np.random.default_rng(frames)
     own = lambda rho: autoregression(generator, rho, frames, trials)
     yield "white", own(0.0), 0.0, "linear"
@@ -49,13 +49,13 @@ def processes(frames: int, trials: int) -> Iterator[tuple[str, np.ndarray, float
 
 
 def autoregression(generator: np.random.Generator, rho: float, frames: int, trials: int) -> np.ndarray:
-    """Series of unit variance."""
+    """First-order autoregressions of unit variance, (frames, trials)."""
     noise = generator.standard_normal((frames + SPIN_UP, trials))
     return np.sqrt(1 - rho**2) * lfilter([1], [1, -rho], noise, axis=0)[SPIN_UP:]
 
 
 def figures(series: np.ndarray, mean: float, scale: str) -> tuple[float, float]:
-    """Coverage, and width over that of the true sampling distribution's central range."""
+    """Coverage of the intervals, and their width relative to the central range of the true sampling distribution."""
     drawn = significance.weighed_means(series)
     lower, upper = significance.interval(drawn, CONFIDENCE, scale)
     low, high = significance.central(drawn[0], CONFIDENCE)

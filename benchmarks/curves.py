@@ -1,11 +1,11 @@
-"""Learning curves side by side: starts of another colour, and other networks, on the data of a run.
+"""Learning curves on the data of a run, with different linear priors and networks.
 
     python benchmarks/curves.py --run navier_stokes --variants space_time white --json results/curves.json
 
-Trains every variant for the same number of steps on the same batches with the
-settings of the run's configuration otherwise, and adds to the file `{RUN: {VARIANT: {"curve", "parameters",
-"gflop_per_frame", "seconds_per_step"}}}`. Errors are those of validation windows, all frames at one noise level, in
-standard deviations; `--figure` draws them. What the run was preprocessed to has to be there; the pipeline makes it
+Trains every variant for the same number of steps on the same batches, otherwise with the settings of the run, and adds
+`{RUN: {VARIANT: {"curve", "parameters", "gflop_per_frame", "seconds_per_step"}}}` to the file. Errors are those of
+validation windows, all frames at one noise level, in standard deviations; `--figure` draws them. The run must be
+preprocessed; the workflow does it
 (`snakemake --configfile config/RUN.yaml -- results/RUN/train/colour.safetensors results/RUN/preprocess/static.nc`).
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="where the figures go; other runs and variants in it are kept")
     parser.add_argument("--figure", type=Path, help="where a picture of all that is in the file goes (PNG)")
-    parser.add_argument("--quick", action="store_true", help="four steps: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="four steps: a check that it runs")
     chosen = parser.parse_args()
     steps = 4 if chosen.quick else chosen.steps
     found = json.loads(chosen.json.read_text()) if chosen.json and chosen.json.is_file() else {}
@@ -92,13 +92,13 @@ def learnt(run: Path, variant: dict, own: dict) -> dict:
         "curve": curve,
         "parameters": size.parameters(prior.network),
         "gflop_per_frame": work / 1e9,
-        "seconds_per_step": (time.monotonic() - began) / settings.steps,  # looks included
+        "seconds_per_step": (time.monotonic() - began) / settings.steps,  # validation included
         "frames_per_step": settings.batch * settings.window,
     }
 
 
 def draw(found: dict, path: Path) -> None:
-    """A row a run, a column a noise level, a line a variant."""
+    """Draw one row per run, one column per noise level, one line per variant."""
     colours = dict(zip(VARIANTS, ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00")))
     with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure, axes = plt.subplots(

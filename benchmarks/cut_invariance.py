@@ -1,21 +1,22 @@
-"""Does the cut show? A period in shards of 30 and of 60 frames, and the same cut by other workers, in another order.
+"""Do results depend on the cut into shards? Compare shards of 30 and of 60 frames, and different workers and orders.
 
     python benchmarks/cut_invariance.py --json results/cut_invariance.json
 
 Trains a small prior of the built-in world, on a coarse grid, and analyses 60 days from simulated stations by the steps
 that the workflow runs, with the demo's settings. Writes
 
-- `difference_over_spread`: root-mean-square difference between the two cuts, of every member, as a share of the spread
-  of the ensemble; over area, time and channels (`by_channel` has each). `archived` is that of the archives, rounded.
-- `seam_ratio`: the root-mean-square step |x(t + 1) - x(t)| across the edges that the shards of 30 frames have and those
-  of 60 have not, by the same steps in the shards of 60, where they lie inside: it is the same weather. Its standard
-  error by a jackknife over the edges. `seam_ratio_within`: steps across edges by all others of the same archive, which
-  is other weather, and more noise.
-- `bytes_identical`: every file of analyses and archive by one worker in order, and by three at once, backwards.
-- `halos`: difference and seam ratio for other halos, `reached` the least of them within 2 %; with `--regimes` for
-  streams, by their spin-up.
+- `difference_over_spread`: root-mean-square difference between the two cuts, member by member, divided by the ensemble
+  spread; over area, time and channels (`by_channel` has each). `archived` is the same for the rounded archives.
+- `seam_ratio`: the root-mean-square change |x(t + 1) - x(t)| across edges that only the shards of 30 frames have,
+  divided by that of the same frames in the shards of 60, where they are inside: the weather is the same. The standard
+  error is from a jackknife over the edges. `seam_ratio_within` divides by all other changes of the same archive:
+  different weather, and more noise.
+- `bytes_identical`: whether one worker in order and three at once in reverse order write identical analyses and
+  archives.
+- `halos`: difference and seam ratio for other halos; `reached` is the smallest halo within 2 %. With `--regimes` also
+  for sequential regimes, by their spin-up.
 
-`--quick` takes noise for weather and a network that has learnt nothing, and few frames: it shows that it runs.
+`--quick` uses noise for weather, an untrained network and few frames: a check that the benchmark runs.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--folder", type=Path, help="where the runs go; none: a folder that is taken away")
     parser.add_argument("--regimes", action="store_true", help="streams as well: a quarter of an hour")
-    parser.add_argument("--quick", action="store_true", help="no training, few frames: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="no training, few frames: a check that it runs")
     chosen = parser.parse_args()
     folder = (chosen.folder or Path(tempfile.mkdtemp())).absolute()
     try:
@@ -128,7 +129,7 @@ def said(whole: Small, *cuts: Small) -> dict:
 
 
 def trained(folder: Path) -> Small:
-    """Weather of the built-in world, seen by stations, and a prior trained on it: made by the workflow."""
+    """Weather of the built-in world, observations of stations, and a trained prior, all made by the workflow."""
     run, demo = folder / "run", yaml.safe_load((cases.ROOT / "config/config.yaml").read_text())
     config = runs.merged(runs.merged(runs.merged(demo, soak.WORLD), WORLD), {"reanalyse": demo["reanalyse"]})
     asked, base = settings.read(config), run / f"results/{WORLD['run']}"
@@ -147,7 +148,7 @@ def trained(folder: Path) -> Small:
 
 
 def noise(folder: Path) -> Small:
-    """Noise for weather, and a network that has learnt nothing; few of everything."""
+    """Noise for weather and an untrained network, both small."""
     asked = efficiency.made(folder, 32, 1).settings
     return Small(folder, changed(asked, product={"members": 2, "shard_frames": 8}, reanalyse={"steps": 2, "halo": 4}))
 
@@ -163,7 +164,7 @@ def cut_names(asked: Settings) -> list[str]:
 
 
 def recut(whole: Small, name: str, frames: int, members: int | None = None, **reanalyse: object) -> Small:
-    """The same run in shards of so many frames, in a folder of its own."""
+    """The same run in shards of `frames` frames, in its own folder."""
     product = {"shard_frames": frames, "members": members or whole.settings.product.members}
     small = Small(whole.path(name), changed(whole.settings, product=product, reanalyse=reanalyse))
     small.path("settings").mkdir(parents=True)
@@ -175,7 +176,7 @@ def recut(whole: Small, name: str, frames: int, members: int | None = None, **re
 
 
 def made(small: Small, workers: int, backwards: bool = False) -> dict[str, str]:
-    """Make all jobs and the archive, so many at once; checksums of every file."""
+    """Run all jobs, `workers` at a time, and make the archive; return the checksum of every file."""
     out, layout = small.path("reanalyse"), small.path("archive/layout.json")
     order = small.cut[::-1] if backwards else small.cut
     files, archive = {one.name: [out / f"{one.name}-0.nc"] for one in order}, small.path("archive/reanalysis.zarr")
@@ -211,7 +212,7 @@ def stored(small: Small) -> xr.DataArray:
 
 
 def sampled(small: Small) -> xr.DataArray:
-    """The same, made by the step in this process: no imports for every job."""
+    """The analysis, made in this process, which saves the imports of every job."""
     out, before = small.path("reanalyse"), torch.are_deterministic_algorithms_enabled()
     read = settings.load(small.path("settings/reanalyse.json"), [Scope, Cutting, Reanalyse])
     inputs = {name.split(".")[0]: small.path(name) for name in INPUTS[:3]}
@@ -229,11 +230,11 @@ def sampled(small: Small) -> xr.DataArray:
 
 @dataclass(frozen=True)
 class Pair:
-    """A period cut short and long, (E, T, C, H, W) each.
+    """The analyses of one period from short and from long shards, (E, T, C, H, W) each.
 
     Attributes:
-        short: cut into shards of so many `frames`.
-        long: cut into shards of twice as many.
+        short: from shards of `frames` frames.
+        long: from shards of twice as many frames.
     """
 
     short: xr.DataArray
@@ -242,7 +243,7 @@ class Pair:
 
     @property
     def edges(self) -> list[int]:
-        """Frames that begin a shard of the short cut, and lie inside one of the long."""
+        """Frames that begin a short shard and are inside a long one."""
         return list(range(self.frames, self.short.sizes["time"], 2 * self.frames))
 
     def told(self) -> dict:
@@ -297,7 +298,7 @@ class Pair:
 
 
 def ratio(across: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
-    """Root of the ratio of two means of squares, and its standard error by a jackknife over the edges."""
+    """Square root of the ratio of two mean squares, and its standard error from a jackknife over the edges."""
     count = len(across)
     left = np.sqrt((across.sum() - across) / (inside.sum() - inside)) if count > 1 else np.array([np.nan])
     error = np.sqrt((count - 1) * np.mean((left - left.mean()) ** 2))
@@ -312,7 +313,7 @@ def compared(whole: Small, name: str, members: int | None = None, **reanalyse: o
 
 
 def streamed(whole: Small, name: str, frames: int, members: int, asked: dict) -> dict[int, dict]:
-    """The figures of a regime that is sequential, by its spin-up, for the first frames and members."""
+    """The figures of a sequential regime for each spin-up, from the first frames and members."""
     domain, step = whole.settings.domain, np.timedelta64(whole.settings.domain.step_hours, "h")
     end = np.datetime64(domain.test.start) + (frames - 1) * step
     test = domain.test.model_copy(update={"end": end.astype("datetime64[s]").item()})
@@ -330,7 +331,7 @@ def table(name: str, rows: dict[int, dict]) -> dict[int, dict]:
 
 
 def evaluations(folder: Path) -> int:
-    """Network evaluations, of a frame and member each, that the analyses in a folder took."""
+    """Network evaluations per frame and member of the analyses in a folder."""
     heads = [analyses.head(path) for path in sorted(folder.glob("*.nc"))]
     return round(sum(h.attrs["evaluations"] * h.sizes["realization"] * h.sizes["time"] for h in heads))
 

@@ -1,16 +1,16 @@
-"""What the orchestration costs: planning fifty years, finding that nothing is to be done, starting a job.
+"""The cost of the workflow itself: planning fifty years, finding that nothing is left to do, starting a job.
 
     python benchmarks/dag.py --json results/dag.json
 
-`jobs` and `dry_run_s`: jobs of a plan of fifty years, 6-hourly, in about 600 shards, and the seconds that
-`snakemake --dry-run` takes for it, interpreter and settings included. `nothing_to_do_s`: the same where every file of
-the plan is there. The benchmark makes them (empty; the archive's markers as long as real ones), and `snakemake --touch`
-notes them as it notes those that jobs made.
+`jobs` and `dry_run_s`: the number of jobs of fifty years, 6-hourly, in about 600 shards, and the seconds that
+`snakemake --dry-run` takes for them, interpreter and settings included. `nothing_to_do_s`: the same when every file
+exists. The benchmark makes these files (empty, except for the archive's markers), and `snakemake --touch` registers
+them.
 
-`overhead_per_job_s`: a small run of real jobs, `observe.simulate` for a few frames each, one after the other. From the
-seconds of the whole run, Snakemake's own start included, those are taken that the jobs' commands took by their
-benchmark files (`logs/**/*.tsv`), which hold an interpreter's start; the rest is shared among the jobs. `--quick` takes
-five years and a few jobs: it shows that it runs.
+`overhead_per_job_s`: in a small run of real jobs (`observe.simulate`, few frames each, one after the other), the
+seconds of the whole run, Snakemake's start included, minus those of the jobs' commands by their benchmark files
+(`logs/**/*.tsv`, which include the start of an interpreter), divided by the number of jobs. `--quick` takes five
+years and a few jobs: a check that the benchmark runs.
 """
 
 import argparse
@@ -53,13 +53,13 @@ CONFIG = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--quick", action="store_true", help="few years and jobs: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="few years and jobs: a check that it runs")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "quick": chosen.quick}
         found |= planned(Path(folder) / "long", QUICK_YEARS if chosen.quick else YEARS)
         found |= overhead(Path(folder) / "small", QUICK_JOBS if chosen.quick else JOBS)
-    found["load_average"] = os.getloadavg()[1]  # of five minutes: others on the machine make clocks tell another story
+    found["load_average"] = os.getloadavg()[1]  # five minutes; other processes on the machine lengthen the times
     print(json.dumps(found, indent=1))
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def snakemake(folder: Path, config: dict, *words: str) -> tuple[float, str]:
 
 
 def planned(folder: Path, years: int) -> dict:
-    """Plan years; then again when they are made."""
+    """Time a dry run of some years, before and after their files exist."""
     config = configured("1950-01-01T00:00", f"{1949 + years}-12-31T18:00", 120)
     dry, said = snakemake(folder, config, "--dry-run")
     pretend(folder, config, said)
@@ -118,7 +118,7 @@ def pretend(folder: Path, config: dict, said: str) -> None:
 
 
 def overhead(folder: Path, jobs: int) -> dict:
-    """What a job takes besides its command, in a run of small ones."""
+    """Seconds per job that are not those of its command, from a run of small jobs."""
     hours = 6 * (FRAMES * jobs - 1)
     end = datetime.datetime(1950, 1, 1) + datetime.timedelta(hours=hours)
     config = configured("1950-01-01T00:00", f"{end:%Y-%m-%dT%H:%M}", FRAMES)

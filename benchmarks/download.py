@@ -1,20 +1,20 @@
-"""Download beside a bare copy: how fast, how many bytes, and which faults it survives.
+"""Download compared with a plain copy: speed, bytes, and the faults that it survives.
 
     python benchmarks/download.py --json results/download.json
 
-A server that speaks Google Cloud Storage's API runs in a process of its own, over a store laid out as WeatherBench 2's
-at 64 x 32. The bare copy is gcsfs alone: the same chunks, as many connections, to disk, the faster of its two ways
-(`get`, and gathered `_cat_file`). Both are taken in turn, and medians compared.
+A server with Google Cloud Storage's API runs in another process, over a store with WeatherBench 2's layout at 64 x 32.
+The plain copy is gcsfs alone: the same chunks and number of connections, to disk, by the faster of its two methods
+(`get`, and gathered `_cat_file`). Both take turns, and medians are compared.
 
-- `speed_ratio_to_copy`: the whole step, metadata to marker, at the pace of a line (`--line`, 400 Mbit/s, 20 ms).
-- `gather_ratio_to_copy`: like beside like, until every chunk is on disk. By then the step has read the metadata,
-  decoded every chunk to see that it is whole, and cut out levels. What follows (writing the part, reading it again for
-  its marker) is work for the processor, whose share depends on how fast the bytes came.
-- `loopback_…`: both from a server without a pace, where copying, decoding and the server itself share the cores.
-- `bytes_ratio_to_copy`: all that the server sent to the step, metadata included, by what it sent to the copy.
-- `faults_survived` of `faults_tried`: the step as a process of its own, disturbed; then run again if it gave up or was
-  killed. It survived if the part's bytes are those of an undisturbed one and no chunk that had arrived whole, and was
-  not under way when a client was killed, was sent again.
+- `speed_ratio_to_copy`: the whole step, metadata to marker, at the speed of a line (`--line`, 400 Mbit/s, 20 ms).
+- `gather_ratio_to_copy`: the comparable part, until every chunk is on disk. By then the step has read the metadata,
+  decoded every chunk to check it, and cut out levels. The rest (writing the part, reading it again for its marker) is
+  processor work, whose share depends on the speed of the line.
+- `loopback_…`: both from a server without a speed limit, where copying, decoding and the server share the cores.
+- `bytes_ratio_to_copy`: bytes that the server sent to the step, metadata included, divided by those sent to the copy.
+- `faults_survived` of `faults_tried`: the step in a new process, disturbed, and run again if it gave up or was killed.
+  It survived if the part has the bytes of an undisturbed one and the server sent no chunk twice that had arrived
+  complete, except those under way when a client was killed.
 
 `--quick` takes a small store and few repeats.
 """
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--line", type=float, default=50.0, help="MB/s of the line")
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a minute or two: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="a minute or two: a check that it runs")
     chosen = parser.parse_args()
     frames, repeats = (600, 3) if chosen.quick else (chosen.frames, chosen.repeats)
     with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +125,7 @@ def settings(url: str, **limits: object) -> Download:
 
 
 def compared(root: Path, frames: int, repeats: int, **pace: float) -> dict:
-    """The step and the bare copy in turn, from the same server."""
+    """The step and the plain copy in turn, from the same server."""
     with Server(root, **pace) as server, tempfile.TemporaryDirectory() as folder:
         gathers: list[float] = []
         timed(lambda: step(server.url, frames, Path(folder), gathers))  # imports, and the server's pages
@@ -161,7 +161,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def step(url: str, frames: int, folder: Path, gathers: list[float]) -> None:
-    """The step, from nothing to a part; and when, in it, every chunk was there."""
+    """Seconds of the step from an empty folder to a part, and seconds until every chunk had arrived."""
     shutil.rmtree(folder / "parts", ignore_errors=True)
     began, bring = time.perf_counter(), mirror.Mirror.bring
 
@@ -234,7 +234,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def undisturbed(root: Path, store: str = "") -> dict[str, bytes]:
-    """The bytes that there should be; made once."""
+    """The digest of an undisturbed part, made once."""
     folder = root / f"undisturbed{store}"
     if not (folder / f"{PART}.json").is_file():
         with Server(root) as server:
@@ -244,13 +244,13 @@ def undisturbed(root: Path, store: str = "") -> dict[str, bytes]:
 
 
 def again(log: list[dict]) -> int:
-    """Chunks that were sent whole more than once."""
+    """Chunks that the server sent completely more than once."""
     sent = Counter(one["name"] for one in log if one["whole"] and one["kind"] == "media" and one["name"][-1].isdigit())
     return sum(count - 1 for count in sent.values())
 
 
 def survives(root: Path, faults: list[dict]) -> bool:
-    """Whether a disturbed step, run again if it gives up, ends with the same bytes and fetches nothing twice."""
+    """Whether a disturbed step, run again if it gives up, ends with the same bytes and fetches no chunk twice."""
     expected = undisturbed(root)
     with Server(root, faults) as server, tempfile.TemporaryDirectory() as folder:
         codes = [started(server.url, Path(folder)).wait()]
@@ -291,7 +291,7 @@ def server_dies(root: Path) -> bool:
 
 
 def chunk_not_there(root: Path) -> bool:
-    """A chunk that the store has lost: its values are NaN, and the marker names it."""
+    """Whether a missing chunk of the store becomes NaN and the marker names it."""
     expected = undisturbed(root)
     lost = root / STORE / "2m_temperature/1.0.0"
     lost.rename(root / "lost")
@@ -308,7 +308,7 @@ def chunk_not_there(root: Path) -> bool:
 
 
 def told(survived: bool, folder: str) -> bool:
-    """Say why where it did not."""
+    """Return the result of a fault, and print the log if the step did not survive."""
     if not survived:
         print((Path(folder) / "log").read_text()[-2000:], file=sys.stderr)
     return survived

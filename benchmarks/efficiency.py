@@ -1,11 +1,11 @@
-"""Plan against what was used.
+"""Compare the plan's forecast with what a run used.
 
     python benchmarks/efficiency.py --json results/efficiency.json
 
-Makes a small reanalysis on a globe: red noise for weather, a closed form fitted to it, a network of the default shape
-that has learnt nothing (it costs what a trained one does), stations at random. Then `reanalyse.plan`, every job in a
-process of its own, one after the other, and the archive. `planned_over_used` holds seconds, bytes, objects and memory.
-`--quick` takes short shards: it shows that it runs, not how good it is. benchmarks/workers.py has many jobs at once.
+Makes a small reanalysis on a globe: red noise for weather, a linear prior fitted to it, an untrained network of the
+default shape (it costs as much as a trained one), random stations. Then runs `reanalyse.plan`, every job in its own
+process, one after the other, and the archive. `planned_over_used` has the ratios of seconds, bytes, objects and memory.
+`--quick` takes short shards: a check that the benchmark runs. benchmarks/workers.py runs several jobs at once.
 """
 
 import argparse
@@ -61,7 +61,7 @@ CONFIG = {
     "archive": {"title": "Noise", "summary": "Noise on a globe.", "chunk_frames": 8},
 }
 SHARDS, STATIONS = 4, 100
-# the peak of this process alone: what `getrusage` tells starts with that of the process which it came from
+# the peak of this process alone: `getrusage` starts from the peak of the parent process
 ALONE = """
 import sys, time
 from hindsight.cli import main
@@ -75,7 +75,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "176722
 
 @dataclass(frozen=True)
 class Used:
-    """What a process took: seconds by the clock and of the processor, and most bytes in memory."""
+    """What a process used: wall-clock seconds, processor seconds, and peak memory in bytes."""
 
     seconds: float
     processor: float
@@ -84,7 +84,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Small:
-    """A run in a folder of its own."""
+    """A run and its folder."""
 
     folder: Path
     settings: Settings
@@ -128,8 +128,8 @@ class Small:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--folder", type=Path, help="where the run goes; none: a folder that is taken away")
-    parser.add_argument("--quick", action="store_true", help="two short shards: shows that it runs")
+    parser.add_argument("--folder", type=Path, help="where the run goes; none: a temporary folder")
+    parser.add_argument("--quick", action="store_true", help="two short shards: a check that it runs")
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     try:
@@ -144,7 +144,7 @@ def main() -> None:
 
 
 def used(words: list[str], log: Path) -> Used:
-    """Run the command line to its end in a process of its own."""
+    """Run `hindsight` in a new process and return what it used."""
     began = time.monotonic()
     with log.open("w") as file:
         done = subprocess.run([sys.executable, "-c", ALONE, *words], stdout=file, stderr=file, env=ENVIRONMENT)
@@ -156,7 +156,7 @@ def used(words: list[str], log: Path) -> Used:
 
 
 def made(folder: Path, shard_frames: int, count: int) -> Small:
-    """Everything that the reanalysis reads: settings, prior, scaling, observations, and fields for the archive."""
+    """Make what the reanalysis reads: settings, prior, scaling, observations, and fields for the archive."""
     start = np.datetime64(CONFIG["domain"]["test"]["start"], "ns")
     times = start + np.arange(shard_frames * count) * np.timedelta64(6, "h")
     config = json.loads(json.dumps(CONFIG))
@@ -186,7 +186,7 @@ def weather(frames: int, seed: int) -> np.ndarray:
 
 
 def scaled(folder: Path) -> Scaling:
-    """What `preprocess` leaves: a climatology without seasons, and the spread."""
+    """Write what `preprocess` would: a climatology without seasons, and the spread."""
     mean, spread = (np.array(part) for part in zip(*CHANNELS.values()))
     coords = {"channel": list(CHANNELS), "latitude": GLOBE.latitude, "longitude": GLOBE.longitude}
     values = np.broadcast_to(mean[:, None, None], (1, len(mean), *GLOBE.shape))
@@ -197,7 +197,7 @@ def scaled(folder: Path) -> Scaling:
 
 
 class Held:
-    """Departures in memory, handed out as the training's frames are."""
+    """Departures in memory, with the interface of the training's frames."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values, self.grid, self.shape = values, GLOBE, values.shape[1:]
@@ -213,7 +213,7 @@ class Held:
 
 
 def blank(asked: Settings) -> priors.Prior:
-    """A prior whose closed form is fitted to the weather and whose network has learnt nothing."""
+    """A prior whose linear part is fitted to the weather and whose network is untrained."""
     seen = scaled(Path(tempfile.mkdtemp()))
     mean, spread = (np.array(part, "float32")[:, None, None] for part in zip(*CHANNELS.values()))
     values = (weather(600, 0) - mean) / spread * np.asarray(seen.measure, "float32")
@@ -236,7 +236,7 @@ def blank(asked: Settings) -> priors.Prior:
 
 
 def stations(truth: np.ndarray, times: np.ndarray) -> pd.DataFrame:
-    """Observations of grid values at random places, all channels every frame, with a tenth of the spread for error."""
+    """Observations at random grid points, all channels in every frame; their error is a tenth of the spread."""
     generator = np.random.default_rng(2)
     place = generator.choice(GLOBE.shape[0] * GLOBE.shape[1], STATIONS, replace=False)
     row, column = np.unravel_index(place, GLOBE.shape)
@@ -262,7 +262,7 @@ def stations(truth: np.ndarray, times: np.ndarray) -> pd.DataFrame:
 
 
 def planned(small: Small) -> dict:
-    """Plan, then make everything one job after the other: the plan over what was used."""
+    """Plan, then run every job one after the other; return the plan divided by what was used."""
     out, plan = small.path("reanalyse/stations/diffusion"), small.path("reanalyse/stations/plan.json")
     planning = small.step(
         "reanalyse.plan",
@@ -291,7 +291,7 @@ def planned(small: Small) -> dict:
         "device": forecast["device"],
         "dtype": CONFIG["train"]["precision"],
         "planning_seconds": planning.seconds,
-        "load_average": os.getloadavg()[1],  # of five minutes: others on the machine make clocks tell another story
+        "load_average": os.getloadavg()[1],  # five minutes; other processes on the machine lengthen the times
         "planned": asked,
         "used": took | {"processor_seconds": sum(job.processor for job in jobs)},
         "planned_over_used": {name: asked[name] / value for name, value in took.items()},

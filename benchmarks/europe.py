@@ -1,4 +1,4 @@
-"""What the Europe run must reach, read off a finished run.
+"""Scores and cost of the finished Europe run.
 
     make europe DATA=../shared/data
     python benchmarks/europe.py [--run results/europe] [--json FILE]
@@ -27,7 +27,7 @@ from hindsight.settings import Settings
 
 
 def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
-    """RMSE (standard deviations, unweighted) of optimal interpolation's own best analysis: its mean, not sampled."""
+    """RMSE (standard deviations, unweighted) of the optimal-interpolation mean, without sampling."""
     dataset = store.read(run / "preprocess/fields.zarr")
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     test = dataset.sel(time=slice(chosen.domain.test.start, chosen.domain.test.end))

@@ -1,14 +1,14 @@
-"""Plans, guidance and samplers against the Kalman filter, the fixed-lag smoother and the Rauch-Tung-Striebel smoother.
+"""Regimes, guidances and samplers compared with the Kalman filter and the fixed-lag and Rauch-Tung-Striebel smoothers.
 
     python benchmarks/exact_smoother.py --json results/exact_smoother.json --image docs/images/exact.png
 
 The prior is a stationary linear-Gaussian process (12 values in 12 frames, correlated in space and time), whose denoiser
-is known in closed form, so that every departure is the sampler's. Observations lie between grid points, with unequal
+has a closed form, so that every difference is the sampler's. Observations lie between grid points, with unequal
 errors, and every fifth frame has none. Writes `{"nowcast" | "fixed_lag" | "batch": {"mean_error", "spread_error",
-"steps", …}}`: root-mean-square departures of mean and spread from the exact ones, in units of the exact posterior
-standard deviation, with what chance alone would give (`mean_chance`) for as many members; and the same for other steps
-and step counts under `convergence`, and for the sliding window of particles, by the level to which carried frames go
-back, under `sliding`. `--quick` takes fewer members.
+"steps", …}}`: root-mean-square differences of mean and spread from the exact ones, in units of the exact posterior
+standard deviation, with the sampling error for this number of members (`mean_chance`); the same for other samplers and
+step counts under `convergence`; and for the sliding window of particles, by the noise level to which carried frames
+return, under `sliding`. `--quick` takes fewer members.
 """
 
 import argparse

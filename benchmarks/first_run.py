@@ -1,12 +1,12 @@
-"""The first command of the README as a newcomer types it: how long set-up and demo take, what they tell meanwhile.
+"""The first command of the README, as a newcomer types it: duration of set-up and demo, and how often they print.
 
     python benchmarks/first_run.py --json results/first_run.json
     python benchmarks/first_run.py --quick
 
-Clones of what is committed, each in a folder of its own: one runs `make setup` (packages come from uv's cache where it
-has them), one `make demo`, set-up included, and one `make demo` beside a process that keeps a core busy. Memory is that
-of all processes together, sampled every half second, shared pages counted in each. `silent_longest_s` is the longest
-time without a line. With --quick the packages of this Python are taken, and the world is a small one.
+Clones the last commit three times: one clone runs `make setup` (with packages from uv's cache, if there), one `make
+demo`, set-up included, and one `make demo` while another process keeps a core busy. Memory is that of all processes
+together, sampled every half second, shared pages counted in each. `silent_longest_s` is the longest time without an
+output line. `--quick` uses the packages of this Python and a small world.
 """
 
 import argparse
@@ -49,7 +49,7 @@ SMALL = {
 
 @dataclass
 class Watched:
-    """A command as whoever waits for it sees it: seconds, when its lines came, and the most memory of its processes."""
+    """A command that ran: its seconds, the times of its output lines, and the peak memory of its processes."""
 
     seconds: float = 0.0
     lines: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ def main() -> None:
     """Run it, print the figures, and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="a few minutes: a check that it runs")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measured(Path(folder), chosen.quick)
@@ -102,7 +102,7 @@ def measured(folder: Path, quick: bool) -> dict:
 
 
 def cloned(folder: Path, quick: bool) -> Path:
-    """A clone of what is committed; if quick with a small world."""
+    """Clone the last commit; if quick, with the configuration of a small world."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     if quick:
         path = folder / "config/config.yaml"
@@ -111,7 +111,7 @@ def cloned(folder: Path, quick: bool) -> Path:
 
 
 def watched(command: list[str], folder: Path) -> Watched:
-    """Run a command in a folder, as on a terminal that nobody types at."""
+    """Run a command in a folder without standard input, and record its output and memory."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     outer = ("MAKE", "MFLAGS", "VIRTUAL_ENV")  # of a make or an environment that this runs in
     running = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
@@ -135,7 +135,7 @@ def watched(command: list[str], folder: Path) -> Watched:
 
 
 def weigh(pid: int, found: Watched, over: threading.Event) -> None:
-    """Note the most memory that a process and those it started had together."""
+    """Record the peak memory of a process and its children together."""
     while not over.wait(0.5):
         total = 0
         try:
@@ -152,7 +152,7 @@ def weigh(pid: int, found: Watched, over: threading.Event) -> None:
 
 @contextmanager
 def a_busy_core() -> Iterator[None]:
-    """While it lasts another process asks for a whole core."""
+    """Keep a core busy with another process while the context lasts."""
     other = subprocess.Popen([sys.executable, "-c", BUSY])
     try:
         yield

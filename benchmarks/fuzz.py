@@ -1,12 +1,12 @@
-"""A thousand small sources that each depart from the plain one in several ways: right values, or a sentence.
+"""A thousand small sources, each altered in several ways: they must give right values or be refused.
 
     python benchmarks/fuzz.py --count 1000 --seed 1 --json results/fuzz.json
     python benchmarks/fuzz.py --only 1-417 --keep /tmp/417
 
 A source has one to four of the mutations in `benchmarks/mutations.py`, drawn from its seed and number alone, and goes
-through the first steps of the pipeline in this process. It may end in the right values, or in a sentence of the
-product; one that lacks something has to end in a sentence. Another exception, a wrong value, or a lack that was taken
-without a word is a failure. A refusal of a source that lacks nothing is counted apart, as `needless`.
+through the first steps of the pipeline in this process. It may give the right values or be refused (`UserError`); an
+incomplete source must be refused. Any other exception, a wrong value, or an incomplete source that is accepted is a
+failure. The refusal of a complete source is counted separately, as `needless`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ VERDICTS = ("right", "refused", "needless", *FAILURES)
 
 @dataclass(frozen=True)
 class Found:
-    """What became of a source: its name, mutations, verdict, and what was said."""
+    """The result of one source: its name, mutations, verdict and message."""
 
     name: str
     mutations: list[str]
@@ -47,13 +47,13 @@ class Found:
 
 
 def main() -> None:
-    """Try them, print what failed, and write the counts and all that is not as it should be."""
+    """Try the sources, print the failures, and write the counts and everything that is not right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one source, SEED-NUMBER")
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--keep", type=Path, help="where the files of the sources stay; none: nowhere")
+    parser.add_argument("--keep", type=Path, help="keep the files of the sources in this folder")
     chosen = parser.parse_args()
     began = time.perf_counter()
     names = [chosen.only] if chosen.only else [f"{chosen.seed}-{number}" for number in range(chosen.count)]
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def tried(name: str, keep: Path | None = None) -> Found:
-    """Make the source of a name, SEED-NUMBER, and see what becomes of it."""
+    """Make the source of a name, SEED-NUMBER, run it, and judge the result."""
     source, mutations = made(name)
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
         here = keep / name if keep else Path(folder) / name
@@ -100,7 +100,7 @@ def made(name: str) -> tuple[shapes.Source, list[str]]:
 
 
 def applied(source: shapes.Source, group: tuple[Mutation, ...], rng: np.random.Generator) -> str:
-    """Change a source by the first mutation of a group, in an order that is drawn, that fits it; its name."""
+    """Apply to a source the first mutation of a group, in random order, that fits it; return its name."""
     for number in rng.permutation(len(group)):
         try:
             group[number](source, rng)
@@ -111,7 +111,7 @@ def applied(source: shapes.Source, group: tuple[Mutation, ...], rng: np.random.G
 
 
 def judged(source: shapes.Source, outcome: chain.Outcome) -> tuple[str, str]:
-    """The verdict on what became of a source, and what was said."""
+    """The verdict on the outcome of a source, and its message."""
     if outcome.fault:
         return "fault", outcome.fault
     if outcome.says:

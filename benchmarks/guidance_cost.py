@@ -1,13 +1,13 @@
-"""What every guidance costs and what it buys: evaluations, passes back, seconds, memory; RMSE, CRPS, spread/skill.
+"""Cost and accuracy of every guidance: evaluations, backward passes, seconds, memory; RMSE, CRPS, spread/skill.
 
     python benchmarks/guidance_cost.py --json results/guidance_cost.json --image docs/images/guidance_cost.png
 
 Cases: Lorenz-96 with every second variable observed, 64 frames at once and four members (config/lorenz96.yaml makes
-the prior), and Europe's validation period with its two networks, where a run lies in results/europe. Every row is a
-process of its own, so that its memory is its own. Writes a list of `{case, guidance, sampler, steps, evaluations,
-backward_passes, seconds, peak_mb, rmse, crps, spread_skill}`: evaluations, passes back and seconds per analysed frame
-and member; RMSE and fair CRPS in standard deviations, averaged over channels; null where the sample diverged. `--quick`
-takes a prior trained for seconds, few frames and few rows: it shows that everything runs, not how good it is.
+the prior), and, if results/europe has a run, Europe's validation period with its two networks. Every row is measured in
+a new process, so that its peak memory is known. Writes a list of `{case, guidance, sampler, steps, evaluations,
+backward_passes, seconds, peak_mb, rmse, crps, spread_skill}`: evaluations, backward passes and seconds per analysed
+frame and member; RMSE and fair CRPS in standard deviations, averaged over channels; null where the sample diverged.
+`--quick` takes a prior trained for seconds, few frames and few rows: a check that the benchmark runs.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the rows go")
     parser.add_argument("--image", type=Path, help="where the picture goes")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
-    parser.add_argument("--only", help="one case alone")
+    parser.add_argument("--quick", action="store_true", help="two minutes: a check that it runs")
+    parser.add_argument("--only", help="run one case only")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
@@ -98,7 +98,7 @@ def asked(quick: bool) -> list[tuple[str, Path, int, int, list[int]]]:
 
 
 def row(asked: dict, quick: bool) -> list[dict]:
-    """One row, measured in a process of its own; none where the guidance cannot serve the case."""
+    """One row, measured in a new process; none if the guidance does not support the case."""
     done = subprocess.run([sys.executable, __file__, "--one", json.dumps(asked)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{asked}\n{done.stderr[-3000:]}")
@@ -112,7 +112,7 @@ def row(asked: dict, quick: bool) -> list[dict]:
 
 
 def measured(case: str, prior: str, frames: int, way: dict, steps: int, members: int, threads: int) -> dict | None:
-    """Sample one case one way."""
+    """Sample one case with one guidance and sampler, and measure it."""
     torch.set_num_threads(threads)
     loaded, (kind, name) = priors.load(Path(prior), machine.device("auto")), case.split()
     if kind == "lorenz96":
@@ -158,7 +158,7 @@ def sampler_of(way: dict) -> str:
 
 
 def drawn(rows: list[dict], path: Path) -> None:
-    """Accuracy against cost: RMSE over evaluations and passes back, a line each way."""
+    """Draw RMSE over evaluations and backward passes, one line per guidance and sampler."""
     names = list(dict.fromkeys(row["case"] for row in rows))
     figure, panels = plt.subplots(
         math.ceil(len(names) / 2), min(2, len(names)), figsize=(11, 4 * math.ceil(len(names) / 2)), squeeze=False

@@ -1,13 +1,13 @@
-"""What becomes of the inputs that users have: every case and kind, as right, refused in words, or wrong.
+"""Inputs that users have: is every case and kind read correctly, refused with the right message, or wrong?
 
     python benchmarks/inputs.py --cases ../shared/cases --json results/inputs.json
     python benchmarks/inputs.py --cases ../shared/cases --only '0[1-4]/*' --quick
 
-Every script of the folder is run for every kind that `benchmarks/truths.py` knows, and the further kinds of
-`benchmarks/kinds.py`, each in a folder of its own; then the product, by Snakemake, up to the fields. `right`: every
-value, time and coordinate is what the scripts' own formulas say. `refused in words`: it ended in a sentence of the
-product that names what it has to, where a refusal is right; the setting that it asks for was then made, and the values
-were right. Anything else is `wrong`, with what came. With --quick the same steps run in this process.
+Runs every script of the folder for every kind in `benchmarks/truths.py`, and the kinds of `benchmarks/kinds.py`, each
+in its own folder; then the workflow up to the fields. `right`: every value, time and coordinate agrees with the
+formulas of the script. `refused in words`: a refusal is correct here, its message names the cause, and with the
+setting that it asks for the values are right. Anything else is `wrong`, with the result. `--quick` runs the same
+steps in this process.
 """
 
 import argparse
@@ -65,13 +65,13 @@ LAST_DAY = re.compile(r"2007-12-31( (18:00:00|2\d:\d\d:\d\d(\.\d+)?))?")  # whol
 
 
 def main() -> None:
-    """Try them, print a line each, and write the table."""
+    """Try every case, print a line for each, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True, help="the folder of the scripts")
     parser.add_argument("--json", type=Path, help="where the table goes")
     parser.add_argument("--only", default="*", help="a pattern of case/kind")
     parser.add_argument("--quick", action="store_true", help="the same steps in this process, without Snakemake")
-    parser.add_argument("--keep", type=Path, help="where inputs and runs stay; none: nowhere")
+    parser.add_argument("--keep", type=Path, help="keep inputs and runs in this folder")
     chosen = parser.parse_args()
     run, found = chain.inside if chosen.quick else chain.workflow, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -86,18 +86,18 @@ def main() -> None:
 
 
 def listed(cases: Path, only: str = "*") -> list[tuple[str, Kind]]:
-    """Every case/kind that a pattern matches: those of the scripts that are there, then the further ones."""
+    """Every case/kind that a pattern matches: those of the scripts in the folder, then those of `kinds.py`."""
     numbers = {path.name[:2] for path in cases.glob("[0-9][0-9]_*.py")}
     unknown = [f"{number}/?" for number in sorted(numbers - CASES.keys())]
     found = [(f"{n}/{k}", kind) for n, inner in CASES.items() if n in numbers for k, kind in inner.items()]
     found += [(f"{n}/more_{k}", kind) for n, inner in kinds.FURTHER.items() for k, kind in inner.items()]
     if unknown:
-        print(f"nothing is known of {', '.join(unknown)}", file=sys.stderr)
+        print(f"no right answer is known for {', '.join(unknown)}; add it to benchmarks/truths.py", file=sys.stderr)
     return [(name, kind) for name, kind in found if fnmatch.fnmatch(name, only)]
 
 
 def verdict(cases: Path, name: str, kind: Kind, folder: Path, run: Callable[..., Outcome]) -> str:
-    """Make the input of a kind and say what becomes of it."""
+    """Make the input of a kind, run it, and return the verdict."""
     folder.mkdir(parents=True, exist_ok=True)
     with served(folder / "www") if kind.served else contextlib.nullcontext() as port, environment(kind, folder):
         printed = made(cases, name, kind, folder, [str(port)] if port else [])
@@ -111,7 +111,7 @@ def verdict(cases: Path, name: str, kind: Kind, folder: Path, run: Callable[...,
 
 
 def made(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> str:
-    """Run the script of a case in this process, or make a further kind; what it printed."""
+    """Make the input of a case by its script, or of a kind in `kinds.py`; return the printed output."""
     if kind.make:
         kind.make(folder)
         return ""
@@ -127,7 +127,7 @@ def made(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> s
 
 
 def tried(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -> str:
-    """The verdict on a run, and on a second one with the setting that the first one asked for."""
+    """The verdict on a run, and on a second one with the setting that the refusal asked for."""
     first = run(under(kind.given, config), folder / "run")
     if first.says and kind.refusal is not None:
         says = of_refusal(first, kind.refusal, folder)
@@ -142,7 +142,7 @@ def tried(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -
 
 
 def of_fields(outcome: Outcome, kind: Kind, config: dict, folder: Path) -> str:
-    """The verdict where values are to come."""
+    """The verdict if values are expected."""
     if outcome.fault:
         return f"wrong: {outcome.fault}"
     if outcome.says:
@@ -151,7 +151,7 @@ def of_fields(outcome: Outcome, kind: Kind, config: dict, folder: Path) -> str:
 
 
 def of_refusal(outcome: Outcome, words: tuple[str, ...], folder: Path) -> str:
-    """The verdict where a sentence is to come that says certain words; names of files do not count."""
+    """The verdict if a refusal with certain words is expected; words in file names do not count."""
     if outcome.fault or not outcome.says:
         return f"wrong: {outcome.fault or 'taken without a word'}"
     said = re.sub(re.escape(f"{folder}") + r"[^\s,;:)']*", "", outcome.says)
@@ -160,13 +160,13 @@ def of_refusal(outcome: Outcome, words: tuple[str, ...], folder: Path) -> str:
 
 
 def short(text: str) -> str:
-    """A sentence in a line."""
+    """A message in one line."""
     line = " ".join(text.split())
     return line[:SHOWN] + (" …" if len(line) > SHOWN else "")
 
 
 def of_what_is_printed(name: str, text: str) -> str:
-    """The verdict on the two cases that print their own; the others print nothing."""
+    """The verdict on the two cases whose scripts print the result; the others print nothing."""
     if name == "09/file":
         refused = set(re.findall(r"^  (['\"].*)$", text, re.M)) - set(BEYOND_A_LIBRARY)
         wrong = re.search(r"^WRONG \[(.*)\]$", text, re.M)[1]
@@ -180,7 +180,7 @@ def of_what_is_printed(name: str, text: str) -> str:
 
 
 def _dated(said: str, right: tuple[str, str] | None) -> bool:
-    """Whether a period that was read is the right one; a whole day's end is its last frame or second."""
+    """Whether a period was read correctly; the end of a whole day may be its last frame or last second."""
     if right is None or said.startswith("REFUSED"):
         return right is None and said.startswith("REFUSED") and "Traceback" not in said
     start, end = said.split(" .. ")
@@ -198,7 +198,7 @@ def within_memory(kind: Kind, config: dict, folder: Path) -> str:
 
 @contextlib.contextmanager
 def watched(step: str) -> Iterator[list[float]]:
-    """The most memory of any process below this one that runs a step (MB), sampled ten times a second."""
+    """Peak memory (MB) of any descendant process that runs a step, sampled ten times a second."""
     peak, ended = [0.0], threading.Event()
 
     def look() -> None:
@@ -219,7 +219,7 @@ def watched(step: str) -> Iterator[list[float]]:
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[int]:
-    """A web server of a folder on the loopback; its port."""
+    """Serve a folder by HTTP on the loopback; yield the port."""
     folder.mkdir(parents=True, exist_ok=True)
 
     class Quiet(SimpleHTTPRequestHandler):

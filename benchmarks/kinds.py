@@ -1,6 +1,6 @@
-"""Further kinds of the cases, made from plain sources and mutations, and what has to be said where one is refused.
+"""More kinds of the cases, made from plain sources and mutations, and the words that a refusal must contain.
 
-They stand beside those of `shared/cases` in the table, under the number of the case that they are like.
+The table of `inputs.py` lists them with the case of `shared/cases` that they resemble.
 """
 
 import bz2
@@ -25,7 +25,7 @@ LEVELLED, FLAT, WIND, Z500 = ("z500", "t850"), ("t2m", "msl"), ("u10", "v10"), (
 
 
 def kind(make: Callable[[np.random.Generator], Source], *words: str, seed: int = 1, **more: object) -> Kind:
-    """A kind from a source; where it may be refused, `words` are what has to be said."""
+    """A kind from a source; a refusal must contain `words`."""
     source = make(np.random.default_rng(seed))
     truth = (lambda folder: shapes.truth_of(source)) if source.expected != "refused" or more.get("setting") else None
     refusal = (words or ("",)) if source.expected != "right" or more.get("setting") else None
@@ -45,22 +45,22 @@ def of(*changes: Mutation, channels: tuple = FLAT, grid: str = "europe", step: i
 
 
 def told(**settings: object) -> Mutation:
-    """Settings of `download` that say what files do not."""
+    """Settings of `download` that state what the files leave out."""
     return lambda source, rng: source.set("download", **settings)
 
 
 def refused(source: Source, rng: np.random.Generator) -> None:
-    """Nothing but a refusal is right."""
+    """Only a refusal is right."""
     source.may("refused")
 
 
 def either(source: Source, rng: np.random.Generator) -> None:
-    """What is written says too little: a refusal will do."""
+    """The files say too little: a refusal is right, too."""
     source.may("either")
 
 
 def every(change: Callable[[xr.Dataset], xr.Dataset], expected: str = "right") -> Mutation:
-    """A mutation that changes all datasets, and says what may come of it."""
+    """A mutation that changes all datasets, with the expected result."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
         source.everywhere(change)
@@ -70,7 +70,7 @@ def every(change: Callable[[xr.Dataset], xr.Dataset], expected: str = "right") -
 
 
 def each(*changes: Callable[[xr.Dataset], xr.Dataset]) -> Mutation:
-    """A mutation that changes the dataset of every file in its own way."""
+    """A mutation that changes the dataset of each file differently."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
         for part, change in zip(source.parts, changes, strict=True):
@@ -80,7 +80,7 @@ def each(*changes: Callable[[xr.Dataset], xr.Dataset]) -> Mutation:
 
 
 def stretches(count: int) -> Mutation:
-    """A mutation that cuts the only file into so many, by time."""
+    """A mutation that splits the only file by time into `count` files."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
         (part,) = source.parts
@@ -169,7 +169,7 @@ def halves(*values: object) -> Mutation:
 
 
 def lost(fill: float, form: str) -> Mutation:
-    """A Zarr store without one of the chunks of a variable, where that means a fill value."""
+    """A Zarr store in which one chunk of a variable is left out and stands for the fill value."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
         (part,) = source.parts
@@ -245,7 +245,7 @@ def sums(form: str, hours: int, *words: str, seed: int = 1, **more: object) -> K
 
 
 def methods(text: str) -> Callable:
-    """Sums of six hours that their cell methods tell of."""
+    """Six-hour sums whose cell methods say so."""
 
     def make(rng: np.random.Generator) -> Source:
         source = shapes.rain(rng, "spans_unsaid", 6)

@@ -1,14 +1,14 @@
-"""Training reads: whether windows come from a store as fast as training takes them, when they do not fit in memory.
+"""Reading for training: do windows of a store that does not fit in memory arrive as fast as training uses them?
 
     python benchmarks/loader.py --json results/loader.json
 
-Makes a sharded store of its own (shards of 1024 frames, chunks of 64), several times as large as what is kept of it,
-and has its files dropped from the page cache before every measurement, so that reads are reads. Writes
-`{"waiting_share", "device", "threads", "grids": {GRID: …}}`: the share of the time that the training loop (its own
-Loader, loss, way back and AdamW on the default U-Net in its default number type) waited for batches, the largest over
-the grids; for every grid besides windows a second of the loader alone, the GB a second of frames that it hands out
-and of chunks that it reads for them, and the latter as a share of a bare sequential read of the same chunks by zarr.
-`--quick` takes a small store and a small network.
+Makes a store (Zarr shards of 1024 frames, chunks of 64) several times as large as the frames kept in memory, and
+drops its files from the page cache before every measurement, so that reads reach the disk. Writes `{"waiting_share",
+"device", "threads", "grids": {GRID: …}}`: the share of the time that the training loop (Loader, loss, backward pass
+and AdamW on the default U-Net in its default precision) waited for batches, the largest over the grids; and for every
+grid the windows per second of the loader alone, the GB per second of frames that it returns and of chunks that it
+reads, and the latter relative to a plain sequential read of the same chunks by zarr. `--quick` takes a small store
+and network.
 """
 
 import argparse
@@ -41,7 +41,7 @@ GRIDS = {  # channels, latitudes, longitudes; frames of the store, windows a bat
 QUICK = {"2 x 16 x 32": ((2, 16, 32), 1024, 4, 3)}
 SMALL = {"width": 8, "multipliers": [1], "blocks": 1}
 SHARD, CHUNK = 1024, 64
-KEPT = 8  # the store is so many times as large as what is kept of it
+KEPT = 8  # size of the store relative to the frames kept in memory
 WHOLE = Period(start="1960-01-01", end="2100-01-01")
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the store is made, and removed; a temporary one otherwise")
-    parser.add_argument("--quick", action="store_true", help="seconds: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="seconds: a check that it runs")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device = torch.device(machine.device("auto"))
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def made(path: Path, shape: tuple[int, int, int], frames: int) -> Path:
-    """A sharded store of noise that is smooth in time, which compresses about as weather does."""
+    """Write a store of noise that is smooth in time and compresses about as well as weather."""
     times = np.datetime64("1980-01-01T00", "ns") + np.arange(frames) * np.timedelta64(6, "h")
     axes = {"latitude": np.linspace(-88, 88, shape[1]), "longitude": np.arange(shape[2]) * 360 / shape[2]}
     coordinates = {"time": times, "channel": np.array([f"c{k}" for k in range(shape[0])], object), **axes}
@@ -84,7 +84,7 @@ def made(path: Path, shape: tuple[int, int, int], frames: int) -> Path:
 
 
 def measured(where: Path, settings: Train, device: torch.device, shape: tuple[int, int, int], steps: int) -> dict:
-    """The loop's waiting, the loader alone, and a bare read, each from a cold store."""
+    """Measure the training loop's waiting, the loader alone, and a plain read, each from a cold store."""
     size = 4 * int(np.prod(shape))
     array = zarr.open_group(where, mode="r")["fields"]
     kept = array.shape[0] * size / KEPT / 1e6
@@ -114,7 +114,7 @@ def measured(where: Path, settings: Train, device: torch.device, shape: tuple[in
 
 
 def windows_of(where: Path, settings: Train, shape: tuple[int, int, int], memory_mb: float) -> Windows:
-    """The windows of the store, so much of which is kept."""
+    """The windows of the store, `memory_mb` of which are kept in memory."""
     climatology = np.full((7, *shape), 1.0)
     seen = Scaling(climatology, np.full(shape[0], 1e3), 3, 0)
     frames = Frames(where, WHOLE, seen, memory_mb)
@@ -122,7 +122,7 @@ def windows_of(where: Path, settings: Train, shape: tuple[int, int, int], memory
 
 
 def loaded(windows: Windows, settings: Train, shape: tuple[int, int, int], steps: int) -> dict[str, float]:
-    """Windows and chunks a second of batches made for nobody."""
+    """Windows and chunks per second of batches that nothing uses."""
     frames = windows.read
     read, began = frames.chunks_read, time.perf_counter()
     for step in range(steps):
@@ -135,7 +135,7 @@ def loaded(windows: Windows, settings: Train, shape: tuple[int, int, int], steps
 
 
 def cold(where: Path) -> None:
-    """Have the system forget what it holds of the store's files."""
+    """Drop the store's files from the page cache."""
     for path in where.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

@@ -1,14 +1,13 @@
-"""Lorenz-96 beside DAPPER: a prior that never saw the equations against methods that know them.
+"""Lorenz-96 compared with DAPPER: a learned prior and methods that use the equations.
 
     python benchmarks/lorenz96.py --json results/lorenz96.json
 
-Every variable, every second and every fourth is observed with unit error every 0.05 time units; both sides get the same
-truth and the same observations. Writes `{"all" | "every2" | "every4": {"filter", "smoother", "smoother_regime",
+Every variable, every second and every fourth is observed with unit error every 0.05 time units; both sides get the
+same truth and the same observations. Writes `{"all" | "every2" | "every4": {"filter", "smoother", "smoother_regime",
 "spread_skill", "enkf", "ienks_smoother", …}}`: time means of the spatial root-mean-square error of the ensemble mean
-over the scored frames, and spread/skill of the better smoother. The prior is trained by the pipeline
-(config/lorenz96.yaml) where it is not there yet. DAPPER runs in an environment of its own (.dapper), which is made
-where it is missing. `--quick` trains for seconds and scores few frames: it shows that everything runs, not how good it
-is.
+over the scored frames, and spread/skill of the better smoother. The workflow trains the prior (config/lorenz96.yaml)
+if it is missing. DAPPER runs in its own environment (.dapper), which is made if it is missing. `--quick` trains for
+seconds and scores few frames: a check that the benchmark runs.
 """
 
 import argparse
@@ -62,7 +61,7 @@ def main() -> None:
     parser.add_argument("--prior", type=Path, help="a prior trained elsewhere")
     parser.add_argument("--members", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
+    parser.add_argument("--quick", action="store_true", help="two minutes: a check that it runs")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     prior = priors.load(chosen.prior or trained(chosen.quick), machine.device("auto"))
@@ -77,13 +76,13 @@ def main() -> None:
 
 
 def trained(quick: bool) -> Path:
-    """The prior of config/lorenz96.yaml, made by the pipeline if it is not there."""
+    """The prior of config/lorenz96.yaml; the workflow makes it if it is missing."""
     run = QUICK["run"] if quick else "lorenz96"
     return cases.made(f"results/{run}/train/prior.safetensors", "config/lorenz96.yaml", QUICK if quick else None)
 
 
 def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, members: int) -> dict:
-    """All scores with every so-manieth variable observed."""
+    """All scores when one variable of `every` is observed."""
     case = cases.ring(prior, len(truth) - 1, every, scored)
     observations = case.table["value"].to_numpy().reshape(len(case.times), -1)
     found = peers(truth, observations, every, scored)
@@ -125,7 +124,7 @@ def calibration(sample: np.ndarray, truth: np.ndarray, scored: slice) -> float:
 
 
 def peers(truth: np.ndarray, observations: np.ndarray, every: int, scored: slice) -> dict:
-    """What DAPPER makes of the same truth and observations."""
+    """DAPPER's scores for the same truth and observations."""
     with tempfile.TemporaryDirectory() as folder:
         case, out = Path(folder) / "case.npz", Path(folder) / "out.json"
         np.savez(case, truth=truth, observations=observations, every=every, first=scored.start, last=scored.stop)
@@ -137,7 +136,7 @@ def peers(truth: np.ndarray, observations: np.ndarray, every: int, scored: slice
 
 
 def interpreter() -> str:
-    """The Python that has DAPPER; its environment is made where it is missing."""
+    """The Python that has DAPPER; its environment is made if it is missing."""
     home = ROOT / ".dapper"
     python = home / "bin/python"
     if subprocess.run([python, "-c", "import dapper"], capture_output=True).returncode if python.exists() else True:

@@ -1,9 +1,9 @@
-"""Peak memory of a reanalysis job when the period is 100 and when it is 400 frames, side by side.
+"""Peak memory of a reanalysis job for a period of 100 and of 400 frames.
 
     python benchmarks/memory.py [--run results/europe] [--json FILE]
 
-Cuts both periods into shards as the run does, runs every shard of both as jobs of their own, and prints the largest
-resident memory of any job. It must not grow with the period.
+Cuts both periods into shards as the run does, runs every shard in a new process, and prints the largest resident memory
+of any job. It must not grow with the period.
 """
 
 import argparse
@@ -25,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 
 
 def peak(run: Path, chosen: Settings, network: str, frames: int) -> dict:
-    """Run a period of so many frames, shard by shard; the largest peak of a job (MB) and how many there were."""
+    """Run a period of `frames` frames, shard by shard; return the largest peak of a job (MB) and the number of jobs."""
     start = chosen.domain.test.start
     test = {"start": start, "end": start + timedelta(hours=chosen.domain.step_hours * (frames - 1))}
     cut = Settings.model_validate(chosen.model_dump() | {"domain": chosen.domain.model_dump() | {"test": test}})
@@ -70,7 +70,7 @@ def _job(run: Path, network: str, settings: Path, chosen: Settings, shard: shard
 
 
 def main() -> None:
-    """Print both."""
+    """Print the peak memory for both periods."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("results/europe"))
     parser.add_argument("--json", type=Path)

@@ -1,7 +1,7 @@
-"""Ways in which files depart from a plain source, by what they change: of those of one group, a source has one at most.
+"""Mutations: ways in which files differ from a plain source, in groups of which a source gets one at most.
 
-A mutation takes a source and a generator of random numbers. It says what may come of it where that is not the truth
-(`Source.may`), and raises `Unfit` where the source has nothing that it could change.
+A mutation takes a source and a generator of random numbers. If the result may be a refusal, it says so (`Source.may`).
+It raises `Unfit` if the source has nothing to change.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ class Unfit(Exception):
 
 
 def need(there: object) -> None:
-    """Go on only if there is something to change."""
+    """Raise `Unfit` if there is nothing to change."""
     if not there:
         raise Unfit
 
 
 def pick(rng: np.random.Generator, options: object) -> object:
-    """One of some things."""
+    """One of several options, at random."""
     options = list(options)
     need(options)
     return options[rng.integers(len(options))]
@@ -40,24 +40,24 @@ def period(source: Source, name: str) -> tuple[int, int]:
     return tuple(times.get_loc(pd.Timestamp(source.config["domain"][name][edge])) for edge in ("start", "end"))
 
 
-# Frames that lack, come twice, or are more than those asked for.
+# Missing, repeated and additional frames.
 
 
 def gap(source: Source, rng: np.random.Generator) -> None:
-    """A frame of a split is not there."""
+    """A frame of a split is missing."""
     lost = rng.integers(1, source.truth.sizes["time"] - 1)
     source.everywhere(lambda d: d.isel(time=np.arange(d.sizes["time"]) != lost))
     source.may("refused")
 
 
 def ends_early(source: Source, rng: np.random.Generator) -> None:
-    """The last frames are not there."""
+    """The last frames are missing."""
     source.everywhere(lambda d: d.isel(time=slice(None, -int(rng.integers(1, 4)))))
     source.may("refused")
 
 
 def left_out(source: Source, rng: np.random.Generator) -> None:
-    """Frames between two splits are not asked for, and are not there."""
+    """Frames between two splits are not requested, and are missing."""
     first, last = period(source, "train")
     need(last - first > 5)
     source.config["domain"]["train"]["end"] = pd.Timestamp(source.truth["time"].values[last - 3]).isoformat()
@@ -67,7 +67,7 @@ def left_out(source: Source, rng: np.random.Generator) -> None:
 
 
 def between_steps(source: Source, rng: np.random.Generator) -> None:
-    """Frames lie between those asked for."""
+    """Frames exist between the requested ones."""
     step = source.config["domain"]["step_hours"]
     need(step > 1 and not source.config["domain"]["channels"][0].startswith("tp"))
 
@@ -79,7 +79,7 @@ def between_steps(source: Source, rng: np.random.Generator) -> None:
 
 
 def before_and_after(source: Source, rng: np.random.Generator) -> None:
-    """The source begins earlier and ends later than what is asked for."""
+    """The source begins earlier and ends later than the request."""
     step = np.timedelta64(source.config["domain"]["step_hours"], "h")
 
     def longer(dataset: xr.Dataset) -> xr.Dataset:
@@ -98,7 +98,7 @@ def twice(source: Source, rng: np.random.Generator) -> None:
 
 
 def twice_and_different(source: Source, rng: np.random.Generator) -> None:
-    """A frame comes twice, and the second time it is another."""
+    """A frame comes twice, with different values."""
 
     def doubled(dataset: xr.Dataset) -> xr.Dataset:
         again = dataset.isel(time=[4]).assign_coords(time=dataset["time"].values[[3]])
@@ -136,7 +136,7 @@ def nan_mask(source: Source, rng: np.random.Generator) -> None:
 
 
 def impossible(source: Source, rng: np.random.Generator) -> None:
-    """One value is one that no atmosphere has."""
+    """One value is physically impossible."""
     _spoilt(source, rng, 9.96921e36, False)
 
 
@@ -149,7 +149,7 @@ def infinite(source: Source, rng: np.random.Generator) -> None:
 
 
 def region(source: Source, rng: np.random.Generator) -> None:
-    """A region is asked for, which ends on grid points; what is outside is NaN, or not."""
+    """A region is requested whose edges are grid points; values outside are NaN, or not."""
     latitude, longitude = source.truth["latitude"].values, source.truth["longitude"].values
     south, north = np.sort(rng.choice(len(latitude), 2, replace=False))
     west, east = np.sort(rng.choice(len(longitude), 2, replace=False))
@@ -164,7 +164,7 @@ def region(source: Source, rng: np.random.Generator) -> None:
 
 
 def across_greenwich(source: Source, rng: np.random.Generator) -> None:
-    """A region on both sides of Greenwich is asked for."""
+    """A region on both sides of Greenwich is requested."""
     longitude = source.truth["longitude"].values
     need(longitude[0] <= 0 and longitude[-1] > 180)
     west, east = -longitude[1], longitude[2]
@@ -195,14 +195,14 @@ def _in_units(source: Source, parts: list[Part], name: str, rng: np.random.Gener
 
 
 def no_units(source: Source, rng: np.random.Generator) -> None:
-    """A variable does not say its units."""
+    """A variable has no units."""
     name = pick(rng, source.variables)
     source.everywhere(lambda d: d.assign({name: d[name].drop_attrs()}) if name in d else d)
     source.may("either")
 
 
 def wrong_units(source: Source, rng: np.random.Generator) -> None:
-    """A variable says units that are none of its own."""
+    """A variable has units of another quantity."""
     name = pick(rng, source.variables)
     units = pick(rng, ["kg", "seconds", "W m-2", "degrees", "K s-1"])
     source.everywhere(lambda d: d.assign({name: d[name].assign_attrs(units=units)}) if name in d else d)
@@ -210,7 +210,7 @@ def wrong_units(source: Source, rng: np.random.Generator) -> None:
 
 
 def units_lie(source: Source, rng: np.random.Generator) -> None:
-    """Values are in one unit and the attribute says another: out of range."""
+    """The units attribute is wrong, so that values are out of range."""
     name = pick(rng, sorted({"t2m", "msl", "d2m"} & set(source.variables)))
     need(all(part.dataset[name].attrs["units"] == SPREAD[name][2] for part in source.parts if name in part.dataset))
     shift = lambda v: (v / 100 if name == "msl" else v - 273.15).assign_attrs(v.attrs)
@@ -238,13 +238,13 @@ def _renamed(source: Source, name: str, other: str) -> None:
 
 
 def strange_name(source: Source, rng: np.random.Generator) -> None:
-    """A variable has a name that nobody knows, and no setting says what it is."""
+    """A variable has an unknown name, and no setting explains it."""
     _renamed(source, pick(rng, source.variables), "my_variable")
     source.may("refused")
 
 
 def strange_name_told(source: Source, rng: np.random.Generator) -> None:
-    """A variable has a name that nobody knows, and a setting says what it is."""
+    """A variable has an unknown name, and a setting explains it."""
     name = pick(rng, [n for n in source.variables if n in OTHER_NAMES])
     _renamed(source, name, "my_variable")
     _told(source, "my_variable", OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0])
@@ -271,14 +271,14 @@ def other_coordinates(source: Source, rng: np.random.Generator) -> None:
 
 
 def strange_coordinate_told(source: Source, rng: np.random.Generator) -> None:
-    """A coordinate has a name that nobody knows, and a setting says what it is."""
+    """A coordinate has an unknown name, and a setting explains it."""
     ours = pick(rng, ["latitude", "longitude", "time"])
     source.everywhere(lambda d: d.rename({_name(d, ours): "my_axis"}))
     _told(source, "my_axis", ours)
 
 
 def _told(source: Source, theirs: str, ours: str) -> None:
-    """Say in the settings what a name means, beside what they say already."""
+    """Add the meaning of a name to the settings."""
     source.set("download", rename=source.config.get("download", {}).get("rename", {}) | {theirs: ours})
 
 
@@ -322,7 +322,7 @@ def meridian_twice(source: Source, rng: np.random.Generator) -> None:
 
 
 def _name(dataset: xr.Dataset, ours: str) -> str:
-    """What a coordinate is called."""
+    """The name of a coordinate in a dataset."""
     return next(n for n in (ours, *COORDINATES[ours], "my_axis") if n in dataset.coords)
 
 
@@ -559,7 +559,7 @@ def more_levels(source: Source, rng: np.random.Generator) -> None:
 
 
 def level_lost(source: Source, rng: np.random.Generator) -> None:
-    """A level that is asked for is not there."""
+    """A requested level is missing."""
     _of_levels(source)
     asked = [float(name[1:]) for name in source.config["domain"]["channels"] if name not in SPREAD]
     lost = pick(rng, asked)

@@ -1,15 +1,16 @@
-"""Turbulence on a square: one prior in every regime, and ForcingDAS's steps and schedules beside it on the same prior.
+"""Turbulence on a square: one prior in every regime, compared with ForcingDAS's samplers and schedules on that prior.
 
     python benchmarks/navier_stokes.py --json results/navier_stokes.json
 
-The state (64 x 64 points, a frame a time unit) is seen at 5 % or 10 % of its points, or at a quarter of its resolution,
-with errors of 0.05 standard deviations. Writes `{"sparse5" | "sparse10" | "super4": {"nowcast", "fixed_lag", "batch",
-"forcingdas", …}}`: mean over the scored frames of |p - g| / |g|, p the mean of the members; `forcingdas` is their batch
-(`full_sequence`), and with `--streams` `published` has their other two as well. Under `details` stand the error of a
-single member, the spectral error of a member (mean over frames and rings of wavenumbers of |E_p - E_g| / E_g, kinetic
-energy), how much the error drifts over the scored frames (relative to its mean), spread/skill, network evaluations and
-passes back for a frame and member, and seconds. The prior is trained by the pipeline (config/navier_stokes.yaml) where
-it is not there yet. `--quick` takes a prior trained for seconds, few frames and few steps.
+The state (64 x 64 points, a frame per time unit) is observed at 5 % or 10 % of its points, or at a quarter of its
+resolution, with errors of 0.05 standard deviations. Writes `{"sparse5" | "sparse10" | "super4": {"nowcast",
+"fixed_lag", "batch", "forcingdas", …}}`: mean over the scored frames of |p - g| / |g|, p the mean of the members;
+`forcingdas` is their batch (`full_sequence`), and with `--streams` `published` has their other two as well. Under
+`details` stand the error of a single member, the spectral error of a member (mean over frames and rings of
+wavenumbers of |E_p - E_g| / E_g, kinetic energy), how much the error drifts over the scored frames (relative to its
+mean), spread/skill, network evaluations and backward passes per frame and member, and seconds. The workflow trains
+the prior (config/navier_stokes.yaml) if it is missing. `--quick` takes a prior trained for seconds, few frames and
+few sampling steps.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--published-members", type=int, default=2, help="of ForcingDAS's, which cost more")
     parser.add_argument("--streams", action="store_true", help="ForcingDAS's nowcast and fixed lag too: an hour")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="two minutes: shows that it runs, not how good it is")
+    parser.add_argument("--quick", action="store_true", help="two minutes: a check that it runs, not how good it is")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     name, more = ("resume", cases.SHORT_SQUARE) if chosen.quick else ("navier_stokes", None)
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def compared(case: Case, members: int, published: int, streams: bool, fewer: dict) -> dict:
-    """All regimes of ours, and theirs: batch, and if asked the others."""
+    """Scores of every regime, of ForcingDAS's batch schedule, and with `streams` of its other two."""
     ours = {name: run(case, {**guided(name), **own, **fewer}, members) for name, own in REGIMES.items()}
     wanted = REGIMES if streams else {"batch": REGIMES["batch"]}
     theirs = {name: run(case, {**THEIRS, **own, **fewer}, published) for name, own in wanted.items()}
@@ -85,7 +86,7 @@ def compared(case: Case, members: int, published: int, streams: bool, fewer: dic
 
 
 def guided(regime: str) -> dict:
-    """Our steps and guidance."""
+    """The sampler and guidance of a regime."""
     guidance = {"method": "mmps", "iterations": ITERATIONS[regime]}
     return {"steps": 10, "guidance": guidance, "sampler": {"step": "ddim"}}
 
@@ -108,7 +109,7 @@ def run(case: Case, own: dict, members: int) -> dict:
 
 
 def scores(fields: np.ndarray, truth: np.ndarray) -> dict:
-    """Of members (E, T, H, W) against the truth (T, H, W)."""
+    """Scores of members (E, T, H, W) against the truth (T, H, W)."""
     size = lambda x: np.sqrt((x**2).mean((-2, -1)))
     error = size(fields.mean(0) - truth) / size(truth)
     spread = np.sqrt(fields.var(0, ddof=1).mean() * (len(fields) + 1) / len(fields))

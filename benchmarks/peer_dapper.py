@@ -1,4 +1,4 @@
-"""What DAPPER makes of the same truth and observations; run by `lorenz96.py` with the interpreter that has DAPPER.
+"""DAPPER's scores for a truth and observations; `lorenz96.py` runs this with the interpreter that has DAPPER.
 
     python peer_dapper.py CASE.npz OUT.json
 

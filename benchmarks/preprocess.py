@@ -1,26 +1,26 @@
-"""Speed and memory of preprocessing, held against copying the same store chunk by chunk, and against xarray-regrid.
+"""Speed and memory of preprocessing, compared with copying the same store chunk by chunk and with xarray-regrid.
 
     python benchmarks/preprocess.py [--quick] [--json results/preprocess.json]
 
-The input is made here, in parts as `download.part.write` lays them out: four variables on five levels and two on none
-at 1.5 degrees, float32, planetary waves that travel, and noise of a thousandth of them in every value, so that the low
-bits are random as those of means over cells are. How much that compresses is told (`compression`); the figures depend
-on it.
+The input is made here, in parts with the layout of `download.part.write`: four variables on five levels and two
+without levels at 1.5 degrees, float32, travelling planetary waves with noise of a thousandth of their amplitude, so
+that the low bits are random, as in means over cells. `compression` reports how well this compresses; the figures
+depend on it.
 
-* `chain`: what the pipeline does with them, through the steps' own `run`: regrid to 5.625 degrees (decode, regrid,
-  check, write), moments, join, climatology, statistics; a process for each piece, and one for what comes after them.
-* `copy`: the same arrays, read and written chunk by chunk with Zarr and the same compressor by as many threads,
-  nothing else: once with a pool of threads (`pool`), once with Dask's (`dask`); the faster one of each round counts.
-* `peer`: xarray-regrid and Dask in the ten lines that one would write: open, regrid, write in plain chunks. Held
-  against `preprocess.regrid` alone, for it makes no statistics; it looks at no value and makes no digest either.
+* `chain`: the pipeline's steps, through their `run`: regrid to 5.625 degrees (decode, regrid, check, write), moments,
+  join, climatology, statistics; one process for each piece, and one for the steps after them.
+* `copy`: the same arrays, read and written chunk by chunk with Zarr, the same compressor and the same number of
+  threads, once with a thread pool (`pool`), once with Dask (`dask`); the faster of the two counts in each round.
+* `peer`: ten lines of xarray-regrid and Dask: open, regrid, write in plain chunks. Compared with `preprocess.regrid`
+  alone, because it makes no statistics; nor does it check values or compute a digest.
 
-Speed is bytes of decoded input a second. All read the same files, which the page cache holds from the round before (the
-small input fits in it); rounds alternate, medians count; imports are not timed. Peak memory (`ru_maxrss`, imports
-counted in) is that of the largest of the chain's processes; it must not grow with the input. `--quick` takes smaller
-inputs, and holds fields, climatology and statistics against brute force.
+Speed is in bytes of decoded input per second. All read the same files from the page cache (the small input fits);
+rounds alternate, medians count, imports are not timed. Peak memory (`ru_maxrss`, imports included) is that of the
+largest process of the chain; it must not grow with the input. `--quick` takes smaller inputs, and compares fields,
+climatology and statistics with brute force.
 
-Last comes 0.25 degrees, rounded to 16 bits of its range as GRIB does: the same chain, and from what it took a plan on
-paper of 40 years of the world at one degree.
+Last comes 0.25 degrees, rounded to 16 bits as in GRIB: the same chain, and from its cost a forecast for 40 years of the
+globe at one degree.
 """
 
 import argparse
@@ -75,18 +75,18 @@ FINE = ("geopotential", "temperature")  # of what 0.25 degrees is timed with
 
 @dataclass(frozen=True)
 class Work:
-    """An input and what is made of it.
+    """An input and its outputs.
 
     Args:
-        folder: where both lie.
-        parts: of the input.
-        frames: of a part.
-        settings: of preprocessing.
-        grid: of the input.
-        variables: of the input, by WeatherBench 2's names.
-        levels: of those variables that have them (hPa).
+        folder: folder of both.
+        parts: number of parts of the input.
+        frames: frames of a part.
+        settings: settings of preprocessing.
+        grid: grid of the input.
+        variables: WeatherBench 2's names of the input's variables.
+        levels: their levels, for variables that have them (hPa).
         packed: whether values are rounded to 16 bits of their range.
-        threads: of everything that is timed.
+        threads: number of threads of everything that is timed.
     """
 
     folder: Path
@@ -193,7 +193,7 @@ def coarse(folder: Path, chosen: argparse.Namespace) -> dict:
 
 
 def one_round(work: Work) -> dict[str, float]:
-    """Seconds of everything that is compared, one after the other, and the most memory that it held (MB)."""
+    """Seconds of chain, copy and peer, one after the other, and their peak memory (MB)."""
     size(work.folder / "parts", read=True)
     steps, peak = chain(work)
     found = steps | {"chain": sum(steps.values()), "peak": peak}
@@ -215,7 +215,7 @@ def schedulers(work: Work) -> dict[str, float]:
 
 
 def fine(folder: Path, chosen: argparse.Namespace) -> dict:
-    """0.25 degrees from north to south, two channels: to 1.5 degrees, and to the one degree that is planned with."""
+    """Measure two channels at 0.25 degrees, regridded to 1.5 degrees, and to one degree for the forecast."""
     found, cut = {}, {"annual_harmonics": 0, "chunk_frames": 16, "shard_frames": 64}
     era5 = regular(0.25, True)
     grid = Grid(era5.latitude[::-1], era5.longitude)
@@ -241,7 +241,7 @@ def values(work: Work) -> int:
 
 
 def plan(found: dict) -> list[dict]:
-    """40 years of ERA5, every 6 hours, from 0.25 degrees to one: bytes, files and hours, of what has been measured."""
+    """Forecast 40 years of ERA5, 6-hourly, from 0.25 degrees to one: bytes, files and hours, from the measurements."""
     frames, channels, points = 40 * 1461, 4 * len(LEVELS) + 2, int(np.prod(regular(1.0, True).shape))
     raw, fields = (4e-9 * frames * channels * count for count in (721 * 1440, points))
     parts = [min(1460, frames - start) for start in range(0, frames, 1460)]
@@ -258,7 +258,7 @@ def plan(found: dict) -> list[dict]:
 
 
 def show(rows: list[dict]) -> None:
-    """Print the plan."""
+    """Print the forecast."""
     tell = lambda value: "" if value is None else value if isinstance(value, str) else f"{value:,.4g}"
     print(
         "40 years of ERA5 every 6 hours, 22 channels, 0.25 to 1 degree, one job at a time; metadata files not counted"
@@ -269,7 +269,7 @@ def show(rows: list[dict]) -> None:
 
 
 def apart(job: Callable, *arguments: object) -> tuple[object, float]:
-    """Do a job in a process of its own; its result, and the most memory (MB) that it and what it started held."""
+    """Run a job in a new process; return its result, and the peak memory (MB) of the process and its children."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         future, most = pool.submit(accounted, job, *arguments), 0
         while not future.done():
@@ -280,13 +280,13 @@ def apart(job: Callable, *arguments: object) -> tuple[object, float]:
 
 
 def accounted(job: Callable, *arguments: object) -> tuple[object, float]:
-    """A job's result, and the most memory (MB) that this process has held."""
+    """A job's result, and the peak memory (MB) of this process."""
     result = job(*arguments)
     return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def resident(process: psutil.Process) -> int:
-    """Bytes that a process holds; none when it has gone."""
+    """Resident bytes of a process; 0 if it has ended."""
     try:
         return process.memory_info().rss
     except psutil.NoSuchProcess:
@@ -347,7 +347,7 @@ def chunk(grid: Grid, name: str, first: int, packed: bool, block_info: dict | No
 
 
 def chain(work: Work) -> tuple[dict[str, float], float]:
-    """All that the pipeline does, a process for each piece and one that merges: seconds by step, and the peak (MB)."""
+    """Run the steps, one process per piece and one that merges; return seconds by step, and the peak memory (MB)."""
     shutil.rmtree(work.out, ignore_errors=True)
     names = [cut.name for cut in cuts.pieces(work.domain, work.settings)]
     jobs = [*(apart(in_pieces, work, name) for name in names), apart(merged, work, names)]
@@ -356,7 +356,7 @@ def chain(work: Work) -> tuple[dict[str, float], float]:
 
 
 def in_pieces(work: Work, name: str, scheduler: str = "threads") -> dict[str, float]:
-    """What is done to a piece; seconds by step."""
+    """Run the steps of one piece; return seconds by step."""
     piece, sums = work.out / f"pieces/{name}", work.out / f"moments/{name}"
     given = {"raw": work.meeting(name), "manifest": work.folder / "manifest.json", "fields": piece}
     given |= {"scheduler": scheduler, "workers": str(work.threads)}
@@ -367,7 +367,7 @@ def in_pieces(work: Work, name: str, scheduler: str = "threads") -> dict[str, fl
 
 
 def merged(work: Work, names: list[str]) -> dict[str, float]:
-    """What is done to the pieces together; seconds by step."""
+    """Run the steps that combine the pieces; return seconds by step."""
     pieces, sums = ([work.out / f"{kind}/{name}" for name in names] for kind in ("pieces", "moments"))
     there = {name: work.out / f"{name}.nc" for name in ("climatology", "statistics")}
     return {
@@ -417,7 +417,7 @@ COPIES = {"pool": functools.partial(copied, copy=with_pool), "dask": functools.p
 
 
 def peer(work: Work) -> float:
-    """What xarray-regrid and Dask need for the regridded store; seconds."""
+    """Seconds that xarray-regrid and Dask take for the regridded store."""
     import xarray_regrid  # noqa: F401  (an accessor)
 
     there = work.folder / "peer"
@@ -433,7 +433,7 @@ def peer(work: Work) -> float:
 
 
 def check(work: Work) -> None:
-    """Hold the chain's results against brute force in double precision."""
+    """Compare the chain's results with brute force in double precision."""
     fields = store.read(work.out / "fields.zarr")["fields"]
     target = Grid.of(fields)
     north = overlaps(*(np.sin(np.deg2rad(edges(grid.latitude, True))) for grid in (target, work.grid)), 0)

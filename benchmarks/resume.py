@@ -1,11 +1,11 @@
-"""Training killed at random moments and resumed, against one that was left alone: the same bytes?
+"""Does training that is killed at random times and resumed end with the same bytes as undisturbed training?
 
     python benchmarks/resume.py --kills 20 --json results/resume.json
 
-Trains a small prior of the turbulence on a square in a process of its own, which is killed with SIGKILL at moments
-drawn at random: while it starts, in the middle of an epoch, while it writes a checkpoint. Then it is left to finish,
-and its prior, its learning curve and its checkpoint (weights, optimiser, averages, best) are compared byte by byte with
-those of a run that was never disturbed. Writes `{"kills", "identical", …}`. `--quick` kills three times.
+Trains a small prior of the turbulence on a square in a process that is killed (SIGKILL) at random times: while it
+starts, in the middle of an epoch, while it writes a checkpoint. Then it may finish, and its prior, learning curve and
+checkpoint (weights, optimiser, averages, best) are compared byte by byte with those of an undisturbed run. Writes
+`{"kills", "identical", …}`. `--quick` kills three times.
 """
 
 import argparse
@@ -31,8 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1, help="of the moments")
-    parser.add_argument("--quick", action="store_true", help="three kills: shows that it runs")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the times")
+    parser.add_argument("--quick", action="store_true", help="three kills: a check that it runs")
     chosen = parser.parse_args()
     kills = 3 if chosen.quick else chosen.kills
     run = cases.made(f"results/{RUN}/train/colour.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def train(run: Path, out: Path) -> subprocess.Popen:
-    """Start the training step as the rule does, its products in a folder of their own."""
+    """Start the training step as its rule does, with its outputs in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     made = {name: run / f"preprocess/{name}" for name in ("climatology.nc", "statistics.nc", "static.nc")}
     options = {
@@ -86,7 +86,7 @@ def train(run: Path, out: Path) -> subprocess.Popen:
 
 
 def undisturbed(run: Path) -> tuple[float, float]:
-    """Train without a kill; seconds until training began, and until it ended."""
+    """Train without a kill; return the seconds until training began and until it ended."""
     shutil.rmtree(run / "undisturbed", ignore_errors=True)
     began, start = time.monotonic(), 0.0
     running = train(run, run / "undisturbed")
@@ -107,7 +107,7 @@ def wait_for_training(log: Path, running: subprocess.Popen) -> None:
 
 
 def done(checkpoint: Path) -> int:
-    """Steps that a checkpoint has done; 0 where there is none."""
+    """Number of training steps in a checkpoint; 0 if there is none."""
     if not checkpoint.is_file():
         return 0
     with safe_open(checkpoint, "pt") as file:

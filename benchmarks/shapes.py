@@ -1,8 +1,8 @@
-"""Small sources that are known, and ways in which files depart from the plain one.
+"""Small sources whose truth is known, before mutations change how they are written.
 
-A source is made plain: random fields of some channels on a regular grid, in one netCDF file with the names and units of
-the Climate Data Store. Mutations change how it is written, and say what may come of it: `right` (the truth, which they
-mostly leave alone), `refused` (a sentence), or `either`.
+A plain source has random fields of some channels on a regular grid, in one netCDF file with the names and units of the
+Climate Data Store. Mutations change how it is written, rarely the truth, and set the expected result: `right` (the
+truth), `refused` (a `UserError`), or `either`.
 """
 
 import string
@@ -16,12 +16,12 @@ import xarray as xr
 import yaml
 from chain import Truth
 
-SPREAD = {  # of each variable: mean and deviation, units
+SPREAD = {  # variable: mean, standard deviation, units
     "t2m": (280, 8, "K"), "d2m": (270, 5, "K"), "msl": (101000, 900, "Pa"), "u10": (0, 6, "m s**-1"),
     "v10": (0, 6, "m s**-1"), "z": (54000, 900, "m**2 s**-2"), "t": (270, 9, "K"), "u": (10, 12, "m s**-1"),
     "q": (0.006, 0.001, "kg kg**-1"), "tp": (0.002, 0.0003, "m"),
 }  # fmt: skip
-OTHER_UNITS = {  # of the units above: spelling, factor and offset that turn it back
+OTHER_UNITS = {  # units above: another spelling or unit, with the factor and offset that convert it back
     "K": [("degC", 1, 273.15), ("Celsius", 1, 273.15), ("degree_Celsius", 1, 273.15), ("degF", 5 / 9, 459.67 * 5 / 9),
           ("kelvin", 1, 0), ("Kelvin", 1, 0), ("deg_K", 1, 0)],
     "Pa": [("hPa", 100, 0), ("millibars", 100, 0), ("mb", 100, 0), ("kPa", 1000, 0), ("Pascals", 1, 0)],
@@ -67,7 +67,7 @@ class Part:
 
 @dataclass
 class Source:
-    """Files and a configuration, the truth, and what may come of them."""
+    """Files and a configuration, the truth, and the expected result."""
 
     truth: xr.DataArray
     parts: list[Part]
@@ -77,11 +77,11 @@ class Source:
     after: list[Callable[[Path], None]] = field(default_factory=list)
 
     def may(self, expected: str) -> None:
-        """Make what may come of it no better than this."""
+        """Lower the expected result to this, if it is better."""
         self.expected = max(self.expected, expected, key=ORDER.index)
 
     def set(self, section: str, **settings: object) -> None:
-        """Settings of a section."""
+        """Change settings of a section."""
         self.config.setdefault(section, {}).update(settings)
 
     def everywhere(self, change: Callable[[xr.Dataset], xr.Dataset]) -> None:
@@ -91,14 +91,14 @@ class Source:
 
     @property
     def variables(self) -> list[str]:
-        """Names that the variables asked for have now."""
+        """The present names of the requested variables."""
         return list(
             dict.fromkeys(str(n) for part in self.parts for n, v in part.dataset.items() if v.ndim > 2 and n != "sst")
         )
 
 
 def plain(rng: np.random.Generator, channels: tuple = (), grid: str = "", step: int = 0, frames: int = 0) -> Source:
-    """A plain source of random fields; what is not given is drawn."""
+    """A plain source of random fields; arguments that are left out are drawn at random."""
     channels = channels or CHANNELS[rng.integers(len(CHANNELS))]
     latitude, longitude = GRIDS[grid or list(GRIDS)[rng.integers(len(GRIDS))]]
     step, frames = step or int(rng.choice([24, 24, 6, 3, 1])), frames or int(rng.integers(18, 30))
@@ -143,7 +143,7 @@ def _configuration(channels: tuple, times: pd.DatetimeIndex, step: int) -> dict:
     }
 
 
-FORMS = {  # of sums: whether a setting says of how many hours they are, and what may come of them
+FORMS = {  # how sums are given: whether a setting says over how many hours, and the expected result
     "hourly_told": (True, "right"), "hourly_bounds": (False, "right"), "hourly_unsaid": (False, "either"),
     "sparse_told": (True, "refused"), "sparse_unsaid": (False, "refused"), "sparse_bounds": (False, "refused"),
     "spans_told": (True, "right"), "spans_bounds": (False, "right"), "spans_unsaid": (False, "either"),
@@ -153,11 +153,10 @@ FORMS = {  # of sums: whether a setting says of how many hours they are, and wha
 
 
 def rain(rng: np.random.Generator, form: str = "", hours: int = 0, grid: str = "europe") -> Source:
-    """Precipitation of every hour at random, summed as sources sum it; what is not given is drawn.
+    """Random hourly precipitation, summed as sources sum it; arguments that are left out are drawn at random.
 
-    `hourly` is amounts of an hour, every hour; `sparse` the same, of which only those at the frames were kept; `spans`
-    the sums that are asked for, `halves` those over half the time; `running` the sum since 00 UTC, at 00 UTC that of
-    the day before, every hour.
+    `hourly`: amounts of one hour, every hour. `sparse`: the same, kept at the frames only. `spans`: the requested sums.
+    `halves`: sums over half that time. `running`: every hour the sum since 00 UTC, at 00 UTC that of the day before.
     """
     form, hours = form or list(FORMS)[rng.integers(len(FORMS))], hours or int(rng.choice([6, 12, 24]))
     (told, expected), shape = FORMS[form], form.split("_")[0]
@@ -215,5 +214,5 @@ def write(source: Source, folder: Path) -> None:
 
 
 def truth_of(source: Source) -> Truth:
-    """What is right."""
+    """The right answer for a source."""
     return Truth(source.truth, source.atol)

@@ -1,16 +1,16 @@
-"""The whole pipeline killed at random, over and over, against one that was left alone: the same bytes, nothing missing?
+"""Does a whole run that is killed again and again at random times end with the same bytes as an undisturbed run?
 
     python benchmarks/soak.py --kills 50 --json results/soak.json
 
-Makes a small archive of the built-in world twice, in folders of their own: once undisturbed, once struck at moments
-drawn at random, and each time started again as docs/how-to/trouble.md says, until all kills have hit; then it may end.
-Struck are the process of a job (SIGTERM, SIGKILL), a job with all that belongs to it, the workflow alone, whose jobs
-live on (SIGKILL, SIGTERM), and everything at once, as when a machine is lost (SIGKILL, SIGTERM). `--slurm` runs it
-through the local cluster of tests/slurm, where jobs are cancelled as well, a node goes down, and SLURM's own daemons
-are killed and come back. A kill that found nothing to kill does not count.
+Makes a small archive of the built-in world twice: once undisturbed, and once struck at random times and restarted
+each time as docs/how-to/trouble.md says, until all kills have hit; then it may end. Strikes hit the process of a job
+(SIGTERM, SIGKILL), a job with all its processes, the workflow alone, whose jobs live on (SIGKILL, SIGTERM), or
+everything at once, as when a machine fails (SIGKILL, SIGTERM). `--slurm` uses the local cluster of tests/slurm, where
+jobs are cancelled too, a node goes down, and SLURM's daemons are killed and restarted. A kill that found no process
+does not count.
 
-Writes `{"kills", "bytes_identical", "missing", …}`: whether every file of the archive, its markers and the prior have
-the bytes of the undisturbed run, and how many faults `archive.check` finds. `--quick` kills three times.
+Writes `{"kills", "bytes_identical", "missing", …}`: whether all files of the archive, its markers and the prior have
+the bytes of the undisturbed run, and the number of faults that `archive.check` finds. `--quick` kills three times.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments and kinds")
     parser.add_argument("--slurm", action="store_true", help="through a SLURM of two nodes on this machine")
     parser.add_argument("--folder", type=Path, help="where the runs go; none: a folder that is taken away")
-    parser.add_argument("--quick", action="store_true", help="three kills of a shorter run: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="three kills of a shorter run: a check that it runs")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nothing that it started stays
     folder = (chosen.folder or Path(tempfile.mkdtemp())).absolute()
@@ -244,7 +244,7 @@ def cluster(folder: Path) -> Slurm:
 
 @dataclass
 class Pace:
-    """How fast an undisturbed run is: seconds a job, and its jobs."""
+    """The pace of an undisturbed run: seconds per job, and the number of jobs."""
 
     seconds: float
     jobs: int
@@ -271,7 +271,7 @@ class Blow:
 
 @dataclass
 class Workflow:
-    """A run of the workflow in a folder, started again as often as it takes."""
+    """A run of the workflow in a folder, restarted as often as needed."""
 
     folder: Path
     config: dict
@@ -410,7 +410,7 @@ class Workflow:
 
 
 def send(processes: list[psutil.Process], number: int) -> int:
-    """Signal processes; how many were there to hear it."""
+    """Send a signal to processes; return how many still existed."""
     heard = 0
     for one in processes:
         try:
@@ -422,7 +422,7 @@ def send(processes: list[psutil.Process], number: int) -> int:
 
 
 def beaten(flow: Workflow, kills: int, blows: list[Blow], moments: random.Random, pace: Pace) -> None:
-    """Strike a run until all kills have hit or it is whole; then let it end."""
+    """Strike a run until all kills have hit or it is complete; then let it end."""
     for kind in kinds(flow.place, moments):
         early = kind.startswith(AT_ONCE) and moments.random() < EARLY
         flow.bring_up((lambda: True) if early else flow.jobs)
@@ -448,9 +448,9 @@ def kinds(place: Local, moments: random.Random) -> Iterator[str]:
 
 
 def settle(flow: Workflow, kind: str) -> None:
-    """Wait until what was struck is over: on this machine a strike ends the workflow, through SLURM hardly any does.
+    """Wait until the effect of a strike is over: it ends a local workflow, but hardly ever one that uses SLURM.
 
-    Not for ever: a job that a dead workflow left is missed by nobody.
+    The wait is limited, because no workflow waits for a job that a dead one left.
     """
     flow.struck = True
     if flow.place.folder is None or kind.startswith("workflow"):
@@ -458,12 +458,12 @@ def settle(flow: Workflow, kind: str) -> None:
 
 
 def jobs_done(folder: Path) -> int:
-    """Jobs that are done: each leaves what it took."""
+    """Number of finished jobs, which have benchmark files."""
     return len(list((folder / "logs").rglob("*.tsv")))
 
 
 def told(blows: list[Blow]) -> None:
-    """Print what was struck, and what it cost."""
+    """Print the strikes and their cost."""
     print(f"{'struck':20s} {'kills':>5s} {'processes':>9s} {'seconds until a job runs again, mean and most':>45s}")
     for kind in sorted({blow.kind for blow in blows}):
         own = [blow for blow in blows if blow.kind == kind]
@@ -473,7 +473,7 @@ def told(blows: list[Blow]) -> None:
 
 
 def compared(alone: Workflow, struck: list[Workflow], blows: list[Blow]) -> dict:
-    """What the runs have in common."""
+    """Compare the runs."""
     expected = digests(alone.folder)
     different = [f"{flow.folder.name}/{name}" for flow in struck for name in unlike(expected, digests(flow.folder))]
     counted = {kind: sum(blow.kind == kind for blow in blows) for kind in sorted({blow.kind for blow in blows})}
@@ -493,19 +493,19 @@ def compared(alone: Workflow, struck: list[Workflow], blows: list[Blow]) -> dict
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Checksums of what has to be the same."""
+    """Checksums of the files that must be the same."""
     base = folder / f"results/{RUN}"
     paths = [path for pattern in SAME for path in base.glob(pattern) if path.is_file()]
     return {path.relative_to(base).as_posix(): objects.sha256(path) for path in paths}
 
 
 def unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    """Names that are in one alone, or whose checksums differ."""
+    """Names that only one of the two has, or whose checksums differ."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def faults(base: Path, asked: settings.Settings) -> int:
-    """Faults that the check of an archive finds when it is asked once more, by the files in its folder."""
+    """Faults that `archive.check` finds when it runs again."""
     markers = sorted((base / "shards").glob("*.json"))
     there = {"layout": base / "layout.json", "markers": markers, "archive": base / "reanalysis.zarr"}
     with tempfile.TemporaryDirectory() as out:

@@ -1,4 +1,4 @@
-"""How long a dry run takes, and an import of the command line.
+"""Time a dry run, and the start of the command line.
 
 python benchmarks/startup.py [--config config/europe.yaml] [--json FILE]
 """
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def seconds(*command: str, repeats: int = 5) -> float:
-    """The shortest of some runs of a command."""
+    """Seconds of the fastest of `repeats` runs of a command."""
     found = []
     for _ in range(repeats):
         began = time.perf_counter()

@@ -1,13 +1,13 @@
-"""A training step of the demo: what its closed form takes, and how precision and threads suit the machine.
+"""A training step of the demo: the share of the linear prior, and the speed by precision, threads and processes.
 
     make demo && python benchmarks/step.py --json results/step.json
 
-Writes `{"closed_form": {"share", …}, "frames_per_second": {way: {"alone", "beside a busy core"}}, "device", …}`. The
-closed form's share is that of `gauss_markov.ideal` in a whole step (batch, closed form, network, way back, AdamW) on
-the demo's own batches; `share_before` is what it would be by `Posterior`, which factors in float64 and keeps inverses.
-The ways are one thread in float32 and in bfloat16, two threads, two threads that wait passively, and two processes of
-one thread each that share the batch, as `train.processes: 2` has them. Beside a busy core is beside another process
-that asks for a whole one. Figures are those of the best step alone, and of the mean step beside others.
+Writes `{"closed_form": {"share", …}, "frames_per_second": {way: {"alone", "beside a busy core"}}, "device", …}`.
+`share` is the share of `gauss_markov.ideal` in a whole step (batch, linear prior, network, backward pass, AdamW) on
+the demo's batches; `share_before` is the share if `Posterior` did it, which factors in float64 and keeps inverses.
+The ways are one thread in float32 and in bfloat16, two threads, two threads that wait passively, and two processes
+with one thread each that share the batch (`train.processes: 2`). "Beside a busy core": another process wants a whole
+core meanwhile. Figures are from the fastest step alone, and from the mean step beside the other process.
 """
 
 import argparse
@@ -46,7 +46,7 @@ WAYS = {  # precision, threads, processes, environment
 
 
 def main() -> None:
-    """Measure it all, each way in processes of its own."""
+    """Measure every way, each in new processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--made", type=Path, default=cases.ROOT / "results/demo", help="a run whose prior is trained")
     parser.add_argument("--steps", type=int, default=6, help="that are timed, after one that is not")
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def asked(chosen: argparse.Namespace, way: str) -> list[float]:
-    """Frames a second of some steps in one of the ways."""
+    """Frames per second of each timed step of one way."""
     processes, changes = WAYS[way][2:]
     words = [str(Path(__file__)), "--way", way, "--made", str(chosen.made), "--steps", str(chosen.steps)]
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -82,7 +82,7 @@ def asked(chosen: argparse.Namespace, way: str) -> list[float]:
 
 
 def made(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
-    """A fresh prior of a run, its settings, and the windows that it learns from."""
+    """An untrained prior with the settings of a run, these settings, and the training windows."""
     domain, settings = load(run / "settings/train.json", [Training, Train])
     settings = settings.model_copy(update={"precision": precision})
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
@@ -93,7 +93,7 @@ def made(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
 
 
 def closed_form(run: Path, steps: int) -> dict:
-    """Seconds of a step and of the closed form in it, now and as `Posterior` has it."""
+    """Seconds of a training step and of the linear prior in it, by `ideal` and by `Posterior`."""
     prior, settings, training = made(run, "float32")
     loss, optimiser = loop.Loss(prior.train(), settings), torch.optim.AdamW(prior.parameters())
     shape, rows, seconds = (len(prior.about.channels), *prior.about.grid.shape), range(settings.batch), []
@@ -116,7 +116,7 @@ def closed_form(run: Path, steps: int) -> dict:
 
 
 def timed(run: Path, way: str, steps: int) -> None:
-    """Print the frames a second of some steps, of all processes together."""
+    """Print the frames per second of each step, of all processes together."""
     precision, threads, processes, _ = WAYS[way]
     torch.set_num_threads(threads)
     team, _ = join(processes, "cpu")
@@ -135,7 +135,7 @@ def timed(run: Path, way: str, steps: int) -> None:
 
 
 def clocked(work: object) -> float:
-    """Seconds of a piece of work."""
+    """Seconds that a function takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -1,14 +1,14 @@
-"""Training throughput: networks, number types and compilation side by side, against what the device can do at most.
+"""Training throughput of networks, precisions and compilation, relative to the peak of the device.
 
     python benchmarks/training.py --json results/training.json
 
-Runs the training loop's own steps (loss, way back, AdamW) on windows of 64 x 64 points that come round both ways.
-Writes a list of `{"backbone", "dtype", "compiled", "frames_per_second", "peak_share", "device", …}`. `peak_share` is
-the share of the fastest matrix product of that number type measured in the same run; a step's operations are counted
-(forward, and twice that for the way back). The first entry's `loader_share` is the share of the time that the loop
-waited for batches read from the store, and `loader_share_streaming` the same with no frames kept. On a GPU the
-published DiT-B at 30 frames of 4 x 240 x 120 comes besides, with its memory, the time of a step and the hours that
-200,000 of them would take. `--quick` takes few steps of small networks.
+Runs training steps (loss, backward pass, AdamW) on doubly periodic windows of 64 x 64 points. Writes a list of
+`{"backbone", "dtype", "compiled", "frames_per_second", "peak_share", "device", …}`. `peak_share` is relative to the
+fastest matrix product of that precision in the same run; the operations of a step are counted (forward, and twice that
+for the backward pass). The first entry's `loader_share` is the share of the time that the loop waited for batches from
+the store, `loader_share_streaming` the same without frames in memory. On a GPU the published DiT-B with 30 frames of
+4 x 240 x 120 is measured too: its memory, the time of a step and the hours of 200,000 steps. `--quick` takes few steps
+of small networks.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=6, help="timed, after two that are not")
-    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="a minute: a check that it runs")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device = torch.device(machine.device("auto"))
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def fastest(device: torch.device, half: bool) -> float:
-    """Operations a second of a large matrix product, the best of some."""
+    """Operations per second of a large matrix product, the best of several runs."""
     count = 8192 if device.type == "cuda" else 2048
     kind = torch.bfloat16 if half else torch.float32
     a, b = (torch.randn(count, count, device=device, dtype=kind) for _ in range(2))
@@ -82,7 +82,7 @@ def fastest(device: torch.device, half: bool) -> float:
 
 
 def seconds(work: object, device: torch.device) -> float:
-    """Time of a piece of work, finished on its device."""
+    """Seconds that a function takes, including its work on the device."""
     wait = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
     wait()
     began = time.perf_counter()
@@ -92,12 +92,12 @@ def seconds(work: object, device: torch.device) -> float:
 
 
 def square(settings: Train) -> Prior:
-    """A prior of one channel on 64 x 64 points that come round both ways."""
+    """A prior of one channel on a doubly periodic grid of 64 x 64 points."""
     return cases.blank(settings, (1, 64, 64), ["periodic", "periodic"])
 
 
 def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> dict:
-    """Frames a second, and operations a second, of whole training steps."""
+    """Frames per second and operations per second of whole training steps."""
     torch._dynamo.reset()  # it gives up on a function after some variants
     model = model.to(device)
     batch = noise(model, settings).to(device)
@@ -122,7 +122,7 @@ def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> di
 
 
 def compiled(loss: loop.Loss, settings: Train) -> loop.Loss:
-    """Compiled where that is asked."""
+    """Compile the loss if the settings ask for it."""
     if settings.compile:
         loss.prior.network.compile()
     return loss
@@ -140,7 +140,7 @@ def noise(model: Prior, settings: Train) -> Batch:
 def waiting(device: torch.device, quick: bool, memory: float) -> float:
     """Share of the time that the loop waits for batches from the store of config/navier_stokes.yaml.
 
-    Frames of so many MB are kept; the first pass over them, which fills that memory, is not timed.
+    `memory` MB of frames are kept; the first pass over them, which fills that memory, is not timed.
     """
     name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
     run = cases.made(f"results/{name}/train/colour.safetensors", cases.SQUARE, more).parents[1]

@@ -1,7 +1,7 @@
-"""What is right for every kind of `shared/cases`: from the formulas in its scripts, and its README.
+"""The right answer for every kind of `shared/cases`, from the formulas in its scripts and its README.
 
-The sums of a script are made again here, with its own generator where it draws numbers, so that nothing of the product
-says what is right.
+The calculations of a script are repeated here, with its generator if it draws random numbers, so that the right answer
+does not depend on hindsight.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from chain import FIELDS, STATIC, Truth, of
 
 @dataclass(frozen=True)
 class Kind:
-    """One input, and what may come of it.
+    """One input, and its right answer.
 
     Attributes:
-        arguments: of the script, after the folder.
-        truth: the right values; None where nothing but a refusal is right.
-        refusal: patterns (regular expressions, case ignored) that a refusal has to have; None where none is right.
-        at_once: whether right values without a refusal will do.
-        setting: what the refusal asks for, laid over the configuration: then the truth must come.
-        still: patterns of a refusal that may come with the setting, where the source may not hold what is asked for.
-        target: what is made.
-        environment: variables that a shell would have; {folder} stands for the case's.
-        served: whether the files lie on a web server, whose port is the script's last argument.
-        make: writes the input and its configuration into a folder, where no script does.
-        given: settings that are there from the beginning.
+        arguments: arguments of the script after the folder.
+        truth: the right values; None if only a refusal is right.
+        refusal: patterns (regular expressions, case ignored) that a refusal must match; None if a refusal is wrong.
+        at_once: whether right values without a refusal are right, too.
+        setting: the setting that the refusal asks for; with it the truth must come.
+        still: patterns of a second refusal, with the setting, that is right because the source may lack the data.
+        target: the file to make.
+        environment: environment variables; {folder} stands for the folder of the case.
+        served: whether a web server serves the files; its port is the script's last argument.
+        make: writes the input and its configuration into a folder, if no script does.
+        given: settings of the first run.
     """
 
     arguments: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
-"""Score variants of the settings on the validation period, which is what choices are tuned on.
+"""Score variants of the settings on the validation period, on which settings are tuned.
 
     python benchmarks/tune.py --config config/europe.yaml --vary reanalyse.steps=4,6,8 [--untrained]
 
 Needs a run made by `make europe` (or its preprocessing). Prints, for each network and value, RMSE and fair CRPS in
-standard deviations, spread/skill, network evaluations per frame and member, and seconds. `--untrained` takes the closed
-form alone, fitted with these settings; otherwise the run's prior.
+standard deviations, spread/skill, network evaluations per frame and member, and seconds. `--untrained` takes the linear
+prior alone, fitted with these settings; the default is the run's prior.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def changed(config: dict, key: str, value: str) -> dict:
 
 
 def made_of(run: Path) -> list[Path]:
-    """What preprocessing made."""
+    """The files that preprocessing made."""
     return [run / "preprocess" / name for name in ("fields.zarr", "climatology.nc", "statistics.nc")]
 
 
 def untrained(chosen: Settings, run: Path) -> Prior:
-    """The closed form with these settings, and a network that says nothing."""
+    """The linear prior with these settings, and a network whose output is zero."""
     with tempfile.TemporaryDirectory() as folder:
         fitted = Path(folder) / "colour.safetensors"
         fields, climatology, statistics = made_of(run)
@@ -62,7 +62,7 @@ def untrained(chosen: Settings, run: Path) -> Prior:
 
 
 def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
-    """Optimal interpolation of the same observations, physical fields."""
+    """Optimal interpolation of the same observations; fields in physical units."""
     fields, *made = made_of(run)
     training = Frames(fields, chosen.domain.train, scaling(chosen.train, case.prior.about.grid, *made))
     method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)

@@ -1,20 +1,20 @@
-"""Workers against throughput: 1, 2 and 4 jobs at once on this machine, and 64 devices on paper.
+"""Throughput by number of workers: 1, 2 and 4 jobs at once on this machine, and a forecast for 64 devices.
 
     python benchmarks/workers.py --json results/workers.json
 
-Makes the small reanalysis of benchmarks/efficiency.py by so many processes at once: `throughput` holds the frames of a
-member a second, `efficiency` that over as many times the throughput of one. More processes than cores cannot help, so
-`limit`, the least of both over the processes, is what can be reached, on a machine that nobody else is on: `others` are
-the cores that they held meanwhile.
+Makes the small reanalysis of benchmarks/efficiency.py with each number of processes. `throughput` is in member frames
+per second; `efficiency` is the throughput divided by the number of processes times the throughput of one. `limit`, the
+smaller of cores and processes divided by the processes, is the highest efficiency possible on an idle machine;
+`others` is the number of cores that other programs used meanwhile.
 
-For 64 devices, which each take one job after the other, a job keeps some of the frames that it sees, begins with
-imports, and in the last round some devices have none:
+On 64 devices, each running one job after the other, a job discards its halo, starts with imports, and in the last
+round some devices have no job:
 
     efficiency = kept / (kept + halo) * work / (start + work) * jobs / (64 * rounds),   rounds = jobs / 64, rounded up
 
-`start` and the work for a frame are those of two jobs on this machine that see few frames and many, in seconds of the
-processor, for others on the machine make a clock tell another story. A device that works `faster` times as fast starts
-no sooner, so the second factor falls. `--quick` takes few frames: it shows that it runs.
+`start` and the work per frame come from two jobs on this machine, one with few and one with many frames, in processor
+seconds, which other programs lengthen less than the clock's. A device that is `faster` computes frames faster but
+starts no sooner, so the second factor falls. `--quick` takes few frames: a check that the benchmark runs.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--folder", type=Path, help="where the run goes; none: a folder that is taken away")
-    parser.add_argument("--quick", action="store_true", help="few frames: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="few frames: a check that it runs")
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     try:
@@ -88,7 +88,7 @@ def measured(small: Small, workers: tuple[int, ...], few: int, many: int) -> dic
 
 
 def rate(small: Small, count: int) -> tuple[float, float]:
-    """Frames of a member a second by so many jobs at once, and the cores that others on the machine held meanwhile."""
+    """Member frames per second of `count` jobs at once, and the number of cores that other programs used meanwhile."""
     before, began = worked(), time.monotonic()
     made = throughput(small, count)
     seconds, (busy, own) = time.monotonic() - began, (b - a for a, b in zip(before, worked()))
@@ -96,7 +96,7 @@ def rate(small: Small, count: int) -> tuple[float, float]:
 
 
 def throughput(small: Small, count: int) -> float:
-    """Frames of a member a second by so many jobs at once."""
+    """Member frames per second of `count` jobs at once."""
     todo, began = small.cut[:count], time.monotonic()
     with ThreadPoolExecutor(count) as pool:
         list(pool.map(lambda one: small.job(one, small.path("again")), todo))
@@ -104,14 +104,14 @@ def throughput(small: Small, count: int) -> float:
 
 
 def worked() -> tuple[float, float]:
-    """Seconds that the processors of the machine have worked, and those of them for processes that this one began."""
+    """Busy seconds of all processors since start-up, and those of the ended children of this process."""
     times, own = psutil.cpu_times(), os.times()
     return sum(times) - times.idle - times.iowait - times.guest, own.children_user + own.children_system
 
 
 @dataclasses.dataclass(frozen=True)
 class Alone:
-    """A job alone that kept all the frames that it saw: seconds of the processor and by the clock."""
+    """A job without a halo that ran alone: its processor seconds and its wall-clock seconds."""
 
     frames: int
     processor: float
@@ -120,7 +120,7 @@ class Alone:
 
 
 def lone(small: Small, frames: int) -> Alone:
-    """Make so many frames by a job without a halo, alone."""
+    """Make `frames` frames with one job without a halo while no other job runs."""
     one = Shard(f"lone{frames}", small.cut[0].start, frames)
     bare = small.settings.reanalyse.model_copy(update={"halo": 0})
     alone = dataclasses.replace(small, settings=small.settings.model_copy(update={"reanalyse": bare}))
@@ -130,13 +130,13 @@ def lone(small: Small, frames: int) -> Alone:
 
 
 def line(few: Alone, many: Alone) -> tuple[float, float]:
-    """Seconds of a job before its first frame, and for each."""
+    """Seconds of a job before its first frame, and seconds per frame, from two jobs."""
     frame = (many.processor - few.processor) / (many.frames - few.frames)
     return few.processor - few.frames * frame, frame
 
 
 def predicted(years: int, start: float, work: float, faster: float) -> dict:
-    """Efficiency of many devices, by its terms.
+    """The forecast for `DEVICES` devices: the efficiency and its three factors.
 
     Args:
         years: of the archive.
@@ -161,13 +161,14 @@ def predicted(years: int, start: float, work: float, faster: float) -> dict:
 
 def told(found: dict) -> None:
     """Print the figures."""
-    print(f"{'jobs at once':>12s} {'frames/s':>9s} {'efficiency':>10s} {'limit':>6s} {'cores of others':>15s}")
+    print(f"{'jobs at once':>12s} {'frames/s':>9s} {'efficiency':>10s} {'limit':>6s} {'other programs':>15s}")
     for count, value in found["throughput"].items():
         figures = (found[name][count] for name in ("efficiency", "limit", "others"))
         print("{:12d} {:9.2f} {:10.2f} {:6.2f} {:15.2f}".format(count, value, *figures))
-    print(f"a job: {found['start_seconds']:.1f} s, and {found['seconds_a_frame']:.3f} s for each frame that it sees")
+    print(f"a job: {found['start_seconds']:.1f} s to start, {found['seconds_a_frame']:.3f} s per frame")
     names = ("years", "faster", "jobs", "job_seconds", "wall_hours", "halo", "start", "rounds", "efficiency")
-    print(f"on {DEVICES} devices:\n" + " ".join(f"{name:>11s}" for name in names))
+    print(f"forecast for {DEVICES} devices; efficiency = halo * start * rounds:")
+    print(" ".join(f"{name:>11s}" for name in names))
     for row in found["predicted"]:
         print(" ".join(f"{row[name]:11.4g}" for name in names))
 

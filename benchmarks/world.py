@@ -1,4 +1,4 @@
-"""What the weather of the built-in world is like: its climate, its spectrum, how fast errors grow, if it is steady.
+"""The weather of the built-in world: climate, spectrum, error growth and trend.
 
     python benchmarks/world.py --years 30 --image docs/images/world.png --json results/world.json
 

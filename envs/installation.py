@@ -1,8 +1,8 @@
-"""Make `.venv`: what pyproject.toml needs in the versions of constraints.txt, with the torch that suits this machine.
+"""Make `.venv`: the packages of pyproject.toml, in the versions of constraints.txt, and the torch for this machine.
 
-`.venv/begun` says what the environment is being made of, and `.venv/installed` says it again once all of it is there:
-where the second is what is asked for, there is nothing to do. Only the standard library is imported: nothing else is
-there yet.
+`.venv/begun` records what the environment is made of, and `.venv/installed` repeats it when everything is installed: if
+the latter is what was requested, there is nothing to do. Only the standard library is imported, because nothing else is
+installed yet.
 """
 
 import argparse
@@ -27,16 +27,14 @@ from urllib.parse import unquote, urlparse
 ROOT = Path(__file__).resolve().parents[1]
 BUILDS = ("auto", "cpu", "cuda")
 NEEDED_MB = {"cpu": 2400, "cuda": 6500, "pypi": 6500}  # on disk, bytecode included
-QUIET_SECONDS = 5.0  # between lines that tell how far it is
-# A quarter of all code, and nobody imports it; two files in it are no Python 3.11 at all.
-NOT_COMPILED = (
-    r"[/\\]site-packages[/\\](.*[/\\])?(tests?|torch[/\\]testing[/\\]_internal)[/\\]"
-)
+QUIET_SECONDS = 5.0  # between progress lines
+# A quarter of all code, never imported; two of these files are not valid Python 3.11.
+NOT_COMPILED = r"[/\\]site-packages[/\\](.*[/\\])?(tests?|torch[/\\]testing[/\\]_internal)[/\\]"
 LOOK = "import torch, hindsight.cli; print(torch.__version__, torch.version.cuda, torch.cuda.is_available())"
 
 
 class Refusal(Exception):
-    """A sentence for the user: what was found, what was expected, what to do."""
+    """An error for the user: what was found, what was expected, what to do."""
 
 
 def main() -> int:
@@ -56,7 +54,7 @@ def main() -> int:
 
 
 def set_up(root: Path, asked: str) -> None:
-    """Make the environment of the project in `root`, unless it is there."""
+    """Make the environment of the project in `root`, unless it exists."""
     if asked and asked not in BUILDS:
         raise Refusal(f"TORCH={asked} is no build of torch: say TORCH=auto, TORCH=cpu or TORCH=cuda.")
     if is_ready(root, asked):
@@ -66,7 +64,7 @@ def set_up(root: Path, asked: str) -> None:
 
 
 def make(root: Path, asked: str) -> None:
-    """Make what `asked` comes to on this machine: a build of torch is chosen first, and nothing deleted before."""
+    """Choose the build of torch that `asked` means on this machine, then install; nothing is deleted before."""
     began = time.monotonic()
     get_uv(root)
     build, arguments = torch_for(root, asked)
@@ -82,11 +80,11 @@ def make(root: Path, asked: str) -> None:
     print(f"Set up in {seconds:.0f} s: Python {platform.python_version()}, {found}, {size:,.0f} MB in .venv.")
 
 
-# What is there
+# The present environment
 
 
 def is_ready(root: Path, asked: str) -> bool:
-    """Whether the environment is there, in full, as folder, Python, versions and the `asked` torch want it."""
+    """Whether the environment is complete and fits the folder, the Python, the versions and the `asked` torch."""
     there = recorded(root, "installed").get("build")
     if there is None or asked and wanted_build(asked, has_nvidia()) != there:
         return False
@@ -94,13 +92,13 @@ def is_ready(root: Path, asked: str) -> bool:
 
 
 def is_made_of(root: Path, record: str, wanted: dict[str, str]) -> bool:
-    """Whether the record names all of `wanted`, and the sources are imported from this folder."""
+    """Whether the record has all of `wanted`, and the sources are imported from this folder."""
     there = recorded(root, record)
     return all(there.get(key) == value for key, value in wanted.items()) and imports_from(root) == str(root / "src")
 
 
 def recorded(root: Path, record: str) -> dict[str, str]:
-    """What the environment was made of, or is being made of; empty where it does not say."""
+    """A record of the environment, `begun` or `installed`; empty if there is none."""
     try:
         return dict(json.loads((root / ".venv" / record).read_text()))
     except (OSError, ValueError, TypeError):
@@ -108,7 +106,7 @@ def recorded(root: Path, record: str) -> dict[str, str]:
 
 
 def made_of(root: Path, build: str) -> dict[str, str]:
-    """All that an environment depends on."""
+    """Everything that an environment depends on."""
     text = b"".join((root / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
     return {
         "folder": str(root),
@@ -119,25 +117,25 @@ def made_of(root: Path, build: str) -> dict[str, str]:
 
 
 def imports_from(root: Path) -> str:
-    """The folder that `import hindsight` looks in, by the file that an editable install leaves."""
+    """The folder from which `import hindsight` reads, according to the editable install; empty if there is none."""
     links = sorted(root.glob(".venv/lib/python3*/site-packages/__editable__.hindsight-*.pth"))
     return links[0].read_text().strip() if links else ""
 
 
 @contextmanager
 def one_at_a_time(root: Path) -> Iterator[None]:
-    """Wait while another `make` sets up the same folder."""
+    """Hold a lock on the folder; wait while another `make` holds it."""
     with (root / "pyproject.toml").open() as lock:
         with suppress(OSError):  # some network disks know no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-# Which torch
+# The build of torch
 
 
 def wanted_build(asked: str, nvidia: bool) -> str:
-    """`cpu` or `cuda`: what was asked for, or what the machine can use."""
+    """`cpu` or `cuda`: the requested build, or for `auto` the one that the machine can use."""
     return asked if asked != "auto" else "cuda" if nvidia else "cpu"
 
 
@@ -153,7 +151,7 @@ def has_nvidia(proc: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
 
 
 def torch_for(root: Path, asked: str) -> tuple[str, list[str]]:
-    """The build (`cpu`, `cuda`, or `pypi` where no CPU build can be had) and what uv must be told to get it."""
+    """The build (`cpu`, `cuda`, or `pypi` if no CPU build is available) and uv's options for it."""
     version, settings = torch_version(root), pip_settings(root)
     folders = [option for folder in wheel_folders(settings, os.environ) for option in ("--find-links", folder)]
     anything_but_cpu = [*folders, "--constraint", constraint(root, f"torch!={version}+cpu")]
@@ -179,12 +177,12 @@ def torch_version(root: Path) -> str:
 
 
 def short_version() -> str:
-    """Such as 3.11."""
+    """The version of Python, such as 3.11."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def pip_settings(root: Path) -> str:
-    """What pip is set to on this machine, a line a setting; uv does not read it."""
+    """The settings of pip on this machine, one per line; uv does not read them."""
     said = subprocess.run([root / ".uv/bin/python", "-m", "pip", "config", "list"], capture_output=True, text=True)
     return said.stdout if said.returncode == 0 else ""
 
@@ -196,7 +194,7 @@ def pip_values(settings: str, name: str) -> list[str]:
 
 
 def wheel_folders(settings: str, environ: Mapping[str, str]) -> list[str]:
-    """Where pip and uv look for wheels beside an index: folders or addresses."""
+    """Folders or addresses in which pip and uv look for wheels besides an index."""
     of_environ = [*environ.get("PIP_FIND_LINKS", "").split(), *environ.get("UV_FIND_LINKS", "").split(",")]
     return list(dict.fromkeys(one for one in [*pip_values(settings, "find-links"), *of_environ] if one))
 
@@ -211,7 +209,7 @@ def cpu_wheel(folders: list[str], version: str) -> Path | None:
 
 
 def constraint(root: Path, line: str) -> str:
-    """A file that holds uv to one more condition."""
+    """Write one more constraint for uv to a file; return its path."""
     (root / ".uv/torch.txt").write_text(line + "\n")
     return str(root / ".uv/torch.txt")
 
@@ -229,7 +227,7 @@ def index_has_torch(root: Path, version: str, backend: str) -> bool:
 
 
 def get_uv(root: Path) -> None:
-    """Have uv in `.uv`: it fetches many packages at a time, and keeps them for the next environment."""
+    """Install uv in `.uv`: it fetches packages in parallel, and caches them for the next environment."""
     pip = [root / ".uv/bin/python", "-m", "pip"]
     if works([uv(root), "--version"]):
         return
@@ -240,14 +238,14 @@ def get_uv(root: Path) -> None:
 
 
 def works(command: list) -> bool:
-    """Whether a program is there and runs."""
+    """Whether a command exists and succeeds."""
     with suppress(OSError):
         return subprocess.run(command, capture_output=True).returncode == 0
     return False
 
 
 def check_venv() -> None:
-    """Refuse a Python that cannot make environments."""
+    """Refuse a Python that lacks a module for making environments."""
     for module in ("venv", "ensurepip"):
         if find_spec(module) is None:
             raise Refusal(
@@ -257,17 +255,17 @@ def check_venv() -> None:
 
 
 def uv(root: Path) -> Path:
-    """The program that installs."""
+    """The path of uv."""
     return root / ".uv/bin/uv"
 
 
 def base_python() -> str:
-    """The Python that this one stands on: `.venv` itself may be about to go."""
+    """The Python outside of `.venv`, which may be about to be removed."""
     return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def begin(root: Path, wanted: dict[str, str]) -> None:
-    """Have a `.venv` to install into: what is there goes on where folder, Python and torch are the same."""
+    """Make the `.venv` to install into; keep the present one if folder, Python and torch are the same."""
     environment, keep = root / ".venv", ("folder", "python", "build")
     if not all(recorded(root, "begun").get(key) == wanted[key] for key in keep):
         check_disk(root, NEEDED_MB[wanted["build"]])
@@ -278,14 +276,14 @@ def begin(root: Path, wanted: dict[str, str]) -> None:
 
 
 def remove(environment: Path) -> None:
-    """Remove an environment; of a link only the link, for what it leads to may be another folder's own."""
+    """Remove an environment; of a link only the link, whose target may belong to another folder."""
     if environment.is_symlink():
         environment.unlink()
     shutil.rmtree(environment, ignore_errors=True)
 
 
 def check_disk(root: Path, needed: float) -> None:
-    """Refuse to begin what will not fit (MB)."""
+    """Refuse to start if the packages (MB) do not fit on the disk."""
     free = shutil.disk_usage(root).free / 1e6
     if free < needed:
         raise Refusal(
@@ -304,20 +302,20 @@ def install(root: Path, arguments: list[str]) -> None:
 
 
 def packages(root: Path) -> int:
-    """How many packages constraints.txt names."""
+    """The number of packages in constraints.txt."""
     return sum("==" in line for line in (root / "constraints.txt").read_text().splitlines())
 
 
 def compile_bytecode(root: Path) -> None:
-    """Compile all that may be imported, whatever the environment says of bytecode: imports then take half the time."""
+    """Compile everything that may be imported, which halves the time of imports; ignore PYTHONDONTWRITEBYTECODE."""
     sources = [*root.glob(".venv/lib/python3*/site-packages"), root / "src"]
     command = [root / ".venv/bin/python", "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, *sources]
-    # some files are templates, no Python
+    # some of the files are templates and not Python
     run("Compiling to bytecode (some 70 s of one core)", command, root, fails=False)
 
 
 def look(root: Path, build: str) -> str:
-    """Import what was installed and say what torch it is."""
+    """Import the installed packages; return the version of torch in words."""
     said = run("Importing torch", [root / ".venv/bin/python", "-c", LOOK], root).splitlines()[-1]
     version, cuda, sees = said.split()
     if build == "cpu" and cuda != "None":
@@ -329,21 +327,21 @@ def look(root: Path, build: str) -> str:
 
 
 def finish(root: Path) -> None:
-    """Only now is there an environment to use."""
+    """Mark the environment as complete."""
     shutil.copy(root / ".venv/begun", root / ".venv/installed.new")
     (root / ".venv/installed.new").replace(root / ".venv/installed")
 
 
 def megabytes(folder: Path) -> float:
-    """What a folder takes on the disk."""
+    """Disk usage of a folder (MB)."""
     files = (os.path.join(where, name) for where, _, names in os.walk(folder) for name in names)
     return sum(os.lstat(file).st_blocks for file in files) * 512 / 1e6
 
 
 def run(what: str, command: list, root: Path, environ: Mapping[str, str] | None = None, fails: bool = True) -> str:
-    """Run a command and return what it said; tell every few seconds how it goes, and refuse where it fails.
+    """Run a command and return its output; print progress every few seconds, and refuse if it fails.
 
-    All that is said goes to logs/setup.log.
+    The output goes to logs/setup.log.
     """
     log = root / "logs/setup.log"
     log.parent.mkdir(exist_ok=True)
@@ -364,7 +362,7 @@ def run(what: str, command: list, root: Path, environ: Mapping[str, str] | None 
 
 
 def wait(job: subprocess.Popen, what: str, log: Path) -> None:
-    """Wait for a job; from the first seconds on say how long it has taken and what it said last."""
+    """Wait for a job; after the first seconds print its duration and its last output line."""
     began = time.monotonic()
     print(f"{what} ...", flush=True)
     while True:
@@ -376,6 +374,6 @@ def wait(job: subprocess.Popen, what: str, log: Path) -> None:
 
 
 def last_line(log: Path) -> str:
-    """The last thing a command said, but for remarks of pip about itself."""
+    """The last line of a command's output, except for pip's notices about itself."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line and not line.startswith(("[notice]", "WARNING:"))), "")

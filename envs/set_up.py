@@ -1,6 +1,6 @@
-"""`make setup`: look at the version of Python, then leave the work to `installation.py`.
+"""`make setup`: check the version of Python, then call `installation.py`.
 
-An old Python cannot even read today's syntax, so this file keeps to what every Python since 2.7 understands.
+This file keeps to a syntax that every Python since 2.7 understands, so that an old one can print the message.
 """
 
 import sys

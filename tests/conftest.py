@@ -1,6 +1,6 @@
-"""Tiny worlds for tests, where the real data are, and skips that are failures where everything has to run.
+"""Small test data, the folders of real data, and the option that turns skips into failures.
 
-Imports of torch and the like take seconds in every process that reads this file: they stand in what needs them.
+Slow imports such as torch are inside the fixtures that need them, because every test process reads this file.
 """
 
 import os
@@ -26,7 +26,7 @@ def pytest_addoption(parser):
         "--no-skips",
         action="store_true",
         default=os.environ.get("HINDSIGHT_NO_SKIPS", "0") not in ("", "0"),
-        help="a test that is skipped has failed, but for what no machine has to have (also HINDSIGHT_NO_SKIPS=1)",
+        help="skipped tests fail, except for the reasons in MAY_SKIP (also HINDSIGHT_NO_SKIPS=1)",
     )
 
 
@@ -36,7 +36,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Whole runs first: what takes longest is not begun last, when the other workers have nothing left to do."""
+    """Put whole runs first, so that the longest tests do not start last, when other workers are idle."""
     order = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
@@ -58,7 +58,7 @@ def pytest_make_collect_report(collector):
 
 
 def refuse(report):
-    """Make a report of a skip one of a failure, unless its reason is in the list."""
+    """Turn the report of a skip into one of a failure, unless its reason is in `MAY_SKIP`."""
     if report.skipped and not hasattr(report, "wasxfail") and not any(may in reason(report) for may in MAY_SKIP):
         report.outcome = "failed"
         report.longrepr = f"skipped, and here it has to run (--no-skips): {reason(report)}"
@@ -71,7 +71,7 @@ def reason(report) -> str:
 
 @pytest.fixture
 def data() -> Path:
-    """The folder of real data; a test that asks for it is skipped where it is absent."""
+    """The folder of real data; without it the test is skipped."""
     if not (DATA / "eraint_europe_daily").is_dir():
         pytest.skip(f"no real data in {DATA}; set HINDSIGHT_DATA to the folder that has eraint_europe_daily")
     return DATA.resolve()
@@ -79,7 +79,7 @@ def data() -> Path:
 
 @pytest.fixture
 def cases() -> Path:
-    """The folder of scripts that make inputs that users have; a test that asks for it is skipped where it is absent."""
+    """The folder of scripts that make inputs that users have; without it the test is skipped."""
     if not (CASES / "01_new_cds_netcdf.py").is_file():
         pytest.skip(f"no inputs of users in {CASES}; set HINDSIGHT_CASES to the folder that has 01_new_cds_netcdf.py")
     return CASES.resolve()
@@ -87,7 +87,7 @@ def cases() -> Path:
 
 @pytest.fixture
 def domain():
-    """Three years of daily frames: one to learn from, one to tune on, one to test on."""
+    """A domain of daily frames with a training, a validation and a test period."""
     from hindsight.settings import Domain
 
     return Domain.model_validate(
@@ -102,7 +102,7 @@ def domain():
 
 @pytest.fixture
 def source():
-    """What a source may look like: its own names, latitudes from the north, two files' worth of variables."""
+    """A small source with its own variable names and latitudes from the north."""
     import numpy as np
     import pandas as pd
     import xarray as xr

@@ -1,4 +1,4 @@
-"""What all processes of a session of tests share: a folder, and things in it that are made once."""
+"""A folder that all processes of a test session share, and files in it that are made once."""
 
 import atexit
 import os
@@ -13,7 +13,7 @@ NAME = "HINDSIGHT_TESTS"  # the folder and the process that owns it, for those t
 
 
 def begin() -> None:
-    """Make the folder, in the process that starts the others; it goes when that ends."""
+    """Make the folder, in the process that starts the others, and remove it when that process ends."""
     if NAME not in os.environ:
         folder = tempfile.mkdtemp(prefix="hindsight-tests-")
         os.environ[NAME] = f"{os.getpid()}:{folder}"
@@ -21,20 +21,20 @@ def begin() -> None:
 
 
 def end(owner: int, folder: str) -> None:
-    """Remove the folder; a process that was forked off does not own it."""
+    """Remove the folder, unless this process is a fork of the owner."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def owner() -> int:
-    """The process that the session belongs to."""
+    """The number of the process that started the session."""
     return int(os.environ[NAME].split(":", 1)[0])
 
 
 def once(name: str, make: Callable[[Path], object]) -> Path:
-    """A folder of a name, made by `make` the first time that any process of the session asks.
+    """A folder of a name; the first process of the session that calls this makes it by `make`.
 
-    What failed is said again to whoever asks next: it is not tried twice.
+    If `make` fails, later calls raise the same error and do not try again.
     """
     begin()
     place = Path(os.environ[NAME].split(":", 1)[1]) / name

@@ -1,4 +1,4 @@
-"""What `.ci/run` does: it installs what tests need or says that it cannot, and no test may be skipped."""
+"""`.ci/run` installs what tests need or reports that it cannot, and allows no skipped test."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ TOOLS = ("bash", "dirname", "mktemp", "tail")
 
 @pytest.fixture
 def machine(tmp_path):
-    """Runs the script on a machine with these programs; its code, and what was called and said."""
+    """Runs the script on a machine with the given programs; returns its exit code and its output, with the calls."""
 
     def run(**programs):
         for name in TOOLS:
@@ -27,16 +27,16 @@ def machine(tmp_path):
     return run
 
 
-def test_where_everything_is_there_no_test_may_be_skipped(machine):
+def test_if_everything_is_installed_no_test_may_be_skipped(machine):
     assert machine(chromium="", slurmctld="", make="", apt_get="") == (0, "make test 1\n")
 
 
-def test_tests_that_fail_are_not_forgotten(machine):
+def test_failing_tests_fail_the_script(machine):
     assert machine(chromium="", slurmctld="", make="exit 2")[0] == 2
 
 
 @pytest.mark.parametrize("fails", ["update", "install", "exec"])
-def test_what_cannot_be_installed_is_said_and_ends_it(machine, fails):
+def test_a_failed_installation_is_reported_and_ends_the_script(machine, fails):
     programs = (
         {"make": ""} if fails == "exec" else {"make": "", "apt_get": f'echo "no network" >&2; [[ "$*" != *{fails}* ]]'}
     )
@@ -45,6 +45,6 @@ def test_what_cannot_be_installed_is_said_and_ends_it(machine, fails):
     assert ("no network" in said) == (fails != "exec")
 
 
-def test_what_is_not_there_is_installed(machine):
+def test_missing_programs_are_installed(machine):
     code, said = machine(make="", apt_get="")
     assert code == 0 and said.endswith("make test 1\n")

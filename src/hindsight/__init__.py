@@ -1,3 +1,3 @@
 """hindsight: reanalyses of the atmosphere with a video diffusion prior."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from hindsight import faults, signals
+from hindsight import __version__, faults, signals, where
 from hindsight.errors import UserError
 from hindsight.progress import alive, follow
 
@@ -31,6 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(overview())
         return 0
+    if name == "--version":
+        print(f"hindsight {__version__}")
+        return 0
+    if name == "where":
+        return where.main(argv[1:])
     paths: dict = {}
     leads = os.environ.get("RANK", "0") == "0"  # of processes that train together one tells
     with signals.listening(f"hindsight {name}"), alive(name) if leads else nullcontext():
@@ -107,7 +112,8 @@ def overview() -> str:
     width = max(map(len, listing))
     lines = [f"  {name:<{width}}  {sentence}" for name, sentence in listing.items()]
     head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order the data flows:"
-    return "\n".join([head, *lines, "", "`hindsight STAGE.STEP --help` lists a step's options."])
+    tail = "`hindsight STAGE.STEP --help` lists a step's options; `hindsight where` prints the path of the Snakefile."
+    return "\n".join([head, *lines, "", tail])
 
 
 def _step(name: str) -> Callable:

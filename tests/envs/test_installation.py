@@ -39,7 +39,7 @@ venv*)
 pip*)
   [ -e "$here/broken" ] && { echo "error: Request failed"; echo "  cause: Name or service not known"; exit 2; }
   [ -e "$here/slow" ] && { touch "$here/busy"; exec sleep 60; }
-  echo "$PWD/src" > .venv/lib/python3.11/site-packages/__editable__.hindsight-0.1.0.pth ;;
+  echo "$PWD/src" > .venv/lib/python3.11/site-packages/__editable__.hindsight-0.2.0.pth ;;
 esac
 """
 

@@ -1,9 +1,9 @@
 """`hindsight`, `snakemake`, `torchrun` and Python for tests, in processes forked from one that has imported everything.
 
-An import takes seconds of the processor, most steps of a test's small run less than one. A server (`server.py`) imports
-once; a command (`client.py`, found first on the PATH) hands it its words, folder, environment and open files, passes
-signals on, and ends as the forked process ended. What is tested for how it starts, or killed with its whole process
-group, runs the real commands.
+An import takes seconds of processor time, most steps of a test's small run less than one. A server (`server.py`)
+imports once; a command (`client.py`, first on the PATH) sends it its arguments, folder, environment and open files,
+forwards signals, and exits like the forked process. Tests of how a process starts, or of a killed process group, run
+the real commands.
 """
 
 import os
@@ -15,19 +15,19 @@ from pathlib import Path
 
 from tests import shared
 
-COMMANDS = {"hindsight": "bin", "snakemake": "bin", "torchrun": "bin", "python": "."}  # on the PATH but for `python`
+COMMANDS = {"hindsight": "bin", "snakemake": "bin", "torchrun": "bin", "python": "."}  # all on the PATH except `python`
 HERE = Path(__file__).parent
-SERVER = ["-m", "tests.warm.server"]  # what Python is told
-PATIENCE = 120.0  # seconds for the server's imports, on a machine that does other things too
+SERVER = ["-m", "tests.warm.server"]  # arguments of Python
+PATIENCE = 120.0  # seconds for the server's imports, on a busy machine
 
 
 def folder() -> Path:
-    """Where the commands are; the first who asks starts the server, which ends with the session of tests."""
+    """The folder of the commands; the first call starts the server, which ends with the test session."""
     return shared.once("warm", lambda place: start(place, shared.owner())) / "bin"
 
 
 def python() -> Path:
-    """What runs a file or a module of Python; not on the PATH, where everybody would take it."""
+    """The command that runs a Python file or module; not on the PATH, where every script would use it."""
     return folder().parent / "python"
 
 

@@ -1,4 +1,4 @@
-"""A command that is run by the server of warm processes: it hands over what it was given, and ends as that ends."""
+"""A command that runs in a process forked by the server: it sends its arguments there and exits like that process."""
 
 import marshal
 import os
@@ -10,7 +10,7 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signa
 
 
 def main(door: str, name: str) -> None:
-    """Have the server run a command; never returns."""
+    """Run a command in the server; never returns."""
     umask = os.umask(0)
     os.umask(umask)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
@@ -27,7 +27,7 @@ def main(door: str, name: str) -> None:
 
 
 def end(status: int) -> None:
-    """End as another process did, by a signal if that ended it."""
+    """Exit with the status of another process, by a signal if a signal ended that."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         if -code in PASSED_ON:

@@ -1,11 +1,11 @@
-"""Import everything once, then fork a process for every command that asks.
+"""Import everything once, then fork a process for every command.
 
     python -m tests.warm.server DOOR OWNER
 
-Listens on the socket DOOR until the process OWNER is gone. A request is a message with the command's name, words,
-folder, environment and mask, and its three open files; bytes after it are signals for the forked process, and the
-connection's end, as when a command is killed, is SIGKILL for it and its group. The answer is its status, as `wait`
-tells it.
+Listens on the socket DOOR until the process OWNER has ended. A request is a message with the command's name, arguments,
+folder, environment and umask, and its three open files. Bytes after it are signals for the forked process; the end of
+the connection, as when the command is killed, means SIGKILL for the process and its group. The answer is the exit
+status, as `wait` returns it.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from pathlib import Path
 
 
 def warm() -> dict[str, Callable]:
-    """Import what the steps and the workflow import; the commands."""
+    """Import the modules of the steps and the workflow; return the commands."""
     import snakemake.cli
     import snakemake_executor_plugin_slurm  # noqa: F401
     import torch
@@ -41,7 +41,7 @@ def warm() -> dict[str, Callable]:
         with suppress(ImportError):
             importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # or the children's collections would copy its pages
+    gc.freeze()  # otherwise garbage collection in the children would copy the pages
     return {"hindsight": cli.main, "snakemake": snakemake.cli.main, "torchrun": torchrun.main, "python": script}
 
 
@@ -58,7 +58,7 @@ def script() -> None:
 
 
 class Server:
-    """Forks, passes signals on, and tells how processes ended.
+    """Forks processes, forwards signals to them, and reports how they ended.
 
     Args:
         commands: functions by the names of commands.
@@ -70,13 +70,13 @@ class Server:
         self.door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.door.bind(f"{door}.new")
         self.door.listen(64)
-        os.rename(f"{door}.new", door)  # whoever finds it can connect
+        os.rename(f"{door}.new", door)  # a socket of this name accepts connections
         self.clients: dict[int, socket.socket] = {}  # by the number of the file
         self.processes: dict[int, int] = {}  # by the number of their client's file; 0 before there is one
         self.ends: dict[int, int] = {}  # client, by the number of its process' file
 
     def serve(self, owner: int) -> None:
-        """Until the owner is gone."""
+        """Serve until the owner has ended."""
         while alive(owner):
             ready, _, _ = select.select([self.door, *self.clients, *self.ends], [], [], 1.0)
             for one in ready:
@@ -85,7 +85,7 @@ class Server:
             self.drop(client)
 
     def heed(self, one: socket.socket | int) -> None:
-        """Do what a file that can be read asks for; one that has gone meanwhile asks for nothing."""
+        """Handle a file that is ready to be read, unless it has been closed meanwhile."""
         if one is self.door:
             client, _ = self.door.accept()
             self.clients[client.fileno()], self.processes[client.fileno()] = client, 0
@@ -95,7 +95,7 @@ class Server:
             self.listen(one)
 
     def listen(self, client: int) -> None:
-        """A request, a signal, or the end of a client."""
+        """Handle a request, a signal, or the end of a client."""
         process = self.processes[client]
         if not process:
             message, files, _, _ = socket.recv_fds(self.clients[client], 1 << 20, 3)
@@ -107,7 +107,7 @@ class Server:
             self.drop(client)
 
     def start(self, client: int, message: bytes, files: list[int]) -> None:
-        """Fork a process that becomes what was asked for."""
+        """Fork a process that runs the requested command."""
         process = os.fork()
         if not process:
             self.forget()
@@ -120,13 +120,13 @@ class Server:
         self.ends[os.pidfd_open(process)] = client
 
     def forget(self) -> None:
-        """In a new process: what belongs to the server is not its business."""
+        """Close the server's files in a new process."""
         self.door.close()
         for file in [*self.clients, *self.ends]:
             os.close(file)
 
     def tell(self, end: int) -> None:
-        """A process has ended: say how."""
+        """Send the exit status of an ended process to its client."""
         client = self.ends.pop(end)
         os.close(end)
         _, status = os.waitpid(self.processes.pop(client), 0)
@@ -134,7 +134,7 @@ class Server:
             connection.send(b"%d" % status)
 
     def drop(self, client: int) -> None:
-        """A client is gone without having waited: its process goes too, and all that this started."""
+        """Kill the process group of a client that ended without waiting."""
         if process := self.processes.get(client):
             with suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
@@ -144,7 +144,7 @@ class Server:
 
 
 def become(commands: dict[str, Callable], message: bytes, files: list[int]) -> None:
-    """Become the process that a command would have been; never returns."""
+    """Run a command in this process, with the client's files, folder and environment; never returns."""
     code = 1
     try:
         name, sys.argv[:], place, environment, mask = marshal.loads(message)
@@ -169,11 +169,11 @@ def become(commands: dict[str, Callable], message: bytes, files: list[int]) -> N
 
 
 def ended(run: Callable) -> int:
-    """Run a command; the code it ends with, as Python would have it."""
+    """Run a command; return the exit code that Python would give it."""
     try:
         found = run()
-    except SystemExit as told:
-        found = told.code
+    except SystemExit as error:
+        found = error.code
     except BaseException:
         traceback.print_exc()
         return 1
@@ -184,7 +184,7 @@ def ended(run: Callable) -> int:
 
 
 def alive(process: int) -> bool:
-    """Whether a process is there."""
+    """Whether a process exists."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

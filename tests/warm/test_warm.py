@@ -1,4 +1,4 @@
-"""A command that is forked off a warm process is, to whoever calls it, the command."""
+"""A command that is forked from a warm process behaves like the real command."""
 
 import os
 import signal
@@ -81,7 +81,7 @@ def begun(place, before=""):
 
 
 def gone(number, seconds=20):
-    """Whether a process goes within so long."""
+    """Whether a process ends within `seconds`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with suppress(psutil.NoSuchProcess):
@@ -115,7 +115,7 @@ def test_it_ends_as_its_process_ends(place, code, ends):
     )
 
 
-def test_what_is_to_be_done_at_the_end_is_done(place, tmp_path):
+def test_exit_handlers_and_threads_finish(place, tmp_path):
     code = "import atexit, pathlib, threading, time\natexit.register(pathlib.Path('left').touch)\n"
     code += "threading.Thread(target=lambda: time.sleep(0.3) or pathlib.Path('waited').touch()).start()\n"
     assert call(place, code + "print('a', end='')", cwd=tmp_path).stdout == "a"
@@ -130,13 +130,13 @@ def test_a_signal_reaches_the_process(place, number):
     assert command.communicate(timeout=20)[0] == "heard\n" and command.returncode == 143
 
 
-def test_a_signal_that_nobody_heeds_ends_both(place):
+def test_an_unhandled_signal_ends_both_processes(place):
     command, process = begun(place)
     command.terminate()
     assert command.wait(20) == -signal.SIGTERM and gone(process)
 
 
-def test_one_that_is_killed_takes_its_process_and_what_that_started_along(place):
+def test_killing_a_command_kills_its_process_and_its_children(place):
     command, process = begun(place, "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)")
     below = int(command.stdout.readline())
     assert psutil.pid_exists(below)
@@ -145,13 +145,13 @@ def test_one_that_is_killed_takes_its_process_and_what_that_started_along(place)
     assert gone(process) and gone(below)
 
 
-def test_many_at_once_do_not_mix(place):
+def test_simultaneous_commands_do_not_mix(place):
     code = "import sys, time; time.sleep(0.2); print(sys.argv[2])"
     many = [subprocess.Popen([place / "bin/snakemake", code, f"{k}"], stdout=-1, text=True) for k in range(20)]
     assert [one.communicate(timeout=60)[0] for one in many] == [f"{k}\n" for k in range(20)]
 
 
-def test_the_server_ends_with_its_owner_and_nothing_lives_on(tmp_path):
+def test_the_server_and_all_its_processes_end_with_the_owner(tmp_path):
     owner = subprocess.Popen(["sleep", "60"])
     with warm_as(SERVER, tmp_path):
         server = warm.start(tmp_path, owner.pid)
@@ -174,7 +174,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["verify.nonsense"], ["verify.score", "--settings", "nowhere"]])
-def test_the_commands_of_the_tests_say_what_the_real_ones_say(words):
+def test_the_commands_of_the_tests_print_what_the_real_ones_print(words):
     warmed, real = ([found / "hindsight", *words] for found in (warm.folder(), Path(sys.executable).parent))
     warmed, real = (subprocess.run(one, capture_output=True, text=True) for one in (warmed, real))
     assert (warmed.returncode, warmed.stdout, warmed.stderr) == (real.returncode, real.stdout, real.stderr)
