@@ -18,7 +18,7 @@ define run
 	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
 endef
 
-.PHONY: help setup demo test test-all test-slurm lint coverage europe install-profiles lock format reference dist clean
+.PHONY: help setup setup-docs demo docs test test-all test-slurm lint coverage europe install-profiles lock format reference dist clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, seven to ten minutes"
@@ -30,6 +30,7 @@ help:
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make lint                 check style, spelling, types and the format of code and rules; changes nothing"
 	@echo "make coverage             run the tests of \`make test\` and report which lines they do not reach"
+	@echo "make docs                 set up, then build the documentation's site: open site/index.html"
 	@echo "make format               format the code and the rules, regenerate the reference pages"
 	@echo "make dist                 build the wheel and the sdist in dist/"
 	@echo "make lock                 pin the versions that are installed in constraints.txt"
@@ -45,6 +46,13 @@ setup: .venv/installed
 
 FORCE:
 
+# The packages of the site are 18,000 files, so `make setup` leaves them out.
+setup-docs: setup
+	@$(PYTHON) envs/set_up.py --extra docs
+
+docs: setup-docs
+	mkdocs build
+
 # The files that take longest come first; two workers more than there are cores, for one waits for SLURM most of its time,
 # and those that follow a whole run wait for its processes.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 2 : 6 )))
@@ -54,10 +62,10 @@ define pytest
 	  pytest -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 endef
 
-test: setup
+test: setup-docs
 	$(pytest) -m "not slow"
 
-test-all: setup
+test-all: setup-docs
 	$(pytest)
 
 test-slurm: setup
@@ -71,7 +79,7 @@ lint: setup
 	ty check
 
 # Processes that Snakemake starts are not measured.
-coverage: setup
+coverage: setup-docs
 	$(pytest) -m "not slow" --cov --cov-report=term --cov-report=html:coverage
 
 install-profiles: setup
@@ -85,7 +93,7 @@ europe: setup
 	$(call run,--configfile config/europe.yaml --config data=$(DATA))
 	@hindsight verify.table --scores results/europe/verify/scores.nc --report results/europe/verify/report.html
 
-lock: setup
+lock: setup-docs
 	( head -n 1 constraints.txt; \
 	  .uv/bin/uv pip freeze -p .venv | grep -v -E '^(torch|-e|hindsight)[= @]|^-e '; echo 'torch==2.13.0' ) > constraints.new
 	mv constraints.new constraints.txt
@@ -106,4 +114,4 @@ dist: setup
 	python -m build --no-isolation
 
 clean:
-	rm -rf .venv .uv .pytest_cache .ruff_cache .snakemake
+	rm -rf .venv .uv site .pytest_cache .ruff_cache .snakemake

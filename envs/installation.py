@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -41,9 +42,13 @@ def main() -> int:
     """Set up; return the exit code."""
     parser = argparse.ArgumentParser(prog="make setup")
     parser.add_argument("--torch", default="", help="auto, cpu or cuda; empty: as before, and auto the first time")
+    parser.add_argument("--extra", help="also install one of the optional dependencies of pyproject.toml")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        set_up(ROOT, parser.parse_args().torch)
+        set_up(ROOT, options.torch)
+        if options.extra:
+            add(ROOT, options.extra)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
@@ -294,11 +299,26 @@ def check_disk(root: Path, needed: float) -> None:
 
 def install(root: Path, arguments: list[str]) -> None:
     """Install what pyproject.toml names, for development, and the project itself by a link to its sources."""
-    index = pip_values(pip_settings(root), "index-url")[-1:]  # a mirror, where the public index cannot be reached
-    environ = {"UV_DEFAULT_INDEX": index[0]} if index and "UV_DEFAULT_INDEX" not in os.environ else {}
-    command = [uv(root), "pip", "install", "--python", root / ".venv", *arguments]
-    command += ["--constraint", "constraints.txt", "--editable", ".[dev]"]
-    run(f"Installing {packages(root)} packages", command, root, environ)
+    command = [*uv_install(root), *arguments, "--editable", ".[dev]"]
+    run(f"Installing {packages(root)} packages", command, root, mirror(root))
+
+
+def add(root: Path, extra: str) -> None:
+    """Install one of the optional dependencies of pyproject.toml as well, unless it is installed."""
+    requirements = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    if not works([*uv_install(root), "--offline", "--no-index", "--dry-run", *requirements]):
+        run(f"Installing the packages of `{extra}`", [*uv_install(root), *requirements], root, mirror(root))
+
+
+def uv_install(root: Path) -> list:
+    """The command that installs in `.venv`, in the versions of constraints.txt."""
+    return [uv(root), "pip", "install", "--python", root / ".venv", "--constraint", root / "constraints.txt"]
+
+
+def mirror(root: Path) -> dict[str, str]:
+    """The environment that has uv use pip's index, where pip is set to one."""
+    index = pip_values(pip_settings(root), "index-url")[-1:]
+    return {"UV_DEFAULT_INDEX": index[0]} if index and "UV_DEFAULT_INDEX" not in os.environ else {}
 
 
 def packages(root: Path) -> int:

@@ -197,6 +197,17 @@ def test_a_second_set_up_does_nothing(project, capsys):
     assert told(project) == [] and capsys.readouterr().out == ""
 
 
+def test_an_extra_is_installed_once_in_the_pinned_versions(project):
+    installation.set_up(project, "")
+    told(project)
+    installation.add(project, "docs")
+    assert "--dry-run" in (lines := told(project))[0] and len(lines) == 2
+    assert "mkdocs-material" in lines[1] and f"--constraint {project}/constraints.txt" in lines[1]
+    (project / ".uv/index").touch()  # now the dry run finds everything installed
+    installation.add(project, "docs")
+    assert kinds(project) == ["pip"]
+
+
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_changed_versions_are_installed_into_what_is_there(project, name):
     installation.set_up(project, "")
