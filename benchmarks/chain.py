@@ -20,7 +20,11 @@ import xarray as xr
 import yaml
 
 from hindsight import settings
-from hindsight.download import bucket, catalogue, contents, files, grib, local, manifest, sources
+from hindsight.download import manifest, sources
+from hindsight.download.bucket import bucket
+from hindsight.download.grib import catalogue, grib
+from hindsight.download.local import contents, local
+from hindsight.download.transfer import files
 from hindsight.errors import UserError
 from hindsight.fields import cuts, store
 from hindsight.preprocess import regrid, static

@@ -38,7 +38,7 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hindsight.download import bucket, mirror  # noqa: E402
+from hindsight.download.bucket import bucket, mirror  # noqa: E402
 from hindsight.settings import Download  # noqa: E402
 from tests.servers import stores  # noqa: E402
 

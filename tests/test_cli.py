@@ -27,7 +27,7 @@ def test_help_lists_every_step_with_its_sentence(capsys):
         "archive.check",
     ):
         assert step in text
-    assert all(sentence for sentence in cli.steps().values())
+    assert all(step.sentence for step in cli.steps().values())
 
 
 def test_an_unknown_step_is_one_line_and_exit_2(capsys):

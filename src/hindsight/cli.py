@@ -1,8 +1,9 @@
 """`hindsight STAGE.STEP --settings FILE --… PATH`: what every rule calls.
 
-A step is a module `hindsight/STAGE/STEP.py` with a function `run`. Its positional parameters are sections of the
-settings file; its keyword-only ones are paths and become the options of the same names. Where a list of paths would be
-too long for a command, `@FILE.json` stands for those that a JSON file lists.
+A step is a module with a function `run`: `hindsight/STAGE/STEP.py`, or `hindsight/STAGE/PACKAGE/STEP.py`, whose package
+is no part of the step's name. Its positional parameters are sections of the settings file; its keyword-only ones are
+paths and become the options of the same names. Where a list of paths would be too long for a command, `@FILE.json`
+stands for those that a JSON file lists.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from hindsight import __version__, faults, signals, where
 from hindsight.errors import UserError
@@ -93,13 +95,22 @@ def _follow(line: str) -> None:
         follow(_secrets().scrub(line))
 
 
-def steps() -> dict[str, str]:
-    """Every step and its sentence, read from the source so that nothing heavy is imported."""
+class Step(NamedTuple):
+    """A step's module, and the first line of its docstring."""
+
+    module: str
+    sentence: str
+
+
+def steps() -> dict[str, Step]:
+    """Every step by its name, STAGE.STEP; read from the source, so that nothing heavy is imported."""
     found = {}
-    for path in sorted(HERE.glob("*/*.py")):
+    for path in sorted([*HERE.glob("*/*.py"), *HERE.glob("*/*/*.py")]):
+        parts = path.relative_to(HERE).with_suffix("").parts
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name == "run":
-                found[f"{path.parent.name}.{path.stem}"] = (ast.get_docstring(node) or "").split("\n")[0]
+                sentence = (ast.get_docstring(node) or "").split("\n")[0]
+                found[f"{parts[0]}.{parts[-1]}"] = Step(".".join(["hindsight", *parts]), sentence)
     return dict(sorted(found.items(), key=lambda item: (STAGES.index(item[0].split(".")[0]), item[0])))
 
 
@@ -110,7 +121,7 @@ def overview() -> str:
     """The text of `hindsight --help`."""
     listing = steps()
     width = max(map(len, listing))
-    lines = [f"  {name:<{width}}  {sentence}" for name, sentence in listing.items()]
+    lines = [f"  {name:<{width}}  {sentence}" for name, (_, sentence) in listing.items()]
     head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order the data flows:"
     tail = "`hindsight STAGE.STEP --help` lists a step's options; `hindsight where` prints the path of the Snakefile."
     return "\n".join([head, *lines, "", tail])
@@ -120,7 +131,7 @@ def _step(name: str) -> Callable:
     """Find the `run` of a step, importing that step's module and no other."""
     if name not in (known := steps()):
         raise UserError(f"there is no step {name!r}; the steps are {', '.join(known)}")
-    return import_module(f"hindsight.{name}").run
+    return import_module(known[name].module).run
 
 
 def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:

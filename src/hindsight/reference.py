@@ -103,8 +103,8 @@ def steps_page() -> str:
         "| step | what it does | settings it sees | options |",
         "|---|---|---|---|",
     ]
-    for name, sentence in steps().items():
-        parameters = inspect.signature(import_module(f"hindsight.{name}").run).parameters.values()
+    for name, (module, sentence) in steps().items():
+        parameters = inspect.signature(import_module(module).run).parameters.values()
         sections = [key for p in parameters for key, kind in SECTIONS.items() if p.annotation is kind]
         options = [f"`--{p.name}`" for p in parameters if p.kind is p.KEYWORD_ONLY]
         lines.append(f"| `{name}` | {sentence} | {', '.join(sections)} | {' '.join(options)} |")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hindsight import cli
+
 ROOT = Path(__file__).parents[2]
 RULES = [
     (smk, rule, body)
@@ -26,7 +28,14 @@ def test_every_rule_is_named_like_its_step(smk, rule, body):
     assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)
     assert '"""' in body.split("\n")[0], "a rule has a sentence"
     if rule not in ONE_FOR_MANY:
-        assert (ROOT / f"src/hindsight/{smk.stem}/{rule}.py").is_file()
+        assert cli.steps()[f"{smk.stem}.{rule}"].module.endswith(f".{rule}")
+
+
+def test_no_two_modules_of_a_stage_are_steps_of_one_name():
+    src = ROOT / "src/hindsight"
+    modules = [path.relative_to(src) for path in src.rglob("*.py") if re.search(r"^def run\(", path.read_text(), re.M)]
+    names = [f"{path.parts[0]}.{path.stem}" for path in modules if len(path.parts) > 1]
+    assert sorted(names) == sorted(cli.steps())
 
 
 def test_every_numerical_module_has_a_test_of_its_name():
@@ -43,13 +52,13 @@ def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
     import inspect
     from importlib import import_module
 
-    from hindsight import cli, settings
+    from hindsight import settings
 
     asked: dict[str, set[str]] = {stage: set() for stage in settings.SEEN}
-    for step in cli.steps():
+    for step, (module, _) in cli.steps().items():
         stage, name = step.split(".")
         seen = asked[name if name in settings.SEEN else stage]  # a step may have a settings file of its own
-        for parameter in inspect.signature(import_module(f"hindsight.{step}").run).parameters.values():
+        for parameter in inspect.signature(import_module(module).run).parameters.values():
             seen.update(name for name, section in settings.SECTIONS.items() if section is parameter.annotation)
     for stage, sections in asked.items():
         assert sections == {*settings.SEEN[stage], *({stage} & set(settings.SECTIONS))}, stage

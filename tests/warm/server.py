@@ -35,8 +35,8 @@ def warm() -> dict[str, Callable]:
     from hindsight import cli
 
     torch.set_num_threads(1)
-    for step in cli.steps():
-        importlib.import_module(f"hindsight.{step}")
+    for step in cli.steps().values():
+        importlib.import_module(step.module)
     for name in ("cfgrib", "gcsfs", "matplotlib.pyplot", "netCDF4", "numcodecs", "snakemake.executors.local"):
         with suppress(ImportError):
             importlib.import_module(name)

@@ -9,8 +9,8 @@ import xarray as xr
 
 from hindsight import settings
 
-from tests.download import grib_files
-from tests.download.grib_files import DAY
+from tests.download.grib import grib_files
+from tests.download.grib.grib_files import DAY
 from tests.workflow import runs
 
 HOURS, ROOM = 70, 128 * 1024  # files; bytes that Linux takes as one word of a command

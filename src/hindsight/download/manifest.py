@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hindsight.download import odd, part
-from hindsight.download.odd import Looked
+from hindsight.download import part, suspect
+from hindsight.download.suspect import Looked
 from hindsight.errors import UserError
 from hindsight.fields import axes, calendar, cuts, findings, store
 from hindsight.fields.scan import Seen
@@ -34,10 +34,10 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
     times = np.concatenate([axes.named(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where)
     variables, absent = _together(about), _absent(wanted, times, about)
-    looks = odd.found(_in_order(looked), needed(domain.channels), wanted, _joints(raw))
-    wrong = [one for one in looks if odd.stops(one, wanted, settings)]
+    looks = suspect.found(_in_order(looked), needed(domain.channels), wanted, _joints(raw))
+    wrong = [one for one in looks if suspect.stops(one, wanted, settings)]
     holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, absent)}
-    holes |= set(map(_text, odd.masked(looks, wanted, settings)))
+    holes |= set(map(_text, suspect.masked(looks, wanted, settings)))
     masked = sorted(holes & set(map(_text, wanted)))
     loud = [hole for hole in masked if not settings.allowed(np.datetime64(hole).astype(object))]
     provisional, lost = (_of_sources(about, key) for key in ("provisional", "chunks_missing"))

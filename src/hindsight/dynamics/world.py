@@ -9,8 +9,8 @@ from hindsight.dynamics.quasi_geostrophic import LEVELS, RADIUS, Physics, QuasiG
 from hindsight.dynamics.stretches import Stretches
 from hindsight.harmonics import Harmonics
 from hindsight.settings.download import Synthetic
+from hindsight.settings.units import GRAVITY
 
-GRAVITY = 9.80665
 MEAN = {200: 1.158e5, 500: 5.49e4, 850: 1.43e4}  # geopotential of the levels, averaged over the sphere (m2 s-2)
 DISTURBANCE = 1e5  # streamfunction that the spin-up begins with, a coefficient (m2 s-1)
 

@@ -10,8 +10,8 @@ from hindsight.errors import UserError
 from hindsight.fields import axes
 from hindsight.fields.regridding import between_levels
 from hindsight.settings.lexicon import CHANNELS, Channel, conversion
+from hindsight.settings.units import GRAVITY
 
-GRAVITY = 9.80665
 FORMULAS = {  # of the channels named in the lexicon, in canonical units
     "speed": lambda u, v: np.hypot(u, v),
     "thickness": lambda upper, lower: (upper - lower) / GRAVITY,

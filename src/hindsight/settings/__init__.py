@@ -16,7 +16,7 @@ from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines, OptimalInterpolation
 from hindsight.settings.domain import Domain, Scope, Training
 from hindsight.settings.download import Download
-from hindsight.settings.files import (
+from hindsight.settings.input_files import (
     bucket_folder,
     check_files,
     coastline_files,

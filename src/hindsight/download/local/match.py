@@ -1,0 +1,357 @@
+"""Which variables of which files a channel is made from, frame by frame; what cannot be is refused, all of it at once.
+
+A channel on a level is read from nothing that does not say its level, nor one near the ground from what lies on a level
+of pressure. Each file speaks for itself: its names, its units, its grid; what is not the same in all is brought
+together here, and what nobody can know is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hindsight.download import dates, region
+from hindsight.download.conventions import STATIC, VERSION
+from hindsight.download.local import accumulation
+from hindsight.errors import UserError
+from hindsight.fields.axes import NEAR_LEVELS, nearest
+from hindsight.fields.grid import Grid
+from hindsight.fields.regridding import between_levels
+from hindsight.settings.lexicon import Channel, needed
+from hindsight.settings.units import conversion, rate
+
+if TYPE_CHECKING:
+    from hindsight.download.local.contents import Contents
+    from hindsight.download.local.description import File, Variable
+    from hindsight.settings import Download
+
+HEIGHT = {"t2m": 2.0, "d2m": 2.0, "u10": 10.0, "v10": 10.0}  # m, above the ground
+NEAR_HEIGHTS = 0.6  # m; models have their temperatures at 1.5 m
+SHOWN = 12  # mistakes, and names, that an error lists
+
+
+@dataclass(frozen=True)
+class Series:
+    """Frames of one variable of one file, on one level.
+
+    Attributes:
+        file: number of the file.
+        name: of the variable, as the file has it.
+        at: rows along dimensions other than those of time and of the grid.
+        rank: the less, the sooner its name is taken where another one has the same frame.
+        factor: by which its values are multiplied, and what is then added.
+        valid: times of its frames.
+        rows: their numbers in the file.
+        late: which are preliminary.
+        begin: where each value is of a stretch of time: its first moment.
+        rate: whether each value is a mean over that stretch, in the channel's units a second.
+    """
+
+    file: int
+    name: str
+    at: tuple[tuple[str, int], ...]
+    rank: int
+    factor: tuple[float, float]
+    valid: np.ndarray
+    rows: np.ndarray
+    late: np.ndarray
+    begin: np.ndarray | None = None
+    rate: bool = False
+
+    def chosen(self, which: np.ndarray) -> Series:
+        """Some of its frames."""
+        begin = None if self.begin is None else self.begin[which]
+        return replace(
+            self, valid=self.valid[which], rows=self.rows[which], late=self.late[which], begin=begin
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the channels are made from.
+
+    Attributes:
+        terms: of each channel, weights and the series that are weighed: several where a level lies between others.
+        points: the grid.
+        places: of each grid of the files that is used, the rows and columns that are the points.
+        static: names and files of what has no times.
+        notes: what was done without being asked.
+    """
+
+    terms: dict[str, list[tuple[float, list[Series]]]]
+    points: Grid
+    places: dict[int, tuple[np.ndarray, np.ndarray]]
+    static: dict[str, int]
+    notes: list[str]
+
+
+def matched(contents: Contents, settings: Download) -> Matched:
+    """Find what each channel is made from.
+
+    Raises:
+        UserError: listing every channel that cannot be made, and why.
+    """
+    terms, problems = {}, []
+    for channel in needed(settings.channels):
+        try:
+            terms[channel.name] = _Search(contents, channel, settings).terms()
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise UserError(
+            "the files do not give what the domain asks for:\n  " + "\n  ".join([*_once(problems)[:SHOWN], *more])
+        )
+    used = {one.file for parts in terms.values() for _, series in parts for one in series}
+    points, places = _places(contents, sorted(used), settings)
+    notes = [f"{Path(contents.files[k].path).name}: {note}" for k in sorted(used) for note in contents.files[k].notes]
+    return Matched(terms, points, places, _static(contents, places), notes + _unused(contents, used))
+
+
+class _Search:
+    """The search for one channel in all files; what is found wrong on the way is kept for the error."""
+
+    def __init__(self, contents: Contents, channel: Channel, settings: Download) -> None:
+        self.contents, self.channel, self.settings = contents, channel, settings
+        self.names = channel.names("local")
+        self.passed: list[str] = []  # variables of the right name, and why they are not it
+
+    def terms(self) -> list[tuple[float, list[Series]]]:
+        """Weights, and the series to be weighed.
+
+        Raises:
+            UserError: if there is nothing.
+        """
+        found = [pair for number, file in enumerate(self.contents.files) for pair in self._in_file(number, file)]
+        if not found:
+            raise UserError(self._nothing())
+        wanted = self.channel.level
+        exact = [one for level, one in found if level is None or wanted is None or abs(level - wanted) < NEAR_LEVELS]
+        if exact:
+            return [(1.0, exact)]
+        levels = sorted({level for level, _ in found})
+        try:
+            if self.settings.levels == "interpolate":
+                pairs = between_levels(np.array(levels), wanted)
+                return [(weight, [one for level, one in found if level == levels[row]]) for row, weight in pairs]
+        except ValueError:
+            pass
+        raise UserError(
+            f"channel {self.channel.name}: {found[0][1].name!r} has no level {wanted} hPa (it has "
+            f"{_listed(levels)}); choose one of them, or set preprocess.levels: interpolate for one that lies between"
+        )
+
+    def _in_file(self, number: int, file: File) -> Iterator[tuple[float | None, Series]]:
+        for name, variable in file.variables.items():
+            if (rank := self._rank(self.settings.rename.get(name, name))) is not None:
+                yield from self._in_variable(number, file, name, variable, rank)
+
+    def _rank(self, called: str) -> int | None:
+        """Where a name stands among those of the channel; a sum over fewer hours is one of them, too."""
+        if called in self.names:
+            return self.names.index(called)
+        other = accumulation.hours_of(called)
+        return len(self.names) + other if other and self.channel.hours and not self.channel.hours % other else None
+
+    def _in_variable(
+        self, number: int, file: File, name: str, variable: Variable, rank: int
+    ) -> Iterator[tuple[float | None, Series]]:
+        where = f"{name!r} in {Path(file.path).name}"
+        if variable.trouble:
+            raise UserError(f"channel {self.channel.name}: {variable.trouble}")
+        if (levels := self._levels(file, name, variable, where)) is None:
+            return
+        if file.trouble:
+            raise UserError(f"channel {self.channel.name}: {file.trouble}")
+        if file.times is None:
+            return self.passed.append(f"{where} has no time")
+        if lacks := self.contents.grids[file.grid].keys() - set(variable.dims):
+            return self.passed.append(f"{where} does not lie along {' and '.join(sorted(lacks))}")
+        base = self._series(number, file, name, variable, rank, where)
+        for level, place in levels:
+            for one in self._further(file, variable, base, where):
+                yield level, replace(one, at=(*one.at, *place))
+
+    def _levels(
+        self, file: File, name: str, variable: Variable, where: str
+    ) -> list[tuple[float | None, tuple[tuple[str, int], ...]]] | None:
+        """Levels, and where they are; none if it is not the channel."""
+        own = self.settings.rename.get(name, name) == self.channel.name
+        if self.channel.level is None:
+            return self._near_ground(variable, where)
+        if variable.levels is None:
+            if not own:
+                self.passed.append(
+                    f"{where} does not say its level (if it is, set download.rename: {{{name}: {self.channel.name}}})"
+                )
+            return [(None, ())] if own else None
+        found = [(level, ((variable.level, k),) if variable.level else ()) for k, level in enumerate(variable.levels)]
+        if own and not any(abs(level - self.channel.level) < NEAR_LEVELS for level, _ in found):
+            raise UserError(
+                f"channel {self.channel.name}: {where} is on {_listed(variable.levels)} hPa, whatever its name"
+            )
+        return found
+
+    def _near_ground(self, variable: Variable, where: str) -> list | None:
+        """Where it is, for a channel without levels of pressure."""
+        if variable.levels is not None:
+            self.passed.append(f"{where} is on {_listed(variable.levels)} hPa")
+            return None
+        wanted = HEIGHT.get(self.channel.name)
+        if variable.heights is None or wanted is None and variable.height is None:
+            return [(None, ())]
+        heights = np.abs(np.array(variable.heights) - (wanted if wanted is not None else np.inf))
+        if not (heights <= NEAR_HEIGHTS).any():
+            self.passed.append(f"{where} is {_listed(variable.heights)} m above the ground")
+            return None
+        return [(None, ((variable.height, int(heights.argmin())),) if variable.height else ())]
+
+    def _further(self, file: File, variable: Variable, base: Series, where: str) -> Iterator[Series]:
+        """A choice along every further dimension: the settings', or the only one."""
+        at, halves, lead = [], None, np.timedelta64(0, "s")
+        for dim in variable.dims:
+            if dim not in file.further or dim in (variable.level, variable.height):
+                continue
+            values = file.further[dim]
+            if dim == VERSION and len(values) > 1:
+                halves = {late: _half(values, late) for late in (False, True)}
+                continue
+            row = self._chosen(dim, values, where)
+            at.append((dim, row))
+            lead += (
+                np.timedelta64(round(3600 * float(values[row])), "s") if dim in dates.STEPS else np.timedelta64(0, "s")
+            )
+        found = replace(base, at=tuple(at), valid=base.valid + lead)
+        if halves is None:
+            yield found
+            return
+        for late, row in halves.items():  # final frames from the one half, preliminary ones from the other
+            if row is not None:
+                yield replace(found.chosen(found.late == late), at=(*at, (VERSION, row)))
+
+    def _chosen(self, dim: str, values: list, where: str) -> int:
+        if dim in self.settings.select:
+            wanted = self.settings.select[dim]
+            for row, value in enumerate(values):
+                if str(value) == str(wanted) or _number(value) == _number(wanted) is not None:
+                    return row
+            raise UserError(f"download.select: {where} has no {dim} {wanted} (it has {_listed(values)})")
+        if len(values) > 1:
+            raise UserError(
+                f"channel {self.channel.name}: {where} has {len(values)} values along {dim} ({_listed(values)}); "
+                f"choose one: download.select: {{{dim}: {_listed(values[:1])}}}"
+            )
+        return 0
+
+    def _series(self, number: int, file: File, name: str, variable: Variable, rank: int, where: str) -> Series:
+        given = conversion(variable.units, self.channel.units)
+        flow = rate(variable.units) if given is None and self.channel.hours else None
+        if given is None and flow is None:
+            raise UserError(
+                f"channel {self.channel.name} needs {self.channel.units!r}, and {where} has units "
+                f"{variable.units!r}; correct the attribute (ncatted, or xarray), or take another file"
+            )
+        valid = dates.unpacked(file.times)
+        late = np.isin(np.arange(len(valid)), file.late)
+        found = Series(
+            number, name, (), rank, given or (flow, 0.0), valid, np.arange(len(valid)), late, None, not given
+        )
+        found = found.chosen(~np.isnat(valid))
+        return self._summed(found, file, variable, where) if self.channel.hours else found
+
+    def _summed(self, found: Series, file: File, variable: Variable, where: str) -> Series:
+        """With the stretch of time that each value is of."""
+        told = self._told(found.name, variable)
+        bounds = np.stack([dates.unpacked(side)[found.rows] for side in file.spans], 1) if file.spans else None
+        begin, end = accumulation.begins(found.valid, told, variable.says, bounds, self.channel, where)
+        return replace(found, begin=begin, valid=end)
+
+    def _told(self, name: str, variable: Variable) -> float | str | None:
+        """Hours of a sum, by the settings, an attribute, or its name."""
+        called = self.settings.rename.get(name, name)
+        for key in (name, called, self.channel.name):
+            if key in self.settings.accumulated:
+                return self.settings.accumulated[key]
+        return variable.says.get("accumulated_hours") or accumulation.hours_of(called)
+
+    def _nothing(self) -> str:
+        if self.passed:
+            return f"channel {self.channel.name}: {'; '.join(_once(self.passed)[:3])}; add a file that has it"
+        have = sorted({name for file in self.contents.files for name in file.variables})
+        return (
+            f"there is no variable for channel {self.channel.name} (looked for {', '.join(self.names)}; the files have "
+            f"{', '.join(have[:40])}){nearest(self.names, dict.fromkeys(have))}; add its file, drop the channel, or "
+            f"say which it is: download.rename: {{NAME: {self.channel.name}}}"
+        )
+
+
+def _half(values: list, late: bool) -> int | None:
+    """Where the final, or the preliminary, half of a variable lies."""
+    found = np.flatnonzero(dates.preliminary(np.array(values)) == late)
+    return int(found[0]) if len(found) else None
+
+
+def _places(contents: Contents, used: list[int], settings: Download) -> tuple[Grid, dict]:
+    """The grid of all files that are used, and where each has its points.
+
+    Raises:
+        UserError: if there are two.
+    """
+    points, first, places = None, None, {}
+    for number in used:
+        file = contents.files[number]
+        if file.grid in places:
+            continue
+        latitude, longitude = contents.grids[file.grid].values()
+        own, rows, columns = region.within(np.array(latitude), np.array(longitude), settings.box, file.path)
+        points, first = points or own, first or file.path
+        if (turned := _turned(own, points)) is None:
+            raise UserError(
+                f"{file.path} is on {own}, and {first} on {points}; all files of one source share a grid, so regrid "
+                "some, or take them out of download.files"
+            )
+        places[file.grid] = (rows, columns[turned])
+    return points, places
+
+
+def _turned(own: Grid, points: Grid) -> np.ndarray | None:
+    """Columns of a grid in the order of another one that begins at another meridian; none if it is another grid."""
+    away = np.abs((own.longitude[None] - points.longitude[:, None] + 180) % 360 - 180)
+    columns = away.argmin(1) if own.shape == points.shape else np.zeros(0, int)
+    brought = Grid(own.latitude, points.longitude + away.min(1, initial=360)) if len(columns) else own
+    return columns if len(columns) and brought.same(points) else None
+
+
+def _static(contents: Contents, places: dict) -> dict[str, int]:
+    """What stands still, of files on the same grid."""
+    found = {}
+    for number, file in enumerate(contents.files):
+        for name in STATIC:
+            if name in file.variables and file.time not in file.variables[name].dims and file.grid in places:
+                found.setdefault(name, number)
+    return found
+
+
+def _unused(contents: Contents, used: set[int]) -> list[str]:
+    names = [Path(file.path).name for number, file in enumerate(contents.files) if number not in used]
+    return [f"{len(names)} file(s) hold nothing that was asked for ({_listed(names)})"] if names else []
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _listed(values: Iterable) -> str:
+    text = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    return ", ".join(text[:SHOWN]) + (" …" if len(text) > SHOWN else "")
+
+
+def _once(texts: list[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

@@ -1,0 +1,38 @@
+"""The points of a regular grid that lie in a region."""
+
+import numpy as np
+import xarray as xr
+
+from hindsight.fields import axes
+from hindsight.fields.grid import Grid
+
+ROUNDING = 2e-5  # degrees; half the spacing of single precision at 360
+
+
+def within(
+    latitude: np.ndarray, longitude: np.ndarray, box: tuple[float | None, ...], where: str
+) -> tuple[Grid, np.ndarray, np.ndarray]:
+    """The points in a box, south to north and west to east, and the rows and columns where they are.
+
+    Coordinates that differ from four decimals by the rounding of single precision are taken to be those.
+
+    Args:
+        latitude: of the rows, as the source has them (degrees).
+        longitude: of the columns.
+        box: south, north, west, east (degrees), each may be open.
+        where: what to call the source in errors.
+
+    Raises:
+        UserError: if the grid is not regular, or has no points in the box.
+    """
+    points = xr.Dataset(
+        {"row": ("latitude", np.arange(len(latitude))), "column": ("longitude", np.arange(len(longitude)))},
+        {"latitude": _tidy(latitude), "longitude": _tidy(longitude)},
+    )
+    kept = axes.cut(axes.ordered(points, where), box, where)
+    return Grid.of(kept), kept["row"].values, kept["column"].values
+
+
+def _tidy(values: np.ndarray) -> np.ndarray:
+    short = np.round(values, 4)
+    return short if np.abs(values - short).max(initial=0) < ROUNDING else values

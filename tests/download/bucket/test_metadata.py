@@ -1,0 +1,97 @@
+"""Metadata of every kind of store, told alike."""
+
+import json
+
+import pytest
+
+from hindsight.download.bucket import metadata
+from hindsight.download.transfer.fetch import Fetch
+from hindsight.download.transfer.storage import Place
+from hindsight.errors import UserError
+from hindsight.settings.download import Bucket
+from tests.servers import stores
+from tests.servers.gcs import Server
+
+SMALL = {"size": (8, 4), "levels": (500, 850)}
+WANTED = ["time", "latitude", "geopotential", "no_such"]
+
+
+def read(path):
+    return metadata.read(Place(str(path), {}, 5.0), Fetch(str(path), Bucket(patience_seconds=1.0)), WANTED)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("stores")
+    stores.weatherbench2(root / "v2", 8, **SMALL)
+    stores.weatherbench2(root / "v2_one_by_one", 8, consolidated=False, **SMALL)
+    stores.version3(root / "v3", 8, consolidated=True)
+    stores.version3(root / "v3_one_by_one", 8)
+    return root
+
+
+@pytest.mark.parametrize("name", ["v2", "v3"])
+def test_consolidated_or_not_the_documents_of_what_is_wanted_are_the_same(root, name):
+    whole, single = read(root / name), read(root / f"{name}_one_by_one")
+    assert whole.names == single.names and "geopotential" in whole.names
+    assert whole.digest_of(WANTED) == single.digest_of(WANTED)
+    for key, document in single.documents.items():
+        if key.startswith("geopotential/"):
+            assert document == whole.documents[key]
+    assert not any(key.startswith("temperature/") for key in single.documents)
+
+
+def test_what_decides_the_bytes_is_told_from_what_a_store_says_of_itself(root, tmp_path):
+    before = read(root / "v2")
+    document = json.loads((root / "v2/.zmetadata").read_text())
+    document["metadata"][".zattrs"] = {"title": "new", "last_updated": "today"}
+    (tmp_path / ".zmetadata").write_text(json.dumps(document))
+    after = read(tmp_path)
+    assert before.digest() != after.digest() and before.digest_of(WANTED) == after.digest_of(WANTED)
+    assert after.titles == {"title": "new", "last_updated": "today"} and before.titles == {}
+    document["metadata"]["geopotential/.zarray"]["chunks"][0] = 50
+    (tmp_path / ".zmetadata").write_text(json.dumps(document))
+    assert read(tmp_path).digest_of(WANTED) != before.digest_of(WANTED)
+
+
+NO_STORES = {
+    "a.zip": (b"PK\x03\x04more", "is a zip and no Zarr store.*unpack it, and name the folder"),
+    "a.json": (b'{"version": 1, "refs": {".zgroup": "{}"}}', "is a Kerchunk reference.*download.files"),
+    "b.json": (b'{".zgroup": "{}", "t/0": ["s3://b/a.nc", 0, 10]}', "is a Kerchunk reference.*download.files"),
+    "a.nc": (b"\x89HDF\r\n\x1a\n", "is a netCDF file.*download.source: local"),
+    "c.nc": (b"CDF\x02", "is a netCDF file.*download.source: local"),
+    "a.grib": (b"GRIB", "is a GRIB file.*download.source: grib"),
+    "a.tgz": (b"\x1f\x8b", "is an archive of tar or gzip"),
+}
+
+
+@pytest.mark.parametrize("name", NO_STORES)
+@pytest.mark.parametrize("served", [False, True])
+def test_what_is_another_thing_than_a_store_is_called_by_its_name(tmp_path, name, served):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / name).write_bytes(NO_STORES[name][0])
+    with pytest.raises(UserError, match=NO_STORES[name][1]):
+        if not served:
+            read(tmp_path / "b" / name)
+        with Server(tmp_path) as server:
+            place = Place(f"gs://b/{name}", {"endpoint_url": server.url}, 5.0)
+            metadata.read(place, Fetch(place.url, Bucket(patience_seconds=1.0)), WANTED)
+
+
+def test_folders_that_are_no_stores_are_called_by_their_names(tmp_path):
+    (tmp_path / "parquet").mkdir()
+    (tmp_path / "parquet/.zmetadata").write_text(json.dumps({"metadata": {".zgroup": {}}, "record_size": 100}))
+    with pytest.raises(UserError, match="is a Kerchunk reference"):
+        read(tmp_path / "parquet")
+    for name in ("snapshots", "manifests", "refs", "chunks"):
+        (tmp_path / "ice" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="is an Icechunk repository"):
+        read(tmp_path / "ice")
+
+
+def test_what_is_no_store_is_said_with_what_is_near(root, tmp_path):
+    with pytest.raises(UserError, match=r"there is no Zarr store at .*/v4: in .* there is no v4; .*v3"):
+        read(root / "v4")
+    (tmp_path / ".zmetadata").write_text("<html>")
+    with pytest.raises(UserError, match="is no JSON"):
+        read(tmp_path)

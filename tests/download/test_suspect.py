@@ -1,0 +1,93 @@
+"""What stops a run of what looks wrong, and what is a note."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hindsight.download import manifest, part, suspect, synthetic
+from hindsight.download.suspect import Looked
+from hindsight.settings import Domain, Download
+from hindsight.settings.lexicon import CHANNELS
+
+TIMES = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(6, "h")
+WRONG = {"loud": True, "first": "2000-01-03T00:00:00", "last": "2000-01-03T12:00:00"}
+
+
+def variable(name, values, **attrs):
+    coords = {"time": TIMES, "latitude": np.arange(10.0, 18), "longitude": np.arange(12.0)}
+    return xr.DataArray(values, coords, name=name, attrs=attrs)
+
+
+def found(*variables, channels, joints=(), wanted=TIMES):
+    seen = {one.name: part.inspect(one.to_dataset())[1][one.name] for one in variables}
+    parts = [{one.name: Looked(one, seen[one.name]) for one in variables}]
+    return suspect.found(parts, [CHANNELS[name] for name in channels], wanted, joints)
+
+
+@pytest.fixture
+def weather():
+    wave = np.add.outer(np.arange(8.0), 0.5 * np.arange(12))
+    return np.sin(np.add.outer(0.1 * np.arange(60), wave))
+
+
+def test_rain_that_falls_nowhere_is_nothing_and_a_wind_of_zero_is_a_fault(weather):
+    weather[20:30] = 0
+    assert found(variable("tp", weather.clip(0)), channels=["tp6"]) == []
+    [one] = found(variable("u10", weather), channels=["u10"])
+    assert (one["kind"], one["frames"], one["loud"]) == ("constant", 10, True)
+    assert (one["first"], one["last"]) == ("2000-01-06T00:00:00", "2000-01-08T06:00:00")
+
+
+def test_a_start_from_rest_is_a_note(weather):
+    weather[0] = 0
+    [one] = found(variable("u10", weather), channels=["u10"])
+    assert (one["kind"], one["loud"], one["first"]) == ("constant", False, "2000-01-01T00:00:00")
+
+
+def test_a_source_that_is_made_once_a_day_is_a_note(weather):
+    assert {one["loud"] for one in found(variable("t2m", weather[::4].repeat(4, 0)), channels=["t2m"])} == {False}
+
+
+def test_other_weather_may_begin_at_a_joint(weather):
+    weather[30:] = 40 - weather[30:]
+    other = variable("t2m", weather)
+    assert [one["kind"] for one in found(other, channels=["t2m"])] == ["jump"]
+    assert found(other, channels=["t2m"], joints=[TIMES[30]]) == []
+    assert found(other, channels=["t2m"], wanted=np.delete(TIMES, 30)) == []  # a gap between two splits
+
+
+def test_what_no_channel_is_made_from_is_nobodys_business(weather):
+    assert found(variable("t2m", weather * 0), variable("u10", weather), channels=["u10"]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops", "masked"),
+    [
+        ({}, True, 0),
+        ({"accepted": [{"start": "2000-01-03", "end": "2000-01-04"}]}, False, 0),
+        ({"accepted": ["2000-01-03T00:00", "2000-01-03T06:00"]}, True, 0),
+        ({"accepted": ["2000-01-03T00:00", "2000-01-03T06:00"], "missing": ["2000-01-03T12:00"]}, False, 1),
+        ({"missing": [{"start": "2000-01-01", "end": "2000-01-04"}]}, False, 3),
+    ],
+)
+def test_every_frame_that_looks_wrong_has_to_be_spoken_of(settings, stops, masked):
+    settings = Download(**settings)
+    assert suspect.stops(WRONG, TIMES, settings) == stops
+    assert len(suspect.masked([WRONG], TIMES, settings)) == masked
+    assert not suspect.stops(WRONG | {"loud": False}, TIMES, settings)
+
+
+@pytest.mark.slow
+def test_ten_clean_years_of_the_built_in_world_give_no_alarm(tmp_path):
+    world = {"start": "2000-01-01", "end": "2009-12-31T18:00", "truncation": 10, "latitudes": 16, "step_minutes": 180.0}
+    world |= {"stretches": 10}
+    made = Download.model_validate({"source": "synthetic", "minimum_free_gb": 0, "synthetic": world})
+    synthetic.run(made, raw=tmp_path / "raw.zarr")
+    years = {"train": (2000, 2007), "validation": (2008, 2008), "test": (2009, 2009)}
+    splits = {name: {"start": f"{first}-01-01", "end": f"{last}-12-31T18:00"} for name, (first, last) in years.items()}
+    domain = Domain.model_validate({"channels": ["z500", "u850", "v200"], "step_hours": 6} | splits)
+    manifest.run(domain, made, raw=[tmp_path / "raw.zarr"], markers=[], manifest=tmp_path / "manifest.json")
+    found = json.loads((tmp_path / "manifest.json").read_text())
+    assert (found["frames"], found["odd"], found["notes"]) == (14612, [], [])

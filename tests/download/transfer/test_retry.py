@@ -1,0 +1,53 @@
+"""What errors mean."""
+
+import errno
+
+import aiohttp
+import pytest
+import requests
+from gcsfs.retry import ChecksumError, HttpError
+
+import tests.servers  # noqa: F401 before gcsfs
+from hindsight.download.transfer.retry import room_in, verdict
+from hindsight.errors import UserError
+
+
+class Answered(Exception):
+    def __init__(self, status):
+        super().__init__("answered")
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("error", "means"),
+    [
+        (HttpError({"code": 503, "message": "later"}), "busy"),
+        (HttpError({"code": "429", "message": "slowly"}), "busy"),
+        (HttpError({"code": 401, "message": "who are you"}), "refused"),
+        (Answered(404), "absent"),
+        (Answered(416), "refused"),
+        (FileNotFoundError("a"), "absent"),
+        (TimeoutError(), "busy"),
+        (aiohttp.ClientPayloadError("cut"), "busy"),
+        (requests.exceptions.ProxyError("502"), "busy"),
+        (ChecksumError("md5"), "busy"),
+        (aiohttp.ServerDisconnectedError(), "silent"),
+        (ConnectionResetError(), "silent"),
+        (requests.exceptions.ConnectionError("reset"), "silent"),
+        (OSError("Forbidden: b/a"), "refused"),
+        (ValueError("Bad Request"), "refused"),
+        (OSError(errno.ENOSPC, "full"), "full"),
+        (OSError(errno.EFBIG, "too large"), "full"),
+    ],
+)
+def test_every_error_means_one_of_five_things(error, means):
+    assert verdict(error) == means
+
+
+def test_a_full_disk_is_said_and_other_errors_of_the_disk_are_not_hidden(tmp_path):
+    with pytest.raises(UserError, match="no room is left in .*No space left.*what has been fetched is kept"):
+        with room_in(tmp_path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError):
+        with room_in(tmp_path):
+            raise PermissionError("no")
