@@ -14,6 +14,7 @@ RULES = [
     for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", smk.read_text(), re.M)
     if "hindsight " in body
 ]
+STEPS = cli.steps()
 ONE_FOR_MANY = {"method"}  # the wildcard names the module
 
 
@@ -28,14 +29,14 @@ def test_every_rule_is_named_like_its_step(smk, rule, body):
     assert re.search(rf"logs/[^\"]*/{smk.stem}/{name}(-[^/\"]*)?\.tsv", body)
     assert '"""' in body.split("\n")[0], "a rule has a sentence"
     if rule not in ONE_FOR_MANY:
-        assert cli.steps()[f"{smk.stem}.{rule}"].module.endswith(f".{rule}")
+        assert STEPS[f"{smk.stem}.{rule}"].module.endswith(f".{rule}")
 
 
 def test_no_two_modules_of_a_stage_are_steps_of_one_name():
     src = ROOT / "src/hindsight"
     modules = [path.relative_to(src) for path in src.rglob("*.py") if re.search(r"^def run\(", path.read_text(), re.M)]
     names = [f"{path.parts[0]}.{path.stem}" for path in modules if len(path.parts) > 1]
-    assert sorted(names) == sorted(cli.steps())
+    assert sorted(names) == sorted(STEPS)
 
 
 def test_every_numerical_module_has_a_test_of_its_name():
@@ -55,7 +56,7 @@ def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
     from hindsight import settings
 
     asked: dict[str, set[str]] = {stage: set() for stage in settings.SEEN}
-    for step, (module, _) in cli.steps().items():
+    for step, (module, _) in STEPS.items():
         stage, name = step.split(".")
         seen = asked[name if name in settings.SEEN else stage]  # a step may have a settings file of its own
         for parameter in inspect.signature(import_module(module).run).parameters.values():
