@@ -6,19 +6,24 @@ its own, such as a configuration, becomes one that shows its text.
 
 import posixpath
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+MERMAID = "theme/mermaid.js"  # draws the diagrams; the theme would fetch it from another host
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie outside docs/, and one for every other file that a page links to."""
+    """Add the pages that lie outside docs/, one for every other file that a page links to, and the script for diagrams."""
+    script = Path(find_spec("mermaidx").origin).parent / "assets/mermaid.js"
+    files.append(File.generated(config, MERMAID, abs_src_path=str(script)))
     for uri, path in PAGES.items():
         replace(files, File.generated(config, uri, content=(ROOT / path).read_text()))
     pages = [file for file in files if file.src_uri.endswith(".md")]
@@ -44,6 +49,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{match[1]}{posixpath.relpath(target, here or '.')}{match[3]}"
 
     return LINK.sub(link, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Load the script for diagrams on pages that have one."""
+    script = f'<script src="{get_relative_url(MERMAID, page.url)}"></script>'
+    return html + script * ('class="mermaid"' in html)
 
 
 def linked(page: File) -> list[str]:

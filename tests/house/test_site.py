@@ -41,6 +41,11 @@ def test_pages_load_nothing_from_other_hosts(site):
         assert not (found := loads.findall(page.read_text())), f"{page.name}: {found}"
 
 
+def test_diagrams_are_drawn_by_a_script_of_the_site(site):
+    page = (site / "explanation/house.html").read_text()
+    assert 'class="mermaid"' in page and 'src="../theme/mermaid.js"' in page and (site / "theme/mermaid.js").is_file()
+
+
 def test_public_functions_stand_in_the_reference_and_in_the_search(site):
     page = (site / "reference/api/hindsight/harmonics.html").read_text()
     assert "hindsight.harmonics" in page and "doc-function" in page
