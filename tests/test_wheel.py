@@ -29,8 +29,9 @@ def build(place: Path) -> None:
     call(place, sys.executable, "-m", "venv", place / "venv")
     python = place / "venv/bin/python"
     call(place, python, "-m", "pip", "install", "--no-index", "--no-deps", *(place / "dist").glob("*.whl"))
-    # a plain path: .pth files in that folder, such as the one of the editable installation, are not read
-    (site(python) / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    # only paths: the .pth files in those folders, such as that of the editable installation, are not read
+    folders = [path for path in sys.path if path.endswith("site-packages")]
+    (site(python) / "dependencies.pth").write_text("\n".join(folders))
     shutil.rmtree(place / "src")
 
 

@@ -148,11 +148,11 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
             many = parameter.annotation == list[Path]
             kind = str if parameter.annotation is str else Path
             needed = parameter.default is parameter.empty
-            given = {} if needed else {"default": parameter.default}
-            parser.add_argument(f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **given)
-    options = {name: _listed(value) for name, value in vars(parser.parse_args(argv)).items()}
-    sections = settings.load(options.pop("settings"), wanted) if wanted else []
-    return sections, options
+            more = {} if needed else {"default": parameter.default}
+            parser.add_argument(f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **more)
+    given = vars(parser.parse_args(argv))
+    sections = settings.load(given.pop("settings"), wanted) if wanted else []
+    return sections, {name: _listed(value) for name, value in given.items()}
 
 
 def _listed(value: Path | str | list[Path]) -> Path | str | list[Path]:

@@ -160,4 +160,4 @@ def _fits(size: int) -> None:
 
 def _append(file: BinaryIO, matrix: np.ndarray) -> None:
     for row in range(0, len(matrix), BATCH):
-        file.write(np.ascontiguousarray(matrix[row : row + BATCH], "<f4"))
+        file.write(np.ascontiguousarray(matrix[row : row + BATCH], "<f4").data)

@@ -32,7 +32,7 @@ class World(Stretches):
 
     def __init__(self, settings: Synthetic, physics: Physics | None = None) -> None:
         super().__init__(settings)
-        truncation, self.levels = settings.truncation, settings.levels
+        truncation, self.levels = settings.truncation, list[int](settings.levels)
         self.step = settings.step_minutes * 60.0
         self.model = build(truncation, physics, self.device)
         width = 2 * settings.latitudes

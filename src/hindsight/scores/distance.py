@@ -1,7 +1,7 @@
 """How far points lie from where something was observed, and means by that distance."""
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from hindsight.fields.grid import great_circle
 
@@ -18,7 +18,7 @@ def nearest(
     """
     if len(station_latitude) == 0:
         return np.full(len(latitude), np.nan)
-    _, found = cKDTree(_unit(station_latitude, station_longitude)).query(_unit(latitude, longitude))
+    _, found = KDTree(_unit(station_latitude, station_longitude)).query(_unit(latitude, longitude))
     return great_circle(latitude, longitude, station_latitude[found], station_longitude[found])
 
 

@@ -80,7 +80,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
             axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.words(name))
         axis.axhline(1, color="black", linewidth=0.7, linestyle=":")
         axis.set(ylim=(0, None), xlabel="members below the truth")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True)  # ty: ignore[unknown-argument]
     for axis in axes[:, 0]:
         axis.set_ylabel("frequency / flat")
     style.legend(axes)
