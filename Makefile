@@ -72,8 +72,8 @@ test-slurm: setup
 	pytest tests/slurm -rs
 
 lint: setup
-	ruff check src tests benchmarks setup.py
-	ruff format --check src tests benchmarks setup.py
+	ruff check src tests benchmarks setup.py docs/hooks.py
+	ruff format --check src tests benchmarks setup.py docs/hooks.py
 	snakefmt --check Snakefile workflow
 	codespell
 	ty check
@@ -99,8 +99,8 @@ lock: setup-docs
 	mv constraints.new constraints.txt
 
 format: setup
-	ruff check --fix src tests benchmarks setup.py
-	ruff format src tests benchmarks setup.py
+	ruff check --fix src tests benchmarks setup.py docs/hooks.py
+	ruff format src tests benchmarks setup.py docs/hooks.py
 	snakefmt Snakefile workflow
 	$(MAKE) reference
 

@@ -21,7 +21,7 @@ LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie outside docs/, one for every other file that a page links to, and the script for diagrams."""
+    """Add pages from outside docs/, a page for each other file that a page links to, and the script for diagrams."""
     script = Path(find_spec("mermaidx").origin).parent / "assets/mermaid.js"
     files.append(File.generated(config, MERMAID, abs_src_path=str(script)))
     for uri, path in PAGES.items():
