@@ -106,7 +106,7 @@ def _made(chosen: settings.Settings, folder: Path, target: str) -> xr.Dataset:
 def _seen(chosen: settings.Settings, stage: str, folder: Path, *sections: type) -> list:
     """The settings as a step reads them, from the file that the workflow writes."""
     path = folder / f"{stage}.json"
-    path.write_text(settings.for_stage(chosen, stage))
+    path.write_text(settings.stage_settings(chosen, stage))
     return settings.load(path, list(sections))
 
 
@@ -119,7 +119,7 @@ def _arrived(chosen: settings.Settings, asked: settings.Download, folder: Path) 
         contents.run(asked, files=given, contents=folder / "contents.json")
     if asked.source == "grib":
         catalogue.run(asked, files=given, catalogue=folder / "catalogue.parquet")
-    names = [cut.name for cut in cuts.parts(settings.asked(chosen))]
+    names = [cut.name for cut in cuts.parts(settings.download_request(chosen))]
     raw, markers = [folder / f"{n}.zarr/zarr.json" for n in names], [folder / f"{n}.json" for n in names]
     for name, store_, marker in zip(names, raw, markers):
         _part(asked, folder, part=name, raw=store_, marker=marker)
@@ -146,7 +146,7 @@ def _part(asked: settings.Download, folder: Path, **paths: object) -> None:
 def _pieces(chosen: settings.Settings, folder: Path, raw: list[Path]) -> list[Path]:
     """Bring every piece to the pipeline's layout."""
     seen = _seen(chosen, "regrid", folder, settings.SECTIONS["scope"], settings.SECTIONS["regrid"])
-    parts, made = cuts.parts(settings.asked(chosen)), []
+    parts, made = cuts.parts(settings.download_request(chosen)), []
     for piece in cuts.pieces(chosen.domain, chosen.preprocess):
         met = [path for path, part in zip(raw, parts) if part.meets(piece.start, piece.last)]
         made.append(folder / f"pieces/{piece.name}.zarr/zarr.json")

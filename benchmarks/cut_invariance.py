@@ -169,7 +169,7 @@ def recut(whole: Small, name: str, frames: int, members: int | None = None, **re
     small = Small(whole.path(name), changed(whole.settings, product=product, reanalyse=reanalyse))
     small.path("settings").mkdir(parents=True)
     for stage in ("reanalyse", "archive"):
-        small.path(f"settings/{stage}.json").write_text(settings.for_stage(small.settings, stage))
+        small.path(f"settings/{stage}.json").write_text(settings.stage_settings(small.settings, stage))
     for made_before in INPUTS:
         small.path(made_before).symlink_to(whole.path(made_before))
     return small
@@ -280,7 +280,7 @@ class Pair:
         """Squared step of the members from the frame before `k` to it, in units of the spread of all frames."""
         earlier, later = (cut.isel(time=t).values.reshape(*cut.shape[:1], cut.shape[2], -1) for t in (k - 1, k))
         weights = np.broadcast_to(self._weights(), cut.shape[-2:]).ravel()
-        passed = seams.passage(earlier, later, (earlier[0], earlier[0]), weights)["members"]
+        passed = seams.transition(earlier, later, (earlier[0], earlier[0]), weights)["members"]
         return float(np.mean(passed / self._variance))
 
     @cached_property

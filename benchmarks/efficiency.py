@@ -165,7 +165,7 @@ def made(folder: Path, shard_frames: int, count: int) -> Small:
     asked = settings.read(config)
     (folder / "settings").mkdir(parents=True, exist_ok=True)
     for stage in ("plan", "reanalyse", "archive"):
-        (folder / f"settings/{stage}.json").write_text(settings.for_stage(asked, stage))
+        (folder / f"settings/{stage}.json").write_text(settings.stage_settings(asked, stage))
     scaled(folder)
     torch.manual_seed(0)
     priors.save(blank(asked), folder / "prior.safetensors")

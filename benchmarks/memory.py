@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hindsight.fields import shards
-from hindsight.settings import Settings, for_stage
+from hindsight.settings import Settings, stage_settings
 
 JOB = """
 import resource, subprocess, sys
@@ -32,7 +32,7 @@ def peak(run: Path, chosen: Settings, network: str, frames: int) -> dict:
     known = shards.cut(cut.domain, cut.product)
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "reanalyse.json"
-        settings.write_text(for_stage(cut, "reanalyse"))
+        settings.write_text(stage_settings(cut, "reanalyse"))
         peaks = [_job(run, network, settings, cut, shard) for shard in known]
     return {"frames": frames, "jobs": len(known), "peak_mb": round(max(peaks))}
 

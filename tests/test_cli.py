@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hindsight import cli, faults, settings
+from hindsight import cli, settings, system_errors
 from hindsight.errors import UserError
 from hindsight.settings import Settings
 from hindsight.signals import Stopped
@@ -38,7 +38,7 @@ def test_an_unknown_step_is_one_line_and_exit_2(capsys):
 
 def test_a_step_gets_its_sections_and_paths(tmp_path):
     file = tmp_path / "verify.json"
-    file.write_text(settings.for_stage(Settings(), "verify"))
+    file.write_text(settings.stage_settings(Settings(), "verify"))
     run = cli._step("verify.score")
     sections, paths = cli._parse(
         "verify.score",
@@ -51,7 +51,7 @@ def test_a_step_gets_its_sections_and_paths(tmp_path):
 
 def parsed(tmp_path, *files):
     """The list that `--files` gives to a step that asks for one."""
-    (tmp_path / "download.json").write_text(settings.for_stage(Settings(), "download"))
+    (tmp_path / "download.json").write_text(settings.stage_settings(Settings(), "download"))
     words = ["--settings", str(tmp_path / "download.json"), "--files", *map(str, files), "--catalogue", "c"]
     return cli._parse("download.catalogue", cli._step("download.catalogue"), words)[1]["files"]
 
@@ -166,7 +166,7 @@ def test_what_may_not_be_read_is_not_called_broken(monkeypatch, capsys):
             raise UserError(f"cannot read it ({error}); delete it") from None
 
     monkeypatch.setattr("hindsight.verify.table.run", run)
-    monkeypatch.setattr(faults, "_may", lambda path, what: False)
+    monkeypatch.setattr(system_errors, "_may", lambda path, what: False)
     assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 2
     assert "delete" not in (said := capsys.readouterr().err) and "you may not" in said
 

@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from hindsight import running
 running.BEAT = 0.1
-running.hold(Path(sys.argv[1]))
+running.claim(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
 """
@@ -41,11 +41,11 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_after(place):
     with pytest.raises(
         UserError, match=rf"results/a is being made by another run \(process {run.pid} of .* kill {run.pid}"
     ):
-        running.hold(place)
+        running.claim(place)
     assert json.loads(place.read_text())["pid"] == run.pid
     run.kill()
     run.wait()
-    assert place.is_file() and not running.alive(place)  # it died without a word
+    assert place.is_file() and not running.is_running(place)  # it died without a word
     heir = started(place, 0)
     assert heir.wait(20) == 0 and not place.exists()
 
@@ -54,9 +54,9 @@ def test_a_number_of_a_process_that_came_again_is_nobody(place):
     """After a restart of the machine the number may be another's: this test's own, here."""
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(running._me() | {"born": psutil.Process().create_time() - 1000}))
-    assert not running.alive(place)
+    assert not running.is_running(place)
     place.write_text(json.dumps(running._me()))
-    assert running.alive(place)
+    assert running.is_running(place)
 
 
 @pytest.mark.parametrize(("quiet", "lives"), [(0, True), (120, True), (240, False)])
@@ -64,10 +64,10 @@ def test_on_another_machine_a_run_lives_while_it_gives_signs(place, quiet, lives
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(running._me() | {"host": "elsewhere"}))
     os.utime(place, (time.time() - quiet,) * 2)
-    assert running.alive(place) == lives
+    assert running.is_running(place) == lives
     if lives:
         with pytest.raises(UserError, match="stop it there; if elsewhere is down, wait 3 minutes or delete .*running"):
-            running.hold(place)
+            running.claim(place)
 
 
 def test_a_run_gives_signs_and_what_it_says_may_be_deleted(place):
@@ -76,7 +76,7 @@ def test_a_run_gives_signs_and_what_it_says_may_be_deleted(place):
     time.sleep(0.5)
     assert time.time() - place.stat().st_mtime < 5
     place.unlink()
-    assert not running.alive(place)
+    assert not running.is_running(place)
     run.kill()
     run.communicate()
 
@@ -84,18 +84,20 @@ def test_a_run_gives_signs_and_what_it_says_may_be_deleted(place):
 def test_half_a_file_is_nobody(place):
     place.parent.mkdir(parents=True)
     place.write_text('{"pid": 1')
-    assert not running.alive(place)
+    assert not running.is_running(place)
 
 
 def test_a_lock_is_explained_by_who_left_it(place, monkeypatch):
     folder = place.parents[2]
     monkeypatch.chdir(folder)
-    assert running.locked(folder / "results").startswith("a run died here and left its lock; cancel what jobs it left")
+    assert running.explain_lock(folder / "results").startswith(
+        "a run died here and left its lock; cancel what jobs it left"
+    )
     run = started(place)
-    assert "results/a is being made by another run" in running.locked(folder / "results")
+    assert "results/a is being made by another run" in running.explain_lock(folder / "results")
     run.kill()
     run.wait()
-    said = running.locked(folder / "results")
+    said = running.explain_lock(folder / "results")
     assert f"results/a (process {run.pid} of" in said and "once with --unlock and once without" in said
     monkeypatch.chdir("/")  # the lock of another folder: this run has nothing to do with it
-    assert str(run.pid) not in running.locked(folder / "results")
+    assert str(run.pid) not in running.explain_lock(folder / "results")

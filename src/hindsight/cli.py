@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from hindsight import __version__, faults, signals, where
+from hindsight import __version__, signals, system_errors, where
 from hindsight.errors import UserError
 from hindsight.progress import alive, follow
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])
-            with _secrets().unsaid():
+            with _secrets().hide():
                 run(*sections, **paths)
         except signals.Stopped as stop:
             if f"{stop}":
@@ -62,10 +62,11 @@ def main(argv: list[str] | None = None) -> int:
 def _mend(error: Exception, name: str, files: list[Path]) -> str | None:
     """What the user has to mend; None if it is a bug."""
     if isinstance(error, UserError):
-        return faults.of_disk(error, files) or f"{error}"  # a reader that finds no right to read thinks a file broken
-    says = faults.sentence(error, name, files)
+        # a reader without the right to read a file may report it as damaged
+        return system_errors.explain_disk(error, files) or f"{error}"
+    says = system_errors.explain(error, name, files)
     if says:
-        faults.clear(files)
+        system_errors.remove_partial(files)
     return says
 
 

@@ -23,13 +23,13 @@ BEAT = 30.0  # seconds between signs of life
 SILENCE = 180.0  # seconds without one after which a run on another machine is taken for dead
 
 
-def hold(path: Path) -> None:
+def claim(path: Path) -> None:
     """Say that this process makes the results beside `path`, until it ends.
 
     Raises:
         UserError: if another run makes them.
     """
-    if alive(path):
+    if is_running(path):
         raise UserError(_busy(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # of a run that died
@@ -43,10 +43,10 @@ def hold(path: Path) -> None:
     threading.Thread(target=_beat, args=(path,), daemon=True).start()
 
 
-def locked(results: Path) -> str:
+def explain_lock(results: Path) -> str:
     """What stands behind a lock of Snakemake's on this folder, and what to do."""
     here = [path for path in results.glob("*/.running") if _read(path).get("folder") == os.getcwd()]
-    if busy := [path for path in here if alive(path)]:
+    if busy := [path for path in here if is_running(path)]:
         return _busy(busy[0])
     who = f" of {here[0].parent} ({_named(_read(here[0]))})" if here else ""
     return (
@@ -55,7 +55,7 @@ def locked(results: Path) -> str:
     )
 
 
-def alive(path: Path) -> bool:
+def is_running(path: Path) -> bool:
     """Whether the run that wrote a file is still under way."""
     if not (run := _read(path)):
         return False

@@ -8,7 +8,7 @@ from hindsight.errors import UserError
 
 
 def test_members_are_put_in_order_whatever_the_order_of_the_files(small):
-    heads = blocks.heads(small.paths(small.cuts[0])[::-1])
+    heads = blocks.headers(small.paths(small.cuts[0])[::-1])
     assert [int(head["realization"][0]) for head in heads] == [0, 2]
     found, truth = blocks.values(heads, "msl"), small.truth()[:, :10, 1]
     assert found.dtype == np.float32 and found.shape == (4, 10, 5, 6)
@@ -16,26 +16,26 @@ def test_members_are_put_in_order_whatever_the_order_of_the_files(small):
 
 
 def test_what_an_analysis_says_of_itself_leaves_out_what_its_shard_alone_has(small):
-    said = blocks.made_from(blocks.heads(small.paths(small.cuts[0]))[1])
+    said = blocks.made_from(blocks.headers(small.paths(small.cuts[0]))[1])
     assert set(said) == {"analysis", "regime", "steps", "seed", "prior", "latitude", "longitude"}
-    assert said == blocks.made_from(blocks.heads(small.paths(small.cuts[1]))[0])
+    assert said == blocks.made_from(blocks.headers(small.paths(small.cuts[1]))[0])
     assert said["latitude"].startswith("5 from 40 to 44 (")
 
 
 def test_other_frames_channels_members_and_grids_are_all_named(small):
-    heads = blocks.heads(small.paths(small.cuts[0]))
+    heads = blocks.headers(small.paths(small.cuts[0]))
     said = blocks.made_from(heads[0])
     times = small.cuts[0].times(24)
     with pytest.raises(UserError) as found:
-        blocks.require(heads, times[:9], 6, ["z500"], said | {"latitude": "9 from 0 to 8 (00000000)"})
+        blocks.check_shard(heads, times[:9], 6, ["z500"], said | {"latitude": "9 from 0 to 8 (00000000)"})
     text = str(found.value)
     for words in ("holds 10 frames", "holds z500, msl, expected z500", "members 0, 1, 2, 3, and members 0 to 5 are",
                   "latitude: 9 from 0 to 8 (00000000) there, 5 from 40 to 44"):  # fmt: skip
         assert words in text
-    blocks.require(heads, times, 4, ["z500", "msl"], said)
+    blocks.check_shard(heads, times, 4, ["z500", "msl"], said)
 
 
 def test_a_point_moved_is_another_grid(small):
-    heads = blocks.heads(small.paths(small.cuts[0]))
+    heads = blocks.headers(small.paths(small.cuts[0]))
     moved = heads[0].assign_coords(latitude=heads[0]["latitude"].values + [0, 0, 0.1, 0, 0])
     assert blocks.made_from(moved)["latitude"] != blocks.made_from(heads[0])["latitude"]

@@ -123,7 +123,7 @@ def test_a_block_that_a_marker_does_not_know_is_found(small):
     del marker["objects"]["msl/c/1/2/0/0"]
     small.markers[2].write_text(json.dumps(marker))
     lines = faults(small)
-    assert f"{small.markers[2]} does not know msl/c/1/2/0/0; snakemake --forcerun {small.markers[2]}" in lines
+    assert f"{small.markers[2]} does not list msl/c/1/2/0/0; snakemake --forcerun {small.markers[2]}" in lines
 
 
 def test_the_table_has_a_row_for_every_shard_and_block(small):

@@ -22,10 +22,10 @@ def server(tmp_path):
 
 
 def send(small, url="gs://mine/a", **options):
-    beside = [small.result, small.provenance]
+    documents = [small.result, small.provenance]
     target = {"url": url, "options": options}
-    copy.run(Archive(copy_to=target), layout=small.layout, markers=small.markers, beside=beside, archive=small.archive,
-             marker=small.folder / "copy.json")  # fmt: skip
+    copy.run(Archive(copy_to=target), layout=small.layout, markers=small.markers, documents=documents,
+             archive=small.archive, marker=small.folder / "copy.json")  # fmt: skip
 
 
 def options(server):

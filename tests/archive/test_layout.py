@@ -48,7 +48,9 @@ def test_a_longer_period_and_more_members_touch_no_object_that_is_there(small, m
     grown = xr.open_zarr(small.archive)
     assert dict(grown.sizes) == {"realization": 6, "time": 50, "latitude": 5, "longitude": 6}
     assert grown.attrs["time_coverage_end"] == "2009-02-19T12:00:00Z"
-    assert grown.attrs["history"].splitlines()[1].startswith("2026-02-01 grown to 2009-02-19T12:00:00 and to 6 members")
+    assert (
+        grown.attrs["history"].splitlines()[1].startswith("2026-02-01 extended to 2009-02-19T12:00:00 and to 6 members")
+    )
     assert grown.attrs["date_created"] == "2026-01-01" and grown.attrs["date_modified"] == "2026-02-01"
     assert grown.attrs["recipe_digest"] == old.attrs["recipe_digest"] and grown.attrs["id"] == old.attrs["id"]
     xr.testing.assert_equal(grown[["z500", "msl"]].isel(realization=slice(4), time=slice(25)).load(), old)
@@ -134,7 +136,7 @@ def test_other_words_rewrite_metadata_alone(small):
     assert changed == {"zarr.json", "mean/zarr.json", "spread/zarr.json"}
     attributes = xr.open_zarr(small.archive, group="mean").attrs
     assert attributes["title"] == "Ensemble mean of Better" and attributes["creator_name"] == "A. Person"
-    assert "described anew" in attributes["history"] and "institution" not in attributes
+    assert "metadata changed" in attributes["history"] and "institution" not in attributes
     small.check()
 
 

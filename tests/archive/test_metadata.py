@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from hindsight.archive import metadata
-from hindsight.archive.metadata import Holds
+from hindsight.archive.metadata import Contents
 from hindsight.settings import Archive
 from hindsight.settings.lexicon import CHANNELS
 
@@ -41,23 +41,23 @@ def test_cell_methods_say_what_a_group_holds():
 )
 def test_a_ring_has_a_line_for_an_outline(latitude, longitude, outline):
     recipe = {"settings": {"domain": {"channels": []}}}
-    holds = Holds(np.array(["2000-01-01"], "datetime64[ns]"), np.array(latitude), np.array(longitude), 2, recipe)
+    holds = Contents(np.array(["2000-01-01"], "datetime64[ns]"), np.array(latitude), np.array(longitude), 2, recipe)
     assert metadata._where(holds)["geospatial_bounds"] == outline
 
 
 def test_dates_change_only_where_something_else_does(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    first = metadata.dated({"title": "a"}, None, "laid out")
+    first = metadata.with_history({"title": "a"}, None, "laid out")
     assert first["date_created"] == first["date_modified"] == "1970-01-01"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert metadata.dated({"title": "a"}, first, "described anew") == first
-    second = metadata.dated({"title": "b"}, first, "described anew")
+    assert metadata.with_history({"title": "a"}, first, "metadata changed") == first
+    second = metadata.with_history({"title": "b"}, first, "metadata changed")
     assert (second["date_created"], second["date_modified"]) == ("1970-01-01", "1970-01-02")
     assert [line[:10] for line in second["history"].splitlines()] == ["1970-01-01", "1970-01-02"]
-    assert metadata.dated({}, first, "described anew")["date_modified"] == "1970-01-02"  # an attribute went
+    assert metadata.with_history({}, first, "metadata changed")["date_modified"] == "1970-01-02"  # an attribute went
 
 
 def test_what_is_said_in_the_settings_is_told_as_acdd_calls_it():
     said = Archive(creator_name="A", licence="CC0-1.0", version="2")
-    names = {name: getattr(said, key) for name, key in metadata.TOLD.items() if getattr(said, key)}
+    names = {name: getattr(said, key) for name, key in metadata.FROM_SETTINGS.items() if getattr(said, key)}
     assert names == {"license": "CC0-1.0", "product_version": "2", "creator_name": "A"}

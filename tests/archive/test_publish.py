@@ -75,7 +75,7 @@ def test_the_entry_is_valid_by_the_schemas_of_stac(published):
 def test_boxes_are_those_of_geojson(west, east, step, found):
     about = {"geospatial_lon_min": west, "geospatial_lon_max": east, "geospatial_lon_resolution": step,
              "geospatial_lat_min": 0.0, "geospatial_lat_max": 1.0}  # fmt: skip
-    assert publish.box(about) == [found[0], 0.0, found[1], 1.0]
+    assert publish.bounding_box(about) == [found[0], 0.0, found[1], 1.0]
 
 
 def test_who_is_not_known_is_not_made_up():

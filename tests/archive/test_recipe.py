@@ -17,7 +17,7 @@ def made(test=None, product=None, archive=None, reanalyse=None, observe=None, **
     """A recipe that differs from the defaults where it is said."""
     domain = Domain(test=test or {"start": "2009-01-01", "end": "2010-12-31"})
     sections = domain, Product(**product or {}), Archive(**archive or {}), Reanalyse(**reanalyse or {})
-    return {"settings": recipe.settings_of(*sections, Observe(**observe or {})), "made_from": PRIOR | said}
+    return {"settings": recipe.recipe_settings(*sections, Observe(**observe or {})), "made_from": PRIOR | said}
 
 
 def test_a_later_end_and_more_members_are_the_same_recipe_and_the_same_digest():
@@ -75,10 +75,10 @@ def test_only_parts_that_both_have_are_compared():
 
 
 def test_a_store_that_does_not_say_how_it_was_made_is_refused(tmp_path):
-    assert recipe.of_archive(tmp_path) is None
+    assert recipe.read(tmp_path) is None
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"recipe": "12fb7d28"}}))
     with pytest.raises(UserError, match="does not say how it was made.*archive.replace: true"):
-        recipe.of_archive(tmp_path)
+        recipe.read(tmp_path)
 
 
 def test_the_snakefile_may_ask_it():

@@ -8,7 +8,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src/hindsight"
 FLOORS = [  # lowest first; names on one floor do not import each other
     {"errors", "partials", "progress", "signals"},
-    {"faults", "running", "settings", "where"},
+    {"running", "settings", "system_errors", "where"},
     {"fields"},
     {"harmonics", "machine"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},

@@ -55,14 +55,14 @@ def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
 
     from hindsight import settings
 
-    asked: dict[str, set[str]] = {stage: set() for stage in settings.SEEN}
+    asked: dict[str, set[str]] = {stage: set() for stage in settings.STAGE_SECTIONS}
     for step, (module, _) in STEPS.items():
         stage, name = step.split(".")
-        seen = asked[name if name in settings.SEEN else stage]  # a step may have a settings file of its own
+        seen = asked[name if name in settings.STAGE_SECTIONS else stage]  # a step may have a settings file of its own
         for parameter in inspect.signature(import_module(module).run).parameters.values():
             seen.update(name for name, section in settings.SECTIONS.items() if section is parameter.annotation)
     for stage, sections in asked.items():
-        assert sections == {*settings.SEEN[stage], *({stage} & set(settings.SECTIONS))}, stage
+        assert sections == {*settings.STAGE_SECTIONS[stage], *({stage} & set(settings.SECTIONS))}, stage
 
 
 def test_every_rule_gives_its_step_the_settings_file_of_its_name_or_its_stage():
@@ -70,4 +70,6 @@ def test_every_rule_gives_its_step_the_settings_file_of_its_name_or_its_stage():
 
     for smk, rule, body in RULES:
         files = [file for file in re.findall(r"settings/(\w+)\.json", body) if file != "configuration"]
-        assert files == [rule if rule in settings.SEEN else smk.stem] or smk.stem == "download" and not files, rule
+        assert (
+            files == [rule if rule in settings.STAGE_SECTIONS else smk.stem] or smk.stem == "download" and not files
+        ), rule

@@ -45,7 +45,7 @@ def test_fair_crps_does_not_reward_more_members():
 def test_an_exchangeable_truth_gives_spread_skill_of_one_and_flat_ranks():
     x, y = generator.standard_normal((8, 200000)), generator.standard_normal(200000)
     assert np.isclose(run(x, y)["spread_skill"], 1, atol=0.01)
-    ranks = ensemble.ranks(x[:, None, None], y[None, None], np.ones(y.size), no_tie)[0, 0]
+    ranks = ensemble.rank_histogram(x[:, None, None], y[None, None], np.ones(y.size), no_tie)[0, 0]
     np.testing.assert_allclose(ranks, 1 / 9, atol=0.003)
     assert np.isclose(ranks.sum(), 1)
 
@@ -59,9 +59,9 @@ def test_a_truth_that_equals_members_is_as_likely_above_as_below_each_of_them():
     rain = lambda *size: np.where(generator.random(size) < 1 / 3, generator.random(size), 0.0)
     x, y = rain(6, 1, 1, 100000), rain(1, 1, 100000)
     chance = lambda: np.random.default_rng(5).random(y.shape)
-    found = ensemble.ranks(x, y, np.ones(100000), chance)[0, 0]
+    found = ensemble.rank_histogram(x, y, np.ones(100000), chance)[0, 0]
     np.testing.assert_allclose(found, 1 / 7, atol=0.005)
-    lowest = ensemble.ranks(x, y, np.ones(100000), lambda: np.zeros(y.shape))[0, 0]
+    lowest = ensemble.rank_histogram(x, y, np.ones(100000), lambda: np.zeros(y.shape))[0, 0]
     assert lowest[0] > 0.6  # as it would be without
 
 

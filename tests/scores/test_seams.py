@@ -9,11 +9,11 @@ RHO = 0.8
 
 
 def moments(rho):
-    """Means over many points of one passage, truth and members being independent walks of memory `rho`."""
+    """Means over many points of one transition, truth and members being independent walks of memory `rho`."""
     generator = np.random.default_rng(0)
     early = generator.standard_normal((9, 1, 100000))
     late = rho * early + np.sqrt(1 - rho**2) * generator.standard_normal(early.shape)
-    return seams.passage(early[1:], late[1:], (early[0], late[0]), np.ones(early.shape[-1]))
+    return seams.transition(early[1:], late[1:], (early[0], late[0]), np.ones(early.shape[-1]))
 
 
 def test_the_measures_of_a_walk_are_its_closed_forms():
@@ -36,6 +36,6 @@ def test_the_spread_of_independent_frames_jumps_by_its_sampling_error():
 
 def test_weights_weigh():
     a, b = np.zeros((2, 1, 2)), np.array([[[1.0, 5.0]], [[3.0, 9.0]]])
-    found = seams.passage(a, b, (a[0], b[0]), np.array([1.0, 0.0]))
+    found = seams.transition(a, b, (a[0], b[0]), np.array([1.0, 0.0]))
     assert found["members"] == [pytest.approx(5.0)] and found["mean"] == [pytest.approx(4.0)]
     assert found["truth"] == [pytest.approx(1.0)] and found["spread"] == [pytest.approx(2.0)]

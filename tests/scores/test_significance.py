@@ -15,7 +15,7 @@ def autoregression(rho, frames, trials, seed):
 
 
 def coverage(series, truth, confidence=0.95, scale="linear"):
-    lower, upper = significance.interval(significance.weighed_means(series), confidence, scale)
+    lower, upper = significance.interval(significance.weighted_means(series), confidence, scale)
     return np.mean((lower <= truth) & (truth <= upper))
 
 
@@ -46,14 +46,14 @@ def test_a_spectrum_that_is_no_red_noise_is_taken_as_it_is_where_frames_are_many
 def test_where_frames_are_many_the_interval_is_hardly_wider_than_it_would_be_if_all_were_known():
     for rho in (0.0, 0.9):
         series = autoregression(rho, 2920, 300, seed=4)
-        lower, upper = significance.interval(significance.weighed_means(series), 0.95)
+        lower, upper = significance.interval(significance.weighted_means(series), 0.95)
         known = 2 * 1.96 * np.sqrt((1 + rho) / (1 - rho) / 2920)
         assert 1 < np.median(upper - lower) / known < 1.2
 
 
 def test_waves_move_a_mean_by_their_cosine_sum():
     series = np.random.default_rng(0).standard_normal(50)
-    found = significance.weighed_means(series)
+    found = significance.weighted_means(series)
     assert np.isclose(found[0], series.mean())
     for j in (1, 5, 24):
         wave = np.sqrt(2) * np.cos(np.pi * j * (np.arange(50) + 0.5) / 50)
@@ -91,32 +91,32 @@ def test_means_leave_out_what_is_unknown():
     series[:40, 0, 1] = np.nan
     series[::2, 1, 2] = np.nan
     series[:, 0, 0] = np.nan
-    found = significance.weighed_means(series)
-    np.testing.assert_allclose(found[:, 0, 1], significance.weighed_means(series[40:, 0, 1]))
-    np.testing.assert_allclose(found[:, 1, 2], significance.weighed_means(series[1::2, 1, 2]))
-    np.testing.assert_allclose(found[:, 1, 1], significance.weighed_means(series[:, 1, 1]))
+    found = significance.weighted_means(series)
+    np.testing.assert_allclose(found[:, 0, 1], significance.weighted_means(series[40:, 0, 1]))
+    np.testing.assert_allclose(found[:, 1, 2], significance.weighted_means(series[1::2, 1, 2]))
+    np.testing.assert_allclose(found[:, 1, 1], significance.weighted_means(series[:, 1, 1]))
     assert np.isnan(found[:, 0, 0]).all()
 
 
 def test_too_few_frames_have_no_interval():
     few, enough = significance.LEAST_FRAMES - 1, significance.LEAST_FRAMES
     for frames, known in ((1, False), (few, False), (enough, True)):
-        drawn = significance.weighed_means(np.random.default_rng(0).standard_normal(frames))
+        drawn = significance.weighted_means(np.random.default_rng(0).standard_normal(frames))
         assert np.isfinite(significance.interval(drawn, 0.95)).all() == known
 
 
 def test_scales_keep_their_limits_and_a_score_of_zero_is_taken_as_it_is():
     small = 1 + 0.9 * autoregression(0.9, 60, 200, 3) / 3
-    drawn = significance.weighed_means(np.abs(small))
+    drawn = significance.weighted_means(np.abs(small))
     lower, upper = significance.interval(drawn, 0.95, "log")
     assert (lower > 0).all() and (lower < drawn[0]).all() and (upper > drawn[0]).all()
     like = np.tanh(autoregression(0.5, 60, 200, 3) + 2)
-    lower, upper = significance.interval(significance.weighed_means(like), 0.95, "fisher")
+    lower, upper = significance.interval(significance.weighted_means(like), 0.95, "fisher")
     assert (lower > -1).all() and (upper < 1).all()
     perfect = significance.interval(np.zeros((1 + 2 * significance.WAVES, 1)), 0.95, "log")
     np.testing.assert_allclose(perfect, 0, atol=1e-100)
 
 
 def test_the_central_range_leaves_as_much_on_either_side():
-    low, high = significance.central(np.arange(1001.0), 0.9)
+    low, high = significance.central_range(np.arange(1001.0), 0.9)
     np.testing.assert_allclose((low, high), (50, 950))

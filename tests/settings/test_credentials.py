@@ -26,7 +26,7 @@ CONFIG = {
     },
     "archive": {"copy_to": {"url": "s3://mine/there", "options": {"secret": OTHER, "token": "anon", **ADDRESSES}}},
 }
-STAGES = [*settings.SEEN, "configuration"]
+STAGES = [*settings.STAGE_SECTIONS, "configuration"]
 secret = lambda text: any(str(value) in text for value in (SECRET, OTHER, NUMBER))
 
 
@@ -46,18 +46,18 @@ def chosen():
 def file(chosen, tmp_path):
     """The settings file of the download, its credentials beside it."""
     path = tmp_path / "resources/download.json"
-    credentials.write({"download": settings.asked(chosen)}, path.parent)
-    path.write_text(settings.for_stage(chosen, "download"))
+    credentials.write({"download": settings.download_request(chosen)}, path.parent)
+    path.write_text(settings.stage_settings(chosen, "download"))
     return path
 
 
 def test_no_stage_and_no_text_made_of_the_settings_has_them(chosen):
-    for text in [settings.for_stage(chosen, stage) for stage in STAGES]:
+    for text in [settings.stage_settings(chosen, stage) for stage in STAGES]:
         assert not secret(text)
     assert not secret(repr(chosen)) and not secret(f"{chosen}") and not secret(chosen.model_dump_json())
-    shown = json.loads(settings.for_stage(chosen, "configuration"))["download"]["bucket"]["options"]
+    shown = json.loads(settings.stage_settings(chosen, "configuration"))["download"]["bucket"]["options"]
     assert shown == {"secret": HIDDEN, "pin": HIDDEN, "anon": False}
-    shown = json.loads(settings.for_stage(chosen, "archive"))["archive"]["copy_to"]["options"]
+    shown = json.loads(settings.stage_settings(chosen, "archive"))["archive"]["copy_to"]["options"]
     assert (shown["token"], shown["endpoint_url"]) == ("anon", ADDRESSES["endpoint_url"])
     assert shown["signed"] == shown["own"] == HIDDEN
 
@@ -82,7 +82,7 @@ def test_every_setting_that_goes_to_a_library_as_it_is_may_be_a_credential():
 def test_the_step_gets_them_and_only_their_owner_may_read_them(chosen, file):
     assert stat.S_IMODE((file.parent / NAME).stat().st_mode) == 0o600
     (download,) = settings.load(file, [Download])
-    assert download == settings.asked(chosen).model_copy(update={"periods": [], "missing": []})
+    assert download == settings.download_request(chosen).model_copy(update={"periods": [], "missing": []})
     assert download.bucket.options == CONFIG["download"]["bucket"]["options"]
     assert [path.name for path in file.parent.iterdir() if secret(path.read_text())] == [NAME]
 
@@ -90,11 +90,11 @@ def test_the_step_gets_them_and_only_their_owner_may_read_them(chosen, file):
 def test_they_do_not_reach_the_file_of_another_section(chosen, file, tmp_path):
     credentials.write({"archive": chosen.archive}, tmp_path / "results")
     manifest = tmp_path / "results/manifest.json"
-    manifest.write_text(settings.for_stage(chosen, "manifest"))
+    manifest.write_text(settings.stage_settings(chosen, "manifest"))
     (download,) = settings.load(manifest, [Download])
     assert set(download.bucket.options.values()) == {HIDDEN, False}
     with pytest.raises(UserError, match="options: pin, secret is not known here.*run this step by snakemake"):
-        credentials.usable(download.bucket.options, "download.bucket.options")
+        credentials.check(download.bucket.options, "download.bucket.options")
 
 
 def test_where_there_are_none_any_more_there_is_no_file(file):
@@ -112,7 +112,7 @@ def test_a_new_one_changes_no_settings_file(chosen):
     """So that nothing is fetched again."""
     changed = json.loads(json.dumps(CONFIG).replace(SECRET, "another"))
     for stage in STAGES:
-        assert settings.for_stage(settings.read(changed), stage) == settings.for_stage(chosen, stage)
+        assert settings.stage_settings(settings.read(changed), stage) == settings.stage_settings(chosen, stage)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_texts_keep_paths_of_key_files_and_words_too_short_to_be_looked_for(tmp_
 
 def test_what_is_printed_when_a_step_is_over_is_left_alone(file, capsys):
     credentials.remember({"token": SECRET})
-    with credentials.unsaid():
+    with credentials.hide():
         print(SECRET)
         print(SECRET, file=sys.stderr)
     print(SECRET)

@@ -174,7 +174,7 @@ def test_a_world_that_lacks_a_frame_is_refused(start, end):
         world(start, end)
 
 
-@pytest.mark.parametrize("stage", [*settings.SEEN, "configuration"])
+@pytest.mark.parametrize("stage", [*settings.STAGE_SECTIONS, "configuration"])
 def test_nothing_shifts_on_the_way_through_the_files_of_stages(stage, tmp_path):
     chosen = settings.read({
         "domain": WHOLE | {"step_hours": 6},
@@ -182,10 +182,10 @@ def test_nothing_shifts_on_the_way_through_the_files_of_stages(stage, tmp_path):
         "download": {"source": "bucket", "bucket": {"url": "a.zarr"}, "periods": [{"start": 2000, "end": 2004}],
                      "epoch": "1999", "missing": ["2000-01-02", 2001],
                      "synthetic": {"start": 1990, "end": 2010}}})  # fmt: skip
-    text = settings.for_stage(chosen, stage)
+    text = settings.stage_settings(chosen, stage)
     sections = json.loads(text)
     if stage == "configuration":
-        assert settings.read(sections) == chosen and settings.for_stage(settings.read(sections), stage) == text
+        assert settings.read(sections) == chosen and settings.stage_settings(settings.read(sections), stage) == text
         return
     file = tmp_path / "s.json"
     file.write_text(text)

@@ -210,18 +210,18 @@ def test_what_can_work_is_not_refused(config):
 
 def test_a_stage_sees_its_own_part_and_no_more():
     chosen = settings.read({})
-    for stage, seen in settings.SEEN.items():
+    for stage, seen in settings.STAGE_SECTIONS.items():
         own = {stage} & set(settings.SECTIONS)
-        assert set(json.loads(settings.for_stage(chosen, stage))) == {*seen, *own}
-    before = settings.for_stage(chosen, "verify")
+        assert set(json.loads(settings.stage_settings(chosen, stage))) == {*seen, *own}
+    before = settings.stage_settings(chosen, "verify")
     changed = settings.read({"train": {"steps": 1}, "archive": {"title": "x"}})
-    assert settings.for_stage(changed, "verify") == before
+    assert settings.stage_settings(changed, "verify") == before
 
 
 def test_another_title_of_the_archive_costs_no_second_plan():
-    known = settings.for_stage(settings.read({}), "plan")
-    assert settings.for_stage(settings.read({"archive": {"title": "x", "replace": True}}), "plan") == known
-    assert settings.for_stage(settings.read({"archive": {"spread_share": 0.1}}), "plan") != known
+    known = settings.stage_settings(settings.read({}), "plan")
+    assert settings.stage_settings(settings.read({"archive": {"title": "x", "replace": True}}), "plan") == known
+    assert settings.stage_settings(settings.read({"archive": {"spread_share": 0.1}}), "plan") != known
 
 
 def test_times_are_those_of_greenwich_whatever_clock_they_are_given_by():
@@ -234,7 +234,7 @@ def test_times_are_those_of_greenwich_whatever_clock_they_are_given_by():
 def test_what_a_stage_was_given_it_loads(tmp_path):
     chosen = settings.read({"product": {"members": 5}})
     file = tmp_path / "archive.json"
-    file.write_text(settings.for_stage(chosen, "archive"))
+    file.write_text(settings.stage_settings(chosen, "archive"))
     assert settings.load(file, [settings.Ensemble, settings.Archive]) == [settings.Ensemble(members=5), chosen.archive]
 
 
@@ -261,7 +261,7 @@ def test_a_world_is_not_held_to_the_settings_of_another():
 
 def test_an_error_takes_the_place_of_noise_also_when_read_again(tmp_path):
     chosen = settings.read({"observe": {"networks": {"a": {"error": 2.0}, "b": {"error": None}}}})
-    (tmp_path / "observe.json").write_text(settings.for_stage(chosen, "observe"))
+    (tmp_path / "observe.json").write_text(settings.stage_settings(chosen, "observe"))
     [again] = settings.load(tmp_path / "observe.json", [settings.Observe])
     assert again == chosen.observe
     assert (again.networks["a"].noise, again.networks["a"].error) == (None, 2.0)
@@ -375,7 +375,7 @@ def test_the_level_at_which_finished_frames_are_shown_is_their_fourteenth():
 def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_read_again(tmp_path):
     chosen = settings.read(one_word("europe") | {"reanalyse": BOTH["reanalyse"]})
     for stage, section in (("train", settings.Train), ("reanalyse", settings.Reanalyse)):
-        (tmp_path / stage).write_text(settings.for_stage(chosen, stage))
+        (tmp_path / stage).write_text(settings.stage_settings(chosen, stage))
         assert settings.load(tmp_path / stage, [section]) == [getattr(chosen, stage)]
 
 
@@ -415,12 +415,15 @@ BUCKET = {"download": {"source": "bucket", "bucket": {"url": "gs://a/b.zarr"}}}
 
 def test_what_is_asked_of_a_bucket_follows_from_the_domain_with_a_margin_around_it():
     domain = {"channels": ["z500"], "step_hours": 6, "south": 30, "north": 89, "west": -10, "east": 40}
-    found = settings.asked(settings.read(BUCKET | {"domain": domain, "preprocess": {"spacing": 2.5}}))
+    found = settings.download_request(settings.read(BUCKET | {"domain": domain, "preprocess": {"spacing": 2.5}}))
     assert (found.channels, found.step_hours, found.box) == (["z500"], 6, (27.5, 90.0, -12.5, 42.5))
     assert [p.start.year for p in found.periods] == [2000, 2008, 2009]
     own = {"channels": ["z500", "t850"], "south": 0.0}
     chosen = settings.read({"download": BUCKET["download"] | own, "domain": domain})
-    assert settings.asked(chosen).box[0] == 0.0 and settings.asked(chosen).channels == ["z500", "t850"]
+    assert settings.download_request(chosen).box[0] == 0.0 and settings.download_request(chosen).channels == [
+        "z500",
+        "t850",
+    ]
 
 
 def test_a_box_may_lie_across_the_date_line():
@@ -431,9 +434,9 @@ def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
     base = settings.read(BUCKET)
     longer = settings.read(BUCKET | {"domain": {"test": {"start": "2009-01-01", "end": "2015-12-31"}}})
     for stage in ("download", "regrid", "preprocess", "observe", "train", "reanalyse", "baselines"):
-        assert settings.for_stage(base, stage) == settings.for_stage(longer, stage)
+        assert settings.stage_settings(base, stage) == settings.stage_settings(longer, stage)
     for stage in ("manifest", "join", "plan", "verify", "archive"):
-        assert settings.for_stage(base, stage) != settings.for_stage(longer, stage)
+        assert settings.stage_settings(base, stage) != settings.stage_settings(longer, stage)
 
 
 def test_times_that_may_be_missing_are_times_or_stretches():

@@ -236,7 +236,7 @@ def analysed(prior, domain, table, made, folder, capsys):
     options = {"prior": prior, "observations": folder / "seen", "shard": cut, "stretch": cut, "members": "0-3"}
     options |= {name: made[f"{name}.nc"] for name in ("climatology", "statistics")}
     options["analysis"] = folder / "analysis.nc"
-    sections = json.loads(settings.for_stage(chosen, "reanalyse"))
+    sections = json.loads(settings.stage_settings(chosen, "reanalyse"))
     return told("reanalyse.shard", sections, options, folder, capsys) or analyses.read([options["analysis"]])
 
 

@@ -11,7 +11,7 @@ from hindsight.fields import observations
 from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
 from hindsight.verify import compare
-from hindsight.verify.regions import regions
+from hindsight.verify.regions import region_weights
 from tests.verify import worlds
 
 GRID = Grid(np.array([0.0, 60.0]), np.arange(-2.0, 3))
@@ -21,7 +21,8 @@ generator = np.random.default_rng(0)
 TRUTH = generator.standard_normal((3, 1, 2, 5)).astype("float32")
 
 
-NOWHERE = compare.by_distance(pd.DataFrame({"channel": [], "latitude": [], "longitude": []}), ["z500"], GRID)
+EVERYWHERE = region_weights({}, GRID)
+NOWHERE = compare.distance_bins(pd.DataFrame({"channel": [], "latitude": [], "longitude": []}), ["z500"], GRID)
 
 
 def analysis(values):
@@ -39,7 +40,7 @@ def analysis(values):
 
 
 def test_a_perfect_analysis_has_no_error():
-    found = compare.against_truth(analysis(np.stack([TRUTH] * 4)), SCALING, regions({}, GRID), NOWHERE, GRID, 0)
+    found = compare.compare_with_truth(analysis(np.stack([TRUTH] * 4)), SCALING, EVERYWHERE, NOWHERE, GRID, 0)
     for name in ("squared_error", "variance", "skill", "sum_squared_error"):
         assert np.abs(found[name]).max() < 1e-10
     np.testing.assert_allclose(found["sum_power"].sel(kind="truth"), found["sum_power"].sel(kind="mean"))
@@ -48,11 +49,11 @@ def test_a_perfect_analysis_has_no_error():
 def test_where_truth_and_members_agree_ranks_are_even_and_belong_to_their_time():
     """Drizzle that nobody foresaw and nobody missed: no frame has it in the lowest rank alone."""
     dry = analysis(np.zeros((4, 3, 1, 2, 5))).assign(truth=(("time", "channel", "latitude", "longitude"), 0 * TRUTH))
-    whole = [compare.against_truth(dry, SCALING, regions({}, GRID), NOWHERE, GRID, seed)["rank"] for seed in (0, 1)]
-    part = compare.against_truth(dry.isel(time=[1, 2]), SCALING, regions({}, GRID), NOWHERE, GRID, 0)["rank"]
+    whole = [compare.compare_with_truth(dry, SCALING, EVERYWHERE, NOWHERE, GRID, seed)["rank"] for seed in (0, 1)]
+    part = compare.compare_with_truth(dry.isel(time=[1, 2]), SCALING, EVERYWHERE, NOWHERE, GRID, 0)["rank"]
     np.testing.assert_array_equal(whole[0][1:], part)
     assert not np.array_equal(*whole) and (whole[0].values > 0).sum() > 8
-    drawn = compare.among_ties(TIMES, ["z500", "msl"], 20000, 0)
+    drawn = compare.tie_breakers(TIMES, ["z500", "msl"], 20000, 0)
     assert abs(drawn.mean() - 0.5) < 0.005 and np.abs(np.corrcoef(drawn.reshape(6, -1)) - np.eye(6)).max() < 0.04
 
 
@@ -67,7 +68,7 @@ def test_at_withheld_observations_members_get_the_observations_error():
             for v in generator.standard_normal(400)
         ]
     )
-    found = compare.against_observations(analysis(np.stack([truth] * 20)), rows, SCALING, GRID, 0)
+    found = compare.compare_with_observations(analysis(np.stack([truth] * 20)), rows, SCALING, GRID, 0)
     assert abs(float(found["variance"].mean()) - 1) < 0.05
     assert abs(float(found["squared_error"].mean()) - 1.05) < 0.12
 
@@ -80,7 +81,7 @@ def test_a_late_report_changes_the_errors_of_no_other_that_members_are_given(mon
         {"time": TIMES[1], "latitude": [0.0, 60, 30, 30], "longitude": [-2.0, 1, 0, 1], "channel": "z500", "value": 0.0}
     ).assign(error=1.0, station=list("abcd"))
     for table in (rows, rows.iloc[1:]):
-        compare.against_observations(analysis(np.stack([TRUTH] * 6)), table, SCALING, GRID, 0)
+        compare.compare_with_observations(analysis(np.stack([TRUTH] * 6)), table, SCALING, GRID, 0)
     assert seen[0].shape == (6, 4) and np.unique(seen[0]).size == 24
     np.testing.assert_array_equal(seen[0][:, 1:], seen[1])
 
@@ -89,14 +90,14 @@ def test_frames_without_withheld_observations_are_nan_and_not_zero():
     rows = pd.DataFrame(
         {"time": [TIMES[1]], "latitude": [0.0], "longitude": [0.0], "channel": ["z500"], "value": [0.0], "error": [1.0]}
     )
-    found = compare.against_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, 0)["squared_error"]
+    found = compare.compare_with_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, 0)["squared_error"]
     assert np.isfinite(found[0, 1, 0]) and np.isnan(found[0, [0, 2], 0]).all()
 
 
 def test_errors_by_distance_are_those_of_a_loop_over_points():
     """Stations differ by channel; the second channel has none, and then no bin holds a point."""
     used = pd.DataFrame({"latitude": [0.0, 60, 60], "longitude": [-2.0, 362, 1], "channel": "z500"})
-    bins = compare.by_distance(used, ["z500", "msl"], GRID)
+    bins = compare.distance_bins(used, ["z500", "msl"], GRID)
     members = np.concatenate([TRUTH, TRUTH], 1) + generator.standard_normal((4, 3, 2, 2, 5))
     found = analysis(members[:, :, :1]).drop_vars(["analysis", "truth"]).assign_coords(channel=["z500", "msl"])
     found = found.assign(
@@ -104,7 +105,7 @@ def test_errors_by_distance_are_those_of_a_loop_over_points():
         truth=(("time", "channel", "latitude", "longitude"), np.concatenate([TRUTH, TRUTH], 1)),
     )
     scaling = Scaling(np.zeros((1, 2, 2, 5)), np.ones(2), 0, 0)
-    ours = compare.against_truth(found, scaling, regions({}, GRID), bins, GRID, 0)["distance_squared_error"]
+    ours = compare.compare_with_truth(found, scaling, EVERYWHERE, bins, GRID, 0)["distance_squared_error"]
     squares = (members.mean(0)[:, 0] - TRUTH[:, 0]) ** 2
     limits = bins["edge"].values
     for k in range(len(limits) - 1):

@@ -16,9 +16,9 @@ def test_jobs_are_added_up_by_kind_in_the_order_the_data_flow(tmp_path):
     measured(tmp_path / "reanalyse/shard-sparse-20090101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "reanalyse/shard-sparse-20090407T12-0.tsv", 30, 700, 25)
     measured(tmp_path / "train/prior.tsv", 100, 900, 200)
-    assert cost.kinds(tmp_path, NAMES) == [
-        cost.Kind("train: prior", 1, 100, 100, 200, 900),
-        cost.Kind("reanalyse: shard", 2, 40, 30, 40, 700),
+    assert cost.job_kinds(tmp_path, NAMES) == [
+        cost.JobKind("train: prior", 1, 100, 100, 200, 900),
+        cost.JobKind("reanalyse: shard", 2, 40, 30, 40, 700),
     ]
 
 
@@ -26,14 +26,14 @@ def test_what_another_run_left_and_the_report_itself_do_not_count(tmp_path):
     measured(tmp_path / "reanalyse/shard-dense-20090101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "reanalyse/shard-sparse-19990101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "verify/report.tsv", 10, 500, 15)
-    assert cost.kinds(tmp_path, NAMES) == []
-    assert cost.kinds(tmp_path / "nowhere", NAMES) == []
+    assert cost.job_kinds(tmp_path, NAMES) == []
+    assert cost.job_kinds(tmp_path / "nowhere", NAMES) == []
 
 
 def test_a_job_too_short_to_be_looked_at_has_no_memory_and_no_made_up_one(tmp_path):
     measured(tmp_path / "train/colour.tsv", 0.2, "-", "-")
-    (one,) = cost.kinds(tmp_path, NAMES)
-    assert cost.size(one.memory) == "not measured" and one.processor != one.processor
+    (one,) = cost.job_kinds(tmp_path, NAMES)
+    assert cost.format_size(one.memory) == "not measured" and one.processor != one.processor
 
 
 @pytest.mark.parametrize("text", ["", "no\tbenchmark\n1\t2\n", f"{BENCHMARK}x\n"])
@@ -41,7 +41,7 @@ def test_another_file_is_refused(tmp_path, text):
     (tmp_path / "train").mkdir()
     (tmp_path / "train/prior.tsv").write_text(text)
     with pytest.raises(UserError, match="not a benchmark of Snakemake"):
-        cost.kinds(tmp_path, NAMES)
+        cost.job_kinds(tmp_path, NAMES)
 
 
 def test_passes_are_what_the_jobs_counted(tmp_path):
@@ -54,13 +54,13 @@ def test_passes_are_what_the_jobs_counted(tmp_path):
         analysis("b.nc", evaluations=8.0, precision="bfloat16"),
     ]
     assert cost.precision(made[:1]) == "float32" and cost.precision(made) == "bfloat16 and float32"
-    assert cost.passes(made) == 7.5
-    assert cost.passes([*made, analysis("c.nc")]) is None and cost.passes([]) is None
+    assert cost.evaluations(made) == 7.5
+    assert cost.evaluations([*made, analysis("c.nc")]) is None and cost.evaluations([]) is None
 
 
 def test_times_and_sizes_are_written_as_people_do():
-    assert [cost.duration(s) for s in (2.34, 968, 7200)] == ["2.3 s", "16.1 min", "2.0 h"]
-    assert [cost.size(m) for m in (809.2, 2048)] == ["809 MB", "2.0 GB"]
+    assert [cost.format_duration(s) for s in (2.34, 968, 7200)] == ["2.3 s", "16.1 min", "2.0 h"]
+    assert [cost.format_size(m) for m in (809.2, 2048)] == ["809 MB", "2.0 GB"]
 
 
 PLAN = {
@@ -91,29 +91,29 @@ def planned(tmp_path):
 
 
 def test_what_was_used_stands_beside_the_plan(tmp_path, planned):
-    rows = {row.name: row for row in cost.beside(tmp_path / "logs", planned)}
+    rows = {row.name: row for row in cost.forecasts(tmp_path / "logs", planned)}
     assert {row.network for row in rows.values()} == {"sparse"}
     assert (rows["jobs"].planned, rows["jobs"].used) == (2, 2)
     assert (rows["network evaluations"].planned, rows["network evaluations"].used) == (400, 2 * 20 * 6)
     time = rows["device time"]
     assert (time.planned, time.low, time.high, time.used) == (36, pytest.approx(28.8), pytest.approx(43.2), 30)
-    assert time.ratio == pytest.approx(1.2) and cost.figure(time, time.used) == "30.0 s"
+    assert time.ratio == pytest.approx(1.2) and cost.format_value(time, time.used) == "30.0 s"
     assert rows["analyses on disk"].used == sum(path.stat().st_size for path in planned[:2])
     memory = rows["most memory of a job"]
-    assert memory.used == 1000 * 2**20 and cost.figure(memory, memory.used) == "1.0 GB"
+    assert memory.used == 1000 * 2**20 and cost.format_value(memory, memory.used) == "1.0 GB"
 
 
 def test_jobs_that_were_not_measured_have_no_made_up_use(tmp_path, planned):
     (tmp_path / "logs/reanalyse/shard-sparse-b-0.tsv").unlink()
-    rows = {row.name: row for row in cost.beside(tmp_path / "logs", planned)}
+    rows = {row.name: row for row in cost.forecasts(tmp_path / "logs", planned)}
     assert rows["device time"].used is rows["device time"].ratio is rows["most memory of a job"].used is None
     assert rows["jobs"].used == 2
     (tmp_path / "reanalyse/sparse/plan.json").unlink()
-    assert cost.beside(tmp_path / "logs", planned) == []
+    assert cost.forecasts(tmp_path / "logs", planned) == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"jobs": 2}'])
 def test_another_file_is_no_plan(tmp_path, planned, text):
     (tmp_path / "reanalyse/sparse/plan.json").write_text(text)
     with pytest.raises(UserError, match=r"plan.json is not a plan .*delete it"):
-        cost.beside(tmp_path / "logs", planned)
+        cost.forecasts(tmp_path / "logs", planned)

@@ -23,12 +23,12 @@ def diffusion(world):
 def test_frames_come_from_the_shards_that_hold_them(world):
     whole = xr.concat([xr.load_dataset(path)["analysis"] for path in diffusion(world)], "time")
     times = whole["time"].values[[6, 7, 8, 30]]
-    xr.testing.assert_equal(excerpts.frames(diffusion(world), times), whole.sel(time=times))
+    xr.testing.assert_equal(excerpts.read_frames(diffusion(world), times), whole.sel(time=times))
 
 
 def test_stations_are_the_nearest_to_a_place_of_those_used_and_of_those_withheld(world):
     table = observations.read(world["observations"])
-    found = excerpts.stations(table, "msl", (50.0, 0.0))
+    found = excerpts.choose_stations(table, "msl", (50.0, 0.0))
     assert found["withheld"].tolist() == [False, True]
     for kept, station in zip((False, True), found["station"]):
         rows = table[table["withheld"] == kept].drop_duplicates("station")
@@ -38,7 +38,7 @@ def test_stations_are_the_nearest_to_a_place_of_those_used_and_of_those_withheld
 
 def test_without_a_place_stations_are_those_that_vary_most(world):
     table = observations.read(world["observations"])
-    found = excerpts.stations(table, "msl", None)
+    found = excerpts.choose_stations(table, "msl", None)
     for kept, station in zip((False, True), found["station"]):
         rows = table[(table["withheld"] == kept) & (table["channel"] == "msl")]
         spread = {name: np.std(part["value"], ddof=1) for name, part in rows.groupby("station")}
@@ -47,7 +47,7 @@ def test_without_a_place_stations_are_those_that_vary_most(world):
 
 def test_a_network_that_withholds_nothing_has_one_station(world):
     table = observations.read(world["observations"])
-    assert excerpts.stations(table[~table["withheld"]], "msl", None)["withheld"].tolist() == [False]
+    assert excerpts.choose_stations(table[~table["withheld"]], "msl", None)["withheld"].tolist() == [False]
 
 
 def test_series_at_a_grid_point_are_that_points_own(world):
@@ -58,7 +58,9 @@ def test_series_at_a_grid_point_are_that_points_own(world):
     here = {"latitude": 46.0, "longitude": -5.0}
     np.testing.assert_allclose(one.truth, truth.sel(here))
     members = (
-        excerpts.frames(diffusion(world), truth["time"].values).sel(here).transpose("realization", "time", "channel")
+        excerpts.read_frames(diffusion(world), truth["time"].values)
+        .sel(here)
+        .transpose("realization", "time", "channel")
     )
     np.testing.assert_allclose(one.members, members)
     assert set(one.observations["station"]) == {"s1"} and len(one.observations) == 15 * 2

@@ -23,12 +23,12 @@ def closed_figures():
 def test_a_globe_is_turned_to_greenwich_and_closed():
     """A field that tells its own longitude still does when turned, and the columns added are those round the back."""
     field = np.cos(np.deg2rad(GLOBE.longitude - 30)) * np.ones(GLOBE.shape)
-    grid, turned = maps.closed(GLOBE, field)
+    grid, turned = maps.close_globe(GLOBE, field)
     np.testing.assert_allclose(turned, np.cos(np.deg2rad(grid.longitude - 30)) * np.ones((32, 1)), atol=1e-12)
     assert np.allclose(np.diff(grid.longitude), 5.625) and len(grid.longitude) == 66
     _, west = grid.outline
     assert west[0] < -180 and west[-1] > 180
-    assert maps.closed(BOX, field)[1] is field
+    assert maps.close_globe(BOX, field)[1] is field
 
 
 def test_a_globe_fills_the_map_from_180_west_to_180_east():
@@ -65,20 +65,20 @@ def test_stations_and_coasts_land_in_the_turn_of_the_map():
 
 
 def test_the_part_of_a_globe_about_a_storm_crosses_the_date_line():
-    grid, rows, columns = maps.near(GLOBE, 45.0, 178.0)
+    grid, rows, columns = maps.crop_near(GLOBE, 45.0, 178.0)
     field = np.cos(np.deg2rad(GLOBE.longitude)) * GLOBE.latitude[:, None]
     np.testing.assert_allclose(
         field[np.ix_(rows, columns)], np.cos(np.deg2rad(grid.longitude)) * grid.latitude[:, None], atol=1e-9
     )
     assert np.allclose(np.diff(grid.longitude), 5.625) and grid.longitude[0] < 178 < grid.longitude[-1]
     assert np.ptp(grid.longitude) > 80 and np.ptp(grid.latitude) > 50
-    assert maps.near(BOX, 45.0, 0.0)[0] is BOX
+    assert maps.crop_near(BOX, 45.0, 0.0)[0] is BOX
 
 
 def test_an_error_is_signed_and_centred_and_stations_are_on_the_analysis():
     truth = np.zeros((1, *BOX.shape))
     members = np.stack([np.full_like(truth, 2.0), np.full_like(truth, 4.0)])
-    figure = maps.frame(truth, members, ["z500"], BOX, USED, [])
+    figure = maps.channel_maps(truth, members, ["z500"], BOX, USED, [])
     axes = figure.axes[:4]
     error = axes[2].collections[0]
     np.testing.assert_allclose(error.get_array(), 3.0)
@@ -90,7 +90,7 @@ def test_an_error_is_signed_and_centred_and_stations_are_on_the_analysis():
 def test_a_strip_has_a_column_a_frame_and_a_row_a_kind():
     times = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(12, "h")
     truth, members = generator.random((3, *BOX.shape)), generator.random((4, 3, *BOX.shape))
-    figure = maps.strip(truth, members, times, "msl", BOX, USED, COAST)
+    figure = maps.frame_strip(truth, members, times, "msl", BOX, USED, COAST)
     titles = [axis.get_title(loc="left") for axis in figure.axes[:3]]
     assert titles == ["2009-01-01 12 UTC", "2009-01-02 00 UTC", "2009-01-02 12 UTC"]
     shown = [axis.collections[0].get_array() for axis in figure.axes[:12]]

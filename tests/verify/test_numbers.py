@@ -23,11 +23,11 @@ def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
 def test_the_sentence_at_the_top_is_the_crps_of_the_table(scores):
     pick = {"analysis": "diffusion", "compared": "crps"}
     scores["ratio"].loc[pick] = [[0.9, 1.1], [0.75, 0.5]]
-    assert numbers.in_short(scores) == [
+    assert numbers.headline(scores) == [
         "CRPS of diffusion relative to optimal interpolation: "
         "dense −10.0 % (z500), +10.0 % (msl); sparse −25.0 % (z500), −50.0 % (msl)"
     ]
-    assert numbers.in_short(scores.drop_vars("ratio")) == []
+    assert numbers.headline(scores.drop_vars("ratio")) == []
 
 
 def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
@@ -53,16 +53,16 @@ def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
     ],
 )
 def test_a_score_has_the_digits_that_its_interval_supports(score, text, range_):
-    found = numbers.number(*score)
+    found = numbers.format_score(*score)
     assert (found["text"], found["range"]) == (text, range_)
 
 
 def test_a_change_without_an_interval_is_not_for_certain():
     one = xr.Dataset({"ratio": 0.5, "ratio_lower": np.nan, "ratio_upper": np.nan})
-    assert numbers.change(one, "ratio") == {"text": "−50.0 %", "range": "no interval", "tone": ""}
+    assert numbers.percent_change(one, "ratio") == {"text": "−50.0 %", "range": "no interval", "tone": ""}
 
 
 def test_the_page_says_how_intervals_are_made_or_why_there_is_none(scores):
-    assert numbers.of_intervals(scores, 0.9).startswith("90 %, from how each score varies")
+    assert numbers.interval_note(scores, 0.9).startswith("90 %, from how each score varies")
     scores["lower"][:] = np.nan
-    assert numbers.of_intervals(scores, 0.9) == "none: they need 30 frames that are scored"
+    assert numbers.interval_note(scores, 0.9) == "none: they need 30 frames that are scored"

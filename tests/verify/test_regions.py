@@ -6,13 +6,13 @@ import pytest
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.settings.verify import Region
-from hindsight.verify.regions import WHOLE, regions
+from hindsight.verify.regions import WHOLE, region_weights
 
 GRID = Grid(np.array([0.0, 60.0]), np.arange(-2.0, 3))
 
 
 def test_regions_are_boxes_weighted_by_area():
-    areas = regions({"north": Region(south=30, north=90, west=-1, east=1)}, GRID)
+    areas = region_weights({"north": Region(south=30, north=90, west=-1, east=1)}, GRID)
     assert list(areas) == [WHOLE, "north"]
     assert areas["north"].reshape(2, 5)[0].sum() == 0 and (areas["north"].reshape(2, 5)[1] > 0).sum() == 3
     whole = areas[WHOLE].reshape(2, 5)
@@ -23,7 +23,7 @@ def test_edges_on_grid_points_in_single_precision_are_inside():
     axis = lambda first, count: (first + 0.1 * np.arange(count)).astype("float32").astype(float)
     rounded = Grid(axis(40, 3), axis(300, 4))
     box = Region(south=40.1, north=40.2, west=-59.9, east=-59.7)
-    assert (regions({"box": box}, rounded)["box"] > 0).reshape(3, 4).astype(int).tolist() == [
+    assert (region_weights({"box": box}, rounded)["box"] > 0).reshape(3, 4).astype(int).tolist() == [
         [0, 0, 0, 0],
         [0, 1, 1, 1],
         [0, 1, 1, 1],
@@ -32,12 +32,12 @@ def test_edges_on_grid_points_in_single_precision_are_inside():
 
 def test_an_empty_region_is_refused():
     with pytest.raises(UserError, match="holds no grid point"):
-        regions({"nowhere": Region(south=70, north=80, west=0, east=1)}, GRID)
+        region_weights({"nowhere": Region(south=70, north=80, west=0, east=1)}, GRID)
 
 
 def test_a_globe_has_regions_of_its_own_and_they_are_bands():
     globe = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
-    areas = regions({}, globe)
+    areas = region_weights({}, globe)
     assert list(areas) == [WHOLE, "northern extratropics", "tropics", "southern extratropics"]
     rows = {name: weights.reshape(globe.shape) > 0 for name, weights in areas.items()}
     for name, (south, north) in {"northern extratropics": (20, 90), "tropics": (-20, 20)}.items():
@@ -45,6 +45,6 @@ def test_a_globe_has_regions_of_its_own_and_they_are_bands():
         assert (rows[name] == inside[:, None]).all()
     share = areas["tropics"].sum() / areas[WHOLE].sum()
     assert np.isclose(share, np.sin(np.deg2rad(22.5)))  # where the cells of 19.7 end
-    assert list(regions({"one": Region(south=0, north=50, west=0, east=50)}, globe)) == [WHOLE, "one"]
+    assert list(region_weights({"one": Region(south=0, north=50, west=0, east=50)}, globe)) == [WHOLE, "one"]
     belt = Grid(np.arange(-59.0625, 60, 5.625), globe.longitude)
-    assert list(regions({}, GRID)) == list(regions({}, belt)) == [WHOLE]
+    assert list(region_weights({}, GRID)) == list(region_weights({}, belt)) == [WHOLE]

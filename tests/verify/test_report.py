@@ -68,8 +68,8 @@ def test_observations_left_out_are_counted_once_a_shard(monkeypatch):
     paths = [Path(f"results/reanalyse/net/diffusion/{name}.nc") for name in found]
     counts = lambda path: xr.Dataset(attrs={"gross_observations": found[path.stem]})
     monkeypatch.setattr(report.analysis_files, "head", counts)
-    assert report.left_out(paths)[0].startswith("3 observations in 2 shards")
-    assert report.left_out(paths[2:3]) == []
+    assert report.rejected_observations(paths)[0].startswith("3 observations in 2 shards")
+    assert report.rejected_observations(paths[2:3]) == []
 
 
 def test_every_picture_says_what_it_shows(text):

@@ -28,7 +28,7 @@ def statistics():
     data["squared_error"][1][:, 1, ::2] = np.nan  # a region without observations every other day
     maps = (("analysis", "channel", "latitude", "longitude"), np.full((3, 1, 2, 2), 4.0 * FRAMES))
     by_distance = ("analysis", "distance", "time", "channel")
-    data |= {f"passage_{name}": (by_distance[::2] + ("channel",), np.ones((3, FRAMES, 1))) for name in seams.SERIES}
+    data |= {f"transition_{name}": (by_distance[::2] + ("channel",), np.ones((3, FRAMES, 1))) for name in seams.SERIES}
     return xr.Dataset(
         data
         | {
@@ -57,7 +57,7 @@ def statistics():
 
 
 def test_scores_are_functions_of_time_means(statistics):
-    found = score.score(statistics, Verify(resamples=50))
+    found = score.network_scores(statistics, Verify(resamples=50))
     expected = np.sqrt(statistics["squared_error"].sel(region=WHOLE).mean("time"))
     np.testing.assert_allclose(found["score"].sel(metric="rmse"), expected)
     np.testing.assert_allclose(found["rmse_map"], 2.0)
@@ -65,14 +65,14 @@ def test_scores_are_functions_of_time_means(statistics):
 
 
 def test_frames_without_observations_count_for_nothing(statistics):
-    found = score.score(statistics, Verify(resamples=50))
+    found = score.network_scores(statistics, Verify(resamples=50))
     expected = np.sqrt(statistics["squared_error"].sel(region="withheld").mean("time", skipna=True))
     np.testing.assert_allclose(found["regional_score"].sel(region="withheld", metric="rmse"), expected)
 
 
 def test_in_a_ratio_what_is_common_cancels(statistics):
     """Twice as wrong in every frame: the ratio is exactly 2 however the frames are weighed, the scores are not."""
-    found = score.score(statistics, Verify())
+    found = score.network_scores(statistics, Verify())
     pick = {"compared": "rmse", "analysis": "climatology", "channel": "z500"}
     for name in ("ratio", "ratio_lower", "ratio_upper"):
         assert np.isclose(found[name].sel(pick), 2.0)
@@ -85,14 +85,14 @@ def test_in_a_ratio_what_is_common_cancels(statistics):
 def test_a_network_that_withholds_nothing_has_scores_all_the_same(statistics):
     for name in ensemble.STATISTICS:
         statistics[name].loc[{"region": "withheld"}] = np.nan
-    found = score.score(statistics, Verify(resamples=50))
+    found = score.network_scores(statistics, Verify(resamples=50))
     assert np.isfinite(found["score"]).all()
     assert np.isnan(found["regional_score"].sel(region="withheld")).all()
 
 
 def test_a_season_is_scored_as_its_frames_alone_would_be(statistics):
     """200 days from January: winter has 59, spring 92, summer 49, and the ratio of common errors stays 2."""
-    found = score.score(statistics, Verify(resamples=50))
+    found = score.network_scores(statistics, Verify(resamples=50))
     assert found["season"].values.tolist() == ["DJF", "MAM", "JJA"]
     squares = statistics["squared_error"].sel(region=WHOLE)
     for name, months in {"DJF": [12, 1, 2], "MAM": [3, 4, 5], "JJA": [6, 7, 8]}.items():
@@ -106,18 +106,18 @@ def test_a_season_is_scored_as_its_frames_alone_would_be(statistics):
 
 
 def test_the_interval_of_a_season_is_that_of_its_frames_alone(statistics):
-    found = score.score(statistics, Verify(resamples=50))
+    found = score.network_scores(statistics, Verify(resamples=50))
     march = statistics.isel(time=statistics["time"].dt.month.isin([3, 4, 5]).values)
-    alone = score.score(march, Verify(resamples=50))
+    alone = score.network_scores(march, Verify(resamples=50))
     for name in ("lower", "upper"):
         ours = found[f"seasonal_{name}"].sel(season="MAM")
         np.testing.assert_allclose(ours, alone[name].transpose(*ours.dims))
 
 
 def test_a_month_and_less_has_scores_and_no_interval(statistics):
-    found = score.score(statistics.isel(time=slice(0, 29)), Verify(resamples=50))
+    found = score.network_scores(statistics.isel(time=slice(0, 29)), Verify(resamples=50))
     assert np.isfinite(found["score"]).all() and np.isnan(found["lower"]).all() and np.isnan(found["ratio_upper"]).all()
-    assert np.isfinite(score.score(statistics.isel(time=slice(0, 30)), Verify(resamples=50))["lower"]).all()
+    assert np.isfinite(score.network_scores(statistics.isel(time=slice(0, 30)), Verify(resamples=50))["lower"]).all()
 
 
 def test_the_interval_of_a_bias_covers_the_bias_as_often_as_it_says(statistics):
@@ -125,20 +125,20 @@ def test_the_interval_of_a_bias_covers_the_bias_as_often_as_it_says(statistics):
     generator, covered = np.random.default_rng(5), []
     for _ in range(16):
         statistics["error"].values[:] = 3.0 + walk(generator, FRAMES, (3, 2, 1), 0.9).transpose(1, 2, 0, 3)
-        found = score.score(statistics, Verify(resamples=5)).sel(metric="bias")
+        found = score.network_scores(statistics, Verify(resamples=5)).sel(metric="bias")
         covered.append((found["lower"] < 3) & (found["upper"] > 3))
     assert 0.86 < np.mean(covered) < 1
 
 
 def test_errors_by_distance_are_roots_of_time_means(statistics):
-    found = score.score(statistics, Verify(resamples=50)).sel(channel="z500")
+    found = score.network_scores(statistics, Verify(resamples=50)).sel(channel="z500")
     near, far = found["distance_score"].sel(of="rmse", analysis="diffusion").values
     assert np.isclose(near**2, statistics["distance_squared_error"][0, 0, :, 0].mean()) and np.isclose(far, 2 * near)
     np.testing.assert_allclose(found["distance_score"].sel(of="spread"), 3.0)
     assert (found["distance_lower"] <= found["distance_score"]).all()
 
 
-def passages_of(values, shard):
+def transitions_of(values, shard):
     """Passages of an ensemble and its truth (frames, 1 + members, rows, columns), read shard by shard."""
     grid = Grid(np.arange(-19.5, 20), np.arange(40.0))
     dims = ("time", "realization", "channel", "latitude", "longitude")
@@ -150,7 +150,7 @@ def passages_of(values, shard):
     parts, last = [], None
     for k in range(0, len(values), shard):
         piece = whole.isel(time=slice(k, k + shard))
-        parts.append(compare.passages(piece, last, grid))
+        parts.append(compare.transitions(piece, last, grid))
         last = piece.isel(time=[-1])
     return xr.concat(parts, "time").expand_dims(analysis=["diffusion"])
 
@@ -160,7 +160,7 @@ SHAPE = (1 + MEMBERS, 40, 40)
 
 
 def test_a_walk_cut_into_shards_has_no_seam():
-    found = score.at_seams(passages_of(walk(np.random.default_rng(0), 80, SHAPE, RHO), 16), Verify(resamples=50))
+    found = score.seam_ratios(transitions_of(walk(np.random.default_rng(0), 80, SHAPE, RHO), 16), Verify(resamples=50))
     assert found["seams"] == 4
     np.testing.assert_allclose(found["seam_ratio"], 1, atol=0.03)
     correlation = found["seam_inside"].sel(measure="correlation")
@@ -173,7 +173,7 @@ def test_shards_made_apart_have_the_seams_that_the_closed_form_says():
     apart = np.concatenate([walk(generator, 16, SHAPE, RHO) for _ in range(5)])
     truth = walk(generator, 80, SHAPE[1:], RHO)
     apart[:, 0] = truth
-    found = score.at_seams(passages_of(apart, 16), Verify(resamples=50)).sel(analysis="diffusion", channel="z500")
+    found = score.seam_ratios(transitions_of(apart, 16), Verify(resamples=50)).sel(analysis="diffusion", channel="z500")
     jump = np.sqrt(2 / (2 - 2 * RHO))
     for name in ("members", "mean"):
         assert np.isclose(found["seam_ratio"].sel(measure=name), jump, rtol=0.04)
@@ -186,8 +186,8 @@ def test_shards_made_apart_have_the_seams_that_the_closed_form_says():
 
 def test_one_shard_has_no_seam_and_one_seam_has_an_interval():
     values = walk(np.random.default_rng(2), 30, SHAPE, RHO)
-    assert "seam_ratio" not in score.at_seams(passages_of(values, 30), Verify(resamples=20))
-    found = score.at_seams(passages_of(values, 15), Verify(resamples=200))
+    assert "seam_ratio" not in score.seam_ratios(transitions_of(values, 30), Verify(resamples=20))
+    found = score.seam_ratios(transitions_of(values, 15), Verify(resamples=200))
     assert found["seams"] == 1 and (found["seam_lower"] < found["seam_upper"]).all()
 
 
@@ -199,9 +199,9 @@ def test_without_seams_ratios_lie_in_their_interval_as_often_as_it_says():
         seam = np.zeros((1, 300), "int8")
         seam[0, generator.choice(np.arange(1, 300), 7, replace=False)] = 1
         dims = ("analysis", "time", "channel")
-        data = {f"passage_{name}": (dims, value) for name, value in values.items()} | {"seam": (dims[:2], seam)}
+        data = {f"transition_{name}": (dims, value) for name, value in values.items()} | {"seam": (dims[:2], seam)}
         statistics = xr.Dataset(data, {"analysis": ["diffusion"], "channel": ["z500"]})
-        found = score.at_seams(statistics, Verify(resamples=200, confidence=0.9))
+        found = score.seam_ratios(statistics, Verify(resamples=200, confidence=0.9))
         inside.append((found["seam_ratio"] > found["seam_lower"]) & (found["seam_ratio"] < found["seam_upper"]))
     assert 0.86 < np.mean(inside) < 0.94
 
@@ -210,8 +210,8 @@ def test_networks_with_and_without_withheld_stations_stand_side_by_side(statisti
     """The first has none; the names of the second's regions are not cut to the length of the first's."""
     settings = Verify(resamples=50)
     longer = statistics.assign_coords(region=[WHOLE, compare.WITHHELD])
-    parts = [score.score(s, settings) for s in (statistics.sel(region=[WHOLE]), longer)]
-    found = score.joined([part.expand_dims(network=[name]) for part, name in zip(parts, ("none", "some"))])
+    parts = [score.network_scores(s, settings) for s in (statistics.sel(region=[WHOLE]), longer)]
+    found = score.join_networks([part.expand_dims(network=[name]) for part, name in zip(parts, ("none", "some"))])
     assert found["region"].values.tolist() == [WHOLE, "withheld observations"]
     at_withheld = found["regional_score"].sel(region=compare.WITHHELD).notnull()
     assert at_withheld.sel(network="some").all() and not at_withheld.sel(network="none").any()

@@ -10,7 +10,7 @@ from tests.verify import worlds
 
 
 def shown(world, scores):
-    return sections.Shown(
+    return sections.ReportData(
         scores,
         store.read(world["fields"])["fields"],
         np.ones(store.read(world["fields"]).sizes["time"], bool),

@@ -55,8 +55,8 @@ def test_the_frame_nearest_to_the_time_asked_for_is_shown():
 
 
 def test_without_pressure_the_lowest_geopotential_tells_and_else_any_departure():
-    assert storm.telling(["z500", "z850", "t850"]) == "z850"
-    assert storm.telling(["t850", "q850"]) == "q850"
+    assert storm.storm_channel(["z500", "z850", "t850"]) == "z850"
+    assert storm.storm_channel(["t850", "q850"]) == "q850"
     assert storm.find(fields(BOX, [(5, 3, 5, -900.0), (9, 3, 5, 300.0)], ("t850",)), BOX, None).frame == 5
 
 
@@ -77,4 +77,4 @@ def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
     ],
 )
 def test_only_of_pressure_and_geopotential_it_is_called_a_storm(channels, called):
-    assert storm.find(fields(BOX, [(7, 3, 5, 900.0)], channels), BOX, None).called == called
+    assert storm.find(fields(BOX, [(7, 3, 5, 900.0)], channels), BOX, None).description == called

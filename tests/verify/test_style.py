@@ -13,12 +13,12 @@ from hindsight.verify import style
     ("value", "text"), [(-20.0, "20°W"), (350.0, "10°W"), (14.5, "14.5°E"), (360.0, "0°"), (180.0, "180°")]
 )
 def test_longitudes_are_written_as_people_do(value, text):
-    assert style.east(value) == text
+    assert style.format_longitude(value) == text
 
 
 def test_places_times_and_units_are_written_as_people_do():
-    assert style.place(-30.04, 200.0) == "30°S, 160°W"
-    assert style.moment(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
+    assert style.format_place(-30.04, 200.0) == "30°S, 160°W"
+    assert style.format_time(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
     assert [style.units(u) for u in ("m2 s-2", "K", "kg kg-1")] == ["m² s⁻²", "K", "kg kg⁻¹"]
     assert style.label("z500") == "z500 (m² s⁻²)" and style.label("z500", squared=True) == "z500, (m² s⁻²)²"
     assert style.units("1") == "" and style.label("x") == "x" and style.label("x", squared=True) == "x²"

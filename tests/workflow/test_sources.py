@@ -60,7 +60,7 @@ def test_settings_that_fill_no_command_are_written_all_the_same(tmp_path):
     chosen = settings.read(config)
     for target, stage in zip(targets, ("download", "manifest")):
         text = (tmp_path / "run" / target).read_text()
-        assert text == settings.for_stage(chosen, stage) + "\n" and len(text) > ROOM
+        assert text == settings.stage_settings(chosen, stage) + "\n" and len(text) > ROOM
     assert not runs.executed(runs.snakemake(tmp_path / "run", config, "--dry-run", *targets).stdout)
 
 

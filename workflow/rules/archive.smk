@@ -1,12 +1,12 @@
-"""Archive: laid out once, then written shard by shard, marked, checked, described and copied.
+"""Archive: make the layout, write it shard by shard, check, describe and copy it.
 
-The store is nobody's output, because parallel jobs write it; markers beside it are (see docs/decisions/0003).
-A period or ensemble that grows changes settings and layout, and leaves the shards that are there alone: `write` follows
-its analyses, and what the bytes depend on (`encoding`).
+The store is not an output of any rule, because parallel jobs write to it; the markers beside it are outputs (see
+docs/decisions/0003). A longer period or a larger ensemble changes settings and layout, but not existing shards:
+`write` depends on its analyses and on the settings that determine the bytes (`encoding`).
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
-     stac.json; netcdf.json and netcdf/*.nc, copy.json where they are asked for
+     stac.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
@@ -21,7 +21,7 @@ ARCHIVE_TARGETS = [
 
 
 rule layout:
-    """Lay out the archive, or let it grow: dimensions, attributes and encodings of every array, before any data."""
+    """Make or extend the archive's layout: dimensions, attributes and encodings of every array, before any data."""
     input:
         settings=unmixed("results/{run}/settings/archive.json"),
         first=expand(
@@ -85,7 +85,7 @@ rule write:
 
 
 rule check:
-    """Reopen the archive: checksums, time axis, units, NaN, ranges; gather where everything comes from."""
+    """Check the archive: checksums, time axis, units, NaN, ranges, suspect values; write its provenance table."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
@@ -139,7 +139,7 @@ rule publish:
 
 
 rule netcdf:
-    """Copy the archive to netCDF, a file a calendar year and group."""
+    """Copy the archive to netCDF, one file per calendar year and group."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
@@ -169,12 +169,12 @@ rule netcdf:
 
 
 rule copy:
-    """Copy the archive to another place, a bucket for instance: what is not there yet, metadata last."""
+    """Copy the archive to another destination: only what is missing there, metadata last."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
-        beside=[
+        documents=[
             result("archive/check.json"),
             result("archive/provenance.csv"),
             result("archive/README.md"),
@@ -196,7 +196,7 @@ rule copy:
         "hindsight archive.copy --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --markers {params.markers}"
-        " --beside {input.beside:q}"
+        " --documents {input.documents:q}"
         " --archive {params.archive:q}"
         " --marker {output.marker:q}"
         " > {log:q} 2>&1"

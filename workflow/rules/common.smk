@@ -44,7 +44,7 @@ SHARDS = list(CUTS)
 ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
 PIECES = cuts.pieces(SETTINGS.domain, SETTINGS.preprocess)
-ASKED = settings.asked(SETTINGS)
+ASKED = settings.download_request(SETTINGS)
 PARTS = [] if ASKED.source == "synthetic" else cuts.parts(ASKED)
 
 

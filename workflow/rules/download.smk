@@ -20,7 +20,7 @@ if LONG:
             f"logs/{SETTINGS.run}/download/asked.log",
         localrule: True
         params:
-            text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
+            text=lambda wildcards: settings.stage_settings(SETTINGS, "download"),
         run:
             write(params.text, output)
 
@@ -34,7 +34,7 @@ else:
             f"logs/{SETTINGS.run}/download/asked.log",
         localrule: True
         params:
-            text=lambda wildcards: settings.for_stage(SETTINGS, "download"),
+            text=lambda wildcards: settings.stage_settings(SETTINGS, "download"),
         shell:
             "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"
 

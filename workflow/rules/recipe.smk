@@ -19,7 +19,7 @@ def unmixed(file: str):
 
 def mixed() -> list[str]:
     """What keeps the archive that is there and what is asked for from being one."""
-    asked = recipe.settings_of(
+    asked = recipe.recipe_settings(
         SETTINGS.domain,
         SETTINGS.product,
         SETTINGS.archive,
@@ -27,7 +27,7 @@ def mixed() -> list[str]:
         SETTINGS.observe,
     )
     try:
-        there = recipe.of_archive(Path(result("archive/reanalysis.zarr")))
+        there = recipe.read(Path(result("archive/reanalysis.zarr")))
     except UserError as error:
         sys.exit(f"{error}")
     return recipe.differences(there, {"settings": asked}) if there else []

@@ -20,13 +20,13 @@ shell.prefix("set -euo pipefail; trap : TERM; ")
 if workflow.is_main_process:
     # Snakemake's own words for a lock cannot say whose it is; a version that does not ask for these says its own.
     snakemake.exceptions.LockException = lambda: WorkflowError(
-        running.locked(Path("results"))
+        running.explain_lock(Path("results"))
     )
 
 
 onstart:
     try:
-        running.hold(RUNNING)
+        running.claim(RUNNING)
         for begin in STARTING:
             begin()
     except UserError as error:

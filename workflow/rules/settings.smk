@@ -21,7 +21,7 @@ if LONG:
             "logs/{run}/settings/{stage}.log",
         localrule: True
         params:
-            text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
+            text=lambda wildcards: settings.stage_settings(SETTINGS, wildcards.stage),
         run:
             write(params.text, output)
 
@@ -35,6 +35,6 @@ else:
             "logs/{run}/settings/{stage}.log",
         localrule: True
         params:
-            text=lambda wildcards: settings.for_stage(SETTINGS, wildcards.stage),
+            text=lambda wildcards: settings.stage_settings(SETTINGS, wildcards.stage),
         shell:
             "printf '%s\n' {params.text:q} > {output:q} 2> {log:q}"

@@ -51,7 +51,7 @@ rule compare:
 
 
 rule score:
-    """Turn statistics into scores, each with its interval for as few frames, and as alike, as there are."""
+    """Compute scores with confidence intervals from the statistics of every network."""
     input:
         settings="results/{run}/settings/verify.json",
         statistics=expand(
@@ -76,7 +76,7 @@ rule score:
 
 
 rule report:
-    """Draw the report: what was made, how good it is, and from what."""
+    """Write the report: headline, maps, scores, cost and provenance of the run."""
     input:
         settings="results/{run}/settings/verify.json",
         fields=store("results/{run}/preprocess/fields.zarr"),
@@ -111,7 +111,7 @@ rule report:
     params:
         observations=listed("observations"),
         analyses=listed("analyses"),
-        benchmarks="logs/{run}",  # what was measured, if it still lies there; none is made for the report's sake
+        benchmarks="logs/{run}",  # benchmark files, as far as they exist; the report does not depend on them
     shell:
         "hindsight verify.report --settings {input.settings:q}"
         " --fields {input.fields:q}"

@@ -1,1 +1,1 @@
-"""The published data set: one Zarr store, laid out before its data, written by shards, checked."""
+"""The published data set: one Zarr store, whose layout is made first, then written shard by shard and checked."""

@@ -1,4 +1,4 @@
-"""The analyses that a shard of the archive is made of, one file a block of members, read a channel at a time."""
+"""Read the analyses of one shard of the archive: one file per block of members, one channel at a time."""
 
 import zlib
 from pathlib import Path
@@ -13,45 +13,45 @@ from hindsight.fields import analyses
 DIMENSIONS = ("realization", "time", "latitude", "longitude")
 
 
-def heads(paths: list[Path]) -> list[xr.Dataset]:
-    """Coordinates and attributes of the files of one shard, in the order of their members.
+def headers(paths: list[Path]) -> list[xr.Dataset]:
+    """Coordinates and attributes of the files of one shard, in the order of members.
 
     Raises:
         UserError: if a file is missing or cannot be read.
     """
-    found = [analyses.head(path).assign_attrs(file=str(path)) for path in paths]
-    return sorted(found, key=lambda head: int(head["realization"].values[0]))
+    unsorted = [analyses.head(path).assign_attrs(file=str(path)) for path in paths]
+    return sorted(unsorted, key=lambda header: int(header["realization"].values[0]))
 
 
-def made_from(head: xr.Dataset) -> dict[str, str]:
-    """What an analysis says of how it was made, and where it is; the same for all shards and blocks of an archive."""
-    said = {name: str(head.attrs[name]) for name in recipe.SAID if name in head.attrs}
-    return said | {axis: _axis(head[axis].values) for axis in ("latitude", "longitude")}
+def made_from(header: xr.Dataset) -> dict[str, str]:
+    """Method and grid of an analysis, which are the same for all shards and blocks of an archive."""
+    attributes = {name: str(header.attrs[name]) for name in recipe.ATTRIBUTES if name in header.attrs}
+    return attributes | {axis: _describe_axis(header[axis].values) for axis in ("latitude", "longitude")}
 
 
-def _axis(values: np.ndarray) -> str:
-    """An axis in a few words; those of others differ."""
-    sum_ = zlib.crc32(np.asarray(values, "<f8").tobytes())
-    return f"{len(values)} from {values[0]:.10g} to {values[-1]:.10g} ({sum_:08x})"
+def _describe_axis(values: np.ndarray) -> str:
+    """Length, ends and checksum of an axis."""
+    checksum = zlib.crc32(np.asarray(values, "<f8").tobytes())
+    return f"{len(values)} from {values[0]:.10g} to {values[-1]:.10g} ({checksum:08x})"
 
 
-def require(found: list[xr.Dataset], times: np.ndarray, members: int, channels: list[str], said: dict) -> None:
-    """Refuse files that are not a whole shard of the archive.
+def check_shard(headers: list[xr.Dataset], times: np.ndarray, members: int, channels: list[str], origin: dict) -> None:
+    """Check that files are one complete shard of the archive.
 
     Args:
-        found: their heads.
-        times: that the shard has to hold.
-        members: how many.
-        channels: that it has to hold.
-        said: what all analyses of the archive say of themselves (`made_from`).
+        headers: of the files.
+        times: of the shard's frames.
+        members: the number of members.
+        channels: of the archive.
+        origin: what `made_from` returns for every analysis of the archive.
 
     Raises:
-        UserError: naming every file that is another one, and in what.
+        UserError: with every file that does not fit, and why.
     """
-    wrong = [line for head in found for line in _unlike(head, times, channels, said)]
-    numbers = np.concatenate([head["realization"].values for head in found])
+    wrong = [line for header in headers for line in _mismatches(header, times, channels, origin)]
+    numbers = np.concatenate([header["realization"].values for header in headers])
     if not np.array_equal(numbers, np.arange(members)):
-        wrong.append(f"the files hold members {_listed(numbers)}, and members 0 to {members - 1} are asked for")
+        wrong.append(f"the files hold members {_join(numbers)}, and members 0 to {members - 1} are asked for")
     if wrong:
         raise UserError(
             "these analyses are no shard of the archive, and nothing was written:\n  " + "\n  ".join(wrong)
@@ -59,42 +59,43 @@ def require(found: list[xr.Dataset], times: np.ndarray, members: int, channels: 
         )  # fmt: skip
 
 
-def _unlike(head: xr.Dataset, times: np.ndarray, channels: list[str], said: dict) -> list[str]:
-    where, own, wrong = head.attrs["file"], head["time"].values, []
-    if not np.array_equal(own, times):
+def _mismatches(header: xr.Dataset, times: np.ndarray, channels: list[str], origin: dict) -> list[str]:
+    file, in_file, wrong = header.attrs["file"], header["time"].values, []
+    if not np.array_equal(in_file, times):
         wrong.append(
-            f"{where} holds {len(own)} frames from {_minute(own[0])}, expected {len(times)} from {_minute(times[0])}"
+            f"{file} holds {len(in_file)} frames from {_minute(in_file[0])}, expected {len(times)} from "
+            f"{_minute(times[0])}"
         )
-    if list(head["channel"].values) != channels:
-        wrong.append(f"{where} holds {', '.join(map(str, head['channel'].values))}, expected {', '.join(channels)}")
-    asked = {"made_from": said}
-    return wrong + [f"{where}: {line}" for line in recipe.differences(asked, {"made_from": made_from(head)})]
+    if list(header["channel"].values) != channels:
+        wrong.append(f"{file} holds {', '.join(map(str, header['channel'].values))}, expected {', '.join(channels)}")
+    differences = recipe.differences({"made_from": origin}, {"made_from": made_from(header)})
+    return wrong + [f"{file}: {line}" for line in differences]
 
 
 def _minute(time: np.datetime64) -> str:
     return np.datetime_as_string(time, "m")
 
 
-def _listed(numbers: np.ndarray) -> str:
+def _join(numbers: np.ndarray) -> str:
     text = ", ".join(map(str, numbers[:20]))
     return text + (", …" if len(numbers) > 20 else "")
 
 
-def values(found: list[xr.Dataset], channel: str) -> np.ndarray:
-    """One channel of a shard, (E, T, H, W), float32.
+def values(headers: list[xr.Dataset], channel: str) -> np.ndarray:
+    """Read one channel of a shard, (E, T, H, W), float32.
 
     Raises:
-        UserError: if a file is cut off, or a value is not finite.
+        UserError: if a file is incomplete, or a value is not finite.
     """
-    return np.concatenate([_values(Path(head.attrs["file"]), channel) for head in found])
+    return np.concatenate([_values(Path(header.attrs["file"]), channel) for header in headers])
 
 
 def _values(path: Path, channel: str) -> np.ndarray:
     try:
         with xr.open_dataset(path, engine="netcdf4") as dataset:
-            found = dataset["analysis"].sel(channel=channel).transpose(*DIMENSIONS).values
+            field = dataset["analysis"].sel(channel=channel).transpose(*DIMENSIONS).values
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"cannot read {channel} of {path} ({error}); delete it and run snakemake again") from None
-    if holes := int(np.count_nonzero(~np.isfinite(found))):
+    if holes := int(np.count_nonzero(~np.isfinite(field))):
         raise UserError(f"{path}: {holes} values of {channel} are not finite; delete it and run snakemake again")
-    return found.astype("float32")
+    return field.astype("float32")

@@ -1,8 +1,8 @@
-"""Copy the archive to another place that fsspec knows: a bucket, another disk.
+"""Copy the archive to another destination that fsspec can write: a bucket, another disk.
 
-Objects of a shard go first, then its marker, which says at the other place what has arrived; the store's metadata
-follow when all objects are there, and `check.json` is last. So nothing half-copied looks whole, and a copy that was
-killed goes on where it was. An object that is there with the same checksum is not sent again.
+The objects of a shard are sent first, then its marker, which records at the destination what has arrived. The store's
+metadata follow after all objects, and `check.json` comes last. So an incomplete copy never looks complete, and a copy
+that was killed continues where it stopped. Objects that have the right checksum already are not sent again.
 """
 
 import base64
@@ -26,95 +26,97 @@ STORE = "reanalysis.zarr"
 
 
 def run(
-    settings: Archive, *, layout: Path, markers: list[Path], beside: list[Path], archive: Path, marker: Path
+    settings: Archive, *, layout: Path, markers: list[Path], documents: list[Path], archive: Path, marker: Path
 ) -> None:
-    """Copy the archive to another place, what is not there yet, metadata last."""
-    told = json.loads(layout.read_text())
-    place = Place.of(settings.copy_to)
-    place.require(told)
+    """Copy the archive to another destination: only what is missing there, metadata last."""
+    layout_json = json.loads(layout.read_text())
+    destination = Destination.open(settings.copy_to)
+    destination.check_recipe(layout_json)
     watch, sent = Progress("archive.copy", len(markers)), 0
     for done, path in enumerate(markers):
-        sent += _send_shard(place, path, archive)
+        sent += _send_shard(destination, path, archive)
         watch(done + 1, f"{sent} objects sent")
-    names = {name: (archive / name, checksum) for name, checksum in told["objects"].items()}
-    sent += place.send({f"{STORE}/{name}": found for name, found in names.items()}, known={})
-    for path in [layout, *sorted(beside, key=lambda path: path.name == "check.json")]:
-        sent += place.send({path.name: (path, objects.sha256(path))}, known={})
-    place.verify()
-    objects.put_json(marker, {"url": place.url, "recipe": told["recipe"], "files": len(place.expected)})
-    print(f"{place.url}: {sent} of {len(place.expected)} files sent, the others were there", flush=True)
+    metadata = {f"{STORE}/{key}": (archive / key, checksum) for key, checksum in layout_json["objects"].items()}
+    sent += destination.send(metadata, known={})
+    for path in [layout, *sorted(documents, key=lambda path: path.name == "check.json")]:
+        sent += destination.send({path.name: (path, objects.sha256(path))}, known={})
+    destination.verify()
+    objects.put_json(
+        marker, {"url": destination.url, "recipe": layout_json["recipe"], "files": len(destination.expected)}
+    )
+    print(f"{destination.url}: {sent} of {len(destination.expected)} files sent, the others were there", flush=True)
 
 
-def _send_shard(place: "Place", path: Path, archive: Path) -> int:
-    """Send the objects of a shard, then its marker; how many files went."""
-    there, name = json.loads(path.read_text())["objects"], f"shards/{path.name}"
-    known = {f"{STORE}/{key}": checksum for key, checksum in place.marker(name).items()}
-    sent = place.send({f"{STORE}/{key}": (archive / key, checksum) for key, checksum in there.items()}, known)
-    return sent + place.send({name: (path, objects.sha256(path))}, known={})
+def _send_shard(destination: "Destination", path: Path, archive: Path) -> int:
+    """Send the objects of a shard, then its marker; returns the number of files sent."""
+    checksums, name = json.loads(path.read_text())["objects"], f"shards/{path.name}"
+    known = {f"{STORE}/{key}": checksum for key, checksum in destination.marker(name).items()}
+    sent = destination.send({f"{STORE}/{key}": (archive / key, checksum) for key, checksum in checksums.items()}, known)
+    return sent + destination.send({name: (path, objects.sha256(path))}, known={})
 
 
 @dataclass
-class Place:
-    """The other place: what is there, and what is expected to be."""
+class Destination:
+    """A destination of the copy: the files that it has, and the sizes of those that it should have."""
 
     url: str
     system: AbstractFileSystem
     root: str
-    listed: dict[str, dict]
+    listing: dict[str, dict]
     expected: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, copy: Copy) -> "Place":
-        """The place that settings name, and a listing of it."""
-        given = credentials.usable(copy.options, "archive.copy_to.options")
-        with _told(copy.url):
+    def open(cls, copy: Copy) -> "Destination":
+        """Open the destination of the settings and list its files."""
+        given = credentials.check(copy.options, "archive.copy_to.options")
+        with _user_errors(copy.url):
             options = {"auto_mkdir": True} if "://" not in copy.url or copy.url.startswith("file") else {}
             system, root = fsspec.core.url_to_fs(copy.url, **options, **given)
-            place = cls(copy.url, system, root.rstrip("/"), {})
-        return place.list()
+            destination = cls(copy.url, system, root.rstrip("/"), {})
+        return destination.list()
 
-    def list(self) -> "Place":
-        """Look at what is there."""
-        with _told(self.url):
+    def list(self) -> "Destination":
+        """List the files of the destination."""
+        with _user_errors(self.url):
             self.system.invalidate_cache()
             try:
-                found = self.system.find(self.root, detail=True)
+                files = self.system.find(self.root, detail=True)
             except FileNotFoundError:
-                found = {}
-            cut = len(self.root) + 1
-            self.listed = {name[cut:]: info for name, info in found.items()}
+                files = {}
+            start = len(self.root) + 1
+            self.listing = {name[start:]: info for name, info in files.items()}
         return self
 
     def read(self, name: str) -> bytes | None:
-        """A file of the place; nothing if it is not there."""
-        if name not in self.listed:
+        """Read a file of the destination; None if there is no such file."""
+        if name not in self.listing:
             return None
-        with _told(self.url):
+        with _user_errors(self.url):
             return self.system.cat_file(f"{self.root}/{name}")
 
     def marker(self, name: str) -> dict[str, str]:
-        """The checksums of the objects that a marker of the place says are there."""
+        """The checksums of objects in a marker at the destination."""
         try:
             return json.loads(self.read(name) or "{}").get("objects", {})
         except ValueError:
             return {}
 
-    def require(self, told: dict) -> None:
-        """Refuse a place where an archive of another recipe lies, or a longer one.
+    def check_recipe(self, layout: dict) -> None:
+        """Check that the destination has no archive with another recipe, and no longer one.
 
         Raises:
             UserError: with every difference.
         """
-        found = self.read(f"{STORE}/zarr.json")
-        if found is None:
+        metadata = self.read(f"{STORE}/zarr.json")
+        if metadata is None:
             return
         try:
-            there = json.loads(json.loads(found)["attributes"]["recipe"])
+            existing = json.loads(json.loads(metadata)["attributes"]["recipe"])
         except (ValueError, KeyError):
             raise UserError(
                 f"{self.url}/{STORE} is no archive of hindsight's; set archive.copy_to.url to another"
             ) from None
-        if lines := recipe.differences(there, told):
+        if lines := recipe.differences(existing, layout):
             listed = "\n  ".join(lines)
             raise UserError(
                 f"the archive at {self.url} was made with another recipe, and two are never mixed:\n  {listed}\n"
@@ -122,13 +124,13 @@ class Place:
             )
 
     def send(self, files: dict[str, tuple[Path, str]], known: dict[str, str]) -> int:
-        """Send the files that are not there with the same checksum; how many these were.
+        """Send the files that the destination does not have with the same checksum; returns their number.
 
         Args:
-            files: local path and checksum of each, by its name at the place.
-            known: checksums that the place knows of what it has.
+            files: local path and checksum of each file, by its name at the destination.
+            known: checksums that the markers at the destination record.
         """
-        wanted = {}
+        missing = {}
         for name, (path, checksum) in files.items():
             self.expected[name] = path.stat().st_size
             if self._has(name, path, checksum, known):
@@ -136,43 +138,43 @@ class Place:
             content = path.read_bytes()
             if objects.sha256_of(content) != checksum:
                 raise UserError(f"{path} is damaged, and was not copied; run snakemake --forcerun check")
-            wanted[f"{self.root}/{name}"] = content
-        with _told(self.url):
-            for name, content in wanted.items():
+            missing[f"{self.root}/{name}"] = content
+        with _user_errors(self.url):
+            for name, content in missing.items():
                 self.system.pipe_file(name, content)
-        return len(wanted)
+        return len(missing)
 
     def _has(self, name: str, path: Path, checksum: str, known: dict[str, str]) -> bool:
-        """Whether a file is there already: by the place's own checksum, or by its marker and size."""
-        info = self.listed.get(name)
+        """Whether the destination has a file, by the checksum that it lists, or by its marker and size."""
+        info = self.listing.get(name)
         if info is None or int(info["size"]) != path.stat().st_size:
             return False
-        if theirs := info.get("md5Hash"):  # Google's, base64
-            return base64.b64decode(theirs) == hashlib.md5(path.read_bytes()).digest()
+        if listed := info.get("md5Hash"):  # Google's, base64
+            return base64.b64decode(listed) == hashlib.md5(path.read_bytes()).digest()
         return known.get(name) == checksum
 
     def verify(self) -> None:
-        """Look whether everything has arrived.
+        """Check that every file has arrived.
 
         Raises:
-            UserError: naming what has not.
+            UserError: with the files that have not.
         """
         self.list()
-        lost = [
-            name for name, size in self.expected.items() if int(self.listed.get(name, {"size": -1})["size"]) != size
+        missing = [
+            name for name, size in self.expected.items() if int(self.listing.get(name, {"size": -1})["size"]) != size
         ]
-        if lost:
-            raise UserError(f"{self.url} lacks {', '.join(lost[:10])} ({len(lost)} files); run snakemake again")
+        if missing:
+            raise UserError(f"{self.url} lacks {', '.join(missing[:10])} ({len(missing)} files); run snakemake again")
 
 
 @contextmanager
-def _told(url: str | None) -> Iterator[None]:
-    """Say in a sentence what a place does not do: every file system has errors of its own."""
+def _user_errors(url: str | None) -> Iterator[None]:
+    """Turn any error of the destination into a `UserError`; every file system raises its own exceptions."""
     try:
         yield
     except Exception as error:
-        says = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"cannot copy the archive to {url} ({type(error).__name__}: {says}); look at archive.copy_to, and run "
+            f"cannot copy the archive to {url} ({type(error).__name__}: {reason}); look at archive.copy_to, and run "
             "snakemake again: what has arrived is kept"
         ) from None

@@ -1,7 +1,7 @@
-"""Lay out the whole archive before any data; let one that is there grow by its metadata alone.
+"""Make the layout of the archive before any data is written, or extend that of an existing archive.
 
-The layout is made in memory, and every file of it that differs on disk is replaced, the root's metadata last. So a
-first layout, one that grows, and one that was killed are the same thing, and no data object is ever touched.
+The layout is made in memory, and every file of it that differs on disk is replaced, the root's metadata last. So a new
+layout, an extended one and one whose job was killed take the same path, and data objects are never touched.
 """
 
 import shutil
@@ -14,14 +14,14 @@ import zarr
 from zarr.storage import MemoryStore
 
 from hindsight.archive import blocks, metadata, objects, recipe
-from hindsight.archive.metadata import GROUPS, Holds
+from hindsight.archive.metadata import GROUPS, Contents
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards, store
 from hindsight.fields.chunks import PACKED, tiles
 from hindsight.settings import Archive, Domain, Ensemble, Observe, Reanalyse
 from hindsight.settings.lexicon import CHANNELS
 
-COORDINATE_CHUNK = {"time": 16384, "realization": 1024}  # fixed, so that a longer axis keeps the chunks of a shorter
+COORDINATE_CHUNK = {"time": 16384, "realization": 1024}  # fixed, so that an axis keeps its chunks when it grows
 
 
 def run(
@@ -36,41 +36,42 @@ def run(
     archive: Path,
     marker: Path,
 ) -> None:
-    """Lay out the archive, or let it grow: dimensions, attributes and encodings of every array, before any data."""
-    sample, cuts = blocks.heads(first), _whole_shards(domain, product)
-    said = blocks.made_from(sample[0])
-    blocks.require(sample, cuts[0].times(domain.step_hours), product.members, domain.channels, said)
-    asked = {"settings": recipe.settings_of(domain, product, settings, reanalyse, observe), "made_from": said}
-    there = _may_grow(archive, asked, settings.replace)
-    asked["bits"] = there["bits"] if there else bits(sample, domain.channels, settings.spread_share)
-    holds = _holds(sample[0], np.concatenate([s.times(domain.step_hours) for s in cuts]), product.members, asked)
-    now, before = (
-        metadata.about(settings, domain, holds, store.read(fields)),
-        recipe.attributes_of(archive) if there else None,
+    """Make or extend the archive's layout: dimensions, attributes and encodings of every array, before any data."""
+    sample, cuts = blocks.headers(first), _whole_shards(domain, product)
+    origin = blocks.made_from(sample[0])
+    blocks.check_shard(sample, cuts[0].times(domain.step_hours), product.members, domain.channels, origin)
+    requested = {"settings": recipe.recipe_settings(domain, product, settings, reanalyse, observe), "made_from": origin}
+    existing = _existing_recipe(archive, requested, settings.replace)
+    requested["bits"] = existing["bits"] if existing else bits(sample, domain.channels, settings.spread_share)
+    times = np.concatenate([shard.times(domain.step_hours) for shard in cuts])
+    contents = _contents(sample[0], times, product.members, requested)
+    attributes = metadata.with_history(
+        metadata.global_attributes(settings, domain, contents, store.read(fields)),
+        recipe.read_attributes(archive) if existing else None,
+        _event(existing, contents),
     )
-    attributes = metadata.dated(now, before, _event(there, holds))
-    files = wanted(holds, product, settings, attributes)
+    files = layout_files(contents, product, settings, attributes)
     _synchronise(archive, files)
-    sums = {key: objects.sha256_of(content) for key, content in files.items()}
-    text = asked | {"recipe": attributes["recipe_digest"], "attributes": attributes, "objects": sums}
-    objects.put_json(marker, text)
+    checksums = {key: objects.sha256_of(content) for key, content in files.items()}
+    summary = {"recipe": attributes["recipe_digest"], "attributes": attributes, "objects": checksums}
+    objects.put_json(marker, requested | summary)
 
 
 def bits(sample: list[xr.Dataset], channels: list[str], share: float) -> dict[str, int]:
-    """Mantissa bits to keep in each channel, by what the first shard's members are apart."""
+    """Mantissa bits to keep in each channel, from the spread of the first shard's members."""
     return {name: rounding.bits(blocks.values(sample, name), share) for name in channels}
 
 
-def _holds(head: xr.Dataset, times: np.ndarray, members: int, asked: dict) -> Holds:
-    grid = (head[axis].values.astype("float64") for axis in ("latitude", "longitude"))
-    return Holds(times, *grid, members, asked)
+def _contents(header: xr.Dataset, times: np.ndarray, members: int, requested: dict) -> Contents:
+    grid = (header[axis].values.astype("float64") for axis in ("latitude", "longitude"))
+    return Contents(times, *grid, members, requested)
 
 
 def _whole_shards(domain: Domain, product: Ensemble) -> list[shards.Shard]:
-    """The shards of the archive, all of which but the last have to be whole.
+    """The shards of the archive, each of which except the last must have its full length.
 
     Raises:
-        UserError: if the first one is not, since objects of the store are counted from the first frame.
+        UserError: if the first one is shorter, because objects of the store are numbered from the first frame.
     """
     cuts = shards.cut(domain, product)
     if len(cuts) > 1 and cuts[0].frames != product.shard_frames:
@@ -81,28 +82,28 @@ def _whole_shards(domain: Domain, product: Ensemble) -> list[shards.Shard]:
     return cuts
 
 
-def _may_grow(archive: Path, asked: dict, replace: bool) -> dict | None:
-    """The recipe of the archive that is there and can become what is asked; nothing if there is none, or no longer.
+def _existing_recipe(archive: Path, requested: dict, replace: bool) -> dict | None:
+    """The recipe of an existing archive that can be extended; None if there is none, or if it was just removed.
 
     Raises:
-        UserError: if it is of another recipe and may not be replaced, with every difference.
+        UserError: if the archive has another recipe and may not be replaced, with every difference.
     """
     try:
-        there = recipe.of_archive(archive)
-        lines = recipe.differences(there, asked) if there else []
+        existing = recipe.read(archive)
+        lines = recipe.differences(existing, requested) if existing else []
         refusal = recipe.refusal(archive, lines) if lines else ""
     except UserError as error:
-        there, refusal = None, str(error)
+        existing, refusal = None, str(error)
     if refusal and not replace:
         raise UserError(refusal)
     if refusal:
-        _take_away(archive)
+        _remove(archive)
         return None
-    return there
+    return existing
 
 
-def _take_away(archive: Path) -> None:
-    """Remove an archive; a killed removal leaves nothing that looks like one."""
+def _remove(archive: Path) -> None:
+    """Remove an archive; if the job is killed, what remains does not look like an archive."""
     old = archive.with_name(archive.name + ".replaced")
     with objects.writing(archive):
         shutil.rmtree(old, ignore_errors=True)
@@ -110,73 +111,77 @@ def _take_away(archive: Path) -> None:
         shutil.rmtree(old)
 
 
-def _event(there: dict | None, holds: Holds) -> str:
-    """What happens to the archive, for its history."""
-    if there is None:
+def _event(existing: dict | None, contents: Contents) -> str:
+    """What this job changes, for the history of the archive."""
+    if existing is None:
         return "laid out"
-    grown = []
-    before, after = ({k: recipe.flatten(r["settings"])[k] for k in recipe.MAY_GROW} for r in (there, holds.recipe))
+    changes = []
+    before, after = (
+        {k: recipe.flatten(r["settings"])[k] for k in recipe.MAY_GROW} for r in (existing, contents.recipe)
+    )
     end, members = recipe.MAY_GROW
     if before[end] != after[end]:
-        grown.append(f"to {after[end]}")
+        changes.append(f"to {after[end]}")
     if before[members] != after[members]:
-        grown.append(f"to {after[members]} members")
-    return f"grown {' and '.join(grown)}" if grown else "described anew"
+        changes.append(f"to {after[members]} members")
+    return f"extended {' and '.join(changes)}" if changes else "metadata changed"
 
 
-def wanted(holds: Holds, product: Ensemble, settings: Archive, attributes: dict) -> dict[str, bytes]:
-    """Every file of the layout, by its key, in the order in which they may be put."""
-    made = objects.in_memory(lambda memory: _lay_out(memory, holds, product, settings, attributes))
-    return dict(sorted(made.items(), key=lambda item: (item[0].endswith("zarr.json"), -item[0].count("/"), item[0])))
+def layout_files(contents: Contents, product: Ensemble, settings: Archive, attributes: dict) -> dict[str, bytes]:
+    """Every file of the layout by key, in the order in which they are written."""
+    files = objects.in_memory(lambda memory: _lay_out(memory, contents, product, settings, attributes))
+    return dict(sorted(files.items(), key=lambda item: (item[0].endswith("zarr.json"), -item[0].count("/"), item[0])))
 
 
 def _synchronise(archive: Path, files: dict[str, bytes]) -> None:
-    """Put what differs: coordinates first, then metadata, the root's last, so that a reader sees the old or the new."""
+    """Replace files that differ: coordinates, then metadata, the root's last, so that readers see old or new."""
     for key, content in files.items():
         objects.put(archive / key, content)
 
 
-def _lay_out(memory: MemoryStore, holds: Holds, product: Ensemble, settings: Archive, attributes: dict) -> None:
-    """Make metadata and coordinates in memory."""
+def _lay_out(memory: MemoryStore, contents: Contents, product: Ensemble, settings: Archive, attributes: dict) -> None:
+    """Write metadata and coordinates to a store in memory."""
     root = zarr.create_group(memory, zarr_format=3, attributes=attributes)
     for name, prefix in GROUPS.items():
         title = {"title": f"{prefix.capitalize()}{attributes['title']}"}
         group = root.create_group(name, attributes=attributes | title) if name else root
-        _coordinates(group, holds, with_members=not name)
-        for channel in holds.channels:
-            _variable(group, channel, name, holds, product, settings)
-    with warnings.catch_warnings():  # repeat all metadata at the head of each group: it opens in one read
-        warnings.simplefilter("ignore", category=zarr.errors.ZarrUserWarning)  # says that Zarr 3 has no standard for it
+        _coordinates(group, contents, with_members=not name)
+        for channel in contents.channels:
+            _variable(group, channel, name, contents, product, settings)
+    with warnings.catch_warnings():  # consolidated metadata, so that a group opens with one read
+        warnings.simplefilter("ignore", category=zarr.errors.ZarrUserWarning)  # about the lack of a standard in Zarr 3
         for name in sorted(GROUPS, reverse=True):
             zarr.consolidate_metadata(memory, path=name or None, zarr_format=3)
 
 
-def _coordinates(group: zarr.Group, holds: Holds, with_members: bool) -> None:
-    hours = (holds.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")
+def _coordinates(group: zarr.Group, contents: Contents, with_members: bool) -> None:
+    hours = (contents.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")
     coordinates = {
         "time": (hours.astype("int64"), metadata.TIME),
-        "latitude": (holds.latitude, metadata.LATITUDE),
-        "longitude": (holds.longitude, metadata.LONGITUDE),
+        "latitude": (contents.latitude, metadata.LATITUDE),
+        "longitude": (contents.longitude, metadata.LONGITUDE),
     }
     if with_members:
-        coordinates["realization"] = (np.arange(holds.members, dtype="int64"), metadata.MEMBER)
+        coordinates["realization"] = (np.arange(contents.members, dtype="int64"), metadata.MEMBER)
     for name, (values, attributes) in coordinates.items():
         chunk = (COORDINATE_CHUNK.get(name, len(values)),)
         group.create_array(name, data=values, chunks=chunk, dimension_names=[name], attributes=attributes)
-    levels = sorted({CHANNELS[name].level for name in holds.channels} - {None})
+    levels = sorted({CHANNELS[name].level for name in contents.channels} - {None})
     for level in levels:
         value = np.array(float(level))
         group.create_array(f"level_{level}", data=value, dimension_names=[], attributes=metadata.level())
 
 
-def _variable(group: zarr.Group, name: str, kind: str, holds: Holds, product: Ensemble, settings: Archive) -> None:
-    """One array: an object a shard of frames and block of members, in chunks for maps and for time series."""
+def _variable(
+    group: zarr.Group, name: str, kind: str, contents: Contents, product: Ensemble, settings: Archive
+) -> None:
+    """Create one array: an object per shard and block of members, its chunks a compromise of maps and time series."""
     dimensions = ["time", "latitude", "longitude"]
-    tile, whole = tiles(holds.shape, settings.chunk_points)
-    shape, chunk = (len(holds.times), *holds.shape), (settings.chunk_frames, *tile)
+    tile, whole = tiles(contents.shape, settings.chunk_points)
+    shape, chunk = (len(contents.times), *contents.shape), (settings.chunk_frames, *tile)
     shard = (product.shard_frames, *whole)
     if not kind:
-        dimensions, shape = ["realization", *dimensions], (holds.members, *shape)
+        dimensions, shape = ["realization", *dimensions], (contents.members, *shape)
         chunk, shard = (1, *chunk), (product.member_block, *shard)
     group.create_array(
         name,
@@ -187,5 +192,5 @@ def _variable(group: zarr.Group, name: str, kind: str, holds: Holds, product: En
         fill_value=np.nan,
         compressors=PACKED,
         dimension_names=dimensions,
-        attributes=metadata.variable(CHANNELS[name], kind, holds.recipe["bits"][name]),
+        attributes=metadata.variable(CHANNELS[name], kind, contents.recipe["bits"][name]),
     )

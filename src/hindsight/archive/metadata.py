@@ -1,4 +1,4 @@
-"""What an archive says of itself: CF 1.11 and ACDD 1.3. Nothing is said that neither settings nor data know.
+"""The metadata of the archive, by CF 1.11 and ACDD 1.3, from the settings and the data.
 
 CF: https://cfconventions.org; ACDD: https://wiki.esipfed.org/Attribute_Convention_for_Data_Discovery_1-3.
 """
@@ -31,7 +31,7 @@ TIME = {
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "axis": "Y", "units": "degrees_north"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "axis": "X", "units": "degrees_east"}
 MEMBER = {"standard_name": "realization", "long_name": "number of the member", "units": "1"}
-TOLD = {  # settings that are attributes as they are, where they are given
+FROM_SETTINGS = {  # attribute: the setting whose text it is, unless empty
     "institution": "institution",
     "license": "licence",
     "product_version": "version",
@@ -49,8 +49,8 @@ TOLD = {  # settings that are attributes as they are, where they are given
 
 
 @dataclass(frozen=True)
-class Holds:
-    """What an archive holds: when, where, how many members, and how it was made."""
+class Contents:
+    """Axes, members and recipe of an archive."""
 
     times: np.ndarray
     latitude: np.ndarray
@@ -60,7 +60,7 @@ class Holds:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Points along latitude and longitude."""
+        """Number of points along latitude and longitude."""
         return len(self.latitude), len(self.longitude)
 
     @property
@@ -69,35 +69,35 @@ class Holds:
         return self.recipe["settings"]["domain"]["channels"]
 
 
-def about(settings: Archive, domain: Domain, holds: Holds, source: xr.Dataset) -> dict[str, object]:
-    """Global attributes, but for dates and history.
+def global_attributes(settings: Archive, domain: Domain, contents: Contents, source: xr.Dataset) -> dict[str, object]:
+    """Global attributes without dates and history.
 
     Args:
-        settings: what the user says of the data set.
-        domain: its channels and steps.
-        holds: what it holds.
-        source: the fields that the prior learnt from, with their attributes.
+        settings: with the user's description of the data set.
+        domain: for channels, time step and test period.
+        contents: of the archive.
+        source: the fields that the prior is trained on, with their attributes.
     """
-    digest = recipes.digest(holds.recipe)
-    said, title = holds.recipe["made_from"], source.attrs.get("source_title", "its source")
+    digest = recipes.digest(contents.recipe)
+    origin, title = contents.recipe["made_from"], source.attrs.get("source_title", "its source")
     return {
         "Conventions": "CF-1.11, ACDD-1.3",
         "title": settings.title,
-        "summary": settings.summary or _summary(domain, holds.members, title),
-        **{name: getattr(settings, key) for name, key in TOLD.items() if getattr(settings, key)},
+        "summary": settings.summary or _summary(domain, contents.members, title),
+        **{name: getattr(settings, key) for name, key in FROM_SETTINGS.items() if getattr(settings, key)},
         **({"creator_type": settings.creator_type} if settings.creator_name else {}),
         "id": settings.id or f"hindsight-{digest[:16]}",
-        "source": f"hindsight {__version__}, {said.get('regime', '')} regime, prior {said.get('prior', '')[:16]} "
+        "source": f"hindsight {__version__}, {origin.get('regime', '')} regime, prior {origin.get('prior', '')[:16]} "
         f"trained on {title}",
-        **_lacking(source, domain),
+        **_missing_frames(source, domain),
         **({"acknowledgement": source.attrs["source_licence"]} if source.attrs.get("source_licence") else {}),
         "processing_level": "Level 4: analyses of a model and observations",
         "cdm_data_type": "Grid",
         **_keywords(domain.channels),
-        **_when(holds.times, domain.step_hours),
-        **_where(holds),
+        **_when(contents.times, domain.step_hours),
+        **_where(contents),
         **_heights(domain.channels),
-        "recipe": json.dumps(holds.recipe, sort_keys=True),
+        "recipe": json.dumps(contents.recipe, sort_keys=True),
         "recipe_digest": digest,
     }
 
@@ -110,14 +110,14 @@ def _summary(domain: Domain, members: int, title: str) -> str:
     )
 
 
-def _lacking(source: xr.Dataset, domain: Domain) -> dict[str, str]:
-    """The frames that the source lacks, which the archive has all the same."""
+def _missing_frames(source: xr.Dataset, domain: Domain) -> dict[str, str]:
+    """A comment on frames that are missing in the source; they are analysed too."""
     test = calendar.in_period(source, domain.test, "the fields")
     times = test["time"].values[~calendar.known(test)]
     if not len(times):
         return {}
     listed = ", ".join(np.datetime_as_string(times, "m"))
-    return {"comment": f"The source lacks {listed}; analysed from observations of other frames, and not scored."}
+    return {"comment": f"The source lacks {listed}; these frames are analysed, but not scored."}
 
 
 def _keywords(channels: list[str]) -> dict[str, str]:
@@ -141,9 +141,12 @@ def _iso(time: np.datetime64) -> str:
     return f"{np.datetime_as_string(time, 's')}Z"
 
 
-def _where(holds: Holds) -> dict[str, object]:
-    found: dict[str, object] = {"geospatial_bounds": _outline(holds), "geospatial_bounds_crs": "EPSG:4326"}
-    for name, values, units in (("lat", holds.latitude, "degrees_north"), ("lon", holds.longitude, "degrees_east")):
+def _where(contents: Contents) -> dict[str, object]:
+    found: dict[str, object] = {"geospatial_bounds": _outline(contents), "geospatial_bounds_crs": "EPSG:4326"}
+    for name, values, units in (
+        ("lat", contents.latitude, "degrees_north"),
+        ("lon", contents.longitude, "degrees_east"),
+    ):
         found[f"geospatial_{name}_min"], found[f"geospatial_{name}_max"] = float(values.min()), float(values.max())
         found[f"geospatial_{name}_units"] = units
         if len(values) > 1 and np.allclose(steps := np.diff(values), steps[0], rtol=1e-3):
@@ -151,9 +154,9 @@ def _where(holds: Holds) -> dict[str, object]:
     return found
 
 
-def _outline(holds: Holds) -> str:
-    """Well-known text, latitude first as EPSG:4326 has it; a line where there is one latitude or longitude."""
-    (south, north), (west, east) = ((float(a.min()), float(a.max())) for a in (holds.latitude, holds.longitude))
+def _outline(contents: Contents) -> str:
+    """Well-known text, latitude first as in EPSG:4326; a line if there is only one latitude or longitude."""
+    (south, north), (west, east) = ((float(a.min()), float(a.max())) for a in (contents.latitude, contents.longitude))
     corners = [(south, west), (south, east), (north, east), (north, west), (south, west)]
     if south == north or west == east:
         return f"LINESTRING ({south:g} {west:g}, {north:g} {east:g})"
@@ -169,7 +172,7 @@ def _heights(channels: list[str]) -> dict[str, object]:
 
 
 def variable(channel: Channel, group: str, kept: int) -> dict[str, object]:
-    """Attributes of a channel in one of the groups, rounded to so many mantissa bits."""
+    """Attributes of a channel in one of the groups; `kept` is the number of mantissa bits."""
     over = f"time: sum (over the {channel.hours} h before)" if channel.hours else "time: point"
     return {
         **({"standard_name": channel.standard_name} if channel.standard_name else {}),
@@ -184,17 +187,17 @@ def variable(channel: Channel, group: str, kept: int) -> dict[str, object]:
 
 def level() -> dict[str, str]:
     """Attributes of the scalar coordinate of a pressure level."""
-    told = {"standard_name": "air_pressure", "long_name": "pressure level", "units": "hPa"}
-    return told | {"axis": "Z", "positive": "down"}
+    names = {"standard_name": "air_pressure", "long_name": "pressure level", "units": "hPa"}
+    return names | {"axis": "Z", "positive": "down"}
 
 
-def dated(now: dict[str, object], before: dict[str, object] | None, event: str) -> dict[str, object]:
-    """Attributes with dates and history: those of before, and a line more where something changed.
+def with_history(now: dict[str, object], before: dict[str, object] | None, event: str) -> dict[str, object]:
+    """Add dates and history to global attributes; the history gets a new line if anything changed.
 
     Args:
-        now: what `about` says.
-        before: attributes of the archive that is there, if there is one.
-        event: what happened, should anything have changed.
+        now: from `global_attributes`.
+        before: attributes of the existing archive, if there is one.
+        event: the text of the new line.
     """
     today = f"{_today():%Y-%m-%d}"
     line = f"{today} {event} by hindsight {__version__}"
@@ -207,7 +210,7 @@ def dated(now: dict[str, object], before: dict[str, object] | None, event: str) 
 
 
 def _today() -> datetime:
-    """The date, or the one that SOURCE_DATE_EPOCH asks for, so that a build can be repeated to the byte."""
+    """The date, or that of SOURCE_DATE_EPOCH, so that a build can be repeated to the byte."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
     return datetime.now(UTC)

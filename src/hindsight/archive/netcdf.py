@@ -1,7 +1,7 @@
-"""Copies of the archive as netCDF: a file a calendar year and group, for tools that read no Zarr.
+"""Copy the archive to netCDF, one file per calendar year and group, for tools that do not read Zarr.
 
-A file is written a shard at a time, so it is never in memory whole, and replaced whole. It carries the checksum of what
-it is made from, so that years which a longer archive leaves as they were are left alone.
+A file is written one shard at a time, so that it is never in memory as a whole, and replaced atomically. It records the
+checksum of its sources, so that years which do not change are not rewritten when the archive grows.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Archive
 
-KINDS = {"none": {}, "mean": {"mean": "mean", "spread": "spread"}}  # files' names, and the groups they are made of
+KINDS = {"none": {}, "mean": {"mean": "mean", "spread": "spread"}}  # prefix of the file name: group of the archive
 KINDS["members"] = KINDS["mean"] | {"members": ""}
-NUMBERS = {"time": "i4", "realization": "i4"}  # CF readers know these, and not all of them longer integers
-OWN = ("recipe", "time_coverage_start", "time_coverage_end", "time_coverage_duration")  # of the archive as a whole
+NUMBERS = {"time": "i4", "realization": "i4"}  # not all CF readers know longer integers
+WHOLE_ARCHIVE = ("recipe", "time_coverage_start", "time_coverage_end", "time_coverage_duration")  # attributes
 ORIGIN = np.datetime64("1900-01-01T00", "h")
 
 
 @dataclass(frozen=True)
 class Year:
-    """A file: what it is called, the group it is made of, and its frames."""
+    """One netCDF file: its path, the group that it copies, and its frames."""
 
     path: Path
     group: str
@@ -35,59 +35,61 @@ class Year:
 
 
 def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, folder: Path, marker: Path) -> None:
-    """Copy the archive to netCDF, a file a calendar year and group."""
-    told = json.loads(layout.read_text())
+    """Copy the archive to netCDF, one file per calendar year and group."""
+    layout_json = json.loads(layout.read_text())
     shards = sorted((json.loads(path.read_text()) for path in markers), key=lambda shard: shard["first"])
-    wanted = years(zarr.open_array(archive / "time", mode="r")[:], KINDS[settings.netcdf], folder)
-    watch = Progress("archive.netcdf", len(wanted))
-    for done, year in enumerate(wanted):
-        met = [shard for shard in shards if _meets(shard, year.frames)]
-        made_from = _digest(told, met, year.group)
-        if _said(year.path) != made_from:
+    files = years(zarr.open_array(archive / "time", mode="r")[:], KINDS[settings.netcdf], folder)
+    watch = Progress("archive.netcdf", len(files))
+    for done, year in enumerate(files):
+        overlapping = [shard for shard in shards if _overlaps(shard, year.frames)]
+        made_from = _digest(layout_json, overlapping, year.group)
+        if _recorded_digest(year.path) != made_from:
             with objects.writing(year.path):
-                store.replace(year.path, lambda partial: _write(partial, year, made_from, met, archive))  # noqa: B023
+                store.replace(year.path, lambda partial: _write(partial, year, made_from, overlapping, archive))  # noqa: B023
         watch(done + 1, year.path.name)
-    files = {year.path.name: objects.sha256(year.path) for year in wanted}
-    objects.put_json(marker, {"recipe": told["recipe"], "files": files})
+    checksums = {year.path.name: objects.sha256(year.path) for year in files}
+    objects.put_json(marker, {"recipe": layout_json["recipe"], "files": checksums})
 
 
 def years(hours: np.ndarray, kinds: dict[str, str], folder: Path) -> list[Year]:
-    """The files of an archive.
+    """The netCDF files of an archive.
 
     Args:
-        hours: times of its frames, since 1900.
-        kinds: names of the files, and the groups they are made of.
-        folder: where they lie.
+        hours: times of its frames, hours since 1900.
+        kinds: group of the archive by the prefix of the file name.
+        folder: of the files.
     """
-    found = (ORIGIN + hours.astype("timedelta64[h]")).astype("datetime64[Y]")
-    wanted = []
-    for year in np.unique(found):
-        inside = np.flatnonzero(found == year)
+    of_frames = (ORIGIN + hours.astype("timedelta64[h]")).astype("datetime64[Y]")
+    files = []
+    for year in np.unique(of_frames):
+        inside = np.flatnonzero(of_frames == year)
         frames = slice(int(inside[0]), int(inside[-1]) + 1)
-        wanted += [Year(folder / f"{kind}-{year}.nc", group, frames) for kind, group in kinds.items()]
-    return wanted
+        files += [Year(folder / f"{kind}-{year}.nc", group, frames) for kind, group in kinds.items()]
+    return files
 
 
-def _meets(shard: dict, frames: slice) -> bool:
+def _overlaps(shard: dict, frames: slice) -> bool:
     return shard["first"] < frames.stop and shard["first"] + shard["frames"] > frames.start
 
 
-def _digest(told: dict, shards: list[dict], group: str) -> str:
-    """Checksum of the objects and words that a file is made from."""
-    own = [
-        (name, sum_)
+def _digest(layout_json: dict, shards: list[dict], group: str) -> str:
+    """Checksum of the objects and attributes that a file is made from."""
+    checksums = [
+        (name, checksum)
         for shard in shards
-        for name, sum_ in sorted(shard["objects"].items())
+        for name, checksum in sorted(shard["objects"].items())
         if name.startswith(f"{group}/") or not group and name.split("/")[0] not in ("mean", "spread")
     ]
-    words = {
-        name: value for name, value in told["attributes"].items() if name not in (*OWN, "history", "date_modified")
+    attributes = {
+        name: value
+        for name, value in layout_json["attributes"].items()
+        if name not in (*WHOLE_ARCHIVE, "history", "date_modified")
     }
-    return hashlib.sha256(json.dumps([own, words], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([checksums, attributes], sort_keys=True).encode()).hexdigest()
 
 
-def _said(path: Path) -> str | None:
-    """What a file says that it is made from; nothing if it is not there or cannot be read."""
+def _recorded_digest(path: Path) -> str | None:
+    """The checksum of sources in a file; None if the file is missing or cannot be read."""
     try:
         with netCDF4.Dataset(path) as file:
             return file.getncattr("made_from")
@@ -100,7 +102,7 @@ def _write(path: Path, year: Year, made_from: str, shards: list[dict], archive: 
     with netCDF4.Dataset(path, "w") as file:
         arrays = dict(sorted(root.arrays()))
         _coordinates(file, arrays, year.frames)
-        file.setncatts({key: value for key, value in root.attrs.items() if key not in OWN} | _when(file))
+        file.setncatts({key: value for key, value in root.attrs.items() if key not in WHOLE_ARCHIVE} | _when(file))
         file.setncattr("made_from", made_from)
         for name, array in arrays.items():
             if array.ndim > 1:
@@ -121,17 +123,17 @@ def _coordinates(file: netCDF4.Dataset, arrays: dict[str, zarr.Array], frames: s
 
 
 def _when(file: netCDF4.Dataset) -> dict[str, str]:
-    """The time that a file covers."""
+    """Attributes of the time that a file covers."""
     start, end = (ORIGIN + np.timedelta64(int(file["time"][k]), "h") for k in (0, -1))
     hours = int((end - start) / np.timedelta64(1, "h"))
-    told = {"time_coverage_duration": f"P{hours // 24}DT{hours % 24}H"}
+    attributes = {"time_coverage_duration": f"P{hours // 24}DT{hours % 24}H"}
     for name, time in (("start", start), ("end", end)):
-        told[f"time_coverage_{name}"] = f"{np.datetime_as_string(time, 's')}Z"
-    return told
+        attributes[f"time_coverage_{name}"] = f"{np.datetime_as_string(time, 's')}Z"
+    return attributes
 
 
 def _variable(file: netCDF4.Dataset, name: str, array: zarr.Array, frames: slice, shards: list[dict]) -> None:
-    """Copy one variable, a shard in memory at a time."""
+    """Copy one variable, one shard in memory at a time."""
     dimensions = array.metadata.dimension_names
     sizes = [len(file.dimensions[dimension]) for dimension in dimensions]
     chunks = [min(chunk, size) for chunk, size in zip(array.chunks, sizes)]

@@ -1,4 +1,4 @@
-"""The objects of a Zarr store as bytes: encoded in memory, compared with what is on disk, replaced whole."""
+"""Objects of a Zarr store as bytes: encoded in memory, compared with the file on disk, and replaced as a whole."""
 
 import errno
 import hashlib
@@ -18,18 +18,18 @@ from hindsight.partials import partial, sweep
 
 
 def in_memory(make: Callable[[MemoryStore], object]) -> dict[str, bytes]:
-    """Every file, by its key, of a store that is made in memory."""
-    held: dict[str, Buffer] = {}
-    make(MemoryStore(held))
-    return {key: held[key].to_bytes() for key in sorted(held)}
+    """Make a store in memory and return its files by key."""
+    buffers: dict[str, Buffer] = {}
+    make(MemoryStore(buffers))
+    return {key: buffers[key].to_bytes() for key in sorted(buffers)}
 
 
 def encode(values: np.ndarray, like: zarr.Array) -> bytes:
-    """The bytes of one object of an array; values that do not fill it are followed by the fill value.
+    """Encode one object of an array; if the values do not fill it, the rest is fill value.
 
     Args:
-        values: no longer along any dimension than an object of the array.
-        like: the array whose codecs, chunks and shards they are written with.
+        values: at most as long along every dimension as an object of the array.
+        like: the array whose codecs, chunks and Zarr shards are used.
     """
 
     def make(store: MemoryStore) -> None:
@@ -49,32 +49,32 @@ def encode(values: np.ndarray, like: zarr.Array) -> bytes:
 
 
 def put(path: Path, content: bytes) -> bool:
-    """Make a file hold some bytes: left alone if it does, else replaced whole; whether it was written."""
+    """Write bytes to a file by an atomic replacement, unless it has them already; returns whether it was written."""
     sweep(path)
     if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return False
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        own = partial(path)
-        with own.open("wb") as file:
+        temporary = partial(path)
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # the marker must not outlive what it marks
-        own.replace(path)
+            os.fsync(file.fileno())  # or the marker might survive a crash that its objects do not
+        temporary.replace(path)
     return True
 
 
 def put_json(path: Path, content: dict) -> None:
-    """Make a file hold a dictionary, whole or not at all."""
+    """Write a dictionary to a JSON file by an atomic replacement."""
     put(path, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[None]:
-    """Say in a sentence what cannot be written; a full disk is the command line's business.
+    """Turn errors of writing into a `UserError`, except a full disk, which the command line explains.
 
     Raises:
-        UserError: naming the place and the system's reason.
+        UserError: with the path and the reason that the system gives.
     """
     try:
         yield
@@ -87,11 +87,11 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def sha256_of(content: bytes) -> str:
-    """Checksum of some bytes."""
+    """SHA-256 of bytes."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file, read a piece at a time."""
+    """SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

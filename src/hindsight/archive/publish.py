@@ -1,4 +1,4 @@
-"""The archive's landing page and its entry for catalogues, made from its metadata alone.
+"""Write the landing page and the catalogue entry of the archive, from its metadata alone.
 
 STAC 1.1 (https://github.com/radiantearth/stac-spec) with the datacube extension 2.2.
 """
@@ -14,152 +14,154 @@ from hindsight.settings.lexicon import CHANNELS
 
 CUBE = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
 STORE = "reanalysis.zarr"
-ASSETS = {  # files beside the catalogue entry: what they are, their type, their role
+ASSETS = {  # files beside the catalogue entry: title, media type, role
     STORE: ("members, with groups mean and spread", "application/vnd.zarr; version=3", "data"),
     "README.md": ("landing page", "text/markdown", "metadata"),
-    "provenance.csv": ("where every shard and block of members comes from", "text/csv", "metadata"),
-    "check.json": ("that the archive is whole, and what rounding lost", "application/json", "metadata"),
+    "provenance.csv": ("provenance of every shard and block of members", "text/csv", "metadata"),
+    "check.json": ("result of the archive's check, and rounding errors", "application/json", "metadata"),
     "layout.json": ("recipe, attributes and checksums of the metadata", "application/json", "metadata"),
 }
 
 
 def run(settings: Archive, *, layout: Path, check: Path, page: Path, catalogue: Path) -> None:
     """Describe the archive: a landing page and a STAC collection, made from its metadata."""
-    told, checked = json.loads(layout.read_text()), json.loads(check.read_text())
+    layout_json, checked = json.loads(layout.read_text()), json.loads(check.read_text())
     environment = Environment(
         loader=PackageLoader("hindsight.archive", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = environment.get_template("README.md.jinja").render(facts(told, checked) | {"settings": settings})
+    text = environment.get_template("README.md.jinja").render(
+        page_values(layout_json, checked) | {"settings": settings}
+    )
     objects.put(page, text.encode())
-    objects.put_json(catalogue, collection(told, checked))
+    objects.put_json(catalogue, collection(layout_json, checked))
 
 
-def facts(told: dict, checked: dict) -> dict[str, object]:
-    """What the landing page is filled with.
+def page_values(layout: dict, checked: dict) -> dict[str, object]:
+    """Values for the template of the landing page.
 
     Args:
-        told: `layout.json`.
-        checked: `check.json`.
+        layout: content of `layout.json`.
+        checked: content of `check.json`.
     """
-    attributes, settings = told["attributes"], told["settings"]
-    rows = [_row(name, told, checked) for name in settings["domain"]["channels"]]
+    attributes, settings = layout["attributes"], layout["settings"]
+    rows = [_row(name, layout, checked) for name in settings["domain"]["channels"]]
     return {
-        "about": attributes,
+        "attributes": attributes,
         "rows": rows,
         "first": settings["domain"]["channels"][0],
         "gigabytes": f"{checked['bytes'] / 1e9:.3g}",
         "checked": checked,
-        "said": told["made_from"],
+        "made_from": layout["made_from"],
         "settings_used": settings,
-        "cite": citation(attributes),
+        "citation": citation(attributes),
     }
 
 
-def _row(name: str, told: dict, checked: dict) -> dict[str, object]:
+def _row(name: str, layout: dict, checked: dict) -> dict[str, object]:
     channel, loss = CHANNELS[name], checked["loss"][name]
-    lost = {key: f"{100 * loss[key]:.2g} %" for key in ("rms", "worst")}
-    about = {"name": name, "long_name": channel.long_name, "units": channel.units}
-    return about | {"standard_name": channel.standard_name or "–", "kept": told["bits"][name], **lost}
+    errors = {key: f"{100 * loss[key]:.2g} %" for key in ("rms", "worst")}
+    row = {"name": name, "long_name": channel.long_name, "units": channel.units}
+    return row | {"standard_name": channel.standard_name or "–", "kept": layout["bits"][name], **errors}
 
 
-def citation(about: dict) -> str:
-    """How to cite: what is known of who made it, when, what it is called, and its identifier."""
-    who = about.get("creator_name") or about.get("institution") or about.get("publisher_name")
-    year = about["date_modified"][:4]
-    parts = [f"{who} ({year})" if who else f"({year})", about["title"]]
-    if about.get("product_version"):
-        parts.append(f"version {about['product_version']}")
-    if about.get("publisher_name"):
-        parts.append(about["publisher_name"])
-    return ". ".join([*parts, about["id"]]) + "."
+def citation(attributes: dict) -> str:
+    """How to cite the archive: creator if known, year, title, and identifier."""
+    who = attributes.get("creator_name") or attributes.get("institution") or attributes.get("publisher_name")
+    year = attributes["date_modified"][:4]
+    parts = [f"{who} ({year})" if who else f"({year})", attributes["title"]]
+    if attributes.get("product_version"):
+        parts.append(f"version {attributes['product_version']}")
+    if attributes.get("publisher_name"):
+        parts.append(attributes["publisher_name"])
+    return ". ".join([*parts, attributes["id"]]) + "."
 
 
-def collection(told: dict, checked: dict) -> dict[str, object]:
-    """The entry for catalogues: a STAC collection that is a data cube."""
-    about = told["attributes"]
-    start, end = about["time_coverage_start"], about["time_coverage_end"]
-    extent = {"spatial": {"bbox": [box(about)]}, "temporal": {"interval": [[start, end]]}}
+def collection(layout: dict, checked: dict) -> dict[str, object]:
+    """The catalogue entry: a STAC collection with the datacube extension."""
+    attributes = layout["attributes"]
+    start, end = attributes["time_coverage_start"], attributes["time_coverage_end"]
+    extent = {"spatial": {"bbox": [bounding_box(attributes)]}, "temporal": {"interval": [[start, end]]}}
     return {
         "type": "Collection",
         "stac_version": "1.1.0",
         "stac_extensions": [CUBE],
-        "id": about["id"],
-        "title": about["title"],
-        "description": about["summary"],
-        "license": _licence(about.get("license", "")),
-        "keywords": about["keywords"].split(", "),
-        **({"providers": found} if (found := _providers(about)) else {}),
+        "id": attributes["id"],
+        "title": attributes["title"],
+        "description": attributes["summary"],
+        "license": _licence(attributes.get("license", "")),
+        "keywords": attributes["keywords"].split(", "),
+        **({"providers": providers} if (providers := _providers(attributes)) else {}),
         "extent": extent,
-        "links": _links(about),
+        "links": _links(attributes),
         "assets": {
             name: {"href": f"./{name}", "title": title, "type": kind, "roles": [role]}
             for name, (title, kind, role) in ASSETS.items()
         },
-        "cube:dimensions": _dimensions(told, about),
-        "cube:variables": _variables(told),
-        "summaries": {"recipe": [told["recipe"]], "bytes": [checked["bytes"]]},
+        "cube:dimensions": _dimensions(layout, attributes),
+        "cube:variables": _variables(layout),
+        "summaries": {"recipe": [layout["recipe"]], "bytes": [checked["bytes"]]},
     }
 
 
-def box(about: dict) -> list[float]:
-    """West, south, east, north, as GeoJSON has them: -180 to 180, west above east across the date line."""
-    west, east = about["geospatial_lon_min"], about["geospatial_lon_max"]
-    step = float(about.get("geospatial_lon_resolution", "0").split()[0])
+def bounding_box(attributes: dict) -> list[float]:
+    """West, south, east, north as in GeoJSON: -180 to 180, with west > east across the date line."""
+    west, east = attributes["geospatial_lon_min"], attributes["geospatial_lon_max"]
+    step = float(attributes.get("geospatial_lon_resolution", "0").split()[0])
     if east - west + step >= 359.99:
         west, east = -180.0, 180.0
     elif east > 180:
         west, east = (west - 360 if west > 180 else west), east - 360
-    return [west, about["geospatial_lat_min"], east, about["geospatial_lat_max"]]
+    return [west, attributes["geospatial_lat_min"], east, attributes["geospatial_lat_max"]]
 
 
 def _licence(text: str) -> str:
-    """An SPDX identifier as it is; other words are `other`, and stand on the landing page."""
+    """An SPDX identifier unchanged; `other` for any other text, which the landing page shows."""
     return text if text and set(text) <= set(_SPDX) else "other"
 
 
 _SPDX = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.+"
 
 
-def _providers(about: dict) -> list[dict[str, object]]:
-    found = []
+def _providers(attributes: dict) -> list[dict[str, object]]:
+    providers = []
     for who, role in (("creator", "producer"), ("publisher", "host")):
-        if name := about.get(f"{who}_name"):
-            url = {"url": about[f"{who}_url"]} if about.get(f"{who}_url") else {}
-            found.append({"name": name, "roles": [role]} | url)
-    return found
+        if name := attributes.get(f"{who}_name"):
+            url = {"url": attributes[f"{who}_url"]} if attributes.get(f"{who}_url") else {}
+            providers.append({"name": name, "roles": [role]} | url)
+    return providers
 
 
-def _links(about: dict) -> list[dict[str, str]]:
+def _links(attributes: dict) -> list[dict[str, str]]:
     links = [{"rel": "self", "href": "./stac.json", "type": "application/json"}]
     links.append({"rel": "describedby", "href": "./README.md", "type": "text/markdown"})
-    if page := about.get("metadata_link"):
+    if page := attributes.get("metadata_link"):
         links.append({"rel": "about", "href": page})
     return links
 
 
-def _dimensions(told: dict, about: dict) -> dict[str, object]:
-    members = told["settings"]["product"]["members"]
+def _dimensions(layout: dict, attributes: dict) -> dict[str, object]:
+    members = layout["settings"]["product"]["members"]
     sides = {}
     for name, axis, short in (("latitude", "y", "lat"), ("longitude", "x", "lon")):
-        extent = [about[f"geospatial_{short}_min"], about[f"geospatial_{short}_max"]]
+        extent = [attributes[f"geospatial_{short}_min"], attributes[f"geospatial_{short}_max"]]
         sides[name] = {"type": "spatial", "axis": axis, "extent": extent, "reference_system": 4326}
     time = {
         "type": "temporal",
-        "extent": [about["time_coverage_start"], about["time_coverage_end"]],
-        "step": about["time_coverage_resolution"],
+        "extent": [attributes["time_coverage_start"], attributes["time_coverage_end"]],
+        "step": attributes["time_coverage_resolution"],
     }
     return {"realization": {"type": "ensemble", "extent": [0, members - 1]}, "time": time} | sides
 
 
-def _variables(told: dict) -> dict[str, object]:
-    dimensions, found = ["realization", "time", "latitude", "longitude"], {}
-    for name in told["settings"]["domain"]["channels"]:
+def _variables(layout: dict) -> dict[str, object]:
+    dimensions, variables = ["realization", "time", "latitude", "longitude"], {}
+    for name in layout["settings"]["domain"]["channels"]:
         channel = CHANNELS[name]
-        found[name] = {
+        variables[name] = {
             "dimensions": dimensions,
             "type": "data",
             "description": channel.long_name,
             "unit": channel.units,
-            "attrs": {"kept_mantissa_bits": told["bits"][name]},
+            "attrs": {"kept_mantissa_bits": layout["bits"][name]},
         }
-    return found
+    return variables

@@ -1,7 +1,7 @@
-"""What an archive is made with, and in what two recipes differ. No xarray, no torch: the Snakefile asks this.
+"""The recipe of an archive, and how two recipes differ. No xarray, no torch: the Snakefile imports this.
 
-A recipe is a dictionary with `settings`, whatever decides what the values are, and `made_from`, what the analyses say
-of themselves. The end of the test period and the number of members belong to it only so far as they may grow.
+A recipe is a dictionary of `settings`, those that determine the values, and `made_from`, the attributes of the
+analyses. The end of the test period and the number of members are part of it, but may grow.
 """
 
 import hashlib
@@ -16,13 +16,15 @@ from hindsight.settings.product import Ensemble
 from hindsight.settings.reanalyse import Reanalyse
 
 MAY_GROW = ("domain.test.end", "product.members")
-HOW = ("device", "threads", "batch", "retries", "solver_iterations")  # of reanalyse: they do not decide what is made
-SAID = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # by every analysis
-DIGITS = 12  # of a checksum, for people
+EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # of reanalyse: values do not depend on them
+ATTRIBUTES = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # of every analysis
+DIGITS = 12  # of a checksum, in messages
 
 
-def settings_of(domain: Domain, product: Ensemble, archive: Archive, reanalyse: Reanalyse, observe: Observe) -> dict:
-    """The settings that decide what the values of an archive are, those of its own network alone."""
+def recipe_settings(
+    domain: Domain, product: Ensemble, archive: Archive, reanalyse: Reanalyse, observe: Observe
+) -> dict:
+    """The settings that determine the values of an archive; of the networks, only the archived one."""
     name = archive.network or next(iter(observe.networks))
     encoding = archive.model_dump(include=set(Encoding.model_fields)) | {"network": name}
     network = observe.networks[name].model_dump(mode="json") if name in observe.networks else None
@@ -30,19 +32,19 @@ def settings_of(domain: Domain, product: Ensemble, archive: Archive, reanalyse: 
         "domain": domain.model_dump(mode="json"),
         "product": product.model_dump(mode="json", include=set(Ensemble.model_fields)),
         "archive": encoding,
-        "reanalyse": reanalyse.model_dump(mode="json", exclude=set(HOW)),
+        "reanalyse": reanalyse.model_dump(mode="json", exclude=set(EXECUTION)),
         "observe": {"seed": observe.seed, "networks": {name: network}},
     }
 
 
 def digest(recipe: dict) -> str:
-    """SHA-256 of a recipe, the same however far its archive has grown."""
+    """SHA-256 of a recipe without the settings that may grow."""
     flat = {key: value for key, value in flatten(recipe).items() if not key.endswith(MAY_GROW)}
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()
 
 
 def flatten(nested: dict, above: str = "") -> dict[str, object]:
-    """Leaves of nested dictionaries by their dotted names; an empty dictionary is a leaf."""
+    """The leaves of nested dictionaries by dotted name; an empty dictionary is a leaf."""
     found: dict[str, object] = {}
     for key, value in nested.items():
         name = f"{above}{key}"
@@ -50,27 +52,27 @@ def flatten(nested: dict, above: str = "") -> dict[str, object]:
     return found
 
 
-def differences(there: dict, asked: dict) -> list[str]:
-    """What keeps two recipes from being parts of one archive, a line each; nothing if one can grow into the other.
+def differences(existing: dict, requested: dict) -> list[str]:
+    """Describe how two recipes differ, a line for each difference; empty if the archive can grow into the request.
 
     Args:
-        there: recipe of the archive that is there: `settings`, and `made_from` where it is known.
-        asked: recipe of what is asked for; only parts that both have are compared.
+        existing: recipe of the existing archive: `settings`, and `made_from` where it is known.
+        requested: recipe of this run; only parts that both have are compared.
 
     Returns:
         Lines like `reanalyse.steps: 8 there, 10 asked for`.
     """
-    settings = _apart(there.get("settings", {}), asked.get("settings", {}))
-    said = {}
-    if "made_from" in there and "made_from" in asked:
-        said = _apart(there["made_from"], asked["made_from"])
-    known = {word for name in settings for word in name.split(".")}  # a setting that differs is told once
-    return [*settings.values(), *(line for name, line in said.items() if name not in known)]
+    settings = _differences(existing.get("settings", {}), requested.get("settings", {}))
+    attributes = {}
+    if "made_from" in existing and "made_from" in requested:
+        attributes = _differences(existing["made_from"], requested["made_from"])
+    reported = {word for name in settings for word in name.split(".")}  # report a differing setting only once
+    return [*settings.values(), *(line for name, line in attributes.items() if name not in reported)]
 
 
-def _apart(there: dict, asked: dict) -> dict[str, str]:
-    """Lines on the leaves that differ, by name."""
-    ours, theirs = flatten(there), flatten(asked)
+def _differences(existing: dict, requested: dict) -> dict[str, str]:
+    """A line for every leaf that differs, by its name."""
+    ours, theirs = flatten(existing), flatten(requested)
     lines = {}
     for name in sorted({*ours, *theirs}):
         old, new = ours.get(name), theirs.get(name)
@@ -85,17 +87,17 @@ def _grows(old: object, new: object) -> bool:
 
 
 def _short(value: object) -> str:
-    """A value for people: a checksum by its first digits."""
+    """A value for a message; of a checksum, the first digits."""
     if isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef"):
         return f"{value[:DIGITS]}…"
     return "nothing" if value is None else str(value)
 
 
-def attributes_of(archive: Path) -> dict | None:
-    """Global attributes of an archive, from the first of its groups that can be read; nothing if there is no archive.
+def read_attributes(archive: Path) -> dict | None:
+    """Global attributes of an archive, from the first group that can be read; None if there is no archive.
 
     Raises:
-        UserError: if there is a store, and it does not say how it was made.
+        UserError: if the store has no recipe.
     """
     paths = [Path(archive) / group / "zarr.json" for group in ("", "mean", "spread")]
     for path in paths:
@@ -104,7 +106,7 @@ def attributes_of(archive: Path) -> dict | None:
             json.loads(found["recipe"])["settings"]
             return found
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # the groups repeat it, so that a damaged one can be mended
+            continue  # every group has a copy, so that a damaged one can be repaired
     if any(path.is_file() for path in paths):
         raise UserError(
             f"{archive} does not say how it was made (an older hindsight wrote it, or another program), so nothing can "
@@ -113,24 +115,24 @@ def attributes_of(archive: Path) -> dict | None:
     return None
 
 
-def of_archive(archive: Path) -> dict | None:
-    """The recipe that an archive carries in its attributes; nothing if there is no archive.
+def read(archive: Path) -> dict | None:
+    """The recipe in the attributes of an archive; None if there is no archive.
 
     Raises:
-        UserError: if there is a store, and it does not say how it was made.
+        UserError: if the store has no recipe.
     """
-    found = attributes_of(archive)
+    found = read_attributes(archive)
     return json.loads(found["recipe"]) if found else None
 
 
 def refusal(archive: Path | str, lines: list[str]) -> str:
-    """The sentence that refuses to mix two recipes, with every difference."""
+    """The error message about two different recipes, with every difference."""
     listed = "\n  ".join(lines)
     return f"{archive} was made with another recipe, and two are never mixed:\n  {listed}\n{remedies()}"
 
 
 def remedies() -> str:
-    """What to do about an archive of another recipe."""
+    """What the user can do about an archive with another recipe."""
     return (
         "name another run with `run:`, move the folder away, or have it replaced: set archive.replace: true, or add "
         "--config archive='{replace: true}'"

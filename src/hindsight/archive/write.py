@@ -1,7 +1,7 @@
-"""Write one shard of the archive: whole objects of its own, which no other job touches; then the marker.
+"""Write one shard of the archive: complete objects, which no other job touches, and then the marker.
 
-An object is encoded in memory and put in place whole, or left alone where the same bytes lie there already. So after
-more members only new objects, mean and spread are written.
+An object is encoded in memory and replaced as a whole, unless the file has the same bytes already. So if members are
+added, only the new members, the mean and the spread are written.
 """
 
 import json
@@ -21,42 +21,43 @@ from hindsight.settings import Domain, Ensemble
 
 def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path], archive: Path, marker: Path) -> None:
     """Write one shard of the archive, members, mean and spread, then its marker."""
-    told = json.loads(layout.read_text())
+    layout_json = json.loads(layout.read_text())
     shard = shards.named(marker.stem, domain, product)
-    number, first = place(domain, product, shard)
-    heads = blocks.heads(analyses)
-    blocks.require(heads, shard.times(domain.step_hours), product.members, domain.channels, told["made_from"])
-    written, lost = {}, {}
+    number, first = position(domain, product, shard)
+    headers = blocks.headers(analyses)
+    times, origin = shard.times(domain.step_hours), layout_json["made_from"]
+    blocks.check_shard(headers, times, product.members, domain.channels, origin)
+    checksums, loss = {}, {}
     for channel in domain.channels:
-        values = blocks.values(heads, channel)
-        kept = told["bits"][channel]
-        lost[channel] = rounding.loss(values, rounding.round_to(values, kept))
+        values = blocks.values(headers, channel)
+        bits = layout_json["bits"][channel]
+        loss[channel] = rounding.loss(values, rounding.round_to(values, bits))
         for group in GROUPS:
             array = _array(archive, group, channel, first + shard.frames)
-            for key, part in parts(FIELDS[group](values), group, number, array):
+            for key, part in object_parts(FIELDS[group](values), group, number, array):
                 name = "/".join(filter(None, [group, channel, key]))
-                objects.put(archive / name, content := objects.encode(rounding.round_to(part, kept), array))
-                written[name] = objects.sha256_of(content)
-    text = {
+                objects.put(archive / name, content := objects.encode(rounding.round_to(part, bits), array))
+                checksums[name] = objects.sha256_of(content)
+    content = {
         "shard": shard.name,
         "frames": shard.frames,
         "first": first,
-        "recipe": told["recipe"],
-        "objects": written,
-        "loss": lost,
-        "not_finite": 0,  # or nothing would have been written
+        "recipe": layout_json["recipe"],
+        "objects": checksums,
+        "loss": loss,
+        "not_finite": 0,  # `blocks.values` refuses others
         "hindsight": __version__,
-        **_stretch(heads),
-        "blocks": [provenance(head) for head in heads],
+        **_stretch(headers),
+        "blocks": [provenance(header) for header in headers],
     }
-    objects.put_json(marker, text)
+    objects.put_json(marker, content)
 
 
-def place(domain: Domain, product: Ensemble, shard: shards.Shard) -> tuple[int, int]:
-    """The number of a shard in the archive, and of its first frame."""
+def position(domain: Domain, product: Ensemble, shard: shards.Shard) -> tuple[int, int]:
+    """The number of a shard in the archive, and the number of its first frame."""
     cuts = shards.cut(domain, product)
-    number = [known.name for known in cuts].index(shard.name)
-    return number, sum(known.frames for known in cuts[:number])
+    number = [cut.name for cut in cuts].index(shard.name)
+    return number, sum(cut.frames for cut in cuts[:number])
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -67,17 +68,17 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return values.astype(float).std(0, ddof=1).astype("float32")
 
 
-FIELDS = {"": lambda values: values, "mean": _mean, "spread": _spread}  # what each group holds of the members
+FIELDS = {"": lambda values: values, "mean": _mean, "spread": _spread}  # of each group, computed from the members
 
 
-def parts(values: np.ndarray, group: str, number: int, array: zarr.Array) -> list[tuple[str, np.ndarray]]:
-    """What goes into each object of a shard, and the object's key.
+def object_parts(values: np.ndarray, group: str, number: int, array: zarr.Array) -> list[tuple[str, np.ndarray]]:
+    """Split the values of a shard into objects; returns key and values of each.
 
     Args:
         values: of the shard, (E, T, H, W), or (T, H, W) in the groups.
-        group: that they belong to.
+        group: name of the group.
         number: of the shard.
-        array: that holds them.
+        array: of the store, for the number of members per object.
     """
     if group:
         return [(f"c/{number}/0/0", values)]
@@ -90,7 +91,7 @@ def _array(archive: Path, group: str, channel: str, frames: int) -> zarr.Array:
     path = archive / group / channel
     try:
         array = zarr.open_array(path, mode="r")
-    except Exception as error:  # damaged metadata fail in any way
+    except Exception as error:  # damaged metadata may raise anything
         raise UserError(f"cannot open {path} ({error}); mend it by snakemake --forcerun layout") from None
     if array.shape[-3] < frames:
         raise UserError(
@@ -100,22 +101,21 @@ def _array(archive: Path, group: str, channel: str, frames: int) -> zarr.Array:
     return array
 
 
-def _stretch(heads: list[xr.Dataset]) -> dict[str, str]:
-    """The frames that the jobs of this shard saw, which a longer period must not change."""
-    found = sorted({str(head.attrs["stretch"]) for head in heads if "stretch" in head.attrs})
+def _stretch(headers: list[xr.Dataset]) -> dict[str, str]:
+    """The stretch (shard and halo) that the jobs analysed, which must stay the same when the period grows."""
+    found = sorted({str(header.attrs["stretch"]) for header in headers if "stretch" in header.attrs})
     if len(found) > 1:
-        named = "; ".join(f"{head.attrs['file']} saw {head.attrs.get('stretch')}" for head in heads)
+        named = "; ".join(f"{header.attrs['file']} saw {header.attrs.get('stretch')}" for header in headers)
         raise UserError(f"members of one shard saw different frames ({named}); delete these files and run again")
     return {"stretch": found[0]} if found else {}
 
 
-def provenance(head: xr.Dataset) -> dict[str, object]:
-    """Where some members of a shard come from: the file, its checksum, and all that it says of itself."""
-    path = Path(head.attrs["file"])
-    numbers = head["realization"].values
-    said = {name: _plain(value) for name, value in head.attrs.items() if name != "file"}
-    own = {"file": path.name, "sha256": objects.sha256(path), "members": f"{numbers[0]}-{numbers[-1]}"}
-    return {**{name: said[name] for name in sorted(said)}, **own}
+def provenance(header: xr.Dataset) -> dict[str, object]:
+    """Provenance of a block of members: the file, its checksum, and its attributes."""
+    path = Path(header.attrs["file"])
+    numbers = header["realization"].values
+    attributes = {name: _plain(value) for name, value in sorted(header.attrs.items()) if name != "file"}
+    return attributes | {"file": path.name, "sha256": objects.sha256(path), "members": f"{numbers[0]}-{numbers[-1]}"}
 
 
 def _plain(value: object) -> object:

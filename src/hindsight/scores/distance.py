@@ -9,7 +9,7 @@ BINS = 8
 _LEADING = (1.0, 2.0, 2.5, 5.0)  # widths that people count in, times powers of ten
 
 
-def nearest(
+def distance_to_nearest(
     latitude: np.ndarray, longitude: np.ndarray, station_latitude: np.ndarray, station_longitude: np.ndarray
 ) -> np.ndarray:
     """Distance of each point (P,) to the nearest of some stations (N,), along the sphere; km, NaN without stations.
@@ -22,7 +22,7 @@ def nearest(
     return great_circle(latitude, longitude, station_latitude[found], station_longitude[found])
 
 
-def edges(distances: np.ndarray) -> np.ndarray:
+def bin_edges(distances: np.ndarray) -> np.ndarray:
     """Edges (BINS + 1,) of equal bins from 0 km to beyond the largest distance, of a width that is a round number."""
     largest = np.nanmax(distances, initial=0.0)
     powers = 10.0 ** np.arange(0, 5)
@@ -30,7 +30,7 @@ def edges(distances: np.ndarray) -> np.ndarray:
     return width * np.arange(BINS + 1)
 
 
-def shares(distances: np.ndarray, limits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def bin_weights(distances: np.ndarray, limits: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weight of each point in the mean of its bin.
 
     Args:

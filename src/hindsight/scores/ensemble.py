@@ -74,7 +74,9 @@ def mean_difference(members: np.ndarray) -> np.ndarray:
     return 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0) / (count * (count - 1))
 
 
-def ranks(analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, chance: Callable[[], np.ndarray]) -> np.ndarray:
+def rank_histogram(
+    analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, chance: Callable[[], np.ndarray]
+) -> np.ndarray:
     """Rank histogram: the weight of points whose truth lies above k of the members; (T, C, E + 1), rows sum to 1.
 
     A truth that equals n members, as where it does not rain, has each of the n + 1 ranks that it could have as likely.

@@ -10,7 +10,7 @@ SERIES = ("members", "mean", "truth", "product", "earlier", "later", "spread")
 MEASURES = ("members", "mean", "truth", "members_to_truth", "mean_to_truth", "correlation", "spread")
 
 
-def passage(
+def transition(
     earlier: np.ndarray, later: np.ndarray, truth: tuple[np.ndarray, np.ndarray], weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Area means of what the measures are made of, for one frame and the next.
@@ -44,7 +44,7 @@ def passage(
 
 
 def measures(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """From means of `SERIES` over passages to `MEASURES`.
+    """From means of `SERIES` over transitions to `MEASURES`.
 
     Root-mean-square changes of the members, their mean, the truth and the spread; those of the members and their mean
     over the truth's, since the weather itself may have been quick or slow there; the perturbations' lag-1 correlation.

@@ -27,7 +27,7 @@ SCALES = {  # on which a score's error is alike on either side
 }
 
 
-def weighings(frames: int) -> np.ndarray:
+def wave_weights(frames: int) -> np.ndarray:
     """Weights of the frames, rows sum to 1: alike, then with each wave added, then with each subtracted.
 
     Returns:
@@ -39,8 +39,8 @@ def weighings(frames: int) -> np.ndarray:
     return np.concatenate([np.ones((1, frames)), 1 + wave, 1 - wave]) / max(frames, 1)
 
 
-def weighed_means(series: np.ndarray) -> np.ndarray:
-    """Means of series (T, …) under each of `weighings`, of the frames in which they are not NaN.
+def weighted_means(series: np.ndarray) -> np.ndarray:
+    """Means of series (T, …) under each of `wave_weights`, of the frames in which they are not NaN.
 
     Returns:
         (1 + 2 WAVES, …), NaN where there is no such frame.
@@ -52,7 +52,7 @@ def weighed_means(series: np.ndarray) -> np.ndarray:
     for number, pattern in enumerate(patterns.T):
         if pattern.any():
             own = which.ravel() == number
-            found[:, own] = weighings(int(pattern.sum())) @ columns[pattern][:, own]
+            found[:, own] = wave_weights(int(pattern.sum())) @ columns[pattern][:, own]
     return found.reshape(-1, *series.shape[1:])
 
 
@@ -60,7 +60,7 @@ def interval(drawn: np.ndarray, confidence: float, scale: str = "linear") -> tup
     """The interval of scores.
 
     Args:
-        drawn: scores (1 + 2 WAVES, …), functions of `weighed_means`.
+        drawn: scores (1 + 2 WAVES, …), functions of `weighted_means`.
         confidence: probability that it covers.
         scale: one of `SCALES`; a score that has no place on it (an error of 0) is taken as it is.
 
@@ -109,7 +109,7 @@ def _quantile(weight: np.ndarray, size: np.ndarray, degrees: np.ndarray, probabi
     return np.exp(high)
 
 
-def central(drawn: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray]:
+def central_range(drawn: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray]:
     """The range that values (R, …) lie in with a probability, as much above it as below; NaN where there are none."""
     tail = (1 - probability) / 2
     with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """Every setting, typed and checked: one module a stage.
 
-`read` turns a configuration into `Settings` or lists all its mistakes; `for_stage` cuts out what one stage may see,
-so that a change of one stage's settings reruns that stage and what follows it, and nothing else.
+`read` turns a configuration into `Settings` or lists all its mistakes. `stage_settings` selects the settings that one
+stage reads, so that changing one stage's settings reruns that stage and the stages after it, and nothing else.
 """
 
 import json
@@ -72,7 +72,7 @@ PARTS = {  # sections that are part of another
     "encoding": "archive",
     "optimal_interpolation": "baselines",
 }
-SEEN = {  # what each stage sees besides its own section; most see no period, so that years can be added
+STAGE_SECTIONS = {  # what each stage sees besides its own section; most see no period, so that years can be added
     "download": [],
     "manifest": ["domain", "download"],
     "regrid": ["scope"],
@@ -248,7 +248,7 @@ def _may_be_told(mistake: dict) -> bool:
     return not secret and not isinstance(mistake["input"], dict | Section)
 
 
-def asked(settings: Settings) -> Download:
+def download_request(settings: Settings) -> Download:
     """What is asked of the source: where `download` leaves it open, what the domain needs, with a margin around it."""
     chosen, domain = settings.download, settings.domain
     if chosen.source == "synthetic":
@@ -276,7 +276,7 @@ def _within(edge: str, value: float) -> float:
     return min(max(value, low), high)
 
 
-def for_stage(settings: Settings, stage: str) -> str:
+def stage_settings(settings: Settings, stage: str) -> str:
     """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them.
 
     Credentials are hidden in it: those who need them have them from `credentials.write`.
@@ -284,16 +284,16 @@ def for_stage(settings: Settings, stage: str) -> str:
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
     if stage == "download":  # a part's name says its time, and what may be missing or odd is the manifest's business
-        part = asked(settings).model_copy(update={"periods": [], "missing": [], "accepted": []})
+        part = download_request(settings).model_copy(update={"periods": [], "missing": [], "accepted": []})
         return json.dumps({"download": part.model_dump(mode="json")}, indent=1, sort_keys=True)
-    sections = [*SEEN[stage], *([stage] if stage in SECTIONS else [])]
+    sections = [*STAGE_SECTIONS[stage], *([stage] if stage in SECTIONS else [])]
     part = {name: _seen(settings, name).model_dump(mode="json") for name in sections}
     return json.dumps(part, indent=1, sort_keys=True)
 
 
 def _seen(settings: Settings, name: str) -> Section:
     """A section, or the part of another that it is."""
-    whole = asked(settings) if name == "download" else getattr(settings, PARTS.get(name, name))
+    whole = download_request(settings) if name == "download" else getattr(settings, PARTS.get(name, name))
     if name not in PARTS:
         return whole
     if name in type(whole).model_fields:
@@ -311,7 +311,7 @@ def load(path: Path, wanted: list[type[Section]]) -> list[Section]:
         part = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the settings file {path} ({error}); snakemake writes it") from None
-    part = credentials.revealed(part, Path(path))
+    part = credentials.fill_in(part, Path(path))
     return [_section(path, part, section) for section in wanted]
 
 

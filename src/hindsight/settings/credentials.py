@@ -63,7 +63,7 @@ def write(sections: dict[str, Section], folder: Path) -> None:
     own.replace(path)
 
 
-def revealed(part: dict, path: Path) -> dict:
+def fill_in(part: dict, path: Path) -> dict:
     """The sections of a settings file with the credentials that lie beside it, as far as they do.
 
     Raises:
@@ -81,7 +81,7 @@ def revealed(part: dict, path: Path) -> dict:
     return _laid_over(part, found)
 
 
-def usable(options: dict, setting: str) -> dict:
+def check(options: dict, setting: str) -> dict:
     """Options as they are given to a library.
 
     Raises:
@@ -114,7 +114,7 @@ def scrub(text: str) -> str:
 
 
 @contextmanager
-def unsaid() -> Iterator[None]:
+def hide() -> Iterator[None]:
     """While it lasts nothing that is printed has a credential in it, and neither has a traceback later on."""
     if not _known:
         yield

@@ -1,4 +1,4 @@
-"""Coastlines: from a TopoJSON file (github.com/topojson/topojson-specification), or the edge of the land fraction."""
+"""Coastlines, from a TopoJSON file (github.com/topojson/topojson-specification) or from the land fraction."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ from contourpy import contour_generator
 
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
-from hindsight.verify.maps import closed
+from hindsight.verify.maps import close_globe
 
 
 def read(path: Path) -> list[np.ndarray]:
-    """The lines of a TopoJSON file, each (N, 2) of longitude and latitude in degrees.
+    """Read the lines of a TopoJSON file, each (N, 2) of longitude and latitude in degrees.
 
     Raises:
         UserError: if the file cannot be read or is not TopoJSON.
@@ -27,12 +27,12 @@ def read(path: Path) -> list[np.ndarray]:
 
 
 def of_land(path: Path) -> list[np.ndarray]:
-    """The lines where the land fraction in a file of static fields is one half; none without land, or on a line."""
+    """Lines where the land fraction in the static fields is one half; empty without it, or for a line of points."""
     try:
         static = xr.load_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the static fields {path} ({error}); delete it and run snakemake") from None
     if "land" not in static or Grid.of(static).line:
         return []
-    grid, land = closed(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
+    grid, land = close_globe(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
     return contour_generator(grid.longitude, grid.latitude, land).lines(0.5)

@@ -1,4 +1,4 @@
-"""Statistics of every analysis of one network, frame by frame: what every score is made of."""
+"""Statistics of every analysis of one network, frame by frame, from which all scores are computed."""
 
 import zlib
 from pathlib import Path
@@ -18,7 +18,7 @@ from hindsight.operators.rows import screened, told
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
-from hindsight.verify.regions import WHOLE, regions
+from hindsight.verify.regions import WHOLE, region_weights
 
 WITHHELD = "withheld observations"
 BY_DISTANCE = ("squared_error", "variance")
@@ -39,87 +39,87 @@ def run(
     result: Path,
 ) -> None:
     """Compare every analysis of a network with the truth, and with the observations withheld from it."""
-    dataset, scaling, known = store.read(fields), Scaling.read(climatology, statistics), extremes(statistics)
+    dataset, scaling, limits = store.read(fields), Scaling.read(climatology, statistics), extremes(statistics)
     grid, stations = Grid.of(dataset), tables.stations(observations)
-    areas, bins = regions(settings.regions, grid), by_distance(tables.usable_stations(stations), domain.channels, grid)
+    areas = region_weights(settings.regions, grid)
+    bins = distance_bins(tables.usable_stations(stations), domain.channels, grid)
     withheld = bool((stations["withheld"] & (stations["quality"] == 0)).any())
-    scored = [*areas, WITHHELD] if withheld else [*areas]
-    there = dataset["time"].values[calendar.known(dataset)]  # frames that the source lacks are not scored
+    names = [*areas, WITHHELD] if withheld else [*areas]
+    available = dataset["time"].values[calendar.known(dataset)]  # missing frames are not scored
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
     groups = sorted(_by_analysis_and_time(analyses).items())
-    watch = Progress("verify.compare", len(groups))
+    progress = Progress("verify.compare", len(groups))
     for done, ((name, _), paths) in enumerate(groups):
-        watch(done)
-        found = analysis_files.read(paths)
-        found["truth"] = found["analysis"].dims[1:], dataset["fields"].sel(time=found["time"]).values
-        held = np.flatnonzero(np.isin(found["time"].values, there))
-        scores = against_truth(found.isel(time=held), scaling, areas, bins, grid, product.seed).reindex(
-            time=found["time"]
-        )
-        parts = [scores, passages(found, last.get(name), grid)]
+        progress(done)
+        frames = analysis_files.read(paths)
+        frames["truth"] = frames["analysis"].dims[1:], dataset["fields"].sel(time=frames["time"]).values
+        scored = frames.isel(time=np.flatnonzero(np.isin(frames["time"].values, available)))
+        scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
+        parts = [scores, transitions(frames, last.get(name), grid)]
         if withheld:
-            table = _believed(tables.read(_of_shard(observations, paths[0])), domain, grid, scaling, known)
-            parts.append(against_observations(found, table, scaling, grid, product.seed))
-        part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=scored)
+            table = tables.read(_observations_of(observations, paths[0]))
+            table = _without_gross_errors(table, domain, grid, scaling, limits)
+            parts.append(compare_with_observations(frames, table, scaling, grid, product.seed))
+        part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=names)
         total = part.drop_dims("time")
         rows.setdefault(name, []).append(part.drop_vars(total.data_vars))
         sums[name] = total + sums.get(name, 0)
-        last = {name: found.isel(time=[-1]).copy(deep=True)}  # a view would keep its whole shard in memory
-    _complete(rows, dataset, domain)
+        last = {name: frames.isel(time=[-1]).copy(deep=True)}  # a view would keep its whole shard in memory
+    _check_complete(rows, dataset, domain)
     joined = [xr.concat(rows[name], "time").assign(sums[name]).expand_dims(analysis=[name]) for name in rows]
     whole = xr.concat(joined, "analysis", coords="different", compat="equals").assign_attrs(members=product.members)
     whole["distance_edge"] = bins["edge"]
     store.replace(result, lambda partial: whole.to_netcdf(partial))
 
 
-def _of_shard(observations: list[Path], analysis: Path) -> list[Path]:
+def _observations_of(observations: list[Path], analysis: Path) -> list[Path]:
     """The observations of the frames of an analysis, `{shard}-{block}.nc`."""
     return [path for path in observations if path.stem == analysis.stem.split("-")[0]]
 
 
-def _believed(
-    table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, known: np.ndarray | None
+def _without_gross_errors(
+    table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, limits: np.ndarray | None
 ) -> pd.DataFrame:
-    """The withheld rows that may be scored at: not those that an analysis would leave out as grossly wrong."""
-    kept, gross = screened(tables.withheld(table), domain.channels, grid, scaling, known)
+    """The withheld observations, without those that an analysis would reject as gross errors."""
+    kept, gross = screened(tables.withheld(table), domain.channels, grid, scaling, limits)
     if len(gross):
         print(f"withheld: {told(gross, len(kept) + len(gross))}", flush=True)
     return kept
 
 
-def by_distance(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dataset:
-    """Bins of distance to the nearest station used.
+def distance_bins(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dataset:
+    """Bins of the distance to the nearest station used.
 
     Returns:
-        `share` (distance, channel, point), the weight of a point in the mean of a bin, and `edge` (limit), km.
+        `share` (distance, channel, point), the weight of each point in the mean of a bin, and `edge` (limit), km.
     """
     latitude, longitude = (x.ravel() for x in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    away = []
+    distances = []
     for channel in channels:
         stations = used[used["channel"] == channel].drop_duplicates(["latitude", "longitude"])
         places = stations["latitude"].to_numpy(), stations["longitude"].to_numpy()
-        away.append(distance.nearest(latitude, longitude, *places))
-    limits = distance.edges(np.array(away))
-    share = np.stack([distance.shares(one, limits, grid.weights.ravel()) for one in away], 1)
+        distances.append(distance.distance_to_nearest(latitude, longitude, *places))
+    limits = distance.bin_edges(np.array(distances))
+    share = np.stack([distance.bin_weights(one, limits, grid.weights.ravel()) for one in distances], 1)
     return xr.Dataset({"share": (("distance", "channel", "point"), share), "edge": ("limit", limits)})
 
 
-def against_truth(
-    found: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid, seed: int
+def compare_with_truth(
+    frames: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid, seed: int
 ) -> xr.Dataset:
-    """Statistics by region and by distance to stations, rank histogram, maps and spectra of one shard.
+    """Statistics by region and by distance to stations, rank histograms, maps and spectra of one shard.
 
     Args:
-        found: `analysis` (realization, time, channel, latitude, longitude) and `truth`.
+        frames: `analysis` (realization, time, channel, latitude, longitude) and `truth`.
         scaling: for the climatology.
-        areas: weights of the points in every region.
-        bins: from `by_distance`.
-        grid: where.
-        seed: of the ranks of a truth that equals members.
+        areas: weights of the points of every region.
+        bins: from `distance_bins`.
+        grid: of the fields.
+        seed: for the random ranks of a truth that equals members.
     """
-    values, truth, times = found["analysis"].values, found["truth"].values, found["time"].values
+    values, truth, times = frames["analysis"].values, frames["truth"].values, frames["time"].values
     flat, flat_truth = values.reshape(*values.shape[:3], -1), truth.reshape(*truth.shape[:2], -1)
     expected = scaling.climatology(times)
     points = ensemble.pointwise(flat, flat_truth, expected.reshape(flat_truth.shape))
@@ -136,12 +136,13 @@ def against_truth(
         for part in (truth, centre, values[0])
     ]
     count = len(times)
-    chance = lambda: among_ties(times, [str(name) for name in found["channel"].values], flat.shape[-1], seed)
+    channels = [str(name) for name in frames["channel"].values]
+    chance = lambda: tie_breakers(times, channels, flat.shape[-1], seed)
     total = np.array(power) * count if count else np.zeros(np.shape(power))
     return xr.Dataset(
         data
         | {
-            "rank": (("time", "channel", "rank"), ensemble.ranks(flat, flat_truth, areas[WHOLE], chance)),
+            "rank": (("time", "channel", "rank"), ensemble.rank_histogram(flat, flat_truth, areas[WHOLE], chance)),
             "sum_squared_error": (MAP, points["squared_error"].sum(0).reshape(truth.shape[1:])),
             "sum_variance": (MAP, points["variance"].sum(0).reshape(truth.shape[1:])),
             "sum_power": (("kind", "channel", "wavenumber"), total),
@@ -150,7 +151,7 @@ def against_truth(
         coords={
             "region": list(areas),
             "time": times,
-            "channel": found["channel"],
+            "channel": frames["channel"],
             "latitude": grid.latitude,
             "longitude": grid.longitude,
             "kind": ["truth", "mean", "member"],
@@ -158,8 +159,8 @@ def against_truth(
     )
 
 
-def among_ties(times: np.ndarray, channels: list[str], points: int, seed: int) -> np.ndarray:
-    """Numbers from 0 to 1 that belong to a time, a channel and a point; (T, C, points)."""
+def tie_breakers(times: np.ndarray, channels: list[str], points: int, seed: int) -> np.ndarray:
+    """Random numbers from 0 to 1 that depend only on seed, time, channel and point; (T, C, points)."""
     drawn = np.empty((len(times), len(channels), points))
     for t, hour in enumerate(times.astype("datetime64[h]").astype(int).tolist()):
         for c, name in enumerate(channels):
@@ -168,44 +169,53 @@ def among_ties(times: np.ndarray, channels: list[str], points: int, seed: int) -
     return drawn
 
 
-def passages(found: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.Dataset:
-    """What passes from each frame to the next, kept at the later one; the last frame of the shard before, if any.
+def transitions(frames: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.Dataset:
+    """Statistics of the change from each frame to the next, at the time of the later one.
+
+    Args:
+        frames: of one shard, `analysis` and `truth`.
+        last: the last frame of the shard before, if there is one.
+        grid: of the fields.
 
     Returns:
-        `passage_…` (time, channel) for each of `seams.SERIES`, NaN at the first frame of all, and `seam` (time), 1
-        where a shard follows another.
+        `transition_…` (time, channel) for each of `seams.SERIES`, NaN at the very first frame, and `seam` (time), 1 at
+        the first frame of a shard that follows another.
     """
-    weights, frames, count = grid.weights.ravel(), found.sizes["time"], found.sizes["channel"]
-    values = found["analysis"].values.reshape(-1, frames, count, weights.size)
-    truth = found["truth"].values.reshape(frames, count, weights.size)
-    data = {name: np.full((frames, count), np.nan) for name in seams.SERIES}
+    weights, length, count = grid.weights.ravel(), frames.sizes["time"], frames.sizes["channel"]
+    values = frames["analysis"].values.reshape(-1, length, count, weights.size)
+    truth = frames["truth"].values.reshape(length, count, weights.size)
+    data = {name: np.full((length, count), np.nan) for name in seams.SERIES}
     if last is not None:
         before = last["analysis"].values.reshape(-1, count, weights.size), last["truth"].values.reshape(truth[0].shape)
-    for t in range(frames):
+    for t in range(length):
         now = values[:, t], truth[t]
         if t or last is not None:
-            for name, value in seams.passage(before[0], now[0], (before[1], now[1]), weights).items():
+            for name, value in seams.transition(before[0], now[0], (before[1], now[1]), weights).items():
                 data[name][t] = value
         before = now
-    at_seam = np.arange(frames) == (0 if last is not None else -1)
+    at_seam = np.arange(length) == (0 if last is not None else -1)
     return xr.Dataset(
-        {f"passage_{name}": (("time", "channel"), value) for name, value in data.items()}
+        {f"transition_{name}": (("time", "channel"), value) for name, value in data.items()}
         | {"seam": ("time", at_seam.astype("int8"))},
-        coords={"time": found["time"], "channel": found["channel"]},
+        coords={"time": frames["time"], "channel": frames["channel"]},
     )
 
 
-def against_observations(found: xr.Dataset, table: pd.DataFrame, scaling: Scaling, grid: Grid, seed: int) -> xr.Dataset:
-    """Statistics of one shard at withheld observations; members get the observations' errors, as the truth has them."""
-    times, channels = found["time"].values, list(found["channel"].values)
+def compare_with_observations(
+    frames: xr.Dataset, table: pd.DataFrame, scaling: Scaling, grid: Grid, seed: int
+) -> xr.Dataset:
+    """Statistics of one shard at withheld observations; random observation errors are added to the members."""
+    times, channels = frames["time"].values, list(frames["channel"].values)
     shape = (1, len(times), len(channels))
     data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
     inside = table[table["time"].isin(times) & table["channel"].isin(channels)]
     for (time, channel), rows in inside.groupby(["time", "channel"], sort=True):
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
         operator = places(grid, rows)
-        members = operator.numpy(found["analysis"].values[:, t, c].reshape(len(found["realization"]), -1).astype(float))
-        noise = keyed.normal(seed, PURPOSE, found["realization"].values.tolist(), 0, keyed.keys(rows))
+        members = operator.numpy(
+            frames["analysis"].values[:, t, c].reshape(len(frames["realization"]), -1).astype(float)
+        )
+        noise = keyed.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, keyed.keys(rows))
         members = members + rows["error"].to_numpy() * noise
         expected = operator.numpy(scaling.climatology(times[t : t + 1])[0, c].reshape(-1))
         at_stations = ensemble.statistics(
@@ -220,7 +230,7 @@ def against_observations(found: xr.Dataset, table: pd.DataFrame, scaling: Scalin
 
 
 def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]]:
-    """Group files by the analysis and first frame that they say they are of."""
+    """Group files by the name of the analysis and the first frame in their headers."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
         head = analysis_files.head(path)
@@ -228,11 +238,11 @@ def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]
     return groups
 
 
-def _complete(parts: dict[str, list[xr.Dataset]], dataset: xr.Dataset, domain: Domain) -> None:
-    wanted = calendar.in_period(dataset, domain.test, "the fields")["time"].values
+def _check_complete(parts: dict[str, list[xr.Dataset]], dataset: xr.Dataset, domain: Domain) -> None:
+    expected = calendar.in_period(dataset, domain.test, "the fields")["time"].values
     for name, rows in parts.items():
-        have = np.concatenate([row["time"].values for row in rows])
-        if missing := sorted(set(wanted) - set(have)):
+        available = np.concatenate([row["time"].values for row in rows])
+        if missing := sorted(set(expected) - set(available)):
             raise UserError(
                 f"the analysis {name!r} lacks {len(missing)} frame(s), the first {missing[0]}; run snakemake"
             )

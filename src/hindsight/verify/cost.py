@@ -1,4 +1,4 @@
-"""What the run cost: the benchmark files that Snakemake leaves, a line a kind of job."""
+"""The cost of a run, from the benchmark files of Snakemake: time and memory of each kind of job."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from hindsight.errors import UserError
 from hindsight.fields.analyses import head
 
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify")
-FORECAST = ("device_hours", "analyses_bytes", "host_bytes")  # of a plan, each with its band
+FORECAST = ("device_hours", "analyses_bytes", "host_bytes")  # of a plan, each with its range
 MEBI = 2**20  # Snakemake's MB
 BY_NETWORK = ("observe", "reanalyse", "baselines", "verify")  # stages whose jobs are named by network, shard and block
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Jobs of one kind: how many, wall and processor seconds of all, wall seconds of the longest, most memory (MB)."""
+class JobKind:
+    """Jobs of one kind: their number, total wall and processor seconds, longest wall seconds, largest memory (MB)."""
 
     name: str
     jobs: int
@@ -27,12 +27,12 @@ class Kind:
     memory: float
 
 
-def kinds(folder: Path, names: set[str]) -> list[Kind]:
-    """Every kind of job that the report waits for and that was measured, in the order the data flow.
+def job_kinds(folder: Path, names: set[str]) -> list[JobKind]:
+    """Every kind of job that ran before the report and was measured, in the order of the data flow.
 
     Args:
-        folder: `{stage}/{step}-{network}-{shard}-{block}.tsv` of one run; may be absent.
-        names: networks, shards and blocks of this run; what is left of others does not count.
+        folder: `{stage}/{step}-{network}-{shard}-{block}.tsv` of one run; may be missing.
+        names: networks, shards and blocks of this run; files of others are ignored.
 
     Raises:
         UserError: if a file is not a benchmark.
@@ -48,9 +48,9 @@ def kinds(folder: Path, names: set[str]) -> list[Kind]:
     return found
 
 
-def _kind(name: str, paths: list[Path]) -> Kind:
+def _kind(name: str, paths: list[Path]) -> JobKind:
     jobs = pd.concat([_read(path) for path in paths])
-    return Kind(
+    return JobKind(
         name, len(jobs), jobs["s"].sum(), jobs["s"].max(), jobs["cpu_time"].sum(min_count=1), jobs["max_rss"].max()
     )
 
@@ -62,21 +62,21 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not a benchmark of Snakemake ({error!r}); delete it") from None
 
 
-def passes(analyses: list[Path]) -> float | None:
-    """Network evaluations of a frame and member as the jobs counted them, halos included; None where they did not."""
+def evaluations(analyses: list[Path]) -> float | None:
+    """Mean network evaluations per frame and member, halos included; None if the jobs did not count them."""
     counted = [head(path).attrs.get("evaluations") for path in analyses]
     return None if not counted or None in counted else sum(map(float, counted)) / len(counted)
 
 
 def precision(analyses: list[Path]) -> str | None:
-    """What the network ran in, by the jobs' word; both, where machines differed; None where none says."""
-    said = {head(path).attrs.get("precision") for path in analyses} - {None}
-    return " and ".join(sorted(said)) or None
+    """Precision of the network, from the analyses; several joined by "and"; None if no file has it."""
+    names = {head(path).attrs.get("precision") for path in analyses} - {None}
+    return " and ".join(sorted(names)) or None
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A figure of a network's plan, its band, and what was used; None where that was not measured."""
+class Forecast:
+    """A forecast of a network's plan with its range, and the measured use; None if it was not measured."""
 
     network: str
     name: str
@@ -91,11 +91,11 @@ class Beside:
         return self.planned / self.used if self.used else None
 
 
-def beside(benchmarks: Path, analyses: list[Path]) -> list[Beside]:
-    """Plan and use of every network that has a plan beside its analyses, `{network}/plan.json`.
+def forecasts(benchmarks: Path, analyses: list[Path]) -> list[Forecast]:
+    """Forecast and use for every network with a plan beside its analyses, `{network}/plan.json`.
 
     Args:
-        benchmarks: folder of the run's benchmark files; may be absent.
+        benchmarks: folder of the run's benchmark files; may be missing.
         analyses: `{network}/diffusion/{shard}-{block}.nc`, all of the run.
 
     Raises:
@@ -105,14 +105,16 @@ def beside(benchmarks: Path, analyses: list[Path]) -> list[Beside]:
     for folder in networks:
         if (folder / "plan.json").is_file():
             own = [path for path in analyses if path.parents[1] == folder]
-            found += _beside(folder, own, [benchmarks / f"reanalyse/shard-{folder.name}-{p.stem}.tsv" for p in own])
+            found += _forecasts_of(
+                folder, own, [benchmarks / f"reanalyse/shard-{folder.name}-{p.stem}.tsv" for p in own]
+            )
     return found
 
 
-def _beside(folder: Path, analyses: list[Path], benchmarks: list[Path]) -> list[Beside]:
+def _forecasts_of(folder: Path, analyses: list[Path], benchmarks: list[Path]) -> list[Forecast]:
     plan = _plan(folder / "plan.json")
-    whole = all(path.is_file() for path in benchmarks)
-    jobs = pd.concat([_read(path) for path in benchmarks]) if whole else None
+    complete = all(path.is_file() for path in benchmarks)
+    jobs = pd.concat([_read(path) for path in benchmarks]) if complete else None
     counts = [int(plan["jobs"])] * 3
     hours, size, memory = ([plan[name][k] for k in ("value", "low", "high")] for name in FORECAST)
     rows = [
@@ -122,7 +124,7 @@ def _beside(folder: Path, analyses: list[Path], benchmarks: list[Path]) -> list[
         ("analyses on disk", size, sum(path.stat().st_size for path in analyses)),
         ("most memory of a job", memory, None if jobs is None else jobs["max_rss"].max() * MEBI),
     ]
-    return [Beside(folder.name, name, *map(float, planned), _known(used)) for name, planned, used in rows]
+    return [Forecast(folder.name, name, *map(float, planned), _measured(used)) for name, planned, used in rows]
 
 
 def _plan(path: Path) -> dict:
@@ -134,33 +136,33 @@ def _plan(path: Path) -> dict:
 
 
 def _evaluations(analyses: list[Path]) -> float | None:
-    """Network evaluations of frames and members, as the jobs counted them; None where one did not."""
-    heads = [head(path) for path in analyses]
-    if any("evaluations" not in one.attrs for one in heads):
+    """Network evaluations of all frames and members; None if a job did not count them."""
+    headers = [head(path) for path in analyses]
+    if any("evaluations" not in one.attrs for one in headers):
         return None
-    return sum(float(one.attrs["evaluations"]) * one.sizes["time"] * one.sizes["realization"] for one in heads)
+    return sum(float(one.attrs["evaluations"]) * one.sizes["time"] * one.sizes["realization"] for one in headers)
 
 
-def _known(used: float | None) -> float | None:
+def _measured(used: float | None) -> float | None:
     return None if used is None or pd.isna(used) else float(used)
 
 
-def figure(row: Beside, value: float) -> str:
-    """A figure of a row as people write it."""
+def format_value(row: Forecast, value: float) -> str:
+    """Format a value of a forecast with its unit."""
     if row.name == "device time":
-        return duration(value)
-    return size(value / MEBI) if row.name in ("analyses on disk", "most memory of a job") else f"{value:.0f}"
+        return format_duration(value)
+    return format_size(value / MEBI) if row.name in ("analyses on disk", "most memory of a job") else f"{value:.0f}"
 
 
-def duration(seconds: float) -> str:
-    """A time that people can grasp."""
+def format_duration(seconds: float) -> str:
+    """Format a duration."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def size(megabytes: float) -> str:
-    """An amount of memory; a job too short to be looked at has none."""
+def format_size(megabytes: float) -> str:
+    """Format an amount of memory, which is NaN for a job too short to be measured."""
     if pd.isna(megabytes):
         return "not measured"
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"

@@ -1,4 +1,4 @@
-"""The parts of analyses and observations that the report shows: some frames, and series at two stations."""
+"""Read the parts of analyses and observations that the report shows: a few frames, and series at two stations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from hindsight.operators.footprint import places
 
 @dataclass(frozen=True)
 class Series:
-    """Truth (T, C), members (E, T, C) and observations of one station (rows of the table)."""
+    """Truth (T, C), members (E, T, C) and observations (rows of the table) at one station."""
 
     latitude: float
     longitude: float
@@ -24,25 +24,27 @@ class Series:
     observations: pd.DataFrame
 
 
-def frames(paths: list[Path], times: np.ndarray) -> xr.DataArray:
-    """Some frames of one analysis, one shard in memory at a time; (realization, time, channel, latitude, longitude)."""
+def read_frames(paths: list[Path], times: np.ndarray) -> xr.DataArray:
+    """Read frames of one analysis shard by shard; (realization, time, channel, latitude, longitude)."""
     parts = []
     for blocks in analysis_files.by_shard(paths):
-        held = np.isin(analysis_files.head(blocks[0])["time"].values, times)
-        if held.any():
-            parts.append(analysis_files.read(blocks)["analysis"].isel(time=held))
+        selected = np.isin(analysis_files.head(blocks[0])["time"].values, times)
+        if selected.any():
+            parts.append(analysis_files.read(blocks)["analysis"].isel(time=selected))
     return xr.concat(parts, "time", coords="minimal")
 
 
-def stations(table: pd.DataFrame, channel: str, place: tuple[float, float] | None) -> pd.DataFrame:
-    """A station that was used, then one that was withheld if any was: nearest to a place, or where it varies most."""
+def choose_stations(table: pd.DataFrame, channel: str, place: tuple[float, float] | None) -> pd.DataFrame:
+    """Choose one used and, if any, one withheld station: the nearest to a place, or the most variable."""
     of_channel = table[table["channel"] == channel]
-    found = of_channel.groupby("station").first()
+    candidates = of_channel.groupby("station").first()
     if place is None:
-        found["order"] = -of_channel.groupby("station")["value"].std().fillna(0.0)
+        candidates["order"] = -of_channel.groupby("station")["value"].std().fillna(0.0)
     else:
-        found["order"] = great_circle(*place, found["latitude"].to_numpy(), found["longitude"].to_numpy())
-    return found.sort_values("order").groupby("withheld").head(1).sort_values("withheld").reset_index()
+        candidates["order"] = great_circle(
+            *place, candidates["latitude"].to_numpy(), candidates["longitude"].to_numpy()
+        )
+    return candidates.sort_values("order").groupby("withheld").head(1).sort_values("withheld").reset_index()
 
 
 def series(
@@ -54,20 +56,20 @@ def series(
         paths: the files of one analysis.
         truth: (time, channel, latitude, longitude).
         table: observations of the network.
-        chosen: from `stations`.
-        grid: where.
+        chosen: from `choose_stations`.
+        grid: of the fields.
     """
     operator = places(grid, chosen)
-    values = frames(paths, truth["time"].values).values
+    values = read_frames(paths, truth["time"].values).values
     members = operator.numpy(values.reshape(*values.shape[:3], -1))
-    there = operator.numpy(truth.values.reshape(*truth.shape[:2], -1))
+    at_stations = operator.numpy(truth.values.reshape(*truth.shape[:2], -1))
     rows = table[table["time"].isin(truth["time"].values)]
     return [
         Series(
             float(one.latitude),
             float(one.longitude),
             bool(one.withheld),
-            there[..., k],
+            at_stations[..., k],
             members[..., k],
             rows[rows["station"] == one.station],
         )

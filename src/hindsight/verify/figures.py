@@ -40,7 +40,7 @@ def skill(scores: xr.Dataset, metric: str) -> Figure:
                 for key in ("score", "lower", "upper")
             )
             reach = np.maximum(np.stack([value - low, high - value]), 0)
-            look = {"color": style.colour(name), "markersize": 4, "elinewidth": 1.4, "label": style.words(name)}
+            look = {"color": style.colour(name), "markersize": 4, "elinewidth": 1.4, "label": style.readable(name)}
             axis.errorbar(value, at + shift, xerr=reach, fmt="o", **look)
         axis.set_yticks(at, places + times if axis in axes[:, 0] else [""] * len(at))
         axis.set(xlim=(0, None), ylim=(at[-1] + 0.6, -0.6))
@@ -62,9 +62,9 @@ def distances(scores: xr.Dataset) -> Figure:
             )
             at, look = middle + 0.4 * shift * width, {"color": style.colour(name)}
             reach = np.maximum(np.stack([value - low, high - value]), 0)
-            axis.errorbar(at, value, reach, fmt="o-", markersize=3.5, linewidth=1, **look, label=style.words(name))
+            axis.errorbar(at, value, reach, fmt="o-", markersize=3.5, linewidth=1, **look, label=style.readable(name))
             spread = part["distance_score"].sel(analysis=name, of="spread").values
-            axis.plot(at, spread, linestyle="--", linewidth=1, **look, label=f"{style.words(name)}, spread")
+            axis.plot(at, spread, linestyle="--", linewidth=1, **look, label=f"{style.readable(name)}, spread")
         axis.set(xlim=(0, None), ylim=(0, None), xlabel="km to the nearest station used")
         axis.set_ylabel(style.label(str(part["channel"].values)))
     style.legend(axes)
@@ -77,7 +77,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
     for axis, part in style.cells(axes, scores):
         for name in scores["analysis"].values:
             values = part["rank_histogram"].sel(analysis=name).values * scores.sizes["rank"]
-            axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.words(name))
+            axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.readable(name))
         axis.axhline(1, color="black", linewidth=0.7, linestyle=":")
         axis.set(ylim=(0, None), xlabel="members below the truth")
         axis.xaxis.get_major_locator().set_params(integer=True)  # ty: ignore[unknown-argument]
@@ -99,7 +99,7 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
         for name in scores["analysis"].values:
             if name != "climatology":
                 look = {"color": style.colour(name), "linewidth": 1.2}
-                text = style.words(name)
+                text = style.readable(name)
                 axis.loglog(number, one.sel(kind="mean", analysis=name), **look, label=f"{text}, mean")
                 axis.loglog(
                     number, one.sel(kind="member", analysis=name), **look, linestyle=":", label=f"{text}, a member"
@@ -133,7 +133,7 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
             axis.errorbar(seen["time"], seen["value"], seen["error"], fmt="o", zorder=1, **dots, label=name)
     for axis, one in zip(axes[0], places):
         kind = "withheld" if one.withheld else "used"
-        axis.set_title(f"{network}: station {kind}, {style.place(one.latitude, one.longitude)}")
+        axis.set_title(f"{network}: station {kind}, {style.format_place(one.latitude, one.longitude)}")
     for axis in axes[-1]:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(axis.xaxis.get_major_locator()))
     style.legend(axes[:1].T)

@@ -36,14 +36,14 @@ class Line:
         """Write degrees at the horizontal axis of a picture, from end to end of the line."""
         steps = [1, 1.5, 3, 4.5, 6, 9, 10] if np.ptp(self.edges) > 80 else [1, 2, 5, 10]
         axis.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
-        words = style.east if self.name == "longitude" else style.north
+        words = style.format_longitude if self.name == "longitude" else style.format_latitude
         axis.xaxis.set_major_formatter(lambda value, _: words(value))
         axis.set_xlim(self.edges[0], self.edges[-1])
 
     def mark(self, axis: Axes, stations: pd.DataFrame) -> None:
         """Put triangles at the upper edge of a picture where stations are, longitudes in any turn."""
         where = stations[self.name].to_numpy()
-        where = maps.around(where, self.edges[0]) if self.name == "longitude" else where
+        where = maps.wrap_longitude(where, self.edges[0]) if self.name == "longitude" else where
         axis.plot(where, np.ones(len(where)), "v", transform=axis.get_xaxis_transform(), **MARK)
 
 
@@ -73,7 +73,7 @@ def time_and_place(
         len(channels), 4, figsize=(style.WIDTH, 4.4 * len(channels)), squeeze=False, sharex=True, sharey=True
     )
     for c, (channel, row) in enumerate(zip(channels, axes)):
-        for axis, (title, values, colours, limits) in zip(row, maps.compared(truth[:, c], members[:, :, c])):
+        for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c])):
             mesh = axis.pcolormesh(line.edges, moments, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
             axis.set_title(f"{network}: {title}", pad=8)
@@ -99,8 +99,10 @@ def errors(scores: xr.Dataset, grid: Grid, used: dict[str, pd.DataFrame]) -> Fig
     for axis, part in style.cells(axes, scores):
         for name in (n for n in scores["analysis"].values if n != "climatology"):
             one, look = part.sel(analysis=name), {"color": style.colour(name), "linewidth": 1.2}
-            axis.plot(line.places, one["rmse_map"].values.ravel(), **look, label=f"{style.words(name)}, error")
-            axis.plot(line.places, one["spread_map"].values.ravel(), "--", **look, label=f"{style.words(name)}, spread")
+            axis.plot(line.places, one["rmse_map"].values.ravel(), **look, label=f"{style.readable(name)}, error")
+            axis.plot(
+                line.places, one["spread_map"].values.ravel(), "--", **look, label=f"{style.readable(name)}, spread"
+            )
         axis.set(ylim=(0, None), xlabel=line.name, ylabel=style.label(str(part["channel"].values)))
         axis.set_title(axis.get_title(loc="left"), pad=8)
         line.label(axis)

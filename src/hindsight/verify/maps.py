@@ -17,16 +17,16 @@ WIDE = 0.7  # height over width below which four maps of a channel do not fit be
 REACH = 30.0, 45.0  # latitudes and longitudes on either side of a storm that are shown of a globe
 
 
-def around(longitude: np.ndarray, west: float) -> np.ndarray:
+def wrap_longitude(longitude: np.ndarray, west: float) -> np.ndarray:
     """Longitudes in the turn that begins at `west`."""
     return west + (np.asarray(longitude) - west) % 360
 
 
-def closed(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
+def close_globe(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
     """A field (…, H, W) as it is drawn: if it goes round, from -180 to 180 and repeated by a column on either side."""
     if not grid.periodic:
         return grid, values
-    longitude = around(grid.longitude, -180.0)
+    longitude = wrap_longitude(grid.longitude, -180.0)
     order = np.argsort(longitude)
     order = np.concatenate([order[-1:], order, order[:1]])
     longitude = longitude[order]
@@ -34,12 +34,12 @@ def closed(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
     return Grid(grid.latitude, longitude), values[..., order]
 
 
-def near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.ndarray, np.ndarray]:
+def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.ndarray, np.ndarray]:
     """The part of a grid about a place, with its rows and columns; all of a grid that does not go round."""
     if not grid.periodic:
         return grid, np.arange(grid.shape[0]), np.arange(grid.shape[1])
     rows = np.flatnonzero(np.abs(grid.latitude - latitude) <= REACH[0])
-    turned = around(grid.longitude, longitude - 180)
+    turned = wrap_longitude(grid.longitude, longitude - 180)
     order = np.argsort(turned)
     columns = order[np.abs(turned[order] - longitude) <= REACH[1]]
     return Grid(grid.latitude[rows], turned[columns]), rows, columns
@@ -50,7 +50,7 @@ def world_map(
 ) -> QuadMesh:
     """Colours on longitudes and latitudes, with coastlines; `isolines` are drawn at the ticks of the colours."""
     whole = grid.periodic
-    grid, values = closed(grid, values)
+    grid, values = close_globe(grid, values)
     south, west = grid.outline
     mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **look)
     if isolines:
@@ -64,7 +64,10 @@ def world_map(
     axis.set(xlim=(first, last), ylim=(south[0], south[-1]))
     axis.set_aspect(1.0 if whole else 1 / max(np.cos(np.deg2rad(grid.latitude.mean())), 0.2))
     steps = [1, 1.5, 3, 6, 10] if last - first > 80 else [1, 2, 5, 10]
-    for side, text, third, nbins in ((axis.xaxis, style.east, 120, 3), (axis.yaxis, style.north, 60, 4)):
+    for side, text, third, nbins in (
+        (axis.xaxis, style.format_longitude, 120, 3),
+        (axis.yaxis, style.format_latitude, 60, 4),
+    ):
         side.set_major_locator(FixedLocator([-third, 0, third]) if whole else MaxNLocator(nbins, steps=steps))
         side.set_major_formatter(lambda value, _, text=text: text(value))
     axis.tick_params(labelsize=8, length=2)
@@ -73,12 +76,12 @@ def world_map(
 
 def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
     """Dots where stations are, whatever turn their longitudes are given in."""
-    longitude = around(stations["longitude"].to_numpy(), axis.get_xlim()[0])
+    longitude = wrap_longitude(stations["longitude"].to_numpy(), axis.get_xlim()[0])
     dot = {"color": "white", "markersize": 2.8, "markeredgecolor": "black", "markeredgewidth": 0.6}
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
-def compared(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
+def comparison(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
     """What is drawn of frames (T, …) of a truth and members (E, T, …): title, values, colours and limits."""
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
     error = mean - truth
@@ -93,7 +96,7 @@ def compared(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
     ]
 
 
-def strip(
+def frame_strip(
     truth: np.ndarray,
     members: np.ndarray,
     times: np.ndarray,
@@ -113,7 +116,7 @@ def strip(
         used: stations, latitude and longitude.
         coast: lines.
     """
-    rows = compared(truth, members)
+    rows = comparison(truth, members)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
     figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
     for line, (title, values, colours, limits) in zip(axes, rows):
@@ -123,13 +126,13 @@ def strip(
         line[0].set_ylabel(title)
         figure.colorbar(mesh, ax=list(line), shrink=0.9, pad=0.01, aspect=18, label=style.label(channel))
     for axis, time in zip(axes[0], times):
-        axis.set_title(style.moment(time))
+        axis.set_title(style.format_time(time))
     for axis in axes[1]:
         stations_on(axis, used)
     return figure
 
 
-def frame(
+def channel_maps(
     truth: np.ndarray, members: np.ndarray, channels: list[str], grid: Grid, used: pd.DataFrame, coast: Coast
 ) -> Figure:
     """Truth, analysis, error and spread of one frame, a row a channel; truth (C, H, W), members (E, C, H, W)."""
@@ -138,7 +141,7 @@ def frame(
     height = _height(grid, 0.8 * style.WIDTH / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels))
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
-        one = compared(truth[number][None], members[:, number][:, None])
+        one = comparison(truth[number][None], members[:, number][:, None])
         for axis, (title, values, colours, limits) in zip(line, one):
             mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)

@@ -29,9 +29,9 @@ def scores_by_metric(scores: xr.Dataset) -> list[dict]:
             "pure": metric in PURE,
             "rows": [
                 {
-                    "name": style.words(name),
+                    "name": style.readable(name),
                     "values": [
-                        number(*(float(one[key]) for key in ("score", "lower", "upper")))
+                        format_score(*(float(one[key]) for key in ("score", "lower", "upper")))
                         for one in _columns(scores.sel(analysis=name, metric=metric))
                     ],
                 }
@@ -49,27 +49,28 @@ def ratios(scores: xr.Dataset) -> list[dict]:
     groups = []
     for metric in scores["compared"].values:
         part = scores.sel(compared=metric, analysis="diffusion")
-        rows = [{"name": "whole period", "values": [change(one, "ratio") for one in _columns(part)]}]
+        rows = [{"name": "whole period", "values": [percent_change(one, "ratio") for one in _columns(part)]}]
         for season in scores["season"].values if "season" in scores.coords else []:
-            values = [change(one, "seasonal_ratio") for one in _columns(part.sel(season=season))]
+            values = [percent_change(one, "seasonal_ratio") for one in _columns(part.sel(season=season))]
             rows.append({"name": str(season), "values": values})
         groups.append({"name": METRICS[str(metric)], "rows": rows})
     return groups
 
 
-def in_short(scores: xr.Dataset) -> list[str]:
+def headline(scores: xr.Dataset) -> list[str]:
     """A sentence on how diffusion compares with the reference in CRPS; none without a reference."""
     if "ratio" not in scores:
         return []
     part = scores.sel(compared="crps", analysis="diffusion")
     networks = [
-        f"{name} " + ", ".join(f"{change(one, 'ratio')['text']} ({one['channel'].values})" for one in _columns(row))
+        f"{name} "
+        + ", ".join(f"{percent_change(one, 'ratio')['text']} ({one['channel'].values})" for one in _columns(row))
         for name, row in ((str(name), part.sel(network=[name])) for name in part["network"].values)
     ]
-    return [f"CRPS of diffusion relative to {style.words(scores.attrs['reference'])}: {'; '.join(networks)}"]
+    return [f"CRPS of diffusion relative to {style.readable(scores.attrs['reference'])}: {'; '.join(networks)}"]
 
 
-def of_intervals(scores: xr.Dataset, confidence: float) -> str:
+def interval_note(scores: xr.Dataset, confidence: float) -> str:
     """What the intervals are, or why there is none."""
     if bool(scores["lower"].isnull().all()):
         return f"none: they need {significance.LEAST_FRAMES} frames that are scored"
@@ -80,27 +81,27 @@ def of_intervals(scores: xr.Dataset, confidence: float) -> str:
     )
 
 
-def change(one: xr.Dataset, name: str) -> dict:
+def percent_change(one: xr.Dataset, name: str) -> dict:
     """A ratio as a change in percent with its interval, and whether that is for certain good or bad."""
     value, low, high = (100 * (float(one[key]) - 1) for key in (name, f"{name}_lower", f"{name}_upper"))
     tone = "good" if high < 0 else "bad" if low > 0 else ""
     known = not math.isnan(high - low)
     return {
-        "text": style.signed(f"{value:+.1f} %"),
-        "range": style.signed(f"{low:+.1f} to {high:+.1f}") if known else NONE,
+        "text": style.with_minus_sign(f"{value:+.1f} %"),
+        "range": style.with_minus_sign(f"{low:+.1f} to {high:+.1f}") if known else NONE,
         "tone": tone,
     }
 
 
-def number(value: float, low: float, high: float) -> dict:
+def format_score(value: float, low: float, high: float) -> dict:
     """A score and its interval as text, to two digits of the interval's width, or to three digits of its own."""
     width = high - low
     if math.isnan(width):
-        return {"text": style.signed(f"{value:.3g}"), "range": NONE, "tone": ""}
+        return {"text": style.with_minus_sign(f"{value:.3g}"), "range": NONE, "tone": ""}
     digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3
     return {
-        "text": style.signed(f"{value:.{digits}f}"),
-        "range": style.signed(f"{low:.{digits}f} to {high:.{digits}f}"),
+        "text": style.with_minus_sign(f"{value:.{digits}f}"),
+        "range": style.with_minus_sign(f"{low:.{digits}f} to {high:.{digits}f}"),
         "tone": "",
     }
 

@@ -7,14 +7,14 @@ from hindsight.fields.grid import NEAR, Grid
 from hindsight.settings.verify import Region
 
 WHOLE = "everywhere"
-OF_A_GLOBE = {
+GLOBE_REGIONS = {
     "northern extratropics": Region(south=20, north=90, west=-180, east=180),
     "tropics": Region(south=-20, north=20, west=-180, east=180),
     "southern extratropics": Region(south=-90, north=-20, west=-180, east=180),
 }
 
 
-def regions(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
+def region_weights(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
     """Weights (H * W,) of every region, the whole domain first; a globe has regions even if none are asked for.
 
     Raises:
@@ -22,7 +22,7 @@ def regions(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
-    for name, box in (asked or (OF_A_GLOBE if grid.globe else {})).items():
+    for name, box in (asked or (GLOBE_REGIONS if grid.globe else {})).items():
         inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
         if box.east - box.west < 360:
             inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR

@@ -17,7 +17,7 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
 from hindsight.verify import coastline, cost, numbers, style
-from hindsight.verify.sections import Shown, sections
+from hindsight.verify.sections import ReportData, sections
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     dataset, asked = store.read(fields), json.loads(configuration.read_text())
     seen = {name: [p for p in observations if p.parent.name == name] for name in _names(observations)}
     test = calendar.in_period(dataset, domain.test, str(store.folder(fields)))
-    shown = Shown(
+    data = ReportData(
         xr.load_dataset(scores),
         test["fields"],
         calendar.known(test),
@@ -50,22 +50,22 @@ def run(
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
     )
-    sure = "" if shown.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
+    sure = "" if data.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
     page = {
         "title": asked["run"],
-        "facts": [*facts(shown, dataset, domain, settings), *map(accounted, accounts)],
-        "cost": costs(benchmarks, analyses, shown),
+        "facts": [*facts(data, dataset, domain, settings), *map(account_fact, accounts)],
+        "cost": cost_summary(benchmarks, analyses, data),
         "channels": [
             {"name": name, "units": style.units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
             for name in domain.channels
         ],
-        "networks": [str(name) for name in shown.scores["network"].values],
-        "scores": numbers.scores_by_metric(shown.scores),
-        "ratios": numbers.ratios(shown.scores),
-        "reference": style.words(shown.scores.attrs["reference"]),
+        "networks": [str(name) for name in data.scores["network"].values],
+        "scores": numbers.scores_by_metric(data.scores),
+        "ratios": numbers.ratios(data.scores),
+        "reference": style.readable(data.scores.attrs["reference"]),
         "intervals": sure,
-        "sections": sections(shown, curve, domain, settings),
-        "truth": nature_of_truth(dataset),
+        "sections": sections(data, curve, domain, settings),
+        "truth": truth_note(dataset),
         "provenance": provenance(dataset, analyses),
         "configuration": yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=100),
     }
@@ -85,30 +85,30 @@ def _names(observations: list[Path]) -> list[str]:
     return list(dict.fromkeys(path.parent.name for path in observations))
 
 
-def facts(shown: Shown, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
+def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
     """What was made, in pairs of a name and a fact."""
-    north, east = _span(shown.grid.latitude, style.north), _span(shown.grid.longitude, style.east)
-    across = "round the globe" if shown.grid.periodic else east
-    frames, masked = shown.truth.sizes["time"], np.flatnonzero(~shown.known)
+    north, east = _span(data.grid.latitude, style.format_latitude), _span(data.grid.longitude, style.format_longitude)
+    across = "round the globe" if data.grid.periodic else east
+    frames, masked = data.truth.sizes["time"], np.flatnonzero(~data.known)
     lacking = f"; the source lacks {len(masked)} of them, which are analysed but not scored" if len(masked) else ""
     return [
-        *(("In short", text) for text in numbers.in_short(shown.scores)),
-        ("Period", f"{shown.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{lacking}"),
-        ("Grid", f"{shown.grid.shape[0]} × {shown.grid.shape[1]} points, {north}, {across}"),
-        ("Ensemble", f"{shown.scores.attrs['members']} members"),
+        *(("In short", text) for text in numbers.headline(data.scores)),
+        ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{lacking}"),
+        ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
+        ("Ensemble", f"{data.scores.attrs['members']} members"),
         ("Truth", dataset.attrs.get("source_title") or "the source"),
-        ("Intervals", numbers.of_intervals(shown.scores, settings.confidence)),
-        *((f"Network {name}", _network(table)) for name, table in shown.networks.items()),
-        *(("Left out", text) for text in left_out(shown.analyses)),
+        ("Intervals", numbers.interval_note(data.scores, settings.confidence)),
+        *((f"Network {name}", _network(table)) for name, table in data.networks.items()),
+        *(("Left out", text) for text in rejected_observations(data.analyses)),
     ]
 
 
-def accounted(path: Path) -> tuple[str, str]:
+def account_fact(path: Path) -> tuple[str, str]:
     """What became of a network's observations, `{network}.account.csv`."""
     return f"Observations {path.name.removesuffix('.account.csv')}", account.sentence(pd.read_csv(path))
 
 
-def left_out(analyses: list[Path]) -> list[str]:
+def rejected_observations(analyses: list[Path]) -> list[str]:
     """A sentence on observations that shards left out as grossly wrong, none if there were none."""
     counts: dict[tuple[str, str], int] = {}
     for path in analyses:  # every block of members leaves out the same
@@ -133,47 +133,47 @@ def _network(table: pd.DataFrame) -> str:
     return f"{counts}; errors " + ", ".join(f"{v:.3g} {units[n]}".rstrip() + f" ({n})" for n, v in errors.items())
 
 
-def costs(benchmarks: Path, analyses: list[Path], shown: Shown) -> dict:
+def cost_summary(benchmarks: Path, analyses: list[Path], data: ReportData) -> dict:
     """What the run cost, as far as it was measured."""
-    names = {*shown.networks, *(part for path in analyses for part in path.stem.split("-"))}
-    kinds = cost.kinds(benchmarks, names)
+    names = {*data.networks, *(part for path in analyses for part in path.stem.split("-"))}
+    kinds = cost.job_kinds(benchmarks, names)
     sampling = next((kind for kind in kinds if kind.name == "reanalyse: shard"), None)
-    made = shown.truth.sizes["time"] * int(shown.scores.attrs["members"]) * len(shown.networks)
+    made = data.truth.sizes["time"] * int(data.scores.attrs["members"]) * len(data.networks)
     whole = sampling is not None and sampling.jobs == len(analyses)
     return {
         "kinds": [
             {
                 "name": kind.name,
                 "jobs": kind.jobs,
-                "wall": cost.duration(kind.seconds),
-                "longest": cost.duration(kind.longest),
-                "processor": "not measured" if pd.isna(kind.processor) else cost.duration(kind.processor),
-                "memory": cost.size(kind.memory),
+                "wall": cost.format_duration(kind.seconds),
+                "longest": cost.format_duration(kind.longest),
+                "processor": "not measured" if pd.isna(kind.processor) else cost.format_duration(kind.processor),
+                "memory": cost.format_size(kind.memory),
             }
             for kind in kinds
         ],
         "each": f"{sampling.seconds / made:.2g} s" if whole else None,
-        "passes": cost.passes(analyses),
+        "evaluations": cost.evaluations(analyses),
         "precision": cost.precision(analyses),
-        "beside": [_beside(row) for row in cost.beside(benchmarks, analyses)],
+        "forecasts": [_forecast_row(row) for row in cost.forecasts(benchmarks, analyses)],
     }
 
 
-def _beside(row: cost.Beside) -> dict[str, str]:
+def _forecast_row(row: cost.Forecast) -> dict[str, str]:
     """A line of the plan and what was used of it."""
-    used = "not measured" if row.used is None else cost.figure(row, row.used)
+    used = "not measured" if row.used is None else cost.format_value(row, row.used)
     sure = row.low == row.high  # counted, not forecast
     return {
         "network": row.network,
         "name": row.name,
-        "planned": cost.figure(row, row.planned),
-        "band": "" if sure else f"{cost.figure(row, row.low)} to {cost.figure(row, row.high)}",
+        "planned": cost.format_value(row, row.planned),
+        "band": "" if sure else f"{cost.format_value(row, row.low)} to {cost.format_value(row, row.high)}",
         "used": used,
         "ratio": "" if row.ratio is None else f"{row.ratio:.2f}",
     }
 
 
-def nature_of_truth(dataset: xr.Dataset) -> str:
+def truth_note(dataset: xr.Dataset) -> str:
     """What is to be borne in mind of what served as the truth."""
     if "synthetic" in dataset.attrs:
         return "The truth is a model's and has no error; the prior learnt from other years of the same model."

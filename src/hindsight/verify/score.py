@@ -1,4 +1,4 @@
-"""Scores with intervals, from the statistics of every network."""
+"""Scores with confidence intervals, from the statistics of every network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from hindsight.settings import Domain, Verify
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.verify.regions import WHOLE
 
-REFERENCE = "optimal_interpolation"  # what `ratio` is relative to
+REFERENCE = "optimal_interpolation"  # analysis that `ratio` is relative to
 COMPARED = ["rmse", "crps"]
 
 
 def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisation: Path, scores: Path) -> None:
-    """Turn statistics into scores, each with its interval for as few frames, and as alike, as there are."""
-    networks = [score(xr.load_dataset(path), settings).expand_dims(network=[path.stem]) for path in statistics]
-    result = joined(networks)
+    """Compute scores with confidence intervals from the statistics of every network."""
+    networks = [network_scores(xr.load_dataset(path), settings).expand_dims(network=[path.stem]) for path in statistics]
+    result = join_networks(networks)
     result["scale"] = xr.load_dataset(normalisation)["spread"]
     result = result.assign_coords(units=("channel", [CHANNELS[name].units for name in domain.channels]))
     result.attrs = {
@@ -32,39 +32,39 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
     store.replace(scores, lambda partial: result.to_netcdf(partial))
 
 
-def joined(networks: list[xr.Dataset]) -> xr.Dataset:
-    """Scores of all networks, NaN where one of them lacks a region (that of withheld observations, say)."""
+def join_networks(networks: list[xr.Dataset]) -> xr.Dataset:
+    """Scores of all networks, NaN where a network has no such region (withheld observations, for example)."""
     regions = list(dict.fromkeys(str(name) for one in networks for name in one["region"].values))
-    # names as objects: else those of one network are cut to the length of another's
-    named = [one.assign_coords(region=one["region"].astype(object)) for one in networks]
-    return xr.concat([one.reindex(region=regions) for one in named], "network")
+    # names as objects: as fixed-length strings they would be cut to the length of another network's
+    as_objects = [one.assign_coords(region=one["region"].astype(object)) for one in networks]
+    return xr.concat([one.reindex(region=regions) for one in as_objects], "network")
 
 
-def score(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
+def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     """Scores of one network.
 
     Args:
         statistics: from `verify.compare`.
-        settings: how sure the intervals are.
+        settings: for the confidence of the intervals.
 
     Returns:
         `score`, `lower`, `upper` (analysis, metric, channel); the same by region, by season and by distance to the
-        stations; `ratio` to the reference with its own interval, whole and by season, in which errors that both
-        share cancel; how seams compare with the inside of shards; rank histograms, maps and spectra.
+        stations; `ratio` to the reference with its own interval, in which common errors cancel, for the whole period
+        and by season; transitions at seams relative to others; rank histograms, maps and spectra.
     """
     members = int(statistics.attrs["members"])
-    drawn = _weighed(statistics, members)  # (metric, weighing, analysis, region, channel)
+    drawn = _weighted_scores(statistics, members)  # (metric, weighting, analysis, region, channel)
     dimensions = ("metric", "analysis", "region", "channel")
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
     data = _estimates("regional_{}", dimensions, drawn, ensemble.METRICS, settings.confidence)
     whole = drawn[:, :, :, list(statistics["region"].values).index(WHOLE)]
     data |= _ratios("ratio", whole, statistics, settings)
-    data |= by_distance(statistics, settings.confidence)
+    data |= scores_by_distance(statistics, settings.confidence)
     result = xr.Dataset(data, coords=coords)
     for name in ("score", "lower", "upper"):
         result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
-    for more in (by_season(statistics, members, settings), at_seams(statistics, settings)):
-        result = result.merge(more)
+    for other in (seasonal_scores(statistics, members, settings), seam_ratios(statistics, settings)):
+        result = result.merge(other)
     count = statistics["count"]
     result["rank_histogram"] = statistics["rank"].mean("time")
     result["rmse_map"] = np.sqrt(statistics["sum_squared_error"] / count)
@@ -73,13 +73,13 @@ def score(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     return result.transpose("analysis", "metric", ...).assign_attrs(members=members)
 
 
-def by_season(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
-    """Scores everywhere, and their ratios to the reference, in every season there is enough of."""
+def seasonal_scores(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
+    """Scores of the whole domain and their ratios to the reference in every season with enough days."""
     whole, parts = statistics.sel(region=WHOLE), []
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
-    for name, inside in seasons.present(statistics["time"].values).items():
-        drawn = _weighed(whole.isel(time=inside), members)
+    for name, inside in seasons.by_season(statistics["time"].values).items():
+        drawn = _weighted_scores(whole.isel(time=inside), members)
         data = _estimates(
             "seasonal_{}", ("metric", "analysis", "channel"), drawn, ensemble.METRICS, settings.confidence
         )
@@ -88,10 +88,10 @@ def by_season(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Data
     return xr.concat(parts, "season") if parts else xr.Dataset()
 
 
-def by_distance(statistics: xr.Dataset, confidence: float) -> dict:
-    """Error of the mean and spread by distance to the nearest station used."""
+def scores_by_distance(statistics: xr.Dataset, confidence: float) -> dict:
+    """RMSE of the ensemble mean, and spread, by distance to the nearest station used."""
     drawn = [
-        np.sqrt(significance.weighed_means(statistics[f"distance_{name}"].transpose("time", ...).values))
+        np.sqrt(significance.weighted_means(statistics[f"distance_{name}"].transpose("time", ...).values))
         for name in ("squared_error", "variance")
     ]
     order = statistics["distance_variance"].transpose("time", ...).dims[1:]
@@ -99,26 +99,26 @@ def by_distance(statistics: xr.Dataset, confidence: float) -> dict:
     return found | {"of": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
 
 
-def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
-    """Measures of the passages across seams over those of all others, and where chance alone would put that ratio.
+def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
+    """Measures of the transitions at seams relative to those inside shards, and the range of that ratio by chance.
 
-    A few seams tell too little of how they vary; so the interval is that of as many passages, drawn from inside the
-    shards. A ratio outside of it is a seam that shows.
+    There are too few seams to estimate how they vary. So the range is that of equally many transitions drawn at random
+    from inside the shards. A ratio outside of it means a visible seam.
     """
     parts, generator = [], np.random.Generator(np.random.Philox(settings.seed))
     for name in statistics["analysis"].values:
         one = statistics.sel(analysis=name)
-        passage = {s: one[f"passage_{s}"].transpose("time", "channel").values for s in seams.SERIES}
+        transition = {s: one[f"transition_{s}"].transpose("time", "channel").values for s in seams.SERIES}
         seam = one["seam"].values == 1
-        known = np.all([np.isfinite(series).all(1) for series in passage.values()], 0)
+        known = np.all([np.isfinite(series).all(1) for series in transition.values()], 0)
         across, inside = np.flatnonzero(known & seam), np.flatnonzero(known & ~seam)
         if not across.size or not inside.size:
             return xr.Dataset()
         drawn = generator.choice(inside, (settings.resamples, across.size))
-        there, chance, usual = (_measured(passage, where) for where in (across, drawn, inside))
+        at_seams, chance, usual = (_measures(transition, where) for where in (across, drawn, inside))
         with np.errstate(invalid="ignore", divide="ignore"):
-            lower, upper = significance.central(chance / usual, settings.confidence)
-            ratio = there / usual
+            lower, upper = significance.central_range(chance / usual, settings.confidence)
+            ratio = at_seams / usual
         data = {"seam_ratio": ratio, "seam_lower": lower, "seam_upper": upper, "seam_inside": usual}
         part = xr.Dataset({key: (("measure", "channel"), value) for key, value in data.items()})
         coords = {"measure": list(seams.MEASURES), "channel": one["channel"]}
@@ -126,24 +126,24 @@ def at_seams(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     return xr.concat(parts, statistics["analysis"])
 
 
-def _measured(passage: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
-    """Measures of some passages (…, N), all of them together; (…, measure, channel)."""
-    found = seams.measures({name: series[where].mean(-2) for name, series in passage.items()})
+def _measures(transition: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
+    """Measures of the mean over some transitions (…, N); (…, measure, channel)."""
+    found = seams.measures({name: series[where].mean(-2) for name, series in transition.items()})
     return np.stack([found[name] for name in seams.MEASURES], -2)
 
 
-def _weighed(statistics: xr.Dataset, members: int) -> np.ndarray:
-    """Every metric of the frames under each of `significance.weighings`, (metric, weighing, analysis, …, channel)."""
+def _weighted_scores(statistics: xr.Dataset, members: int) -> np.ndarray:
+    """Every metric under each of `significance.wave_weights`; (metric, weighting, analysis, …, channel)."""
     order = [d for d in ("time", "analysis", "region", "channel") if d in statistics["error"].dims]
     means = {
-        name: significance.weighed_means(statistics[name].transpose(*order).values) for name in ensemble.STATISTICS
+        name: significance.weighted_means(statistics[name].transpose(*order).values) for name in ensemble.STATISTICS
     }
     found = ensemble.scores(means, members)
     return np.stack([found[metric] for metric in ensemble.METRICS])
 
 
 def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, metrics: Sequence[str], confidence: float) -> dict:
-    """Scores and their intervals, from the scores of weighed frames (metric, weighing, …)."""
+    """Scores and their intervals, from scores of weighted frames (metric, weighting, …)."""
     scales = [ensemble.SCALES.get(metric, "log") for metric in metrics]
     limits = [significance.interval(one, confidence, scale) for one, scale in zip(drawn, scales)]
     lower, upper = np.stack(limits, 1)
@@ -155,7 +155,7 @@ def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, metrics: Sequenc
 
 
 def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
-    """RMSE and CRPS relative to the reference's, of frames weighed alike; (metric, weighing, analysis, channel)."""
+    """RMSE and CRPS relative to the reference under the same weights; (metric, weighting, analysis, channel)."""
     names = list(statistics["analysis"].values)
     if REFERENCE not in names:
         return {}
@@ -167,14 +167,14 @@ def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Veri
 
 def _explain(result: xr.Dataset) -> None:
     comments = {
-        "lower": "NaN where there are fewer frames than an interval can be told from",
+        "lower": "NaN if there are too few frames for an interval",
         "score": "rmse, bias, crps and spread in the channel's units; the others without. acc: "
-        "time mean of the anomaly correlation of each time; acc_pooled: of all times together",
+        "time mean of the anomaly correlation of each frame; acc_pooled: of all frames together",
         "scale": "standard deviation of departures from the climatology in training, by channel",
         "ratio": f"score relative to {REFERENCE}, below 1 is better",
         "distance_score": "by distance to the nearest station used, in bins of equal width",
         "distance_edge": "edges of the bins of distance, km",
-        "seam_ratio": "across the edges of shards relative to inside them; outside of the interval: a seam shows",
+        "seam_ratio": "at the edges of shards relative to inside them; outside of the interval: a visible seam",
     }
     for name in comments.keys() & set(result):
         result[name].attrs["comment"] = comments[name]

@@ -20,7 +20,7 @@ LINE_FRAMES = 80
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportData:
     """What the pictures are drawn from; of one network where one must do, the first."""
 
     scores: xr.Dataset
@@ -56,14 +56,14 @@ class Shown:
         return tables.usable_stations(self.networks[network]).drop_duplicates("station")
 
 
-def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> list[dict]:
+def sections(data: ReportData, curve: Path, domain: Domain, settings: Verify) -> list[dict]:
     """Every section that is made of pictures, in the order of the page: its title, its sentence, its pictures."""
-    found = storm.find(shown.truth, shown.grid, settings.storm)
+    found = storm.find(data.truth, data.grid, settings.storm)
     parts = (
-        lambda: [_line(shown, found)] if shown.grid.line else _storm(shown, found, domain),
-        lambda: [_where(shown), *_skill(shown)],
-        lambda: _ensemble(shown),
-        lambda: [_series(shown, found, settings), _seams(shown, settings), _learning(curve)],
+        lambda: [_line(data, found)] if data.grid.line else _storm(data, found, domain),
+        lambda: [_where(data), *_skill(data)],
+        lambda: _ensemble(data),
+        lambda: [_series(data, found, settings), _seams(data, settings), _learning(curve)],
     )
     watch, made = Progress("verify.report", len(parts)), []
     for done, part in enumerate(parts):
@@ -72,9 +72,9 @@ def sections(shown: Shown, curve: Path, domain: Domain, settings: Verify) -> lis
     return made
 
 
-def _streams(shown: Shown) -> str:
+def _streams(data: ReportData) -> str:
     """What else ends at the edges of shards."""
-    regime = analyses.head(shown.paths(shown.network)[0]).attrs.get("regime", "batch")
+    regime = analyses.head(data.paths(data.network)[0]).attrs.get("regime", "batch")
     if regime == "batch":
         return ""
     name = regime.replace("_", " ")
@@ -89,23 +89,23 @@ def _learning(curve: Path) -> dict:
     }
 
 
-def _storm(shown: Shown, found: storm.Storm, domain: Domain) -> list[dict]:
-    numbers = storm.frames_about(found, shown.truth.sizes["time"], domain.step_hours)
-    truth, used = shown.truth.isel(time=numbers).load(), shown.used(shown.network)
-    members = excerpts.frames(shown.paths(shown.network), truth["time"].values)
-    now, when = list(numbers).index(found.frame), style.moment(shown.truth["time"].values[found.frame])
-    grid, rows, columns = maps.near(shown.grid, found.latitude, found.longitude)
+def _storm(data: ReportData, found: storm.Storm, domain: Domain) -> list[dict]:
+    numbers = storm.frames_about(found, data.truth.sizes["time"], domain.step_hours)
+    truth, used = data.truth.isel(time=numbers).load(), data.used(data.network)
+    members = excerpts.read_frames(data.paths(data.network), truth["time"].values)
+    now, when = list(numbers).index(found.frame), style.format_time(data.truth["time"].values[found.frame])
+    grid, rows, columns = maps.crop_near(data.grid, found.latitude, found.longitude)
     near = {"channel": list(truth["channel"].values).index(found.channel), "latitude": rows, "longitude": columns}
-    strip = maps.strip(
-        truth.isel(near).values, members.isel(near).values, truth["time"].values, found.channel, grid, used, shown.coast
+    strip = maps.frame_strip(
+        truth.isel(near).values, members.isel(near).values, truth["time"].values, found.channel, grid, used, data.coast
     )
     channels = [str(name) for name in truth["channel"].values]
-    frame = maps.frame(truth.values[now], members.values[:, now], channels, shown.grid, used, shown.coast)
-    what, where = "truth, analysis, error and spread", style.place(found.latitude, found.longitude)
+    frame = maps.channel_maps(truth.values[now], members.values[:, now], channels, data.grid, used, data.coast)
+    what, where = "truth, analysis, error and spread", style.format_place(found.latitude, found.longitude)
     return [
         {
-            "title": found.called.capitalize(),
-            "text": f"Network {shown.network}, about {when}, centre near {where}. Dots: stations used.",
+            "title": found.description.capitalize(),
+            "text": f"Network {data.network}, about {when}, centre near {where}. Dots: stations used.",
             "pictures": [style.picture(strip, f"Maps of {found.channel} in frames about {when}: {what}")],
         },
         {
@@ -116,99 +116,99 @@ def _storm(shown: Shown, found: storm.Storm, domain: Domain) -> list[dict]:
     ]
 
 
-def _line(shown: Shown, found: storm.Storm) -> dict:
-    truth, pictures = shown.about(found.frame, LINE_FRAMES), []
+def _line(data: ReportData, found: storm.Storm) -> dict:
+    truth, pictures = data.about(found.frame, LINE_FRAMES), []
     times, channels = truth["time"].values, [str(name) for name in truth["channel"].values]
-    for network in shown.networks:
-        members = excerpts.frames(shown.paths(network), times).values
-        used = shown.used(network)
-        figure = lines.time_and_place(truth.values, members, times, channels, shown.grid, used, network)
+    for network in data.networks:
+        members = excerpts.read_frames(data.paths(network), times).values
+        used = data.used(network)
+        figure = lines.time_and_place(truth.values, members, times, channels, data.grid, used, network)
         pictures.append(style.picture(figure, f"Truth, analysis, error and spread along the line, network {network}"))
-    text = f"{len(times)} frames from {style.moment(times[0])} on, time runs down. Triangles: stations used."
-    return {"title": f"Time and {lines.Line.of(shown.grid).name}", "text": text, "pictures": pictures}
+    text = f"{len(times)} frames from {style.format_time(times[0])} on, time runs down. Triangles: stations used."
+    return {"title": f"Time and {lines.Line.of(data.grid).name}", "text": text, "pictures": pictures}
 
 
-def _where(shown: Shown) -> dict:
+def _where(data: ReportData) -> dict:
     title = "Where the errors are"
-    if shown.grid.line:
-        figure = lines.errors(shown.scores, shown.grid, {name: shown.used(name) for name in shown.networks})
+    if data.grid.line:
+        figure = lines.errors(data.scores, data.grid, {name: data.used(name) for name in data.networks})
         text = "RMSE of the ensemble mean, and spread (dashed), over the whole period. Triangles: stations used."
         return {"title": title, "text": text, "pictures": [style.picture(figure, "Error and spread along the line")]}
     pictures = []
-    for name in shown.networks:
-        scores = shown.scores.sel(network=name, analysis="diffusion")
-        figure = maps.error_maps(scores, shown.grid, shown.used(name), shown.coast)
+    for name in data.networks:
+        scores = data.scores.sel(network=name, analysis="diffusion")
+        figure = maps.error_maps(scores, data.grid, data.used(name), data.coast)
         pictures.append(style.picture(figure, f"Maps of error and spread of every channel, network {name}"))
     return {"title": title, "text": "Diffusion, over the whole period. Dots: stations used.", "pictures": pictures}
 
 
-def _skill(shown: Shown) -> list[dict]:
-    included = " Scores at withheld observations include their errors." if shown.withheld else ""
+def _skill(data: ReportData) -> list[dict]:
+    included = " Scores at withheld observations include their errors." if data.withheld else ""
     by_region = {
         "title": "Skill by region and season",
         "text": f"RMSE of the ensemble mean, then fair CRPS.{included}",
         "pictures": [
-            style.picture(figures.skill(shown.scores, metric), f"{metric} by region and season, with intervals")
+            style.picture(figures.skill(data.scores, metric), f"{metric} by region and season, with intervals")
             for metric in ("rmse", "crps")
         ],
     }
-    if shown.grid.line:  # errors along the line, with the stations, already say what distance would
+    if data.grid.line:  # errors along the line, with the stations, already say what distance would
         return [by_region]
     by_distance = {
         "title": "Error against distance",
         "text": "RMSE of the ensemble mean, with intervals, and spread (dashed), by distance to the nearest "
         "station used.",
-        "pictures": [style.picture(figures.distances(shown.scores), "Error and spread by distance to stations")],
+        "pictures": [style.picture(figures.distances(data.scores), "Error and spread by distance to stations")],
     }
     return [by_region, by_distance]
 
 
-def _ensemble(shown: Shown) -> list[dict]:
+def _ensemble(data: ReportData) -> list[dict]:
     return [
         {
             "title": "Rank histograms",
             "text": "Rank of the truth among the members: flat is calibrated, a bowl too sure, a dome too cautious. "
             "A truth that equals members, as where it does not rain, has any rank among theirs, by chance.",
-            "pictures": [style.picture(figures.rank_histograms(shown.scores), "Rank histograms")],
+            "pictures": [style.picture(figures.rank_histograms(data.scores), "Rank histograms")],
         },
         {
             "title": "Spectra",
             "text": "Power of departures from the climatology, latitudes weighed by area. Means are smooth where "
             "little is known; members should follow the truth.",
-            "pictures": [style.picture(figures.power_spectra(shown.scores, shown.grid), "Power by wavenumber")],
+            "pictures": [style.picture(figures.power_spectra(data.scores, data.grid), "Power by wavenumber")],
         },
     ]
 
 
-def _series(shown: Shown, found: storm.Storm, settings: Verify) -> dict:
-    where = "a station used and at one withheld" if shown.withheld else "a station used"
-    truth, pictures = shown.about(found.frame, SERIES_FRAMES), []
-    for network, paths in shown.observations.items():
+def _series(data: ReportData, found: storm.Storm, settings: Verify) -> dict:
+    where = "a station used and at one withheld" if data.withheld else "a station used"
+    truth, pictures = data.about(found.frame, SERIES_FRAMES), []
+    for network, paths in data.observations.items():
         table = tables.read(paths, *truth["time"].values[[0, -1]])
         if table.empty:
             continue  # a network that reports seldom
-        chosen = excerpts.stations(table, found.channel, settings.place)
-        places = excerpts.series(shown.paths(network), truth, table, chosen, shown.grid)
+        chosen = excerpts.choose_stations(table, found.channel, settings.place)
+        places = excerpts.series(data.paths(network), truth, table, chosen, data.grid)
         figure = figures.time_series(truth["time"].values, places, [str(c) for c in truth["channel"].values], network)
         alt = f"Truth, analysis and observations at {where}, network {network}"
         pictures.append(style.picture(figure, alt))
-    title = "At two stations" if shown.withheld else "At a station"
+    title = "At two stations" if data.withheld else "At a station"
     return {
         "title": title,
-        "text": f"About {found.called}, at {where}. Bars: error (one standard deviation).",
+        "text": f"About {found.description}, at {where}. Bars: error (one standard deviation).",
         "pictures": pictures,
     }
 
 
-def _seams(shown: Shown, settings: Verify) -> dict:
-    if "seam_ratio" not in shown.scores:
+def _seams(data: ReportData, settings: Verify) -> dict:
+    if "seam_ratio" not in data.scores:
         return {"title": "Seams", "text": "One shard, no seam.", "pictures": []}
-    count = int(shown.scores["seams"].max())
+    count = int(data.scores["seams"].max())
     return {
         "title": "Seams",
         "text": f"From a frame to the next, across the {count} edge{'s' * (count > 1)} of shards over inside them: 1, "
         f"unless a seam shows. Grey: where {100 * settings.confidence:g} % of as many frames from inside lie by "
         "chance. Root-mean-square changes, also over the truth's (black) on the same dates; correlation of "
-        "perturbations (members less their mean)." + _streams(shown),
-        "pictures": [style.picture(figures.seam_ratios(shown.scores), "Ratios at seams, and their range by chance")],
+        "perturbations (members less their mean)." + _streams(data),
+        "pictures": [style.picture(figures.seam_ratios(data.scores), "Ratios at seams, and their range by chance")],
     }

@@ -27,7 +27,7 @@ class Storm:
     longitude: float
 
     @property
-    def called(self) -> str:
+    def description(self) -> str:
         """What a page calls it: only pressure and geopotential have storms where they lie lowest."""
         return "the storm" if _is_low(self.channel) else "the largest departure from the mean"
 
@@ -43,7 +43,7 @@ def find(fields: xr.DataArray, grid: Grid, asked: datetime | None) -> Storm:
     Raises:
         UserError: if the time asked for is outside the period.
     """
-    name = telling([str(channel) for channel in fields["channel"].values])
+    name = storm_channel([str(channel) for channel in fields["channel"].values])
     series, times = fields.sel(channel=name), fields["time"].values
     pieces = [slice(k, k + FRAMES_READ) for k in range(0, len(times), FRAMES_READ)]
     there = np.concatenate([~np.isnan(series.isel(time=piece).values).any((1, 2)) for piece in pieces])
@@ -62,7 +62,7 @@ def find(fields: xr.DataArray, grid: Grid, asked: datetime | None) -> Storm:
     return Storm(name, best[1], float(grid.latitude[row]), float(grid.longitude[column]))
 
 
-def telling(channels: list[str]) -> str:
+def storm_channel(channels: list[str]) -> str:
     """The channel that shows storms best: pressure, else the lowest geopotential, else the last one."""
     heights = [name for name in channels if CHANNELS[name].variable == "geopotential"]
     if "msl" in channels:

@@ -99,7 +99,7 @@ def colour(name: str) -> str:
     return COLOUR.get(name, "#009E73")
 
 
-def words(name: str) -> str:
+def readable(name: str) -> str:
     """A name as people write it."""
     return str(name).replace("_", " ")
 
@@ -117,27 +117,27 @@ def label(channel: str, squared: bool = False) -> str:
     return f"{channel}, ({unit})²" if squared else f"{channel} ({unit})"
 
 
-def signed(text: str) -> str:
+def with_minus_sign(text: str) -> str:
     """A number with a proper minus sign."""
     return text.replace("-", "−")
 
 
-def north(latitude: float) -> str:
+def format_latitude(latitude: float) -> str:
     """A latitude as people write it."""
     return f"{abs(latitude):g}°{'S' if latitude < 0 else 'N' if latitude > 0 else ''}"
 
 
-def east(longitude: float) -> str:
+def format_longitude(longitude: float) -> str:
     """A longitude as people write it."""
     turned = (longitude + 180) % 360 - 180
     return f"{abs(turned):g}°{'' if turned in (-180, 0) else 'W' if turned < 0 else 'E'}"
 
 
-def place(latitude: float, longitude: float) -> str:
+def format_place(latitude: float, longitude: float) -> str:
     """A place as people write it."""
-    return f"{north(round(latitude, 1))}, {east(round(longitude, 1))}"
+    return f"{format_latitude(round(latitude, 1))}, {format_longitude(round(longitude, 1))}"
 
 
-def moment(time: np.datetime64) -> str:
+def format_time(time: np.datetime64) -> str:
     """A time to the hour, in UTC."""
     return str(time.astype("datetime64[h]")).replace("T", " ") + " UTC"

@@ -7,7 +7,7 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.scores import significance
 
-SHOWN = ("rmse", "crps", "acc", "spread_skill")
+METRICS = ("rmse", "crps", "acc", "spread_skill")
 
 
 def run(*, scores: Path, report: Path) -> None:
@@ -29,16 +29,16 @@ def lines(scores: xr.Dataset) -> list[str]:
         part = scores["score"].sel(network=network)
         order = part.sel(metric="crps").mean("channel").argsort().values
         rows += ["", f"{network}, {scores.attrs['period']}, {scores.attrs['members']} members"]
-        head = "".join(f"{metric:>{10 * len(channels)}}" for metric in SHOWN)
+        head = "".join(f"{metric:>{10 * len(channels)}}" for metric in METRICS)
         rows += [
             f"{'':22}{head}",
-            f"{'':22}" + "".join(f"{c:>10}" for _ in SHOWN for c in channels),
+            f"{'':22}" + "".join(f"{c:>10}" for _ in METRICS for c in channels),
             f"{'':22}" + "".join(f"{u:>10}" for u in units * 2),
         ]
         for analysis in scores["analysis"].values[order]:
             values = part.sel(analysis=analysis)
             numbers = "".join(
-                f"{_short(float(values.sel(metric=m, channel=c)), m):>10}" for m in SHOWN for c in channels
+                f"{_short(float(values.sel(metric=m, channel=c)), m):>10}" for m in METRICS for c in channels
             )
             rows.append(f"{analysis:22}{numbers}")
     if bool(scores["lower"].isnull().all()):

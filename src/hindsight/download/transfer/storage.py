@@ -35,7 +35,7 @@ class Place:
 
     def __init__(self, url: str, options: dict, timeout_seconds: float) -> None:
         self.url, self.timeout_seconds = url.rstrip("/"), timeout_seconds
-        options = credentials.usable(options, "download.bucket.options")
+        options = credentials.check(options, "download.bucket.options")
         google = self.url.startswith(("gs://", "gcs://"))
         if google:  # else gcsfs asks over gRPC what kind of bucket it is, and where that is blocked waits for a minute
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

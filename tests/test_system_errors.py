@@ -12,7 +12,7 @@ import xarray as xr
 from safetensors.torch import save_file
 from zarr import create_array
 
-from hindsight import cli, faults, settings
+from hindsight import cli, settings, system_errors
 from hindsight.fields import store
 from hindsight.train import checkpoint
 
@@ -48,19 +48,19 @@ def fault(write, path):
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_full_disk_is_named_whatever_wrote_to_it(disk, kind):
     place = disk[0] / "a"
-    said = faults.sentence(fault(WRITERS[kind], place), "a.b", [place])
+    said = system_errors.explain(fault(WRITERS[kind], place), "a.b", [place])
     assert said.startswith("the disk is full") and "free some and run again" in said
 
 
 def test_without_a_full_disk_a_library_that_says_little_is_a_bug(tmp_path):
-    assert faults.sentence(RuntimeError("NetCDF: HDF error"), "a.b", [tmp_path / "a"]) is None
+    assert system_errors.explain(RuntimeError("NetCDF: HDF error"), "a.b", [tmp_path / "a"]) is None
 
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_disk_that_is_read_only_is_named_whatever_would_write_to_it(disk, kind):
     place, remount = disk
     remount("ro")
-    said = faults.sentence(fault(WRITERS[kind], place / "a"), "a.b", [place / "a"])
+    said = system_errors.explain(fault(WRITERS[kind], place / "a"), "a.b", [place / "a"])
     assert said.startswith(f"the disk of {place} is read-only; mount it for writing") and said.count("\n") == 0
 
 
@@ -90,7 +90,7 @@ def test_an_input_that_may_not_be_read_is_named_with_its_owner(tmp_path, kind, r
     WRITERS[kind](path)
     path.chmod(0)
     request.getfixturevalue("nobody")
-    said = faults.sentence(fault(READERS[kind], path), "a.b", [tmp_path / "other", path])
+    said = system_errors.explain(fault(READERS[kind], path), "a.b", [tmp_path / "other", path])
     assert said.startswith(f"you may not read {path}; ask {path.owner()}, who owns it")
 
 
@@ -100,7 +100,7 @@ def test_a_folder_that_may_not_be_written_is_named_with_its_owner(tmp_path, kind
     folder.mkdir()
     folder.chmod(0o555)
     request.getfixturevalue("nobody")
-    said = faults.sentence(fault(WRITERS[kind], folder / "a"), "a.b", [tmp_path / "x", folder / "a"])
+    said = system_errors.explain(fault(WRITERS[kind], folder / "a"), "a.b", [tmp_path / "x", folder / "a"])
     assert said.startswith(f"you may not write in {folder}; ask {folder.owner()}, who owns it")
 
 
@@ -117,17 +117,17 @@ def torch_out_of_memory():
 def test_memory_that_ran_out_says_what_to_lower(take, step, says):
     with pytest.raises((MemoryError, RuntimeError)) as found:
         take()
-    said = faults.sentence(found.value, step, [])
+    said = system_errors.explain(found.value, step, [])
     assert said.startswith("memory ran out (") and says in said and "give the job more" in said and "\n" not in said
 
 
 def test_so_does_that_of_a_gpu():
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
-    assert "Tried to allocate 2.00 GiB.); lower train.batch" in faults.sentence(error, "train.prior", [])
+    assert "Tried to allocate 2.00 GiB.); lower train.batch" in system_errors.explain(error, "train.prior", [])
 
 
 def test_what_to_lower_are_settings():
-    for text in faults.LOWER.values():
+    for text in system_errors.LESS_MEMORY.values():
         for word in text.replace(",", "").replace(":", "").split():
             section, _, name = word.partition(".")
             assert not name or name in settings.SECTIONS[section].model_fields, word
@@ -135,7 +135,9 @@ def test_what_to_lower_are_settings():
 
 @pytest.mark.parametrize("text", ["[gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:1", "NCCL error"])
 def test_one_of_a_team_that_is_gone_is_missed(text):
-    assert "another process that trains with this one is gone" in faults.sentence(RuntimeError(text), "train.prior", [])
+    assert "another process that trains with this one is gone" in system_errors.explain(
+        RuntimeError(text), "train.prior", []
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_one_of_a_team_that_is_gone_is_missed(text):
     ],
 )
 def test_anything_else_is_a_bug(error):
-    assert faults.sentence(error, "train.prior", []) is None
+    assert system_errors.explain(error, "train.prior", []) is None
 
 
 def test_a_fault_is_found_behind_what_was_made_of_it(tmp_path):
@@ -159,7 +161,7 @@ def test_a_fault_is_found_behind_what_was_made_of_it(tmp_path):
         except OSError:
             raise ValueError("cannot write") from None
     except ValueError as error:
-        assert "the disk is full where /a/b lies" in faults.sentence(error, "a.b", [])
+        assert "the disk is full where /a/b lies" in system_errors.explain(error, "a.b", [])
 
 
 def test_a_full_disk_ends_a_step_in_a_sentence_and_nothing_of_it_stays(disk, capsys, monkeypatch):
@@ -181,5 +183,5 @@ def test_a_checkpoint_outlives_a_disk_that_fills_up(disk):
     save = lambda model, step: checkpoint.save(place, step, {}, {"m": model}, torch.optim.SGD(model.parameters()), {})
     save(small, 1)
     before = place.read_bytes()
-    said = faults.sentence(fault(lambda path: save(large, 2), place), "train.prior", [place])
+    said = system_errors.explain(fault(lambda path: save(large, 2), place), "train.prior", [place])
     assert said.startswith("the disk is full") and place.read_bytes() == before

@@ -14,7 +14,7 @@ from pathlib import Path
 from hindsight.partials import partial, remove, sweep
 
 LITTLE = 2**20  # bytes; a disk with less left is full
-LOWER = {  # what takes less memory, by stage
+LESS_MEMORY = {  # what takes less memory, by stage
     "download": "lower download.part_frames",
     "preprocess": "lower preprocess.shard_mb",
     "train": "lower train.batch, raise train.accumulate, or set train.recompute: true",
@@ -28,7 +28,7 @@ NOTHING = "nothing half-made looks whole"
 PEER = r"Connection (closed|reset) by peer|NCCL|gloo"
 
 
-def sentence(error: BaseException, step: str, paths: list[Path]) -> str | None:
+def explain(error: BaseException, step: str, paths: list[Path]) -> str | None:
     """What a fault of the machine means for the person who runs a step.
 
     Args:
@@ -39,15 +39,15 @@ def sentence(error: BaseException, step: str, paths: list[Path]) -> str | None:
     Returns:
         What happened and what to do, or None if this is no fault of the machine.
     """
-    return of_disk(error, paths) or _memory(error, step) or _team(error)
+    return explain_disk(error, paths) or _memory(error, step) or _team(error)
 
 
-def of_disk(error: BaseException, paths: list[Path]) -> str | None:
+def explain_disk(error: BaseException, paths: list[Path]) -> str | None:
     """The same, of faults of the disk alone."""
     return _full(error, paths) or _forbidden(error, paths)
 
 
-def clear(paths: list[Path]) -> None:
+def remove_partial(paths: list[Path]) -> None:
     """Delete what a step left half-made, so that it takes no room on a disk that is full."""
     for path in paths:
         place = path.parent if path.name == "zarr.json" else path
@@ -83,7 +83,7 @@ def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
 def _memory(error: BaseException, step: str) -> str | None:
     for link in _chain(error):
         if isinstance(link, MemoryError) or isinstance(link, RuntimeError) and re.search(MEMORY, str(link)):
-            lower = LOWER.get(step.split(".")[0])
+            lower = LESS_MEMORY.get(step.split(".")[0])
             first = str(link).strip().split("\n")[0]
             return f"memory ran out ({first}); {f'{lower}, or ' if lower else ''}give the job more; {NOTHING}"
     return None

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hindsight.archive import odd
+from hindsight.archive import suspect
 from hindsight.errors import UserError
 from tests.archive.conftest import Small
 
@@ -44,7 +44,7 @@ def test_what_looks_wrong_is_refused_with_member_and_time_unless_it_is_right(tmp
     assert lines[0].endswith("3 frames, 2009-01-14T12:00:00 to 2009-01-16T12:00:00")
     made.archive_settings["accepted"] = [{"start": "2009-01-14", "end": "2009-01-16"}]
     made.check()
-    [found] = json.loads(made.result.read_text())["odd"]
+    [found] = json.loads(made.result.read_text())["suspect"]
     assert (found["variable"], found["level"], found["frames"]) == ("z500", "member 3", 3)
     made.archive_settings["accepted"] = [{"start": "2009-01-15", "end": "2009-01-16"}]
     with pytest.raises(UserError, match="values that look wrong"):
@@ -65,6 +65,6 @@ def test_weather_that_does_not_go_on_where_a_shard_begins_is_no_fault(tmp_path, 
         z500 += 40 * np.ptp(z500)
 
     spoilt(tmp_path / "a", another).make()
-    monkeypatch.setattr(odd.scan, "_begins", lambda seen, joints: np.arange(len(seen.times)) == 0)
+    monkeypatch.setattr(suspect.scan, "_begins", lambda seen, joints: np.arange(len(seen.times)) == 0)
     with pytest.raises(UserError, match="at member 3 jumps"):
         spoilt(tmp_path / "b", another).make()
