@@ -99,14 +99,14 @@ def measured(whole: Small, halos: tuple[int, ...], streams: dict) -> dict:
     alone, many, longer = (recut(whole, *how) for how in (("alone", frames), ("many", frames), ("longer", 2 * frames)))
     once, again, _ = made(alone, 1), made(many, 3, backwards=True), made(longer, 2)
     pair = Pair(fields(alone.path("reanalyse")), fields(longer.path("reanalyse")), frames)
-    rows = {usual: pair.told()}
+    rows = {usual: pair.summary()}
     rows |= {halo: compared(whole, f"halo{halo}", halo=halo) for halo in halos if halo != usual}
     reached = [halo for halo, row in rows.items() if row["difference_over_spread"] < LIMIT]
-    return pair.told() | {
+    return pair.summary() | {
         "bytes_identical": bool(once) and once == again,
         "files": len(once),
         "different_files": soak.unlike(once, again),
-        "archived": Pair(stored(alone), stored(longer), frames).told()["difference_over_spread"],
+        "archived": Pair(stored(alone), stored(longer), frames).summary()["difference_over_spread"],
         "halo": usual,
         "halos": table("halo", rows),
         "reached": min(reached, default=None),
@@ -246,7 +246,7 @@ class Pair:
         """Frames that begin a short shard and are inside a long one."""
         return list(range(self.frames, self.short.sizes["time"], 2 * self.frames))
 
-    def told(self) -> dict:
+    def summary(self) -> dict:
         """The figures."""
         ratio, error = self.seam()
         within, within_error = self.within()
@@ -309,7 +309,7 @@ def compared(whole: Small, name: str, members: int | None = None, **reanalyse: o
     """The figures of other settings."""
     frames = whole.settings.product.shard_frames
     cuts = (recut(whole, f"{name}-{cut}", cut, members, **reanalyse) for cut in (frames, 2 * frames))
-    return Pair(*map(sampled, cuts), frames).told()
+    return Pair(*map(sampled, cuts), frames).summary()
 
 
 def streamed(whole: Small, name: str, frames: int, members: int, asked: dict) -> dict[int, dict]:

@@ -257,7 +257,7 @@ def survives(root: Path, faults: list[dict]) -> bool:
         while codes[-1] and len(codes) < 3:
             codes.append(started(server.url, Path(folder)).wait())
         axes = 4 * (len(codes) - 1)  # coordinates, kilobytes, may come with each run
-        return told(codes[-1] == 0 and content(Path(folder)) == expected and again(server.log()) <= axes, folder)
+        return reported(codes[-1] == 0 and content(Path(folder)) == expected and again(server.log()) <= axes, folder)
 
 
 def killed(root: Path, kills: int) -> bool:
@@ -271,7 +271,7 @@ def killed(root: Path, kills: int) -> bool:
             running.kill()
             running.wait()
         done = started(server.url, Path(folder), connections=2).wait() == 0
-        return told(done and content(Path(folder)) == expected and again(server.log()) <= 2 * kills, folder)
+        return reported(done and content(Path(folder)) == expected and again(server.log()) <= 2 * kills, folder)
 
 
 def server_dies(root: Path) -> bool:
@@ -287,7 +287,7 @@ def server_dies(root: Path) -> bool:
         with Server(root, port=port) as back:
             done = running.wait() == 0
             twice = again(server.log() + back.log())
-        return told(done and content(Path(folder)) == expected and twice == 0, folder)
+        return reported(done and content(Path(folder)) == expected and twice == 0, folder)
 
 
 def chunk_not_there(root: Path) -> bool:
@@ -302,12 +302,12 @@ def chunk_not_there(root: Path) -> bool:
             found = content(Path(folder))
             others = {name: found.get(name) for name in expected if not name.startswith("2m_temperature")}
             same = others == {name: expected[name] for name in others}
-            return told(same and source.get("chunks_missing") == ["2m_temperature/1.0.0"], folder)
+            return reported(same and source.get("chunks_missing") == ["2m_temperature/1.0.0"], folder)
     finally:
         (root / "lost").rename(lost)
 
 
-def told(survived: bool, folder: str) -> bool:
+def reported(survived: bool, folder: str) -> bool:
     """Return the result of a fault, and print the log if the step did not survive."""
     if not survived:
         print((Path(folder) / "log").read_text()[-2000:], file=sys.stderr)

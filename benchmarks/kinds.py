@@ -44,7 +44,7 @@ def of(*changes: Mutation, channels: tuple = FLAT, grid: str = "europe", step: i
     return make
 
 
-def told(**settings: object) -> Mutation:
+def sets(**settings: object) -> Mutation:
     """Settings of `download` that state what the files leave out."""
     return lambda source, rng: source.set("download", **settings)
 
@@ -248,7 +248,7 @@ def methods(text: str) -> Callable:
     """Six-hour sums whose cell methods say so."""
 
     def make(rng: np.random.Generator) -> Source:
-        source = shapes.rain(rng, "spans_unsaid", 6)
+        source = shapes.rain(rng, "spans_unstated", 6)
         source.everywhere(lambda d: d.assign(tp=d["tp"].assign_attrs(cell_methods=text)))
         return source
 
@@ -279,12 +279,12 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "millibars": kind(of(level("level", units="millibars"), channels=LEVELLED)),
         "mb": kind(of(level("lev", units="mb"), channels=LEVELLED)),
         "pascals": kind(of(level("plev", 100 * (1 + 1e-7), units="Pa"), channels=LEVELLED)),
-        "pascals_unsaid": kind(of(level("plev", 100.0), either, channels=LEVELLED), "level|units"),
-        "millibars_unsaid": kind(of(level("isobaricInhPa"), channels=LEVELLED)),
+        "pascals_unstated": kind(of(level("plev", 100.0), either, channels=LEVELLED), "level|units"),
+        "millibars_unstated": kind(of(level("isobaricInhPa"), channels=LEVELLED)),
         "ncl": kind(of(level("lv_ISBL1", units="hPa"), either, channels=LEVELLED), "lv_ISBL1"),
         "standard_name": kind(of(level("my_levels", units="hPa", standard_name="air_pressure"), channels=LEVELLED)),
-        "renamed": kind(of(level("my_levels", units="mbar"), told(rename={"my_levels": "level"}), channels=LEVELLED)),
-        "renamed_to_one": kind(of(level("my_levels"), told(rename={"z": "z500"}), refused, channels=Z500), "my_levels"),
+        "renamed": kind(of(level("my_levels", units="mbar"), sets(rename={"my_levels": "level"}), channels=LEVELLED)),
+        "renamed_to_one": kind(of(level("my_levels"), sets(rename={"z": "z500"}), refused, channels=Z500), "my_levels"),
         "hectopascals": kind(of(level("pressure", units="hectopascal"), channels=LEVELLED)),
     },
     "03": {
@@ -304,20 +304,20 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "units": kind(of(mutations.a_file_a_variable, OTHER_UNITS, channels=LEVELLED)),
     },
     "05": {
-        "hourly_told_3": sums("hourly_told", 3),
-        "hourly_told_24": sums("hourly_told", 24),
+        "hourly_in_settings_3": sums("hourly_in_settings", 3),
+        "hourly_in_settings_24": sums("hourly_in_settings", 24),
         "hourly_bounds": sums("hourly_bounds", 6),
-        "sparse_told": sums("sparse_told", 6, r"\b1 h"),
-        "sparse_unsaid": sums("sparse_unsaid", 3),
+        "sparse_in_settings": sums("sparse_in_settings", 6, r"\b1 h"),
+        "sparse_unstated": sums("sparse_unstated", 3),
         "sparse_bounds": sums("sparse_bounds", 6, r"\b1 h"),
-        "spans_told": sums("spans_told", 6),
+        "spans_in_settings": sums("spans_in_settings", 6),
         "spans_bounds": sums("spans_bounds", 6),
         "spans_named": sums("spans_named", 6),
-        "spans_unsaid": sums("spans_unsaid", 6),
-        "running_told_6": sums("running_told", 6),
-        "running_told_24": sums("running_told", 24),
-        "running_unsaid": sums("running_unsaid", 3),
-        "halves_told_12": sums("halves_told", 12),
+        "spans_unstated": sums("spans_unstated", 6),
+        "running_in_settings_6": sums("running_in_settings", 6),
+        "running_in_settings_24": sums("running_in_settings", 24),
+        "running_unstated": sums("running_unstated", 3),
+        "halves_in_settings_12": sums("halves_in_settings", 12),
         "halves_bounds_24": sums("halves_bounds", 24),
         "interval": kind(methods("time: sum (interval: 6 hours)"), *SPAN),
         "comment": kind(methods("time: sum"), *SPAN),

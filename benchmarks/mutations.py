@@ -243,11 +243,11 @@ def strange_name(source: Source, rng: np.random.Generator) -> None:
     source.may("refused")
 
 
-def strange_name_told(source: Source, rng: np.random.Generator) -> None:
+def strange_name_in_settings(source: Source, rng: np.random.Generator) -> None:
     """A variable has an unknown name, and a setting explains it."""
     name = pick(rng, [n for n in source.variables if n in OTHER_NAMES])
     _renamed(source, name, "my_variable")
-    _told(source, "my_variable", OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0])
+    _explain(source, "my_variable", OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0])
 
 
 def said_at_length(source: Source, rng: np.random.Generator) -> None:
@@ -270,14 +270,14 @@ def other_coordinates(source: Source, rng: np.random.Generator) -> None:
     source.everywhere(lambda d: d.rename({a: b for a, b in names.items() if a in d.coords}))
 
 
-def strange_coordinate_told(source: Source, rng: np.random.Generator) -> None:
+def strange_coordinate_in_settings(source: Source, rng: np.random.Generator) -> None:
     """A coordinate has an unknown name, and a setting explains it."""
     ours = pick(rng, ["latitude", "longitude", "time"])
     source.everywhere(lambda d: d.rename({_name(d, ours): "my_axis"}))
-    _told(source, "my_axis", ours)
+    _explain(source, "my_axis", ours)
 
 
-def _told(source: Source, theirs: str, ours: str) -> None:
+def _explain(source: Source, theirs: str, ours: str) -> None:
     """Add the meaning of a name to the settings."""
     source.set("download", rename=source.config.get("download", {}).get("rename", {}) | {theirs: ours})
 
@@ -443,7 +443,7 @@ def members(source: Source, rng: np.random.Generator) -> None:
     source.may("refused")
 
 
-def member_told(source: Source, rng: np.random.Generator) -> None:
+def member_in_settings(source: Source, rng: np.random.Generator) -> None:
     """Two members, and a setting says which."""
     source.set("download", select={_members(source, rng): 0})
 
@@ -567,7 +567,7 @@ def level_lost(source: Source, rng: np.random.Generator) -> None:
     source.may("refused")
 
 
-def level_unsaid(source: Source, rng: np.random.Generator) -> None:
+def level_unstated(source: Source, rng: np.random.Generator) -> None:
     """A variable on one level does not say which."""
     _of_levels(source)
     source.everywhere(lambda d: d.isel(level=0, drop=True))
@@ -870,9 +870,9 @@ GROUPS: dict[str, tuple[Mutation, ...]] = {  # in the order in which they are ap
     "values": (nan_once, nan_mask, impossible, infinite),
     "region": (region, across_greenwich),
     "levels": (
-        levels_in_pascals, levels_rounded, levels_turned, levels_say_no_units, more_levels, level_lost, level_unsaid,
+        levels_in_pascals, levels_rounded, levels_turned, levels_say_no_units, more_levels, level_lost, level_unstated,
     ),
-    "dimensions": (one_member, scalars, members, member_told, halves, late_versions),
+    "dimensions": (one_member, scalars, members, member_in_settings, halves, late_versions),
     "beside": (beside,),
     "files": (a_file_a_variable, a_file_a_level, a_file_a_time, names_do_not_order),
     "changes": (
@@ -885,8 +885,8 @@ GROUPS: dict[str, tuple[Mutation, ...]] = {  # in the order in which they are ap
     "latitude": (latitude_turned, latitude_shuffled),
     "longitude": (longitude_turned, meridian_twice),
     "precision": (single_precision, single_in_double, places_with_noise),
-    "names": (other_name, strange_name, strange_name_told),
-    "coordinates": (other_coordinates, strange_coordinate_told),
+    "names": (other_name, strange_name, strange_name_in_settings),
+    "coordinates": (other_coordinates, strange_coordinate_in_settings),
     "grid": (without_places, two_dimensional, in_metres, uneven),
     "packing": (packed, doubles, filled, chunked),
     "times": (other_clock, calendar_of_models, seconds_off, minutes_off, half_hours, backwards, no_time),

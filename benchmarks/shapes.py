@@ -144,11 +144,11 @@ def _configuration(channels: tuple, times: pd.DatetimeIndex, step: int) -> dict:
 
 
 FORMS = {  # how sums are given: whether a setting says over how many hours, and the expected result
-    "hourly_told": (True, "right"), "hourly_bounds": (False, "right"), "hourly_unsaid": (False, "either"),
-    "sparse_told": (True, "refused"), "sparse_unsaid": (False, "refused"), "sparse_bounds": (False, "refused"),
-    "spans_told": (True, "right"), "spans_bounds": (False, "right"), "spans_unsaid": (False, "either"),
-    "spans_named": (False, "right"), "halves_told": (True, "right"), "halves_bounds": (False, "right"),
-    "running_told": (True, "right"), "running_unsaid": (False, "either"),
+    "hourly_in_settings": (True, "right"), "hourly_bounds": (False, "right"), "hourly_unstated": (False, "either"),
+    "sparse_in_settings": (True, "refused"), "sparse_unstated": (False, "refused"), "sparse_bounds": (False, "refused"),
+    "spans_in_settings": (True, "right"), "spans_bounds": (False, "right"), "spans_unstated": (False, "either"),
+    "spans_named": (False, "right"), "halves_in_settings": (True, "right"), "halves_bounds": (False, "right"),
+    "running_in_settings": (True, "right"), "running_unstated": (False, "either"),
 }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def rain(rng: np.random.Generator, form: str = "", hours: int = 0, grid: str = "
     `halves`: sums over half that time. `running`: every hour the sum since 00 UTC, at 00 UTC that of the day before.
     """
     form, hours = form or list(FORMS)[rng.integers(len(FORMS))], hours or int(rng.choice([6, 12, 24]))
-    (told, expected), shape = FORMS[form], form.split("_")[0]
+    (in_settings, expected), shape = FORMS[form], form.split("_")[0]
     own = {"hourly": 1, "sparse": 1, "halves": hours // 2, "running": "since_midnight"}.get(shape, hours)
     latitude, longitude = GRIDS[grid]
     times = pd.date_range("2023-01-01T01:00", "2023-01-10", freq="h")
@@ -190,7 +190,7 @@ def rain(rng: np.random.Generator, form: str = "", hours: int = 0, grid: str = "
     )
     source = Source(truth, [Part(dataset)], _configuration((f"tp{hours}",), asked, hours), expected)
     source.atol[f"tp{hours}"] = 2e-8  # differences of running sums in single precision
-    if told:
+    if in_settings:
         source.set("download", accumulated={f"tp{hours}": own})
     return source
 

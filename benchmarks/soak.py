@@ -118,7 +118,7 @@ def soaked(folder: Path, kills: int, seed: int, quick: bool, slurm: bool) -> dic
         while len(blows) < kills:  # a run that ended before all kills had hit is followed by another
             struck.append(Workflow(folder / f"struck{len(struck)}", configuration(quick), place))
             beaten(struck[-1], kills, blows, moments, pace)
-    told(blows)
+    show(blows)
     return compared(alone, struck, blows) | {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
         "device": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -462,7 +462,7 @@ def jobs_done(folder: Path) -> int:
     return len(list((folder / "logs").rglob("*.tsv")))
 
 
-def told(blows: list[Blow]) -> None:
+def show(blows: list[Blow]) -> None:
     """Print the strikes and their cost."""
     print(f"{'struck':20s} {'kills':>5s} {'processes':>9s} {'seconds until a job runs again, mean and most':>45s}")
     for kind in sorted({blow.kind for blow in blows}):

@@ -57,7 +57,7 @@ def main() -> None:
         if not chosen.folder:
             shutil.rmtree(folder)
     found |= {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "quick": chosen.quick}
-    told(found)
+    show(found)
     cases.write(found, chosen.json)
 
 
@@ -159,7 +159,7 @@ def predicted(years: int, start: float, work: float, faster: float) -> dict:
     }
 
 
-def told(found: dict) -> None:
+def show(found: dict) -> None:
     """Print the figures."""
     print(f"{'jobs at once':>12s} {'frames/s':>9s} {'efficiency':>10s} {'limit':>6s} {'other programs':>15s}")
     for count, value in found["throughput"].items():

@@ -1,4 +1,4 @@
-"""Figures of the cut: with cuts made by hand, whose seams and differences are known; and with the step itself."""
+"""The figures for cuts into shards: for arrays whose seams and differences are known, and for the step itself."""
 
 import sys
 
@@ -23,7 +23,7 @@ def benchmark():
 
 @pytest.fixture(scope="module")
 def walks():
-    """Four members of a random walk that goes back to its mean, of two channels in other units."""
+    """Four members of a mean-reverting random walk, two channels in different units."""
     generator = np.random.default_rng(1)
     values = np.zeros((4, 32, 2, 4, 8))
     for k in range(1, 32):
@@ -36,34 +36,34 @@ def walks():
 
 def test_the_same_cut_twice_has_no_difference_and_no_seam(benchmark, walks):
     pair = benchmark.Pair(walks, walks, 8)
-    found = pair.told()
+    found = pair.summary()
     assert pair.edges == EDGES and found["edges"] == 2
     assert found["difference_over_spread"] == 0 and found["seam_ratio"] == 1 and found["seam_ratio_error"] == 0
     assert found["seam_ratio_within"] == pytest.approx(1, abs=3 * found["seam_ratio_within_error"] + 0.05)
 
 
-def test_a_difference_counts_as_a_share_of_the_spread_in_every_channel(benchmark, walks):
-    """A tenth of each channel's spread in a quarter of the frames: a twentieth, root-mean-square."""
+def test_a_difference_is_relative_to_the_spread_of_its_channel(benchmark, walks):
+    """A tenth of each channel's spread in a quarter of the frames has a root mean square of a twentieth."""
     weights = np.cos(np.deg2rad(walks["latitude"]))
     spread = np.sqrt(walks.var("realization", ddof=1).weighted(weights).mean(["time", "latitude", "longitude"]))
     some = xr.DataArray((np.arange(32) % 4 == 0).astype(float), dims="time")
     other = (walks + 0.1 * spread * some).transpose(*analyses.DIMENSIONS)
-    found = benchmark.Pair(other, walks, 8).told()
+    found = benchmark.Pair(other, walks, 8).summary()
     assert found["difference_over_spread"] == pytest.approx(0.05, rel=1e-6)
     assert list(found["by_channel"].values()) == pytest.approx([0.05, 0.05], rel=1e-6)
 
 
 @pytest.mark.parametrize("shard", [1, 3])
 def test_a_shard_that_does_not_fit_its_neighbours_is_a_seam(benchmark, walks, shard):
-    """A member of the short cut that is another's: what makes an archive of pieces useless, though each is right."""
+    """Swap two members in one short shard: every shard is right by itself, but a time series of a member jumps."""
     own = walks.values.copy()
     own[:, 8 * shard : 8 * shard + 8] = own[::-1, 8 * shard : 8 * shard + 8]
-    found = benchmark.Pair(walks.copy(data=own), walks, 8).told()
+    found = benchmark.Pair(walks.copy(data=own), walks, 8).summary()
     assert found["seam_ratio"] > 1.3 and found["seam_ratio_within"] > 1.3 and found["difference_over_spread"] > 0.5
 
 
-def test_the_standard_error_is_that_of_the_scatter_over_edges(benchmark):
-    """Of many made pairs of edges the ratios scatter as much as one of them says."""
+def test_the_standard_error_is_the_scatter_of_ratios(benchmark):
+    """The ratios of many simulated sets of edges scatter as much as the standard error of one of them."""
     generator = np.random.default_rng(2)
     drawn = [benchmark.ratio(*(1 + 0.1 * generator.standard_normal((2, 10)))) for _ in range(2000)]
     ratios, errors = np.array(drawn).T
@@ -71,7 +71,7 @@ def test_the_standard_error_is_that_of_the_scatter_over_edges(benchmark):
 
 
 def test_a_longer_halo_brings_the_cuts_together(benchmark, tmp_path):
-    """Noise for weather, a network that has learnt nothing."""
+    """With noise for weather and an untrained network."""
     whole = benchmark.noise(tmp_path)
     none, some = (benchmark.compared(whole, f"halo{halo}", halo=halo) for halo in (0, 8))
     assert some["difference_over_spread"] < 0.5 * none["difference_over_spread"]

@@ -1,4 +1,4 @@
-"""The benchmark of the orchestration."""
+"""The benchmark of the workflow's overhead."""
 
 import json
 import subprocess
@@ -10,8 +10,8 @@ from tests.workflow import runs
 
 
 @pytest.mark.slow
-def test_the_figures_have_their_names_and_are_within_what_is_asked(tmp_path):
-    """Of five years: those of fifty are for a machine that does nothing else."""
+def test_the_figures_have_their_names_and_are_within_their_limits(tmp_path):
+    """For five years; fifty need an idle machine."""
     path = tmp_path / "dag.json"
     command = [sys.executable, runs.ROOT / "benchmarks/dag.py", "--quick", "--json", path]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -21,8 +21,8 @@ def small(benchmark, tmp_path_factory):
     return benchmark.made(tmp_path_factory.mktemp("small"), 24, 2)
 
 
-def test_a_step_tells_what_it_alone_took(benchmark, tmp_path):
-    """Not what this process has in memory, which is more."""
+def test_a_step_reports_its_own_time_and_memory(benchmark, tmp_path):
+    """Not the memory of this process, which is larger."""
     mine = bytearray(300_000_000)
     mine[::4096] = b"x" * len(mine[::4096])
     found = benchmark.used(["--help"], tmp_path / "log")
@@ -31,7 +31,7 @@ def test_a_step_tells_what_it_alone_took(benchmark, tmp_path):
         benchmark.used(["nowhere.at_all"], tmp_path / "log")
 
 
-def test_the_weather_has_the_moments_that_the_scaling_says(benchmark, small):
+def test_the_weather_has_the_mean_and_spread_of_the_scaling(benchmark, small):
     found = benchmark.weather(200, 3)
     for channel, (mean, spread) in enumerate(benchmark.CHANNELS.values()):
         assert found[:, channel].std() == pytest.approx(spread, rel=0.1)

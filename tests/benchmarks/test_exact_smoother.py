@@ -1,4 +1,4 @@
-"""The benchmark of exact answers, in its quick form: its file, and what it has to say."""
+"""The benchmark of exact answers, in its quick form."""
 
 import json
 import subprocess
@@ -20,13 +20,13 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize("regime", ["nowcast", "fixed_lag", "batch"])
-def test_every_regime_is_exact_but_for_chance(found, regime):
+def test_every_regime_is_exact_up_to_sampling_error(found, regime):
     one = found[regime]
     assert found["quick"] and one["steps"] == 8
     assert one["mean_error"] < 1.6 * one["mean_chance"] and one["spread_error"] < 1.6 * one["spread_chance"]
 
 
-def test_a_past_held_fixed_is_not_exact_and_the_usual_steps_are_only_with_many(found):
+def test_a_fixed_past_is_not_exact_and_the_usual_samplers_only_with_many_steps(found):
     rows = {(r["regime"], r["step"], r["steps"]): r for r in found["convergence"]}
     assert rows["nowcast, past held", "covariance", 16]["mean_error"] > 0.15
     few, many = (rows["batch", "second order", n]["spread_error"] for n in (1, 16))
@@ -34,6 +34,6 @@ def test_a_past_held_fixed_is_not_exact_and_the_usual_steps_are_only_with_many(f
     assert all(rows["batch", "covariance", n]["spread_error"] < 0.06 for n in (1, 4, 16))
 
 
-def test_the_sliding_window_nears_the_exact_answer_as_carried_frames_go_back_further(found):
+def test_the_sliding_window_approaches_the_exact_answer_with_the_level_of_carried_frames(found):
     near, far = ([r for r in found["sliding"] if not r["resampled"]][k]["mean_error"] for k in (0, -1))
     assert far < near

@@ -1,4 +1,4 @@
-"""The benchmark of the first run: what it makes of a command that talks, pauses and takes memory."""
+"""The benchmark of the first run, with a command that prints, pauses and allocates memory."""
 
 import sys
 import time
@@ -31,18 +31,18 @@ def test_lines_silence_and_memory_are_those_of_the_command(tmp_path):
     assert found.bytes > 300_000_000
 
 
-def test_a_command_that_fails_is_said(tmp_path):
+def test_a_failing_command_is_reported(tmp_path):
     with pytest.raises(SystemExit, match=r"-c raise SystemExit\(3\) failed"):
         first_run.watched([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
 
 
-def test_seconds_of_the_processor_are_not_those_of_the_clock():
+def test_processor_seconds_are_not_wall_clock_seconds():
     assert first_run.processor([sys.executable, "-c", "import time; time.sleep(1)"]) < 0.9
     spins = "import time\nwhile time.process_time() < 0.6: pass"
     assert first_run.processor([sys.executable, "-c", spins]) > 0.5
 
 
-def test_another_process_is_busy_while_it_lasts():
+def test_the_context_keeps_another_process_busy():
     children = lambda: set(first_run.psutil.Process().children())
     before = children()
     with first_run.a_busy_core():

@@ -1,4 +1,4 @@
-"""The fuzz of sources: it is the same every time, and tells the right from the wrong."""
+"""The fuzz of sources is reproducible and judges correctly."""
 
 import sys
 
@@ -51,7 +51,7 @@ def test_every_mutation_fits_some_source_and_changes_it(change, tmp_path):
     pytest.fail("it fits none of forty sources")
 
 
-def test_a_plain_source_says_what_its_truth_is():
+def test_a_plain_source_agrees_with_its_truth():
     source = shapes.plain(np.random.default_rng(3), ("z500", "t2m"), "europe", 24, 20)
     (part,) = source.parts
     assert part.dataset["latitude"][0] > part.dataset["latitude"][-1]  # as the Climate Data Store has them
@@ -61,9 +61,9 @@ def test_a_plain_source_says_what_its_truth_is():
 
 
 @pytest.mark.parametrize("form", sorted(shapes.FORMS))
-def test_sums_are_of_the_same_rain(form):
+def test_every_form_of_sums_has_the_same_rain(form):
     source = shapes.rain(np.random.default_rng(5), form, 6)
-    hourly = shapes.rain(np.random.default_rng(5), "hourly_unsaid", 6).parts[0].dataset["tp"].astype(float)
+    hourly = shapes.rain(np.random.default_rng(5), "hourly_unstated", 6).parts[0].dataset["tp"].astype(float)
     for time in source.truth["time"].values:
         hours = hourly.sel(time=slice(time - np.timedelta64(5, "h"), time)).sortby("latitude")
         assert hours.sizes["time"] == 6
@@ -91,7 +91,7 @@ def test_sums_are_of_the_same_rain(form):
     ("right", chain.Outcome(fields="wrong"), "wrong"),
     ("refused", chain.Outcome(fault="KeyError"), "fault"),
 ])  # fmt: skip
-def test_a_verdict_follows_from_what_may_come(expected, outcome, verdict):
+def test_a_verdict_follows_from_the_expected_result(expected, outcome, verdict):
     source = shapes.plain(np.random.default_rng(0), ("t2m", "msl"), "europe", 6, 24)
     source.may(expected)
     right = source.truth.transpose("time", "channel", ...).rename("fields").to_dataset()
@@ -100,20 +100,20 @@ def test_a_verdict_follows_from_what_may_come(expected, outcome, verdict):
     assert fuzz.judged(source, chain.Outcome(given, outcome.says, outcome.fault))[0] == verdict
 
 
-def told(found):
-    """What failed, by name, so that one can be tried alone: python benchmarks/fuzz.py --only SEED-NUMBER."""
+def failed(found):
+    """The names of the failures, to try one alone: python benchmarks/fuzz.py --only SEED-NUMBER."""
     return [one.line for one in found if one.verdict in fuzz.FAILURES]
 
 
-def test_mutated_sources_end_in_right_values_or_a_sentence():
+def test_mutated_sources_give_right_values_or_are_refused():
     found = [fuzz.tried(f"1-{number}") for number in range(QUICK)]
-    assert told(found) == []
+    assert failed(found) == []
     verdicts = [one.verdict for one in found]
     assert verdicts.count("right") > QUICK / 3 and verdicts.count("needless") <= QUICK / 20
 
 
 @pytest.mark.slow
-def test_a_thousand_mutated_sources_end_in_right_values_or_a_sentence():
+def test_a_thousand_mutated_sources_give_right_values_or_are_refused():
     found = [fuzz.tried(f"3-{number}") for number in range(1000)]
-    assert told(found) == []
+    assert failed(found) == []
     assert sum(one.verdict == "needless" for one in found) <= 20

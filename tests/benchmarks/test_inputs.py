@@ -1,4 +1,4 @@
-"""The table of inputs that users have: how verdicts are reached."""
+"""The verdicts in the table of inputs that users have."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def source():
 
 @pytest.fixture
 def fields(source):
-    """What the pipeline should make of it."""
+    """The fields that the pipeline should make of it."""
     right = source.truth.transpose("time", "channel", "latitude", "longitude").astype("f4")
     return right.rename("fields").to_dataset().assign(known=("time", np.ones(24, bool)))
 
@@ -55,18 +55,18 @@ def test_right_fields_are_right_wherever_longitudes_begin(fields, source):
     (lambda f: f.isel(time=slice(1, None)), "no frame at 2023-01-01T00:00 (1 of them)"),
     (lambda f: f.where(f["time"] != f["time"][3]), "t2m is nan"),
 ])  # fmt: skip
-def test_what_is_not_right_is_wrong(fields, source, spoil, says):
+def test_wrong_fields_are_called_wrong(fields, source, spoil, says):
     spoilt = spoil(fields["fields"]).to_dataset(name="fields")
     found = judged(spoilt.assign(known=("time", np.ones(spoilt.sizes["time"], bool))), source)
     assert found.startswith("wrong: ") and says in found
 
 
-def test_a_masked_frame_is_a_frame_that_lacks(fields, source):
+def test_a_masked_frame_counts_as_missing(fields, source):
     known = fields["known"].copy(data=np.arange(24) != 5)
     assert judged(fields.assign(known=known), source) == "wrong: no frame at 2023-01-02T06:00 (1 of them)"
 
 
-def test_frames_between_the_splits_may_lack_but_not_be_wrong(fields, source):
+def test_frames_between_the_splits_may_be_missing_but_not_wrong(fields, source):
     source.config["domain"]["train"]["end"] = "2023-01-03"  # ends at 18 UTC: three frames before the validation
     source.config["domain"]["validation"]["start"] = "2023-01-04T12:00"
     between = np.isin(fields["time"].values, chain.wanted(source.config), invert=True)
@@ -96,7 +96,7 @@ def test_frames_between_the_splits_may_lack_but_not_be_wrong(fields, source):
     (Kind(truth=True, refusal=("span",), setting={"a": 1}, still=("1 h",)),
      [Outcome(says="span"), Outcome(fields=True)], "refused in words"),
 ])  # fmt: skip
-def test_a_verdict_follows_from_what_may_come(tmp_path, monkeypatch, kind, outcomes, verdict):
+def test_a_verdict_follows_from_the_right_answer(tmp_path, monkeypatch, kind, outcomes, verdict):
     monkeypatch.setattr(chain, "judged", lambda fields, truth, config: "right")
     given, configs = iter(outcomes), []
 
@@ -110,7 +110,7 @@ def test_a_verdict_follows_from_what_may_come(tmp_path, monkeypatch, kind, outco
     assert configs == [{"b": 2}, {"a": 1, "b": 2}][: len(outcomes)]
 
 
-def test_dates_are_held_against_what_a_person_means():
+def test_dates_are_compared_with_their_usual_meaning():
     printed = lambda said: "".join(f"{text:75s} -> {words}\n" for text, words in said.items())
     whole = {text: "REFUSED so" for text, dates in inputs.DATES.items() if dates is None}
     for text, (first, last) in ((text, dates) for text, dates in inputs.DATES.items() if dates):
@@ -122,7 +122,7 @@ def test_dates_are_held_against_what_a_person_means():
     assert "[2000, 2007] ->" in inputs.of_what_is_printed("32/printed", printed(taken))
 
 
-def test_units_that_are_refused_are_named_but_for_what_no_library_knows():
+def test_refused_units_are_named_except_those_that_no_library_knows():
     assert inputs.of_what_is_printed("09/file", "taken 100\nREFUSED\n  1\n  'ms-1'->m s-1\nWRONG []\n") == "right"
     says = "taken 99\nREFUSED\n  2\n  'J/kg'->m2 s-2\n  'ms-1'->m s-1\nWRONG [\"'degF'->K\"]\n"
     assert inputs.of_what_is_printed("09/file", says) == "wrong: 'J/kg'->m2 s-2, \"'degF'->K\""
@@ -151,7 +151,7 @@ At least one job did not complete successfully.
     ("WildcardError in rule sources in file \"x.smk\", line 50:\nNo values", "", "", "WildcardError in rule sources"),
     ("MissingInputException in rule local:\nMissing input files", "", "", "MissingInputException"),
 ])  # fmt: skip
-def test_what_a_failed_run_said_is_the_products_own_or_not(tmp_path, printed, log, says, fault):
+def test_a_refusal_is_told_from_a_fault_in_the_output_of_a_failed_run(tmp_path, printed, log, says, fault):
     (tmp_path / "logs/c").mkdir(parents=True)
     (tmp_path / "logs/c/local.log").write_text(log)
     found = chain._refused(tmp_path, printed)

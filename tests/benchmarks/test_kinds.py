@@ -1,4 +1,4 @@
-"""Further inputs of the kinds that users have, through the first steps, held against the truth."""
+"""More inputs of the kinds that users have, through the first steps, compared with the truth."""
 
 import sys
 
@@ -16,6 +16,6 @@ RIGHT = ("right", "refused in words")
 
 
 @pytest.mark.parametrize("name", [f"{number}/{kind}" for number, inner in kinds.FURTHER.items() for kind in inner])
-def test_further_inputs_come_out_right_or_are_refused_in_words(tmp_path, name):
+def test_more_inputs_are_read_correctly_or_refused(tmp_path, name):
     number, kind = name.split("/")
     assert inputs.verdict(tmp_path, name, kinds.FURTHER[number][kind], tmp_path, chain.inside) in RIGHT

@@ -23,7 +23,7 @@ def wave(k, m, points=24):
 
 
 def test_a_wave_has_its_energy_in_its_ring(benchmark):
-    """omega = cos(k . x) has |v|^2 = sin^2 / k^2: a quarter of 1 / k^2 in sum over half a plane, times N^4."""
+    """omega = cos(k . x) has |v|^2 = sin^2 / k^2: summed over half a plane a quarter of 1 / k^2, times N^4."""
     found = benchmark.energy(np.stack([wave(2, 0), wave(3, 4)]))
     assert found.shape == (2, 8)
     assert np.flatnonzero(found[0] > 1e-6).tolist() == [1] and np.flatnonzero(found[1] > 1e-6).tolist() == [4]
@@ -31,7 +31,7 @@ def test_a_wave_has_its_energy_in_its_ring(benchmark):
 
 
 def test_scores_of_members_that_are_off_by_known_amounts(benchmark):
-    """Halves of the truth, one and a half, and members that drift away as frames go by."""
+    """Members of half the truth, of one and a half times the truth, and members that drift away from it."""
     truth = np.stack([wave(2, 0) + wave(1, 3)] * 5)
     found = benchmark.scores(np.stack([0.5 * truth, 1.5 * truth, 1.1 * truth]), truth)
     assert found["nrmse"] == pytest.approx(0.1 / 3) and found["drift"] == pytest.approx(0, abs=1e-9)

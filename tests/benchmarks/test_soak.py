@@ -1,4 +1,4 @@
-"""A workflow of toys is killed in every way and ends whole; what is damaged or different is counted."""
+"""A workflow of toy jobs that is killed in every way still completes; damaged and different files are counted."""
 
 import random
 import signal
@@ -51,7 +51,7 @@ def benchmark():
 
 @pytest.fixture
 def toys(benchmark, tmp_path, request):
-    """A workflow of so many toys of a few seconds; whatever it started ends with the test."""
+    """Makes a workflow of `count` toy jobs of a few seconds; all its processes end with the test."""
 
     class Toys(benchmark.Workflow):
         def command(self, *words):
@@ -68,18 +68,18 @@ def toys(benchmark, tmp_path, request):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("toys", [(6, 2)], indirect=True)
-def test_a_workflow_that_is_struck_in_every_way_ends_whole(benchmark, toys):
+def test_a_workflow_that_is_struck_in_every_way_completes(benchmark, toys):
     blows, kinds = [], toys.place.kinds()
     benchmark.beaten(toys, len(kinds), blows, random.Random(1), benchmark.Pace(1.0, 6))
     assert toys.whole() and {path.name for path in (toys.folder / "results/soak").iterdir()} == {*"012345"}
     assert len(blows) >= 4 and {blow.kind for blow in blows} <= {*kinds}  # it may be whole before all have hit
     assert toys.starts > 2 and toys.jobs() == [] and toys.stumbles == 0
-    benchmark.told(blows)
+    benchmark.show(blows)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("toys", [(1, 60)], indirect=True)
-def test_a_strike_hits_what_its_name_says_and_nothing_else(benchmark, toys):
+def test_a_strike_hits_only_its_target(benchmark, toys):
     assert toys.strike_job(random.Random(1), signal.SIGKILL) == toys.strike_worker(random.Random(1)) == 0  # none there
     toys.bring_up(toys.jobs)
     assert toys.steps() == ["toy.job"]
@@ -99,7 +99,7 @@ def test_a_strike_hits_what_its_name_says_and_nothing_else(benchmark, toys):
     assert toys.jobs() == []
 
 
-def test_kills_are_dealt_evenly_and_the_pace_leaves_time_for_what_is_left(benchmark):
+def test_kinds_of_kill_take_turns_and_are_spread_over_the_run(benchmark):
     moments = random.Random(1)
     dealt = benchmark.kinds(benchmark.Local(), moments)
     first = [next(dealt) for _ in range(7)]
@@ -110,7 +110,7 @@ def test_kills_are_dealt_evenly_and_the_pace_leaves_time_for_what_is_left(benchm
     assert sum(many) / 2000 == pytest.approx(5 * (30 / 30 + 1), rel=0.1)
 
 
-def test_a_workflow_that_never_gets_on_its_feet_is_given_up(benchmark, tmp_path, monkeypatch):
+def test_a_workflow_that_never_starts_is_given_up(benchmark, tmp_path, monkeypatch):
     flow = benchmark.Workflow(tmp_path / "flow", {})
     monkeypatch.setattr(flow, "command", lambda *words: [sys.executable, "-c", "raise SystemExit('no')"])
     with pytest.raises(SystemExit, match="does not get on its feet"):
@@ -118,7 +118,7 @@ def test_a_workflow_that_never_gets_on_its_feet_is_given_up(benchmark, tmp_path,
     assert flow.stumbles == benchmark.STUMBLES + 1
 
 
-def test_damage_is_counted_by_the_archives_own_check(benchmark, small):  # noqa: F811
+def test_archive_check_counts_damaged_files(benchmark, small):  # noqa: F811
     base = small.folder / "archive"
     asked = SimpleNamespace(domain=small.domain, product=small.product, archive=Archive(**small.archive_settings))
     assert benchmark.faults(base, asked) == 0
@@ -128,7 +128,7 @@ def test_damage_is_counted_by_the_archives_own_check(benchmark, small):  # noqa:
     assert benchmark.faults(base, asked) == 2
 
 
-def test_bytes_that_differ_and_files_that_are_missing_or_left_are_named(benchmark, tmp_path):
+def test_different_missing_and_surplus_files_are_named(benchmark, tmp_path):
     folders = [tmp_path / name for name in ("one", "other")]
     for folder in folders:
         for name in ("archive/x.zarr/zarr.json", "archive/layout.json", "train/prior.safetensors", "train/curve.csv"):

@@ -1,4 +1,4 @@
-"""Inputs that users have: every case and kind through the first steps, held against the truth."""
+"""Inputs that users have: every case and kind through the first steps, compared with the truth."""
 
 import sys
 
@@ -17,18 +17,18 @@ WITH_SNAKEMAKE = ("01/0005", "02/number", "05/land", "12/zipnc", "15/braces", "1
 
 
 def names(*numbers):
-    """Names of the kinds of some scripts."""
+    """The names of the kinds of some scripts."""
     return [f"{number}/{kind}" for number in numbers for kind in CASES[number]]
 
 
 def becomes(cases, name, folder, run=chain.inside):
-    """What becomes of a kind, by the steps in this process or by Snakemake."""
+    """The verdict on a kind, by the steps in this process or by Snakemake."""
     number, kind = name.split("/")
     return inputs.verdict(cases, name, CASES[number][kind], folder, run)
 
 
 @pytest.mark.parametrize("name", names(*sorted(CASES.keys() - {"17"})))
-def test_inputs_that_users_have_come_out_right_or_are_refused_in_words(cases, tmp_path, name):
+def test_inputs_that_users_have_are_read_correctly_or_refused(cases, tmp_path, name):
     assert becomes(cases, name, tmp_path) in RIGHT
 
 
@@ -38,11 +38,11 @@ def test_every_script_is_known(cases):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_SNAKEMAKE)
-def test_so_they_do_with_snakemake(cases, tmp_path, name):
+def test_the_same_with_snakemake(cases, tmp_path, name):
     assert becomes(cases, name, tmp_path, chain.workflow) in RIGHT
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", names("17"))
-def test_memory_is_bounded_by_a_setting_and_not_by_a_file(cases, tmp_path, name):
+def test_memory_is_bounded_by_a_setting_and_not_by_the_size_of_a_file(cases, tmp_path, name):
     assert becomes(cases, name, tmp_path) == "right"

@@ -1,4 +1,4 @@
-"""What is foretold of many devices, by hand; and what one measures of jobs whose times are known."""
+"""The forecast for many devices, calculated by hand, and measurements of jobs whose times are known."""
 
 import sys
 
@@ -16,14 +16,14 @@ def benchmark():
     sys.path.remove(str(runs.ROOT / "benchmarks"))
 
 
-def test_the_line_through_two_jobs_is_start_and_work(benchmark):
-    """12 s and half a second a frame of the processor, while others on the machine made the clock go on."""
+def test_the_line_through_two_jobs_gives_start_and_seconds_per_frame(benchmark):
+    """12 s and half a second per frame of processor time; the wall-clock times are longer."""
     jobs = benchmark.Alone(8, 16.0, 90.0, 9.0), benchmark.Alone(96, 60.0, 70.0, 7.0)
     assert benchmark.line(*jobs) == pytest.approx((12.0, 0.5))
 
 
 def test_efficiency_on_many_devices_is_halo_times_start_times_rounds(benchmark):
-    """Ten years are 61 shards of 240 frames, 122 jobs in 2 rounds of 64; 340 frames are seen where 240 are kept."""
+    """Ten years are 61 shards of 240 frames, 122 jobs in 2 rounds of 64; a job analyses 340 frames and keeps 240."""
     found = benchmark.predicted(10, 20.0, 240.0, 1)
     assert (found["jobs"], found["devices"]) == (122, 64)
     assert found["halo"] == pytest.approx(240 / 340)
@@ -33,32 +33,32 @@ def test_efficiency_on_many_devices_is_halo_times_start_times_rounds(benchmark):
     assert found["wall_hours"] == pytest.approx(2 * 360 / 3600)
 
 
-def test_what_is_foretold_is_what_comes_out(benchmark):
-    """Useful seconds over those that 64 devices are held, from the time that the last of them ends."""
+def test_the_forecast_efficiency_is_useful_time_over_reserved_time(benchmark):
+    """Reserved is the time of 64 devices until the last of them ends."""
     for faster in benchmark.FASTER:
         found = benchmark.predicted(50, 20.0, 240.0, faster)
         held = 64 * 3600 * found["wall_hours"]
         assert found["efficiency"] == pytest.approx(found["jobs"] * 240.0 / faster / held)
 
 
-def test_a_faster_device_gains_less_for_it_starts_no_sooner(benchmark):
+def test_a_faster_device_is_less_efficient_because_jobs_start_no_faster(benchmark):
     slow, fast = (benchmark.predicted(50, 20.0, 240.0, faster) for faster in (1, 100))
     assert fast["start"] == pytest.approx(3.4 / 23.4) and fast["efficiency"] < 0.2 * slow["efficiency"]
 
 
-def test_more_processes_than_cores_are_held_against_the_cores(benchmark, monkeypatch):
-    """Two cores: 2 do twice as much as one, 4 no more."""
+def test_the_limit_of_more_processes_than_cores_is_that_of_the_cores(benchmark, monkeypatch):
+    """With two cores, two processes do twice the work of one, and four do no more."""
     monkeypatch.setattr(benchmark, "lone", lambda small, n: benchmark.Alone(n, 10.0 + n, 0.0, 4.0))
     monkeypatch.setattr(benchmark, "throughput", lambda small, count: 3.0 * min(2, count))
     monkeypatch.setattr(benchmark.os, "sched_getaffinity", lambda process: {0, 1})
     found = benchmark.measured(pretended(benchmark), (1, 2, 4), 8, 96)
     assert found["efficiency"] == found["limit"] == {1: 1.0, 2: 1.0, 4: 0.5}
     assert found["start_seconds"] == pytest.approx(10.0) and found["seconds_a_frame"] == pytest.approx(1.0)
-    benchmark.told(found | {"date": "2026-11-21"})
+    benchmark.show(found | {"date": "2026-11-21"})
 
 
-def test_what_others_on_the_machine_do_is_told_apart_from_ones_own(benchmark, monkeypatch):
-    """Four of the machine's six seconds are those of the jobs, so for two seconds others held one core."""
+def test_the_work_of_other_programs_is_separated_from_that_of_the_jobs(benchmark, monkeypatch):
+    """Of six busy seconds four are the jobs', so in two seconds of wall-clock time other programs used one core."""
     known, clock = iter([(100.0, 10.0), (106.0, 14.0)]), iter([50.0, 52.0])
     monkeypatch.setattr(benchmark, "worked", lambda: next(known))
     monkeypatch.setattr(benchmark.time, "monotonic", lambda: next(clock))
@@ -67,7 +67,7 @@ def test_what_others_on_the_machine_do_is_told_apart_from_ones_own(benchmark, mo
 
 
 def pretended(benchmark):
-    """A run of which there are only the settings."""
+    """A run that has only settings."""
     asked = benchmark.efficiency.CONFIG | {"domain": benchmark.efficiency.CONFIG["domain"] | TEST}
     return benchmark.Small(None, benchmark.efficiency.settings.read(asked))
 
