@@ -26,6 +26,7 @@ from hindsight.fields.scaling import Scaling
 from hindsight.observe import networks, simulate
 from hindsight.prior import About, Prior
 from hindsight.reanalyse import shard
+from hindsight.reanalyse.assimilation import Task
 from hindsight.scores import ensemble
 from hindsight.settings import Domain, Observe, Reanalyse, Train, load
 from hindsight.train import batches, loop
@@ -69,9 +70,12 @@ class Case:
     table: pd.DataFrame
     scored: slice
 
-    def analysed(self, settings: Reanalyse, members: int, seed: int = 1, watch: object = lambda done: None) -> object:
+    def analysed(
+        self, settings: Reanalyse, members: int, seed: int = 1, progress: object = lambda done: None
+    ) -> object:
         """Sample an analysis; see `shard.reanalyse`."""
-        return shard.reanalyse(self.prior, self.times, self.table, list(range(members)), seed, settings, watch)
+        task = Task(self.times, self.table, list(range(members)), seed)
+        return shard.reanalyse(self.prior, task, settings, progress)
 
     def scores(self, fields: np.ndarray) -> dict[str, list[float]]:
         """RMSE and fair CRPS of each channel in standard deviations, and spread/skill."""

@@ -26,25 +26,25 @@ from matplotlib import pyplot as plt
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hindsight.diffusion import frame_random, noise, plan, sampler, selection, steps  # noqa: E402
+from hindsight.diffusion import frame_random, noise, sampler, schedule, selection, steps  # noqa: E402
 from hindsight.diffusion.guidance.analytic import Analytic  # noqa: E402
 from hindsight.diffusion.guidance.unguided import Unguided  # noqa: E402
-from hindsight.operators.observed import Observed  # noqa: E402
+from hindsight.operators.linear import LinearObservations  # noqa: E402
 from tests.oracles import linear_gaussian as oracle  # noqa: E402
 
 SIZE, FRAMES, LAG, STEPS = 12, 12, 3, 8
 STEP = {
-    "covariance": steps.Covariance,
-    "ddim, ancestral": lambda: steps.Ddim(1.0),
-    "ddim, deterministic": lambda: steps.Ddim(0.0),
-    "second order": steps.SecondOrder,
+    "covariance": lambda: steps.build("covariance"),
+    "ddim, ancestral": lambda: steps.build("ddim", eta=1.0),
+    "ddim, deterministic": lambda: steps.build("ddim", eta=0.0),
+    "second order": lambda: steps.build("second_order"),
 }
 REGIMES = {
-    "nowcast": (lambda levels: plan.moving(FRAMES, levels, 0, FRAMES), 0),
-    "fixed_lag": (lambda levels: plan.moving(FRAMES, levels, LAG, FRAMES), LAG),
-    "batch": (lambda levels: plan.batch(FRAMES, levels), FRAMES),
-    "nowcast, past held": (lambda levels: plan.held(FRAMES, levels, 0, FRAMES), 0),
-    "fixed_lag, past held": (lambda levels: plan.held(FRAMES, levels, LAG, FRAMES), LAG),
+    "nowcast": (lambda levels: schedule.moving_window(FRAMES, levels, 0, FRAMES), 0),
+    "fixed_lag": (lambda levels: schedule.moving_window(FRAMES, levels, LAG, FRAMES), LAG),
+    "batch": (lambda levels: schedule.batch(FRAMES, levels), FRAMES),
+    "nowcast, past held": (lambda levels: schedule.staircase(FRAMES, levels, 0, FRAMES), 0),
+    "fixed_lag, past held": (lambda levels: schedule.staircase(FRAMES, levels, LAG, FRAMES), LAG),
 }
 
 
@@ -70,7 +70,7 @@ def main() -> None:
         drawn(found["convergence"], found["batch"]["mean_chance"], chosen.image)
 
 
-def convergence(process: object, seen: Observed, members: int, counts: list[int]) -> list[dict]:
+def convergence(process: object, seen: LinearObservations, members: int, counts: list[int]) -> list[dict]:
     """Departures as steps grow: every step in batch, and the two pasts with the default step."""
     cases = [("batch", step) for step in STEP]
     cases += [(name, "covariance") for name in REGIMES if name != "batch"]
@@ -83,14 +83,14 @@ def convergence(process: object, seen: Observed, members: int, counts: list[int]
     return rows
 
 
-def sliding(process: object, seen: Observed, members: int, levels: list[float]) -> list[dict]:
+def sliding(process: object, seen: LinearObservations, members: int, levels: list[float]) -> list[dict]:
     """Departures of the sliding window from the fixed-lag smoother, with and without resampling."""
     found = []
     for carried in levels:
         for weigh in (False, True):
             ladder = noise.levels(STEPS, 0.02, 20.0, 7.0)
-            cycles = plan.moving(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
-            sample = walked(process, seen, cycles, steps.Covariance(), members)
+            cycles = schedule.moving_window(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
+            sample = walked(process, seen, cycles, STEP["covariance"](), members)
             found.append(
                 {"carried": carried, "resampled": weigh, "members": members, **off(process, seen, sample, LAG)}
             )
@@ -98,7 +98,7 @@ def sliding(process: object, seen: Observed, members: int, levels: list[float]) 
     return found
 
 
-def departures(process: object, seen: Observed, regime: str, step: str, count: int, members: int) -> dict:
+def departures(process: object, seen: LinearObservations, regime: str, step: str, count: int, members: int) -> dict:
     """Of mean and spread from the exact ones with so many steps."""
     lay, lag = REGIMES[regime]
     cycles = lay(noise.levels(count, 0.02, 20.0, 7.0))
@@ -107,7 +107,7 @@ def departures(process: object, seen: Observed, regime: str, step: str, count: i
     return {"steps": count, **off(process, seen, sample, lag), **chance}
 
 
-def off(process: object, seen: Observed, sample: torch.Tensor, lag: int) -> dict:
+def off(process: object, seen: LinearObservations, sample: torch.Tensor, lag: int) -> dict:
     """Departures of members (E, T, D) from the exact mean and spread, in exact posterior standard deviations."""
     sample = sample.double().numpy()
     mean, covariance = oracle.fixed_lag(process, *rows(seen), lag)
@@ -117,7 +117,7 @@ def off(process: object, seen: Observed, sample: torch.Tensor, lag: int) -> dict
     return {"mean_error": root((sample.mean(0) - mean) / deviation), "spread_error": root(ratio - 1)}
 
 
-def walked(process: object, seen: Observed, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
+def walked(process: object, seen: LinearObservations, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
     """Members of the finished frames, (E, T, D)."""
 
     def white(view: slice, counts: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
@@ -128,20 +128,20 @@ def walked(process: object, seen: Observed, cycles: list, step: steps.Step, memb
     denoise = lambda noisy, posterior, moving, points: posterior.mean(noisy)
     guided = lambda view: Analytic(Unguided(process, denoise), seen.frames(view), tolerance=1e-6)
 
-    def weigh(fields: torch.Tensor, cycle: plan.Cycle) -> torch.Tensor:
+    def weigh(fields: torch.Tensor, cycle: schedule.Cycle) -> torch.Tensor:
         cost = selection.misfit(fields, seen.frames(cycle.view)).sum((1, 2))[:, None]
         chosen = selection.resampled(selection.tempered(cost, members / 2), 0.5)
         return selection.take(fields, chosen[..., None])
 
     state = sampler.State(torch.zeros(members, FRAMES, SIZE), np.full(FRAMES, np.inf))
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.walk(cycles, state, guided, sampler.Way(step), white, weigh):
+    for after in sampler.sample(cycles, state, guided, sampler.Scheme(step), white, weigh):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found
 
 
-def observed() -> Observed:
+def observed() -> LinearObservations:
     """Three places between grid points, with unequal errors; every fifth frame is not observed."""
     generator = np.random.default_rng(3)
     point, weight = torch.zeros(FRAMES, 3, 4, dtype=torch.long), torch.zeros(FRAMES, 3, 4)
@@ -152,10 +152,10 @@ def observed() -> Observed:
     present[4::5] = 0
     error = torch.tensor(generator.uniform(0.1, 0.6, 3), dtype=torch.float32).expand(FRAMES, 3)
     value = torch.tensor(generator.standard_normal((FRAMES, 3)), dtype=torch.float32)
-    return Observed(point, weight, value, error, present)
+    return LinearObservations(point, weight, value, error, present)
 
 
-def rows(seen: Observed) -> tuple[list, list, list]:
+def rows(seen: LinearObservations) -> tuple[list, list, list]:
     """The same for the exact answer: operators, errors and values of each frame."""
     operators, errors, values = [], [], []
     for t in range(FRAMES):

@@ -106,8 +106,8 @@ def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, 
 
 def analysed(case: Case, members: int, settings: Reanalyse) -> np.ndarray:
     """Members of an analysis, (E, T, 40)."""
-    watch = Progress(settings.regime, regimes.rows(settings, len(case.times), 6))
-    return case.analysed(settings, members, watch=watch).fields[:, :, 0, 0]
+    progress = Progress(settings.regime, regimes.rows(settings, len(case.times), 6))
+    return case.analysed(settings, members, progress=progress).fields[:, :, 0, 0]
 
 
 def error(sample: np.ndarray, truth: np.ndarray, scored: slice) -> float:

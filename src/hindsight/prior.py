@@ -118,15 +118,15 @@ class Prior(nn.Module):
             window: frames in a window; none: as many as in training.
         """
         sigma, mean = posterior.sigma, posterior.mean(noisy)
-        found = denoiser.known(self.process, noisy, sigma, mean, self._points(points, noisy))
+        linear = denoiser.linear_estimate(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(
-            self.correction, windows, window or self.about.window, batch, found.inputs, sigma.log(), conditions[None]
+            self.correction, windows, window or self.about.window, batch, linear.inputs, sigma.log(), conditions[None]
         )
-        return found.mean + found.error * output
+        return linear.mean + linear.error * output
 
     def _points(self, points: Points | None, noisy: torch.Tensor) -> Points | None:
         """A prior that has learnt levels of points is always shown some, if only that there are none."""
-        return denoiser.unseen(noisy) if points is None and self.about.points else points
+        return denoiser.no_points(noisy) if points is None and self.about.points else points
 
     def to(self, device: torch.device) -> "Prior":
         """Move to a device, the closed form with it."""
@@ -222,6 +222,6 @@ def _assembled(about: About, tensors: dict[str, torch.Tensor]) -> Prior:
         about.daily_harmonics,
         tensors["scaling.measure"].numpy(),
     )
-    prior = Prior(about, GaussMarkov.of(part("process.")), scaling, tensors["maps"])
+    prior = Prior(about, GaussMarkov.from_tensors(part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))
     return prior

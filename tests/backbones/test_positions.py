@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hindsight.backbones.positions import axis, plane, sinusoid, turn
+from hindsight.backbones.positions import axis, plane, rotate, sinusoid
 
 
 def test_a_level_is_cosines_then_sines_of_periods_up_to_ten_thousand():
@@ -45,12 +45,12 @@ def test_a_plane_is_told_row_by_row():
 def test_turning_is_multiplying_by_a_complex_number():
     x, angles = torch.randn(2, 3, 5, 8, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
     found = torch.complex(x[..., :4], x[..., 4:]) * torch.exp(1j * angles)
-    torch.testing.assert_close(turn(x, angles), torch.cat([found.real, found.imag], -1))
+    torch.testing.assert_close(rotate(x, angles), torch.cat([found.real, found.imag], -1))
 
 
 def test_products_of_turned_features_know_only_how_far_apart_they_are():
     query, key = torch.randn(2, 1, 8, dtype=torch.float64).expand(2, 12, 8)
-    products = turn(query, axis(12, 4, "open")) @ turn(key, axis(12, 4, "open")).T
+    products = rotate(query, axis(12, 4, "open")) @ rotate(key, axis(12, 4, "open")).T
     for apart in range(-11, 12):
         line = products.diagonal(apart)
         torch.testing.assert_close(line, line[:1].expand_as(line))

@@ -57,11 +57,11 @@ def test_the_network_sees_white_noise_of_unit_variance(process):
         clean = process.posterior(torch.full((1, 2), torch.inf)).draw(torch.randn(4000, 2, size, generator=generator))
         noisy = clean + level * torch.randn(4000, 2, size, generator=generator)
         mean = process.posterior(sigma).mean(noisy)
-        first, second = denoiser.known(process, noisy, sigma, mean).inputs.unbind(2)
-        inside = process.modes.into(first)
-        used = process.modes.into(torch.ones(size)) != 0
+        first, second = denoiser.linear_estimate(process, noisy, sigma, mean).inputs.unbind(2)
+        inside = process.modes.project(first)
+        used = process.modes.project(torch.ones(size)) != 0
         assert abs(inside[..., used].var(0) - 1).max() < 0.12 and abs(inside.mean(0)).max() < 0.1
-        torch.testing.assert_close(process.modes.out_of(inside), first, atol=1e-4, rtol=0)
+        torch.testing.assert_close(process.modes.expand(inside), first, atol=1e-4, rtol=0)
         assert torch.equal(second, mean)
 
 
@@ -83,7 +83,7 @@ def test_the_scale_is_the_error_of_the_closed_form_without_time(process):
         sigma = torch.full((1, 2), level)
         units = torch.eye(2 * process.size).view(-1, 2, process.size)
         variance = process.posterior(sigma).covariance(units).flatten(1).diagonal().mean()
-        torch.testing.assert_close(denoiser.scale(process, sigma)[0, 0] ** 2, variance, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(denoiser.error_scale(process, sigma)[0, 0] ** 2, variance, rtol=1e-4, atol=1e-6)
 
 
 def points(seed=0):
@@ -101,7 +101,7 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
     precision = 1 + sigma[..., None] ** -2 + given.precision
     mean = (x * sigma[..., None] ** -2 + given.value * given.precision) / precision
     torch.testing.assert_close(found, mean + precision.rsqrt() * output)
-    torch.testing.assert_close(denoiser.error_of(white(4), sigma, given), precision.rsqrt())
+    torch.testing.assert_close(denoiser.estimate_error(white(4), sigma, given), precision.rsqrt())
     clean = torch.randn(2, 3, 4)
     expected = ((found - clean).square() * precision).mean()
     torch.testing.assert_close(denoiser.loss(white(4), found, clean, sigma, given), expected)
@@ -110,7 +110,7 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
 def test_no_point_at_all_changes_nothing_but_what_the_network_is_shown():
     process, x, sigma = oracle.process(), torch.randn(2, 4, 12), torch.rand(2, 4) + 0.1
     mean = ideal(process, x, sigma)
-    plain, told = (denoiser.known(process, x, sigma, mean, p) for p in (None, denoiser.unseen(x)))
+    plain, told = (denoiser.linear_estimate(process, x, sigma, mean, p) for p in (None, denoiser.no_points(x)))
     torch.testing.assert_close(told.mean, plain.mean)
     torch.testing.assert_close(told.error, plain.error.expand_as(told.error))
     torch.testing.assert_close(told.inputs[:, :, :2], plain.inputs)
@@ -126,7 +126,8 @@ def test_the_network_sees_values_at_their_own_levels():
     noisy = clean + 0.8 * torch.randn(clean.shape, generator=generator)
     value = clean + error.clamp(max=9) * torch.randn(clean.shape, generator=generator)
     given = denoiser.Points(value, (error**-2).expand_as(value))
-    *_, seen, level = denoiser.known(process, noisy, sigma, ideal(process, noisy, sigma), given).inputs.unbind(2)
+    linear = denoiser.linear_estimate(process, noisy, sigma, ideal(process, noisy, sigma), given)
+    *_, seen, level = linear.inputs.unbind(2)
     fused = (0.8**-2 + error**-2) ** -0.5
     torch.testing.assert_close(level[0, 0], fused.log() / 4)
     noise = seen * (1 + fused**2).sqrt() - clean
@@ -138,8 +139,8 @@ def test_points_may_be_shared_by_members():
     x, given = torch.randn(5, 3, 4), points()
     one, sigma = denoiser.Points(given.value[:1], given.precision[:1]), torch.ones(1, 3)
     mean = ideal(white(4), x, sigma.expand(5, 3))
-    shared = denoiser.known(white(4), x, sigma, mean, one)
+    shared = denoiser.linear_estimate(white(4), x, sigma, mean, one)
     own = denoiser.Points(one.value.expand(5, 3, 4), one.precision.expand(5, 3, 4))
-    each = denoiser.known(white(4), x, sigma, mean, own)
+    each = denoiser.linear_estimate(white(4), x, sigma, mean, own)
     torch.testing.assert_close(shared.mean, each.mean)
     torch.testing.assert_close(shared.inputs, each.inputs)

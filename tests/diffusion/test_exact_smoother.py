@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import frame_random, noise, plan, sampler, steps
+from hindsight.diffusion import frame_random, noise, sampler, schedule
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.observed import Observed
+from hindsight.diffusion.steps.covariance import Covariance
+from hindsight.operators.linear import LinearObservations
 from tests.oracles import linear_gaussian as oracle
 
 FRAMES, SIZE, MEMBERS = 6, 12, 6000
@@ -29,7 +30,7 @@ def observe(places, seed=3):
         weight[:, k] = torch.tensor([0.75, 0.25, 0.0, 0.0])
     error = torch.tensor(generator.uniform(0.1, 0.6, n), dtype=torch.float32).expand(FRAMES, n)
     value = torch.tensor(generator.standard_normal((FRAMES, n)), dtype=torch.float32)
-    return Observed(point, weight, value, error, present)
+    return LinearObservations(point, weight, value, error, present)
 
 
 def rows(seen):
@@ -63,16 +64,16 @@ def white(members, size=SIZE):
 def walked(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
     """The finished frames of a walk, (E, T, D)."""
     state = sampler.State(torch.zeros(members, frames, process.size), np.full(frames, np.inf))
-    way = sampler.Way(step or steps.Covariance(), **more)
+    scheme = sampler.Scheme(step or Covariance(), **more)
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.walk(cycles, state, denoiser, way, white(members, process.size)):
+    for after in sampler.sample(cycles, state, denoiser, scheme, white(members, process.size)):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found
 
 
-def analytic(process, seen, held=1e-3):
-    return lambda view: Analytic(Unguided(process, closed_form, held), seen.frames(view), tolerance=1e-6)
+def analytic(process, seen, fixed_sigma=1e-3):
+    return lambda view: Analytic(Unguided(process, closed_form, fixed_sigma), seen.frames(view), tolerance=1e-6)
 
 
 def ladder(count):
@@ -98,7 +99,7 @@ def exact(sample, mean, covariance):
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(network, count):
     process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
-    sample = walked(process, plan.batch(FRAMES, ladder(count)), analytic(process, seen))
+    sample = walked(process, schedule.batch(FRAMES, ladder(count)), analytic(process, seen))
     exact(sample, *oracle.smoother(process, *rows(seen)))
 
 
@@ -106,7 +107,7 @@ def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(networ
 @pytest.mark.parametrize(("lag", "count"), [(0, 1), (0, 4), (2, 2)])
 def test_a_moving_window_is_the_kalman_filter_and_the_fixed_lag_smoother(network, lag, count):
     process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
-    cycles = plan.moving(FRAMES, ladder(count), lag, context=FRAMES)
+    cycles = schedule.moving_window(FRAMES, ladder(count), lag, context=FRAMES)
     sample = walked(process, cycles, analytic(process, seen))
     exact(sample, *oracle.fixed_lag(process, *rows(seen), lag))
 
@@ -115,8 +116,8 @@ def test_finished_frames_held_fixed_are_not_the_kalman_filter():
     """What the published schedule leaves out: a member's past is one draw, and later observations do not weigh it."""
     process, seen = oracle.process(SIZE), observe([2, 7])
     mean, covariance = oracle.fixed_lag(process, *rows(seen), 0)
-    held = walked(process, plan.held(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
-    moving = walked(process, plan.moving(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    held = walked(process, schedule.staircase(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    moving = walked(process, schedule.moving_window(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
     error = lambda sample: np.abs(departures(sample, mean, covariance)[0][2:]).mean() / np.sqrt(MEMBERS)
     assert error(held) > 0.1 and error(moving) < 0.02
     first = departures(held, mean, covariance)[0][0]

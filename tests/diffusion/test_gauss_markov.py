@@ -8,7 +8,7 @@ from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior, ideal
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.test_exact_smoother import closed_form
 from tests.diffusion.test_modes import waves
 from tests.oracles import linear_gaussian as oracle
@@ -97,7 +97,7 @@ def test_members_may_share_a_factor_or_each_have_their_own(process):
 
 
 def test_a_process_comes_back_from_its_tensors(process, sigma):
-    again = GaussMarkov.of(process.tensors())
+    again = GaussMarkov.from_tensors(process.tensors())
     assert again.size == process.size and again.coupled == process.coupled
     assert all(torch.equal(value, again.tensors()[name]) for name, value in process.tensors().items())
     x = torch.randn(2, FRAMES, process.size, generator=torch.Generator().manual_seed(0))
@@ -110,7 +110,7 @@ def test_groups_do_not_know_each_other():
     process = oracle.process(coupled=4, groups=3)
     seen = torch.zeros(1, FRAMES, 12)
     seen[0, 2, 5] = 1.0  # a mode of the second group
-    found = process.modes.into(Posterior(process, torch.ones(1, FRAMES)).mean(process.modes.out_of(seen)))
+    found = process.modes.project(Posterior(process, torch.ones(1, FRAMES)).mean(process.modes.expand(seen)))
     assert found[0, :, [0, 1, 2, 3, 8, 9, 10, 11]].abs().max() < 1e-6
     assert (found[0, :, 4:8].abs().sum(-1) > 1e-3).all()
 
@@ -123,7 +123,7 @@ def networks(size):
     present[3, 1:] = 0
     error = (0.2 + torch.rand(2, 3, generator=generator))[turn]
     error[4] *= 3
-    return Observed(point[turn], weight[turn], torch.randn(FRAMES, 3, generator=generator), error, present)
+    return LinearObservations(point[turn], weight[turn], torch.randn(FRAMES, 3, generator=generator), error, present)
 
 
 def conditioned(process, seen, levels):

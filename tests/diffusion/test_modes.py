@@ -62,14 +62,14 @@ def test_both_ways_are_the_matrix(case):
     found, dense = case
     assert found.size == len(dense)
     fields, coefficients = noise(5, len(dense)), noise(5, dense.shape[1])
-    np.testing.assert_allclose(found.into(fields), fields.numpy() @ dense, atol=1e-5)
-    np.testing.assert_allclose(found.out_of(coefficients), coefficients.numpy() @ dense.T, atol=1e-5)
+    np.testing.assert_allclose(found.project(fields), fields.numpy() @ dense, atol=1e-5)
+    np.testing.assert_allclose(found.expand(coefficients), coefficients.numpy() @ dense.T, atol=1e-5)
 
 
 def test_the_functions_are_orthonormal(case):
     found, dense = case
     null = (dense == 0).all(0)
-    gram = found.into(found.out_of(torch.eye(dense.shape[1])))
+    gram = found.project(found.expand(torch.eye(dense.shape[1])))
     np.testing.assert_allclose(gram, np.diag(~null).astype(float), atol=1e-5)
     assert null.sum() == (3 if isinstance(found, Waves) else 0)
 
@@ -77,43 +77,43 @@ def test_the_functions_are_orthonormal(case):
 def test_one_way_is_the_adjoint_of_the_other(case):
     found, dense = case
     fields, coefficients = noise(3, len(dense)), noise(3, dense.shape[1], seed=1)
-    there = (found.into(fields).double() * coefficients).sum()
-    torch.testing.assert_close(there, (fields.double() * found.out_of(coefficients)).sum(), atol=1e-4, rtol=1e-5)
+    there = (found.project(fields).double() * coefficients).sum()
+    torch.testing.assert_close(there, (fields.double() * found.expand(coefficients)).sum(), atol=1e-4, rtol=1e-5)
 
 
 def test_fields_in_the_span_come_back_and_what_is_left_of_others_is_orthogonal_to_it(case):
     found, dense = case
-    inside = found.out_of(noise(4, dense.shape[1]))
-    torch.testing.assert_close(found.out_of(found.into(inside)), inside, atol=1e-5, rtol=0)
+    inside = found.expand(noise(4, dense.shape[1]))
+    torch.testing.assert_close(found.expand(found.project(inside)), inside, atol=1e-5, rtol=0)
     other = noise(4, len(dense))
-    left = other - found.out_of(found.into(other))
-    assert found.into(left).abs().max() < 1e-5 and (isinstance(found, Values) or left.abs().max() > 0.1)
+    left = other - found.expand(found.project(other))
+    assert found.project(left).abs().max() < 1e-5 and (isinstance(found, Values) or left.abs().max() > 0.1)
 
 
 @pytest.mark.parametrize("width", [7, 12])
 def test_null_coefficients_are_always_zero_and_never_seen(width):
     found = waves(width)
     null = found.place < 0
-    assert found.into(noise(4, found.size))[:, null].abs().max() == 0
+    assert found.project(noise(4, found.size))[:, null].abs().max() == 0
     other = torch.where(null, 1e3, 0.0)
-    assert found.out_of(other).abs().max() == 0
+    assert found.expand(other).abs().max() == 0
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (2, 3), (2, 1, 3)])
 def test_fields_may_have_any_leading_dimensions(case, leading):
     found, dense = case
     fields, coefficients = noise(*leading, len(dense)), noise(*leading, dense.shape[1])
-    there, back = found.into(fields), found.out_of(coefficients)
+    there, back = found.project(fields), found.expand(coefficients)
     assert there.shape == coefficients.shape and back.shape == fields.shape
-    flat = found.into(fields.reshape(-1, len(dense)))
+    flat = found.project(fields.reshape(-1, len(dense)))
     torch.testing.assert_close(there.reshape(flat.shape), flat, atol=1e-6, rtol=0)
-    torch.testing.assert_close(back.reshape(-1, len(dense)), found.out_of(coefficients.reshape(flat.shape)))
+    torch.testing.assert_close(back.reshape(-1, len(dense)), found.expand(coefficients.reshape(flat.shape)))
 
 
 def test_functions_come_back_from_their_tensors(case):
     found, dense = case
-    again = modes.of(found.tensors())
+    again = modes.from_tensors(found.tensors())
     assert type(again) is type(found) and again.size == found.size
     assert all(torch.equal(value, again.tensors()[name]) for name, value in found.tensors().items())
     fields = noise(2, len(dense))
-    assert torch.equal(again.into(fields), found.into(fields))
+    assert torch.equal(again.project(fields), found.project(fields))

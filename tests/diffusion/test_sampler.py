@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import plan, sampler, steps
-from hindsight.diffusion.plan import Cycle
+from hindsight.diffusion import sampler, schedule, steps
+from hindsight.diffusion.schedule import Cycle
+from hindsight.diffusion.steps.covariance import Covariance
+from hindsight.diffusion.steps.ddim import Ddim
+from hindsight.diffusion.steps.second_order import SecondOrder
 from tests.diffusion.test_exact_smoother import FRAMES, SIZE, analytic, ladder, observe, walked, white
 from tests.oracles import linear_gaussian as oracle
 
@@ -47,16 +50,16 @@ def fresh(members=2, frames=FRAMES, size=SIZE):
 def test_the_usual_step_would_be_too_sure_of_itself():
     """What the covariance-aware step is for: from the mean alone, one step leaves next to no spread."""
     process, seen = oracle.process(SIZE), observe([2, 7])
-    cycles = plan.batch(FRAMES, ladder(1))
-    usual = walked(process, cycles, analytic(process, seen), steps.Ddim(1.0), members=50)
-    aware = walked(process, cycles, analytic(process, seen), steps.Covariance(), members=50)
+    cycles = schedule.batch(FRAMES, ladder(1))
+    usual = walked(process, cycles, analytic(process, seen), Ddim(1.0), members=50)
+    aware = walked(process, cycles, analytic(process, seen), Covariance(), members=50)
     assert usual.std(0).mean() < 0.3 * aware.std(0).mean()
 
 
 @pytest.mark.parametrize(("wrong", "bound"), [(float("nan"), float("inf")), (float("inf"), float("inf")), (100.0, 9.0)])
 def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
     """In the second step of the second cycle, two of five members."""
-    cycles, calls = plan.moving(3, np.array([0.0, 1.0, 2.0]), 0, 3), []
+    cycles, calls = schedule.moving_window(3, np.array([0.0, 1.0, 2.0]), 0, 3), []
 
     class Astray(Flat):
         def mean(self, noisy, above, below):
@@ -66,8 +69,8 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
                 clean[[1, 3], -1] = wrong
             return clean
 
-    state, way = fresh(5, 3), sampler.Way(steps.Ddim(), bound=bound)
-    walk = sampler.walk(cycles, state, lambda view: Astray(), way, white(5))
+    state, way = fresh(5, 3), sampler.Scheme(Ddim(), bound=bound)
+    walk = sampler.sample(cycles, state, lambda view: Astray(), way, white(5))
     next(walk)
     before = copy.deepcopy(state)
     with pytest.raises(sampler.Diverged, match="1, 3 diverged in cycle 1, step 2") as error:
@@ -81,7 +84,7 @@ def test_each_channel_has_its_bound_and_is_named():
     x = torch.full((2, 3, 69, 20), 0.9)
     x[1, 2, 68] = 40.0
     cycle = Cycle(0, np.array([[1.0] * 3, [0.1] * 3]), np.zeros(3, int), 3)
-    check = lambda bound, x=x: sampler._believable(x.flatten(2), cycle, 4, 1, sampler.Way(steps.Ddim(), bound=bound))
+    check = lambda bound, x=x: sampler._check_bounds(x.flatten(2), cycle, 4, 1, sampler.Scheme(Ddim(), bound=bound))
     assert x.square().mean((2, 3)).sqrt().max() < 6
     check(6.0)
     check((6.0,) * 68 + (60.0,))
@@ -94,18 +97,18 @@ def test_each_channel_has_its_bound_and_is_named():
 def test_white_noise_is_believed_however_few_values_a_channel_has(count):
     noise = 30 * torch.randn(4000, 1, 2 * count, generator=torch.Generator().manual_seed(0))
     cycle = Cycle(0, np.array([[40.0], [30.0]]), np.zeros(1, int), 1)
-    sampler._believable(noise, cycle, 0, 1, sampler.Way(steps.Ddim(), bound=(6.0, 6.0)))
+    sampler._check_bounds(noise, cycle, 0, 1, sampler.Scheme(Ddim(), bound=(6.0, 6.0)))
 
 
 def test_a_frame_may_be_as_large_as_its_noise():
     """What is believed is measured against the level: twice the noise is no divergence, without noise it is."""
-    state, way = fresh(1, 1), sampler.Way(Recorded(), bound=3.0)
+    state, way = fresh(1, 1), sampler.Scheme(Recorded(), bound=3.0)
     loud = lambda view, counts, purpose, size=None: torch.full((1, 1, SIZE), 1.9)
     falling = [Cycle(0, np.array([[40.0], [39.0]]), np.zeros(1, int), 1)]
-    next(sampler.walk(falling, state, lambda view: Flat(), way, loud))
+    next(sampler.sample(falling, state, lambda view: Flat(), way, loud))
     with pytest.raises(sampler.Diverged):
         clean = [Cycle(0, np.array([[40.0], [0.0]]), np.zeros(1, int), 1)]
-        next(sampler.walk(clean, fresh(1, 1), lambda view: Flat(), way, loud))
+        next(sampler.sample(clean, fresh(1, 1), lambda view: Flat(), way, loud))
 
 
 def test_new_frames_enter_at_the_top_and_carried_ones_are_made_exactly_as_noisy_as_asked():
@@ -114,7 +117,7 @@ def test_new_frames_enter_at_the_top_and_carried_ones_are_made_exactly_as_noisy_
     state, step, flat = fresh(2, 3), Recorded(), Flat(7.0)
     state.fields[:], state.level[:] = 5.0, [0.0, 0.3, np.inf]
     cycle = Cycle(0, np.array([[0.5, 0.3, 2.0], [0.4, 0.2, 1.0]]), np.arange(3), 0)
-    next(sampler.walk([cycle], state, lambda view: flat, sampler.Way(step), noise))
+    next(sampler.sample([cycle], state, lambda view: flat, sampler.Scheme(step), noise))
     x = step.seen[0]
     torch.testing.assert_close(x[:, 0], 5 + 0.5 * drawn["carry"][:, 0])
     assert torch.equal(x[:, 1], torch.full((2, SIZE), 5.0))  # noisy enough
@@ -130,13 +133,13 @@ def test_the_noise_added_is_what_is_missing():
     state.level[:] = 0.3
     noise = lambda view, counts, purpose, size=None: torch.ones(1, 1, SIZE)
     cycle = Cycle(0, np.array([[0.5], [0.0]]), np.zeros(1, int), 1)
-    next(sampler.walk([cycle], state, lambda view: Flat(), sampler.Way(step), noise))
+    next(sampler.sample([cycle], state, lambda view: Flat(), sampler.Scheme(step), noise))
     torch.testing.assert_close(step.seen[0], torch.full((1, 1, SIZE), 0.4))  # 0.3, 0.4, 0.5
 
 
 def test_frames_whose_level_does_not_fall_stay_as_they_are():
     rows = np.array([[2.0, 2.0], [1.0, 2.0], [1.0, 1.0], [0.0, 0.0]])
-    for step in (steps.Ddim(1.0), steps.SecondOrder(), steps.Covariance()):
+    for step in (Ddim(1.0), SecondOrder(), Covariance()):
         seen = []
 
         class Watched(Flat):
@@ -147,11 +150,11 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
             draw = lambda self, noisy, above, below, white: self.mean(noisy, above, below)
 
         next(
-            sampler.walk(
+            sampler.sample(
                 [Cycle(0, rows, np.zeros(2, int), 2)],
                 fresh(1, 2),
                 lambda view, kind=Watched: kind(),
-                sampler.Way(step, corrections=0),
+                sampler.Scheme(step, corrections=0),
                 white(1),
             )
         )
@@ -160,13 +163,13 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
 
 
 REGIMES = {
-    "renoised": plan.moving(FRAMES, ladder(3), 1, 4),
-    "held": plan.held(FRAMES, ladder(3), 1, 4),
-    "particles": plan.moving(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh=True),
-    "passes": plan.again(FRAMES, ladder(3), 2, 0.5),
-    "batch": plan.batch(FRAMES, ladder(3)),
+    "renoised": schedule.moving_window(FRAMES, ladder(3), 1, 4),
+    "held": schedule.staircase(FRAMES, ladder(3), 1, 4),
+    "particles": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, resample=True),
+    "passes": schedule.rejuvenated(FRAMES, ladder(3), 2, 0.5),
+    "batch": schedule.batch(FRAMES, ladder(3)),
 }
-STEPS = {"covariance": steps.Covariance, "second order": steps.SecondOrder}
+STEPS = {"covariance": Covariance, "second order": SecondOrder}
 
 
 @pytest.mark.parametrize("regime", REGIMES)
@@ -178,8 +181,8 @@ def test_a_walk_left_and_taken_up_again_ends_with_the_same_bits(regime, step):
     between = lambda state: inside.append(copy.deepcopy(state))
 
     def go(state):
-        way = sampler.Way(STEPS[step](), corrections=1)
-        return sampler.walk(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append, between)
+        way = sampler.Scheme(STEPS[step](), corrections=1)
+        return sampler.sample(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append, between)
 
     kept = [copy.deepcopy(state) for state in go(fresh(4))]
     whole, counted = kept[-1], told.copy()
@@ -203,17 +206,17 @@ def test_no_two_draws_of_a_walk_share_a_key(regime):
         return torch.zeros(2, len(counts), size or SIZE)
 
     process, cycles = oracle.process(SIZE), REGIMES[regime]
-    way = sampler.Way(steps.Covariance(), corrections=3)
-    for _ in sampler.walk(cycles, fresh(), analytic(process, observe([2, 7])), way, noise):
+    way = sampler.Scheme(Covariance(), corrections=3)
+    for _ in sampler.sample(cycles, fresh(), analytic(process, observe([2, 7])), way, noise):
         pass
     assert len(drawn) > 100 and len(set(drawn)) == len(drawn)
 
 
 def test_members_are_weighed_after_the_cycles_that_ask_for_it_and_no_others():
     asked, found = [], []
-    cycles = plan.again(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
+    cycles = schedule.rejuvenated(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
     weigh = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
-    for state in sampler.walk(cycles, fresh(2, 2), lambda view: Flat(), sampler.Way(steps.Ddim()), white(2), weigh):
+    for state in sampler.sample(cycles, fresh(2, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(2), weigh):
         found.append(state.fields.mean().item())
     assert asked == [cycles[0]] and found == [3.0, 0.0]
 
@@ -226,16 +229,16 @@ def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():
             levels.append((above.item(), below.item()))
             return super().mean(noisy, above, below)
 
-    way = sampler.Way(steps.Ddim(), corrections=2)
+    way = sampler.Scheme(Ddim(), corrections=2)
     cycle = Cycle(0, np.array([[2.0], [1.0], [0.0]]), np.zeros(1, int), 1)
-    *_, state = sampler.walk([cycle], fresh(1, 1), lambda view: Watched(), way, white(1))
+    *_, state = sampler.sample([cycle], fresh(1, 1), lambda view: Watched(), way, white(1))
     assert levels[:4] == [(2.0, 1.0), (1.0, 1.0), (1.0, 1.0), (1.0, 0.0)]
     assert (state.fields == 0).all()
 
 
 def test_a_walk_that_is_left_leaves_gradients_as_they_were():
-    walk = sampler.walk(
-        plan.batch(2, np.array([0.0, 1.0])), fresh(1, 2), lambda view: Flat(), sampler.Way(steps.Ddim()), white(1)
+    walk = sampler.sample(
+        schedule.batch(2, np.array([0.0, 1.0])), fresh(1, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(1)
     )
     next(walk)
     assert torch.is_grad_enabled()

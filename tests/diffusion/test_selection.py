@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import noise, plan, sampler, selection, steps
-from hindsight.operators.observed import Observed
+from hindsight.diffusion import noise, sampler, schedule, selection
+from hindsight.diffusion.steps.ddim import Ddim
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
 
 
@@ -133,21 +134,21 @@ class TwoModes:
 
 @pytest.mark.parametrize("passes", [0, 2])
 def test_selection_rescues_members_trapped_in_a_wrong_mode(passes):
-    """What the observations tell only by the weights: half are lost in batch, none after passes, and copies differ."""
+    """Observations that act only through the weights: batch loses half the members, passes lose none; copies differ."""
     frames, members = 3, 64
     zeros = torch.zeros(frames, 1, 4)
-    seen = Observed(zeros.long(), zeros + torch.tensor([1.0, 0, 0, 0]), *(torch.ones(frames, 1),) * 3)
+    seen = LinearObservations(zeros.long(), zeros + torch.tensor([1.0, 0, 0, 0]), *(torch.ones(frames, 1),) * 3)
     generator = torch.Generator().manual_seed(3)
     draw = lambda view, counts, purpose, size=None: torch.randn(members, frames, size or 2, generator=generator)
 
-    def weigh(x, cycle):
+    def resample(x, cycle):
         cost = selection.misfit(x, seen).sum((1, 2))[:, None]
         return selection.take(x, selection.resampled(selection.tempered(cost, 0.25 * members), 0.5)[..., None])
 
-    cycles = plan.again(frames, noise.levels(24, 0.02, 10.0, 7.0), passes, sigma=0.5)
+    cycles = schedule.rejuvenated(frames, noise.levels(24, 0.02, 10.0, 7.0), passes, sigma=0.5)
     state = sampler.State(torch.zeros(members, frames, 2), np.full(frames, np.inf))
-    way = sampler.Way(steps.Ddim(1.0))
-    *_, state = sampler.walk(cycles, state, lambda view: TwoModes(), way, draw, weigh)
+    scheme = sampler.Scheme(Ddim(1.0))
+    *_, state = sampler.sample(cycles, state, lambda view: TwoModes(), scheme, draw, resample)
     lost = (state.fields.mean((1, 2)) < 0).float().mean().item()
     assert (0.3 < lost < 0.7) if passes == 0 else lost == 0
     assert state.fields.abs().mean().item() == pytest.approx(1, abs=0.05)

@@ -66,7 +66,7 @@ def test_levels_and_indices_are_each_other_inverted():
 def test_the_ladder_of_a_hundred_steps():
     found = sigmoid.indices(100)
     assert found[:4].tolist() == [-1, 9, 19, 29] and found[-2:].tolist() == [989, 999]
-    ladder = sigmoid.ladder(100)
+    ladder = sigmoid.levels(100)
     assert ladder[0] == 0 and ladder[1] == sigmoid.sigmas()[9] and ladder[-1] == pytest.approx(1824.9, abs=0.1)
 
 

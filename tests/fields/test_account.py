@@ -7,7 +7,7 @@ import pytest
 from hindsight.fields import account, observations
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.reanalyse.conditions import observed
+from hindsight.reanalyse import observation_tensors
 
 GRID = Grid(np.arange(40.0, 50), np.arange(-3.0, 3))
 TIMES = np.datetime64("2009-01-01T06", "ns") + np.arange(3) * np.timedelta64(6, "h")
@@ -95,5 +95,5 @@ def test_what_the_account_calls_used_is_what_an_analysis_uses(tmp_path):
     found = stored(table(rows), tmp_path / "a.parquet")
     used = account.reasons(found, TIMES, ["msl", "z500"], GRID) == "used"
     scaling = Scaling(np.zeros((1, 2, 10, 6)), np.array([1.0, 1.0]), 0, 0)
-    seen = observed(observations.usable(found), TIMES, ["msl", "z500"], GRID, scaling)
+    seen = observation_tensors.from_table(observations.usable(found), TIMES, ["msl", "z500"], GRID, scaling)
     assert int(seen.present.sum()) == used.sum() == 5

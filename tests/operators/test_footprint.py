@@ -8,7 +8,7 @@ import torch
 from hindsight.fields.grid import Grid
 from hindsight.operators import footprint
 from hindsight.operators.interpolate import bilinear
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 
 TILE = Grid((np.arange(8) + 0.5) / 8 - 0.5, (np.arange(12) + 0.5) / 8 - 0.5)
 GLOBE = Grid(np.linspace(-87.5, 87.5, 36), np.arange(0, 360, 10.0))
@@ -121,7 +121,7 @@ def test_the_adjoint_passes_the_dot_product_test():
     generator = torch.Generator().manual_seed(0)
     tensor = lambda array: torch.tensor(np.stack([array] * 2))
     blank = torch.zeros(2, 3, dtype=torch.double)
-    seen = Observed(tensor(found.point), tensor(found.weight), blank, blank + 1, blank + 1)
+    seen = LinearObservations(tensor(found.point), tensor(found.weight), blank, blank + 1, blank + 1)
     x = torch.randn(5, 2, FIELD.size, generator=generator, dtype=torch.double)
     y = torch.randn(5, 2, 3, generator=generator, dtype=torch.double)
     torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, FIELD.size)).sum())

@@ -8,7 +8,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.rows import normalised, screened, told
-from hindsight.reanalyse.conditions import observed
+from hindsight.reanalyse import observation_tensors
 
 GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(24, "h")
@@ -46,7 +46,7 @@ def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
 
 def test_the_analysis_has_the_same_rows_in_its_tensors():
     rows = normalised(table(longitude=[5.0, -3.0]), CHANNELS, GRID, SCALING)
-    seen = observed(table(longitude=[5.0, -3.0]), TIMES, CHANNELS, GRID, SCALING)
+    seen = observation_tensors.from_table(table(longitude=[5.0, -3.0]), TIMES, CHANNELS, GRID, SCALING)
     for name in ("point", "weight", "value", "error"):
         np.testing.assert_array_equal(
             getattr(seen, name)[0], getattr(rows, name).astype(getattr(seen, name).numpy().dtype)

@@ -32,7 +32,7 @@ def evolution(process: GaussMarkov) -> np.ndarray:
 
 def scaled(process: GaussMarkov) -> np.ndarray:
     """The modes as columns, each as long as its standard deviation; (D, n)."""
-    columns = process.modes.out_of(torch.eye(len(process.variance))).double().numpy().T
+    columns = process.modes.expand(torch.eye(len(process.variance))).double().numpy().T
     return columns * np.sqrt(process.variance.double().numpy())
 
 

@@ -5,7 +5,7 @@ import pytest
 from hindsight.fields import calendar
 from hindsight.reanalyse.counting import Counter, Work
 from tests.reanalyse import worlds
-from tests.reanalyse.test_regimes import CASES
+from tests.reanalyse.regimes.test_regimes import CASES
 
 FRAMES = 11
 MORE = {
@@ -15,9 +15,9 @@ MORE = {
     "batch in windows of its own": {"frames": 6, "stride": 5},
     "batch in one window": {"frames": 99},
     "nowcast in several windows": {"regime": "nowcast", "context": 7, "stride": 3},
-    "nowcast, past held, corrected": {
+    "nowcast, past fixed, corrected": {
         "regime": "nowcast",
-        "past": "held",
+        "past": "fixed",
         "context": 9,
         "stride": 4,
         "sampler": {"step": "ddim", "corrections": 1},

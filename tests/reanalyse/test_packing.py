@@ -53,7 +53,7 @@ def test_the_archive_has_the_bytes_that_were_forecast(fields, found, tmp_path, m
 
 
 def test_halves_of_one_kind_are_not_apart_and_others_are(fields, found):
-    assert found.apart < 0.02
+    assert found.difference < 0.02
     still = fields[:, :SAMPLE].copy()
     still[:, SAMPLE // 2 :] = still[:1, :1]
-    assert packing.sizes(still, smooth.CHANNELS, smooth.GRID, Archive()).apart > 0.3
+    assert packing.sizes(still, smooth.CHANNELS, smooth.GRID, Archive()).difference > 0.3

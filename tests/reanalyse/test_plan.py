@@ -25,7 +25,7 @@ PRODUCT = Product(members=3, member_block=2, shard_frames=12)
 REGIMES = {
     "batch": {"halo": 3},
     "nowcast": {"regime": "nowcast", "halo": 3},
-    "fixed lag, past held": {"regime": "fixed_lag", "lag_hours": 48, "past": "held", "halo": 3},
+    "fixed lag, past fixed": {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed", "halo": 3},
     "sliding": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48}, "halo": 2},
     "with corrections": {"halo": 3, "sampler": {"step": "ddim", "corrections": 1}},
 }
@@ -33,13 +33,13 @@ REGIMES = {
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """Plans a network, and makes its jobs; `starting` takes seconds that no test needs."""
+    """Plans a network, and makes its jobs; `start_seconds` takes seconds that no test needs."""
     prior, folder = worlds.busy(), tmp_path / "reanalyse/sparse"
     rows = worlds.table().assign(level=500.0, platform="p", station="s", quality=0, withheld=False, source="t")
     tables.write(rows, tmp_path / "seen.parquet")
     priors.save(prior, tmp_path / "prior")
     worlds.scaled(prior, tmp_path)
-    monkeypatch.setattr(plan.timing, "starting", lambda: 7.0)
+    monkeypatch.setattr(plan.timing, "start_seconds", lambda: 7.0)
 
     class World:
         path = folder / "plan.json"
@@ -120,12 +120,12 @@ def test_what_was_refused_is_refused_again_without_being_timed_and_what_broke_is
     with pytest.raises(UserError) as first:
         world.plan(limited)
     with monkeypatch.context() as patch:
-        patch.setattr(plan, "_timed", lambda *_: pytest.fail("it was timed"))
+        patch.setattr(plan, "_time_stretches", lambda *_: pytest.fail("it was timed"))
         with pytest.raises(UserError) as second:
             world.plan(limited, attempt="2")
     assert f"{second.value}" == f"{first.value}"
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(plan, "_timed", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr(plan, "_time_stretches", lambda *_: (_ for _ in ()).throw(MemoryError()))
         world.plan()  # anew: what was refused before is forgotten
     assert world.plan(attempt="2")["jobs"] == 6
     assert not list(world.path.parent.glob("plan.refused*"))
@@ -154,7 +154,7 @@ def test_paces_are_those_of_the_timed_stretches():
     parts = [timed(5, w, f * 2 * w.evaluations, f * 3 * w.updates) for w, f in zip(work, (1.1, 0.9, 1.0))]
     warm = timed(5, Work(5, 5), 30.0, 10.0)  # 25 s of it are work
     least = timed(2, Work(2, 1), 99.0, 99.0)  # tells nothing where others were timed
-    found = plan.paced(warm, [least, *parts], 4.0, 0.5)
+    found = plan.measured_pace(warm, [least, *parts], 4.0, 0.5)
     assert (found.evaluation, found.update, found.writing) == (pytest.approx(2), pytest.approx(3), 0.5)
     assert found.start == pytest.approx(4 + 15)
     assert found.band == pytest.approx(2 * np.std([1.1, 0.9, 1.0], ddof=1) + plan.UNTIMED)
@@ -184,8 +184,8 @@ def test_devices_take_jobs_as_they_come():
     generator = np.random.default_rng(0)
     for devices in (1, 2, 5, 64):
         seconds = generator.integers(1, 9, 17).tolist()
-        assert plan.shared(seconds, devices) == simulated(seconds, devices)
-    assert plan.shared([], 4) == 0
+        assert plan.wall_seconds(seconds, devices) == simulated(seconds, devices)
+    assert plan.wall_seconds([], 4) == 0
 
 
 def test_memory_lies_on_a_line_through_what_was_measured():
@@ -202,18 +202,18 @@ def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
     """Of a run that is soon over, nothing but the shortest stretch is timed, and the band says so."""
     long = world.plan()
     assert len(long["timed"]) > 2 and long["timed"][0]["frames"] < long["timed"][2]["frames"]
-    monkeypatch.setattr(plan.timing, "starting", lambda: 0.0)
+    monkeypatch.setattr(plan.timing, "start_seconds", lambda: 0.0)
     monkeypatch.setattr(plan, "SHARE", 1e-6)
     short = world.plan()
     assert [t["frames"] for t in short["timed"]] == [8]
     hours = short["device_hours"]
-    assert hours["high"] == pytest.approx(hours["value"] * (1 + plan.UNSURE + plan.UNTIMED))
+    assert hours["high"] == pytest.approx(hours["value"] * (1 + plan.SINGLE_BAND + plan.UNTIMED))
     assert short["evaluations"] == long["evaluations"] and short["host_bytes"]["value"] > 0
 
 
 def test_disk_counts_members_frames_and_what_is_there(tmp_path):
     todo = [Job(s, 10, 14, m, Work(), s == "a") for s in "ab" for m in (2, 1)]
-    sizes = Sizes(head=100.0, analysis=3.0, member=2.0, summary=5.0, apart=0.05, seconds=0.0)
+    sizes = Sizes(head=100.0, analysis=3.0, member=2.0, summary=5.0, difference=0.05, seconds=0.0)
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards/a.json").write_text("{}")
     found = plan.disk(todo, sizes, DOMAIN, PRODUCT, [tmp_path / "reanalysis.zarr"])

@@ -12,7 +12,8 @@ from hindsight.errors import UserError
 from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
 from hindsight.reanalyse import shard
-from hindsight.reanalyse.stream import Stream
+from hindsight.reanalyse.assimilation import Task
+from hindsight.reanalyse.checkpoint import Checkpoint
 from hindsight.settings import Cutting, Domain, Reanalyse
 from tests.oracles import linear_gaussian as oracle
 from tests.reanalyse import worlds
@@ -68,10 +69,10 @@ def test_a_shard_keeps_its_own_frames_of_a_stretch():
 
 
 def test_members_are_named_by_the_first_and_the_last():
-    assert shard.members_of("8-9") == [8, 9] and shard.members_of("0-0") == [0]
+    assert shard.member_numbers("8-9") == [8, 9] and shard.member_numbers("0-0") == [0]
     for wrong in ("3", "4-3", "a-b", "-1-2"):
         with pytest.raises(UserError, match="names no members"):
-            shard.members_of(wrong)
+            shard.member_numbers(wrong)
 
 
 def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_units():
@@ -98,7 +99,7 @@ def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_unit
         [(when[t], c, a, b, expected[n] + departure, e) for n, (t, c, a, b, departure, e) in enumerate(rows)],
         columns=["time", "channel", "latitude", "longitude", "value", "error"],
     )
-    values = shard.reanalyse(made, when, seen, list(range(members)), 1, SETTINGS).fields
+    values = shard.reanalyse(made, Task(when, seen, list(range(members)), 1), SETTINGS).fields
     unit = np.array([2.0, 30.0])[:, None, None] / np.sqrt(helpers.GLOBE.weights)
     whole = np.tile(unit.ravel(), frames)
     prior = oracle.covariance(made.process, frames) * np.outer(whole, whole)
@@ -161,8 +162,8 @@ def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):
 
 
 def test_fields_that_no_weather_has_count_as_diverged(prior, monkeypatch):
-    monkeypatch.setattr(shard.regimes, "UNBELIEVABLE", 0.01)
-    monkeypatch.setattr(shard.regimes, "BEYOND", 0.0)
+    monkeypatch.setattr(shard.sampling, "IMPLAUSIBLE", 0.01)
+    monkeypatch.setattr(shard.sampling, "MARGIN", 0.0)
     with pytest.raises(UserError, match="diverged 2 time.* in z500 with guidance 'analytic'.*; raise steps, or lower"):
         worlds.analysed(prior, SETTINGS, table(), 4)
 
@@ -243,7 +244,7 @@ def job(prior, tmp_path, monkeypatch):
     tables.write(rows, tmp_path / "seen.parquet")
     priors.save(prior, tmp_path / "prior")
     worlds.scaled(prior, tmp_path)
-    monkeypatch.setattr(shard, "Stream", lambda path, recipe: Stream(path, recipe, seconds=0))
+    monkeypatch.setattr(shard, "Checkpoint", lambda path, recipe: Checkpoint(path, recipe, seconds=0))
 
     def run(name, kill_at=None, frames=12, made=tmp_path / "prior", **about):
         def watch(done):
@@ -274,9 +275,9 @@ def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path, about, kills):
     for row in kills:
         with pytest.raises(Killed):
             job("part", kill_at=row, **about)
-        assert (tmp_path / "part.stream").exists() and not (tmp_path / "part.nc").exists()
+        assert (tmp_path / "part.checkpoint").exists() and not (tmp_path / "part.nc").exists()
     assert job("part", **about)[0] == kills[-1]  # with the step that was under way, not from the start
-    assert not (tmp_path / "part.stream").exists()
+    assert not (tmp_path / "part.checkpoint").exists()
     one, two = (analyses.read([tmp_path / f"{name}.nc"]) for name in ("whole", "part"))
     assert one.attrs == two.attrs and one.attrs["regime"] == about.get("regime", "batch")
     assert one["analysis"].values.tobytes() == two["analysis"].values.tobytes()

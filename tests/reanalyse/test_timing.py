@@ -5,6 +5,7 @@ import time
 import pytest
 
 from hindsight.reanalyse import timing
+from hindsight.reanalyse.assimilation import Task
 from tests.reanalyse import worlds
 
 PAUSE = 0.02
@@ -16,7 +17,8 @@ def prior():
 
 
 def timed(prior, frames=6, members=(0, 1), **about):
-    return timing.analysed(prior, worlds.times(0, frames), worlds.table(), list(members), 1, worlds.settings(**about))
+    task = Task(worlds.times(0, frames), worlds.table(), list(members), 1)
+    return timing.analyse(prior, task, worlds.settings(**about))
 
 
 def test_fields_are_those_of_a_job_and_the_prior_is_left_as_it_was(prior):
@@ -29,13 +31,13 @@ def test_fields_are_those_of_a_job_and_the_prior_is_left_as_it_was(prior):
 
 def test_a_slow_network_is_told_from_slow_guidance(prior, monkeypatch):
     """Three steps, each a call of the network: its pauses are the network's, those elsewhere are not."""
-    before, denoise, seen = timed(prior), type(prior).denoise_stretch, timing.shard.observed
+    before, denoise, seen = timed(prior), type(prior).denoise_stretch, timing.shard.observation_tensors.from_table
     with monkeypatch.context() as patch:
         patch.setattr(type(prior), "denoise_stretch", lambda *a: time.sleep(10 * PAUSE) or denoise(*a))
         slow = timed(prior)
     assert slow.network - before.network > 30 * PAUSE * 0.9 and slow.rest < 20 * PAUSE + before.rest
     with monkeypatch.context() as patch:
-        patch.setattr(timing.shard, "observed", lambda *a: time.sleep(30 * PAUSE) or seen(*a))
+        patch.setattr(timing.shard.observation_tensors, "from_table", lambda *a: time.sleep(30 * PAUSE) or seen(*a))
         slow = timed(prior)
     assert slow.rest - before.rest > 30 * PAUSE * 0.8 and slow.network < 20 * PAUSE + before.network
 
@@ -74,7 +76,7 @@ def test_a_stretch_fills_a_batch_and_a_streams_context(about, members, whole, fr
 
 @pytest.mark.parametrize(("short", "whole"), [(24, 24), (24, 30), (24, 60), (36, 280)])
 def test_every_stretch_lies_within_the_job(short, whole):
-    parts = timing.places(short, whole)
+    parts = timing.stretches(short, whole)
     assert len(parts) >= 2 and parts[0] == (0, short)
     assert all(0 <= first and first + frames <= whole for first, frames in parts)
     assert parts[1][1] == max(frames for _, frames in parts) == min(2 * short, whole)
@@ -82,7 +84,7 @@ def test_every_stretch_lies_within_the_job(short, whole):
 
 @pytest.mark.parametrize(("seconds", "count"), [(1000.0, 4), (119.0, 3), (72.0, 2), (71.0, 1), (23.0, 0), (0.0, 0)])
 def test_stretches_are_timed_as_far_as_they_can_be_afforded(seconds, count):
-    parts = timing.places(24, 280)
+    parts = timing.stretches(24, 280)
     assert [frames for _, frames in parts] == [24, 48, 24, 24]
     assert timing.affordable(parts, seconds, 1.0) == parts[:count]
 
@@ -95,7 +97,8 @@ def test_the_peak_is_what_was_in_memory_and_stays():
     assert 2.5 * before < timing.peak() < 3.5 * before
 
 
-def test_coming_up_takes_time():
-    """An interpreter with torch cannot be there at once, and a minute would be another fault."""
-    assert 0.2 < timing.starting() < 60
-    assert timing.took(lambda: time.sleep(PAUSE) or 3)[0] == 3 and timing.took(lambda: time.sleep(PAUSE))[1] >= PAUSE
+def test_starting_a_job_takes_time():
+    """Importing torch takes a while, but not a minute."""
+    assert 0.2 < timing.start_seconds() < 60
+    result, seconds = timing.timed_call(lambda: time.sleep(PAUSE) or 3)
+    assert result == 3 and seconds >= PAUSE

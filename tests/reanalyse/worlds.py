@@ -1,11 +1,12 @@
-"""A small prior that says something, observations, and what a regime makes of them."""
+"""A small prior with a network that is not zero, observations, and analyses of them."""
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 
-from hindsight.reanalyse import shard
+from hindsight.reanalyse import observation_tensors, shard
+from hindsight.reanalyse.assimilation import Assimilation, Task
 from hindsight.settings import Reanalyse
 from hindsight.settings.train import Points
 from tests.train import helpers
@@ -24,7 +25,7 @@ DETERMINISTIC = {"step": "ddim", "eta": 0.0}
 
 
 def busy(points=False):
-    """A prior whose network says something."""
+    """A prior whose network is not zero."""
     settings = helpers.SETTINGS.model_copy(update={"points": Points(share=0.5)}) if points else helpers.SETTINGS
     made = helpers.prior(settings)
     for parameter in made.network.leave.parameters():
@@ -33,16 +34,16 @@ def busy(points=False):
 
 
 def scaled(prior, folder):
-    """What `preprocess` would have left of the prior's own scaling."""
-    about, own = prior.about, prior.scaling
+    """Write the prior's scaling as `preprocess` does."""
+    about, scaling = prior.about, prior.scaling
     coords = {"channel": about.channels, "latitude": about.latitude, "longitude": about.longitude}
     harmonics = xr.Dataset(
-        {"coefficients": (("harmonic", *coords), own.coefficients)},
+        {"coefficients": (("harmonic", *coords), scaling.coefficients)},
         coords,
-        {"annual_harmonics": own.annual, "daily_harmonics": own.daily},
+        {"annual_harmonics": scaling.annual, "daily_harmonics": scaling.daily},
     )
     harmonics.to_netcdf(folder / "climatology.nc")
-    xr.Dataset({"spread": ("channel", own.spread)}).to_netcdf(folder / "statistics.nc")
+    xr.Dataset({"spread": ("channel", scaling.spread)}).to_netcdf(folder / "statistics.nc")
 
 
 def times(first, last):
@@ -69,10 +70,18 @@ def table(frames=60, seed=0, places=(0, 2)):
 
 
 def settings(**more):
-    """The base, and what is said of a regime."""
+    """The base settings with changes."""
     return Reanalyse.model_validate(BASE | more)
 
 
-def analysed(prior, chosen, seen, frames=10, members=(0, 1, 2), first=0, **more):
-    """Physical fields (E, T, C, H, W) of a stretch."""
-    return shard.reanalyse(prior, times(first, first + frames), seen, list(members), 1, chosen, **more)
+def analysed(prior, chosen, seen, frames=10, members=(0, 1, 2), first=0, extremes=None, **more):
+    """The analysis of a stretch of frames."""
+    task = Task(times(first, first + frames), seen, list(members), 1, extremes)
+    return shard.reanalyse(prior, task, chosen, **more)
+
+
+def assimilation(prior, seen, first=0, frames=6, members=(0, 1, 2), seed=1, attempt=0, **changes):
+    """The assimilation of a stretch of frames."""
+    task, about = Task(times(first, first + frames), seen, list(members), seed), prior.about
+    observations = observation_tensors.from_table(seen, task.times, about.channels, about.grid, prior.scaling)
+    return Assimilation(prior, task, observations, settings(**changes), attempt)

@@ -194,7 +194,7 @@ def test_all_that_is_wrong_with_a_walk_is_told_at_once():
     "config",
     [
         {"reanalyse": {"regime": "fixed_lag", "lag_hours": 360}},  # 15 frames: the last that 16 can see
-        {"reanalyse": {"regime": "nowcast", "past": "held", "context": 1}},
+        {"reanalyse": {"regime": "nowcast", "past": "fixed", "context": 1}},
         {"reanalyse": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "reach_km": 500}}},
         {"reanalyse": {"selection": {"passes": 2, "sigma": 10.0}}},
         {"reanalyse": {"guidance": {"method": "fused"}}, "train": {"points": {"share": 0.6}}},
@@ -347,7 +347,7 @@ def test_what_the_configuration_says_is_kept_beside_a_design():
     chosen = {"design": "forcingdas", "regime": "fixed_lag", "lag_hours": 24, "steps": 10, "sampler": {"eta": 0.0}}
     chosen["sigma_max"] = 40
     walk = settings.read({"reanalyse": chosen}).reanalyse
-    assert (walk.steps, walk.past, walk.ladder) == (10, "held", "sigmoid")
+    assert (walk.steps, walk.past, walk.noise_levels) == (10, "fixed", "sigmoid")
     assert (walk.guidance.method, walk.sampler.step, walk.sampler.eta) == ("forcing", "ddim", 0.0)
 
 
@@ -357,7 +357,7 @@ BOTH = {"train": {"design": "forcingdas"}, "reanalyse": {"design": "forcingdas"}
 def test_their_levels_are_not_asked_of_a_prior_that_has_not_learnt_them():
     said = mistakes({"reanalyse": {"design": "forcingdas"}})
     assert "noise levels 0.05 to 1825.0 reach beyond those of train (0.02 to 40.0); set reanalyse.sigma_min" in said
-    assert settings.read({"reanalyse": {"design": "forcingdas", "sigma_max": 40}}).reanalyse.ladder == "sigmoid"
+    assert settings.read({"reanalyse": {"design": "forcingdas", "sigma_max": 40}}).reanalyse.noise_levels == "sigmoid"
     assert settings.read(BOTH).train.sigma_max == 1825
 
 
@@ -368,8 +368,8 @@ def test_numbers_of_a_transformer_take_the_place_of_its_size(own):
 
 
 def test_the_level_at_which_finished_frames_are_shown_is_their_fourteenth():
-    held = settings.read(BOTH).reanalyse.held
-    assert held == pytest.approx(sigmoid.sigmas()[sigmoid.CONTEXT_INDEX], rel=1e-4)
+    level = settings.read(BOTH).reanalyse.fixed_sigma
+    assert level == pytest.approx(sigmoid.sigmas()[sigmoid.CONTEXT_INDEX], rel=1e-4)
 
 
 def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_read_again(tmp_path):
@@ -407,7 +407,7 @@ def test_what_a_design_of_sampling_is_made_of_takes_the_place_of_what_a_configur
     own = {"guidance": {"method": "mmps", "iterations": 2}, "sampler": {"step": "covariance"}, "steps": 10}
     found = settings.read({**BOTH, "reanalyse": own | {"design": "forcingdas"}}).reanalyse
     assert (found.guidance.method, found.sampler.step, found.sampler.eta) == ("forcing", "ddim", 0.0)
-    assert (found.past, found.ladder, found.steps) == ("held", "sigmoid", 10)
+    assert (found.past, found.noise_levels, found.steps) == ("fixed", "sigmoid", 10)
 
 
 BUCKET = {"download": {"source": "bucket", "bucket": {"url": "gs://a/b.zarr"}}}

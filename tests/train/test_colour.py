@@ -109,7 +109,7 @@ def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
 
 def test_modes_are_orthonormal_and_fall_in_variance(series):
     fitted = fit(series, REGION, Colour(coupled_modes=4, modes=7), OPEN)
-    torch.testing.assert_close(fitted.modes.into(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(fitted.modes.project(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
     assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
 
 
@@ -254,7 +254,7 @@ def test_some_modes_coupled_and_the_others_remember_alone(weather):
     """Each remembers the real part of its own lagged covariance; and the process is stationary and as varied."""
     fitted = waves(weather, coupled_modes=2)
     assert fitted.coupled >= 2 * (2 * T + 1) and len(fitted.memory) == len(fitted.variance) - fitted.coupled > 0
-    x = fitted.modes.into(torch.as_tensor(weather).flatten(1)).double().numpy()
+    x = fitted.modes.project(torch.as_tensor(weather).flatten(1)).double().numpy()
     alone = (x[1:] * x[:-1]).mean(0)
     place, whole = fitted.modes.place.numpy(), fitted.modes.table.shape[0] * fitted.modes.table.shape[2]
     expected = []
@@ -291,11 +291,12 @@ def test_modes_are_smooth_over_the_poles_as_the_harmonics_are():
     """Fitted to noise that knows no sphere, they lie in the span of cos^m times polynomials of degree T - m."""
     noise = np.random.default_rng(0).standard_normal((300, 2, H, W)).astype("float32")
     fitted = waves(noise)
-    fields = fitted.modes.out_of(torch.eye(len(fitted.variance))).double().numpy()
+    fields = fitted.modes.expand(torch.eye(len(fitted.variance))).double().numpy()
     np.testing.assert_allclose(fields @ projector(2), fields, atol=1e-5)
     used = fitted.modes.place >= 0
     assert used.sum() == 2 * (T + 1) ** 2
-    torch.testing.assert_close(fitted.modes.into(torch.as_tensor(fields[used]).float())[:, used], torch.eye(used.sum()))
+    projected = fitted.modes.project(torch.as_tensor(fields[used]).float())
+    torch.testing.assert_close(projected[:, used], torch.eye(used.sum()))
 
 
 def test_the_truncation_is_the_finest_that_the_grid_carries():
@@ -393,7 +394,7 @@ def test_modes_of_a_torus_are_all_there_are_but_for_the_zigzag():
     fitted = torus(noise)
     used = fitted.modes.place >= 0
     assert used.sum() == 8 * (1 + 2 * 5)
-    fields = fitted.modes.out_of(torch.eye(len(used)))[used]
+    fields = fitted.modes.expand(torch.eye(len(used)))[used]
     torch.testing.assert_close(fields @ fields.T, torch.eye(88), atol=1e-5, rtol=0)
     assert (fields.view(88, 8, 12) * (-1.0) ** torch.arange(12)).sum(-1).abs().max() < 1e-5
 

@@ -149,7 +149,7 @@ def test_round_the_globe_a_prior_is_of_waves_and_carries_its_measure(source, dom
     fields = store.read(made["fields.zarr"])["fields"][:366]
     normalised = prior.scaling.normalise(fields.values, fields["time"].values)
     np.testing.assert_array_equal(values, normalised.reshape(366, -1))
-    held = prior.process.modes.into(torch.from_numpy(values)).square().mean(0)
+    held = prior.process.modes.project(torch.from_numpy(values)).square().mean(0)
     assert held.sum().item() == pytest.approx(prior.process.variance[held > 0].sum().item(), rel=1e-3)
 
 

@@ -1,1 +1,1 @@
-"""Networks: they know neither data nor noise schedules."""
+"""Networks, independent of data and noise schedules."""

@@ -1,7 +1,7 @@
-"""A video transformer: attention within a frame, then along time at each place, told every frame's own noise.
+"""A video transformer: attention within a frame, then along time at each place, with a noise level for each frame.
 
-With positions in a table, levels by index and causal attention it is the network of ForcingDAS. Rotary positions know
-which axes come round, need no table, and let a window have any number of frames.
+With positions in a table, levels by index and causal attention it is the network of ForcingDAS. Rotary positions allow
+for periodic axes, need no table, and work for windows of any number of frames.
 """
 
 from contextlib import nullcontext
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hindsight.backbones.padding import pad
-from hindsight.backbones.positions import axis, plane, sinusoid, turn
+from hindsight.backbones.positions import axis, plane, rotate, sinusoid
 from hindsight.backbones.unet import Embedding, call
 from hindsight.errors import UserError
 
@@ -25,19 +25,19 @@ class VideoTransformer(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers that each frame is told; there may be none.
-        patch: points a side that are gathered into one token.
+        conditions: K, numbers of conditions of each frame; may be 0.
+        patch: points on each side of a token.
         width: features of a token.
         depth: blocks.
-        heads: of each attention; rotary positions ask for a multiple of 4 features in each.
-        attention: `causal`: a frame hears itself and earlier ones; `full`: it hears all.
-        positions: `table`: learnt, of each place in each frame; `rotary`: how far apart, see `positions`.
-        levels: what noise is: `index`: the number of a level, from 0; `logarithm`: a number of order one.
+        heads: of each attention; rotary positions need a multiple of 4 features in each.
+        attention: `causal`: a frame attends to itself and earlier ones; `full`: to all.
+        positions: `table`: learnt, for each place in each frame; `rotary`: by distance, see `positions`.
+        levels: form of the noise input. `index`: the number of a level, from 0; `logarithm`: of order one.
         embedding: size of the embedding, for `logarithm`.
-        edges: what lies beyond latitudes and longitudes, see `padding.pad`.
+        edges: of latitudes and longitudes, see `padding.pad`.
         shape: latitudes and longitudes of the fields.
-        frames: most frames in a window, for `table`.
-        recompute: in training keep only what enters each block, and compute the rest again for the gradient.
+        frames: largest number of frames in a window, for `table`.
+        recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class VideoTransformer(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` says how noisy each frame is, in the form that `levels` names."""
+        """Run the network; `noise` is the noise of each frame, in the form of `levels`."""
         windows, frames, _, height, width = fields.shape
-        told = self.embed(noise.flatten().to(fields.dtype), conditions.flatten(0, 1))
-        embedding = self.widen(told).unflatten(0, (windows, frames))
+        embedded = self.embed(noise.flatten().to(fields.dtype), conditions.flatten(0, 1))
+        embedding = self.widen(embedded).unflatten(0, (windows, frames))
         x = self._tokens(fields)
         times = axis(frames, self.waves, "open", x.device).to(x.dtype) if self.waves else None
         for block in self.blocks:
@@ -92,7 +92,7 @@ class VideoTransformer(nn.Module):
         return scatter(x, self.grid, self.patch)[..., :height, :width]
 
     def _tokens(self, fields: torch.Tensor) -> torch.Tensor:
-        """(B, T, C, H, W) to (B, T, P, D), padded to whole patches, and told their places if there is a table."""
+        """(B, T, C, H, W) to (B, T, P, D), padded to whole patches; adds the positions if there is a table."""
         frames, height, width = fields.shape[1], *fields.shape[-2:]
         x = pad(fields.flatten(0, 1), 0, -height % self.patch, 0, -width % self.patch, self.edges, "replicate")
         x = self.enter(x.contiguous(memory_format=torch.channels_last)).to(fields.dtype)
@@ -116,12 +116,12 @@ class Level(nn.Module):
         super().__init__()
         self.size = max(width // 4, 64)
         self.layers = nn.Sequential(nn.Linear(self.size, width), nn.SiLU(), nn.Linear(width, width))
-        self.told = nn.Linear(conditions, width, bias=False) if conditions else None
+        self.told = nn.Linear(conditions, width, bias=False) if conditions else None  # its name is in saved priors
 
     def forward(self, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """(B,) and (B, K) to (B, D)."""
-        found = self.layers(sinusoid(noise, self.size))
-        return found if self.told is None else found + self.told(conditions)
+        embedded = self.layers(sinusoid(noise, self.size))
+        return embedded if self.told is None else embedded + self.told(conditions)
 
 
 class TransformerBlock(nn.Module):
@@ -151,7 +151,7 @@ class TransformerBlock(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Layer norm with the shift and scale that each frame's embedding asks for, and a gate; all begin at zero."""
+    """Layer norm with shift, scale and gate from each frame's embedding; all start at zero."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class Modulation(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of many heads along the axis before the last; if `causal`, to no later token."""
+    """Multi-head attention along the axis before the last; if `causal`, to no later token."""
 
     def __init__(self, width: int, heads: int, causal: bool) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Attention(nn.Module):
         parts = self.enter(x).flatten(0, 1).unflatten(-1, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (A B, heads, N, …)
         if angles is not None:
-            query, key = turn(query, angles), turn(key, angles)
+            query, key = rotate(query, angles), rotate(key, angles)
         plain = x.device.type == "cpu" and x.shape[2] <= SHORT
         with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
             mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)

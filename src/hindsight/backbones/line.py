@@ -1,7 +1,7 @@
 """A residual network for fields on a line: space and time are the two axes of one image.
 
-Where a field has one horizontal dimension, a convolution over frames and points together costs little, and meets what
-moves along the line as it moves.
+For fields with one horizontal dimension, a convolution over frames and points together costs little and follows what
+moves along the line.
 """
 
 import torch
@@ -17,13 +17,13 @@ class LineNet(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers that each frame is told.
+        conditions: K, numbers of conditions of each frame.
         width: features.
         blocks: residual blocks.
         dilations: frames between the taps of each block's convolutions in time, repeated as often as needed.
         embedding: size of the embedding.
-        edges: what lies beyond latitudes and longitudes; the line is `periodic` or `open`.
-        recompute: in training keep only what enters each block, and compute the rest again for the gradient.
+        edges: of latitudes and longitudes; the line is `periodic` or `open`.
+        recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LineNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` is a number of order one that says how noisy each frame is."""
+        """Run the network; `noise` is the noise of each frame, of order one."""
         windows, frames = noise.shape
         embedding = self.embed(noise.flatten(), conditions.flatten(0, 1)).view(windows, frames, -1)
         image = fields[:, :, :, 0].transpose(1, 2)  # (B, C_in, T, W)
@@ -61,7 +61,7 @@ class LineNet(nn.Module):
 
 
 class LineBlock(nn.Module):
-    """Norm, scale and shift by each frame's embedding, two convolutions over time and space; added to what came in."""
+    """Residual block: norm, scale and shift by each frame's embedding, two convolutions over time and space."""
 
     def __init__(self, width: int, embedding: int, dilation: int, edge: str) -> None:
         super().__init__()
@@ -79,12 +79,12 @@ class LineBlock(nn.Module):
 
 
 class LineConvolution(nn.Module):
-    """A convolution over 3 frames and 3 points; beyond the first and last frame lies nothing."""
+    """A convolution over 3 frames and 3 points; zeros before the first and after the last frame."""
 
-    def __init__(self, here: int, there: int, dilation: int, edge: str) -> None:
+    def __init__(self, inputs: int, outputs: int, dilation: int, edge: str) -> None:
         super().__init__()
         self.edge, self.dilation = edge, dilation
-        self.convolution = nn.Conv2d(here, there, 3, dilation=(dilation, 1))
+        self.convolution = nn.Conv2d(inputs, outputs, 3, dilation=(dilation, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, T, W) to the same size."""

@@ -1,6 +1,6 @@
-"""Padding that knows what lies beyond the edge: nothing, the other side, or the other side of the pole.
+"""Padding by the edges of the domain: open, periodic, or across the pole.
 
-Latitudes come first: what lies beyond a pole is half-way round the circle itself, not round a padded one.
+Latitudes come first: rows beyond a pole are shifted half-way round the circle itself, not round a padded one.
 """
 
 import torch
@@ -24,7 +24,7 @@ def pad(
         north: rows after the last.
         west: columns before the first longitude.
         east: columns after the last.
-        edges: what lies beyond latitudes (`open`, `pole`, `periodic`) and longitudes (`open`, `periodic`).
+        edges: of latitudes (`open`, `pole`, `periodic`) and longitudes (`open`, `periodic`).
         open_mode: `constant` (zeros) or `replicate` beyond an open edge.
     """
     if (south or north) and edges[0] == "pole":
@@ -39,5 +39,5 @@ def pad(
 
 
 def _over_the_pole(rows: torch.Tensor) -> torch.Tensor:
-    """Rows beyond a pole are the rows before it, in reverse, half-way round."""
+    """Rows beyond a pole: the rows before it in reverse order, shifted half-way round."""
     return rows.flip(-2).roll(rows.shape[-1] // 2, -1)

@@ -1,14 +1,14 @@
-"""Where a token is, and how noisy its frame, as sines and cosines.
+"""Positions of tokens and noise levels of frames as sines and cosines.
 
-Rotary: queries and keys are turned by angles that grow with their place, so that attention hears how far apart two
-tokens are. Along an axis that comes round the angles come round too.
+Rotary positions: queries and keys are rotated by angles proportional to their place, so that attention depends on the
+distance between two tokens. Along a periodic axis the angles are periodic too.
 """
 
 import math
 
 import torch
 
-SLOWEST = 100  # tokens in a radian of the slowest wave of an axis that ends; grids and windows have tens of tokens
+SLOWEST = 100  # tokens in a radian of the slowest wave of an open axis; grids and windows have tens of tokens
 
 
 def sinusoid(level: torch.Tensor, size: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def sinusoid(level: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def axis(count: int, waves: int, edge: str, device: torch.device | None = None) -> torch.Tensor:
-    """Angles of the places along an axis, whole waves of it if it is `periodic`; (count, waves)."""
+    """Angles of the places along an axis, with whole waves if it is `periodic`; (count, waves)."""
     place = torch.arange(count, dtype=torch.float64, device=device)[:, None]
     if edge == "periodic":
         shortest = math.log(max(count // 2, 1))
@@ -37,8 +37,8 @@ def plane(shape: tuple[int, int], size: int, edges: tuple[str, str]) -> torch.Te
     return torch.cat([rows, columns], -1).flatten(0, 1).float()
 
 
-def turn(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Turn pairs of features, each with the one half a head further, by angles: (…, N, size) by (N, size / 2)."""
+def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Rotate the pairs of features (k, k + size / 2) by angles: (…, N, size) by (N, size / 2)."""
     cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x.chunk(2, -1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)

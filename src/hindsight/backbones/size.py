@@ -1,4 +1,4 @@
-"""How large a network is, and what running it takes."""
+"""Number of parameters and of operations of a network."""
 
 import torch
 from torch import nn
@@ -7,20 +7,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameters(network: nn.Module) -> int:
-    """Numbers that training sets."""
+    """Number of parameters that training sets."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def flops(network: nn.Module, inputs: int, conditions: int, frames: int, shape: tuple[int, int]) -> float:
-    """Floating-point operations that one frame takes of a run forward over a window; a product and its sum are two.
+    """Floating-point operations of a forward pass over a window, for each frame; a multiply-add counts as two.
 
-    Convolutions and matrix products count. Causal attention counts as if it were full. Nothing is computed or held:
-    tensors have shapes alone.
+    Convolutions and matrix products count; causal attention counts as full. Nothing is computed: the tensors are on the
+    `meta` device, which has shapes and no values.
 
     Args:
-        network: as called on fields, noise and conditions.
+        network: a module called with fields, noise and conditions.
         inputs: channels of the fields, static maps included.
-        conditions: numbers that each frame is told.
+        conditions: numbers of conditions of each frame.
         frames: in the window.
         shape: latitudes and longitudes.
     """

@@ -1,7 +1,7 @@
-"""A video U-Net: residual blocks in space, a convolution in time in each, and an embedding of every frame's own noise.
+"""A video U-Net: residual blocks in space, a convolution in time in each, and an embedding of each frame's noise.
 
-Frames are batch entries for the convolutions in space, so memory and time grow linearly with frames. Channels lie last
-in memory, which is what makes convolutions and layer norms fast on CPU and GPU alike.
+Frames are batch entries for the convolutions in space, so memory and time grow linearly with frames. Channels are last
+in memory, which makes convolutions and layer norms fast on CPU and GPU.
 """
 
 import math
@@ -20,15 +20,15 @@ class VideoUNet(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers that each frame is told, such as its time of year.
-        patch: points a side that are gathered into one at the entrance; 1 keeps the full resolution.
+        conditions: K, numbers of conditions of each frame, such as its time of year.
+        patch: points on each side that the first layer merges into one; 1 keeps the full resolution.
         width: features at the first level.
         multipliers: features at each level, times width; every level halves the resolution of the one before.
-        blocks: residual blocks a level, down and up.
+        blocks: residual blocks at each level, down and up.
         embedding: size of the embedding.
         dropout: share of features dropped in training.
-        edges: what lies beyond latitudes and longitudes, see `padding.pad`.
-        recompute: in training keep only what enters each block, and compute the rest again for the gradient.
+        edges: of latitudes and longitudes, see `padding.pad`.
+        recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class VideoUNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` is a number of order one that says how noisy each frame is."""
+        """Run the network; `noise` is the noise of each frame, of order one."""
         windows, frames, _, height, width = fields.shape
         embedding = self.embed(noise.flatten(), conditions.flatten(0, 1))
         level = noise.flatten()[:, None, None, None].expand(-1, 1, height, width)
@@ -96,13 +96,13 @@ class VideoUNet(nn.Module):
         return x[..., :height, :width].unflatten(0, (windows, frames))
 
     def _to_size(self, x: torch.Tensor) -> torch.Tensor:
-        """Pad to a size that halves evenly."""
+        """Pad to a size that every level can halve."""
         height, width = x.shape[-2:]
         return pad(x, 0, -height % self.divisor, 0, -width % self.divisor, self.edges, "replicate")
 
 
 def call(block: nn.Module, recompute: bool, *inputs: torch.Tensor | int | None) -> torch.Tensor:
-    """Call a block; if `recompute`, hold nothing that it computes, and compute it again when the gradient asks."""
+    """Call a block; if `recompute`, keep only its inputs and run it again for the gradient."""
     return checkpoint(block, *inputs, use_reentrant=False) if recompute else block(*inputs)
 
 
@@ -123,15 +123,15 @@ class Embedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, convolution, scale and shift by the embedding, convolution; then a convolution in time."""
+    """Residual block: norm, convolution, scale and shift by the embedding, convolution; then a convolution in time."""
 
-    def __init__(self, here: int, there: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
         super().__init__()
-        self.first, self.second = Convolution(here, there, edges), Convolution(there, there, edges)
-        self.before, self.between = LayerNorm(here), LayerNorm(there)
-        self.modulate, self.dropout = nn.Linear(embedding, 2 * there), dropout
-        self.skip = nn.Conv2d(here, there, 1) if here != there else nn.Identity()
-        self.in_time = nn.Conv1d(there, there, 3, padding=1)
+        self.first, self.second = Convolution(inputs, outputs, edges), Convolution(outputs, outputs, edges)
+        self.before, self.between = LayerNorm(inputs), LayerNorm(outputs)
+        self.modulate, self.dropout = nn.Linear(embedding, 2 * outputs), dropout
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.in_time = nn.Conv1d(outputs, outputs, 3, padding=1)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor, frames: int) -> torch.Tensor:
         """(B * T, C, H, W) to the same; `frames` is T."""
@@ -150,12 +150,12 @@ class Block(nn.Module):
 
 
 class Convolution(nn.Module):
-    """A 3 x 3 convolution that pads as the domain's edges ask."""
+    """A 3 x 3 convolution with padding by the edges of the domain."""
 
-    def __init__(self, here: int, there: int, edges: tuple[str, str]) -> None:
+    def __init__(self, inputs: int, outputs: int, edges: tuple[str, str]) -> None:
         super().__init__()
         self.edges, self.plain = edges, edges == ("open", "open")
-        self.convolution = nn.Conv2d(here, there, 3, padding=1 if self.plain else 0)
+        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1 if self.plain else 0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to the same size."""

@@ -1,1 +1,1 @@
-"""Per-frame diffusion: levels, plans, the closed-form start, guidance, samplers. Knows no network and no station."""
+"""Per-frame diffusion: noise levels and schedules, the linear prior, guidance, sampling; for any network."""

@@ -1,8 +1,8 @@
 """A long stretch of time as one denoiser made of overlapping windows.
 
-At every sampling step all windows are evaluated in batches, and their outputs are blended by a partition of unity.
-Windows start at fixed absolute frame numbers, so that two jobs that see the same frame see it in the same windows
-(production.md of the design calls it: the cut does not show; Bartal et al. 2023, MultiDiffusion, arXiv:2302.08113).
+At every sampling step all windows are evaluated in batches, and a partition of unity blends their outputs (Bartal et
+al. 2023, MultiDiffusion, arXiv:2302.08113). Windows start at fixed absolute frame numbers, so that two jobs with a
+frame in common evaluate it in the same windows.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def starts(first: int, frames: int, window: int, stride: int) -> list[int]:
-    """Where the windows of a stretch begin, counted from its first frame.
+    """First frames of the windows of a stretch, counted from the start of the stretch.
 
     Args:
         first: absolute number of the stretch's first frame.
@@ -33,10 +33,10 @@ def compose(
 
     Args:
         evaluate: takes each of `stretch` cut to windows (B, window, …); returns (B, window, D).
-        windows: where windows begin.
-        window: their length (the stretch's own, if it is shorter).
+        windows: first frame of each.
+        window: their length; a shorter stretch is one window.
         batch: windows evaluated at once.
-        stretch: tensors (E, T, …), or (1, T, …) where all members share them.
+        stretch: tensors (E, T, …), or (1, T, …) for what all members share.
 
     Returns:
         The blend, (E, T, D); zero for frames that no window holds.
@@ -46,7 +46,7 @@ def compose(
     hat = torch.sin(torch.pi * (torch.arange(window, device=device) + 0.5) / window) ** 2
     jobs = [(member, start) for start in windows for member in range(members)]
     outputs = [
-        _evaluated(evaluate, [_cut(t, jobs[k : k + batch], window) for t in stretch], len(jobs) > batch)
+        _evaluate(evaluate, [_cut(t, jobs[k : k + batch], window) for t in stretch], len(jobs) > batch)
         for k in range(0, len(jobs), batch)
     ]
     values = (torch.cat(outputs) * hat[:, None]).flatten(0, 1)
@@ -62,8 +62,8 @@ def _cut(tensor: torch.Tensor, jobs: list[tuple[int, int]], window: int) -> torc
     return torch.stack([tensor[min(member, len(tensor) - 1), start : start + window] for member, start in jobs])
 
 
-def _evaluated(evaluate: Callable[..., torch.Tensor], cut: list[torch.Tensor], many: bool) -> torch.Tensor:
-    """Evaluate; where a gradient is wanted of many batches, all but one of them are forgotten and evaluated again."""
+def _evaluate(evaluate: Callable[..., torch.Tensor], cut: list[torch.Tensor], many: bool) -> torch.Tensor:
+    """Evaluate; for a gradient over several batches, recompute each in the backward pass to save memory."""
     if many and torch.is_grad_enabled():
         return checkpoint(evaluate, *cut, use_reentrant=False)
     return evaluate(*cut)

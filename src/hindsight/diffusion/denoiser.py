@@ -1,19 +1,19 @@
-"""Coloured preconditioning: the closed form, and what a network adds to it.
+"""The denoiser: the linear prior's estimate plus a correction by the network.
 
 With a = U^T x the modes of the noisy field and l their variances,
 
     D(x; sigma) = E_GM[x_0 | x] + c(sigma) F(U a / sqrt(l + sigma^2), E_GM[x_0 | x]; sigma),
 
-E_GM the ideal denoiser of the Gauss-Markov process over all frames of the window, F the network and c the error that
-the closed form makes at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with c_skip x
-replaced by the space-time optimum and c_in taken mode by mode; for a white process it is theirs to the letter. With
-F = 0 it is optimal interpolation, and training can only add the non-linear and the flow-dependent.
+E_GM the ideal denoiser of the linear prior (a Gauss-Markov process) over all frames of the window, F the network and c
+the error of the linear estimate at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with
+c_skip x replaced by the space-time optimum and c_in taken mode by mode; for a white process it is exactly theirs. With
+F = 0 it is optimal interpolation; training adds what is non-linear or flow-dependent.
 
-F is scaled by one number a level and not mode by mode: mode by mode the largest patterns are amplified a hundred times
-more than the smallest, and nothing is learnt (measured; docs/decisions/0004).
+F is scaled by one number for each level and not mode by mode: mode by mode the largest patterns are amplified a hundred
+times more than the smallest, and the network learns nothing (measured; docs/decisions/0004).
 
-A prior may also learn levels of points: values that are known better than their frame. They enter the closed form one
-by one, c becomes a field, and the network sees the values at their own levels besides, and what these are.
+A prior may also learn noise levels of points: values with less noise than their frame. They enter the linear estimate
+one by one, c becomes a field, and the network's inputs also have the values at their own levels, and these levels.
 """
 
 from collections.abc import Callable
@@ -28,9 +28,9 @@ Correction = Callable[..., torch.Tensor]  # (inputs (B, T, K, D), log sigma (B, 
 
 @dataclass(frozen=True)
 class Points:
-    """Values of the state that are known by themselves: with noise of variance 1 / `precision`; 0 where they are not.
+    """Observed values of the state, with noise of variance 1 / `precision`; precision 0: not observed.
 
-    Both (B, T, D), or (1, T, D) where all members share them.
+    Both (B, T, D), or (1, T, D) for all members.
     """
 
     value: torch.Tensor
@@ -38,46 +38,46 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Known:
-    """The closed form's estimate (B, T, D), the error it makes (B, T, 1 or D), and what the network is shown."""
+class LinearEstimate:
+    """The linear prior's estimate (B, T, D), its error (B, T, 1 or D), and the inputs of the network."""
 
     mean: torch.Tensor
     error: torch.Tensor
     inputs: torch.Tensor
 
 
-def known(
+def linear_estimate(
     process: GaussMarkov, noisy: torch.Tensor, sigma: torch.Tensor, mean: torch.Tensor, points: Points | None = None
-) -> Known:
-    """What the closed form makes of noisy windows (B, T, D), and the network's view of them.
+) -> LinearEstimate:
+    """The linear prior's estimate of noisy windows (B, T, D), and the inputs of the network.
 
-    `mean` is the closed form's estimate from the fields alone, at the levels `sigma` (B, T).
-    The network is shown the whitened noisy field beside the closed form's estimate, (B, T, 2, D), and where it has
-    learnt levels of points the values at their levels and the logarithm of these, (B, T, 4, D).
+    `mean` is the linear prior's estimate from the fields alone, at the levels `sigma` (B, T). The inputs are the
+    whitened noisy field and the linear estimate, (B, T, 2, D), and with points also the values at their levels and the
+    logarithm of these levels, (B, T, 4, D).
     """
-    error = error_of(process, sigma, points)
-    white = process.modes.out_of(process.modes.into(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
+    error = estimate_error(process, sigma, points)
+    white = process.modes.expand(process.modes.project(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
     if points is None:
-        return Known(mean, error, torch.stack([white, mean], 2))
+        return LinearEstimate(mean, error, torch.stack([white, mean], 2))
     mean = mean + error.square() * points.precision * (points.value - mean)
     precision = sigma[..., None] ** -2 + points.precision
     value = (noisy * sigma[..., None] ** -2 + points.value * points.precision) / precision
-    seen = value * (1 + 1 / precision).rsqrt()
+    scaled = value * (1 + 1 / precision).rsqrt()
     level = -precision.log() / 8
-    return Known(mean, error, torch.stack([white, mean, seen, level.expand_as(seen)], 2))
+    return LinearEstimate(mean, error, torch.stack([white, mean, scaled, level.expand_as(scaled)], 2))
 
 
-def error_of(process: GaussMarkov, sigma: torch.Tensor, points: Points | None = None) -> torch.Tensor:
-    """What the closed form's estimate is wrong by: `scale`, less where points are known; (B, T, 1 or D)."""
-    error = scale(process, sigma)[..., None]
+def estimate_error(process: GaussMarkov, sigma: torch.Tensor, points: Points | None = None) -> torch.Tensor:
+    """Root-mean-square error of the linear estimate: `error_scale`, reduced at observed points; (B, T, 1 or D)."""
+    error = error_scale(process, sigma)[..., None]
     return error if points is None else error * (1 + error.square() * points.precision).rsqrt()
 
 
-def scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:
-    """Root-mean-square error that the closed form would make without its neighbours in time; (B, T)."""
+def error_scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:
+    """Root-mean-square error of the linear estimate of a frame without its neighbours in time; (B, T)."""
     square = sigma[..., None] ** 2
-    left = process.variance * square / (process.variance + square)
-    return (left.sum(-1) / process.size).sqrt()
+    remaining = process.variance * square / (process.variance + square)
+    return (remaining.sum(-1) / process.size).sqrt()
 
 
 def denoise(
@@ -89,8 +89,8 @@ def denoise(
     points: Points | None = None,
 ) -> torch.Tensor:
     """The denoised estimate E[x_0 | noisy] of windows (B, T, D), each frame with its own noise level (B, T)."""
-    found = known(process, noisy, sigma, ideal(process, noisy, sigma), points)
-    return found.mean + found.error * network(found.inputs, sigma.log(), *conditions)
+    linear = linear_estimate(process, noisy, sigma, ideal(process, noisy, sigma), points)
+    return linear.mean + linear.error * network(linear.inputs, sigma.log(), *conditions)
 
 
 def loss(
@@ -101,15 +101,15 @@ def loss(
     points: Points | None = None,
     weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean of |D - x|^2 / error^2, which weighs every noise level by what is left to learn there.
+    """Mean of |D - x|^2 / error^2, so that every noise level counts relative to the error of the linear estimate.
 
-    `weight` (B, T) weighs frames besides. For a white process of unit variance |D - x| / error is the error of the
+    `weight` (B, T) weights frames in addition. For a white process of unit variance |D - x| / error is the error of the
     network's velocity.
     """
-    square = ((denoised - clean) / error_of(process, sigma, points)).square()
+    square = ((denoised - clean) / estimate_error(process, sigma, points)).square()
     return square.mean() if weight is None else (weight[..., None] * square).mean()
 
 
-def unseen(like: torch.Tensor) -> Points:
-    """No value known by itself."""
+def no_points(like: torch.Tensor) -> Points:
+    """Points without any observed value, for fields like `like` (B, T, D)."""
     return Points(torch.zeros_like(like[:1]), torch.zeros_like(like[:1]))

@@ -1,8 +1,8 @@
-"""Counter-based noise: every number is a function of (seed, member, frame, step, purpose), never of the job.
+"""Counter-based noise: every number is a function of (seed, member, frame, step, purpose), whatever the job.
 
-Two jobs that see the same frame of the same member draw the same noise for it, wherever the cut between them lies.
-The noise of an observation is a function of the observation in place of its frame.
-The generator is Philox (Salmon et al. 2011, doi:10.1145/2063384.2063405), one stream a (member, frame, step, purpose).
+Two jobs with the same frame of the same member draw the same noise for it. The noise of an observation is a function of
+the observation's key in place of the frame. The generator is Philox (Salmon et al. 2011, doi:10.1145/2063384.2063405),
+with one stream for each (member, frame, step, purpose).
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ def normal(
         seed: of the product.
         members: member numbers, E of them.
         frames: absolute frame numbers, T of them.
-        steps: sampling step, one or each frame's own.
+        steps: count of sampling steps, one for all frames or one for each.
         purpose: what the numbers are for, one of `PURPOSES`.
-        size: numbers a frame.
+        size: numbers for each frame.
 
     Returns:
         float32, shape (E, T, size).
@@ -39,16 +39,16 @@ def normal(
     return torch.from_numpy(draw)
 
 
-def of_keys(
+def for_observations(
     seed: int, members: Sequence[int], keys: torch.Tensor, steps: int | Sequence[int], purpose: str
 ) -> torch.Tensor:
-    """Standard normal numbers that belong to observations, see `fields.keyed`.
+    """Standard normal numbers of observations, by their keys, see `fields.keyed`.
 
     Args:
         seed: of the product.
         members: member numbers, E of them.
         keys: of the observations of T frames, (T, N).
-        steps: sampling step, one or each frame's own.
+        steps: count of sampling steps, one for all frames or one for each.
         purpose: what the numbers are for, one of `PURPOSES`.
 
     Returns:
@@ -60,7 +60,7 @@ def of_keys(
 
 
 def uniform(seed: int, frame: int, step: int, purpose: str) -> float:
-    """One number from 0 to 1 that all members share."""
+    """One number from 0 to 1, the same for all members."""
     return float(_generator(seed, 0, frame, step, PURPOSES.index(purpose)).random())
 
 

@@ -1,4 +1,4 @@
-"""The closed-form start: a stationary Gauss-Markov process, its denoiser, its posterior covariance and its samples.
+"""The linear prior: a stationary Gauss-Markov process, its denoiser, its posterior covariance and its samples.
 
 In modes (orthonormal functions U of space, coefficients divided by the standard deviation of each mode, so that every
 coefficient has unit variance) the state follows
@@ -43,11 +43,11 @@ class GaussMarkov:
         return self.coupling.shape[0] * self.coupling.shape[1]
 
     @cached_property
-    def precision(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def inverse_blocks(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The blocks of S^-1 among the coupled modes, (G, k, k), in float64.
 
-        A frame's own block as it follows from the frame before, what the frame after adds to it, and the block between
-        a frame and the one before it.
+        A frame's block given the frame before, the term that the frame after adds to it, and the block between a frame
+        and the one before it.
         """
         a = self.coupling.double()
         identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
@@ -56,18 +56,18 @@ class GaussMarkov:
 
     def to(self, device: torch.device) -> "GaussMarkov":
         """The same process on another device."""
-        return GaussMarkov.of({name: tensor.to(device) for name, tensor in self.tensors().items()})
+        return GaussMarkov.from_tensors({name: tensor.to(device) for name, tensor in self.tensors().items()})
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What the process is made of, by name; `of` brings it back."""
-        own = {name: getattr(self, name) for name in ("variance", "coupling", "memory")}
-        return own | {f"modes.{name}": value for name, value in self.modes.tensors().items()}
+        """The tensors that define the process, by name; see `from_tensors`."""
+        tensors = {name: getattr(self, name) for name in ("variance", "coupling", "memory")}
+        return tensors | {f"modes.{name}": value for name, value in self.modes.tensors().items()}
 
     @classmethod
-    def of(cls, tensors: dict[str, torch.Tensor]) -> "GaussMarkov":
-        """The process that `tensors` came from."""
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> "GaussMarkov":
+        """The process that `GaussMarkov.tensors` came from."""
         prefix = "modes."
-        modes = functions.of({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+        modes = functions.from_tensors({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
         return cls(modes, **{name: value for name, value in tensors.items() if not name.startswith(prefix)})
 
     def posterior(self, sigma: torch.Tensor) -> "Posterior":
@@ -76,23 +76,23 @@ class GaussMarkov:
 
 
 class Posterior:
-    """What is known of a stretch of frames, given noisy ones: N(mean(noisy), P), P = (S^-1 + N^-1)^-1.
+    """The distribution of clean frames given noisy ones: N(mean(noisy), P), P = (S^-1 + N^-1)^-1.
 
     Everything works on the whitened coefficients; the factors are computed in float64 and kept in `dtype`.
     """
 
     def __init__(self, process: GaussMarkov, sigma: torch.Tensor, dtype: torch.dtype = torch.float32) -> None:
-        _above_zero(sigma)
+        _require_positive(sigma)
         self.process, self.sigma, self.dtype = process, sigma, dtype
         self._deviation = process.variance.to(dtype).sqrt()
         weight = process.variance.double() / sigma.double()[..., None] ** 2  # (B, T, n)
         coupled = weight[..., : process.coupled]
         self._factor_coupled(coupled.reshape(*coupled.shape[:-1], *process.coupling.shape[:2]))
-        self._factor_others(weight[..., process.coupled :])
+        self._factor_uncoupled(weight[..., process.coupled :])
 
     @cached_property
-    def exact(self) -> "Posterior":
-        """The same with factors in float64, for coefficients in float64."""
+    def double(self) -> "Posterior":
+        """The same posterior with factors in float64, for coefficients in float64."""
         return Posterior(self.process, self.sigma, torch.float64)
 
     def mean(self, noisy: torch.Tensor) -> torch.Tensor:
@@ -101,19 +101,19 @@ class Posterior:
 
     def covariance(self, fields: torch.Tensor) -> torch.Tensor:
         """P times fields (E, T, D)."""
-        return self.process.modes.out_of(self.covariance_of_modes(self.process.modes.into(fields)))
+        return self.process.modes.expand(self.covariance_of_modes(self.process.modes.project(fields)))
 
     def covariance_of_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
         """U^T P U times coefficients (E, T, n)."""
         return self._back(self._forward(coefficients * self._deviation)) * self._deviation
 
     def draw(self, white: torch.Tensor) -> torch.Tensor:
-        """Turn white noise (E, T, D) into samples of N(0, P), each frame's noise kept with its frame."""
-        return self.process.modes.out_of(self._back(self.process.modes.into(white)) * self._deviation)
+        """Turn white noise (E, T, D) into samples of N(0, P); a frame's noise acts on that frame and earlier ones."""
+        return self.process.modes.expand(self._back(self.process.modes.project(white)) * self._deviation)
 
     def _factor_coupled(self, weight: torch.Tensor) -> None:
-        """Cholesky factors L_t of the block-tridiagonal precision, and what solving carries from frame to frame."""
-        inverse, ahead, below = self.process.precision
+        """Cholesky factors L_t of the block-tridiagonal P^-1, and the matrices that link neighbouring frames."""
+        inverse, ahead, below = self.process.inverse_blocks
         frames, identity = weight.shape[1], torch.eye(below.shape[-1], dtype=below.dtype, device=below.device)
         inverses, onward, back, factor, last = [], [], [], identity, identity
         for t in range(frames):
@@ -123,16 +123,16 @@ class Posterior:
                 link = torch.linalg.solve_triangular(factor, right, upper=False).mT  # L_{t, t-1}
                 block = block - link @ link.mT
             factor = torch.linalg.cholesky(block)
-            own = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
-            inverses.append(own.to(self.dtype))
+            root = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+            inverses.append(root.to(self.dtype))
             if t:
-                onward.append((own @ link).mT.to(self.dtype).flatten(0, 1))
+                onward.append((root @ link).mT.to(self.dtype).flatten(0, 1))
                 back.append((link @ last).to(self.dtype).flatten(0, 1))
-            last = own
+            last = root
         self._inverses, self._onward, self._backward = torch.stack(inverses).flatten(1, 2), onward, back
 
-    def _factor_others(self, weight: torch.Tensor) -> None:
-        """The same for the modes without coupling, where every block is a number."""
+    def _factor_uncoupled(self, weight: torch.Tensor) -> None:
+        """The same for the uncoupled modes, whose blocks are numbers."""
         rho = self.process.memory.double()
         inverse = 1 / (1 - rho**2)
         frames = weight.shape[1]
@@ -149,21 +149,21 @@ class Posterior:
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""
-        coupled, others = self._parted(right)
+        coupled, others = self._split(right)
         coupled, others = (coupled @ self._inverses.mT).unbind(), (others / self._roots).unbind()
-        return self._joined(_chained(coupled, self._onward), _chained(others, self._small_onward))
+        return self._join(_chain(coupled, self._onward), _chain(others, self._small_onward))
 
     def _back(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L^T x = y, last frame first; coefficients (E, T, n)."""
-        coupled, others = self._parted(right)
+        coupled, others = self._split(right)
         coupled, others = (coupled @ self._inverses).unbind()[::-1], (others / self._roots).unbind()[::-1]
-        coupled, others = _chained(coupled, self._backward[::-1]), _chained(others, self._small_backward[::-1])
-        return self._joined(coupled[::-1], others[::-1])
+        coupled, others = _chain(coupled, self._backward[::-1]), _chain(others, self._small_backward[::-1])
+        return self._join(coupled[::-1], others[::-1])
 
-    def _parted(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _split(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Coefficients (E, T, n) as the coupled groups (T, B G, E / B, k) and the others (T, E, n - G k).
 
-        Members who share a factor are the rows of one product.
+        Members that share a factor are the rows of one product.
         """
         count, (groups, size) = self.process.coupled, self.process.coupling.shape[:2]
         members, frames, batch = *coefficients.shape[:2], len(self.sigma)
@@ -171,40 +171,40 @@ class Posterior:
         coupled = coupled.permute(2, 0, 3, 1, 4).flatten(1, 2)
         return coupled, coefficients[..., count:].transpose(0, 1)
 
-    def _joined(self, coupled: list[torch.Tensor], others: list[torch.Tensor]) -> torch.Tensor:
+    def _join(self, coupled: list[torch.Tensor], others: list[torch.Tensor]) -> torch.Tensor:
         """Groups and others of every frame as coefficients (E, T, n)."""
-        together = torch.stack(coupled).unflatten(1, (len(self.sigma), -1))  # (T, B, G, E / B, k)
-        lines = together.permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(2)
+        groups = torch.stack(coupled).unflatten(1, (len(self.sigma), -1))  # (T, B, G, E / B, k)
+        lines = groups.permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(2)
         return torch.cat([lines, torch.stack(others, 1)], -1)
 
 
 def ideal(process: GaussMarkov, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The ideal denoiser E[x | noisy] of windows that are looked at once, as in training.
+    """The ideal denoiser E[x | noisy] for levels that are used once, as in training.
 
-    What `Posterior(process, sigma).mean(noisy)` is, to rounding: one elimination forward and one substitution back, in
-    float32 and without the inverses that pay when a factor is used again.
+    The same as `Posterior(process, sigma).mean(noisy)` to rounding: one elimination forward and one substitution back,
+    in float32 and without the inverses, which pay only when factors are used again.
 
     Args:
-        process: the closed form.
+        process: the linear prior.
         noisy: windows (B, T, D).
         sigma: noise level of each frame (B, T).
 
     Raises:
         ValueError: if a level is not above zero.
     """
-    _above_zero(sigma)
+    _require_positive(sigma)
     deviation, count = process.variance.sqrt(), process.coupled
     weight = process.variance / sigma[..., None] ** 2
-    right = process.modes.into(noisy / sigma[..., None] ** 2) * deviation
+    right = process.modes.project(noisy / sigma[..., None] ** 2) * deviation
     groups = lambda values: values[..., :count].unflatten(2, process.coupling.shape[:2])
-    coupled = _solved(process, groups(weight), groups(right)).flatten(2)
-    others = _solved_apart(process.memory, weight[..., count:], right[..., count:])
-    return process.modes.out_of(torch.cat([coupled, others], 2) * deviation)
+    coupled = _solve_coupled(process, groups(weight), groups(right)).flatten(2)
+    others = _solve_uncoupled(process.memory, weight[..., count:], right[..., count:])
+    return process.modes.expand(torch.cat([coupled, others], 2) * deviation)
 
 
-def _solved(process: GaussMarkov, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _solve_coupled(process: GaussMarkov, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """(S^-1 + diag(weight))^-1 right among the coupled modes; all (B, T, G, k)."""
-    inverse, ahead, below = (block.float() for block in process.precision)
+    inverse, ahead, below = (block.float() for block in process.inverse_blocks)
     frames, size = weight.shape[1], weight.shape[-1]
     above = below.mT.expand(len(weight), *below.shape)
     diagonal = [torch.eye(size, device=below.device) if t == 0 else inverse for t in range(frames)]
@@ -225,8 +225,8 @@ def _solved(process: GaussMarkov, weight: torch.Tensor, right: torch.Tensor) -> 
     return torch.stack(found[::-1], 1)[..., 0]
 
 
-def _solved_apart(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """The same for the modes without coupling, where every block is a number; weight and right (B, T, m)."""
+def _solve_uncoupled(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The same for the uncoupled modes, whose blocks are numbers; weight and right (B, T, m)."""
     inverse, frames = 1 / (1 - memory**2), weight.shape[1]
     pivots, solved = [], []
     for t in range(frames):
@@ -243,12 +243,12 @@ def _solved_apart(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tenso
     return torch.stack(found[::-1], 1)
 
 
-def _above_zero(sigma: torch.Tensor) -> None:
+def _require_positive(sigma: torch.Tensor) -> None:
     if not bool((sigma > 0).all()):
         raise ValueError(f"noise levels must be above zero, got {sigma.min()}")
 
 
-def _chained(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:
+def _chain(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:
     """x_0 = v_0, x_t = v_t - x_{t-1} K_t: K_t matrices (G, k, k) for rows (G, e, k), or numbers (B, m) for (E, m)."""
     solved = [values[0]]
     for value, link in zip(values[1:], links):

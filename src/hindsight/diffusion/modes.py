@@ -1,7 +1,7 @@
 """Orthonormal functions of space: from fields to coefficients and back.
 
-`Values` are the points' own. `Empirical` holds its functions as one matrix, for regions. `Waves` are for fields that
-come round in longitude, on the globe or on a torus: a wave in longitude times a complex function of channel and
+`Values`: one function for each grid value. `Empirical`: functions as one matrix, for regions. `Waves`: for fields that
+are periodic in longitude, on the globe or on a torus, a wave in longitude times a complex function of channel and
 latitude, so that a transform costs a Fourier transform and a small matrix for every zonal wavenumber.
 """
 
@@ -21,39 +21,39 @@ class Modes(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the functions are."""
+        """Device that holds the functions."""
         ...
 
-    def into(self, fields: torch.Tensor) -> torch.Tensor:
+    def project(self, fields: torch.Tensor) -> torch.Tensor:
         """Project fields (…, D) on the functions: (…, n)."""
         ...
 
-    def out_of(self, coefficients: torch.Tensor) -> torch.Tensor:
+    def expand(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Sum the functions: (…, n) to fields (…, D)."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What the functions are made of, by name."""
+        """The tensors that define the functions, by name."""
         ...
 
 
 class Values:
-    """The values themselves, each a function that is 1 at one point of one channel and 0 elsewhere."""
+    """One function for each grid value, 1 at one point of one channel and 0 elsewhere."""
 
     def __init__(self, count: torch.Tensor) -> None:
         self.count = count
         self.size, self.device = int(count), count.device
 
-    def into(self, fields: torch.Tensor) -> torch.Tensor:
+    def project(self, fields: torch.Tensor) -> torch.Tensor:
         """Fields as they are."""
         return fields
 
-    def out_of(self, coefficients: torch.Tensor) -> torch.Tensor:
+    def expand(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Coefficients as they are."""
         return coefficients
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """How many there are."""
+        """Their number."""
         return {"count": self.count}
 
 
@@ -64,11 +64,11 @@ class Empirical:
         self.matrix = matrix
         self.size, self.device = len(matrix), matrix.device
 
-    def into(self, fields: torch.Tensor) -> torch.Tensor:
+    def project(self, fields: torch.Tensor) -> torch.Tensor:
         """Project fields (…, D) on the functions: (…, n)."""
         return fields @ self.matrix
 
-    def out_of(self, coefficients: torch.Tensor) -> torch.Tensor:
+    def expand(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Sum the functions: (…, n) to fields (…, D)."""
         return coefficients @ self.matrix.T
 
@@ -86,8 +86,8 @@ class Waves:
 
     Args:
         table: V, real and imaginary parts, (M, C * H, K, 2); columns that are not used are zero.
-        place: where the n coefficients stand among the M * K real parts followed by the M * K imaginary ones; -1 for a
-            coefficient that is always zero.
+        place: index of each of the n coefficients among the M * K real parts followed by the M * K imaginary ones; -1
+            for a coefficient that is always zero.
         width: points on a circle, W.
     """
 
@@ -98,26 +98,26 @@ class Waves:
         self._functions = torch.view_as_complex(table.contiguous())
         self._scale = torch.full((waves, 1, 1), 2**0.5, device=table.device)
         self._scale[0] = 1.0
-        whole = 2 * waves * count
-        self._from = torch.where(place < 0, whole, place)
-        self._to = torch.full((whole,), len(place), device=table.device)
+        total = 2 * waves * count
+        self._from = torch.where(place < 0, total, place)
+        self._to = torch.full((total,), len(place), device=table.device)
         self._to[place[place >= 0]] = torch.arange(len(place), device=table.device)[place >= 0]
 
-    def into(self, fields: torch.Tensor) -> torch.Tensor:
+    def project(self, fields: torch.Tensor) -> torch.Tensor:
         """Project fields (…, D) on the functions: (…, n)."""
         waves, stacked, _, _ = self.table.shape
         circles = torch.fft.rfft(fields.reshape(-1, stacked, int(self.width)), norm="ortho")[..., :waves]
-        found = (circles.permute(2, 0, 1) @ self._functions.conj()) * self._scale  # (M, B, K)
-        parts = torch.view_as_real(found).permute(1, 3, 0, 2).flatten(1)
+        projected = (circles.permute(2, 0, 1) @ self._functions.conj()) * self._scale  # (M, B, K)
+        parts = torch.view_as_real(projected).permute(1, 3, 0, 2).flatten(1)
         return functional.pad(parts, (0, 1))[:, self._from].reshape(*fields.shape[:-1], len(self.place))
 
-    def out_of(self, coefficients: torch.Tensor) -> torch.Tensor:
+    def expand(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Sum the functions: (…, n) to fields (…, D)."""
         waves, _, count, _ = self.table.shape
         parts = functional.pad(coefficients.reshape(-1, len(self.place)), (0, 1))[:, self._to]
         real, imaginary = parts.unflatten(1, (2, waves, count)).unbind(1)
-        found = torch.complex(real, imaginary).transpose(0, 1) / self._scale
-        circles = (found @ self._functions.mT).permute(1, 2, 0)
+        amplitudes = torch.complex(real, imaginary).transpose(0, 1) / self._scale
+        circles = (amplitudes @ self._functions.mT).permute(1, 2, 0)
         fields = torch.fft.irfft(circles, n=int(self.width), norm="ortho").flatten(1)
         return fields.reshape(*coefficients.shape[:-1], self.size)
 
@@ -126,7 +126,7 @@ class Waves:
         return {"table": self.table, "place": self.place, "width": self.width}
 
 
-def of(tensors: dict[str, torch.Tensor]) -> Modes:
-    """The functions that `tensors` came from."""
+def from_tensors(tensors: dict[str, torch.Tensor]) -> Modes:
+    """The functions that `Modes.tensors` came from."""
     kind = Values if "count" in tensors else Empirical if "matrix" in tensors else Waves
     return kind(**tensors)

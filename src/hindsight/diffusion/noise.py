@@ -7,7 +7,7 @@ import torch
 
 
 def levels(steps: int, sigma_min: float, sigma_max: float, rho: float) -> np.ndarray:
-    """The noise level of each of a frame's steps: entry 0 is clean, entry `steps` is pure noise.
+    """Noise levels of the sampling steps: entry 0 is clean, entry `steps` is pure noise.
 
     sigma_i = (sigma_max^(1/rho) + i / (S - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, then 0
     (Karras et al. 2022, equation 5).
@@ -29,11 +29,11 @@ def training_points(
     error_max: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Which values are known by themselves in training windows, and how well: their precisions, 0 where they are not.
+    """Random observed values of training windows, as precisions 1 / error^2; 0 where a value is not observed.
 
-    Each window that has any draws one error, and a network: all values; every second or fourth along both axes, from
-    an offset; or random places, the same in all frames or others in each, few or many. A third of them fall silent
-    from some frame on, as the present does for a filter.
+    Each window with observations draws one error and one network: all values; every second or fourth along both axes,
+    from an offset; or random places, the same in all frames or new ones in each, few or many. In a third of the windows
+    the observations end at some frame, as they do at the present for a filter.
 
     Args:
         windows: B.
@@ -49,16 +49,16 @@ def training_points(
     """
     channels, height, width = shape
     draw = lambda *size: torch.rand(*size, generator=generator)
-    whole = lambda most: torch.randint(most, (windows, 1, 1, 1), generator=generator)
-    every, rows, columns = 2 ** whole(3), torch.arange(height)[:, None], torch.arange(width)
-    offset = whole(4)
+    integer = lambda below: torch.randint(below, (windows, 1, 1, 1), generator=generator)
+    every, rows, columns = 2 ** integer(3), torch.arange(height)[:, None], torch.arange(width)
+    offset = integer(4)
     thinned = ((rows + offset) % every.clamp(max=height) == 0) & ((columns + offset) % every == 0)
     density = draw(windows, 1, 1, 1) ** 2
-    still, restless = draw(windows, 1, height, width) < density, draw(windows, frames, height, width) < density
-    kind = whole(5)
-    mask = torch.where(kind < 3, thinned, torch.where(kind == 3, still, restless))
-    silent = (draw(windows, 1, 1, 1) < 1 / 3) & (torch.arange(frames)[:, None, None] >= whole(frames))
-    observed = mask & ~silent & (draw(windows, 1, 1, 1) < share)
+    fixed, varying = draw(windows, 1, height, width) < density, draw(windows, frames, height, width) < density
+    kind = integer(5)
+    mask = torch.where(kind < 3, thinned, torch.where(kind == 3, fixed, varying))
+    ended = (draw(windows, 1, 1, 1) < 1 / 3) & (torch.arange(frames)[:, None, None] >= integer(frames))
+    observed = mask & ~ended & (draw(windows, 1, 1, 1) < share)
     log_error = math.log(error_min) + (math.log(error_max) - math.log(error_min)) * draw(windows, 1, 1, 1)
     precision = observed * (-2 * log_error).exp()
     return precision[:, :, None].expand(-1, -1, channels, -1, -1).flatten(2)
@@ -73,7 +73,7 @@ def training_levels(
     staircase_share: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Noise levels for training by diffusion forcing: log-uniform, one a frame.
+    """Noise levels for training by diffusion forcing: log-uniform, one for each frame.
 
     Args:
         windows: B.
@@ -82,7 +82,7 @@ def training_levels(
         sigma_max: largest level.
         equal_share: share of windows with one level for all frames, as in batch reanalysis.
         staircase_share: share of windows with levels that rise with time, as in filtering and fixed lag.
-        generator: the rest has independent levels (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392).
+        generator: of the draws. All other windows have independent levels (Chen et al. 2024, arXiv:2407.01392).
 
     Returns:
         Shape (B, T).

@@ -1,4 +1,4 @@
-"""Walk the cycles of a regime from noise to analyses: one walker for batch, fixed lag, nowcast and moving windows."""
+"""Sample the cycles of a regime, from noise to analyses; the same sampler serves every regime."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,28 +7,29 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from hindsight.diffusion import langevin
 from hindsight.diffusion.guidance import Denoiser
-from hindsight.diffusion.plan import Cycle
-from hindsight.diffusion.steps import Step, langevin
+from hindsight.diffusion.schedule import Cycle
+from hindsight.diffusion.steps import Step
 
-AGES = 2**20  # sampling steps of one round of a frame stay below this
+AGES = 2**20  # more than the sampling steps of a frame in one cycle
 
 
 class Noise(Protocol):
-    """White noise of frames (absolute within the stretch), each at its own count of steps."""
+    """White noise of frames (numbered within the stretch), each with its own count of sampling steps."""
 
     def __call__(
         self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(E, V, size), D where no size is given; (E, V, N) for the keys (V, N) of observations."""
+        """(E, V, size), D if no size is given; (E, V, N) for the keys (V, N) of observations."""
 
 
 @dataclass
 class State:
-    """Members on their way: fields (E, T, D), the noise level of each frame (T,), infinite where it was never seen.
+    """Members during sampling: fields (E, T, D) and the noise level of each frame (T,), infinite before it enters.
 
-    Inside a cycle `row` of its steps are done, `moving` are its frames by then (E, V, D), and `memory` is what the step
-    remembers of them; `fields` and `level` are those from before the cycle.
+    During a cycle `row` steps of it are done, `partial` (E, V, D) is the result so far, and `memory` is that of the
+    sampling step; `fields` and `level` are those from before the cycle.
     """
 
     fields: torch.Tensor
@@ -36,12 +37,12 @@ class State:
     finished: int = 0
     cycle: int = 0
     row: int = 0
-    moving: torch.Tensor | None = None
+    partial: torch.Tensor | None = None
     memory: tuple[torch.Tensor, ...] = ()
 
 
 class Diverged(FloatingPointError):
-    """Members whose sample left the range of anything that could be; nothing of them may be written."""
+    """Members whose fields are not finite or implausibly large; none of them may be written."""
 
     def __init__(self, cycle: int, row: int, members: list[int], channels: list[int]) -> None:
         super().__init__(f"member(s) {', '.join(map(str, members))} diverged in cycle {cycle}, step {row}")
@@ -49,11 +50,11 @@ class Diverged(FloatingPointError):
 
 
 @dataclass(frozen=True)
-class Way:
-    """How the walker goes: the step, and Langevin corrections after each.
+class Scheme:
+    """A sampling step, with Langevin corrections after each.
 
-    `bound` is the largest root-mean-square of a channel of a member's frame that is still believed, one a channel; a
-    single one holds for all values together.
+    `bound` is the largest plausible root-mean-square of a channel of a member's frame, one for each channel; a single
+    number holds for all values together.
     """
 
     step: Step
@@ -63,58 +64,58 @@ class Way:
 
 
 @torch.no_grad()
-def walk(
+def sample(
     cycles: list[Cycle],
     state: State,
     denoiser: Callable[[slice], Denoiser],
-    way: Way,
+    scheme: Scheme,
     noise: Noise,
-    weigh: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
-    watch: Callable[[int], None] = lambda done: None,
-    between: Callable[[State], None] = lambda state: None,
+    resample: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
+    progress: Callable[[int], None] = lambda done: None,
+    after_row: Callable[[State], None] = lambda state: None,
 ) -> Iterator[State]:
-    """Walk cycles, from where `state` is on.
+    """Sample the cycles one after the other, from `state` on.
 
     Args:
-        cycles: what is seen and how noisy it is, see `plan`.
-        state: where the walk begins, or was left.
-        denoiser: the guided denoiser of a view.
-        way: the step and what comes with it.
+        cycles: views and noise schedules, see `schedule`.
+        state: where sampling begins or resumes; it is changed in place.
+        denoiser: returns the guided denoiser of a view.
+        scheme: sampling step and corrections.
         noise: random numbers.
-        weigh: resamples members (E, V, D) after a cycle that asks for it.
-        watch: told of cycles and rows done, counted in rows.
-        between: given the state after every row but the last of a cycle.
+        resample: resamples members (E, V, D) after the cycles with `Cycle.resample`.
+        progress: is called with the number of rows done in all cycles.
+        after_row: is called with the state after every row but the last of a cycle.
 
     Yields:
         The state after every cycle: frames before `finished` are samples of the analysis.
 
     Raises:
-        Diverged: if a sample leaves what is believable.
+        Diverged: if members are not finite or implausibly large.
     """
     done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle]) + state.row
     for number in range(state.cycle, len(cycles)):
         cycle = cycles[number]
         guided = denoiser(cycle.view)
-        x = state.moving if state.row else _entered(cycle, state, guided, noise)
-        way.step.begin(*state.memory)
+        x = state.partial if state.row else _initial(cycle, state, guided, noise)
+        scheme.step.begin(*state.memory)
         for row in range(state.row + 1, len(cycle.rows)):
-            x, done = _down(cycle, row, x, guided, way, noise), done + 1
-            _believable(x, cycle, number, row, way)
-            watch(done)
+            x, done = _next_row(cycle, row, x, guided, scheme, noise), done + 1
+            _check_bounds(x, cycle, number, row, scheme)
+            progress(done)
             if row < len(cycle.rows) - 1:
-                state.row, state.moving, state.memory = row, x, way.step.memory
-                between(state)
-        if cycle.weigh:
-            x = weigh(x, cycle)
+                state.row, state.partial, state.memory = row, x, scheme.step.memory
+                after_row(state)
+        if cycle.resample:
+            x = resample(x, cycle)
         state.fields[:, cycle.view] = x
         state.level[cycle.view] = cycle.rows[-1]
         state.finished, state.cycle = max(state.finished, cycle.finished), number + 1
-        state.row, state.moving, state.memory = 0, None, ()
+        state.row, state.partial, state.memory = 0, None, ()
         yield state
 
 
-def _entered(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:
-    """The frames of a cycle at its first levels: new ones enter, the others are made as noisy as is asked."""
+def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:
+    """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
     x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
     key = cycle.age * AGES
     white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
@@ -129,28 +130,28 @@ def _entered(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torc
     return x + more * white("carry") if bool((more > 0).any()) else x
 
 
-def _down(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, way: Way, noise: Noise) -> torch.Tensor:
-    """The fields after a row, from those after the one before it."""
+def _next_row(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, scheme: Scheme, noise: Noise) -> torch.Tensor:
+    """The fields at the levels of a row, from those at the row before it."""
     above, below = torch.as_tensor(cycle.rows[row - 1 : row + 1], dtype=x.dtype, device=x.device)
-    key = cycle.age * AGES + row * (1 + way.corrections)
+    key = cycle.age * AGES + row * (1 + scheme.corrections)
     white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
-    x = way.step(x, above, below, guided, white)
-    for k in range(way.corrections):
+    x = scheme.step(x, above, below, guided, white)
+    for k in range(scheme.corrections):
         fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
-        x = langevin(x, below, below < above, guided, fresh, way.correction_size)
+        x = langevin.correct(x, below, below < above, guided, fresh, scheme.correction_size)
     return x
 
 
-def _believable(x: torch.Tensor, cycle: Cycle, number: int, row: int, way: Way) -> None:
-    """Refuse members that are not finite or whose channels are larger than anything they and their noise could be.
+def _check_bounds(x: torch.Tensor, cycle: Cycle, number: int, row: int, scheme: Scheme) -> None:
+    """Raise an error if members are not finite or a channel exceeds its bound plus what its noise allows.
 
     The root-mean-square of M values of white noise is 1 to within a few times 1 / sqrt(2 M).
     """
     level = torch.as_tensor(cycle.rows[row], dtype=x.dtype, device=x.device)[:, None]
-    bound = torch.as_tensor(way.bound, dtype=x.dtype, device=x.device).reshape(-1)
+    bound = torch.as_tensor(scheme.bound, dtype=x.dtype, device=x.device).reshape(-1)
     channels = x.unflatten(2, (len(bound), -1))
     size, noise = channels.square().mean(3).sqrt(), max(2.0, 1 + 8 / (2 * channels.shape[3]) ** 0.5)
-    astray = ~torch.isfinite(size) | (size > bound + noise * level)  # (E, V, C)
-    if bool(astray.any()):
-        members, channels = (torch.nonzero(astray.any(others))[:, 0].tolist() for others in ((1, 2), (0, 1)))
+    wrong = ~torch.isfinite(size) | (size > bound + noise * level)  # (E, V, C)
+    if bool(wrong.any()):
+        members, channels = (torch.nonzero(wrong.any(others))[:, 0].tolist() for others in ((1, 2), (0, 1)))
         raise Diverged(number, row, members, channels)

@@ -1,9 +1,9 @@
-"""Weigh members by how well they fit the observations, and resample them: particles over trajectories.
+"""Weight members by their fit to the observations and resample them: particles over trajectories.
 
-Under guidance with sparse observations some members fall into a wrong mode. Their misfit betrays them; copies of better
-ones take their place, and the noise added afterwards makes the copies differ again (sequential Monte Carlo with the
+Under guidance with sparse observations some members fall into a wrong mode and have a large misfit. Copies of better
+ones replace them, and the noise added afterwards makes the copies differ again (sequential Monte Carlo with the
 diffusion model as the move; Del Moral et al. 2006, doi:10.1111/j.1467-9868.2006.00553.x). Weights can be local, so that
-good parts of different members combine: the noise heals the joints.
+good parts of different members combine; noising and denoising again removes the seams.
 """
 
 import torch
@@ -11,17 +11,18 @@ import torch
 from hindsight.diffusion.guidance import Observations
 
 
-def misfit(members: torch.Tensor, seen: Observations) -> torch.Tensor:
+def misfit(members: torch.Tensor, observations: Observations) -> torch.Tensor:
     """Half the squared departures from the observations in units of their errors; (E, T, N)."""
-    gap = (seen.forward(members) - seen.value) / torch.where(seen.present > 0, seen.error, 1.0)
-    return 0.5 * gap.square() * seen.present
+    error = torch.where(observations.present > 0, observations.error, 1.0)
+    gap = (observations.forward(members) - observations.value) / error
+    return 0.5 * gap.square() * observations.present
 
 
 def tempered(cost: torch.Tensor, effective: float) -> torch.Tensor:
     """Weights exp(-b cost) that sum to 1, with the largest b <= 1 that leaves an effective number of members.
 
     Args:
-        cost: (E, …); every column is weighed by itself.
+        cost: (E, …); every column has its own weights.
         effective: least effective number 1 / sum w^2 (Kong et al. 1994), 1 … E.
     """
     cost = (cost - cost.min(0).values).double()
@@ -36,13 +37,13 @@ def tempered(cost: torch.Tensor, effective: float) -> torch.Tensor:
 
 
 def resampled(weights: torch.Tensor, along: float) -> torch.Tensor:
-    """Which member takes each place: systematic resampling (Kitagawa 1996) that leaves survivors where they are.
+    """The member for each place: systematic resampling (Kitagawa 1996) in which survivors keep their place.
 
-    Survivors keep their place, so that columns whose weights differ little differ in few members.
+    So columns with similar weights differ in few members.
 
     Args:
         weights: (E, P), columns sum to 1.
-        along: where the comb of systematic resampling begins, 0 to 1.
+        along: offset of the systematic resampling, 0 to 1.
 
     Returns:
         (E, P), member numbers 0 … E - 1.
@@ -69,6 +70,6 @@ def in_time(cost: torch.Tensor, reach: int) -> torch.Tensor:
 
 
 def take(members: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Put members (E, …) where they are chosen (E, …), whose dimensions of size 1 stand for all."""
+    """Members (E, …) in the order `chosen` (E, …), whose dimensions of size 1 are broadcast."""
     index = chosen.expand(members.shape)
     return members.gather(0, index)

@@ -1,9 +1,9 @@
 """The 1000 noise levels of ForcingDAS: a sigmoid schedule (Jabri et al. 2022, arXiv:2212.11972), as published.
 
-Their process keeps the variance, x_i = sqrt(abar_i) x_0 + sqrt(1 - abar_i) e; ours lets it explode. They are the same
+Their process preserves the variance, x_i = sqrt(abar_i) x_0 + sqrt(1 - abar_i) e; ours explodes it. They are the same
 up to a factor, x_i / sqrt(abar_i) = x_0 + sigma_i e with sigma_i^2 = (1 - abar_i) / abar_i, and with a white process of
-unit variance the preconditioning of Karras et al. (2022) is theirs to the letter: c_in x is their x_i, and what the
-network tells is their velocity v = sqrt(abar) e - sqrt(1 - abar) x_0 but for its sign (arXiv:2605.14285).
+unit variance the preconditioning of Karras et al. (2022) is exactly theirs: c_in x is their x_i, and the network's
+output is minus their velocity v = sqrt(abar) e - sqrt(1 - abar) x_0 (arXiv:2605.14285).
 """
 
 import functools
@@ -11,10 +11,10 @@ import functools
 import numpy as np
 import torch
 
-from hindsight.diffusion import plan
+from hindsight.diffusion import schedule
 
 LEVELS = 1000
-CONTEXT_INDEX = 14  # the level at which their sampler shows frames that are finished
+CONTEXT_INDEX = 14  # level of finished frames in their sampler
 CLIPPED_SNR, DECAY = 5.0, 0.96  # of the fused min-SNR weight
 
 
@@ -34,7 +34,7 @@ def sigmas() -> np.ndarray:
 
 
 def index_of(log_sigma: torch.Tensor) -> torch.Tensor:
-    """The index of noise levels, given their logarithms; between two levels a fraction, beyond the ends the ends."""
+    """Index of noise levels, given their logarithms: interpolated between levels, clipped to the first and last."""
     table = torch.as_tensor(np.log(sigmas()), dtype=log_sigma.dtype, device=log_sigma.device)
     above = torch.searchsorted(table, log_sigma.contiguous()).clamp(1, LEVELS - 1)
     share = (log_sigma - table[above - 1]) / (table[above] - table[above - 1])
@@ -42,12 +42,12 @@ def index_of(log_sigma: torch.Tensor) -> torch.Tensor:
 
 
 def indices(steps: int) -> np.ndarray:
-    """The index at each of a frame's sampling steps, -1 (finished) … 999 (pure noise); shape (steps + 1,)."""
+    """The index at each sampling step of a frame, -1 (finished) … 999 (pure noise); shape (steps + 1,)."""
     return np.trunc(np.linspace(-1, LEVELS - 1, steps + 1)).astype(int)
 
 
-def ladder(steps: int) -> np.ndarray:
-    """The noise level of each of a frame's steps, from 0 to 1825; shape (steps + 1,)."""
+def levels(steps: int) -> np.ndarray:
+    """Noise levels of the sampling steps, from 0 to 1825; shape (steps + 1,)."""
     return np.append(0.0, sigmas())[indices(steps) + 1]
 
 
@@ -56,17 +56,17 @@ def training_levels(
 ) -> torch.Tensor:
     """Noise levels for training: independent and uniform over the indices, or a staircase (CAT, in the supplement).
 
-    A staircase is a row, drawn at random, of the plan that sampling follows: with `pyramid` neighbouring frames are one
-    step apart, with `autoregressive` a frame waits for the one before it, `both` draws one of them. The frames of
-    context before it, 1 to `context` of them, keep independent levels.
+    A staircase is a random row of the sampling schedule: with `pyramid` neighbouring frames are one step apart, with
+    `autoregressive` a frame waits for the one before it, `both` draws one of the two. The 1 to `context` frames
+    before the staircase keep independent levels.
 
     Args:
         windows: B.
         frames: T.
         share: share of windows with a staircase.
         stairs: pyramid, autoregressive or both.
-        steps: sampling steps of the plan.
-        context: most frames of context.
+        steps: sampling steps of the schedule.
+        context: largest number of frames before the staircase.
         generator: of the draws.
 
     Returns:
@@ -78,9 +78,9 @@ def training_levels(
         given = 1 + int(torch.randint(min(context, frames - 1), (), generator=generator)) if frames > 1 else 0
         coin = float(torch.rand((), generator=generator)) < 0.5
         delay = {"pyramid": 1, "autoregressive": steps, "both": 1 if coin else steps}[stairs]
-        rows = plan.length(frames - given, steps, delay)
+        rows = schedule.length(frames - given, steps, delay)
         row = int(torch.randint(rows, (), generator=generator))
-        index[window, given:] = rung[plan.row(row, frames - given, steps, delay)]
+        index[window, given:] = rung[schedule.row(row, frames - given, steps, delay)]
     return torch.as_tensor(sigmas(), dtype=torch.float32)[index]
 
 
@@ -88,17 +88,17 @@ def fused_min_snr(sigma: torch.Tensor, clipped: float = CLIPPED_SNR, decay: floa
     """Weights (B, T) of the velocity's squared error at levels `sigma` (B, T).
 
     Fused min-SNR (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392, appendix B): min-SNR (Hang et al. 2023), where
-    a frame's signal also counts what the frames before it tell. With S = snr / c, S~ = min(snr, c) / c, C_0 = S~_0,
+    a frame's signal includes that of the frames before it. With S = snr / c, S~ = min(snr, c) / c, C_0 = S~_0,
     C_k = d C_{k-1} + (1 - d) S~_k and P_k = C_{k-1} (P_0 = 0):
 
         F = 1 - (1 - d P)(1 - S),   F~ = 1 - (1 - d P)(1 - S~),   weight = c F~ / (c F + 1).
     """
     signal = sigma.double() ** -2 / clipped
-    held = signal.clamp(max=1)
-    past, before, known = torch.zeros_like(signal), held[:, 0], held[:, 0]
+    clipped_signal = signal.clamp(max=1)
+    past, before, after = torch.zeros_like(signal), clipped_signal[:, 0], clipped_signal[:, 0]
     for frame in range(1, signal.shape[1]):
-        past[:, frame] = before = known
-        known = decay * before + (1 - decay) * held[:, frame]
+        past[:, frame] = before = after
+        after = decay * before + (1 - decay) * clipped_signal[:, frame]
     fused = 1 - (1 - decay * past) * (1 - signal)
-    fused_held = 1 - (1 - decay * past) * (1 - held)
-    return (clipped * fused_held / (clipped * fused + 1)).to(sigma.dtype)
+    fused_clipped = 1 - (1 - decay * past) * (1 - clipped_signal)
+    return (clipped * fused_clipped / (clipped * fused + 1)).to(sigma.dtype)

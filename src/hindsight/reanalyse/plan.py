@@ -1,4 +1,4 @@
-"""What the reanalysis of a network will take, before any of it is paid for: forecast from stretches that are timed."""
+"""Forecast the cost of the reanalysis of a network before its jobs start, from a few stretches that are timed."""
 
 import datetime
 import heapq
@@ -19,29 +19,30 @@ from hindsight.fields import observations as tables
 from hindsight.prior import Prior
 from hindsight.progress import Progress, follow
 from hindsight.reanalyse import packing, timing
+from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.counting import Counter, Work
 from hindsight.reanalyse.packing import Sizes
 from hindsight.reanalyse.shard import load
 from hindsight.reanalyse.timing import Timed
 from hindsight.settings import Domain, Encoding, Product, Reanalyse
 
-SHARE = 0.1  # of the time that is forecast that timing stretches may take
-UNSURE = 0.5  # the band where a single stretch tells the time
-UNTIMED = 0.1  # what the band allows for: the solver on longer stretches, other jobs on the machine, files that vary
-LOGGED = 2  # files that a job leaves beside its product: its log, its benchmark
+SHARE = 0.1  # largest share of the forecast time that is spent on timing
+SINGLE_BAND = 0.5  # half-width of the band, as a share, if only one stretch was timed
+UNTIMED = 0.1  # added to the band: longer stretches in the solver, other jobs on the machine, files that vary
+LOG_FILES = 2  # of a job: its log, its benchmark
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A number nobody has measured yet, and the band it is expected in."""
+    """A forecast value, and the band that it is expected in."""
 
     value: float
     low: float
     high: float
 
     @classmethod
-    def about(cls, value: float, share: float) -> "Forecast":
-        """A value and a share of it on either side."""
+    def within(cls, value: float, share: float) -> "Forecast":
+        """A value with a band of `share` times the value on either side."""
         return cls(value, value * max(1 - share, 0.0), value * (1 + share))
 
     def __mul__(self, factor: float) -> "Forecast":
@@ -50,7 +51,16 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Job:
-    """A shard of frames and a block of members: what it keeps, what it sees, and whether it is made."""
+    """The analysis of a shard of frames for a block of members.
+
+    Attributes:
+        shard: its name.
+        frames: of the shard.
+        stretch: frames with the halo.
+        members: in the block.
+        work: network evaluations and updates.
+        made: whether its file exists.
+    """
 
     shard: str
     frames: int
@@ -62,9 +72,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: of a frame that the network evaluates, of one that steps and guidance move, of one that is written.
+    """Seconds for each kind of work.
 
-    `start` is what a job takes before its first step; `band` the share by which times may be off.
+    Attributes:
+        evaluation: of a frame of a member by the network.
+        update: of a frame of a member by step and guidance.
+        writing: of a frame of a member.
+        start: of a job before its first sampling step.
+        band: largest expected error of the times, as a share.
     """
 
     evaluation: float
@@ -74,7 +89,7 @@ class Pace:
     band: float
 
     def seconds(self, job: Job) -> float:
-        """A job's seconds."""
+        """Seconds of a job."""
         sampling = self.evaluation * job.work.evaluations + self.update * job.work.updates
         return self.start + sampling + self.writing * job.frames * job.members
 
@@ -95,55 +110,55 @@ def run(
     """Forecast what the reanalysis of a network takes, from a few stretches that are timed; refuse it above a limit."""
     plan.parent.mkdir(parents=True, exist_ok=True)
     refused = plan.with_suffix(".refused.txt")
-    if attempt != "1" and refused.is_file():  # what is refused once is refused again, without timing it anew
+    if attempt != "1" and refused.is_file():  # an automatic retry is refused again without timing
         raise UserError(refused.read_text())
     refused.unlink(missing_ok=True)
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    trained, loading = timing.took(lambda: load(prior, domain, settings, climatology))
+    trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology))
     todo = jobs(domain, product, settings, trained, plan.parent / "diffusion")
-    start = timing.starting() + loading
-    warm, *timed = _timed(domain, product, settings, trained, observations, todo, start)
-    several = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames)
-    measured = packing.sizes(several.fields, trained.about.channels, trained.about.grid, published)
-    pace = paced(warm, timed, start, measured.seconds)
-    found = {
+    start = timing.start_seconds() + loading
+    warm, *timed = _time_stretches(domain, product, settings, trained, observations, todo, start)
+    sample = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames).fields
+    sizes = packing.sizes(sample, trained.about.channels, trained.about.grid, published)
+    pace = measured_pace(warm, timed, start, sizes.seconds)
+    forecast = {
         "hindsight": __version__,
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
         "device": device(trained),
         **counts(todo),
         **times(todo, pace, product.devices),
-        **disk(todo, measured, domain, product, archive),
+        **disk(todo, sizes, domain, product, archive),
         **memory(warm, timed, max(job.stretch * job.members for job in todo)),
         "timed": [{"frames": t.frames, "seconds": t.seconds, "network_seconds": t.network} for t in timed],
     }
-    for line in table(plan.parent.name, found):
+    for line in table(plan.parent.name, forecast):
         print(line, flush=True)
         follow(line)
     try:
-        refuse(found, product, plan)
+        refuse(forecast, product, plan)
     except UserError as error:
         text = f"{error}"
         store.replace(refused, lambda partial: partial.write_text(text))
         raise
-    store.replace(plan, lambda partial: partial.write_text(json.dumps(found, indent=1, default=asdict)))
+    store.replace(plan, lambda partial: partial.write_text(json.dumps(forecast, indent=1, default=asdict)))
 
 
 def jobs(domain: Domain, product: Product, settings: Reanalyse, prior: Prior, folder: Path) -> list[Job]:
-    """Every job of a network, in the order of time, with its network evaluations; made where its file is there."""
-    found, count = [], Counter(settings, domain.step_hours, prior.about.window)
+    """Every job of a network, in order of time, with its work and whether its file exists."""
+    jobs, count = [], Counter(settings, domain.step_hours, prior.about.window)
     halo = settings.halo_frames(domain.step_hours)
     for one in shards.cut(domain, product):
-        seen = one.with_halo(*halo, domain)
-        work = count(calendar.frame_number(seen.times[:1], domain.step_hours)[0], seen.frames)
+        stretch = one.with_halo(*halo, domain)
+        work = count(calendar.frame_number(stretch.times[:1], domain.step_hours)[0], stretch.frames)
         for block in range(-(-product.members // product.member_block)):
             members = len(product.block(block))
             made = (folder / f"{one.name}-{block}.nc").is_file()
-            found.append(Job(one.name, one.frames, seen.frames, members, work * members, made))
-    return found
+            jobs.append(Job(one.name, one.frames, stretch.frames, members, work * members, made))
+    return jobs
 
 
-def _timed(
+def _time_stretches(
     domain: Domain,
     product: Product,
     settings: Reanalyse,
@@ -152,48 +167,49 @@ def _timed(
     todo: list[Job],
     start: float,
 ) -> Iterator[Timed]:
-    """Analyse short stretches of the first shard.
+    """Analyse and time short stretches of the first shard.
 
-    First a window of two members, to warm up, and two windows, to see what all jobs would take. A tenth of that may
-    then go into stretches that tell it better; where they would take more, none is timed.
+    First one window of two members, to warm up, and two windows, for a first forecast. A tenth of the forecast time may
+    then go into longer stretches, which make the forecast better; stretches that would take more are left out.
     """
     first = shards.cut(domain, product)[0].with_halo(*settings.halo_frames(domain.step_hours), domain)
-    seen = tables.usable(tables.read(observations, *first.times[[0, -1]]))
+    rows = tables.usable(tables.read(observations, *first.times[[0, -1]]))
     members, window = product.block(0), settings.frames or prior.about.window
-    analyse = lambda begin, frames, own: timing.analysed(
-        prior, first.times[begin : begin + frames], seen, own, product.seed, settings
+    analyse = lambda begin, frames, numbers: timing.analyse(
+        prior, Task(first.times[begin : begin + frames], rows, numbers, product.seed), settings
     )
     least, two = min(window, first.frames), [*members, members[0] + 1][:2]
-    watch = Progress("reanalyse.plan, the shortest stretches", 2)
+    progress = Progress("reanalyse.plan, the shortest stretches", 2)
     for number in (1, 2):
         yield (tried := analyse(0, min(number * least, first.frames), two))
-        watch(number)
-    pace = paced(tried, [tried], start, 0.0)
-    left = SHARE * sum(pace.seconds(job) for job in todo if not job.made)
+        progress(number)
+    pace = measured_pace(tried, [tried], start, 0.0)
+    budget = SHARE * sum(pace.seconds(job) for job in todo if not job.made)
     short = timing.length(settings, window, len(members), first.frames)
-    parts = timing.affordable(timing.places(short, first.frames), left, tried.seconds * len(members) / tried.cells)
-    watch = Progress("reanalyse.plan", len(parts))
-    for number, (begin, frames) in enumerate(parts):
-        watch(number)
+    per_frame = tried.seconds * len(members) / tried.cells
+    stretches = timing.affordable(timing.stretches(short, first.frames), budget, per_frame)
+    progress = Progress("reanalyse.plan", len(stretches))
+    for number, (begin, frames) in enumerate(stretches):
+        progress(number)
         yield analyse(begin, frames, members)
-    watch(len(parts))
+    progress(len(stretches))
 
 
-def paced(warm: Timed, timed: list[Timed], start: float, writing: float) -> Pace:
-    """Seconds of each kind of work, over all timed stretches but the shortest where there are others.
+def measured_pace(warm: Timed, timed: list[Timed], start: float, writing: float) -> Pace:
+    """Seconds of each kind of work, from all timed stretches but the shortest if there are others.
 
-    The band is twice their scatter, and what is not timed.
+    The band is twice their scatter plus `UNTIMED`.
     """
-    told = timed[1:] or timed
-    evaluation = sum(t.network for t in told) / max(sum(t.work.evaluations for t in told), 1)
-    update = sum(t.rest for t in told) / sum(t.work.updates for t in told)
+    used = timed[1:] or timed
+    evaluation = sum(t.network for t in used) / max(sum(t.work.evaluations for t in used), 1)
+    update = sum(t.rest for t in used) / sum(t.work.updates for t in used)
     expected = lambda t: evaluation * t.work.evaluations + update * t.work.updates
-    scatter = float(np.std([t.seconds / expected(t) for t in told], ddof=1)) if len(told) > 1 else UNSURE / 2
+    scatter = float(np.std([t.seconds / expected(t) for t in used], ddof=1)) if len(used) > 1 else SINGLE_BAND / 2
     return Pace(evaluation, update, writing, start + max(warm.seconds - expected(warm), 0.0), 2 * scatter + UNTIMED)
 
 
 def counts(todo: list[Job]) -> dict:
-    """What is known for certain."""
+    """Numbers of shards, jobs and network evaluations."""
     return {
         "shards": len({job.shard for job in todo}),
         "jobs": len(todo),
@@ -204,19 +220,19 @@ def counts(todo: list[Job]) -> dict:
 
 def times(todo: list[Job], pace: Pace, devices: list[int]) -> dict:
     """Device hours of all jobs and of those to make, seconds of the longest job, wall hours of those to make."""
-    left = [pace.seconds(job) for job in todo if not job.made]
-    about = lambda seconds: Forecast.about(seconds, pace.band)
+    to_make = [pace.seconds(job) for job in todo if not job.made]
+    band = lambda seconds: Forecast.within(seconds, pace.band)
     return {
-        "job_seconds": about(max(pace.seconds(job) for job in todo)),
-        "start_seconds": about(pace.start),
-        "device_hours": about(sum(map(pace.seconds, todo)) / 3600),
-        "device_hours_to_make": about(sum(left) / 3600),
-        "wall_hours": {str(count): about(shared(left, count) / 3600) for count in devices},
+        "job_seconds": band(max(pace.seconds(job) for job in todo)),
+        "start_seconds": band(pace.start),
+        "device_hours": band(sum(map(pace.seconds, todo)) / 3600),
+        "device_hours_to_make": band(sum(to_make) / 3600),
+        "wall_hours": {str(count): band(wall_seconds(to_make, count) / 3600) for count in devices},
     }
 
 
-def shared(seconds: list[float], devices: int) -> float:
-    """Seconds until devices that take the jobs in their order are done."""
+def wall_seconds(seconds: list[float], devices: int) -> float:
+    """Seconds until a number of devices, which take the jobs in order, are done."""
     busy = [0.0] * devices
     for each in seconds:
         heapq.heapreplace(busy, busy[0] + each)
@@ -224,70 +240,71 @@ def shared(seconds: list[float], devices: int) -> float:
 
 
 def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archive: list[Path]) -> dict:
-    """Bytes and files of analyses, and of the archive where this network's is archived; and of those to make."""
-    band, left = sizes.apart + UNTIMED, [job for job in todo if not job.made]
-    analyses = lambda part: sum(sizes.head + sizes.analysis * job.members * job.frames for job in part)
+    """Bytes and files of the analyses and, if this network is archived, of the archive; and of those to make."""
+    band, to_make = sizes.difference + UNTIMED, [job for job in todo if not job.made]
+    analyses = lambda jobs: sum(sizes.head + sizes.analysis * job.members * job.frames for job in jobs)
     frames = {job.shard: job.frames for job in todo} if archive else {}
-    absent = {name for name in frames if not (archive[0].parent / f"shards/{name}.json").is_file()}
-    each = product.members * sizes.member + sizes.summary
+    missing = {name for name in frames if not (archive[0].parent / f"shards/{name}.json").is_file()}
+    per_frame = product.members * sizes.member + sizes.summary
     blocks = len(todo) // len({job.shard for job in todo})
     objects = (blocks + packing.SUMMARIES) * len(domain.channels)
-    packed = lambda names: each * sum(frames[name] for name in names)
-    inodes = len(left) * (1 + LOGGED) + len(absent) * (objects * (1 + packing.FOLDERS) + 1 + LOGGED)
+    packed = lambda names: per_frame * sum(frames[name] for name in names)
+    inodes = len(to_make) * (1 + LOG_FILES) + len(missing) * (objects * (1 + packing.FOLDERS) + 1 + LOG_FILES)
     return {
-        "analyses_bytes": Forecast.about(analyses(todo), band),
+        "analyses_bytes": Forecast.within(analyses(todo), band),
         "analyses_files": len(todo),
-        "archive_bytes": Forecast.about(packed(frames), band),
+        "archive_bytes": Forecast.within(packed(frames), band),
         "archive_objects": objects * len(frames),
-        "bytes_to_make": Forecast.about(analyses(left) + packed(absent), band),
+        "bytes_to_make": Forecast.within(analyses(to_make) + packed(missing), band),
         "inodes_to_make": inodes,
     }
 
 
 def memory(warm: Timed, timed: list[Timed], cells: int) -> dict:
-    """Most bytes of a job on host and device, in a line through the smallest and the largest stretch that was analysed.
+    """Peak memory of a job on host and device, by a line through the smallest and the largest timed stretch.
 
     Args:
-        warm: the stretch that warmed up; it counts where only one was timed after it.
-        timed: those, the shortest first; it does not count where there are several others.
+        warm: the stretch that warmed up, used if only one was timed after it.
+        timed: the others, the shortest first; the shortest is not used if there are several more.
         cells: frames times members of the largest job.
     """
-    told = timed[1:] if len(timed) > 2 else timed if len(timed) > 1 else [warm, *timed]
-    small, large = min(told, key=lambda t: t.cells), max(told, key=lambda t: t.cells)
+    used = timed[1:] if len(timed) > 2 else timed if len(timed) > 1 else [warm, *timed]
+    small, large = min(used, key=lambda t: t.cells), max(used, key=lambda t: t.cells)
     return {
-        "host_bytes": _reached(small, large, cells, "host"),
-        "device_bytes": _reached(small, large, cells, "device"),
+        "host_bytes": _peak(small, large, cells, "host"),
+        "device_bytes": _peak(small, large, cells, "device"),
     }
 
 
-def _reached(small: Timed, large: Timed, cells: int, what: str) -> Forecast:
-    """At least what the largest stretch had; at most as much more again as is forecast beyond it."""
-    had, before = getattr(large, what), getattr(small, what)
-    more = max(had - before, 0) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
-    return Forecast(had + more, had, (had + 2 * more) * (1 + UNTIMED))
+def _peak(small: Timed, large: Timed, cells: int, what: str) -> Forecast:
+    """From the peak of the largest stretch to the forecast plus the same extrapolation again."""
+    peak, before = getattr(large, what), getattr(small, what)
+    more = max(peak - before, 0) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
+    return Forecast(peak + more, peak, (peak + 2 * more) * (1 + UNTIMED))
 
 
-def refuse(found: dict, product: Product, plan: Path) -> None:
-    """Refuse what would take more than the settings or the disk allow.
+def refuse(forecast: dict, product: Product, plan: Path) -> None:
+    """Raise an error if the forecast exceeds the limits of the settings or the disk.
 
     Raises:
-        UserError: with all that is too much, and what to do.
+        UserError: with every limit that is exceeded, and what to do.
     """
-    hours, whole = found["device_hours_to_make"].value, found["analyses_bytes"].value + found["archive_bytes"].value
+    hours = forecast["device_hours_to_make"].value
+    total = forecast["analyses_bytes"].value + forecast["archive_bytes"].value
     disk, wrong = shutil.disk_usage(plan.parent), []
     if product.limit_hours is not None and hours > product.limit_hours:
         wrong.append(
-            f"{_short(hours)} device hours are forecast for {found['to_make']} jobs, and product.limit_hours is"
+            f"{_short(hours)} device hours are forecast for {forecast['to_make']} jobs, and product.limit_hours is"
             f" {product.limit_hours:g}"
         )
-    if product.limit_gb is not None and whole / 1e9 > product.limit_gb:
-        wrong.append(f"{_short(whole / 1e9)} GB are forecast on disk, and product.limit_gb is {product.limit_gb:g}")
-    if found["bytes_to_make"].value > disk.free:
-        more = _short(found["bytes_to_make"].value / 1e9)
+    if product.limit_gb is not None and total / 1e9 > product.limit_gb:
+        wrong.append(f"{_short(total / 1e9)} GB are forecast on disk, and product.limit_gb is {product.limit_gb:g}")
+    if forecast["bytes_to_make"].value > disk.free:
+        more = _short(forecast["bytes_to_make"].value / 1e9)
         wrong.append(f"{more} GB are forecast and {_short(disk.free / 1e9)} GB are free in {plan.parent}")
     free = os.statvfs(plan.parent)
-    if free.f_files and found["inodes_to_make"] > free.f_favail:
-        wrong.append(f"{found['inodes_to_make']} files and folders are forecast and {free.f_favail} are free")
+    if free.f_files and forecast["inodes_to_make"] > free.f_favail:
+        wrong.append(f"{forecast['inodes_to_make']} files and folders are forecast and {free.f_favail} are free")
     if wrong:
         raise UserError(
             f"nothing was started: {'; '.join(wrong)}. Raise the limit or free some disk, or ask for fewer years,"
@@ -296,33 +313,33 @@ def refuse(found: dict, product: Product, plan: Path) -> None:
 
 
 def device(prior: Prior) -> str:
-    """What the stretches were timed on."""
+    """Name of the device that the stretches were timed on."""
     where = prior.maps.device
     return torch.cuda.get_device_name(where) if where.type == "cuda" else f"cpu, {torch.get_num_threads()} thread(s)"
 
 
-def table(network: str, found: dict) -> list[str]:
-    """A forecast as lines for a terminal."""
+def table(network: str, forecast: dict) -> list[str]:
+    """A forecast as lines of text."""
     gb = 1e-9
     rows = [
-        ("a job, seconds (the longest)", found["job_seconds"]),
-        ("  of these before its first step", found["start_seconds"]),
-        ("device hours, all jobs", found["device_hours"]),
-        ("device hours, jobs to make", found["device_hours_to_make"]),
-        *((f"wall hours on {count} device(s)", each) for count, each in found["wall_hours"].items()),
-        ("analyses, GB", found["analyses_bytes"] * gb),
-        ("archive, GB", found["archive_bytes"] * gb),
-        ("GB to make", found["bytes_to_make"] * gb),
-        ("a job's memory, GB", found["host_bytes"] * gb),
-        ("a job's memory on its GPU, GB", found["device_bytes"] * gb),
+        ("a job, seconds (the longest)", forecast["job_seconds"]),
+        ("  of these before its first step", forecast["start_seconds"]),
+        ("device hours, all jobs", forecast["device_hours"]),
+        ("device hours, jobs to make", forecast["device_hours_to_make"]),
+        *((f"wall hours on {count} device(s)", each) for count, each in forecast["wall_hours"].items()),
+        ("analyses, GB", forecast["analyses_bytes"] * gb),
+        ("archive, GB", forecast["archive_bytes"] * gb),
+        ("GB to make", forecast["bytes_to_make"] * gb),
+        ("a job's memory, GB", forecast["host_bytes"] * gb),
+        ("a job's memory on its GPU, GB", forecast["device_bytes"] * gb),
     ]
     head = [
-        f"Network {network}: {found['shards']} shards, {found['jobs']} jobs, {found['to_make']} to make;"
-        f" {found['evaluations']:.3g} network evaluations of a frame and member.",
-        f"{found['analyses_files']} files of analyses, {found['archive_objects']} objects of the archive;"
-        f" {found['inodes_to_make']} files and folders to make.",
-        f"Timed on {found['device']}, {found['date']}: stretches of "
-        + ", ".join(f"{t['frames']} frames ({t['seconds']:.1f} s)" for t in found["timed"])
+        f"Network {network}: {forecast['shards']} shards, {forecast['jobs']} jobs, {forecast['to_make']} to make;"
+        f" {forecast['evaluations']:.3g} network evaluations of a frame and member.",
+        f"{forecast['analyses_files']} files of analyses, {forecast['archive_objects']} objects of the archive;"
+        f" {forecast['inodes_to_make']} files and folders to make.",
+        f"Timed on {forecast['device']}, {forecast['date']}: stretches of "
+        + ", ".join(f"{t['frames']} frames ({t['seconds']:.1f} s)" for t in forecast["timed"])
         + ".",
         f"{'forecast':34}{'':>10}{'from':>10}{'to':>10}",
     ]
@@ -330,5 +347,5 @@ def table(network: str, found: dict) -> list[str]:
 
 
 def _short(value: float) -> str:
-    """Three digits, without powers of ten where there need be none."""
+    """Three digits, with a power of ten only below 0.001."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 1e-3 else f"{value:.1e}"

@@ -1,4 +1,4 @@
-"""One shard of frames and one block of members: sampled with a halo on both sides, which is then thrown away."""
+"""Analyse one shard of frames for one block of members, with a halo of frames on both sides that is discarded."""
 
 import hashlib
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import xarray as xr
 
@@ -14,7 +13,7 @@ from hindsight import __version__, machine
 from hindsight import prior as priors
 from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
-from hindsight.diffusion.sampler import Diverged, Way
+from hindsight.diffusion.sampler import Diverged, Scheme
 from hindsight.errors import UserError
 from hindsight.fields import analyses, cuts
 from hindsight.fields import observations as tables
@@ -24,12 +23,10 @@ from hindsight.fields.scaling import Scaling, extremes
 from hindsight.operators import rows
 from hindsight.prior import Prior
 from hindsight.progress import Progress
-from hindsight.reanalyse import regimes
-from hindsight.reanalyse.conditions import furthest, observed
-from hindsight.reanalyse.scene import Scene
-from hindsight.reanalyse.stream import Stream
+from hindsight.reanalyse import observation_tensors, regimes, sampling
+from hindsight.reanalyse.assimilation import Assimilation, Task
+from hindsight.reanalyse.checkpoint import Checkpoint
 from hindsight.settings import Cutting, Reanalyse, Scope
-from hindsight.settings.reanalyse import DRAWS, OWN
 
 
 def run(
@@ -50,17 +47,18 @@ def run(
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained = load(prior, domain, settings, climatology)
-    if apart := _scaled_apart(trained.scaling, Scaling.read(climatology, statistics)):
-        print(f"{prior} brings its own scaling, which is used: {apart}", flush=True)
-    times, own = within(cuts.named(shard, domain.step_hours), cuts.named(stretch, domain.step_hours))
+    if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
+        print(f"{prior} has its own scaling, which is used: {difference}", flush=True)
+    times, inside = within(cuts.named(shard, domain.step_hours), cuts.named(stretch, domain.step_hours))
     table = tables.usable(tables.read(observations, times[0], times[-1]))
-    numbers = members_of(members)
-    watch = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
+    numbers = member_numbers(members)
+    progress = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
-    keep = Stream(analysis.with_suffix(".stream"), recipe)
-    made = reanalyse(trained, times, table, numbers, product.seed, settings, watch, keep, extremes(statistics))
-    cells = len(numbers) * (own.stop - own.start)  # what is kept bears the cost of its halo
+    checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
+    task = Task(times, table, numbers, product.seed, extremes(statistics))
+    made = reanalyse(trained, task, settings, progress, checkpoint)
+    cells = len(numbers) * (inside.stop - inside.start)  # the shard's frames bear the cost of the halo
     attributes = {
         "analysis": "diffusion",
         "regime": settings.regime,
@@ -77,15 +75,16 @@ def run(
         "stretch": stretch,
         **made_from,
     }
-    analyses.write(made.fields[:, own], numbers, times[own], domain.channels, trained.about.grid, attributes, analysis)
-    keep.remove()
+    fields, grid = made.fields[:, inside], trained.about.grid
+    analyses.write(fields, numbers, times[inside], domain.channels, grid, attributes, analysis)
+    checkpoint.remove()
 
 
-def members_of(block: str) -> list[int]:
-    """Numbers of the members of a block, `8-15`.
+def member_numbers(block: str) -> list[int]:
+    """Numbers of the members of a block such as `8-15`.
 
     Raises:
-        UserError: if it names none.
+        UserError: if the text is not a first and a last number.
     """
     first, _, last = block.partition("-")
     if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
@@ -93,23 +92,27 @@ def members_of(block: str) -> list[int]:
     return list(range(int(first), int(last) + 1))
 
 
-def within(own: Cut, whole: Cut) -> tuple[np.ndarray, slice]:
-    """Times of a shard with its halo, and which of them are the shard's own.
+def within(shard: Cut, stretch: Cut) -> tuple[np.ndarray, slice]:
+    """Times of a stretch (a shard with its halo), and the slice of them that is the shard.
 
     Raises:
         UserError: if the shard does not lie within the stretch.
     """
-    times, lead = whole.times, int((own.start - whole.start) // np.timedelta64(own.step_hours, "h"))
-    if not (0 <= lead <= whole.frames - own.frames and times[lead] == own.times[0]):
-        raise UserError(f"the stretch {whole.name} does not hold the shard {own.name}; snakemake names both")
-    return times, slice(lead, lead + own.frames)
+    times, lead = stretch.times, int((shard.start - stretch.start) // np.timedelta64(shard.step_hours, "h"))
+    if not (0 <= lead <= stretch.frames - shard.frames and times[lead] == shard.times[0]):
+        raise UserError(f"the stretch {stretch.name} does not hold the shard {shard.name}; snakemake names both")
+    return times, slice(lead, lead + shard.frames)
 
 
 @dataclass
 class Analysed:
-    """Physical fields (E, T, C, H, W), what they cost, failed attempts included, and how many of these there were.
+    """An analysis of a stretch.
 
-    `gross` observations were left out.
+    Attributes:
+        fields: physical, (E, T, C, H, W).
+        cost: failed attempts included.
+        retries: number of failed attempts.
+        gross: number of observations rejected as gross errors.
     """
 
     fields: np.ndarray
@@ -120,87 +123,88 @@ class Analysed:
 
 def reanalyse(
     prior: Prior,
-    times: np.ndarray,
-    table: pd.DataFrame,
-    members: list[int],
-    seed: int,
+    task: Task,
     settings: Reanalyse,
-    watch: Callable[[int], None] = lambda done: None,
-    keep: Stream | None = None,
-    extremes: np.ndarray | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Analysed:
     """Sample members of a stretch of frames, given its observations.
 
     Args:
         prior: trained.
-        times: of the frames, T.
-        table: the observations that may be used.
-        members: their numbers, E.
-        seed: of the product.
-        settings: regime, steps and levels.
-        watch: told of rows done.
-        keep: where it is kept while it is under way.
-        extremes: of each channel in the training period, see `rows.screened`.
+        task: frames, members and observations.
+        settings: regime, steps and noise levels.
+        progress: is called with the number of sampling steps done.
+        checkpoint: file that an interrupted job resumes from.
 
     Raises:
-        UserError: if the sample diverged in every attempt.
+        UserError: if the sample diverged in every attempt, or the observation solver failed.
     """
     about = prior.about.channels, prior.about.grid, prior.scaling
-    used, gross = rows.screened(table[table["time"].isin(times)], *about, extremes)
+    used, gross = rows.screened(task.table[task.table["time"].isin(task.times)], *about, task.extremes)
     if len(gross):
         print(rows.told(gross, len(used) + len(gross)), flush=True)
-    seen = observed(used, times, *about)
+    observations = observation_tensors.from_table(used, task.times, *about)
     spread = float((prior.process.variance.sum() / prior.process.size).sqrt())
-    far = furthest(seen, len(prior.about.channels), prior.process.size)
+    departures = observation_tensors.largest_departures(observations, len(prior.about.channels), prior.process.size)
     spent = Cost()
     for attempt in range(settings.retries + 1):
-        scene = Scene(prior, times, seen, members, seed, settings, attempt)
+        assimilation = Assimilation(prior, task, observations, settings, attempt)
         try:
-            sample = _sampled(scene, regimes.way(settings, spread, far), watch, keep)
-            fields = sample.cpu().numpy().reshape(len(members), len(times), -1, *prior.about.grid.shape)
-            return Analysed(prior.scaling.restore(fields, times), spent + scene.cost, attempt, len(gross))
+            sample = _sample(assimilation, sampling.scheme(settings, spread, departures), progress, checkpoint)
+            fields = sample.cpu().numpy().reshape(*sample.shape[:2], -1, *prior.about.grid.shape)
+            return Analysed(prior.scaling.restore(fields, task.times), spent + assimilation.cost, attempt, len(gross))
         except Diverged as error:
-            astray = ", ".join(prior.about.channels[k] for k in error.channels)
+            channels = ", ".join(prior.about.channels[k] for k in error.channels)
             how = f"at guidance {settings.guidance.method!r}, {settings.steps} steps"
-            print(f"{error} {how}, in {astray}", flush=True)
-            settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + scene.cost
+            print(f"{error} {how}, in {channels}", flush=True)
+            settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + assimilation.cost
         except ArithmeticError as error:
             raise UserError(
                 f"{error}; raise reanalyse.solver_iterations or solver_tolerance, or give larger errors to "
                 "observations whose errors are far smaller than those of others"
             ) from None
-    if keep:
-        keep.remove()
+    if checkpoint:
+        checkpoint.remove()
     raise UserError(
-        f"the sample diverged {settings.retries + 1} time(s) in {astray} with guidance {settings.guidance.method!r}, "
-        f"and nothing was written; {_remedies(settings, dict(zip(prior.about.channels, far)))}"
+        f"the sample diverged {settings.retries + 1} time(s) in {channels} with guidance {settings.guidance.method!r}, "
+        f"and nothing was written; {_remedies(settings, dict(zip(prior.about.channels, departures)))}"
     )
 
 
-def _remedies(settings: Reanalyse, far: dict[str, float]) -> str:
-    """What may help against a sample that diverges; `far` is how far the furthest observation of each channel is."""
-    method, channel = settings.guidance.method, max(far, key=far.get)
-    tried = ["raise steps", "lower sigma_max"]
-    tried += [f"lower reanalyse.guidance.zeta (of {method})"] * (method in OWN["zeta"])
-    tried += [f"raise reanalyse.guidance.gamma (of {method})"] * (method in OWN["gamma"])
-    tried += ["use reanalyse.guidance.method: analytic"] * (method not in DRAWS)
-    look = f"look at the observations first: one of {channel} is {far[channel]:.0f} standard deviations away; "
-    return (look if far[channel] > regimes.UNBELIEVABLE else "") + ", or ".join(tried)
+def _remedies(settings: Reanalyse, departures: dict[str, float]) -> str:
+    """Remedies for a sample that diverges, given the largest observed departure of each channel."""
+    guidance, channel = settings.guidance, max(departures, key=departures.get)
+    name, uses = guidance.method, guidance.traits.uses
+    remedies = ["raise steps", "lower sigma_max"]
+    remedies += [f"lower reanalyse.guidance.zeta (of {name})"] * ("zeta" in uses)
+    remedies += [f"raise reanalyse.guidance.gamma (of {name})"] * ("gamma" in uses)
+    remedies += ["use reanalyse.guidance.method: analytic"] * (not guidance.traits.draws)
+    first = f"look at the observations first: one of {channel} is {departures[channel]:.0f} standard deviations away; "
+    return (first if departures[channel] > sampling.IMPLAUSIBLE else "") + ", or ".join(remedies)
 
 
-def _sampled(scene: Scene, way: Way, watch: Callable[[int], None], keep: Stream | None) -> torch.Tensor:
-    """Walk the cycles of a scene, from the step that a killed job left them at; fields (E, T, D)."""
-    frames = len(scene.frames)
-    cycles = regimes.cycles(scene.settings, frames, scene.prior.about.step_hours)
-    state = sampler.State(
-        torch.zeros(len(scene.members), frames, scene.prior.process.size, device=scene.device),
-        np.full(frames, np.inf),
-    )
-    kept = keep.load(state, scene.attempt, scene.cost) if keep else None
-    finished = kept if kept is not None else torch.empty_like(state.fields)
+def _sample(
+    assimilation: Assimilation, scheme: Scheme, progress: Callable[[int], None], checkpoint: Checkpoint | None
+) -> torch.Tensor:
+    """Sample all cycles, from the checkpoint on if there is one; fields (E, T, D)."""
+    frames = len(assimilation.frames)
+    cycles = regimes.cycles(assimilation.settings, frames, assimilation.prior.about.step_hours)
+    size, device = assimilation.prior.process.size, assimilation.device
+    fields = torch.zeros(len(assimilation.members), frames, size, device=device)
+    state = sampler.State(fields, np.full(frames, np.inf))
+    resumed = checkpoint.load(state, assimilation.attempt, assimilation.cost) if checkpoint else None
+    finished = resumed if resumed is not None else torch.empty_like(state.fields)
     before = state.finished
-    save = (lambda now: keep.save(now, finished, scene.attempt, scene.cost)) if keep else (lambda now: None)
-    for now in sampler.walk(cycles, state, scene.denoiser, way, scene.noise, scene.weigh, watch, save):
+    resample = lambda members, cycle: regimes.resample(assimilation, members, cycle)
+
+    def save(now: sampler.State) -> None:
+        if checkpoint:
+            checkpoint.save(now, finished, assimilation.attempt, assimilation.cost)
+
+    for now in sampler.sample(
+        cycles, state, assimilation.denoiser, scheme, assimilation.noise, resample, progress, save
+    ):
         finished[:, before : now.finished] = now.fields[:, before : now.finished]
         before = now.finished
         save(now)
@@ -211,32 +215,33 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
     """Load a prior.
 
     Raises:
-        UserError: if it was made for something else, naming all that differs.
+        UserError: if it was trained for another domain; the message names every difference.
     """
     trained = priors.load(path, machine.device(settings.device))
-    asked = settings.precision if trained.about.precision == "bfloat16" or settings.precision != "auto" else "float32"
-    trained.precision = machine.precision(asked, trained.maps.device)
+    keep = trained.about.precision == "bfloat16" or settings.precision != "auto"
+    trained.precision = machine.precision(settings.precision if keep else "float32", trained.maps.device)
     about, wrong = trained.about, _outside(trained.about.grid, domain)
     with xr.open_dataset(climatology) as fields:
         here = Grid.of(fields)
     if not wrong and not here.same(about.grid):
         wrong = [f"{about.grid}, and the fields are on {here}"]
-    for what, made_for, asked in (
+    for what, trained_for, expected in (
         ("channels", about.channels, domain.channels),
         ("hours between frames", about.step_hours, domain.step_hours),
         ("edges", about.edges, [domain.latitude_edges, domain.longitude_edges]),
     ):
-        if made_for != asked:
-            wrong.append(f"{what} {made_for}, and the domain asks for {asked}")
-    if settings.guidance.method == "fused" and not about.points:
-        wrong.append("fields alone, without the levels of points (train.points.share) that guidance 'fused' needs")
+        if trained_for != expected:
+            wrong.append(f"{what} {trained_for}, and the domain asks for {expected}")
+    if settings.guidance.traits.points and not about.points:
+        method = settings.guidance.method
+        wrong.append(f"fields alone, without the levels of points (train.points.share) that guidance {method!r} needs")
     if wrong:
         raise UserError(f"{path} was trained for {'; for '.join(wrong)}; train again, or name the prior of this domain")
     return trained
 
 
 def _outside(grid: Grid, domain: Scope) -> list[str]:
-    """Where the grid of a prior reaches beyond the region of a domain (a source may end before the region does)."""
+    """Differences where the grid of a prior reaches beyond the region; it may end before it, as a source may."""
     wrong, (rows, columns) = [], grid.shape
     for name, axis, low, high in (
         ("latitudes", grid.latitude, domain.south, domain.north),
@@ -251,10 +256,10 @@ def _outside(grid: Grid, domain: Scope) -> list[str]:
     return wrong
 
 
-def _scaled_apart(own: Scaling, here: Scaling) -> str:
-    """What a prior's own scaling has in other numbers than the run's; nothing if they are the same."""
-    parts = {"climatology": (own.coefficients, here.coefficients), "spread": (own.spread, here.spread)}
-    names = [name for name, (a, b) in parts.items() if np.shape(a) != np.shape(b) or not np.allclose(a, b)]
+def _scaling_difference(own: Scaling, here: Scaling) -> str:
+    """A sentence on the difference between the prior's scaling and the run's; empty if they are the same."""
+    pairs = {"climatology": (own.coefficients, here.coefficients), "spread": (own.spread, here.spread)}
+    names = [name for name, (a, b) in pairs.items() if np.shape(a) != np.shape(b) or not np.allclose(a, b)]
     return f"its {' and '.join(names)} differ from those of this run's training period" if names else ""
 
 

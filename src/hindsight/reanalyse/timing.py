@@ -1,4 +1,4 @@
-"""Short stretches really analysed, with a watch beside them."""
+"""Analyse short stretches and time them, for the forecast of cost."""
 
 import subprocess
 import sys
@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from hindsight.fields import calendar
 from hindsight.prior import Prior
 from hindsight.reanalyse import shard
+from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.counting import Counter, Work
 from hindsight.settings import Reanalyse
 
-LEAST = 24  # frames of a stretch that is timed: the solver works across frames
-MOST = 3  # short stretches that are timed, besides one of twice their length
+LEAST = 24  # frames of a timed stretch: the solver couples frames
+MOST = 3  # short stretches to time, in addition to one of twice their length
 
 
 @dataclass
 class Stopwatch:
-    """Seconds that something took, and how often it was asked for."""
+    """Seconds spent in a function, and the number of calls."""
 
     seconds: float = 0.0
     calls: int = 0
@@ -32,10 +32,16 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Timed:
-    """A stretch that was analysed.
+    """Time and memory of the analysis of a stretch.
 
-    `network` and `rest` are seconds; `host` and `device` are the most bytes that the process had by then, and the most
-    that the stretch had on a GPU (0 where there is none); `fields` are physical, (E, T, C, H, W).
+    Attributes:
+        frames: of the stretch.
+        work: what was computed.
+        network: seconds in the network.
+        rest: all other seconds.
+        host: peak memory of the process so far, bytes.
+        device: peak memory of the stretch on its GPU, bytes; 0 without one.
+        fields: physical, (E, T, C, H, W).
     """
 
     frames: int
@@ -48,7 +54,7 @@ class Timed:
 
     @property
     def seconds(self) -> float:
-        """Both together."""
+        """Seconds of the network and the rest."""
         return self.network + self.rest
 
     @property
@@ -57,65 +63,65 @@ class Timed:
         return self.frames * len(self.fields)
 
 
-def length(settings: Reanalyse, window: int, members: int, whole: int) -> int:
-    """Frames to time: a window at least, and as many as fill a batch of the network; a stream fills its context twice.
+def length(settings: Reanalyse, window: int, members: int, stretch: int) -> int:
+    """Frames to time: at least a window, a full batch of the network and, but for batch, twice the context.
 
     Args:
         settings: regime, batch, stride.
         window: frames of the prior's window.
         members: of a job.
-        whole: frames of a job's stretch, which is the most.
+        stretch: frames of a job, the largest number returned.
     """
     window = settings.frames or window
     filled = window + settings.stride * (-(-settings.batch // members) - 1)
-    context = 2 * settings.context if settings.regime != "batch" else 0
-    return min(whole, max(LEAST, window, filled, context))
+    context = 2 * settings.context if settings.uses("context") else 0
+    return min(stretch, max(LEAST, window, filled, context))
 
 
-def places(short: int, whole: int) -> list[tuple[int, int]]:
-    """First frame and length of stretches: short ones, the second of up to twice their length."""
-    starts = np.linspace(0, whole - short, min(MOST, max(2, whole // short))).astype(int)
+def stretches(short: int, frames: int) -> list[tuple[int, int]]:
+    """First frame and length of the stretches to time: short ones, the second of up to twice their length."""
+    starts = np.linspace(0, frames - short, min(MOST, max(2, frames // short))).astype(int)
     first, *others = [(int(start), short) for start in starts]
-    long = [(0, min(2 * short, whole))] if whole > short else []
+    long = [(0, min(2 * short, frames))] if frames > short else []
     return [first, *long, *others]
 
 
-def affordable(parts: list[tuple[int, int]], seconds: float, a_frame: float) -> list[tuple[int, int]]:
-    """The first stretches that together take no longer than some seconds."""
-    ends = np.cumsum([frames for _, frames in parts]) * a_frame
-    return parts[: int((ends <= seconds).sum())]
+def affordable(stretches: list[tuple[int, int]], seconds: float, per_frame: float) -> list[tuple[int, int]]:
+    """The first stretches that take at most `seconds` in total."""
+    ends = np.cumsum([frames for _, frames in stretches]) * per_frame
+    return stretches[: int((ends <= seconds).sum())]
 
 
-def analysed(
-    prior: Prior, times: np.ndarray, table: pd.DataFrame, members: list[int], seed: int, settings: Reanalyse
-) -> Timed:
-    """Analyse a stretch as a job would, and time it; see `shard.reanalyse`."""
+def analyse(prior: Prior, task: Task, settings: Reanalyse) -> Timed:
+    """Analyse a stretch as a job does, and time it; see `shard.reanalyse`."""
     device = prior.maps.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with _watched(prior) as network:
+    with _timed_network(prior) as network:
         began = time.perf_counter()
-        made = shard.reanalyse(prior, times, table, members, seed, settings)
+        made = shard.reanalyse(prior, task, settings)
         seconds = time.perf_counter() - began
     count = Counter(settings, prior.about.step_hours, prior.about.window)
-    work = count(calendar.frame_number(times[:1], prior.about.step_hours)[0], len(times)) * len(members)
-    work = work * (made.cost.evaluations / work.evaluations)  # with attempts that diverged
-    taken = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return Timed(len(times), work, network.seconds, seconds - network.seconds, peak(), taken, made.fields)
+    first = calendar.frame_number(task.times[:1], prior.about.step_hours)[0]
+    work = count(first, len(task.times)) * len(task.members)
+    work = work * (made.cost.evaluations / work.evaluations)  # diverged attempts included
+    on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    rest = seconds - network.seconds
+    return Timed(len(task.times), work, network.seconds, rest, peak(), on_device, made.fields)
 
 
 @contextmanager
-def _watched(prior: Prior) -> Iterator[Stopwatch]:
-    """Time the prior's denoiser; a GPU is waited for, before and after."""
+def _timed_network(prior: Prior) -> Iterator[Stopwatch]:
+    """Time the prior's denoiser; on a GPU wait for it before and after."""
     watch, denoise = Stopwatch(), prior.denoise_stretch
 
-    def timed(*about: object) -> torch.Tensor:
-        _settled(prior)
+    def timed(*inputs: object) -> torch.Tensor:
+        _synchronise(prior)
         began = time.perf_counter()
-        found = denoise(*about)
-        _settled(prior)
+        denoised = denoise(*inputs)
+        _synchronise(prior)
         watch.seconds, watch.calls = watch.seconds + time.perf_counter() - began, watch.calls + 1
-        return found
+        return denoised
 
     prior.denoise_stretch = timed
     try:
@@ -124,25 +130,25 @@ def _watched(prior: Prior) -> Iterator[Stopwatch]:
         del prior.denoise_stretch
 
 
-def _settled(prior: Prior) -> None:
+def _synchronise(prior: Prior) -> None:
     if prior.maps.device.type == "cuda":
         torch.cuda.synchronize(prior.maps.device)
 
 
 def peak() -> int:
-    """Most bytes this process ever had in memory; `getrusage` would begin with those of the one that started it."""
+    """Peak memory of this process in bytes; `getrusage` would include the process that started it."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
-def starting() -> float:
-    """Seconds that an interpreter takes to come up with all that a job imports."""
+def start_seconds() -> float:
+    """Seconds to start an interpreter and import everything that a job imports."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import hindsight.reanalyse.shard"], check=True)
     return time.perf_counter() - began
 
 
-def took(work: Callable[[], object]) -> tuple[object, float]:
-    """What some work returns, and the seconds it took."""
+def timed_call(function: Callable[[], object]) -> tuple[object, float]:
+    """The result of a function and the seconds that it took."""
     began = time.perf_counter()
-    return work(), time.perf_counter() - began
+    return function(), time.perf_counter() - began

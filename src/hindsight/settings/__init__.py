@@ -172,7 +172,7 @@ class Settings(Section):
 
     def _members_apart(self) -> list[str]:
         chosen, product = self.reanalyse, self.product
-        together = chosen.selection.passes > 0 or chosen.regime == "sliding"
+        together = chosen.selection.passes > 0 or chosen.uses("window")
         if together and product.member_block < product.members:
             return [
                 f"product.member_block: members are weighed against each other, so all {product.members} have to be in"
@@ -181,9 +181,10 @@ class Settings(Section):
         return []
 
     def _points_unlearnt(self) -> list[str]:
-        if self.reanalyse.guidance.method == "fused" and not self.train.points.share:
+        guidance = self.reanalyse.guidance
+        if guidance.traits.points and not self.train.points.share:
             return [
-                "reanalyse.guidance.method: fused needs a prior that has learnt levels of points; set"
+                f"reanalyse.guidance.method: {guidance.method} needs a prior that has learnt levels of points; set"
                 " train.points.share above 0 (0.6, say), or choose another method"
             ]
         return []

@@ -1,30 +1,62 @@
-"""Settings of `reanalyse`."""
+"""Settings of `reanalyse`.
 
+Each guidance, sampling step and regime is a module of its name (in diffusion/guidance, diffusion/steps and
+reanalyse/regimes). `GUIDANCES`, `STEPS` and `REGIMES` list the settings that each uses, without importing the modules.
+"""
+
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from hindsight.settings.section import Precision, Section, under
 
-DRAWS = ("analytic", "fused")  # guidances that can draw, not only average
-OWN = {  # settings that some guidances alone have
-    "gamma": ("sda", "forcing", "diagonal"),
-    "zeta": ("dps", "forcing"),
-    "spectral": ("forcing",),
+
+@dataclass(frozen=True)
+class Method:
+    """What the settings must know of a guidance.
+
+    Attributes:
+        uses: its own settings of `reanalyse.guidance`.
+        draws: it can draw a sample, not only average; sampling step `covariance` needs that.
+        deterministic: it is made for deterministic sampling steps.
+        points: it needs a prior with noise levels of points (train.points).
+    """
+
+    uses: tuple[str, ...] = ()
+    draws: bool = False
+    deterministic: bool = False
+    points: bool = False
+
+
+GUIDANCES = {
+    "analytic": Method(draws=True),
+    "fused": Method(draws=True, points=True),
+    "mmps": Method(("iterations",)),
+    "sda": Method(("gamma",)),
+    "dps": Method(("zeta",), deterministic=True),
+    "forcing": Method(("gamma", "zeta", "spectral"), deterministic=True),
+    "diagonal": Method(("gamma",)),
 }
-SHIFTS = ("forcing", "dps")  # guidances made for a deterministic step
-MADE_OF: dict[str, dict] = {  # what a design is, whatever else is said
+STEPS = {"covariance": (), "ddim": ("eta",), "second_order": ()}  # settings of `reanalyse.sampler` that each uses
+REGIMES = {  # settings of `reanalyse` that each uses
+    "batch": ("selection",),
+    "fixed_lag": ("lag_hours", "past", "context"),
+    "nowcast": ("past", "context"),
+    "sliding": ("lag_hours", "context", "window"),
+}
+DESIGNS: dict[str, dict] = {  # settings that a design fixes, whatever else is given
     "hindsight": {},
     "forcingdas": {
-        "ladder": "sigmoid",
-        "past": "held",
+        "noise_levels": "sigmoid",
+        "past": "fixed",
         "guidance": {"method": "forcing"},
         "sampler": {"step": "ddim", "eta": 0.0},
     },
 }
-PRESETS: dict[str, dict] = {  # what a design sets where nothing else is said
+DEFAULTS: dict[str, dict] = {  # default settings of a design
     "hindsight": {},
-    "forcingdas": {"sigma_max": 1825.0, "steps": 100, "held": 0.06857},  # index 14 of their levels
+    "forcingdas": {"sigma_max": 1825.0, "steps": 100, "fixed_sigma": 0.06857},  # index 14 of their levels
 }
 
 
@@ -33,7 +65,7 @@ class Guidance(Section):
 
     method: Literal["analytic", "fused", "mmps", "sda", "dps", "forcing", "diagonal"] = Field(
         "analytic",
-        description="analytic: covariance of the closed form; fused: observed values as noise levels of their own (a "
+        description="analytic: covariance of the linear prior; fused: observed values as noise levels of their own (a "
         "prior with train.points, grid values); mmps: covariance by the network's Jacobian; sda, dps, forcing: "
         "gradients as published; diagonal: no covariance, for dense observations",
     )
@@ -41,15 +73,37 @@ class Guidance(Section):
         None,
         ge=0,
         description="sda, forcing: posterior variance in units of sigma^2; diagonal: factor of the error variance; "
-        "none: the method's own",
+        "none: the method's default",
     )
-    zeta: float | None = Field(None, gt=0, description="dps, forcing: length of the step; none: the method's own")
+    zeta: float | None = Field(None, gt=0, description="dps, forcing: length of the step; none: the method's default")
     spectral: float = Field(0.0, ge=0, description="forcing: weight of the misfit of the spectrum")
-    iterations: int = Field(3, gt=0, le=32, description="mmps: solver iterations, each a pass back")
+    iterations: int = Field(3, gt=0, le=32, description="mmps: solver iterations, each with a backward pass")
+
+    @property
+    def traits(self) -> Method:
+        """What the settings must know of the method."""
+        return GUIDANCES[self.method]
+
+    def options(self) -> dict[str, float]:
+        """The method's own settings that are given."""
+        options = {name: getattr(self, name) for name in self.traits.uses}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def unused(self) -> list[str]:
+        """One sentence for each setting that is given and that the method does not use."""
+        wrong = []
+        for name in ("gamma", "zeta", "spectral"):
+            users = [method for method, traits in GUIDANCES.items() if name in traits.uses]
+            if getattr(self, name) and self.method not in users:
+                wrong.append(
+                    f"guidance.{name} belongs to {' and '.join(users)}, and guidance.method is {self.method!r}; leave "
+                    "it out"
+                )
+        return wrong
 
 
 class Sampler(Section):
-    """The steps from noise to clean."""
+    """The sampling steps, from noise to clean."""
 
     step: Literal["covariance", "ddim", "second_order"] = Field(
         "covariance",
@@ -60,9 +114,13 @@ class Sampler(Section):
     corrections: int = Field(0, ge=0, description="Langevin corrections after each step, a network evaluation each")
     correction_size: float = Field(0.1, gt=0, le=2, description="their size, in units of sigma^2")
 
+    def options(self) -> dict[str, float]:
+        """The step's own settings."""
+        return {name: getattr(self, name) for name in STEPS[self.step]}
+
 
 class Selection(Section):
-    """Passes of selection and rejuvenation after a batch: misfits weigh members, noise makes copies differ again."""
+    """Passes of resampling and rejuvenation after a batch: misfits weight members, noise makes copies differ again."""
 
     passes: int = Field(0, ge=0, description="passes; needs all members in one job")
     sigma: float = Field(0.5, gt=0, description="noise level to which members go back")
@@ -71,9 +129,9 @@ class Selection(Section):
 
 
 class Window(Section):
-    """Regime sliding: the window that moves over a stream of particles."""
+    """Regime sliding: the moving window of a particle filter or smoother."""
 
-    hop_hours: int | None = Field(None, gt=0, description="hours the window moves by; none: one frame")
+    hop_hours: int | None = Field(None, gt=0, description="hours that the window moves by; none: one frame")
     carried: float = Field(0.5, gt=0, description="noise level to which frames carried over are brought")
     effective: float = Field(0.5, gt=0, le=1, description="least effective share of the members; 1: no resampling")
     reach_km: float | None = Field(
@@ -86,93 +144,106 @@ class Reanalyse(Section):
 
     design: Literal["hindsight", "forcingdas"] = Field(
         "hindsight",
-        description="forcingdas: sampling as published (their levels, 100 of them, finished frames held, their "
-        "guidance, deterministic steps). Levels, past, guidance and sampler take the place of what else is said of "
-        "them; steps, held and sigma_max are defaults",
+        description="forcingdas: sampling as published (their noise levels, 100 steps, finished frames kept fixed, "
+        "their guidance, deterministic steps). It overrides noise_levels, past, guidance and sampler; it changes the "
+        "defaults of steps, fixed_sigma and sigma_max",
     )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
-    threads: int = Field(1, gt=0, description="CPU threads a job; fixed, so that the bytes are")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if there is a GPU")
+    threads: int = Field(1, gt=0, description="CPU threads of a job; the bytes of an analysis depend on it")
     precision: Precision = Field(
         "auto",
-        description="of the network's operations. auto: that of training, or float32 on a machine that has no "
-        "native bfloat16",
+        description="of the network's operations. auto: that of training, or float32 on a machine without native "
+        "bfloat16",
     )
     regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
         "batch",
-        description="batch: every frame knows all observations; fixed_lag: those up to lag_hours after it; nowcast: "
+        description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast: "
         "none after it; sliding: a fixed lag by particles in a moving window",
     )
     lag_hours: int | None = Field(
-        None, ge=0, description="fixed_lag, sliding: how far a frame looks ahead; sliding with 0 is a filter"
+        None,
+        ge=0,
+        description="fixed_lag, sliding: hours after a frame whose observations it uses; sliding with 0 is a filter",
     )
-    past: Literal["renoised", "held"] = Field(
+    past: Literal["renoised", "fixed"] = Field(
         "renoised",
         description="fixed_lag, nowcast: renoised: past frames are sampled again with every new one (the Kalman filter "
-        "for a Gaussian prior); held: finished frames are taken for certain (ForcingDAS), cheaper",
+        "for a Gaussian prior); fixed: finished frames are kept fixed and taken as certain (ForcingDAS), cheaper",
     )
-    context: int = Field(16, gt=0, description="all but batch: frames seen at once, the newest included")
+    context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
     window: Window = Field(Window(), description="regime sliding")
     guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
-    sampler: Sampler = Field(Sampler(), description="the steps from noise to clean")
-    selection: Selection = Field(Selection(), description="passes that free trapped members")
-    steps: int = Field(8, gt=0, description="denoising steps: network evaluations per window")
-    ladder: Literal["karras", "sigmoid"] = Field(
+    sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
+    selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
+    steps: int = Field(8, gt=0, description="sampling steps: network evaluations of each window")
+    noise_levels: Literal["karras", "sigmoid"] = Field(
         "karras",
-        description="the levels of the steps: from sigma_max to sigma_min by rho; or those of ForcingDAS, cut off at "
-        "sigma_max",
+        description="of the sampling steps. karras: from sigma_max to sigma_min by rho; sigmoid: those of ForcingDAS, "
+        "cut off at sigma_max",
     )
-    held: float | None = Field(
-        None, gt=0, description="noise level at which the network is shown frames that are finished; none: sigma_min"
+    fixed_sigma: float | None = Field(
+        None, gt=0, description="noise level that the network is given for finished frames; none: sigma_min"
     )
     sigma_max: float = Field(10.0, gt=0, description="noise level of the first network evaluation")
     sigma_min: float = Field(0.05, gt=0, description="noise level of the last network evaluation")
     rho: float = Field(7.0, gt=0, description="how the levels bunch towards sigma_min (Karras et al. 2022, eq. 5)")
     frames: int | None = Field(
-        None, gt=0, description="frames the network sees at once; none: as many as in training (train.window)"
+        None, gt=0, description="frames that the network is given at once; none: as in training (train.window)"
     )
-    stride: int = Field(4, gt=0, description="frames between the windows of a composed stretch")
+    stride: int = Field(4, gt=0, description="frames between the starts of overlapping network windows")
     halo: int = Field(
-        10, ge=0, description="frames on either side of a shard, analysed and thrown away; a stream's spin-up"
+        10, ge=0, description="frames on either side of a shard, analysed and discarded; spin-up of all but batch"
     )
-    batch: int = Field(32, gt=0, description="windows the network sees at once")
+    batch: int = Field(32, gt=0, description="windows that the network evaluates at once")
     retries: int = Field(1, ge=0, description="times a diverged sample is tried again, with twice the steps")
     solver_tolerance: float = Field(
         1e-4,
         gt=0,
         lt=1,
         description="residual at which the observation solver stops, relative to the departures of the observations; "
-        "smaller than a twentieth of their errors in any case",
+        "always below a twentieth of their errors",
     )
     solver_iterations: int = Field(
-        200, gt=0, description="iterations after which it gives up, loudly; as many again in double precision"
+        200, gt=0, description="iterations after which it raises an error; as many again in double precision"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _designed(cls, given: object) -> object:
-        """What a design is made of, and what it sets where nothing else is said."""
-        if not isinstance(given, dict) or given.get("design") not in PRESETS:
+    def _apply_design(cls, given: object) -> object:
+        """Override with the settings that the design fixes, and fill in its defaults."""
+        if not isinstance(given, dict) or given.get("design") not in DESIGNS:
             return given
-        return under(under(MADE_OF[given["design"]], given), PRESETS[given["design"]])
+        return under(under(DESIGNS[given["design"]], given), DEFAULTS[given["design"]])
 
     @model_validator(mode="after")
     def _agrees(self) -> "Reanalyse":
-        if wrong := [*self._levels(), *self._regimes(), *self._ways()]:
+        if wrong := [*self._check_levels(), *self._check_regime(), *self._check_sampling()]:
             raise ValueError("\n  reanalyse: ".join(wrong))
         return self
 
-    def halo_frames(self, step_hours: int) -> tuple[int, int]:
-        """Frames before and after a shard that its job has to see: a stream looks no further ahead than its lag."""
-        if self.regime == "batch":
-            return self.halo, self.halo
-        moved = (self.window.hop_hours or step_hours) // step_hours if self.regime == "sliding" else 1
-        return self.halo, (self.lag_hours or 0) // step_hours + moved - 1
+    def uses(self, name: str) -> bool:
+        """Whether the regime uses a setting."""
+        return name in REGIMES[self.regime]
 
-    def _levels(self) -> list[str]:
+    def lag_frames(self, step_hours: int) -> int:
+        """Frames after a frame whose observations it uses; 0 if the regime has no lag."""
+        return (self.lag_hours or 0) // step_hours
+
+    def hop_frames(self, step_hours: int) -> int:
+        """Frames that the view moves by from cycle to cycle."""
+        return (self.window.hop_hours or step_hours) // step_hours if self.uses("window") else 1
+
+    def halo_frames(self, step_hours: int) -> tuple[int, int]:
+        """Frames before and after a shard that its job analyses too; after it, no more than lag and hop need."""
+        if not self.uses("context"):
+            return self.halo, self.halo
+        return self.halo, self.lag_frames(step_hours) + self.hop_frames(step_hours) - 1
+
+    def _check_levels(self) -> list[str]:
         wrong = []
         if self.sigma_min >= self.sigma_max:
             wrong.append(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
-        if self.regime == "sliding" and self.window.carried > self.sigma_max:
+        if self.uses("window") and self.window.carried > self.sigma_max:
             wrong.append(f"window.carried ({self.window.carried}) must not exceed sigma_max ({self.sigma_max})")
         if self.selection.passes and not self.sigma_min < self.selection.sigma <= self.sigma_max:
             wrong.append(
@@ -181,35 +252,30 @@ class Reanalyse(Section):
             )
         return wrong
 
-    def _regimes(self) -> list[str]:
+    def _check_regime(self) -> list[str]:
         wrong = []
-        if self.regime in ("fixed_lag", "sliding") and self.lag_hours is None:
-            wrong.append(f"regime {self.regime!r} needs lag_hours, how far a frame looks ahead")
-        if self.regime in ("batch", "nowcast") and self.lag_hours is not None:
+        if self.uses("lag_hours") and self.lag_hours is None:
+            wrong.append(f"regime {self.regime!r} needs lag_hours, the hours after a frame whose observations it uses")
+        if not self.uses("lag_hours") and self.lag_hours is not None:
             wrong.append(
                 f"regime {self.regime!r} has no lag (lag_hours = {self.lag_hours}); leave it out, or set regime: "
                 "fixed_lag"
             )
-        if self.selection.passes and self.regime != "batch":
+        if self.selection.passes and not self.uses("selection"):
             wrong.append(f"selection.passes are for regime batch, not {self.regime!r}, which selects as it goes")
         return wrong
 
-    def _ways(self) -> list[str]:
+    def _check_sampling(self) -> list[str]:
         method, sampler, wrong = self.guidance.method, self.sampler, []
-        if sampler.step == "covariance" and method not in DRAWS:
+        if sampler.step == "covariance" and not self.guidance.traits.draws:
+            drawing = ", ".join(name for name, traits in GUIDANCES.items() if traits.draws)
             wrong.append(
-                f"sampler.step covariance needs a guidance that can draw ({', '.join(DRAWS)}), and guidance.method is "
+                f"sampler.step covariance needs a guidance that can draw ({drawing}), and guidance.method is "
                 f"{method!r}; set sampler.step: ddim or second_order"
             )
-        if method in SHIFTS and (sampler.step != "ddim" or sampler.eta or sampler.corrections):
+        if self.guidance.traits.deterministic and (sampler.step != "ddim" or sampler.eta or sampler.corrections):
             wrong.append(
                 f"guidance.method {method!r} is made for deterministic steps; set sampler: {{step: ddim, eta: 0}}, "
                 "without corrections"
             )
-        for name, methods in OWN.items():
-            if getattr(self.guidance, name) and method not in methods:
-                wrong.append(
-                    f"guidance.{name} belongs to {' and '.join(methods)}, and guidance.method is {method!r}; leave it "
-                    "out"
-                )
-        return wrong
+        return wrong + self.guidance.unused()

@@ -335,7 +335,7 @@ def validate(
             windows = [_noisy(validation, level, generator) for _ in range(min(at_once, count - first))]
             clean, noisy, told = (torch.cat(part).to(device) for part in zip(*windows))
             sigma = torch.full(clean.shape[:2], level, device=device)
-            points = denoiser.unseen(noisy) if prior.about.points else None
+            points = denoiser.no_points(noisy) if prior.about.points else None
             denoised = denoiser.denoise(prior.process, correct, noisy, sigma, told, points=points)
             square, values = square + (denoised - clean).double().square().sum().item(), values + clean.numel()
             watch(number * count + min(first + at_once, count))

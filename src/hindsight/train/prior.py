@@ -115,7 +115,9 @@ def build(
     given = xr.load_dataset(static)
     layers = {name: given[name].values for name in ("land", "orography") if name in given}
     torch.manual_seed(settings.seed)
-    return priors.Prior(about, GaussMarkov.of(load_file(colour)), seen, priors.maps(grid, settings.place, **layers))
+    return priors.Prior(
+        about, GaussMarkov.from_tensors(load_file(colour)), seen, priors.maps(grid, settings.place, **layers)
+    )
 
 
 def _digest(path: Path) -> str:

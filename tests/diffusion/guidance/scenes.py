@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 from tests.oracles import linear_gaussian as oracle
 
 FRAMES, SIZE, MEMBERS = 5, 8, 3
@@ -26,7 +26,7 @@ def seen(grid=False):
     error = 0.1 + torch.rand(FRAMES, 3, generator=generator)
     blank = lambda x: torch.where(present > 0, x, 0.0)
     value = 2 * torch.randn(FRAMES, 3, generator=generator)
-    return Observed(point, weight * present[..., None], blank(value), blank(error), present)
+    return LinearObservations(point, weight * present[..., None], blank(value), blank(error), present)
 
 
 def noisy(seed=0):

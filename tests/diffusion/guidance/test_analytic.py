@@ -10,7 +10,7 @@ from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
 from tests.diffusion.test_exact_smoother import FRAMES, SIZE, closed_form, observe, rows
 from tests.oracles import linear_gaussian as oracle
@@ -64,13 +64,13 @@ def test_a_start_is_a_draw_given_the_frames_that_are_there():
 
 def test_operators_met_before_are_the_same_as_fresh_ones():
     """Sets of places are kept by places, errors and padding, and never mistaken for one another."""
-    x, seen, known = scenes.noisy(), scenes.seen(), {}
+    x, seen, cache = scenes.noisy(), scenes.seen(), {}
     other = dataclasses.replace(seen, error=seen.error * 2)
     moved = dataclasses.replace(seen, point=(seen.point + 1) % scenes.SIZE)
     for each in (seen, other, moved, seen):
-        found = guidance(each, known=known).mean(x, scenes.ABOVE, scenes.BELOW)
+        found = guidance(each, cache=cache).mean(x, scenes.ABOVE, scenes.BELOW)
         assert torch.equal(found, guidance(each).mean(x, scenes.ABOVE, scenes.BELOW))
-    assert len(known) == 5 + 4 + 5  # other errors are other systems, but for the frame that sees nothing
+    assert len(cache) == 5 + 4 + 5  # other errors are other systems, but for the frame that sees nothing
 
 
 def test_without_observations_nothing_moves():
@@ -111,7 +111,7 @@ def crowded(error, frames=8, count=120, size=60):
     west, left = np.divmod(np.random.default_rng(0).uniform(0, size - 1.001, (frames, count)), 1)
     point, weight = np.stack([west, west + 1], -1).astype(int), np.stack([1 - left, left], -1)
     shape = torch.ones(frames, count)
-    seen = Observed(torch.tensor(point), tensor(weight), 0 * shape, error * shape, shape)
+    seen = LinearObservations(torch.tensor(point), tensor(weight), 0 * shape, error * shape, shape)
     prior = oracle.covariance(process, frames)
     operator = oracle.stacked(seen.rows(t, size).double().numpy() for t in range(frames))
     root = np.linalg.cholesky(prior + 1e-9 * np.eye(len(prior)))

@@ -8,7 +8,7 @@ from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.diagonal import Diagonal
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
 
 
@@ -22,7 +22,7 @@ def white_prior(size, variance=1.0):
 def one_value(size, place, error, value):
     """One frame, one observation of one value, weight and all."""
     point, weight = torch.tensor([[[place, 0, 0, 0]]]), torch.tensor([[[1.0, 0, 0, 0]]])
-    return Observed(point, weight, torch.tensor([[value]]), torch.tensor([[error]]), torch.ones(1, 1))
+    return LinearObservations(point, weight, torch.tensor([[value]]), torch.tensor([[error]]), torch.ones(1, 1))
 
 
 def test_it_is_exact_for_a_white_process_whose_values_are_seen_at_most_once():

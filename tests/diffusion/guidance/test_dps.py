@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from hindsight.diffusion import steps
-from hindsight.diffusion.guidance.dps import Dps, after_the_step
+from hindsight.diffusion.guidance.dps import Dps, shift_factor
+from hindsight.diffusion.steps.ddim import Ddim
 from tests.diffusion.guidance import scenes
 
 
@@ -24,7 +24,7 @@ def published(loss, x, above, below, zeta, estimate):
 
 def walked(guidance, x, above, below):
     """A deterministic step with a guided denoiser."""
-    return steps.Ddim(0.0)(x, above, below, guidance, lambda purpose, size=None: pytest.fail("it draws nothing"))
+    return Ddim(0.0)(x, above, below, guidance, lambda purpose, size=None: pytest.fail("it draws nothing"))
 
 
 BELOW = {"all fall": scenes.BELOW, "one waits": torch.where(torch.arange(5) == 1, scenes.ABOVE, scenes.BELOW)}
@@ -65,6 +65,6 @@ def test_without_observations_and_in_a_correction_it_is_the_prior():
     assert torch.equal(nothing, scenes.prior().mean(x[:, 2:3], *here))
 
 
-def test_the_way_after_the_step():
-    found = after_the_step(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.0]))
+def test_the_shift_factor():
+    found = shift_factor(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.0]))
     torch.testing.assert_close(found, torch.tensor([[10**0.5 / 0.5], [0.0]]))

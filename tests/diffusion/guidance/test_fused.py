@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 
-from hindsight.diffusion import plan, steps
+from hindsight.diffusion import schedule
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.fused import Fused
 from hindsight.diffusion.guidance.unguided import Unguided
-from hindsight.operators.observed import Observed
+from hindsight.diffusion.steps.covariance import Covariance
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
 from tests.diffusion.test_exact_smoother import FRAMES, SIZE, exact, ladder, rows, walked
 from tests.oracles import linear_gaussian as oracle
@@ -67,7 +68,7 @@ def on_the_grid():
     present[3] = 0
     error = torch.tensor(generator.uniform(0.1, 0.6, (FRAMES, 4)), dtype=torch.float32)
     value = torch.tensor(generator.standard_normal((FRAMES, 4)), dtype=torch.float32)
-    return Observed(point, weight, value, error, present)
+    return LinearObservations(point, weight, value, error, present)
 
 
 def test_batch_is_the_exact_smoother_at_few_steps():
@@ -75,16 +76,17 @@ def test_batch_is_the_exact_smoother_at_few_steps():
     for count in (1, 3):
         sample = walked(
             process,
-            plan.batch(FRAMES, ladder(count)),
+            schedule.batch(FRAMES, ladder(count)),
             lambda view: fused(process, seen.frames(view), FRAMES),
-            steps.Covariance(),
+            Covariance(),
         )
         exact(sample, *oracle.smoother(process, *rows(seen)))
 
 
 def test_without_any_observation_it_draws_from_the_prior():
     seen = scenes.seen(grid=True).frames(slice(2, 3))
-    empty = seen.each(lambda value: value[:, :0])
+    tensors = seen.point, seen.weight, seen.value, seen.error, seen.present
+    empty = LinearObservations(*(tensor[:, :0] for tensor in tensors))
     white = lambda purpose, size=scenes.SIZE: torch.ones(scenes.MEMBERS, 1, size)
     x, above, below = scenes.noisy()[:, 2:3], scenes.ABOVE[2:3], scenes.BELOW[2:3]
     expected = scenes.prior().draw(x, above, below, white)

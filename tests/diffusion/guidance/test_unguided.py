@@ -29,7 +29,7 @@ def test_the_mean_is_the_estimate_at_the_levels_above_clean_frames_a_little_nois
         return noisy + 1
 
     above, below = torch.tensor([0.0, 0.5, 2.0]), torch.tensor([0.0, 0.5, 1.0])
-    found = scenes.prior(estimate, held=0.01).mean(torch.zeros(1, 3, scenes.SIZE), above, below, "points")
+    found = scenes.prior(estimate, fixed_sigma=0.01).mean(torch.zeros(1, 3, scenes.SIZE), above, below, "points")
     (sigma, moves, points), *_ = told
     assert (found == 1).all() and points == "points"
     assert moves.tolist() == [False, False, True]
@@ -75,7 +75,7 @@ def test_a_start_is_a_draw_of_the_process_given_the_frames_that_are_there():
 def test_products_with_the_transposed_jacobian_are_those_of_a_dense_one():
     x, v = scenes.noisy(), torch.randn(scenes.MEMBERS, scenes.FRAMES, scenes.SIZE)
     with torch.no_grad():
-        found = scenes.prior(scenes.crooked).pulled(
+        found = scenes.prior(scenes.crooked).with_jacobian(
             x, scenes.ABOVE, scenes.BELOW, lambda clean, back, members: torch.cat([clean, back(v), back(2 * v)], 2)
         )
     assert not found.requires_grad and not x.requires_grad

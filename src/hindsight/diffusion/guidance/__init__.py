@@ -1,41 +1,47 @@
-"""From a denoiser and observations to a denoiser: one module a method.
+"""Guidances: from a denoiser and observations to a denoiser. A guidance is one module of this package.
 
-A guided denoiser is a denoiser, so that every sampler walks with every guidance. What a method needs of the
-observations is `Observations`, whatever made them.
+`reanalyse.guidance.method: sda` names the module `sda`. Its function `build` takes a `Setup` and, as keyword
+parameters, the settings of `reanalyse.guidance` that the method uses, and returns a `Denoiser`. Every sampling step
+works with every guidance, because a guided denoiser is a denoiser.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+if TYPE_CHECKING:
+    from hindsight.diffusion.guidance.unguided import Unguided
 
 White = Callable[..., torch.Tensor]  # (purpose, size=D, or keys (T, N)) -> white noise (E, T, size or N)
 
 
 def moving(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-    """Frames whose level falls (T,); all of them where none does, as in a correction at a level."""
+    """Frames whose level falls (T,); all frames if no level falls, as in a correction."""
     falls = below < above
     return falls | ~falls.any()
 
 
 class Denoiser(Protocol):
-    """What is known of clean frames, given noisy ones and perhaps observations; levels (T,) are shared by members."""
+    """Estimates clean frames from noisy ones and, if guided, observations; all members share the levels (T,)."""
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-        """E[x_0 | noisy (E, T, D)] at the levels `above`, on the way to `below`; right where the level falls."""
+        """E[x_0 | noisy (E, T, D)] at the levels `above`; valid for frames whose level falls to `below`."""
 
     def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
         """A sample of the clean frames."""
 
     def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
-        """A sample of the clean frames by the closed form alone, where some levels may be infinite."""
+        """A sample of the clean frames by the linear prior alone; levels may be infinite."""
 
 
 class Observations(Protocol):
-    """What a guidance has to know of the observations of a stretch of frames: N at most in each of T, padded.
+    """Observations of a stretch of frames and their operator H, for N observations in each of T frames, padded.
 
-    `value` and `error` (T, N) are normalised; `present` (T, N) is 1 where there is an observation. `key` (T, N) is what
-    the perturbation of each belongs to; none: its place.
+    `value` and `error` (T, N) are normalised; `present` (T, N) is 1 for an observation and 0 for padding. `key` (T, N)
+    identifies each observation, and with it its random perturbation; None: its place in the table does.
     """
 
     value: torch.Tensor
@@ -52,8 +58,37 @@ class Observations(Protocol):
     def squared(self) -> torch.Tensor:
         """|h|^2, the squared length of each row of H; (T, N)."""
 
-    def places(self, frame: int) -> bytes:
-        """A key that is the same for frames observed at the same places with the same errors."""
+    def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Value and precision of each value of the state (T, size); None if H mixes several."""
+
+    def geometry(self, frame: int) -> bytes:
+        """A key shared by frames that have observations at the same places with the same errors."""
 
     def rows(self, frame: int, size: int) -> torch.Tensor:
         """H of one frame as a matrix (N, size)."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything but its own settings that a guidance may be built from.
+
+    Attributes:
+        prior: the unguided denoiser of some frames.
+        observations: of these frames.
+        shape: of a field, (C, H, W).
+        tolerance: relative residual at which the observation solver stops.
+        iterations: after which the observation solver gives up.
+        cache: H U by `Observations.geometry`, shared by the cycles of a stretch.
+    """
+
+    prior: "Unguided"
+    observations: Observations
+    shape: tuple[int, int, int]
+    tolerance: float = 1e-4
+    iterations: int = 200
+    cache: dict[bytes, torch.Tensor] = field(default_factory=dict)
+
+
+def build(method: str, setup: Setup, **settings: float) -> Denoiser:
+    """The guided denoiser of a method, with the method's own settings."""
+    return import_module(f"{__name__}.{method}").build(setup, **settings)

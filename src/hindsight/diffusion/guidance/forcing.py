@@ -2,8 +2,8 @@
 
 After a step the sample moves by -zeta grad L, L = || w (y - H D) ||, w_k = (R + gamma sigma_k^2)^-1/2 with each frame's
 own level, and optionally lambda times a misfit of the spectrum of D to the prior's. Their norm runs over all frames
-and members, which makes the step of a frame depend on how many others are in hand; here it is each frame's and
-member's own.
+and members, so that the step of a frame depends on how many others there are; here each frame of each member has its
+own norm.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.guidance import Observations, moving
-from hindsight.diffusion.guidance.dps import after_the_step
+from hindsight.diffusion.guidance import Observations, Setup, moving
+from hindsight.diffusion.guidance.dps import shift_factor
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -22,8 +22,8 @@ class Forcing:
 
     Args:
         prior: unguided.
-        observed: observations of its frames.
-        gamma: growth of the misfit's variance with sigma^2.
+        observations: of its frames.
+        gamma: growth of the variance of the misfit with sigma^2.
         zeta: length of the step.
         spectral: weight of the spectral misfit, lambda; 0 leaves it out.
         spectrum: the prior's, needed where `spectral` is not 0.
@@ -32,19 +32,19 @@ class Forcing:
     def __init__(
         self,
         prior: Unguided,
-        observed: Observations,
+        observations: Observations,
         gamma: float = 0.01,
         zeta: float = 0.1,
         spectral: float = 0.0,
         spectrum: "Spectrum | None" = None,
     ) -> None:
-        self.prior, self.observed = prior, observed
+        self.prior, self.observations = prior, observations
         self.gamma, self.zeta, self.spectral, self.spectrum = gamma, zeta, spectral, spectrum
         self.start = prior.start
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        seen, active = self.observed, moving(above, below)[:, None]
+        seen, active = self.observations, moving(above, below)[:, None]
         weight = (seen.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
@@ -53,9 +53,15 @@ class Forcing:
             pull = seen.adjoint(weight * gap / norm, clean.shape[-1])
             if self.spectral:
                 pull = pull - self.spectral * self.spectrum.slope(clean, above) * active
-            return clean + self.zeta * after_the_step(above, below) * back(pull)
+            return clean + self.zeta * shift_factor(above, below) * back(pull)
 
-        return self.prior.pulled(noisy, above, below, guided)
+        return self.prior.with_jacobian(noisy, above, below, guided)
+
+
+def build(setup: Setup, gamma: float = 0.01, zeta: float = 0.1, spectral: float = 0.0) -> Forcing:
+    """The guidance with `gamma`, `zeta` and `spectral`."""
+    spectrum = Spectrum.of(setup.prior.process, setup.shape) if spectral else None
+    return Forcing(setup.prior, setup.observations, gamma, zeta, spectral, spectrum)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ class Spectrum:
 
     @classmethod
     def of(cls, process: GaussMarkov, shape: tuple[int, int, int]) -> "Spectrum":
-        """The closed form's: the sum over its modes of variance times power."""
-        modes = process.modes.out_of(torch.eye(len(process.variance), device=process.modes.device))
+        """The spectrum of the linear prior: the sum over its modes of variance times power."""
+        modes = process.modes.expand(torch.eye(len(process.variance), device=process.modes.device))
         power = _binned(modes.view(-1, *shape))
         return cls((process.variance[:, None, None] * power).sum(0), shape)
 

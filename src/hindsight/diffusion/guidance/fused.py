@@ -1,29 +1,44 @@
 """Observations of the state's own values, as noise levels of their own.
 
-A value seen with error r, y = x + r e, *is* the value at noise level r. Fused with the noisy frame it is a value of
-level (1/sigma^2 + 1/r^2)^-1/2: what diffusion forcing does for frames, done for points. A prior that was trained with
-levels of points (train.points) denoises it directly, so that E[x_0 | noisy frames, y] is one network evaluation and
-nothing is approximated but what the network has not learnt: no gain, no Jacobian, no constant to tune. Ours.
+A value observed with error r, y = x + r e, *is* the value at noise level r. Fused with the noisy frame it is a value of
+level (1/sigma^2 + 1/r^2)^-1/2: diffusion forcing, with points in the place of frames. A prior that was trained with
+levels of points (train.points) denoises it directly: E[x_0 | noisy frames, y] is one network evaluation, without gain,
+Jacobian or constant to tune; the only approximation is the network. Ours.
 
-It serves observations of grid values; between grid points another guidance has to.
+It takes observations of grid values; observations between grid points need another guidance.
 """
 
 import torch
 
 from hindsight.diffusion.denoiser import Points
-from hindsight.diffusion.guidance import White
+from hindsight.diffusion.guidance import Observations, Setup, White
 from hindsight.diffusion.guidance.analytic import Analytic
+from hindsight.diffusion.guidance.unguided import Unguided
+from hindsight.errors import UserError
 
 
 class Fused(Analytic):
-    """Posterior means straight from the network; the arguments are those of `Analytic`, and the observed values.
+    """Posterior means straight from the network.
 
     Args:
+        prior: unguided.
+        observations: of its frames.
         points: the observations as values of the state.
+        tolerance: see `Analytic`, as for `iterations` and `cache`.
+        iterations: of the observation solver.
+        cache: H U by geometry.
     """
 
-    def __init__(self, *about: object, points: Points, **more: object) -> None:
-        super().__init__(*about, **more)
+    def __init__(
+        self,
+        prior: Unguided,
+        observations: Observations,
+        points: Points,
+        tolerance: float = 1e-4,
+        iterations: int = 200,
+        cache: dict[bytes, torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__(prior, observations, tolerance, iterations, cache)
         self.points = points
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
@@ -31,12 +46,28 @@ class Fused(Analytic):
         return self.prior.mean(noisy, above, below, self.points)
 
     def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
-        """A draw from the closed form without the observations: at the first level they are all the network needs."""
+        """A draw from the linear prior without the observations; the network uses them from the first level on."""
         return self.prior.start(noisy, level, white)
 
     def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
-        """The mean, and a draw of the closed form's departures from it: xi + K (eps - H xi)."""
+        """The mean plus a posterior departure drawn from the linear prior: xi + K (eps - H xi)."""
         posterior = self.prior.posterior(above)
         departure = posterior.draw(white("state"))
-        gap = self._errors(white) * self.observed.present - self.observed.forward(departure)
+        gap = self._errors(white) * self.observations.present - self.observations.forward(departure)
         return self.mean(noisy, above, below) + departure + self.gain(gap, posterior)
+
+
+def build(setup: Setup) -> Fused:
+    """The guidance; it has no settings.
+
+    Raises:
+        UserError: if observations lie between grid points, or are means of several.
+    """
+    found = setup.observations.on_values(setup.prior.process.size)
+    if found is None:
+        raise UserError(
+            "guidance 'fused' needs observations of grid values, and some lie between grid points or are means of "
+            "several; set reanalyse.guidance.method: analytic, or mmps"
+        )
+    points = Points(found[0][None], found[1][None])
+    return Fused(setup.prior, setup.observations, points, setup.tolerance, setup.iterations, setup.cache)

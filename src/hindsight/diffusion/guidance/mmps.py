@@ -4,34 +4,34 @@ Tweedie's second formula gives Cov[x_0 | x_sigma] = sigma^2 J^T, J the Jacobian 
 
     E[x_0 | x_sigma, y] = D + sigma^2 J^T H^T v,    (R + H sigma^2 J^T H^T) v = y - H D.
 
-A network's Jacobian is not quite symmetric and conjugate gradients can blow up; GMRES (Saad and Schultz 1986) asks for
-no symmetry and its residual never grows.
+A network's Jacobian is not quite symmetric and conjugate gradients can blow up; GMRES (Saad and Schultz 1986) needs no
+symmetry and its residual never grows.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, moving
+from hindsight.diffusion.guidance import Observations, Setup, moving
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
 class Mmps:
-    """Posterior means with the covariance that the network itself has at this point.
+    """Posterior means with the covariance given by the Jacobian of the network.
 
     Args:
         prior: unguided.
-        observed: observations of its frames.
-        iterations: of the solver; each is a pass back through the network, and one more follows.
+        observations: of its frames.
+        iterations: of the solver; each is a backward pass through the network, and one more follows.
     """
 
-    def __init__(self, prior: Unguided, observed: Observations, iterations: int = 3) -> None:
-        self.prior, self.observed, self.iterations = prior, observed, iterations
+    def __init__(self, prior: Unguided, observations: Observations, iterations: int = 3) -> None:
+        self.prior, self.observations, self.iterations = prior, observations, iterations
         self.start = prior.start
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        seen, square, active = self.observed, above.square()[:, None], moving(above, below)[:, None]
+        seen, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
         error = torch.where(seen.present > 0, seen.error, 1.0)
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
@@ -40,14 +40,19 @@ class Mmps:
             gap = (seen.value * seen.present - seen.forward(clean)) / error * active
             return clean + spread(gmres(system, gap, self.iterations))
 
-        return self.prior.pulled(noisy, above, below, guided)
+        return self.prior.with_jacobian(noisy, above, below, guided)
+
+
+def build(setup: Setup, iterations: int = 3) -> Mmps:
+    """The guidance with `iterations`."""
+    return Mmps(setup.prior, setup.observations, iterations)
 
 
 def gmres(system: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, iterations: int) -> torch.Tensor:
-    """The vector of least residual in the Krylov space, for every member of a batch by itself.
+    """The vector of least residual in the Krylov space, for each member separately.
 
     Args:
-        system: a linear map of (E, T, N), members apart.
+        system: a linear map of (E, T, N) that does not mix members.
         right: (E, T, N).
         iterations: products with the system.
 

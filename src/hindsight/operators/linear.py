@@ -1,4 +1,4 @@
-"""The observations of a stretch of frames as tensors: a sparse linear operator and its exact adjoint."""
+"""The observations of a stretch of frames as tensors: a sparse linear operator H and its exact adjoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,17 @@ import torch
 
 
 @dataclass(frozen=True)
-class Observed:
-    """The observations of a stretch of frames, padded to N a frame, as tensors.
+class LinearObservations:
+    """Observations of a stretch of frames, padded to N for each frame, with their operator H.
 
-    `point` and `weight` (T, N, K) index the flat state of C * H * W values; `value`, `error` (T, N) are normalised;
-    `present` (T, N) is 1 where there is an observation and 0 where there is padding. `key` (T, N) is what the
-    perturbation of each belongs to (`fields.keyed`); without it, it belongs to the place.
+    Attributes:
+        point: indices into the flat state of C * H * W values, (T, N, K).
+        weight: of these values, (T, N, K).
+        value: normalised, (T, N).
+        error: standard deviation, normalised, (T, N).
+        present: 1 for an observation, 0 for padding; (T, N).
+        key: number that determines the random perturbation of each (`fields.keyed`), (T, N); None: its place in the
+            table does.
     """
 
     point: torch.Tensor
@@ -23,14 +28,14 @@ class Observed:
     key: torch.Tensor | None = None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
-        """H x: state (E, T, D) to the places (E, T, N); zero in the padding."""
+        """H x: state (E, T, D) to observed values (E, T, N); zero in the padding."""
         members, frames, _ = state.shape
         index = self.point.flatten(1).expand(members, -1, -1)
         values = state.gather(2, index).view(members, frames, *self.point.shape[1:])
         return (values * self.weight).sum(-1) * self.present
 
     def adjoint(self, values: torch.Tensor, size: int) -> torch.Tensor:
-        """H^T y: values at the places (E, T, N) to the state (E, T, size)."""
+        """H^T y: observed values (E, T, N) to the state (E, T, size)."""
         members, frames, _ = values.shape
         spread = ((values * self.present)[..., None] * self.weight).flatten(2)
         state = torch.zeros(members, frames, size, dtype=values.dtype, device=values.device)
@@ -40,17 +45,23 @@ class Observed:
         """|h|^2, the squared length of each row of H; (T, N)."""
         return self.weight.square().sum(-1) * self.present
 
-    def frames(self, view: slice) -> "Observed":
-        """The observations of some frames, padded no further than they need, so that no other frame leaves a trace."""
+    def frames(self, view: slice) -> "LinearObservations":
+        """The observations of some frames; their padding, too, depends on no other frame."""
         most = int(self.present[view].sum(1).max()) if self.present[view].numel() else 0
-        return self.each(lambda value: value[view, : max(most, 1)])
+        return self._each(lambda tensor: tensor[view, : max(most, 1)])
 
-    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Observed":
-        """The same change of every tensor."""
-        return Observed(**{name: change(value) for name, value in vars(self).items() if value is not None})
+    def to(self, device: torch.device) -> "LinearObservations":
+        """The same observations on another device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "LinearObservations":
+        """Apply the same change to every tensor."""
+        key = None if self.key is None else change(self.key)
+        numbers = change(self.value), change(self.error), change(self.present)
+        return LinearObservations(change(self.point), change(self.weight), *numbers, key)
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The observations as values of the state and their precision 1 / r^2, both (T, size); precision 0: not seen.
+        """The observations as values of the state and their precision 1 / r^2, both (T, size); 0: not observed.
 
         None if an observation depends on more than one value of the state. Several of one value are averaged.
         """
@@ -65,8 +76,8 @@ class Observed:
         total = torch.zeros_like(precision).scatter_add_(1, point, trust * value)
         return total / precision.clamp(min=1e-12), precision
 
-    def places(self, frame: int) -> bytes:
-        """A key that is the same for frames observed at the same places with the same errors."""
+    def geometry(self, frame: int) -> bytes:
+        """A key shared by frames that have observations at the same places with the same errors."""
         parts = (self.point[frame], self.weight[frame], self.present[frame], self.error[frame])
         return b"".join(part.cpu().numpy().tobytes() for part in parts)
 

@@ -1,4 +1,4 @@
-"""Observations of a stretch of frames, as tensors that a guidance understands."""
+"""A table of observations as tensors for a stretch of frames."""
 
 import numpy as np
 import pandas as pd
@@ -6,11 +6,13 @@ import torch
 
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 from hindsight.operators.rows import normalised
 
 
-def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: Grid, scaling: Scaling) -> Observed:
+def from_table(
+    table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: Grid, scaling: Scaling
+) -> LinearObservations:
     """Sort observations into frames and normalise them.
 
     Args:
@@ -18,7 +20,7 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
         times: of the frames, T.
         channels: of the state; rows of other channels are left out.
         grid: of the state.
-        scaling: climatology and spread; the climatology at a place is interpolated as the state is.
+        scaling: climatology and spread; the climatology is interpolated to a place as the state is.
 
     Raises:
         UserError: if a row lies outside the grid.
@@ -28,22 +30,22 @@ def observed(table: pd.DataFrame, times: np.ndarray, channels: list[str], grid: 
     return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error, rows.key)
 
 
-def furthest(seen: Observed, channels: int, size: int) -> list[float]:
-    """The largest departure from the climatology that is observed of each channel, in standard deviations.
+def largest_departures(observations: LinearObservations, channels: int, size: int) -> list[float]:
+    """The largest observed departure of each channel from the climatology, in standard deviations.
 
     Args:
-        seen: the observations.
-        channels: of the state.
+        observations: normalised.
+        channels: number of channels of the state.
         size: values of the state.
     """
-    there = seen.present > 0
-    channel = seen.point[..., 0][there] // (size // channels)
-    found = torch.zeros(channels, dtype=seen.value.dtype)
-    return found.scatter_reduce_(0, channel, seen.value[there].abs(), "amax").tolist()
+    present = observations.present > 0
+    channel = observations.point[..., 0][present] // (size // channels)
+    largest = torch.zeros(channels, dtype=observations.value.dtype)
+    return largest.scatter_reduce_(0, channel, observations.value[present].abs(), "amax").tolist()
 
 
-def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
-    """Rows to (T, N, …), N the most that a frame has."""
+def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> LinearObservations:
+    """Columns of rows to tensors (T, N, …), N the largest number of rows in a frame."""
     order = np.argsort(frame, kind="stable")
     counts = np.bincount(frame, minlength=frames)
     most = int(counts.max(initial=0))
@@ -57,4 +59,4 @@ def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> Observed:
     point, weight, value, error, key = filled
     as_float = lambda array: torch.tensor(array.astype(np.float32))
     floats = (as_float(array) for array in (weight, value, error, present))
-    return Observed(torch.tensor(point), *floats, torch.tensor(key))
+    return LinearObservations(torch.tensor(point), *floats, torch.tensor(key))

@@ -10,7 +10,7 @@ import torch
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.reanalyse.conditions import furthest, observed
+from hindsight.reanalyse import observation_tensors
 
 GRID = Grid(np.arange(4.0), np.arange(5.0))
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(1, "D")
@@ -32,7 +32,7 @@ def test_rows_go_to_their_frames_and_the_operator_sees_what_was_measured():
         (2, "z500", 2.5, 0.0, at(2, 0, 2, 0), 0.1),
         (1, "q", 1.0, 1.0, 9.0, 1.0),
     ]
-    seen = observed(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
+    seen = observation_tensors.from_table(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
     assert seen.present.sum(1).tolist() == [1, 0, 2]
     state = torch.tensor(SCALING.normalise(truth, TIMES)).view(1, 3, -1)
     np.testing.assert_allclose(seen.forward(state)[0], seen.value * seen.present, atol=1e-5)
@@ -41,11 +41,11 @@ def test_rows_go_to_their_frames_and_the_operator_sees_what_was_measured():
 
 def test_a_place_outside_the_grid_is_refused():
     with pytest.raises(UserError, match="lies outside"):
-        observed(table([(0, "z500", 9.0, 1.0, 0.0, 1.0)]), TIMES, ["z500"], GRID, SCALING)
+        observation_tensors.from_table(table([(0, "z500", 9.0, 1.0, 0.0, 1.0)]), TIMES, ["z500"], GRID, SCALING)
 
 
 def test_no_observation_at_all_is_no_error():
-    assert not observed(table([]), TIMES, ["z500"], GRID, SCALING).present.any()
+    assert not observation_tensors.from_table(table([]), TIMES, ["z500"], GRID, SCALING).present.any()
 
 
 SPHERE = Grid(np.array([-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0]), np.arange(12) * 30.0)
@@ -80,7 +80,7 @@ def test_fields_weighed_by_area_are_seen_as_they_were_measured(by_area):
     """H of the normalised truth is the normalised observation, poles and all, whatever the measure."""
     rows, truth = scattered(by_area)
     assert by_area.measure.min() < 0.4 < 1.2 < by_area.measure.max()
-    seen = observed(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
+    seen = observation_tensors.from_table(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
     state = torch.tensor(by_area.normalise(truth, TIMES)).view(1, 3, -1)
     assert seen.present.sum() == len(rows)
     np.testing.assert_allclose(seen.forward(state)[0], seen.value * seen.present, atol=2e-5)
@@ -89,8 +89,10 @@ def test_fields_weighed_by_area_are_seen_as_they_were_measured(by_area):
 def test_a_measure_changes_neither_values_nor_errors(by_area):
     """They are what was measured, in standard deviations: only the state is weighed."""
     rows, _ = scattered(by_area)
-    with_measure = observed(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
-    without = observed(rows, TIMES, ["z500", "msl"], SPHERE, dataclasses.replace(by_area, measure=1.0))
+    with_measure = observation_tensors.from_table(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
+    without = observation_tensors.from_table(
+        rows, TIMES, ["z500", "msl"], SPHERE, dataclasses.replace(by_area, measure=1.0)
+    )
     for name in ("value", "error", "point", "present"):
         assert torch.equal(getattr(with_measure, name), getattr(without, name))
     areas = SPHERE.weights.ravel()[with_measure.point.numpy() % SPHERE.weights.size]
@@ -110,7 +112,7 @@ def test_footprints_are_seen_as_the_means_they_are(by_area):
     columns = ["time", "channel", "latitude", "longitude", "value", "error", "footprint"]
     wanted = pd.DataFrame([[TIMES[t], *rest] for t, *rest in rows], columns=columns)
     for scaling in (by_area, dataclasses.replace(by_area, measure=1.0)):
-        seen = observed(wanted, TIMES, ["z500", "msl"], SPHERE, scaling)
+        seen = observation_tensors.from_table(wanted, TIMES, ["z500", "msl"], SPHERE, scaling)
         assert seen.point.shape == (3, 2, 16) and seen.present.sum(1).tolist() == [2, 0, 2]
         state = torch.tensor(scaling.normalise(truth, TIMES)).view(1, 3, -1)
         np.testing.assert_allclose(seen.forward(state)[0], seen.value * seen.present, atol=2e-5)
@@ -123,13 +125,14 @@ def test_footprints_are_seen_as_the_means_they_are(by_area):
 def test_a_footprint_that_is_not_on_the_grid_is_refused():
     wanted = table([(0, "z500", 1.0, 1.0, 0.0, 1.0)]).assign(footprint="mean 2x2")
     with pytest.raises(UserError, match="an observation 1.0 is not the middle of 2 grid points"):
-        observed(wanted, TIMES, ["z500"], GRID, SCALING)
+        observation_tensors.from_table(wanted, TIMES, ["z500"], GRID, SCALING)
 
 
-def test_the_furthest_observation_of_each_channel_is_told_in_its_standard_deviations():
+def test_the_largest_departure_of_each_channel_is_in_its_standard_deviations():
     level = SCALING.climatology(TIMES[:1])[0]
     rows = [(0, "z500", 1.0, 1.0, level[0, 1, 1] - 6.0, 0.1), (0, "z500", 2.0, 1.0, level[0, 2, 1] + 4.0, 0.1)]
     rows += [(0, "msl", 3.0, 4.0, level[1, 3, 4] + 5.0, 0.1)]
-    seen = observed(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
-    assert furthest(seen, 2, 40) == pytest.approx([3.0, 0.5], abs=1e-5)
-    assert furthest(observed(table([]), TIMES, ["z500", "msl"], GRID, SCALING), 2, 40) == [0.0, 0.0]
+    seen = observation_tensors.from_table(table(rows), TIMES, ["z500", "msl"], GRID, SCALING)
+    assert observation_tensors.largest_departures(seen, 2, 40) == pytest.approx([3.0, 0.5], abs=1e-5)
+    nothing = observation_tensors.from_table(table([]), TIMES, ["z500", "msl"], GRID, SCALING)
+    assert observation_tensors.largest_departures(nothing, 2, 40) == [0.0, 0.0]

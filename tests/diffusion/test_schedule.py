@@ -5,31 +5,31 @@ import itertools
 import numpy as np
 import pytest
 
-from hindsight.diffusion import noise, plan
-from hindsight.diffusion.plan import noise_plan
+from hindsight.diffusion import noise, schedule
+from hindsight.diffusion.schedule import noise_schedule
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3, 4])
 def test_plan_goes_from_noise_to_clean_and_never_back(delay):
-    plan = noise_plan(frames=5, steps=4, delay=delay)
-    assert (plan[0] == 4).all() and (plan[-1] == 0).all()
-    assert (np.diff(plan, axis=0) <= 0).all()
+    levels = noise_schedule(frames=5, steps=4, delay=delay)
+    assert (levels[0] == 4).all() and (levels[-1] == 0).all()
+    assert (np.diff(levels, axis=0) <= 0).all()
 
 
 def test_batch_keeps_all_frames_at_one_level():
-    plan = noise_plan(frames=5, steps=4, delay=0)
-    assert (plan == plan[:, :1]).all()
+    levels = noise_schedule(frames=5, steps=4, delay=0)
+    assert (levels == levels[:, :1]).all()
 
 
 def test_nowcast_has_one_frame_in_hand_at_a_time():
-    plan = noise_plan(frames=5, steps=4, delay=4)
-    assert (((plan > 0) & (plan < 4)).sum(axis=1) <= 1).all()
+    levels = noise_schedule(frames=5, steps=4, delay=4)
+    assert (((levels > 0) & (levels < 4)).sum(axis=1) <= 1).all()
 
 
 def test_fixed_lag_is_the_published_pyramid():
     """Golden rows worked out from the published formula: H = 5, ST = 3, us = 1."""
     expected = ["33333", "23333", "12333", "01233", "00123", "00012", "00001", "00000"]
-    assert ["".join(map(str, row)) for row in noise_plan(5, 3, 1)] == expected
+    assert ["".join(map(str, row)) for row in noise_schedule(5, 3, 1)] == expected
 
 
 @pytest.mark.parametrize(
@@ -42,18 +42,18 @@ def test_fixed_lag_is_the_published_pyramid():
 )
 def test_the_published_scheduling_matrices(frames, steps, delay, expected):
     """Golden rows worked out from the published formula; `delay` is their uncertainty scale."""
-    assert ["".join(map(str, row)) for row in noise_plan(frames, steps, delay)] == expected
+    assert ["".join(map(str, row)) for row in noise_schedule(frames, steps, delay)] == expected
 
 
 def test_a_pyramid_two_steps_apart():
     """H = 4, ST = 4, us = 2: 11 rows, row 5 = [0 1 3 4]."""
-    found = noise_plan(4, 4, 2)
+    found = noise_schedule(4, 4, 2)
     assert len(found) == 11 and found[5].tolist() == [0, 1, 3, 4]
 
 
 def test_a_delay_longer_than_a_walk_is_refused():
     with pytest.raises(ValueError, match="delay"):
-        noise_plan(5, 4, 5)
+        noise_schedule(5, 4, 5)
 
 
 def drawn(cycles):
@@ -66,21 +66,21 @@ COUNTS = np.arange(5)  # a ladder whose levels are their own numbers
 
 
 def test_golden_rows_of_batch_with_passes():
-    assert drawn(plan.batch(3, COUNTS)) == ["0: 444 333 222 111 000 | 000 | 3"]
-    found = plan.again(3, COUNTS, passes=2, sigma=2)
+    assert drawn(schedule.batch(3, COUNTS)) == ["0: 444 333 222 111 000 | 000 | 3"]
+    found = schedule.rejuvenated(3, COUNTS, passes=2, sigma=2)
     assert drawn(found) == ["0: 444 333 222 111 000 | 000 | 0", "0: 222 111 000 | 111 | 0", "0: 222 111 000 | 222 | 3"]
-    assert [cycle.weigh for cycle in found] == [True, True, False]
-    assert drawn(plan.again(3, COUNTS, passes=0, sigma=2)) == drawn(plan.batch(3, COUNTS))
-    assert not plan.again(3, COUNTS, passes=0, sigma=2)[0].weigh
+    assert [cycle.resample for cycle in found] == [True, True, False]
+    assert drawn(schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)) == drawn(schedule.batch(3, COUNTS))
+    assert not schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)[0].resample
 
 
 def test_a_pass_begins_at_its_own_level_between_those_of_the_ladder():
-    first, second = plan.again(2, np.array([0, 0.1, 1.0, 10.0]), passes=1, sigma=0.5)
+    first, second = schedule.rejuvenated(2, np.array([0, 0.1, 1.0, 10.0]), passes=1, sigma=0.5)
     np.testing.assert_allclose(second.rows[:, 0], [0.5, 0.1, 0])
 
 
 def test_golden_rows_of_held_frames():
-    assert drawn(plan.held(4, COUNTS, lag=1, context=3)) == [
+    assert drawn(schedule.staircase(4, COUNTS, lag=1, context=3)) == [
         "0: 4 3 2 | 0 | 0",
         "0: 24 13 02 | 10 | 1",
         "0: 024 013 002 | 210 | 2",
@@ -90,17 +90,17 @@ def test_golden_rows_of_held_frames():
 
 def test_golden_rows_of_held_frames_where_the_steps_are_no_multiple_of_the_lag():
     """Four steps in three rounds: one, one and two; the last round of a frame never goes without a step."""
-    assert drawn(plan.held(4, COUNTS, lag=2, context=2)) == [
+    assert drawn(schedule.staircase(4, COUNTS, lag=2, context=2)) == [
         "0: 4 3 | 0 | 0",
         "0: 34 23 | 10 | 0",
         "0: 234 123 023 | 210 | 1",
         "1: 234 123 023 012 002 001 000 | 210 | 4",
     ]
-    assert drawn(plan.held(3, np.arange(2), lag=2, context=3))[:2] == ["0: 1 | 0 | 0", "0: 11 | 10 | 0"]
+    assert drawn(schedule.staircase(3, np.arange(2), lag=2, context=3))[:2] == ["0: 1 | 0 | 0", "0: 11 | 10 | 0"]
 
 
 def test_golden_rows_of_a_moving_window():
-    assert drawn(plan.moving(4, np.arange(3), lag=1, context=3)) == [
+    assert drawn(schedule.moving_window(4, np.arange(3), lag=1, context=3)) == [
         "0: 22 11 00 | 10 | 1",
         "0: 222 111 000 | 210 | 2",
         "1: 222 111 000 | 210 | 4",
@@ -109,15 +109,15 @@ def test_golden_rows_of_a_moving_window():
 
 def test_golden_rows_of_a_moving_window_of_particles():
     """Frames carried over wait at their level; the last window moves by what is left of the stretch."""
-    found = plan.moving(6, COUNTS, lag=1, context=4, hop=3, carried=2, weigh=True)
+    found = schedule.moving_window(6, COUNTS, lag=1, context=4, hop=3, carried=2, resample=True)
     assert drawn(found) == [
         "0: 4444 3333 2222 1111 0000 | 3210 | 3",
         "2: 2244 2233 2222 1111 0000 | 3210 | 6",
     ]
-    assert all(cycle.weigh for cycle in found)
+    assert all(cycle.resample for cycle in found)
 
 
-REGIMES = {"held": plan.held, "moving": plan.moving}
+REGIMES = {"staircase": schedule.staircase, "moving": schedule.moving_window}
 CASES = [
     (regime, frames, steps, lag, context, hop)
     for regime, frames, steps, lag, context in itertools.product(
@@ -160,7 +160,7 @@ def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_top(of):
         assert (np.diff(cycle.rows, axis=0) < 0).any(1).all(), "a row in which nothing moves costs an evaluation"
         new = np.isinf(level[cycle.view])
         assert (cycle.rows[0, new] == ladder[-1]).all()
-        if of[0] == "held":  # what is finished stays, and the others go on where they were
+        if of[0] == "staircase":  # what is finished stays, and the others go on where they were
             np.testing.assert_array_equal(cycle.rows[0, ~new], level[cycle.view][~new])
         else:
             assert (cycle.rows[0, ~new] == min(0.5, ladder[-1])).all()
@@ -175,8 +175,8 @@ def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_top(of):
 def test_held_frames_walk_the_published_plan_cut_into_cycles(of):
     """Where the rounds share the steps evenly and no frame leaves the view."""
     steps, lag = of
-    whole, found = noise_plan(7, steps, steps // (lag + 1)), []
-    for newest, cycle in enumerate(plan.held(7, np.arange(steps + 1), lag, context=7)):
+    whole, found = noise_schedule(7, steps, steps // (lag + 1)), []
+    for newest, cycle in enumerate(schedule.staircase(7, np.arange(steps + 1), lag, context=7)):
         waiting = np.full((len(cycle.rows), 6 - newest), steps)
         part = np.concatenate([cycle.rows, waiting], 1)
         found.append(part if newest == 0 else part[1:])
@@ -185,4 +185,4 @@ def test_held_frames_walk_the_published_plan_cut_into_cycles(of):
 
 def test_a_moving_window_from_pure_noise_forgets_what_it_carried():
     ladder = noise.levels(3, 0.05, 10.0, 7.0)
-    assert all((cycle.rows[0] == ladder[-1]).all() for cycle in plan.moving(9, ladder, 2, 5))
+    assert all((cycle.rows[0] == ladder[-1]).all() for cycle in schedule.moving_window(9, ladder, 2, 5))

@@ -11,8 +11,8 @@ import torch
 from hindsight import signals
 from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import State
-from hindsight.reanalyse import stream
-from hindsight.reanalyse.stream import Stream
+from hindsight.reanalyse import checkpoint
+from hindsight.reanalyse.checkpoint import Checkpoint
 from tests.reanalyse import worlds
 
 RECIPE = ["settings", 1, [0, 1]]
@@ -45,9 +45,9 @@ def fresh():
 
 def test_a_stream_comes_back_as_it_was_left(tmp_path):
     state, analysed, cost = under_way()
-    Stream(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 1, cost)
+    Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 1, cost)
     found, counted = fresh()
-    kept = Stream(tmp_path / "s", RECIPE).load(found, 1, counted)
+    kept = Checkpoint(tmp_path / "s", RECIPE).load(found, 1, counted)
     assert torch.equal(kept, analysed) and torch.equal(found.fields, state.fields)
     np.testing.assert_array_equal(found.level, state.level)
     assert (found.finished, found.cycle, counted) == (2, 7, Cost(11, 22))
@@ -58,12 +58,12 @@ def test_a_stream_comes_back_as_it_was_left(tmp_path):
 def test_inside_a_cycle_its_own_frames_come_back_and_what_the_step_remembers(tmp_path, cycle, remembered):
     state, analysed, cost = under_way()
     levels = torch.rand(2, 2)
-    state.cycle, state.row, state.moving = cycle, 3, torch.randn(2, 2, 3)
+    state.cycle, state.row, state.partial = cycle, 3, torch.randn(2, 2, 3)
     state.memory = (torch.randn(2, 2, 3), *levels)[:remembered]
-    Stream(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 0, cost)
+    Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 0, cost)
     found, counted = fresh()
-    kept = Stream(tmp_path / "s", RECIPE).load(found, 0, counted)
-    assert (found.cycle, found.row, counted) == (cycle, 3, cost) and torch.equal(found.moving, state.moving)
+    kept = Checkpoint(tmp_path / "s", RECIPE).load(found, 0, counted)
+    assert (found.cycle, found.row, counted) == (cycle, 3, cost) and torch.equal(found.partial, state.partial)
     assert len(found.memory) == remembered and all(map(torch.equal, found.memory, state.memory))
     if cycle:
         assert torch.equal(kept, analysed) and torch.equal(found.fields, state.fields)
@@ -73,24 +73,24 @@ def test_inside_a_cycle_its_own_frames_come_back_and_what_the_step_remembers(tmp
 
 def test_writing_takes_a_tenth_of_the_time_at_most(tmp_path, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(stream.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
 
     def slow(path, write_to):
         writes.append(clock[0])
         clock[0] += 50.0
 
-    writes, keep = [], Stream(tmp_path / "s", RECIPE)
-    monkeypatch.setattr(stream, "replace", slow)
+    writes, keep = [], Checkpoint(tmp_path / "s", RECIPE)
+    monkeypatch.setattr(checkpoint, "replace", slow)
     for _ in range(2000):
         clock[0] += 1.0
         keep.save(*under_way()[:2], 0, Cost())
     assert writes[:2] == [20.0, 570.0] and len(writes) * 50 <= 0.1 * clock[0] + 50
 
 
-def untouched(stream, attempt=0):
+def untouched(kept, attempt=0):
     found, counted = fresh()
     return (
-        stream.load(found, attempt, counted) is None
+        kept.load(found, attempt, counted) is None
         and found.fields.abs().max() == 0
         and np.isinf(found.level).all()
         and (found.finished, found.cycle, counted) == (0, 0, Cost())
@@ -98,28 +98,28 @@ def untouched(stream, attempt=0):
 
 
 def test_another_recipe_another_attempt_or_no_file_is_not_taken_up(tmp_path):
-    assert untouched(Stream(tmp_path / "s", RECIPE))
-    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
-    assert not untouched(Stream(tmp_path / "s", RECIPE))
-    assert untouched(Stream(tmp_path / "s", RECIPE), attempt=1)
+    assert untouched(Checkpoint(tmp_path / "s", RECIPE))
+    Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    assert not untouched(Checkpoint(tmp_path / "s", RECIPE))
+    assert untouched(Checkpoint(tmp_path / "s", RECIPE), attempt=1)
     for other in (["settings", 2, [0, 1]], ["settings", 1, [1, 0]], []):
-        assert untouched(Stream(tmp_path / "s", other))
+        assert untouched(Checkpoint(tmp_path / "s", other))
 
 
 @pytest.mark.parametrize("left", [0.0, 0.01, 0.5, 0.999])
 def test_a_truncated_file_is_not_taken_up(tmp_path, left):
-    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
     whole = (tmp_path / "s").read_bytes()
     (tmp_path / "s").write_bytes(whole[: int(left * len(whole))])
-    assert untouched(Stream(tmp_path / "s", RECIPE))
+    assert untouched(Checkpoint(tmp_path / "s", RECIPE))
 
 
 def test_it_is_written_no_oftener_than_asked_and_removed_in_the_end(tmp_path):
-    slow = Stream(tmp_path / "s", RECIPE, seconds=1000)
+    slow = Checkpoint(tmp_path / "s", RECIPE, seconds=1000)
     slow.save(*under_way()[:2], 0, Cost())
     assert not (tmp_path / "s").exists()
     slow.remove()  # there is nothing to remove
-    quick = Stream(tmp_path / "s", RECIPE, seconds=0)
+    quick = Checkpoint(tmp_path / "s", RECIPE, seconds=0)
     quick.save(*under_way()[:2], 0, Cost())
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
     quick.remove()
@@ -138,7 +138,7 @@ REGIMES = {
     "batch, corrected": {"steps": 9, "sampler": {"corrections": 2}},
     "passes": {"steps": 4, "selection": {"passes": 2}},
     "nowcast": {"regime": "nowcast"},
-    "held": {"regime": "fixed_lag", "lag_hours": 48, "past": "held"},
+    "fixed past": {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed"},
     "sliding": SLIDING,
     "second order": {"regime": "nowcast", "guidance": {"method": "diagonal"}, "sampler": {"step": "second_order"}},
 }
@@ -156,8 +156,8 @@ def test_killed_again_and_again_and_resumed_it_gives_the_same_bytes(prior, tmp_p
                 raise Killed
 
         told = []
-        keep = Stream(tmp_path / "s", RECIPE, seconds=0)
-        return worlds.analysed(prior, chosen, seen, 7, watch=watch, keep=keep), told
+        keep = Checkpoint(tmp_path / "s", RECIPE, seconds=0)
+        return worlds.analysed(prior, chosen, seen, 7, progress=watch, checkpoint=keep), told
 
     for row in (2, 5, 8):  # in the first cycle, and later
         with pytest.raises(Killed):
@@ -176,9 +176,9 @@ def test_asked_to_stop_it_ends_its_cycle_saves_and_goes_on_to_the_same_bytes(pri
 
     def job(ask_at=None):
         watch = lambda done: signal.raise_signal(signal.SIGTERM) if done == ask_at else None
-        keep = Stream(tmp_path / "s", RECIPE, seconds=1000)  # it would not write otherwise
-        with signals.listening("stream"):
-            return worlds.analysed(prior, chosen, seen, 7, watch=watch, keep=keep)
+        keep = Checkpoint(tmp_path / "s", RECIPE, seconds=1000)  # it would not write otherwise
+        with signals.listening("checkpoint"):
+            return worlds.analysed(prior, chosen, seen, 7, progress=watch, checkpoint=keep)
 
     for row in (2, 5, 8):
         with pytest.raises(signals.Stopped, match=r"after (step \d of )?cycle \d+; saved"):
@@ -189,10 +189,10 @@ def test_asked_to_stop_it_ends_its_cycle_saves_and_goes_on_to_the_same_bytes(pri
 
 def test_one_that_may_not_be_read_is_not_made_anew(tmp_path, monkeypatch):
     """It may be whole: days of work, and only its owner is another."""
-    Stream(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
+    Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
     forbidden(monkeypatch, tmp_path / "s")
     with pytest.raises(PermissionError):
-        untouched(Stream(tmp_path / "s", RECIPE))
+        untouched(Checkpoint(tmp_path / "s", RECIPE))
 
 
 def test_an_attempt_that_was_killed_is_not_mixed_with_the_one_before(prior, tmp_path):
@@ -212,14 +212,14 @@ def test_an_attempt_that_was_killed_is_not_mixed_with_the_one_before(prior, tmp_
 
         prior.denoise_stretch = denoise
         try:
-            return worlds.analysed(prior, chosen, seen, 6, watch=watch, keep=keep)
+            return worlds.analysed(prior, chosen, seen, 6, progress=watch, checkpoint=keep)
         finally:
             del prior.denoise_stretch
 
     whole = job(None)
     assert whole.retries == 1
-    stream = lambda: Stream(tmp_path / "s", RECIPE, seconds=0)
+    fresh_checkpoint = lambda: Checkpoint(tmp_path / "s", RECIPE, seconds=0)
     with pytest.raises(Killed):
-        job(stream(), kill_at=9)  # the first attempt came to seven
-    found = job(stream())
+        job(fresh_checkpoint(), kill_at=9)  # the first attempt came to seven
+    found = job(fresh_checkpoint())
     assert found.retries == 1 and found.fields.tobytes() == whole.fields.tobytes()

@@ -4,24 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hindsight.diffusion import noise, steps
 from hindsight.reanalyse import regimes
-from hindsight.settings import Reanalyse
 from tests.reanalyse import worlds
 
 NOWCAST = {"regime": "nowcast"}
 LAG = {"regime": "fixed_lag", "lag_hours": 48}
-HELD = {"past": "held"}
+FIXED = {"past": "fixed"}
 DDIM = {"step": "ddim", "eta": 1.0}
 SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "carried": 0.5, "effective": 0.7}}
 
 # how far ahead of a frame its analysis may look, at most
 CASES = {
     "nowcast, past sampled again": (NOWCAST, 0),
-    "nowcast, past held": (NOWCAST | HELD, 0),
+    "nowcast, past fixed": (NOWCAST | FIXED, 0),
     "fixed lag, past sampled again": (LAG, 2),
-    "fixed lag, past held": (LAG | HELD, 2),
-    "fixed lag, past held, steps no multiple of the lag": (LAG | HELD | {"steps": 4}, 2),
+    "fixed lag, past fixed": (LAG | FIXED, 2),
+    "fixed lag, past fixed, steps no multiple of the lag": (LAG | FIXED | {"steps": 4}, 2),
     "sliding": (SLIDING, 2),  # one frame of lag, and hops of two
     "sliding, local in space": (
         SLIDING | {"window": {"hop_hours": 48, "carried": 0.5, "effective": 0.4, "reach_km": 150.0}},
@@ -33,7 +31,7 @@ CASES = {
         0,
     ),
     "as published": (
-        LAG | HELD | {"guidance": {"method": "forcing", "spectral": 0.01}, "sampler": worlds.DETERMINISTIC},
+        LAG | FIXED | {"guidance": {"method": "forcing", "spectral": 0.01}, "sampler": worlds.DETERMINISTIC},
         2,
     ),
     "diffusion posterior sampling": (NOWCAST | {"guidance": {"method": "dps"}, "sampler": worlds.DETERMINISTIC}, 0),
@@ -98,7 +96,7 @@ def test_batch_knows_everything(priors):
     assert (np.abs(other - base).max((0, 2, 3, 4)) > 1e-6).all()
 
 
-@pytest.mark.parametrize("case", ["nowcast, past sampled again", "nowcast, past held"])
+@pytest.mark.parametrize("case", ["nowcast, past sampled again", "nowcast, past fixed"])
 def test_a_nowcast_does_not_know_when_the_stretch_ends(priors, case):
     chosen, seen = worlds.settings(**CASES[case][0]), worlds.table()
     whole, part = (worlds.analysed(priors[False], chosen, seen, frames).fields for frames in (8, 5))
@@ -114,49 +112,9 @@ def test_a_shard_sees_as_far_ahead_as_its_last_frame_may(case):
     assert worlds.settings(halo=7).halo_frames(24) == (7, 7)
 
 
-def test_the_ladder_and_the_lag_are_those_of_the_settings():
-    chosen = worlds.settings(**LAG)
-    np.testing.assert_array_equal(regimes.ladder(chosen), noise.levels(3, 0.1, 3.0, 7.0))
-    assert (regimes.lag(chosen, 24), regimes.lag(chosen, 6), regimes.lag(worlds.settings(), 6)) == (2, 8, 0)
-
-
 def test_rows_are_counted_over_all_cycles(priors):
     """So that progress ends where it says it does."""
-    for case in ("nowcast, past sampled again", "fixed lag, past held, steps no multiple of the lag", "sliding"):
+    for case in ("nowcast, past sampled again", "fixed lag, past fixed, steps no multiple of the lag", "sliding"):
         chosen, told = worlds.settings(**CASES[case][0]), []
-        worlds.analysed(priors[False], chosen, worlds.table(), 6, watch=told.append)
+        worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=told.append)
         assert told == list(range(1, regimes.rows(chosen, 6, 24) + 1))
-
-
-def test_cycles_are_those_of_the_regime():
-    of = lambda **about: regimes.cycles(worlds.settings(**about), 9, 24)
-    assert len(of()) == 1 and len(of(selection={"passes": 2})) == 3
-    assert [c.finished for c in of(**NOWCAST)] == list(range(1, 10))
-    assert [c.finished for c in of(**LAG)] == [1, 2, 3, 4, 5, 6, 9]
-    assert max(len(c.age) for c in of(**NOWCAST)) == worlds.BASE["context"]
-    held, again = of(**NOWCAST, **HELD)[-1], of(**NOWCAST)[-1]
-    assert (held.rows[0, :-1] == 0).all() and (again.rows[0] == again.rows[0, 0]).all()
-    particles = of(**SLIDING)
-    assert [c.finished for c in particles] == [2, 4, 6, 9] and all(c.weigh for c in particles)
-    top = regimes.ladder(worlds.settings())[-1]
-    np.testing.assert_array_equal(particles[1].rows[0], [0.5, 0.5, 0.5, top, top])
-    still = SLIDING | {"window": SLIDING["window"] | {"effective": 1.0}}
-    assert not any(c.weigh for c in of(**still))
-
-
-def test_the_way_is_that_of_the_settings():
-    way = regimes.way(worlds.settings(sampler=DDIM | {"eta": 0.3, "corrections": 2, "correction_size": 0.7}), 1.5)
-    assert way.step == steps.Ddim(0.3) and (way.corrections, way.correction_size, way.bound) == (2, 0.7, (9.0,))
-    assert isinstance(regimes.way(worlds.settings(), 1.0).step, steps.Covariance)
-    assert regimes.way(worlds.settings(), 1.5, [2.0, 8.0]).bound == (9.0, 12.0)  # what is seen is believed
-    about = {"guidance": {"method": "sda"}, "sampler": {"step": "second_order"}}
-    assert isinstance(regimes.way(worlds.settings(**about), 1.0).step, steps.SecondOrder)
-
-
-def test_the_published_levels_are_cut_off_where_the_prior_has_learnt_no_more():
-    chosen = Reanalyse.model_validate({"design": "forcingdas"})
-    whole = regimes.ladder(chosen)
-    assert len(whole) == 101 and whole[0] == 0 and whole[-1] == pytest.approx(1824.9, abs=0.1)
-    cut = regimes.ladder(chosen.model_copy(update={"sigma_max": 40.0}))
-    np.testing.assert_array_equal(cut, [*whole[whole < 40], 40.0])
-    assert len(cut) == 101  # one level alone lies above

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.operators.observed import Observed
+from hindsight.operators.linear import LinearObservations
 
 
 def test_the_adjoint_passes_the_dot_product_test():
@@ -15,20 +15,20 @@ def test_the_adjoint_passes_the_dot_product_test():
     point = torch.randint(0, size, (*shape, 4), generator=generator)
     weight = torch.rand(*shape, 4, generator=generator)
     present = (torch.rand(shape, generator=generator) > 0.3).float()
-    seen = Observed(point, weight.double(), torch.zeros(shape), torch.ones(shape), present.double())
+    seen = LinearObservations(point, weight.double(), torch.zeros(shape), torch.ones(shape), present.double())
     x = torch.randn(2, 3, size, generator=generator, dtype=torch.double)
     y = torch.randn(2, *shape, generator=generator, dtype=torch.double)
     torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, size)).sum())
 
 
 def test_the_operator_of_a_frame_as_a_matrix():
-    """Row by row what `forward` does and, turned over, what the adjoint does; padding is a row of nothing."""
+    """Its product is `forward`, that of its transpose the adjoint; padding is a row of zeros."""
     generator = torch.Generator().manual_seed(0)
     size, shape = 12, (3, 9)  # few points, so that the four of a row are often the same one
     point = torch.randint(0, size, (*shape, 4), generator=generator)
     point[0, 0] = 5
     weight, present = torch.rand(*shape, 4, generator=generator), (torch.rand(shape, generator=generator) > 0.3).float()
-    seen = Observed(point, weight, torch.zeros(shape), torch.ones(shape), present)
+    seen = LinearObservations(point, weight, torch.zeros(shape), torch.ones(shape), present)
     x, y = torch.randn(2, 3, size, generator=generator), torch.randn(2, *shape, generator=generator)
     forward, adjoint = seen.forward(x), seen.adjoint(y, size)
     for t in range(3):
@@ -44,18 +44,18 @@ def test_the_operator_of_a_frame_as_a_matrix():
 
 
 def scattered(frames=4, most=5, size=30, counts=(2, 0, 5, 3), seed=0):
-    """Observations packed to the front of each frame, rubbish in the padding."""
+    """Observations packed to the front of each frame, random numbers in the padding."""
     generator = torch.Generator().manual_seed(seed)
     shape = (frames, most)
     present = (torch.arange(most) < torch.tensor(counts)[:, None]).float()
     point = torch.randint(0, size, (*shape, 4), generator=generator)
     weight, value, error = (torch.rand(*s, generator=generator) + 0.1 for s in ((*shape, 4), shape, shape))
-    return Observed(point, weight, value, error, present)
+    return LinearObservations(point, weight, value, error, present)
 
 
 @pytest.mark.parametrize("view", [slice(0, 4), slice(0, 2), slice(1, 2), slice(3, 4), slice(1, 4)])
-def test_the_observations_of_some_frames_are_those_of_a_table_that_has_no_other(view):
-    """Padded as far as they need: what other frames have leaves no trace, and nothing is lost."""
+def test_the_observations_of_some_frames_do_not_depend_on_the_other_frames(view):
+    """Nor does their padding, and none is lost."""
     whole, x = scattered(), torch.randn(2, 4, 30)
     part, most = whole.frames(view), max(1, int(whole.present[view].sum(1).max()))
     assert part.value.shape == (view.stop - view.start, most)
@@ -67,13 +67,15 @@ def test_the_observations_of_some_frames_are_those_of_a_table_that_has_no_other(
         assert torch.equal(getattr(part, name), getattr(whole, name)[view, :most])
 
 
-def test_what_a_frame_is_known_by_does_not_depend_on_frames_out_of_view():
-    """The key of its places is the same beside frames that have fewer observations, and so padded less."""
+def test_the_geometry_key_of_a_frame_does_not_depend_on_frames_out_of_view():
+    """Other frames with fewer observations, and so less padding, give the same key."""
     many = scattered()
-    few = many.each(lambda value: value[:2, :2])
+    few = LinearObservations(
+        *(tensor[:2, :2] for tensor in (many.point, many.weight, many.value, many.error, many.present))
+    )
     for t in range(2):
-        assert many.places(t) != few.places(t)
-        assert many.frames(slice(0, 2)).places(t) == few.frames(slice(0, 2)).places(t)
+        assert many.geometry(t) != few.geometry(t)
+        assert many.frames(slice(0, 2)).geometry(t) == few.frames(slice(0, 2)).geometry(t)
 
 
 def test_the_adjoint_of_a_part_passes_the_dot_product_test():
@@ -94,7 +96,7 @@ def test_observations_of_values_as_values_and_precisions_by_brute_force():
     seen, size = scattered(), 6
     weight = torch.zeros(4, 5, 4)
     generator = torch.Generator().manual_seed(1)
-    weight[..., 2] = torch.rand(4, 5, generator=generator) + 0.5  # the one that counts need not come first
+    weight[..., 2] = torch.rand(4, 5, generator=generator) + 0.5  # the only weight need not come first
     point = torch.randint(0, size, (4, 5, 4), generator=generator)
     point[2, :3, 2] = 4  # thrice
     seen = dataclasses.replace(seen, point=point, weight=weight)
@@ -111,12 +113,12 @@ def test_observations_of_values_as_values_and_precisions_by_brute_force():
     assert precision[1].abs().max() == 0
 
 
-def test_an_observation_between_values_is_on_none():
+def test_observations_between_values_are_not_on_values():
     seen = scattered()
     assert seen.on_values(30) is None
     weight = torch.zeros(4, 5, 4)
     weight[..., 0] = 1
-    weight[3, 4, 1] = 0.5  # in the padding nothing is between
+    weight[3, 4, 1] = 0.5  # padding does not count
     assert dataclasses.replace(seen, weight=weight).on_values(30) is not None
     weight = weight.clone()
     weight[3, 2, 1] = 0.01

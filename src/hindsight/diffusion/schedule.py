@@ -1,0 +1,170 @@
+"""Noise schedules: the noise level of each frame at each sampling step.
+
+One trained prior serves every regime; a regime is the order in which frames become clean. With S steps from pure noise
+to clean and a delay of d steps between the starts of neighbouring frames,
+
+    schedule[s, t] = clip(S + floor(d * t) - s, 0, S)
+
+is nowcasting for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all frames together), and
+fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392).
+
+A stretch of frames is sampled in cycles, each with a noise schedule over the frames in its view. A cycle has only the
+observations of its view, so its schedule determines which observations an analysis can use.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def noise_schedule(frames: int, steps: int, delay: float) -> np.ndarray:
+    """The noise level of every frame at every sampling step, counted in steps.
+
+    These are ForcingDAS's scheduling matrices (arXiv:2605.14285): `full_sequence` for a delay of 0, `pyramid` between,
+    `autoregressive` for a delay of S.
+
+    Args:
+        frames: frames in the view, T.
+        steps: steps from pure noise to clean, S.
+        delay: steps between the starts of neighbouring frames, 0 … S; a fraction is rounded down frame by frame.
+
+    Returns:
+        Levels counted in steps, 0 (clean) … S (pure noise); int64, shape (S + floor(delay * (T - 1)) + 1, T).
+        The first row is all S, the last all 0, and no level ever rises.
+
+    Raises:
+        ValueError: if the delay is not within 0 … S.
+    """
+    if not 0 <= delay <= steps:
+        raise ValueError(f"delay must lie in 0 … steps = {steps}, got {delay}")
+    return np.stack([row(s, frames, steps, delay) for s in range(length(frames, steps, delay))])
+
+
+def length(frames: int, steps: int, delay: float) -> int:
+    """Number of rows of a noise schedule."""
+    return steps + int(delay * (frames - 1)) + 1
+
+
+def row(number: int, frames: int, steps: int, delay: float) -> np.ndarray:
+    """One row of a noise schedule, (T,)."""
+    starts = np.floor(delay * np.arange(frames)).astype(int)
+    return np.clip(steps + starts - number, 0, steps)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One round of denoising of the frames `first` … `first + V - 1`, its view.
+
+    Attributes:
+        first: first frame of the view, counted from the start of the stretch.
+        rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A frame whose level is below its level in
+            the first row is made noisier first; a new frame enters there.
+        age: number of earlier cycles of each frame, (V,); its random numbers depend on it.
+        finished: frames before this one are final after the cycle.
+        resample: whether members are weighted and resampled after the cycle.
+    """
+
+    first: int
+    rows: np.ndarray
+    age: np.ndarray
+    finished: int
+    resample: bool = False
+
+    @property
+    def view(self) -> slice:
+        """The frames of the cycle."""
+        return slice(self.first, self.first + self.rows.shape[1])
+
+
+def batch(frames: int, levels: np.ndarray) -> list[Cycle]:
+    """All frames together: every frame uses all observations.
+
+    Args:
+        frames: T.
+        levels: noise levels, rising from 0, (S + 1,).
+    """
+    rows = levels[noise_schedule(frames, len(levels) - 1, 0)]
+    return [Cycle(0, rows, np.zeros(frames, int), frames)]
+
+
+def rejuvenated(frames: int, levels: np.ndarray, passes: int, sigma: float) -> list[Cycle]:
+    """Batch, then passes of resampling and rejuvenation: members are resampled, noised to `sigma` and denoised."""
+    cycles, low = batch(frames, levels), np.append(levels[levels < sigma], sigma)
+    for k in range(passes):
+        rows = low[noise_schedule(frames, len(low) - 1, 0)]
+        cycles.append(Cycle(0, rows, np.full(frames, k + 1), 0))
+    return [
+        Cycle(c.first, c.rows, c.age, frames if last else 0, resample=not last)
+        for c, last in zip(cycles, [False] * passes + [True])
+    ]
+
+
+def staircase(frames: int, levels: np.ndarray, lag: int, context: int) -> list[Cycle]:
+    """A staircase of noise levels over a stretch, finished frames kept fixed (ForcingDAS, arXiv:2605.14285).
+
+    A frame is finished when the frame `lag` after it has arrived. Later frames take finished ones as certain: exact
+    for the trajectories of a member, but not the Kalman filter (docs/explanation/regimes.md gives the difference).
+
+    Args:
+        frames: T.
+        levels: noise levels, rising from 0, (S + 1,).
+        lag: frames after a frame whose observations it may use; 0 is nowcasting.
+        context: frames in view, the newest included.
+    """
+    steps = _steps_by_row(len(levels) - 1, lag + 1)
+    delay = (len(steps) - 1) // (lag + 1)
+    row = np.arange(len(steps) + delay * (frames - 1))[:, None]
+    schedule, cycles = steps[np.clip(row - delay * np.arange(frames), 0, len(steps) - 1)], []
+    for newest in range(frames):
+        last = newest == frames - 1
+        part = schedule[newest * delay :] if last else schedule[newest * delay : (newest + 1) * delay + 1]
+        view = slice(max(0, newest - max(context, lag + 1) + 1), newest + 1)
+        rows = levels[part[:, view]]
+        rows = rows[np.append(True, (np.diff(rows, axis=0) < 0).any(1))]
+        finished = frames if last else int((part[-1] == 0).sum())
+        cycles.append(Cycle(view.start, rows, newest - np.arange(view.start, view.stop), finished))
+    return cycles
+
+
+def _steps_by_row(steps: int, rounds: int) -> np.ndarray:
+    """A frame's steps to go, from `steps` to 0, by row; every round has the same number of rows and the last ends at 0.
+
+    If the steps are no multiple of the rounds, a frame waits in some rows; the last round always has a step.
+    """
+    taken = np.diff(steps * np.arange(rounds + 1) // rounds)
+    falls = np.arange(taken.max()) < taken[:, None]
+    return steps - np.append(0, falls.cumsum())
+
+
+def moving_window(
+    frames: int,
+    levels: np.ndarray,
+    lag: int,
+    context: int,
+    hop: int = 1,
+    carried: float = np.inf,
+    resample: bool = False,
+) -> list[Cycle]:
+    """A window that moves over a stretch; all its frames are made noisy again and denoised together.
+
+    Args:
+        frames: T.
+        levels: noise levels, rising from 0, (S + 1,).
+        lag: least number of frames after a frame whose observations it may use; 0 is nowcasting.
+        context: frames in the window.
+        hop: frames that the window moves by.
+        carried: noise level that frames carried over are brought to; infinite: all frames begin from pure noise and
+            each window is analysed by itself, which is exact if it is long enough.
+        resample: whether members are resampled after every cycle.
+    """
+    cycles, entered, newest = [], 0, min(frames, lag + hop) - 1
+    while True:
+        view = np.arange(max(0, newest - max(context, lag + hop) + 1), newest + 1)
+        cap = np.where((view < entered) & np.isfinite(carried), carried, levels[-1])
+        rows = np.minimum(levels[noise_schedule(len(view), len(levels) - 1, 0)], cap)
+        last = newest == frames - 1
+        finished = frames if last else newest - lag + 1
+        cycles.append(Cycle(int(view[0]), rows, newest - view, finished, resample))
+        if last:
+            return cycles
+        entered, newest = newest + 1, min(newest + hop, frames - 1)

@@ -1,0 +1,110 @@
+"""One attempt to analyse a stretch of frames: prior, observations, members and their random numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hindsight import prior as priors
+from hindsight.diffusion import composed, frame_random, guidance, selection
+from hindsight.diffusion.denoiser import Points
+from hindsight.diffusion.gauss_markov import Posterior
+from hindsight.diffusion.guidance import Denoiser, Setup
+from hindsight.diffusion.guidance.unguided import Cost, Unguided
+from hindsight.diffusion.sampler import AGES
+from hindsight.diffusion.schedule import Cycle
+from hindsight.fields import calendar
+from hindsight.operators.linear import LinearObservations
+from hindsight.prior import Prior
+from hindsight.settings import Reanalyse
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which frames and members to analyse, and from which observations.
+
+    Attributes:
+        times: of the frames, T.
+        table: the observations that may be used.
+        members: their numbers, E of them.
+        seed: of the product.
+        extremes: of each channel in the training period, see `rows.screened`.
+    """
+
+    times: np.ndarray
+    table: pd.DataFrame
+    members: list[int]
+    seed: int
+    extremes: np.ndarray | None = None
+
+
+class Assimilation:
+    """Supplies the sampler with guided denoisers and random numbers for a stretch of frames.
+
+    Args:
+        prior: trained.
+        task: frames, members and seed.
+        observations: of the frames.
+        settings: guidance and noise levels.
+        attempt: number of earlier attempts; each has its own random numbers.
+    """
+
+    def __init__(
+        self, prior: Prior, task: Task, observations: LinearObservations, settings: Reanalyse, attempt: int = 0
+    ) -> None:
+        self.prior, self.members, self.seed, self.settings = prior, task.members, task.seed, settings
+        self.device = prior.maps.device
+        self.observations = observations.to(self.device)
+        self.frames = calendar.frame_number(task.times, prior.about.step_hours)
+        self.conditions = priors.conditions(task.times).to(self.device)
+        self.cost, self.attempt, self._cache = Cost(), attempt, {}
+        self.window = settings.frames or prior.about.window
+
+    def noise(
+        self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """White noise of some frames, (E, V, size), or of observations, given their keys (V, N)."""
+        size = self.prior.process.size if size is None else size
+        steps = steps + self.attempt * AGES**2
+        if isinstance(size, torch.Tensor):
+            return frame_random.for_observations(self.seed, self.members, size, steps, purpose).to(self.device)
+        return frame_random.normal(self.seed, self.members, self.frames[view], steps, purpose, size).to(self.device)
+
+    def denoiser(self, view: slice) -> Denoiser:
+        """The guided denoiser of some frames; it has the observations of these frames only."""
+        chosen, settings = self.settings.guidance, self.settings
+        shape = (len(self.prior.about.channels), *self.prior.maps.shape[-2:])
+        solver = settings.solver_tolerance, settings.solver_iterations, self._cache
+        setup = Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
+        return guidance.build(chosen.method, setup, **chosen.options())
+
+    def misfit(self, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
+        """Half the squared normalised departures of members (E, V, D) from the observations; (E, V, N)."""
+        return selection.misfit(members, self.observations.frames(cycle.view))
+
+    def resampled(self, cost: torch.Tensor, effective: float, cycle: Cycle) -> torch.Tensor:
+        """Member numbers (E, P) after resampling by the costs (E, P), with an effective share of the members."""
+        weights = selection.tempered(cost, max(1.0, effective * len(self.members)))
+        along = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.age[0]), "select")
+        return selection.resampled(weights, along)
+
+    def _unguided(self, view: slice) -> Unguided:
+        """The prior's denoiser of some frames."""
+        first, count = int(self.frames[view][0]), len(self.frames[view])
+        window = min(self.window, count)
+        starts = np.array(composed.starts(first, count, window, self.settings.stride))
+
+        def estimate(
+            noisy: torch.Tensor, posterior: Posterior, moving: torch.Tensor, points: Points | None
+        ) -> torch.Tensor:
+            falling = moving.cpu().numpy()
+            needed = [int(s) for s in starts if falling[s : s + window].any()]
+            self.cost.evaluations += len(needed) * window * len(noisy)
+            return self.prior.denoise_stretch(
+                noisy, posterior, self.conditions[view], needed, self.settings.batch, points, window
+            )
+
+        at_once = max(1, self.settings.batch // len(starts))
+        fixed_sigma = self.settings.fixed_sigma or self.settings.sigma_min
+        return Unguided(self.prior.process, estimate, fixed_sigma, self.cost, at_once)

@@ -1,0 +1,33 @@
+"""Regimes: which observations a frame's analysis uses. A regime is one module of this package.
+
+`reanalyse.regime: nowcast` names the module `nowcast`. Its function `cycles` lays out the cycles of a stretch; its
+function `resample` weights and resamples members after a cycle.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+import torch
+
+from hindsight.diffusion.schedule import Cycle
+from hindsight.reanalyse.assimilation import Assimilation
+from hindsight.settings import Reanalyse
+
+
+def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+    """The cycles of a stretch of frames."""
+    return _module(settings).cycles(settings, frames, step_hours)
+
+
+def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
+    """Number of sampling steps of a stretch."""
+    return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
+
+
+def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
+    """Members (E, V, D) resampled by their misfits to the observations of a cycle, for cycles with `resample`."""
+    return _module(assimilation.settings).resample(assimilation, members, cycle)
+
+
+def _module(settings: Reanalyse) -> ModuleType:
+    return import_module(f"{__name__}.{settings.regime}")

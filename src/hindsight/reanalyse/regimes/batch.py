@@ -1,0 +1,23 @@
+"""Batch: every frame uses all observations; passes of resampling and rejuvenation may follow."""
+
+import torch
+
+from hindsight.diffusion import schedule, selection
+from hindsight.diffusion.schedule import Cycle
+from hindsight.reanalyse import sampling
+from hindsight.reanalyse.assimilation import Assimilation
+from hindsight.settings import Reanalyse
+
+
+def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+    """All frames together, then the passes of `reanalyse.selection`."""
+    return schedule.rejuvenated(frames, sampling.levels(settings), settings.selection.passes, settings.selection.sigma)
+
+
+def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
+    """Resample members frame by frame, by their misfits within `selection.reach_hours`."""
+    settings = assimilation.settings.selection
+    reach = max(1, int(settings.reach_hours // assimilation.prior.about.step_hours))
+    cost = selection.in_time(assimilation.misfit(members, cycle).sum(2), reach)
+    chosen = assimilation.resampled(cost, settings.effective, cycle)  # (E, V)
+    return selection.take(members, chosen[..., None])

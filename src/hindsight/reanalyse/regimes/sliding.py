@@ -1,0 +1,47 @@
+"""Sliding: a fixed lag by particles (members that are weighted and resampled) in a moving window."""
+
+import numpy as np
+import torch
+
+from hindsight.diffusion import schedule, selection
+from hindsight.diffusion.schedule import Cycle
+from hindsight.fields.grid import great_circle
+from hindsight.reanalyse import sampling
+from hindsight.reanalyse.assimilation import Assimilation
+from hindsight.settings import Reanalyse
+
+
+def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+    """A moving window whose frames carried over go back to `window.carried`."""
+    lag, hop, window = settings.lag_frames(step_hours), settings.hop_frames(step_hours), settings.window
+    levels = sampling.levels(settings)
+    return schedule.moving_window(
+        frames, levels, lag, settings.context, hop, window.carried, resample=window.effective < 1
+    )
+
+
+def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
+    """Resample whole trajectories, or each place by the misfits within `window.reach_km`."""
+    window = assimilation.settings.window
+    misfit = assimilation.misfit(members, cycle)
+    if window.reach_km is None:
+        chosen = assimilation.resampled(misfit.sum((1, 2))[:, None], window.effective, cycle)
+        return selection.take(members, chosen[..., None])
+    cost = torch.einsum("evn,vnp->ep", misfit, _nearness(assimilation, cycle, window.reach_km))
+    chosen = assimilation.resampled(cost, window.effective, cycle)
+    return selection.take(members, chosen.repeat(1, len(assimilation.prior.about.channels))[:, None])
+
+
+def _nearness(assimilation: Assimilation, cycle: Cycle, reach: float) -> torch.Tensor:
+    """Weight of each observation for each place, exp(-(distance / reach)^2 / 2); (V, N, H * W)."""
+    about = assimilation.prior.about
+    latitude, longitude = np.meshgrid(about.latitude, about.longitude, indexing="ij")
+    place = assimilation.observations.frames(cycle.view).point[..., 0].cpu().numpy() % latitude.size
+    distance = great_circle(
+        latitude.ravel()[place][..., None],
+        longitude.ravel()[place][..., None],
+        latitude.ravel(),
+        longitude.ravel(),
+    )
+    near = torch.as_tensor(np.exp(-0.5 * (distance / reach) ** 2), dtype=torch.float32)
+    return near.to(assimilation.device)
