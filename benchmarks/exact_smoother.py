@@ -43,8 +43,8 @@ REGIMES = {
     "nowcast": (lambda levels: schedule.moving_window(FRAMES, levels, 0, FRAMES), 0),
     "fixed_lag": (lambda levels: schedule.moving_window(FRAMES, levels, LAG, FRAMES), LAG),
     "batch": (lambda levels: schedule.batch(FRAMES, levels), FRAMES),
-    "nowcast, past held": (lambda levels: schedule.staircase(FRAMES, levels, 0, FRAMES), 0),
-    "fixed_lag, past held": (lambda levels: schedule.staircase(FRAMES, levels, LAG, FRAMES), LAG),
+    "nowcast, past fixed": (lambda levels: schedule.staircase(FRAMES, levels, 0, FRAMES), 0),
+    "fixed_lag, past fixed": (lambda levels: schedule.staircase(FRAMES, levels, LAG, FRAMES), LAG),
 }
 
 
@@ -90,7 +90,7 @@ def sliding(process: object, seen: LinearObservations, members: int, levels: lis
         for weigh in (False, True):
             ladder = noise.levels(STEPS, 0.02, 20.0, 7.0)
             cycles = schedule.moving_window(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
-            sample = walked(process, seen, cycles, STEP["covariance"](), members)
+            sample = sampled(process, seen, cycles, STEP["covariance"](), members)
             found.append(
                 {"carried": carried, "resampled": weigh, "members": members, **off(process, seen, sample, LAG)}
             )
@@ -102,7 +102,7 @@ def departures(process: object, seen: LinearObservations, regime: str, step: str
     """Of mean and spread from the exact ones with so many steps."""
     lay, lag = REGIMES[regime]
     cycles = lay(noise.levels(count, 0.02, 20.0, 7.0))
-    sample = walked(process, seen, cycles, STEP[step](), members)
+    sample = sampled(process, seen, cycles, STEP[step](), members)
     chance = {"mean_chance": members**-0.5, "spread_chance": (2 * members) ** -0.5}
     return {"steps": count, **off(process, seen, sample, lag), **chance}
 
@@ -117,7 +117,7 @@ def off(process: object, seen: LinearObservations, sample: torch.Tensor, lag: in
     return {"mean_error": root((sample.mean(0) - mean) / deviation), "spread_error": root(ratio - 1)}
 
 
-def walked(process: object, seen: LinearObservations, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
+def sampled(process: object, seen: LinearObservations, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
     """Members of the finished frames, (E, T, D)."""
 
     def white(view: slice, counts: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
@@ -172,7 +172,7 @@ def drawn(found: list[dict], chance: float, path: Path) -> None:
     for panel, what, title in zip(panels, ("mean_error", "spread_error"), ("mean", "spread")):
         for regime, step in dict.fromkeys((row["regime"], row["step"]) for row in found):
             line = [row for row in found if (row["regime"], row["step"]) == (regime, step)]
-            style = "--" if "held" in regime else "-"
+            style = "--" if "fixed" in regime.partition(",")[2] else "-"
             label = f"{regime}: {step}" if regime == "batch" else regime
             panel.loglog([r["steps"] for r in line], [r[what] for r in line], style, marker="o", ms=3, label=label)
         level = chance if what == "mean_error" else chance / 2**0.5

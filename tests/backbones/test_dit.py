@@ -64,7 +64,7 @@ class Slow:
         return x @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", 0)
 
     def modulated(self, name, x, c):
-        """Of one token (D,), told c."""
+        """Of one token (D,), given c."""
         parts = self.linear(f"{name}.layer", c / (1 + np.exp(-c)))
         normed = (x - x.mean()) / np.sqrt(((x - x.mean()) ** 2).mean() + 1e-6)
         return (1 + parts[16:32]) * normed + parts[:16], parts[32:]
@@ -140,7 +140,7 @@ class Slow:
 @pytest.mark.parametrize(
     "settings", [PUBLISHED, PUBLISHED | {"conditions": 3}, OURS, PUBLISHED | {"positions": "rotary"}]
 )
-def test_it_computes_what_is_written(settings, edges):
+def test_it_computes_the_written_formulas(settings, edges):
     network, x = make(edges=edges, **settings).double(), fields().double()
     levels, conditions = told(**settings)
     levels = levels if settings["levels"] == "index" else levels.double() / 200 - 2
@@ -164,14 +164,14 @@ def test_fused_attention_is_attention(tokens, causal):
 
 
 @pytest.mark.parametrize("settings", [PUBLISHED, OURS])
-def test_a_fresh_network_says_nothing_and_its_blocks_pass_on_what_enters(settings):
+def test_an_untrained_network_is_zero_and_its_blocks_are_the_identity(settings):
     network = make(busy=False, **settings)
     assert run(network, fields(), *told(**settings)).abs().max() == 0
     x = torch.randn(2, 5, 6, 16)
     assert torch.equal(network.blocks[0](x, torch.randn(2, 5, 16), network.angles, None), x)
 
 
-def test_a_fresh_network_begins_as_published():
+def test_an_untrained_network_is_initialised_as_published():
     network = make(busy=False, width=64, shape=(32, 32), **PUBLISHED)
     bound = math.sqrt(6 / (64 + 3 * 2 * 2))  # xavier, of the matrix (D, C p p)
     weight = network.enter.weight.abs()
@@ -182,7 +182,7 @@ def test_a_fresh_network_begins_as_published():
 
 @pytest.mark.parametrize("positions", ["table", "rotary"])
 @pytest.mark.parametrize("attention", ["causal", "full"])
-def test_a_frame_is_heard_by_later_ones_alone_if_causal(positions, attention):
+def test_a_frame_affects_only_later_ones_if_causal(positions, attention):
     settings = PUBLISHED | {"positions": positions, "attention": attention}
     network, x, (levels, none) = make(depth=2, **settings), fields(), told(**settings)
     base, noisier = run(network, x, levels, none), levels.clone()
@@ -197,7 +197,7 @@ def test_a_frame_is_heard_by_later_ones_alone_if_causal(positions, attention):
 
 
 @pytest.mark.parametrize("frames", [1, 3, 9])
-def test_where_axes_come_round_it_does_not_matter_where_they_are_cut(frames):
+def test_on_periodic_axes_the_origin_does_not_matter(frames):
     for edges, turns in (
         (("periodic", "periodic"), [(2, 0), (0, 4), (6, 2)]),
         (("pole", "periodic"), [(0, 2), (0, 6)]),
@@ -212,22 +212,22 @@ def test_where_axes_come_round_it_does_not_matter_where_they_are_cut(frames):
     assert (rolled - base.roll(2, -2)).abs().max() > 1e-2  # latitudes of the sphere do not come round
 
 
-def test_rotary_windows_know_no_first_frame():
-    """Causal: what comes late in a window is the same when frames that it cannot hear are put behind it."""
+def test_rotary_windows_do_not_depend_on_their_first_frame():
+    """Causal: frames late in a window are the same with other frames after them."""
     network = make(**PUBLISHED | {"positions": "rotary"})
     x, (levels, none) = fields(9), told(9, conditions=0)
     part = run(network, x[:, :5], levels[:, :5], none[:, :5])
     torch.testing.assert_close(run(network, x, levels, none)[:, :5], part, atol=1e-5, rtol=1e-4)
 
 
-def test_a_window_longer_than_the_table_says_so():
+def test_a_window_longer_than_the_table_raises_an_error():
     with pytest.raises(UserError, match="ends at 5 frames, and the window has 6"):
         run(make(**PUBLISHED), fields(6), *told(6, conditions=0))
 
 
 @pytest.mark.parametrize("size", [(5, 7), (4, 7), (3, 6)])
-def test_sizes_that_are_not_whole_patches_are_padded_as_the_edges_ask(size):
-    """The same as a network of whole patches that is shown the padded field."""
+def test_sizes_that_are_not_whole_patches_are_padded_by_the_edges(size):
+    """The same as a network of whole patches with the padded field as input."""
     x, (levels, conditions) = fields(shape=size), told()
     network, whole = make(shape=size, **OURS), make(shape=(size[0] + size[0] % 2, size[1] + size[1] % 2), **OURS)
     padded = torch.cat([x, x[..., -1:, :]], -2) if size[0] % 2 else x
@@ -236,7 +236,7 @@ def test_sizes_that_are_not_whole_patches_are_padded_as_the_edges_ask(size):
     torch.testing.assert_close(run(network, x, levels / 250, conditions), expected)
 
 
-def test_what_is_cut_into_patches_can_be_put_together():
+def test_patches_can_be_put_together_again():
     network, x = make(inputs=2, width=8, **OURS), torch.randn(2, 3, 2, 4, 6)
     weight = torch.zeros(2, 2, 2, 2, 2, 2)  # (south, east, C) of the token, (C, south, east) of the patch
     for south in range(2):
@@ -248,7 +248,7 @@ def test_what_is_cut_into_patches_can_be_put_together():
 
 
 @pytest.mark.parametrize("settings", [PUBLISHED, OURS])
-def test_what_is_computed_twice_gives_the_same_gradient(settings):
+def test_recomputing_gives_the_same_gradient(settings):
     found, (levels, conditions) = [], told(**settings)
     for recompute in (False, True):
         network, count = make(depth=2, recompute=recompute, **settings).train(), []

@@ -27,32 +27,32 @@ def fields(frames=6, width=10, windows=1, seed=1):
     return torch.randn(windows, frames, 3, 1, width, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_fresh_network_says_nothing():
+def test_an_untrained_network_is_zero():
     fresh = make(busy=False)
     assert torch.equal(run(fresh, fields()), torch.zeros(1, 6, 2, 1, 10))
     assert run(make(), fields()).abs().max() > 0.1
 
 
-def test_every_block_begins_as_nothing():
-    """So that depth costs nothing at the start: what enters leaves."""
+def test_untrained_blocks_are_the_identity():
+    """So depth does no harm at the start of training."""
     fresh, x, told = make(busy=False), torch.randn(2, 8, 5, 7), torch.randn(2, 5, 16)
     for block in fresh.blocks:
         assert torch.equal(block(x, told), x)
 
 
-def test_on_a_ring_it_does_not_matter_where_the_ring_is_cut():
+def test_on_a_ring_the_origin_does_not_matter():
     network, x = make(), fields()
     for turn in range(1, 10):
         torch.testing.assert_close(run(network, x.roll(turn, -1)), run(network, x).roll(turn, -1), atol=1e-5, rtol=1e-4)
 
 
-def test_with_open_edges_it_does():
+def test_with_open_edges_the_origin_matters():
     network, x = make("open"), fields()
     assert (run(network, x.roll(5, -1)) - run(network, x).roll(5, -1)).abs().max() > 1e-2
 
 
 def reach(dilations, blocks):
-    """Frames that a frame hears to either side: one at the entrance, then two convolutions a block."""
+    """Frames on either side that affect a frame: one at the entrance, then two convolutions in each block."""
     return 1 + sum(2 * dilations[k % len(dilations)] for k in range(blocks))
 
 
@@ -75,7 +75,7 @@ def test_dilations_reach_as_far_as_they_say_and_no_further(dilations, blocks):
 
 @pytest.mark.parametrize("dilations", [(1, 2), (2,)])
 def test_a_stretch_longer_than_in_training_agrees_in_its_interior(dilations):
-    """What a frame hears is the same wherever the window begins: only frames near an end hear that it is one."""
+    """A frame does not depend on where the window begins; only frames near an end differ."""
     network, x, far = make(dilations=dilations), fields(40, 8), reach(dilations, 2)
     noise, told = torch.randn(1, 40), torch.randn(1, 40, 4)
     whole, part = run(network, x, noise, told), run(network, x[:, 10:35], noise[:, 10:35], told[:, 10:35])
@@ -83,7 +83,7 @@ def test_a_stretch_longer_than_in_training_agrees_in_its_interior(dilations):
     assert (part[:, 0] - whole[:, 10]).abs().max() > 1e-2
 
 
-def test_every_frame_hears_its_own_noise_and_date():
+def test_every_frame_depends_on_its_own_noise_and_date():
     network, x = make(dilations=(1,), blocks=1), fields(12)
     base, noise, told = run(network, x), torch.zeros(1, 12), torch.zeros(1, 12, 4)
     noise[0, 3], told[0, 8] = 1, 1
@@ -93,12 +93,12 @@ def test_every_frame_hears_its_own_noise_and_date():
         assert middle in heard and set(heard) <= set(range(middle - 2, middle + 3))
 
 
-def test_windows_of_a_batch_do_not_hear_each_other():
+def test_windows_of_a_batch_are_independent():
     network, x = make(), fields(windows=3)
     torch.testing.assert_close(run(network, x)[1:2], run(network, x[1:2]), atol=1e-5, rtol=1e-4)
 
 
-def test_what_is_computed_twice_gives_the_same_gradient():
+def test_recomputing_gives_the_same_gradient():
     x, noise, told, found = fields(windows=2), torch.randn(2, 6), torch.randn(2, 6, 4), []
     for recompute in (False, True):
         network = make().train()

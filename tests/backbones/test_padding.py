@@ -1,4 +1,4 @@
-"""Padding that knows what lies beyond the edge."""
+"""Padding by the edges of the domain."""
 
 import torch
 import torch.nn.functional as functional
@@ -13,11 +13,11 @@ def test_an_open_edge_is_zero_or_repeats():
     assert pad(X, 0, 1, 0, 0, ("open", "open"), "replicate")[0, 0, -1].tolist() == [8, 9, 10, 11]
 
 
-def test_longitudes_come_round():
+def test_longitudes_are_periodic():
     assert pad(X, 0, 0, 1, 2, ("open", "periodic"))[0, 0, 0].tolist() == [3, 0, 1, 2, 3, 0, 1]
 
 
-def test_beyond_the_pole_lies_the_other_side():
+def test_rows_beyond_the_pole_come_from_the_other_side():
     found = pad(X, 2, 1, 0, 0, ("pole", "periodic"))[0, 0]
     assert found[1].tolist() == [2, 3, 0, 1]  # the first row, half-way round
     assert found[0].tolist() == [6, 7, 4, 5]
@@ -25,7 +25,7 @@ def test_beyond_the_pole_lies_the_other_side():
 
 
 def test_corners_beyond_the_pole_lie_half_way_round_too():
-    """Every point of the padded field is where its latitude and longitude say: over the pole, then round."""
+    """Every point of the padded field has the value of its latitude and longitude: over the pole, then round."""
     x = torch.randn(1, 1, 5, 6)
     found = pad(x, 2, 1, 2, 3, ("pole", "periodic"))[0, 0]
     for row in range(-2, 6):
@@ -35,7 +35,7 @@ def test_corners_beyond_the_pole_lie_half_way_round_too():
             assert found[row + 2, column + 2] == x[0, 0, there, (column + 3 * over) % 6]
 
 
-def test_on_a_torus_both_axes_come_round():
+def test_on_a_torus_both_axes_are_periodic():
     found = pad(X, 1, 2, 2, 1, ("periodic", "periodic"))[0, 0]
     for row in range(-1, 5):
         for column in range(-2, 5):

@@ -1,4 +1,4 @@
-"""Places and levels as sines and cosines."""
+"""Positions and noise levels as sines and cosines."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_a_level_is_cosines_then_sines_of_periods_up_to_ten_thousand():
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 60])
-def test_round_an_axis_that_comes_round_go_whole_waves(count):
+def test_a_periodic_axis_has_whole_waves(count):
     angles = axis(count, 6, "periodic")
     beyond = torch.arange(count, 2 * count)[:, None] * angles[1 % count]  # once more round, straight on
     torch.testing.assert_close(beyond.cos(), angles.cos(), atol=1e-9, rtol=0)
@@ -34,7 +34,7 @@ def test_waves_of_an_open_axis_grow_a_hundredfold():
     assert axis(4, 2, "pole").tolist() == axis(4, 2, "open").tolist()
 
 
-def test_a_plane_is_told_row_by_row():
+def test_a_plane_is_ordered_row_by_row():
     found = plane((3, 5), 8, ("pole", "periodic"))
     rows, columns = axis(3, 2, "open").float(), axis(5, 2, "periodic").float()
     for row in range(3):
@@ -42,13 +42,13 @@ def test_a_plane_is_told_row_by_row():
             assert found[5 * row + column].tolist() == [*rows[row].tolist(), *columns[column].tolist()]
 
 
-def test_turning_is_multiplying_by_a_complex_number():
+def test_rotation_is_multiplication_by_a_complex_number():
     x, angles = torch.randn(2, 3, 5, 8, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
     found = torch.complex(x[..., :4], x[..., 4:]) * torch.exp(1j * angles)
     torch.testing.assert_close(rotate(x, angles), torch.cat([found.real, found.imag], -1))
 
 
-def test_products_of_turned_features_know_only_how_far_apart_they_are():
+def test_products_of_rotated_features_depend_on_distance_only():
     query, key = torch.randn(2, 1, 8, dtype=torch.float64).expand(2, 12, 8)
     products = rotate(query, axis(12, 4, "open")) @ rotate(key, axis(12, 4, "open")).T
     for apart in range(-11, 12):

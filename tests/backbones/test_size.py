@@ -11,7 +11,7 @@ from hindsight.backbones.unet import VideoUNet
 
 
 class Small(nn.Module):
-    """A convolution, a layer of what each frame is told, and a product of the two."""
+    """A convolution, a layer for the conditions, and a product of the two."""
 
     def __init__(self):
         super().__init__()
@@ -34,7 +34,7 @@ def test_parameters_and_operations_by_hand():
     ("attention", "positions", "levels"), [("causal", "table", "index"), ("full", "rotary", "index")]
 )
 def test_operations_of_the_transformer(attention, positions, levels):
-    """32 D^2 a token in the layers of a block (8 in each attention, 16 after), 4 N D where N are attended."""
+    """32 D^2 a token in the layers of a block (8 in each attention, 16 after), 4 N D in attention to N tokens."""
     frames, p, d, patch, channels, outputs, depth = 6, 20, 64, 4, 3, 2, 3
     network = VideoTransformer(
         channels, outputs, 0, patch, d, depth, 4, attention, positions, levels, 8, ("open", "periodic"), (16, 20)
@@ -55,7 +55,7 @@ def test_operations_of_the_other_networks():
     assert size.flops(line, 3, 4, 6, (1, 80)) == embed + 80 * 2 * f * (9 * 3 + 2) + 2 * block
 
 
-def test_nothing_is_held():
+def test_no_memory_is_allocated():
     with torch.device("meta"):
         network = VideoTransformer(
             4, 4, 0, 4, 1024, 24, 16, "causal", "table", "index", 8, ("open", "open"), (240, 120)

@@ -34,18 +34,18 @@ def run(network, fields, noise=None, conditions=None):
     return network(fields, noise, torch.zeros(b, t, 4) if conditions is None else conditions)
 
 
-def test_a_fresh_network_says_nothing():
+def test_an_untrained_network_is_zero():
     network = VideoUNet(3, 2, 4, 1, 8, [1, 2], 1, 16, 0.0, ("open", "open"))
     assert run(network, torch.randn(2, 3, 3, 7, 9)).abs().max() == 0
 
 
 @pytest.mark.parametrize("patch", [1, 2, 3])
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (21, 24)])
-def test_sizes_that_do_not_halve_are_kept(size, patch):
+def test_sizes_that_cannot_be_halved_are_kept(size, patch):
     assert run(make(patch=patch), torch.randn(2, 3, 3, *size)).shape == (2, 3, 2, *size)
 
 
-def test_every_frame_hears_its_own_noise_and_date_and_its_neighbours():
+def test_every_frame_depends_on_its_own_noise_and_date_and_on_its_neighbours():
     network, x = make(), torch.randn(1, 6, 3, 8, 8)
     base = run(network, x)
     noise = torch.zeros(1, 6)
@@ -57,17 +57,17 @@ def test_every_frame_hears_its_own_noise_and_date_and_its_neighbours():
     assert (run(network, x, conditions=told) - base).abs().amax((0, 2, 3, 4))[4] > 0
 
 
-def test_windows_of_a_batch_do_not_hear_each_other():
+def test_windows_of_a_batch_are_independent():
     network, x = make(), torch.randn(3, 4, 3, 8, 8)
     torch.testing.assert_close(run(network, x)[1:2], run(network, x[1:2]), atol=1e-5, rtol=1e-4)
 
 
-def test_on_a_ring_it_does_not_matter_where_the_ring_is_cut():
+def test_on_a_ring_the_origin_does_not_matter():
     network, x = make(("open", "periodic")), torch.randn(1, 2, 3, 8, 8)
     torch.testing.assert_close(run(network, x.roll(4, -1)), run(network, x).roll(4, -1), atol=1e-5, rtol=1e-4)
 
 
-def test_with_open_edges_it_does():
+def test_with_open_edges_the_origin_matters():
     network, x = make(), torch.randn(1, 2, 3, 8, 8)
     assert (run(network, x.roll(4, -1)) - run(network, x).roll(4, -1)).abs().max() > 1e-3
 
@@ -81,15 +81,15 @@ def busy(network):
 
 
 @pytest.mark.parametrize("edges", [("periodic", "periodic"), ("pole", "periodic")])
-def test_on_a_torus_and_a_sphere_it_does_not_matter_either(edges):
+def test_on_a_torus_and_a_sphere_the_origin_does_not_matter(edges):
     network, x = busy(make(edges)), torch.randn(1, 2, 3, 8, 8)
     for turn in ((4, 2), (2, 6)) if edges[0] == "periodic" else ((0, 2), (0, 4)):
         rolled = run(network, x.roll(turn, (-2, -1)))
         torch.testing.assert_close(rolled, run(network, x).roll(turn, (-2, -1)), atol=1e-5, rtol=1e-4)
 
 
-def test_what_is_computed_twice_gives_the_same_gradient():
-    """Dropout included: what was dropped the first time is dropped the second."""
+def test_recomputing_gives_the_same_gradient():
+    """Dropout included: the same features are dropped again."""
     x, noise, told, found = torch.randn(2, 3, 3, 8, 8), torch.randn(2, 3), torch.randn(2, 3, 4), []
     for recompute in (False, True):
         network = busy(make(dropout=0.3, recompute=recompute)).train()
@@ -100,11 +100,11 @@ def test_what_is_computed_twice_gives_the_same_gradient():
     assert min(gradient.abs().max() for gradient in found[0]) > 0
 
 
-def test_recomputing_holds_less():
-    assert held(recompute=True) < held(recompute=False) / 3
+def test_recomputing_saves_memory():
+    assert kept_bytes(recompute=True) < kept_bytes(recompute=False) / 3
 
 
-def held(recompute):
+def kept_bytes(recompute):
     """Bytes kept for the gradient."""
     network, kept = make(recompute=recompute).train(), []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):

@@ -1,4 +1,4 @@
-"""A long stretch made of windows."""
+"""A long stretch evaluated in overlapping windows."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_a_function_of_single_frames_is_blended_to_itself():
 
 
 def test_a_local_function_agrees_with_the_one_long_window_inside():
-    """A three-frame mean sees no window edge where windows overlap by enough and edges are left out."""
+    """A three-frame mean does not depend on window edges if windows overlap enough; the ends are left out."""
 
     def smooth(part):
         padded = torch.cat([part[:, :1], part, part[:, -1:]], 1)
@@ -26,7 +26,7 @@ def test_a_local_function_agrees_with_the_one_long_window_inside():
     assert (blend - whole)[:, 6:-6].abs().max() < 0.05 * whole.std()
 
 
-def test_members_that_share_a_tensor_get_the_same_one():
+def test_a_tensor_may_be_shared_by_all_members():
     x, told = torch.randn(3, 12, 2), torch.arange(12.0).view(1, 12, 1).expand(1, 12, 2)
     blend = composed.compose(lambda a, b: a + b, [0, 4], 8, 2, x, told)
     torch.testing.assert_close(blend, x + told)

@@ -1,4 +1,4 @@
-"""Coloured preconditioning."""
+"""The linear prior and the correction by a network."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_the_white_form_is_the_preconditioning_of_karras():
 
 
 def round_the_globe():
-    """Waves as modes, each with a memory of its own; null coefficients at the floor."""
+    """Waves as modes, each with its own memory; null coefficients at the least variance."""
     modes = waves(7)
     borrowed = oracle.process(len(modes.place), coupled=0)
     variance = torch.where(modes.place < 0, 1e-6, borrowed.variance)
@@ -43,13 +43,13 @@ def process(request):
     return oracle.process(groups=groups[request.param]) if request.param in groups else round_the_globe()
 
 
-def test_with_an_idle_network_it_is_the_ideal_denoiser_of_the_process(process):
+def test_with_a_zero_network_it_is_the_ideal_denoiser_of_the_process(process):
     x, sigma = torch.randn(2, 4, process.size), torch.rand(2, 4) + 0.1
     idle = lambda inputs, *_: torch.zeros_like(inputs[:, :, 0])
     torch.testing.assert_close(denoiser.denoise(process, idle, x, sigma), process.posterior(sigma).mean(x))
 
 
-def test_the_network_sees_white_noise_of_unit_variance(process):
+def test_the_input_of_the_network_is_white_noise_of_unit_variance(process):
     """In every direction of the modes' span, whatever the level, and nothing outside of it."""
     generator, size = torch.Generator().manual_seed(0), process.size
     for level in (0.05, 1.0, 20.0):
@@ -76,7 +76,7 @@ def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
 @pytest.mark.parametrize(
     "process", [lambda: oracle.process(modes=9), lambda: oracle.process(groups=2), round_the_globe]
 )
-def test_the_scale_is_the_error_of_the_closed_form_without_time(process):
+def test_the_error_scale_is_that_of_the_linear_prior_without_time(process):
     process = process()
     process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
     for level in (0.05, 1.0, 20.0):
@@ -87,14 +87,14 @@ def test_the_scale_is_the_error_of_the_closed_form_without_time(process):
 
 
 def points(seed=0):
-    """Some values of two windows known by themselves, better and worse than their frames."""
+    """Observed values of two windows, with errors below and above the noise of their frames."""
     generator = torch.Generator().manual_seed(seed)
     precision = torch.tensor([0.0, 0.0, 0.5, 100.0])[torch.randint(4, (2, 3, 4), generator=generator)]
     return denoiser.Points(torch.randn(2, 3, 4, generator=generator), precision)
 
 
 def test_points_of_a_white_process_are_precisions_that_add_up():
-    """The closed form is then exact value by value, and the network's part is scaled by what is left to know."""
+    """The linear estimate is then exact value by value, and its error scales the network's part."""
     x, output, given = torch.randn(2, 3, 4), torch.randn(2, 3, 4), points()
     sigma = torch.tensor([[0.1, 1.0, 5.0], [2.0, 0.3, 0.7]])
     found = denoiser.denoise(white(4), lambda *_: output, x, sigma, points=given)
@@ -107,7 +107,7 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
     torch.testing.assert_close(denoiser.loss(white(4), found, clean, sigma, given), expected)
 
 
-def test_no_point_at_all_changes_nothing_but_what_the_network_is_shown():
+def test_without_points_only_the_inputs_of_the_network_change():
     process, x, sigma = oracle.process(), torch.randn(2, 4, 12), torch.rand(2, 4) + 0.1
     mean = ideal(process, x, sigma)
     plain, told = (denoiser.linear_estimate(process, x, sigma, mean, p) for p in (None, denoiser.no_points(x)))
@@ -118,8 +118,8 @@ def test_no_point_at_all_changes_nothing_but_what_the_network_is_shown():
     torch.testing.assert_close(told.inputs[:, :, 3], (sigma.log() / 4)[..., None].expand_as(x))
 
 
-def test_the_network_sees_values_at_their_own_levels():
-    """A value seen with error r in a frame of level s is one value of level (1/s^2 + 1/r^2)^-1/2, of unit variance."""
+def test_the_inputs_of_the_network_have_values_at_their_own_levels():
+    """A value observed with error r in a frame of level s is a value of level (1/s^2 + 1/r^2)^-1/2, of unit variance."""
     generator = torch.Generator().manual_seed(0)
     process, clean = white(4), torch.randn(20000, 1, 4, generator=generator)
     sigma, error = torch.full((20000, 1), 0.8), torch.tensor([0.1, 0.5, 2.0, torch.inf])

@@ -1,4 +1,4 @@
-"""Our plans, guidances and samplers against exact answers: Kalman filter, fixed-lag smoother, and Rauch-Tung-Striebel
+"""Schedules, guidance and sampling against exact answers: Kalman filter, fixed-lag smoother, and Rauch-Tung-Striebel
 smoother, mean and spread, within Monte-Carlo error."""
 
 import numpy as np
@@ -34,7 +34,7 @@ def observe(places, seed=3):
 
 
 def rows(seen):
-    """The same observations for the oracle: an operator, errors and values a frame."""
+    """The same observations for the oracle: operator, errors and values of each frame."""
     found = []
     for t in range(FRAMES):
         here = seen.present[t] > 0
@@ -51,7 +51,7 @@ def closed_form(noisy, posterior, moving, points):
 
 
 def white(members, size=SIZE):
-    """One stream a (frame, member) is slow for thousands of members, and its laws are tested elsewhere."""
+    """White noise, faster than `frame_random`, which is tested elsewhere."""
 
     def noise(view, counts, purpose, count=None):
         key = hash((view.start, tuple(counts.tolist()), frame_random.PURPOSES.index(purpose)))
@@ -61,8 +61,8 @@ def white(members, size=SIZE):
     return noise
 
 
-def walked(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
-    """The finished frames of a walk, (E, T, D)."""
+def sampled(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
+    """The finished frames of a sample, (E, T, D)."""
     state = sampler.State(torch.zeros(members, frames, process.size), np.full(frames, np.inf))
     scheme = sampler.Scheme(step or Covariance(), **more)
     found, before = torch.empty_like(state.fields), 0
@@ -81,7 +81,7 @@ def ladder(count):
 
 
 def departures(sample, mean, covariance):
-    """Of means in units of their sampling error, and the ratio of spreads."""
+    """Departures of the mean in units of its sampling error, and the ratio of spreads."""
     sample, deviation = sample.double().numpy(), np.sqrt(np.array([np.diag(p) for p in covariance]))
     off = (sample.mean(0) - mean) / deviation * np.sqrt(len(sample))  # standard normal if right
     return off, sample.std(0, ddof=1) / deviation
@@ -99,7 +99,7 @@ def exact(sample, mean, covariance):
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(network, count):
     process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
-    sample = walked(process, schedule.batch(FRAMES, ladder(count)), analytic(process, seen))
+    sample = sampled(process, schedule.batch(FRAMES, ladder(count)), analytic(process, seen))
     exact(sample, *oracle.smoother(process, *rows(seen)))
 
 
@@ -108,19 +108,19 @@ def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(networ
 def test_a_moving_window_is_the_kalman_filter_and_the_fixed_lag_smoother(network, lag, count):
     process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
     cycles = schedule.moving_window(FRAMES, ladder(count), lag, context=FRAMES)
-    sample = walked(process, cycles, analytic(process, seen))
+    sample = sampled(process, cycles, analytic(process, seen))
     exact(sample, *oracle.fixed_lag(process, *rows(seen), lag))
 
 
-def test_finished_frames_held_fixed_are_not_the_kalman_filter():
-    """What the published schedule leaves out: a member's past is one draw, and later observations do not weigh it."""
+def test_finished_frames_that_are_kept_fixed_are_not_the_kalman_filter():
+    """With the published schedule a member's past is one draw, which later observations do not reweight."""
     process, seen = oracle.process(SIZE), observe([2, 7])
     mean, covariance = oracle.fixed_lag(process, *rows(seen), 0)
-    held = walked(process, schedule.staircase(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
-    moving = walked(process, schedule.moving_window(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    fixed = sampled(process, schedule.staircase(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
+    moving = sampled(process, schedule.moving_window(FRAMES, ladder(8), 0, FRAMES), analytic(process, seen))
     error = lambda sample: np.abs(departures(sample, mean, covariance)[0][2:]).mean() / np.sqrt(MEMBERS)
-    assert error(held) > 0.1 and error(moving) < 0.02
-    first = departures(held, mean, covariance)[0][0]
+    assert error(fixed) > 0.1 and error(moving) < 0.02
+    first = departures(fixed, mean, covariance)[0][0]
     assert np.abs(first).max() < 4.5  # before there is a past it is the filter
 
 

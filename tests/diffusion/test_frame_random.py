@@ -1,4 +1,4 @@
-"""Noise belongs to the frame, not to the job."""
+"""Noise depends on the frame and not on the job."""
 
 import numpy as np
 import torch
@@ -38,13 +38,13 @@ def test_each_frame_may_have_its_own_step():
         assert torch.equal(together[:, t], frame_random.normal(7, [0, 1], [frame], step, "carry", 20)[:, 0])
 
 
-def test_few_numbers_are_the_first_of_many():
-    """So that padding, which depends on other frames, changes no number of a frame."""
+def test_fewer_numbers_are_the_first_of_more():
+    """So padding, which depends on other frames, changes no number of a frame."""
     few, many = (frame_random.normal(7, [3], [10], 1, "observation", size) for size in (5, 9))
     assert torch.equal(few[..., :5], many[..., :5])
 
 
-def test_a_shared_number_is_uniform_and_its_key_its_own():
+def test_a_number_for_all_members_is_uniform_with_a_key_of_its_own():
     keys = [(s, f, k, p) for s in (1, 2) for f in range(40) for k in range(20) for p in ("select", "step")]
     values = np.array([frame_random.uniform(*key) for key in keys])
     assert len(set(values)) == len(keys) and values.min() >= 0 and values.max() < 1

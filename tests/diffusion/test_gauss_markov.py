@@ -1,4 +1,4 @@
-"""The closed form against dense linear algebra."""
+"""The linear prior against dense linear algebra."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ FRAMES = 5
 
 
 def round_the_globe():
-    """Waves as modes, in two coupled groups of ten and five others; null coefficients, which nothing is coupled to."""
+    """Waves as modes, in two coupled groups of ten and five others; null coefficients without coupling."""
     modes = waves(7)
     borrowed = oracle.process(len(modes.place), coupled=10, groups=2)
     used = (modes.place >= 0)[:20].view(2, 10)
@@ -86,7 +86,7 @@ def test_a_level_of_zero_is_refused(process):
 
 
 def test_members_may_share_a_factor_or_each_have_their_own(process):
-    """Many members at one level, and the same members at the same level told once each."""
+    """Many members with one row of levels, and the same members with a row each."""
     levels = torch.tensor([[0.3, 2.0, 0.05, 40.0, 0.7]])
     x = torch.randn(4, FRAMES, process.size, generator=torch.Generator().manual_seed(0))
     shared, own = Posterior(process, levels), Posterior(process, levels.expand(4, -1))
@@ -105,8 +105,8 @@ def test_a_process_comes_back_from_its_tensors(process, sigma):
     assert torch.equal(process.to(torch.device("cpu")).posterior(sigma).mean(x), process.posterior(sigma).mean(x))
 
 
-def test_groups_do_not_know_each_other():
-    """What is seen in one group's modes says nothing of another's."""
+def test_groups_of_modes_are_independent():
+    """Observations of one group's modes leave the others unchanged."""
     process = oracle.process(coupled=4, groups=3)
     seen = torch.zeros(1, FRAMES, 12)
     seen[0, 2, 5] = 1.0  # a mode of the second group
@@ -116,7 +116,7 @@ def test_groups_do_not_know_each_other():
 
 
 def networks(size):
-    """Three places a frame, two sets in turn; one frame with a single place, one with other errors than its like."""
+    """Three places in each frame, two sets alternating; one frame has a single place, one has other errors."""
     generator = torch.Generator().manual_seed(5)
     point, weight = torch.randint(0, size, (2, 3, 4), generator=generator), torch.rand(2, 3, 4, generator=generator)
     turn, present = [0, 1, 0, 1, 0], torch.ones(FRAMES, 3)
@@ -127,7 +127,7 @@ def networks(size):
 
 
 def conditioned(process, seen, levels):
-    """The mean of what `networks` says, by dense conditioning of the posterior at these levels."""
+    """The mean given the observations of `networks`, by dense conditioning of the posterior at these levels."""
     rows = [seen.rows(t, process.size).numpy()[seen.present[t].numpy() > 0] for t in range(FRAMES)]
     error, value = (x[seen.present > 0].double().numpy() for x in (seen.error, seen.value))
     return oracle.condition(dense_posterior(process, levels)[1], oracle.stacked(rows), error, value)[0]
@@ -146,8 +146,8 @@ def test_frames_observed_at_other_places_are_guided_by_the_dense_gain(process, s
         torch.testing.assert_close(found[0], found[1])
 
 
-def test_without_memory_the_guidance_is_solved_at_once():
-    """Then each frame's own block is all of the system, and one step of the solver must do."""
+def test_without_memory_the_solver_needs_one_iteration():
+    """The system is then block diagonal and equal to its preconditioner."""
     process = oracle.process(groups=2)
     process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
     seen, levels = networks(process.size), torch.tensor([0.3, 2.0, 5.0, 40.0, 0.3])

@@ -10,8 +10,8 @@ from tests.diffusion.test_exact_smoother import FRAMES, SIZE, analytic
 
 
 @pytest.mark.parametrize("size", [0.1, 1.0])
-def test_a_correction_leaves_the_exact_posterior_as_it_is_but_for_the_square_of_its_size(exact_posterior, size):
-    """In closed form K becomes K + (g / 2)^2 / K; and mean and members are moved to where they belong."""
+def test_a_correction_changes_the_exact_posterior_by_the_square_of_its_size_only(exact_posterior, size):
+    """In closed form K becomes K + (g / 2)^2 / K; and many corrections lead to the exact mean and covariance."""
     process, seen, mean, spread = exact_posterior
     guided, sigma = analytic(process, seen)(slice(0, FRAMES)), 0.5
     level = torch.full((FRAMES,), sigma)

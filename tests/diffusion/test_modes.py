@@ -47,7 +47,7 @@ def empirical():
 
 @pytest.fixture(params=["values", "empirical", 7, 12], ids=["values", "empirical", "odd circles", "even circles"])
 def case(request):
-    """Functions, and the matrix that they are."""
+    """Functions, and the same functions as a matrix."""
     if request.param == "values":
         return Values(torch.tensor(15)), np.eye(15)
     found = empirical() if request.param == "empirical" else waves(request.param)
@@ -58,7 +58,7 @@ def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_both_ways_are_the_matrix(case):
+def test_projection_and_expansion_are_those_of_the_matrix(case):
     found, dense = case
     assert found.size == len(dense)
     fields, coefficients = noise(5, len(dense)), noise(5, dense.shape[1])
@@ -74,14 +74,14 @@ def test_the_functions_are_orthonormal(case):
     assert null.sum() == (3 if isinstance(found, Waves) else 0)
 
 
-def test_one_way_is_the_adjoint_of_the_other(case):
+def test_projection_is_the_adjoint_of_expansion(case):
     found, dense = case
     fields, coefficients = noise(3, len(dense)), noise(3, dense.shape[1], seed=1)
     there = (found.project(fields).double() * coefficients).sum()
     torch.testing.assert_close(there, (fields.double() * found.expand(coefficients)).sum(), atol=1e-4, rtol=1e-5)
 
 
-def test_fields_in_the_span_come_back_and_what_is_left_of_others_is_orthogonal_to_it(case):
+def test_fields_in_the_span_come_back_and_the_rest_of_others_is_orthogonal_to_it(case):
     found, dense = case
     inside = found.expand(noise(4, dense.shape[1]))
     torch.testing.assert_close(found.expand(found.project(inside)), inside, atol=1e-5, rtol=0)
@@ -91,7 +91,7 @@ def test_fields_in_the_span_come_back_and_what_is_left_of_others_is_orthogonal_t
 
 
 @pytest.mark.parametrize("width", [7, 12])
-def test_null_coefficients_are_always_zero_and_never_seen(width):
+def test_null_coefficients_are_zero_and_have_no_effect(width):
     found = waves(width)
     null = found.place < 0
     assert found.project(noise(4, found.size))[:, null].abs().max() == 0

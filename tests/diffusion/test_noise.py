@@ -68,7 +68,7 @@ def test_errors_are_log_uniform_between_their_ends():
 
 
 def kinds(found):
-    """Of windows that see something: how they are thinned, by the first frame that sees; silence set apart."""
+    """How windows with observations are thinned, by their first observed frame; whether the observations end."""
     mask = found[:, :, 0] > 0
     names = []
     for window in mask[mask.flatten(1).any(1)]:
@@ -84,13 +84,13 @@ def kinds(found):
 
 
 def comb(every, offset, height=SHAPE[1], width=SHAPE[2]):
-    """Every so many rows and columns, from an offset on."""
+    """Every nth row and column, from an offset on."""
     found = torch.zeros(height, width, dtype=torch.bool)
     found[offset::every, offset::every] = True
     return found
 
 
-def test_networks_are_of_every_kind_in_their_shares():
+def test_every_kind_of_network_has_its_share():
     names = kinds(points(windows=4000, share=1.0))
     share = lambda name: names.count(name) / len(names)
     for every in (1, 2, 4):
@@ -106,8 +106,8 @@ def test_every_offset_of_a_thinned_network_occurs():
             assert any(torch.equal(window, comb(every, offset)) for window in mask)
 
 
-def test_a_third_of_the_windows_fall_silent_and_stay_so():
-    """From a frame that is as likely to be the first as any other."""
+def test_in_a_third_of_the_windows_the_observations_end():
+    """Every frame is equally likely to be the first without."""
     mask = (points(windows=6000, frames=5, share=1.0)[:, :, 0] > 0).flatten(2).any(2)
     full = points(windows=6000, frames=5, share=1.0)[:, :, 0] > 0
     dense = full.flatten(2).float().mean(2).amax(1) > 0.5  # those of which a frame is not empty by chance

@@ -1,4 +1,4 @@
-"""The walker's own habits; that it is exact stands in test_exact_smoother.py."""
+"""The sampler; test_exact_smoother.py tests that it is exact."""
 
 import copy
 
@@ -11,12 +11,12 @@ from hindsight.diffusion.schedule import Cycle
 from hindsight.diffusion.steps.covariance import Covariance
 from hindsight.diffusion.steps.ddim import Ddim
 from hindsight.diffusion.steps.second_order import SecondOrder
-from tests.diffusion.test_exact_smoother import FRAMES, SIZE, analytic, ladder, observe, walked, white
+from tests.diffusion.test_exact_smoother import FRAMES, SIZE, analytic, ladder, observe, sampled, white
 from tests.oracles import linear_gaussian as oracle
 
 
 class Flat:
-    """A denoiser to whom every clean frame is the same number."""
+    """A denoiser whose estimate is the same number everywhere."""
 
     def __init__(self, number=0.0):
         self.number, self.asked = number, []
@@ -30,7 +30,7 @@ class Flat:
 
 
 class Recorded(steps.Step):
-    """A step that stays where it is and remembers where that was."""
+    """A step that changes nothing and records its input."""
 
     def __init__(self):
         self.seen, self.begun = [], 0
@@ -47,12 +47,12 @@ def fresh(members=2, frames=FRAMES, size=SIZE):
     return sampler.State(torch.zeros(members, frames, size), np.full(frames, np.inf))
 
 
-def test_the_usual_step_would_be_too_sure_of_itself():
-    """What the covariance-aware step is for: from the mean alone, one step leaves next to no spread."""
+def test_the_spread_of_the_usual_step_is_too_small():
+    """The covariance-aware step avoids this: from the mean alone, one step leaves next to no spread."""
     process, seen = oracle.process(SIZE), observe([2, 7])
     cycles = schedule.batch(FRAMES, ladder(1))
-    usual = walked(process, cycles, analytic(process, seen), Ddim(1.0), members=50)
-    aware = walked(process, cycles, analytic(process, seen), Covariance(), members=50)
+    usual = sampled(process, cycles, analytic(process, seen), Ddim(1.0), members=50)
+    aware = sampled(process, cycles, analytic(process, seen), Covariance(), members=50)
     assert usual.std(0).mean() < 0.3 * aware.std(0).mean()
 
 
@@ -80,7 +80,7 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
 
 
 def test_each_channel_has_its_bound_and_is_named():
-    """Of 69 channels one at forty deviations is lost in the mean of all of them."""
+    """One of 69 channels at forty standard deviations does not show in the mean of all."""
     x = torch.full((2, 3, 69, 20), 0.9)
     x[1, 2, 68] = 40.0
     cycle = Cycle(0, np.array([[1.0] * 3, [0.1] * 3]), np.zeros(3, int), 3)
@@ -94,14 +94,14 @@ def test_each_channel_has_its_bound_and_is_named():
 
 
 @pytest.mark.parametrize("count", [1, 4, 1000])
-def test_white_noise_is_believed_however_few_values_a_channel_has(count):
+def test_white_noise_is_plausible_however_few_values_a_channel_has(count):
     noise = 30 * torch.randn(4000, 1, 2 * count, generator=torch.Generator().manual_seed(0))
     cycle = Cycle(0, np.array([[40.0], [30.0]]), np.zeros(1, int), 1)
     sampler._check_bounds(noise, cycle, 0, 1, sampler.Scheme(Ddim(), bound=(6.0, 6.0)))
 
 
 def test_a_frame_may_be_as_large_as_its_noise():
-    """What is believed is measured against the level: twice the noise is no divergence, without noise it is."""
+    """The bound grows with the noise level: twice the noise has not diverged, the same without noise has."""
     state, way = fresh(1, 1), sampler.Scheme(Recorded(), bound=3.0)
     loud = lambda view, counts, purpose, size=None: torch.full((1, 1, SIZE), 1.9)
     falling = [Cycle(0, np.array([[40.0], [39.0]]), np.zeros(1, int), 1)]
@@ -111,7 +111,7 @@ def test_a_frame_may_be_as_large_as_its_noise():
         next(sampler.sample(clean, fresh(1, 1), lambda view: Flat(), way, loud))
 
 
-def test_new_frames_enter_at_the_top_and_carried_ones_are_made_exactly_as_noisy_as_asked():
+def test_new_frames_enter_at_the_largest_level_and_others_are_brought_to_the_first_of_the_cycle():
     drawn = {purpose: torch.randn(2, 3, SIZE) for purpose in ("start", "carry")}
     noise = lambda view, counts, purpose, size=None: drawn[purpose]
     state, step, flat = fresh(2, 3), Recorded(), Flat(7.0)
@@ -128,7 +128,7 @@ def test_new_frames_enter_at_the_top_and_carried_ones_are_made_exactly_as_noisy_
     assert state.level.tolist() == [0.4, 0.2, 1.0]
 
 
-def test_the_noise_added_is_what_is_missing():
+def test_added_noise_is_the_difference_of_the_variances():
     state, step = fresh(1, 1), Recorded()
     state.level[:] = 0.3
     noise = lambda view, counts, purpose, size=None: torch.ones(1, 1, SIZE)
@@ -164,7 +164,7 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
 
 REGIMES = {
     "renoised": schedule.moving_window(FRAMES, ladder(3), 1, 4),
-    "held": schedule.staircase(FRAMES, ladder(3), 1, 4),
+    "staircase": schedule.staircase(FRAMES, ladder(3), 1, 4),
     "particles": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, resample=True),
     "passes": schedule.rejuvenated(FRAMES, ladder(3), 2, 0.5),
     "batch": schedule.batch(FRAMES, ladder(3)),
@@ -174,7 +174,7 @@ STEPS = {"covariance": Covariance, "second order": SecondOrder}
 
 @pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("step", STEPS)
-def test_a_walk_left_and_taken_up_again_ends_with_the_same_bits(regime, step):
+def test_sampling_that_is_interrupted_and_resumed_ends_with_the_same_bits(regime, step):
     process, seen, cycles = oracle.process(SIZE), observe([2, 7]), REGIMES[regime]
     told, inside = [], []
     shuffle = lambda members, cycle: members.flip(0)
@@ -198,7 +198,7 @@ def test_a_walk_left_and_taken_up_again_ends_with_the_same_bits(regime, step):
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_no_two_draws_of_a_walk_share_a_key(regime):
+def test_no_two_draws_share_a_key(regime):
     drawn = []
 
     def noise(view, counts, purpose, size=None):
@@ -212,11 +212,11 @@ def test_no_two_draws_of_a_walk_share_a_key(regime):
     assert len(drawn) > 100 and len(set(drawn)) == len(drawn)
 
 
-def test_members_are_weighed_after_the_cycles_that_ask_for_it_and_no_others():
+def test_members_are_resampled_after_the_cycles_with_resample_only():
     asked, found = [], []
     cycles = schedule.rejuvenated(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
-    weigh = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
-    for state in sampler.sample(cycles, fresh(2, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(2), weigh):
+    resample = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
+    for state in sampler.sample(cycles, fresh(2, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(2), resample):
         found.append(state.fields.mean().item())
     assert asked == [cycles[0]] and found == [3.0, 0.0]
 
@@ -236,7 +236,7 @@ def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():
     assert (state.fields == 0).all()
 
 
-def test_a_walk_that_is_left_leaves_gradients_as_they_were():
+def test_sampling_that_is_interrupted_leaves_gradients_enabled():
     walk = sampler.sample(
         schedule.batch(2, np.array([0.0, 1.0])), fresh(1, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(1)
     )

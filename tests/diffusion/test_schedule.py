@@ -1,4 +1,4 @@
-"""Inference plans."""
+"""Noise schedules and cycles."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from hindsight.diffusion.schedule import noise_schedule
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3, 4])
-def test_plan_goes_from_noise_to_clean_and_never_back(delay):
+def test_levels_fall_from_noise_to_clean_and_never_rise(delay):
     levels = noise_schedule(frames=5, steps=4, delay=delay)
     assert (levels[0] == 4).all() and (levels[-1] == 0).all()
     assert (np.diff(levels, axis=0) <= 0).all()
@@ -21,7 +21,7 @@ def test_batch_keeps_all_frames_at_one_level():
     assert (levels == levels[:, :1]).all()
 
 
-def test_nowcast_has_one_frame_in_hand_at_a_time():
+def test_a_nowcast_denoises_one_frame_at_a_time():
     levels = noise_schedule(frames=5, steps=4, delay=4)
     assert (((levels > 0) & (levels < 4)).sum(axis=1) <= 1).all()
 
@@ -51,36 +51,40 @@ def test_a_pyramid_two_steps_apart():
     assert len(found) == 11 and found[5].tolist() == [0, 1, 3, 4]
 
 
-def test_a_delay_longer_than_a_walk_is_refused():
+def test_a_delay_longer_than_all_steps_is_refused():
     with pytest.raises(ValueError, match="delay"):
         noise_schedule(5, 4, 5)
 
 
-def drawn(cycles):
-    """Each cycle as text: its first frame, its rows, the ages of its frames and how many frames are then finished."""
+def as_text(cycles):
+    """Each cycle as text: its first frame, its rows, the ages of its frames and the number of finished frames."""
     text = lambda row: "".join(map(str, np.asarray(row, int)))
     return [f"{c.first}: {' '.join(map(text, c.rows))} | {text(c.age)} | {c.finished}" for c in cycles]
 
 
-COUNTS = np.arange(5)  # a ladder whose levels are their own numbers
+COUNTS = np.arange(5)  # noise levels that equal their index
 
 
 def test_golden_rows_of_batch_with_passes():
-    assert drawn(schedule.batch(3, COUNTS)) == ["0: 444 333 222 111 000 | 000 | 3"]
+    assert as_text(schedule.batch(3, COUNTS)) == ["0: 444 333 222 111 000 | 000 | 3"]
     found = schedule.rejuvenated(3, COUNTS, passes=2, sigma=2)
-    assert drawn(found) == ["0: 444 333 222 111 000 | 000 | 0", "0: 222 111 000 | 111 | 0", "0: 222 111 000 | 222 | 3"]
+    assert as_text(found) == [
+        "0: 444 333 222 111 000 | 000 | 0",
+        "0: 222 111 000 | 111 | 0",
+        "0: 222 111 000 | 222 | 3",
+    ]
     assert [cycle.resample for cycle in found] == [True, True, False]
-    assert drawn(schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)) == drawn(schedule.batch(3, COUNTS))
+    assert as_text(schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)) == as_text(schedule.batch(3, COUNTS))
     assert not schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)[0].resample
 
 
-def test_a_pass_begins_at_its_own_level_between_those_of_the_ladder():
+def test_a_pass_begins_at_its_own_level_between_the_others():
     first, second = schedule.rejuvenated(2, np.array([0, 0.1, 1.0, 10.0]), passes=1, sigma=0.5)
     np.testing.assert_allclose(second.rows[:, 0], [0.5, 0.1, 0])
 
 
-def test_golden_rows_of_held_frames():
-    assert drawn(schedule.staircase(4, COUNTS, lag=1, context=3)) == [
+def test_golden_rows_of_a_staircase():
+    assert as_text(schedule.staircase(4, COUNTS, lag=1, context=3)) == [
         "0: 4 3 2 | 0 | 0",
         "0: 24 13 02 | 10 | 1",
         "0: 024 013 002 | 210 | 2",
@@ -88,19 +92,19 @@ def test_golden_rows_of_held_frames():
     ]
 
 
-def test_golden_rows_of_held_frames_where_the_steps_are_no_multiple_of_the_lag():
-    """Four steps in three rounds: one, one and two; the last round of a frame never goes without a step."""
-    assert drawn(schedule.staircase(4, COUNTS, lag=2, context=2)) == [
+def test_golden_rows_of_a_staircase_where_the_steps_are_no_multiple_of_the_lag():
+    """Four steps in three rounds: one, one and two; the last round of a frame always has a step."""
+    assert as_text(schedule.staircase(4, COUNTS, lag=2, context=2)) == [
         "0: 4 3 | 0 | 0",
         "0: 34 23 | 10 | 0",
         "0: 234 123 023 | 210 | 1",
         "1: 234 123 023 012 002 001 000 | 210 | 4",
     ]
-    assert drawn(schedule.staircase(3, np.arange(2), lag=2, context=3))[:2] == ["0: 1 | 0 | 0", "0: 11 | 10 | 0"]
+    assert as_text(schedule.staircase(3, np.arange(2), lag=2, context=3))[:2] == ["0: 1 | 0 | 0", "0: 11 | 10 | 0"]
 
 
 def test_golden_rows_of_a_moving_window():
-    assert drawn(schedule.moving_window(4, np.arange(3), lag=1, context=3)) == [
+    assert as_text(schedule.moving_window(4, np.arange(3), lag=1, context=3)) == [
         "0: 22 11 00 | 10 | 1",
         "0: 222 111 000 | 210 | 2",
         "1: 222 111 000 | 210 | 4",
@@ -110,7 +114,7 @@ def test_golden_rows_of_a_moving_window():
 def test_golden_rows_of_a_moving_window_of_particles():
     """Frames carried over wait at their level; the last window moves by what is left of the stretch."""
     found = schedule.moving_window(6, COUNTS, lag=1, context=4, hop=3, carried=2, resample=True)
-    assert drawn(found) == [
+    assert as_text(found) == [
         "0: 4444 3333 2222 1111 0000 | 3210 | 3",
         "2: 2244 2233 2222 1111 0000 | 3210 | 6",
     ]
@@ -134,7 +138,7 @@ def case(regime, frames, steps, lag, context, hop):
 
 
 @pytest.mark.parametrize("of", CASES, ids=str)
-def test_every_frame_finishes_once_clean_in_view_and_knows_what_its_lag_allows(of):
+def test_every_frame_finishes_once_clean_and_in_view_with_the_observations_of_its_lag(of):
     regime, frames, steps, lag, context, hop = of
     cycles, _ = case(*of)
     before = 0
@@ -152,7 +156,7 @@ def test_every_frame_finishes_once_clean_in_view_and_knows_what_its_lag_allows(o
 
 
 @pytest.mark.parametrize("of", CASES, ids=str)
-def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_top(of):
+def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_largest(of):
     cycles, ladder = case(*of)
     level, rounds = np.full(of[1], np.inf), {}
     for cycle in cycles:
@@ -172,8 +176,8 @@ def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_top(of):
 
 
 @pytest.mark.parametrize("of", [(4, 0), (8, 1), (9, 2), (8, 3), (5, 4)])
-def test_held_frames_walk_the_published_plan_cut_into_cycles(of):
-    """Where the rounds share the steps evenly and no frame leaves the view."""
+def test_a_staircase_is_the_published_schedule_cut_into_cycles(of):
+    """If the rounds share the steps evenly and no frame leaves the view."""
     steps, lag = of
     whole, found = noise_schedule(7, steps, steps // (lag + 1)), []
     for newest, cycle in enumerate(schedule.staircase(7, np.arange(steps + 1), lag, context=7)):
@@ -183,6 +187,6 @@ def test_held_frames_walk_the_published_plan_cut_into_cycles(of):
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
-def test_a_moving_window_from_pure_noise_forgets_what_it_carried():
+def test_without_a_carried_level_every_window_begins_from_pure_noise():
     ladder = noise.levels(3, 0.05, 10.0, 7.0)
     assert all((cycle.rows[0] == ladder[-1]).all() for cycle in schedule.moving_window(9, ladder, 2, 5))

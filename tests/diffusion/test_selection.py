@@ -1,4 +1,4 @@
-"""Particles over trajectories: weights, resampling, and what they are for."""
+"""Particles over trajectories: weights and resampling."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def effective(cost, b):
 
 @pytest.mark.parametrize("least", [1.0, 3.0, 9.5])
 def test_the_temperature_is_the_largest_that_leaves_enough_members(least):
-    """By brute force; b never exceeds 1, and a column of its own temperature each."""
+    """By brute force; b never exceeds 1, and each column has its own temperature."""
     generator = np.random.default_rng(0)
     costs = generator.gamma(1.0, 1.0, (10, 6)) * np.array([0.01, 0.1, 1, 10, 1e3, 1e5])
     weights = selection.tempered(torch.tensor(costs, dtype=torch.float32), least).numpy()
@@ -44,7 +44,7 @@ def test_the_temperature_is_the_largest_that_leaves_enough_members(least):
         assert 1 / (weights[:, column] ** 2).sum() >= least * (1 - 1e-6)
 
 
-def test_more_members_asked_for_never_sharpen_the_weights():
+def test_a_larger_effective_number_never_sharpens_the_weights():
     cost = torch.tensor(np.random.default_rng(1).gamma(1.0, 5.0, (12, 1)), dtype=torch.float32)
     order = cost[:, 0].argsort()
     largest = []
@@ -79,7 +79,7 @@ def test_offspring_are_within_one_of_their_share_and_survivors_stay_in_place(alo
             assert chosen[member, column] == member
 
 
-def test_over_where_the_comb_begins_offspring_are_their_share():
+def test_offspring_average_to_their_share_over_the_offsets():
     weights = random_weights(columns=5)
     counts, draws = np.zeros((9, 5)), 2000
     for along in (np.arange(draws) + 0.5) / draws:
@@ -89,7 +89,7 @@ def test_over_where_the_comb_begins_offspring_are_their_share():
     np.testing.assert_allclose(counts / draws, 9 * weights.numpy(), atol=2 / draws)
 
 
-def test_equal_weights_move_no_one():
+def test_equal_weights_move_no_member():
     chosen = selection.resampled(torch.full((7, 3), 1 / 7, dtype=torch.double), 0.4)
     assert torch.equal(chosen, torch.arange(7)[:, None].expand(7, 3))
 
@@ -103,7 +103,7 @@ def test_costs_in_time_are_summed_under_a_gaussian():
     torch.testing.assert_close(selection.in_time(cost, 0), cost)  # no reach: each frame by itself
 
 
-def test_members_are_put_where_they_are_chosen():
+def test_members_are_taken_in_the_chosen_order():
     members = torch.arange(24.0).view(3, 4, 2)
     chosen = torch.tensor([[0, 0, 2, 1], [1, 1, 1, 1], [0, 2, 2, 2]])
     found = selection.take(members, chosen[..., None])

@@ -55,7 +55,7 @@ def test_fused_weights(indices, expected):
     np.testing.assert_allclose(sigmoid.fused_min_snr(at(*indices))[0], expected, atol=1e-6)
 
 
-def test_levels_and_indices_are_each_other_inverted():
+def test_levels_and_indices_are_inverse_to_each_other():
     found = sigmoid.index_of(torch.tensor(np.log(sigmoid.sigmas())))
     np.testing.assert_allclose(found, np.arange(1000), atol=1e-9)
     between = sigmoid.index_of(0.5 * (at(100).log() + at(101).log()))
@@ -63,7 +63,7 @@ def test_levels_and_indices_are_each_other_inverted():
     assert sigmoid.index_of(torch.tensor([-50.0, 50.0])).tolist() == [0, 999]
 
 
-def test_the_ladder_of_a_hundred_steps():
+def test_the_levels_of_a_hundred_steps():
     found = sigmoid.indices(100)
     assert found[:4].tolist() == [-1, 9, 19, 29] and found[-2:].tolist() == [989, 999]
     ladder = sigmoid.levels(100)
@@ -83,7 +83,7 @@ def test_independent_levels_are_uniform():
 
 
 @pytest.mark.parametrize(("stairs", "delay"), [("pyramid", 1), ("autoregressive", 10)])
-def test_staircases_are_rows_of_the_plan(stairs, delay):
+def test_staircases_are_rows_of_the_schedule(stairs, delay):
     """Brute force over the published formula: level j = clip(S + j d - m, 0, S) for a row m, after the context."""
     rung = np.maximum(np.trunc(np.linspace(-1, 999, 11)).astype(int), 0)
     tails = {
@@ -116,7 +116,7 @@ def test_sorted_windows_of_one_frame_have_no_staircase():
 
 
 def test_the_white_preconditioning_is_their_velocity():
-    """D = sqrt(abar) x_i - sqrt(1 - abar) v, x_i = sqrt(abar) x; and the loss is that of the velocity, weighed."""
+    """D = sqrt(abar) x_i - sqrt(1 - abar) v, x_i = sqrt(abar) x; and the loss is that of the velocity, weighted."""
     size, generator = 6, torch.Generator().manual_seed(0)
     process = GaussMarkov(Values(torch.tensor(size)), torch.ones(size), torch.zeros(0, 0, 0), torch.zeros(size))
     clean, white = torch.randn(2, 3, 4, size, generator=generator).unbind(0)
@@ -137,6 +137,6 @@ def test_the_white_preconditioning_is_their_velocity():
     torch.testing.assert_close(denoiser.loss(process, found, clean, sigma, weight=weight), expected, rtol=1e-3, atol=0)
 
 
-def test_the_schedule_covers_what_ours_does():
+def test_their_levels_cover_ours():
     ours = noise.levels(20, 0.02, 40.0, 7.0)
     assert sigmoid.sigmas()[0] < ours[1] and sigmoid.sigmas()[-1] > ours[-1]

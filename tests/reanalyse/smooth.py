@@ -1,4 +1,4 @@
-"""Fields that compress as weather does."""
+"""Smooth fields, which compress like weather."""
 
 import numpy as np
 import xarray as xr

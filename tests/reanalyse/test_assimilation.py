@@ -1,4 +1,4 @@
-"""What a sampler walks in: random numbers, guidances and weights of a stretch."""
+"""An assimilation: its random numbers and its guidance."""
 
 import numpy as np
 import pandas as pd
@@ -39,13 +39,13 @@ def test_noise_is_keyed_by_member_frame_and_step_and_not_by_the_stretch(priors):
 
 
 def test_a_late_report_changes_the_perturbation_of_no_other(priors):
-    """Rows that stand before others are new, gone or in another order: the others' numbers stay as they are."""
+    """Earlier rows are added, removed or reordered: the perturbations of the others do not change."""
     table = worlds.table().assign(station=[f"s{n}" for n in range(len(worlds.table()))])
     late = table.iloc[:1].assign(station="late", value=9.0)
     tables = [table, pd.concat([late, table]), table.iloc[1:], table.iloc[::-1]]
 
     def perturbations(seen):
-        """By the value and the place that are perturbed; (T, …) of every frame."""
+        """Perturbations by frame, place and value of the observation."""
         whole = worlds.assimilation(priors["region"], seen)
         part = whole.denoiser(slice(0, 6))
         errors = part._errors(lambda purpose, size=None: whole.noise(slice(0, 6), np.full(6, 7), purpose, size))
@@ -61,8 +61,8 @@ def test_a_late_report_changes_the_perturbation_of_no_other(priors):
     assert len({value for three in more.values() for value in three}) == 3 * len(more)
 
 
-def test_attempts_never_meet(priors):
-    """However far the rounds of one go, they do not reach the numbers of the next."""
+def test_attempts_have_different_random_numbers(priors):
+    """However many rounds one attempt has, it does not reach the numbers of the next."""
     first, second = (worlds.assimilation(priors["region"], worlds.table(), attempt=a) for a in (0, 1))
     far = np.array([2**20 * 500 + 2**20 - 1])
     assert not torch.equal(first.noise(slice(0, 1), far, "step"), second.noise(slice(0, 1), far * 0, "step"))
@@ -86,7 +86,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_guidance_is_told_its_settings_and_the_observations_of_its_frames_alone(priors, method):
+def test_a_guidance_gets_its_settings_and_the_observations_of_its_frames_only(priors, method):
     guidance, kind, expected = METHODS[method]
     sampler = worlds.DETERMINISTIC if guidance["method"] != "analytic" else {}
     whole = worlds.assimilation(priors["region"], worlds.table(), guidance=guidance, sampler=sampler, sigma_min=0.2)
@@ -110,7 +110,7 @@ def test_levels_of_points_are_the_observed_values(priors):
     assert (precision > 0).sum() == 6
 
 
-def test_levels_of_points_between_grid_points_are_refused_in_words(priors):
+def test_fused_guidance_refuses_observations_between_grid_points(priors):
     between = worlds.table().assign(latitude=1.5)
     with pytest.raises(
         UserError, match="some lie between grid points or are means of several; set reanalyse.guidance.method: analytic"
@@ -118,8 +118,8 @@ def test_levels_of_points_between_grid_points_are_refused_in_words(priors):
         worlds.assimilation(priors["points"], between, guidance={"method": "fused"}).denoiser(slice(0, 3))
 
 
-def test_what_a_guidance_sees_does_not_depend_on_memory(priors):
-    """Windows and members in small batches are the same as all at once."""
+def test_a_guided_mean_does_not_depend_on_the_batch(priors):
+    """Windows and members in small batches give the same as all at once."""
     x, level = torch.randn(3, 6, 16), torch.full((6,), 0.7)
     found, costs = [], []
     for batch in (1, 3, 64):
@@ -133,7 +133,7 @@ def test_what_a_guidance_sees_does_not_depend_on_memory(priors):
 
 
 def test_windows_without_a_frame_that_moves_are_not_evaluated(priors):
-    """And what is evaluated is the same as if all were."""
+    """The others give the same as if all were."""
     x, above = torch.randn(3, 12, 16), torch.full((12,), 0.7)
     below = above.clone()
     below[9:] = 0.1

@@ -1,4 +1,4 @@
-"""A shard under way, on disk."""
+"""Checkpoints of a shard."""
 
 import errno
 import signal
@@ -28,7 +28,7 @@ def under_way():
 
 
 def forbidden(monkeypatch, path):
-    """A file that may not be read, as it is to whoever is not root."""
+    """Deny reading a file, also for root."""
     plain = Path.open
 
     def refuse(self, *given, **more):
@@ -43,7 +43,7 @@ def fresh():
     return State(torch.zeros(2, 5, 3), np.full(5, np.inf)), Cost()
 
 
-def test_a_stream_comes_back_as_it_was_left(tmp_path):
+def test_a_checkpoint_restores_the_state(tmp_path):
     state, analysed, cost = under_way()
     Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(state, analysed, 1, cost)
     found, counted = fresh()
@@ -55,7 +55,7 @@ def test_a_stream_comes_back_as_it_was_left(tmp_path):
 
 @pytest.mark.parametrize("cycle", [0, 7])
 @pytest.mark.parametrize("remembered", [0, 3])
-def test_inside_a_cycle_its_own_frames_come_back_and_what_the_step_remembers(tmp_path, cycle, remembered):
+def test_inside_a_cycle_its_frames_and_the_memory_of_the_step_come_back(tmp_path, cycle, remembered):
     state, analysed, cost = under_way()
     levels = torch.rand(2, 2)
     state.cycle, state.row, state.partial = cycle, 3, torch.randn(2, 2, 3)
@@ -97,7 +97,7 @@ def untouched(kept, attempt=0):
     )
 
 
-def test_another_recipe_another_attempt_or_no_file_is_not_taken_up(tmp_path):
+def test_a_checkpoint_of_another_recipe_or_attempt_is_ignored(tmp_path):
     assert untouched(Checkpoint(tmp_path / "s", RECIPE))
     Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
     assert not untouched(Checkpoint(tmp_path / "s", RECIPE))
@@ -107,14 +107,14 @@ def test_another_recipe_another_attempt_or_no_file_is_not_taken_up(tmp_path):
 
 
 @pytest.mark.parametrize("left", [0.0, 0.01, 0.5, 0.999])
-def test_a_truncated_file_is_not_taken_up(tmp_path, left):
+def test_a_truncated_file_is_ignored(tmp_path, left):
     Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
     whole = (tmp_path / "s").read_bytes()
     (tmp_path / "s").write_bytes(whole[: int(left * len(whole))])
     assert untouched(Checkpoint(tmp_path / "s", RECIPE))
 
 
-def test_it_is_written_no_oftener_than_asked_and_removed_in_the_end(tmp_path):
+def test_it_is_written_no_more_often_than_requested_and_removed_in_the_end(tmp_path):
     slow = Checkpoint(tmp_path / "s", RECIPE, seconds=1000)
     slow.save(*under_way()[:2], 0, Cost())
     assert not (tmp_path / "s").exists()
@@ -170,7 +170,7 @@ def test_killed_again_and_again_and_resumed_it_gives_the_same_bytes(prior, tmp_p
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_asked_to_stop_it_ends_its_cycle_saves_and_goes_on_to_the_same_bytes(prior, tmp_path, regime):
+def test_after_a_signal_it_saves_and_resumes_to_the_same_bytes(prior, tmp_path, regime):
     chosen, seen = worlds.settings(**REGIMES[regime]), worlds.table()
     whole = worlds.analysed(prior, chosen, seen, 7)
 
@@ -187,8 +187,8 @@ def test_asked_to_stop_it_ends_its_cycle_saves_and_goes_on_to_the_same_bytes(pri
     assert found.fields.tobytes() == whole.fields.tobytes() and found.cost == whole.cost
 
 
-def test_one_that_may_not_be_read_is_not_made_anew(tmp_path, monkeypatch):
-    """It may be whole: days of work, and only its owner is another."""
+def test_a_file_that_cannot_be_read_raises_an_error(tmp_path, monkeypatch):
+    """It may hold days of work and only belong to another user."""
     Checkpoint(tmp_path / "s", RECIPE, seconds=0).save(*under_way()[:2], 0, Cost())
     forbidden(monkeypatch, tmp_path / "s")
     with pytest.raises(PermissionError):

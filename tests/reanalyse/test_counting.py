@@ -1,4 +1,4 @@
-"""What is counted beforehand is what a sample then counts."""
+"""Work counted beforehand equals the work that a sample counts."""
 
 import pytest
 
@@ -50,8 +50,8 @@ def test_updates_are_frames_times_steps_and_corrections():
     assert Counter(corrected, 24, 4)(0, 10).updates == 10 * 3 * 3
 
 
-def test_a_kind_of_stretch_is_counted_once(monkeypatch):
-    """Places that differ by a whole number of strides are of one kind."""
+def test_equivalent_stretches_are_counted_once(monkeypatch):
+    """Places that differ by a whole number of strides are equivalent."""
     asked, plain = [], Counter._cycle
     monkeypatch.setattr(Counter, "_cycle", lambda self, *about: asked.append(1) or plain(self, *about))
     count = Counter(worlds.settings(stride=3), 24, 4)

@@ -22,7 +22,7 @@ def table(rows):
     return pd.DataFrame([[TIMES[t], *rest] for t, *rest in rows], columns=columns)
 
 
-def test_rows_go_to_their_frames_and_the_operator_sees_what_was_measured():
+def test_rows_go_to_their_frames_and_the_operator_gives_the_measured_values():
     """The truth's own values, observed, have no departure from the normalised truth."""
     truth = SCALING.climatology(TIMES) + np.random.default_rng(1).standard_normal((3, 2, 4, 5)) * [[[3.0]], [[5.0]]]
     at = lambda t, c, lat, lon: (truth[t, c, lat, lon] + truth[t, c, lat + 1, lon]) / 2
@@ -52,7 +52,7 @@ SPHERE = Grid(np.array([-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0]), np.arange(
 
 
 def scattered(scaling, count=200, seed=2):
-    """Rows all over the sphere, off the grid and on it, that say what a truth has there; and the truth."""
+    """Observations of a truth all over the sphere, on and off the grid; and the truth."""
     generator = np.random.default_rng(seed)
     truth = scaling.climatology(TIMES) + generator.standard_normal((3, 2, *SPHERE.shape)) * [[[3.0]], [[40.0]]]
     latitude, longitude = generator.uniform(-90, 90, count), generator.uniform(-180, 360, count)
@@ -76,7 +76,7 @@ def by_area():
     return Scaling(coefficients, np.array([2.0, 10.0]), 0, 0).by_area(SPHERE.weights)
 
 
-def test_fields_weighed_by_area_are_seen_as_they_were_measured(by_area):
+def test_the_operator_gives_the_measured_values_of_fields_weighted_by_area(by_area):
     """H of the normalised truth is the normalised observation, poles and all, whatever the measure."""
     rows, truth = scattered(by_area)
     assert by_area.measure.min() < 0.4 < 1.2 < by_area.measure.max()
@@ -87,7 +87,7 @@ def test_fields_weighed_by_area_are_seen_as_they_were_measured(by_area):
 
 
 def test_a_measure_changes_neither_values_nor_errors(by_area):
-    """They are what was measured, in standard deviations: only the state is weighed."""
+    """They are the measured ones, in standard deviations: only the state is weighted."""
     rows, _ = scattered(by_area)
     with_measure = observation_tensors.from_table(rows, TIMES, ["z500", "msl"], SPHERE, by_area)
     without = observation_tensors.from_table(
@@ -99,8 +99,8 @@ def test_a_measure_changes_neither_values_nor_errors(by_area):
     np.testing.assert_allclose(with_measure.weight * np.sqrt(areas), without.weight, rtol=1e-5, atol=1e-7)
 
 
-def test_footprints_are_seen_as_the_means_they_are(by_area):
-    """Beside values at places, weighed by area or not: H of the normalised truth is the normalised observation."""
+def test_the_operator_gives_means_over_footprints(by_area):
+    """Also with values at places, weighted by area or not: H of the normalised truth is the normalised observation."""
     _, truth = scattered(by_area)
     mean = lambda t, c, rows, columns: truth[t, c][np.ix_(rows, columns)].mean()
     rows = [

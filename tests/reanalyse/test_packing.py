@@ -52,7 +52,7 @@ def test_the_archive_has_the_bytes_that_were_forecast(fields, found, tmp_path, m
     assert len(objects) == (2 + packing.SUMMARIES) * 2
 
 
-def test_halves_of_one_kind_are_not_apart_and_others_are(fields, found):
+def test_the_difference_is_small_for_similar_halves_and_large_for_others(fields, found):
     assert found.difference < 0.02
     still = fields[:, :SAMPLE].copy()
     still[:, SAMPLE // 2 :] = still[:1, :1]

@@ -1,4 +1,4 @@
-"""What a reanalysis takes, forecast: counts are those of the jobs then made, the rest follows from what was timed."""
+"""The forecast of cost: counts equal those of the jobs, times follow from the timed stretches."""
 
 import itertools
 import json
@@ -33,7 +33,7 @@ REGIMES = {
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """Plans a network, and makes its jobs; `start_seconds` takes seconds that no test needs."""
+    """Plans a network, and makes its jobs; `start_seconds` is replaced to save time."""
     prior, folder = worlds.busy(), tmp_path / "reanalyse/sparse"
     rows = worlds.table().assign(level=500.0, platform="p", station="s", quality=0, withheld=False, source="t")
     tables.write(rows, tmp_path / "seen.parquet")
@@ -78,7 +78,7 @@ def test_jobs_take_the_network_evaluations_that_were_forecast(world, regime):
     assert found["analyses_files"] == len(made) == len(list(world.path.parent.glob("diffusion/*.nc")))
 
 
-def test_what_is_made_is_not_to_be_paid_for_again(world):
+def test_finished_jobs_are_not_forecast_again(world):
     whole = world.plan()
     world.make(0, 0)
     world.make(1, 1)
@@ -89,13 +89,13 @@ def test_what_is_made_is_not_to_be_paid_for_again(world):
     assert rest["evaluations"] == whole["evaluations"]
 
 
-def test_all_of_it_is_told_on_the_terminal_and_to_a_follower(world, tmp_path, monkeypatch, capsys):
+def test_the_forecast_is_printed_and_sent_to_a_follower(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
     found = world.plan(archive=[tmp_path / "archive/reanalysis.zarr"])
     text = capsys.readouterr().out
     assert "Network sparse: 3 shards, 6 jobs, 6 to make" in text and "wall hours on 64 device(s)" in text
     assert "12 objects of the archive" in text and found["archive_objects"] == 12  # two blocks, mean and spread
-    assert "GPU" not in text  # there is none, so nothing is said of its memory
+    assert "GPU" not in text  # there is none
     assert text in (tmp_path / "progress").read_text()
 
 
@@ -114,8 +114,8 @@ def test_above_a_limit_nothing_is_started(world, name):
     assert world.plan(PRODUCT.model_copy(update={name: 1e9}))["jobs"] == 6
 
 
-def test_what_was_refused_is_refused_again_without_being_timed_and_what_broke_is_tried_again(world, monkeypatch):
-    """SLURM tries a job again whatever it died of; a run that is started anew looks again."""
+def test_a_retry_is_refused_without_timing_and_a_new_run_is_timed_again(world, monkeypatch):
+    """SLURM retries a job whatever the cause; a new run is timed again."""
     limited = PRODUCT.model_copy(update={"limit_hours": 1e-9})
     with pytest.raises(UserError) as first:
         world.plan(limited)
@@ -126,7 +126,7 @@ def test_what_was_refused_is_refused_again_without_being_timed_and_what_broke_is
     assert f"{second.value}" == f"{first.value}"
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
         patch.setattr(plan, "_time_stretches", lambda *_: (_ for _ in ()).throw(MemoryError()))
-        world.plan()  # anew: what was refused before is forgotten
+        world.plan()  # a new run forgets the refusal
     assert world.plan(attempt="2")["jobs"] == 6
     assert not list(world.path.parent.glob("plan.refused*"))
 
@@ -149,11 +149,11 @@ def timed(frames, work, network, rest, host=0, members=1):
 
 
 def test_paces_are_those_of_the_timed_stretches():
-    """2 s an evaluation, 3 s an update, where one stretch took a tenth more and one a tenth less."""
+    """2 s for an evaluation, 3 s for an update; one stretch took a tenth more and one a tenth less."""
     work = [Work(10, 5), Work(10, 5), Work(20, 10)]
     parts = [timed(5, w, f * 2 * w.evaluations, f * 3 * w.updates) for w, f in zip(work, (1.1, 0.9, 1.0))]
-    warm = timed(5, Work(5, 5), 30.0, 10.0)  # 25 s of it are work
-    least = timed(2, Work(2, 1), 99.0, 99.0)  # tells nothing where others were timed
+    warm = timed(5, Work(5, 5), 30.0, 10.0)  # of which 25 s are work
+    least = timed(2, Work(2, 1), 99.0, 99.0)  # not used if others were timed
     found = plan.measured_pace(warm, [least, *parts], 4.0, 0.5)
     assert (found.evaluation, found.update, found.writing) == (pytest.approx(2), pytest.approx(3), 0.5)
     assert found.start == pytest.approx(4 + 15)
@@ -171,8 +171,8 @@ def test_times_are_paces_times_work():
     assert found["wall_hours"]["2"].value == pytest.approx(410 / 3600)
 
 
-def test_devices_take_jobs_as_they_come():
-    """Against every second of a clock."""
+def test_devices_take_jobs_in_order():
+    """Against a simulation of every second."""
 
     def simulated(seconds, devices):
         left, busy, clock = list(seconds), [0] * devices, 0
@@ -188,7 +188,7 @@ def test_devices_take_jobs_as_they_come():
     assert plan.wall_seconds([], 4) == 0
 
 
-def test_memory_lies_on_a_line_through_what_was_measured():
+def test_memory_lies_on_a_line_through_the_timed_stretches():
     parts = [timed(20, Work(), 1, 1, host=500), timed(20, Work(), 1, 1, host=500), timed(40, Work(), 1, 1, host=700)]
     warm, least = timed(4, Work(), 1, 1, host=460, members=2), timed(8, Work(), 1, 1, host=480, members=2)
     host = lambda parts, cells: plan.memory(warm, [least, *parts], cells)["host_bytes"]
@@ -199,7 +199,7 @@ def test_memory_lies_on_a_line_through_what_was_measured():
 
 
 def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
-    """Of a run that is soon over, nothing but the shortest stretch is timed, and the band says so."""
+    """For a short run only the shortest stretch is timed, and the band is wide."""
     long = world.plan()
     assert len(long["timed"]) > 2 and long["timed"][0]["frames"] < long["timed"][2]["frames"]
     monkeypatch.setattr(plan.timing, "start_seconds", lambda: 0.0)
@@ -211,7 +211,7 @@ def test_a_plan_takes_at_most_a_tenth_of_what_it_forecasts(world, monkeypatch):
     assert short["evaluations"] == long["evaluations"] and short["host_bytes"]["value"] > 0
 
 
-def test_disk_counts_members_frames_and_what_is_there(tmp_path):
+def test_disk_counts_members_frames_and_finished_files(tmp_path):
     todo = [Job(s, 10, 14, m, Work(), s == "a") for s in "ab" for m in (2, 1)]
     sizes = Sizes(head=100.0, analysis=3.0, member=2.0, summary=5.0, difference=0.05, seconds=0.0)
     (tmp_path / "shards").mkdir()

@@ -26,7 +26,7 @@ def test_the_scheme_is_that_of_the_settings():
     assert isinstance(sampling.scheme(chosen, 1.0).step, SecondOrder)
 
 
-def test_the_published_levels_are_cut_off_where_the_prior_has_learnt_no_more():
+def test_the_published_levels_are_cut_off_at_sigma_max():
     chosen = Reanalyse.model_validate({"design": "forcingdas"})
     whole = sampling.levels(chosen)
     assert len(whole) == 101 and whole[0] == 0 and whole[-1] == pytest.approx(1824.9, abs=0.1)

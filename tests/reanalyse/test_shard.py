@@ -43,7 +43,7 @@ def test_a_member_is_the_same_in_any_block(prior):
     assert np.abs(together[0] - together[1]).max() > 0.1
 
 
-def test_the_cut_does_not_show(prior):
+def test_the_cut_into_shards_does_not_show(prior):
     """Two shards with halos that share frames agree there, to far less than the spread."""
     whole, left, right = run(prior, 0, 44), run(prior, 0, 32), run(prior, 12, 44)
     spread = whole.std(0).mean()
@@ -68,14 +68,14 @@ def test_a_shard_keeps_its_own_frames_of_a_stretch():
             shard.within(named("20090210T12_40"), named(wrong))
 
 
-def test_members_are_named_by_the_first_and_the_last():
+def test_a_block_is_named_by_its_first_and_last_member():
     assert shard.member_numbers("8-9") == [8, 9] and shard.member_numbers("0-0") == [0]
     for wrong in ("3", "4-3", "a-b", "-1-2"):
         with pytest.raises(UserError, match="names no members"):
             shard.member_numbers(wrong)
 
 
-def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_units():
+def test_on_the_globe_weighted_by_area_it_is_conditioning_in_physical_units():
     """The untrained prior is linear and Gaussian: dense conditioning, with no normalised number anywhere, is exact."""
     made, frames, members = helpers.globe().eval(), 4, 600
     when = times(0, frames)
@@ -113,8 +113,8 @@ def test_round_the_globe_and_weighed_by_area_it_is_conditioning_in_physical_unit
     assert (np.abs(mean) / np.sqrt(np.diag(prior))).max() > 0.5  # the observations do say something
 
 
-def test_noise_belongs_to_the_frame_and_not_to_the_cut(prior):
-    """In re-cut streams too: a stretch that began later forgets when it began, as fast as its context."""
+def test_noise_depends_on_the_frame_and_not_on_the_cut(prior):
+    """For a nowcast too: a stretch that began later forgets its start within its context."""
     chosen = worlds.settings(regime="nowcast")
     whole, later = (worlds.analysed(prior, chosen, table(), 18 - first, first=first).fields for first in (0, 6))
     gap = np.abs(later - whole[:, 6:]).max((0, 2, 3, 4))
@@ -122,7 +122,7 @@ def test_noise_belongs_to_the_frame_and_not_to_the_cut(prior):
 
 
 class Astray:
-    """A prior whose network says what is not a number while it is asked to."""
+    """A prior whose network returns NaN in its first calls."""
 
     def __init__(self, prior, times):
         self.prior, self.times, self.asked, self.restore = prior, times, [], prior.denoise_stretch
@@ -161,7 +161,7 @@ def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):
         assert len(astray.asked) == retries + 1
 
 
-def test_fields_that_no_weather_has_count_as_diverged(prior, monkeypatch):
+def test_implausibly_large_fields_count_as_diverged(prior, monkeypatch):
     monkeypatch.setattr(shard.sampling, "IMPLAUSIBLE", 0.01)
     monkeypatch.setattr(shard.sampling, "MARGIN", 0.0)
     with pytest.raises(UserError, match="diverged 2 time.* in z500 with guidance 'analytic'.*; raise steps, or lower"):
@@ -169,7 +169,7 @@ def test_fields_that_no_weather_has_count_as_diverged(prior, monkeypatch):
 
 
 def test_one_gross_observation_is_named_and_left_out(prior, capsys):
-    """Fifty standard deviations: the analysis is that without it, to the last bit."""
+    """Fifty standard deviations: the analysis equals that without it, to the last bit."""
     wild, unit = table(), float(prior.scaling.spread[0])
     wild.loc[5, ["value", "error"]] = 50 * unit, 1e-3
     found = worlds.analysed(prior, SETTINGS, wild, 4)
@@ -178,7 +178,7 @@ def test_one_gross_observation_is_named_and_left_out(prior, capsys):
     np.testing.assert_array_equal(found.fields, worlds.analysed(prior, SETTINGS, wild.drop(5), 4).fields)
 
 
-def test_what_was_seen_in_training_is_not_gross(prior):
+def test_a_value_within_the_extremes_of_training_is_not_gross(prior):
     wild, unit = table(), float(prior.scaling.spread[0])
     wild.loc[5, ["value", "error"]] = 15 * unit, 0.1 * unit
     found = worlds.analysed(prior, SETTINGS, wild, 4, extremes=np.array([[-20.0 * unit], [20.0 * unit]]))
@@ -206,7 +206,7 @@ def test_remedies_are_those_that_apply(guidance, helps, not_):
     [({"solver_iterations": 1}, "stopped at a residual"), ({"solver_iterations": 50}, "as small as 1.0e-12 standard")],
 )
 def test_a_system_that_cannot_be_solved_is_refused_in_words(prior, change, what):
-    """Too few iterations; two reports at one place that cannot both be right."""
+    """Too few iterations; two contradictory reports at one place."""
     seen = table()
     if change["solver_iterations"] > 1:
         seen = pd.concat([seen.assign(error=1e-12 * prior.scaling.spread[0])] * 2)
@@ -216,13 +216,13 @@ def test_a_system_that_cannot_be_solved_is_refused_in_words(prior, change, what)
 
 @pytest.mark.parametrize("about", [{}, {"regime": "nowcast"}], ids=["batch", "nowcast"])
 def test_no_observation_at_all_leaves_the_prior(prior, about):
-    """From the first frame of a network to the last there may be stretches without any."""
+    """Some stretches of a period may have none."""
     nothing = table().iloc[:0]
     found = worlds.analysed(prior, worlds.settings(**about), nothing, 5, range(40)).fields
     assert abs(found.std() - prior.process.variance.sum().item() ** 0.5 / 4) < 0.15
 
 
-def test_the_cost_is_what_the_network_saw(prior):
+def test_the_cost_counts_network_evaluations(prior):
     found = worlds.analysed(prior, SETTINGS, table(), 8)
     assert (found.cost.evaluations, found.cost.backward) == (3 * 3 * 4 * 3, 0)  # members, windows, frames, steps
     about = {"guidance": {"method": "mmps", "iterations": 2}, "sampler": {"step": "ddim"}}
@@ -269,8 +269,8 @@ def job(prior, tmp_path, monkeypatch):
     [({"regime": "fixed_lag", "lag_hours": 24}, (14, 20)), ({"steps": 6}, (2, 5)), ({"steps": 6}, (6,))],
     ids=["fixed lag", "batch", "batch, its last step"],
 )
-def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path, about, kills):
-    """What was kept is gone when the file is there, and its costs are those of a job that was never killed."""
+def test_a_killed_job_resumes_to_the_same_file(job, tmp_path, about, kills):
+    """The checkpoint is deleted when the file exists, and the costs are those of a job that was never killed."""
     job("whole", **about)
     for row in kills:
         with pytest.raises(Killed):
@@ -284,7 +284,7 @@ def test_a_killed_job_goes_on_to_the_same_file(job, tmp_path, about, kills):
     assert (tmp_path / "whole.nc").read_bytes() == (tmp_path / "part.nc").read_bytes()
 
 
-def test_a_job_of_another_cut_does_not_take_up_a_stream(job, tmp_path):
+def test_a_job_of_another_cut_ignores_the_checkpoint(job, tmp_path):
     """The same shard by name, settings and observations, and other frames."""
     with pytest.raises(Killed):
         job("part", kill_at=14, regime="nowcast")
@@ -292,7 +292,7 @@ def test_a_job_of_another_cut_does_not_take_up_a_stream(job, tmp_path):
     assert analyses.read([tmp_path / "part.nc"]).sizes["time"] == 6
 
 
-def test_of_a_job_that_diverges_nothing_is_written(job, tmp_path):
+def test_a_job_that_diverges_writes_nothing(job, tmp_path):
     broken = worlds.busy()
     torch.nn.init.constant_(broken.network.leave.convolution.bias, float("nan"))
     priors.save(broken, tmp_path / "broken")
@@ -301,7 +301,7 @@ def test_of_a_job_that_diverges_nothing_is_written(job, tmp_path):
     assert not list(tmp_path.glob("part*"))
 
 
-def test_a_prior_for_something_else_is_refused(job, monkeypatch):
+def test_a_prior_of_another_domain_is_refused(job, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(DOMAIN, "step_hours", 12)
         with pytest.raises(UserError, match="trained for hours between frames 24, and the domain asks for 12"):
@@ -329,14 +329,14 @@ def test_a_prior_of_another_grid_is_refused_and_what_differs_is_named(job, monke
 
 
 def test_a_prior_of_the_region_that_the_domain_names_is_taken(job, tmp_path, monkeypatch):
-    """Bounds lie between grid points as a rule, and a source may end before them."""
+    """Bounds usually lie between grid points, and a source may end before them."""
     for name, value in {"south": -5.0, "north": 3.9, "west": 0.0, "east": 3.0}.items():
         monkeypatch.setitem(DOMAIN, name, value)
     job("part")
     assert (tmp_path / "part.nc").exists()
 
 
-def test_all_that_differs_is_told_at_once(job, monkeypatch):
+def test_every_difference_is_in_the_message(job, monkeypatch):
     monkeypatch.setitem(DOMAIN, "step_hours", 12)
     monkeypatch.setitem(DOMAIN, "north", 2.0)
     with pytest.raises(UserError) as error:

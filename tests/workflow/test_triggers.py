@@ -1,4 +1,4 @@
-"""What the workflow changes inside of Snakemake: another Snakemake is refused in words. What it is for, `test_grow` shows."""
+"""The correction of Snakemake: another version is refused with a sentence. `test_grow` shows what it is for."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ CHANGES = {
     "a method that is gone": ("del DAG.omitfrom_jobs", "DAG.omitfrom_jobs"),
     "other parameters": ("DAG.bfs = lambda self, jobs, towards: []", "DAG.bfs"),
     "no ancient files": ("del _IOFile.is_ancient", "is_ancient of files"),
-    "nobody asks": ("DAG.update_needrun = lambda self: None", "DAG.update_needrun"),
-    "a change that does not take": ("DAG.any_way = DAG.bfs", "DAG.bfs is not what it was made"),
+    "not called": ("DAG.update_needrun = lambda self: None", "DAG.update_needrun"),
+    "a change without effect": ("DAG.original_bfs = DAG.bfs", "DAG.bfs was not replaced"),
 }
 
 
@@ -31,13 +31,13 @@ def started(tmp_path, change=""):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
-def test_the_snakemake_that_is_pinned_is_known(tmp_path):
+def test_the_pinned_snakemake_is_supported(tmp_path):
     done = started(tmp_path)
     assert done.returncode == 0 and (tmp_path / "done").exists(), done.stderr
 
 
 @pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES)
-def test_another_one_is_refused_with_what_to_do(tmp_path, change, says):
+def test_another_version_is_refused_with_what_to_do(tmp_path, change, says):
     done = started(tmp_path, change)
     assert done.returncode == 1 and not (tmp_path / "done").exists()
     assert f"inside ({says}" in done.stderr and "make setup" in done.stderr and "Traceback" not in done.stderr

@@ -1,10 +1,15 @@
-"""What Snakemake looks at before it says that a job has nothing to do.
+"""A correction of Snakemake 9.27: jobs that are linked by `ancient` files only are checked for changes of their own.
 
-It leaves out jobs that follow one that has to run, as if they had to run for that; but those that take nothing but
-`ancient` files from there do not, and a change of their own would be missed (version 9.27). Here they are looked at.
+To find the jobs that have to run, Snakemake first skips every job downstream of one that has to run
+(`DAG.update_needrun`), since that job will run anyway. Then it starts the downstream jobs, except those that take only
+`ancient` files from it. So a job with an `ancient` input from a job that has to run is skipped and not started, and a
+change of its own settings, parameters or other inputs is missed. Here the skip leaves such jobs out.
 
-This reaches into Snakemake, whose insides may change with a version; pyproject.toml pins the major one. So what is
-reached for is looked at first, and what has come of it afterwards, before any job starts.
+Snakemake has no setting for this, and nothing that a rule can declare avoids it. Without `ancient` a longer period
+would train the prior again; as a parameter instead of an input the file would not have to exist first; a stamp file
+between the two jobs would be new whenever the first job runs; a checkpoint is for files whose names are not known. So
+this replaces two methods of Snakemake. pyproject.toml pins its major version; the methods are checked before they are
+replaced, and their results afterwards, before any job starts.
 """
 
 import inspect
@@ -15,7 +20,7 @@ import snakemake
 from snakemake.dag import DAG
 from snakemake.io import _IOFile
 
-REACHED = {  # methods and their parameters
+METHODS = {  # that are replaced or called, and their parameters
     "bfs": ["self", "direction", "jobs", "stop"],
     "downstream_of_omitfrom": ["self"],
     "omitfrom_jobs": ["self"],
@@ -23,35 +28,35 @@ REACHED = {  # methods and their parameters
 
 
 def unknown(what: str) -> None:
-    """End here, in words: this Snakemake is not the one that was reached into."""
+    """Exit with a sentence: this Snakemake differs from the one that is corrected here."""
     sys.exit(
-        f"this workflow reaches into Snakemake and does not know version {snakemake.__version__} inside ({what}); "
-        "install one that it knows, by `make setup` or `pip install 'snakemake>=9.27,<10'`. Without that, jobs whose own "
-        "settings have changed could be left out without a word"
+        f"this workflow corrects two methods of Snakemake, and version {snakemake.__version__} differs inside ({what}); "
+        "install a supported version by `make setup` or `pip install 'snakemake>=9.27,<10'`. Otherwise jobs whose own "
+        "settings have changed could be skipped silently"
     )
 
 
-def following(dag, jobs) -> set:
-    """Jobs, and those that have to run because these do."""
+def triggered(dag, jobs) -> set:
+    """Jobs, and all jobs that have to run because these run."""
     found, new = set(jobs), list(jobs)
     while new:
         after = dag.depending[new.pop()].items()
-        heed = [job for job, files in after if not all(f.is_ancient for f in files)]
-        new += [job for job in heed if job not in found]
-        found.update(heed)
+        next_jobs = [job for job, files in after if not all(f.is_ancient for f in files)]
+        new += [job for job in next_jobs if job not in found]
+        found.update(next_jobs)
     return found
 
 
 def breadth_first(dag, direction, *jobs, **options):
-    """Snakemake's own, but downstream of jobs that have to run."""
+    """In place of `DAG.bfs`: downstream of jobs that have to run, only the jobs that these trigger."""
     if direction is dag.depending:
-        return following(dag, jobs)
-    return dag.any_way(direction, *jobs, **options)
+        return triggered(dag, jobs)
+    return dag.original_bfs(direction, *jobs, **options)
 
 
-def as_known() -> None:
-    """Look at what is reached for."""
-    for name, parameters in REACHED.items():
+def check_methods() -> None:
+    """Exit if a method or its parameters differ from those of version 9.27."""
+    for name, parameters in METHODS.items():
         method = getattr(DAG, name, None)
         if (
             not callable(method)
@@ -65,14 +70,14 @@ def as_known() -> None:
 
 
 def names_in(function: object) -> set[str]:
-    """The names that a function and those inside of it look up."""
+    """The names that a function and its inner functions look up."""
     code = getattr(function, "__code__", function)
     inner = [part for part in getattr(code, "co_consts", ()) if inspect.iscode(part)]
     return {*getattr(code, "co_names", ())}.union(*map(names_in, inner))
 
 
-def took() -> None:
-    """Look whether Snakemake finds what it should: after `a` comes `b`, which takes an ancient file from it, and `c`."""
+def check_results() -> None:
+    """Exit unless the replaced methods give the right jobs: `b` takes an ancient file from `a`, and `c` another one."""
     files = {
         "b": [SimpleNamespace(is_ancient=True)],
         "c": [SimpleNamespace(is_ancient=False)],
@@ -80,18 +85,18 @@ def took() -> None:
     dag = SimpleNamespace(
         depending={"a": files, "b": {}, "c": {}}, omitfrom_jobs=lambda: ["a"]
     )
-    dag.any_way = lambda *given: DAG.any_way(dag, *given)
+    dag.original_bfs = lambda *args: DAG.original_bfs(dag, *args)
     if set(DAG.bfs(dag, dag.depending, "a")) != {"a", "c"}:
-        unknown("DAG.bfs is not what it was made")
+        unknown("DAG.bfs was not replaced")
     if set(DAG.downstream_of_omitfrom(dag)) != {"a", "b", "c"}:
-        unknown("DAG.downstream_of_omitfrom is not what it was made")
+        unknown("DAG.downstream_of_omitfrom was not replaced")
 
 
-if not hasattr(DAG, "any_way"):
-    as_known()
-    DAG.any_way, DAG.bfs = DAG.bfs, breadth_first
-    # --omit-from leaves out whatever follows
-    DAG.downstream_of_omitfrom = lambda dag: dag.any_way(
+if not hasattr(DAG, "original_bfs"):
+    check_methods()
+    DAG.original_bfs, DAG.bfs = DAG.bfs, breadth_first
+    # --omit-from leaves out everything downstream
+    DAG.downstream_of_omitfrom = lambda dag: dag.original_bfs(
         dag.depending, *dag.omitfrom_jobs()
     )
-took()
+check_results()

@@ -14,7 +14,7 @@ PROCESS = oracle.process(SIZE, coupled=3, seed=1)
 
 
 def seen(grid=False):
-    """Three places a frame, off the grid unless `grid`; errors unequal; frame 2 unobserved, frame 3 at one place."""
+    """Three places per frame, off the grid unless `grid`; errors unequal; frame 2 unobserved, frame 3 at one place."""
     generator = torch.Generator().manual_seed(4)
     point = torch.stack([torch.randperm(SIZE, generator=generator)[:4] for _ in range(3 * FRAMES)]).view(FRAMES, 3, 4)
     weight = torch.rand(FRAMES, 3, 4, generator=generator) + 0.1

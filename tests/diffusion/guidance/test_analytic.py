@@ -1,4 +1,4 @@
-"""The guidance with the analytic covariance; that its samples are exact stands in test_exact_smoother.py."""
+"""The guidance with the analytic covariance; test_exact_smoother.py tests that its samples are exact."""
 
 import dataclasses
 
@@ -53,8 +53,8 @@ def test_draws_have_the_mean_and_the_covariance_of_dense_conditioning():
     )
 
 
-def test_a_start_is_a_draw_given_the_frames_that_are_there():
-    """Levels may be infinite; with no white noise it is the mean, perturbed by nothing."""
+def test_a_start_is_a_draw_given_the_frames_with_a_finite_level():
+    """Levels may be infinite; without white noise it is the mean."""
     seen, level = scenes.seen(), torch.tensor([0.001, torch.inf, 0.5, torch.inf, torch.inf])
     x = torch.where(level.isfinite()[:, None], scenes.noisy(), 0.0)
     still = lambda purpose, size=scenes.SIZE: torch.zeros(scenes.MEMBERS, scenes.FRAMES, size)
@@ -62,8 +62,8 @@ def test_a_start_is_a_draw_given_the_frames_that_are_there():
     scenes.agree(guidance(seen).start(x, level, still), expected, 2e-3)
 
 
-def test_operators_met_before_are_the_same_as_fresh_ones():
-    """Sets of places are kept by places, errors and padding, and never mistaken for one another."""
+def test_cached_operators_are_the_same_as_new_ones():
+    """The cache distinguishes places, errors and padding."""
     x, seen, cache = scenes.noisy(), scenes.seen(), {}
     other = dataclasses.replace(seen, error=seen.error * 2)
     moved = dataclasses.replace(seen, point=(seen.point + 1) % scenes.SIZE)
@@ -87,7 +87,7 @@ def test_a_solver_that_cannot_reach_its_tolerance_says_so():
 
 
 def test_a_member_that_is_not_finite_does_not_stop_the_others():
-    """It is the walker who names and refuses it."""
+    """The sampler refuses it."""
     x = scenes.noisy()
     x[1, 2, 3] = torch.nan
     found = guidance(scenes.seen()).mean(x, scenes.ABOVE, scenes.BELOW)
@@ -97,7 +97,7 @@ def test_a_member_that_is_not_finite_does_not_stop_the_others():
 
 
 def crowded(error, frames=8, count=120, size=60):
-    """A smooth field with long memories, seen at twice as many places as it has values, and two members' gaps."""
+    """A smooth field with long memories, observed at twice as many places as it has values, and gaps of two members."""
     generator = torch.Generator().manual_seed(0)
     place, turn = np.arange(size), torch.linalg.qr(torch.randn(2, 20, 20, generator=generator))[0]
     variance, functions = np.linalg.eigh(np.exp(-0.5 * ((place[:, None] - place) / 6) ** 2))
@@ -124,7 +124,7 @@ def crowded(error, frames=8, count=120, size=60):
     ("error", "tolerance"), [(0.1, 1e-3), (0.01, 1e-4), (0.003, 1e-4), (0.001, 1e-4), (0.001, 0.1)]
 )
 def test_observations_that_are_nearly_exact_are_used_as_the_dense_gain_would(error, tolerance):
-    """At infinite noise, where the system is at its worst: the increments in posterior standard deviations."""
+    """At infinite noise, where the system is worst conditioned: the increments in posterior standard deviations."""
     process, seen, prior, operator, gap = crowded(error)
     guidance = Analytic(Unguided(process, closed_form), seen, tolerance=tolerance, iterations=400)
     found = guidance.gain(gap, process.posterior(torch.full((1, len(seen.value)), torch.inf)))
@@ -136,7 +136,7 @@ def test_observations_that_are_nearly_exact_are_used_as_the_dense_gain_would(err
 
 
 def test_the_residual_at_the_end_is_the_true_one():
-    """Formed densely and in double precision from what the solver returns, for which it must not drift."""
+    """Computed densely in double precision from the solution; the recurrence must not drift from it."""
     process, seen, prior, operator, gap = crowded(0.01)
     guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-4, iterations=400)
     solved, _ = guidance._solve(gap, process.posterior(torch.full((1, len(seen.value)), torch.inf)))
@@ -146,7 +146,7 @@ def test_the_residual_at_the_end_is_the_true_one():
     assert (np.linalg.norm(left, axis=1) < 1.1e-4 * np.linalg.norm(right, axis=1)).all()
 
 
-def test_observations_that_no_precision_tells_apart_are_refused_in_words():
+def test_errors_too_small_for_double_precision_raise_an_error():
     process, seen, _, _, gap = crowded(1e-9)
     with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
         Analytic(Unguided(process, closed_form), seen).gain(gap, process.posterior(torch.full((1, 8), torch.inf)))

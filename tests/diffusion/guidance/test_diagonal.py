@@ -20,12 +20,12 @@ def white_prior(size, variance=1.0):
 
 
 def one_value(size, place, error, value):
-    """One frame, one observation of one value, weight and all."""
+    """One frame with one weighted observation of one value."""
     point, weight = torch.tensor([[[place, 0, 0, 0]]]), torch.tensor([[[1.0, 0, 0, 0]]])
     return LinearObservations(point, weight, torch.tensor([[value]]), torch.tensor([[error]]), torch.ones(1, 1))
 
 
-def test_it_is_exact_for_a_white_process_whose_values_are_seen_at_most_once():
+def test_it_is_exact_for_a_white_process_whose_values_are_observed_at_most_once():
     """Value by value: precisions add up, whatever the level of each frame, the weights and the errors."""
     variance, x = 1.7, scenes.noisy()
     seen = scenes.seen(grid=True).frames(slice(1, 5))  # in frame 0 a value is seen twice
@@ -42,7 +42,7 @@ def test_it_is_exact_for_a_white_process_whose_values_are_seen_at_most_once():
     torch.testing.assert_close(found, pull / precision, atol=1e-4, rtol=1e-4)
 
 
-def test_between_grid_points_each_observation_is_weighed_by_its_squared_length():
+def test_between_grid_points_the_gain_has_the_squared_length_of_the_operator():
     """One observation of a white process: the dense gain is the diagonal one."""
     prior, seen = white_prior(scenes.SIZE), scenes.seen().frames(slice(3, 4))
     x, level, below = scenes.noisy()[:, 3:4], scenes.ABOVE[3:4], scenes.BELOW[3:4]
@@ -51,7 +51,7 @@ def test_between_grid_points_each_observation_is_weighed_by_its_squared_length()
     torch.testing.assert_close(Diagonal(prior, seen).mean(x, level, below), exact, atol=1e-4, rtol=1e-4)
 
 
-def test_what_lies_between_is_left_untouched():
+def test_values_between_observations_do_not_move():
     prior, seen, x = scenes.prior(), scenes.seen(grid=True), scenes.noisy()
     moved = Diagonal(prior, seen).mean(x, scenes.ABOVE, scenes.BELOW) != prior.mean(x, scenes.ABOVE, scenes.BELOW)
     touched = seen.adjoint(torch.ones(1, *seen.value.shape), scenes.SIZE)[0] > 0

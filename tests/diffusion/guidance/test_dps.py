@@ -22,7 +22,7 @@ def published(loss, x, above, below, zeta, estimate):
     return torch.where((below < above)[:, None], moved, x)
 
 
-def walked(guidance, x, above, below):
+def sampled(guidance, x, above, below):
     """A deterministic step with a guided denoiser."""
     return Ddim(0.0)(x, above, below, guidance, lambda purpose, size=None: pytest.fail("it draws nothing"))
 
@@ -33,16 +33,16 @@ BELOW["to clean"] = torch.zeros(5)
 
 @pytest.mark.parametrize("below", BELOW)
 @pytest.mark.parametrize("estimate", [scenes.linear, scenes.crooked])
-def test_after_a_deterministic_step_it_is_the_published_move_with_one_norm_a_member(estimate, below):
+def test_after_a_deterministic_step_it_is_the_published_move_with_one_norm_for_each_member(estimate, below):
     x, seen, zeta, below = scenes.noisy(), scenes.seen(), 0.3, BELOW[below]
     falls = (below < scenes.ABOVE)[:, None]
 
     def loss(clean):
-        """grad ||.||^2 over ||.||, which is held fixed."""
+        """grad ||.||^2 over ||.||, with a constant denominator."""
         gap = (seen.value - seen.forward(clean[None])[0])[(seen.present > 0) & falls]
         return gap.square().sum() / gap.detach().norm()
 
-    found = walked(Dps(scenes.prior(estimate), seen, zeta), x, scenes.ABOVE, below)
+    found = sampled(Dps(scenes.prior(estimate), seen, zeta), x, scenes.ABOVE, below)
     for member in range(scenes.MEMBERS):
         expected = published(loss, x[member], scenes.ABOVE, below, zeta, estimate)
         scenes.agree(found[member], expected, 2e-4)

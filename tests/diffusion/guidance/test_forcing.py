@@ -6,7 +6,7 @@ import torch
 
 from hindsight.diffusion.guidance.forcing import Forcing, Spectrum
 from tests.diffusion.guidance import scenes
-from tests.diffusion.guidance.test_dps import BELOW, published, walked
+from tests.diffusion.guidance.test_dps import BELOW, published, sampled
 from tests.oracles import linear_gaussian as oracle
 
 SHAPE = (2, 1, 4)  # of a field of eight values
@@ -49,11 +49,11 @@ def misfit(fields, level, expected, sharpness=5.0):
 @pytest.mark.parametrize("below", BELOW)
 @pytest.mark.parametrize("spectral", [0.0, 0.05])
 @pytest.mark.parametrize("estimate", [scenes.linear, scenes.crooked])
-def test_after_a_deterministic_step_it_is_the_published_move_with_a_norm_a_frame(estimate, spectral, below):
+def test_after_a_deterministic_step_it_is_the_published_move_with_a_norm_for_each_frame(estimate, spectral, below):
     x, seen, zeta, gamma, below = scenes.noisy(), scenes.seen(), 0.2, 0.3, BELOW[below]
     spectrum, falls = Spectrum.of(scenes.PROCESS, SHAPE), (below < scenes.ABOVE)[:, None]
     guidance = Forcing(scenes.prior(estimate), seen, gamma, zeta, spectral, spectrum)
-    found = walked(guidance, x, scenes.ABOVE, below)
+    found = sampled(guidance, x, scenes.ABOVE, below)
 
     def loss(clean):
         gap = seen.value - seen.forward(clean[None])[0]
@@ -102,7 +102,7 @@ def test_the_spectrum_of_the_prior_is_the_mean_power_of_many_draws(shape):
 
 
 def test_members_and_frames_do_not_share_their_norm():
-    """The step of a frame is the same however many others are in hand; so is a member's."""
+    """The step of a frame or member does not depend on the others."""
     x, seen = scenes.noisy(), scenes.seen()
     guidance = Forcing(scenes.prior(), seen)
     together = guidance.mean(x, scenes.ABOVE, scenes.BELOW)
@@ -114,7 +114,7 @@ def test_members_and_frames_do_not_share_their_norm():
 
 
 def test_with_a_spectrum_the_estimate_moves_towards_it():
-    """A field without its small scales gets some back."""
+    """A field without small scales gains some."""
     process = oracle.process(24, seed=2)
     shape = (1, 1, 24)
     spectrum, level = Spectrum.of(process, shape), torch.tensor([0.05])

@@ -11,12 +11,12 @@ from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.steps.covariance import Covariance
 from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
-from tests.diffusion.test_exact_smoother import FRAMES, SIZE, exact, ladder, rows, walked
+from tests.diffusion.test_exact_smoother import FRAMES, SIZE, exact, ladder, rows, sampled
 from tests.oracles import linear_gaussian as oracle
 
 
 def exactly(process, frames):
-    """The ideal denoiser that is told of points: all precisions add up, in one dense system."""
+    """The ideal denoiser given points: all precisions add up, in one dense system."""
     inverse = np.linalg.inv(oracle.covariance(process, frames))
 
     def estimate(noisy, posterior, moving, points):
@@ -36,7 +36,7 @@ def fused(process, seen, frames, **more):
     return Fused(prior, seen, tolerance=1e-6, points=Points(value[None], precision[None]), **more)
 
 
-def test_the_mean_is_dense_conditioning_with_a_value_that_is_seen_twice():
+def test_the_mean_is_dense_conditioning_with_a_value_that_is_observed_twice():
     x, seen = scenes.noisy(), scenes.seen(grid=True)
     assert seen.point[0, 0, 0] == seen.point[0, 1, 0] and seen.error[0, 0] != seen.error[0, 1]
     expected, _ = scenes.conditioned(x, seen)
@@ -60,7 +60,7 @@ def test_draws_depart_from_the_mean_by_the_posterior_covariance():
 
 
 def on_the_grid():
-    """Three values a frame, one of them seen twice, but for frame 3; unequal errors."""
+    """Three values in each frame but frame 3, one observed twice; unequal errors."""
     generator = np.random.default_rng(3)
     point, weight = torch.zeros(FRAMES, 4, 4, dtype=torch.long), torch.zeros(FRAMES, 4, 4)
     point[..., 0], weight[..., 0] = torch.tensor([2, 7, 2, 10]), 1.0
@@ -74,7 +74,7 @@ def on_the_grid():
 def test_batch_is_the_exact_smoother_at_few_steps():
     process, seen = oracle.process(SIZE), on_the_grid()
     for count in (1, 3):
-        sample = walked(
+        sample = sampled(
             process,
             schedule.batch(FRAMES, ladder(count)),
             lambda view: fused(process, seen.frames(view), FRAMES),

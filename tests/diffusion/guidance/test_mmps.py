@@ -20,7 +20,7 @@ def test_with_enough_iterations_it_is_the_analytic_mean_and_dense_conditioning()
     assert np.abs(one.flatten(1).numpy() - expected).max() > 0.05  # there is something to iterate for
 
 
-def test_with_a_network_it_is_its_own_jacobian_that_counts():
+def test_with_a_network_the_covariance_is_its_jacobian():
     """D + S J^T H^T (R + H S J^T H^T)^-1 (y - H D), written out."""
     x, seen = scenes.noisy(), scenes.seen()
     found = Mmps(scenes.prior(scenes.crooked), seen, iterations=12).mean(x, scenes.ABOVE, scenes.BELOW)
@@ -33,7 +33,7 @@ def test_with_a_network_it_is_its_own_jacobian_that_counts():
         scenes.agree(found[member].flatten(), expected, 1e-3)
 
 
-def test_a_frame_that_waits_is_not_asked_for_its_observations():
+def test_observations_of_waiting_frames_have_no_effect():
     x, seen, below = scenes.noisy(), scenes.seen(), scenes.BELOW.clone()
     below[1] = scenes.ABOVE[1]
     expected, _ = scenes.conditioned(x, seen, frames=[True, False, True, True, True])
@@ -49,7 +49,7 @@ def test_without_observations_it_is_the_prior():
     torch.testing.assert_close(found, scenes.prior().mean(x[:, 2:3], scenes.ABOVE[2:3], scenes.BELOW[2:3]))
 
 
-def test_the_cost_is_a_pass_back_for_every_iteration_and_one_more():
+def test_the_cost_is_a_backward_pass_for_every_iteration_and_one_more():
     from hindsight.diffusion.guidance.unguided import Cost
 
     cost = Cost()
@@ -93,7 +93,7 @@ def krylov(matrix, right, count):
 
 
 def conjugate_gradients(matrix, right, count):
-    """The textbook method, for matrices that it is not made for."""
+    """Conjugate gradients, for matrices that are not symmetric."""
     x, residual = np.zeros_like(right), right
     search, worst = residual, 0.0
     for _ in range(count):
@@ -120,7 +120,7 @@ def test_the_solver_has_the_least_residual_and_members_do_not_mix(strength):
     np.testing.assert_allclose(found.flatten(1), solved, atol=1e-4 * np.abs(solved).max())
 
 
-def test_where_conjugate_gradients_would_blow_up_it_does_not():
+def test_it_converges_where_conjugate_gradients_diverge():
     matrices, right = unsymmetric(5.0), torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
     for member in range(3):
         b = right[member].flatten().double().numpy()
@@ -129,7 +129,7 @@ def test_where_conjugate_gradients_would_blow_up_it_does_not():
     assert (left.flatten(1).norm(dim=1) <= right.flatten(1).norm(dim=1)).all()
 
 
-def test_a_space_that_is_used_up_and_a_member_with_nothing_to_solve_do_no_harm():
+def test_an_exhausted_space_and_a_zero_right_hand_side_do_no_harm():
     """More iterations than directions: an eigenvector, zero, and a system of two eigenvalues."""
     matrices = np.stack([np.eye(12) * 3, np.eye(12) * 2, np.diag([1.0] * 6 + [4.0] * 6)])
     right = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))

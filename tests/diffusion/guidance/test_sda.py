@@ -22,8 +22,8 @@ def test_it_is_its_formula_with_a_dense_jacobian(estimate, gamma):
         scenes.agree(found[member].flatten(), clean + scenes.squares() * (slope.T @ pull), 1e-3)
 
 
-def test_it_is_exact_where_its_constant_is():
-    """One frame of white noise seen at a grid value: V = s^2 / (1 + s^2), so gamma = 1 / (1 + s^2)."""
+def test_it_is_exact_if_gamma_is():
+    """One frame of white noise observed at a grid value: V = s^2 / (1 + s^2), so gamma = 1 / (1 + s^2)."""
     from tests.diffusion.guidance.test_diagonal import one_value, white_prior
 
     sigma, error, y = 0.7, 0.4, 1.3
@@ -37,7 +37,7 @@ def test_it_is_exact_where_its_constant_is():
     torch.testing.assert_close(found, expected)
 
 
-def test_frames_that_wait_pull_nothing():
+def test_observations_of_waiting_frames_have_no_effect():
     x, seen, below = scenes.noisy(), scenes.seen(), scenes.ABOVE.clone()
     below[2] /= 2  # only the frame without observations moves
     guidance = Sda(scenes.prior(), seen)

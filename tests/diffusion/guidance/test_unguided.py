@@ -21,7 +21,7 @@ def units():
     return torch.eye(scenes.FRAMES * scenes.SIZE).view(-1, scenes.FRAMES, scenes.SIZE)
 
 
-def test_the_mean_is_the_estimate_at_the_levels_above_clean_frames_a_little_noisy():
+def test_the_mean_is_the_estimate_at_the_levels_above_with_clean_frames_at_the_fixed_level():
     told = []
 
     def estimate(noisy, posterior, moves, points):
@@ -36,7 +36,7 @@ def test_the_mean_is_the_estimate_at_the_levels_above_clean_frames_a_little_nois
     torch.testing.assert_close(sigma, torch.tensor([[0.01, 0.5, 2.0]]))
 
 
-def test_frames_that_fall_move_and_where_none_does_all_of_them():
+def test_frames_whose_level_falls_move_and_all_if_none_falls():
     high, low = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.5, 0.0])
     assert moving(high, low).tolist() == [False, True, False]
     assert moving(high, high).tolist() == [True, True, True]
@@ -50,7 +50,7 @@ def test_a_posterior_is_factored_once_for_its_levels():
     torch.testing.assert_close(prior.posterior(scenes.BELOW).sigma[0], scenes.BELOW)
 
 
-def test_a_draw_departs_from_the_mean_by_the_covariance_of_the_closed_form():
+def test_a_draw_departs_from_the_mean_by_the_covariance_of_the_linear_prior():
     x = scenes.noisy()[:1].expand(len(units()), -1, -1)
     prior = scenes.prior()
     found = prior.draw(x, scenes.ABOVE, scenes.BELOW, lambda purpose: {"state": units()}[purpose])
@@ -58,7 +58,7 @@ def test_a_draw_departs_from_the_mean_by_the_covariance_of_the_closed_form():
     np.testing.assert_allclose(root.T @ root, scenes.posterior()[1], atol=2e-5)
 
 
-def test_a_start_is_a_draw_of_the_process_given_the_frames_that_are_there():
+def test_a_start_is_a_draw_of_the_process_given_the_frames_with_a_finite_level():
     level = torch.tensor([0.1, torch.inf, 0.5, torch.inf, torch.inf])
     there = level.isfinite().repeat_interleave(scenes.SIZE).numpy()
     x = torch.where(level.isfinite()[:, None], scenes.noisy()[:1], 0.0)

@@ -33,7 +33,7 @@ def flow(step, denoiser, levels, x):
 @pytest.mark.parametrize(("make", "order"), [(lambda: Ddim(0.0), 1), (SecondOrder, 2)], ids=["ddim", "second order"])
 @pytest.mark.parametrize("tilt", [0.0, 1.0], ids=["equal levels", "a staircase of levels"])
 def test_halving_the_log_step_divides_the_error_by_two_to_the_order(exact_posterior, make, order, tilt):
-    """Against the closed form of the flow where levels are equal, and against a very fine walk where they are not."""
+    """Against the closed form of the flow for equal levels, and against very many steps for others."""
     denoiser = Gaussian(*exact_posterior[2:])
     ends = torch.linspace(0, tilt, FRAMES, dtype=torch.double).exp()
 
@@ -55,7 +55,7 @@ def test_halving_the_log_step_divides_the_error_by_two_to_the_order(exact_poster
 
 
 def moments(step, guided, levels, mean, spread):
-    """Mean and covariance that a walk leaves of a Gaussian, from what it does to a basis: nothing is drawn."""
+    """Mean and covariance after sampling from a Gaussian, computed from a basis without any random number."""
     size = len(mean)
     basis = torch.cat([torch.zeros(1, size), torch.eye(size)]).view(-1, FRAMES, SIZE)
     zero, one = (lambda purpose, size=None, c=c: torch.full_like(basis, c) for c in (0.0, 1.0))
@@ -80,7 +80,7 @@ def moments(step, guided, levels, mean, spread):
     ids=["ancestral", "second order"],
 )
 def test_more_steps_lead_to_the_exact_smoother(exact_posterior, make, counts, faster):
-    """Mean and spread of the walk with the analytic guidance, computed and not sampled."""
+    """Mean and spread with the analytic guidance, computed and not sampled."""
     process, seen, mean, spread = exact_posterior
     guided = analytic(process, seen)(slice(0, FRAMES))
     wrong = []

@@ -13,8 +13,8 @@ def test_a_batch_is_one_cycle_and_one_for_each_pass():
     assert len(cycles()) == 1 and len(cycles(selection={"passes": 2})) == 3
 
 
-def test_after_a_batch_members_are_weighed_frame_by_frame():
-    """Misfits count near their own time: far from the observations everyone stays."""
+def test_members_are_resampled_frame_by_frame():
+    """Misfits count near their time: far from the observations no member moves."""
     seen = worlds.table(frames=1)
     chosen = {"selection": {"passes": 1, "reach_hours": 48.0, "effective": 0.34}}
     found = worlds.assimilation(worlds.busy(), seen, frames=20, **chosen)

@@ -1,4 +1,4 @@
-"""Regimes: which observations an analysis may know, to the bit."""
+"""Regimes: which observations an analysis depends on, to the bit."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ FIXED = {"past": "fixed"}
 DDIM = {"step": "ddim", "eta": 1.0}
 SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "carried": 0.5, "effective": 0.7}}
 
-# how far ahead of a frame its analysis may look, at most
+# largest number of frames after a frame whose observations its analysis uses
 CASES = {
     "nowcast, past sampled again": (NOWCAST, 0),
     "nowcast, past fixed": (NOWCAST | FIXED, 0),
@@ -61,7 +61,7 @@ def futures(seen, now):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_comes_later_changes_no_bit(priors, case):
+def test_later_observations_change_no_bit(priors, case):
     about, ahead = CASES[case]
     chosen, seen, now, frames = worlds.settings(**about), worlds.table(), 3, 8
     prior = priors[chosen.guidance.method == "fused"]
@@ -75,7 +75,7 @@ def test_what_comes_later_changes_no_bit(priors, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_may_be_known_is_used(priors, case):
+def test_observations_within_the_lag_are_used(priors, case):
     about, ahead = CASES[case]
     chosen, seen, frames = worlds.settings(**about), worlds.table(), 8
     prior = priors[chosen.guidance.method == "fused"]
@@ -87,7 +87,7 @@ def test_what_may_be_known_is_used(priors, case):
     assert np.abs(other[:, 3] - base[:, 3]).max() > 1e-5
 
 
-def test_batch_knows_everything(priors):
+def test_batch_uses_all_observations(priors):
     chosen, seen = worlds.settings(selection={"passes": 1}), worlds.table()
     later = seen["time"] == worlds.times(7, 8)[0]
     base, other = (
@@ -97,15 +97,15 @@ def test_batch_knows_everything(priors):
 
 
 @pytest.mark.parametrize("case", ["nowcast, past sampled again", "nowcast, past fixed"])
-def test_a_nowcast_does_not_know_when_the_stretch_ends(priors, case):
+def test_a_nowcast_does_not_depend_on_the_end_of_the_stretch(priors, case):
     chosen, seen = worlds.settings(**CASES[case][0]), worlds.table()
     whole, part = (worlds.analysed(priors[False], chosen, seen, frames).fields for frames in (8, 5))
     assert whole[:, :5].tobytes() == part.tobytes()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_shard_sees_as_far_ahead_as_its_last_frame_may(case):
-    """And no further: then a stretch that goes on changes no bit of the shard's own."""
+def test_the_halo_reaches_as_far_ahead_as_the_last_frame_needs(case):
+    """And no further: a longer stretch changes no bit of the shard."""
     about, ahead = CASES[case]
     chosen = worlds.settings(**about, halo=7)
     assert chosen.halo_frames(24) == (7, ahead)
@@ -113,7 +113,7 @@ def test_a_shard_sees_as_far_ahead_as_its_last_frame_may(case):
 
 
 def test_rows_are_counted_over_all_cycles(priors):
-    """So that progress ends where it says it does."""
+    """So progress ends at its total."""
     for case in ("nowcast, past sampled again", "fixed lag, past fixed, steps no multiple of the lag", "sliding"):
         chosen, told = worlds.settings(**CASES[case][0]), []
         worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=told.append)

@@ -43,7 +43,7 @@ CITY, PORT = (15.0, 45.0), (-45.0, 225.0)  # places of the globe that are far ap
 
 
 def rivals(made, **about):
-    """Three members round the globe: the first fits one place, the second the other, the third neither."""
+    """Three members on the globe: the first fits one place, the second the other, the third neither."""
     climatology = dict(zip(made.about.channels, made.scaling.coefficients[0]))
     rows = []
     for latitude, longitude in (CITY, PORT):
@@ -66,7 +66,7 @@ def cycle(finished=3):
 
 
 def at(members, place, t=0):
-    """What members hold near a place; a number that says whose it is."""
+    """Values of members near a place; they identify the member."""
     i, j = list(helpers.GLOBE.latitude).index(place[0]), list(helpers.GLOBE.longitude).index(place[1])
     return members.view(3, 3, 2, 6, 8)[:, t, :, i, j]
 
