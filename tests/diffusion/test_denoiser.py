@@ -119,7 +119,7 @@ def test_without_points_only_the_inputs_of_the_network_change():
 
 
 def test_the_inputs_of_the_network_have_values_at_their_own_levels():
-    """A value observed with error r in a frame of level s is a value of level (1/s^2 + 1/r^2)^-1/2, of unit variance."""
+    """A value observed with error r in a frame of level s is a value of level (1/s^2 + 1/r^2)^-1/2, unit variance."""
     generator = torch.Generator().manual_seed(0)
     process, clean = white(4), torch.randn(20000, 1, 4, generator=generator)
     sigma, error = torch.full((20000, 1), 0.8), torch.tensor([0.1, 0.5, 2.0, torch.inf])

@@ -1,4 +1,4 @@
-"""Reanalyse: a shard of frames and a block of members is a job.
+"""Reanalyse: one job for each shard of frames and block of members.
 
 in:  results/{run}/train/prior.safetensors, preprocess/climatology.nc, statistics.nc, observe/{network}/{shard}.parquet
 out: results/{run}/reanalyse/{network}/plan.json, diffusion/{shard}-{block}.nc
@@ -6,14 +6,14 @@ out: results/{run}/reanalyse/{network}/plan.json, diffusion/{shard}-{block}.nc
 
 
 rule shard:
-    """Sample one shard of frames for one block of members."""
+    """Analyse one shard of frames for one block of members."""
     input:
         settings="results/{run}/settings/reanalyse.json",
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: observed(stretch(wildcards.shard)),
-        plan=ancient("results/{run}/reanalyse/{network}/plan.json"),  # above a limit there is none, and no job starts
+        plan=ancient("results/{run}/reanalyse/{network}/plan.json"),  # not written above a limit, so no job starts
     output:
         analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
     log:
@@ -43,7 +43,7 @@ rule shard:
 
 
 rule plan:
-    """Forecast what the jobs of a network take, from a few stretches that are timed; refuse it above a limit."""
+    """Forecast the cost of the jobs of a network from a few timed stretches; stop above a limit."""
     input:
         settings="results/{run}/settings/plan.json",
         prior="results/{run}/train/prior.safetensors",
@@ -59,7 +59,7 @@ rule plan:
     resources:
         mem_mb=memory(3000),
         runtime=minutes(30),
-        attempt=lambda wildcards, attempt: attempt,  # so that what was refused is not timed again
+        attempt=lambda wildcards, attempt: attempt,  # a retry is refused without timing again
     params:
         observations=listed("observations"),
         archive=lambda wildcards: (

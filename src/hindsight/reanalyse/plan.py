@@ -107,7 +107,7 @@ def run(
     plan: Path,
     attempt: str = "1",
 ) -> None:
-    """Forecast what the reanalysis of a network takes, from a few stretches that are timed; refuse it above a limit."""
+    """Forecast the cost of the jobs of a network from a few timed stretches; stop above a limit."""
     plan.parent.mkdir(parents=True, exist_ok=True)
     refused = plan.with_suffix(".refused.txt")
     if attempt != "1" and refused.is_file():  # an automatic retry is refused again without timing

@@ -43,7 +43,7 @@ def run(
     members: str,
     analysis: Path,
 ) -> None:
-    """Sample one shard of frames for one block of members."""
+    """Analyse one shard of frames for one block of members."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained = load(prior, domain, settings, climatology)

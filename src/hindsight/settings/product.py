@@ -1,4 +1,4 @@
-"""What is made: members, shards, seeds. Shared by every stage that makes or reads analyses."""
+"""Members, shards and seeds of the analyses; every stage that makes or reads analyses uses them."""
 
 from pydantic import Field, field_validator
 
@@ -7,10 +7,10 @@ from hindsight.settings.section import Section
 
 
 class Cutting(Section):
-    """How the work is cut into jobs, and from which seed: what does not change when years or members are added."""
+    """How the work is cut into jobs, and the seed: settings that do not change when years or members are added."""
 
-    member_block: int = Field(16, gt=0, description="members a job makes")
-    shard_frames: int = Field(96, gt=0, description="frames a job makes")
+    member_block: int = Field(16, gt=0, description="members per job")
+    shard_frames: int = Field(96, gt=0, description="frames per job")
     epoch: Time | None = Field(
         None, description="time from which shards are counted; none: the start of the test period"
     )
@@ -18,7 +18,7 @@ class Cutting(Section):
 
 
 class Ensemble(Cutting):
-    """How many members, too."""
+    """The cutting into jobs, and the number of members."""
 
     members: int = Field(16, ge=2, description="members of every ensemble")
 
@@ -29,16 +29,16 @@ class Ensemble(Cutting):
 
 
 class Product(Ensemble):
-    """What is made: how many members, in shards of how many frames, from which seed; and what it may take."""
+    """Members, shards and seed of the analyses, and limits on their forecast cost."""
 
     limit_hours: float | None = Field(
-        None, gt=0, description="device hours that the jobs to make may take by forecast; none: no limit"
+        None, gt=0, description="largest forecast of device hours of the jobs to make; none: no limit"
     )
     limit_gb: float | None = Field(
-        None, gt=0, description="GB that analyses and archive may take by forecast; none: no limit"
+        None, gt=0, description="largest forecast of GB of analyses and archive; none: no limit"
     )
     devices: list[int] = Field(
-        [1, 4, 16, 64], min_length=1, description="numbers of devices that wall time is forecast for"
+        [1, 4, 16, 64], min_length=1, description="numbers of devices for which wall time is forecast"
     )
 
     @field_validator("devices")

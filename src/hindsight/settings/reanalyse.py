@@ -13,14 +13,14 @@ from hindsight.settings.section import Precision, Section, under
 
 
 @dataclass(frozen=True)
-class Method:
-    """What the settings must know of a guidance.
+class Traits:
+    """Properties of a guidance that the settings are checked against.
 
     Attributes:
-        uses: its own settings of `reanalyse.guidance`.
-        draws: it can draw a sample, not only average; sampling step `covariance` needs that.
-        deterministic: it is made for deterministic sampling steps.
-        points: it needs a prior with noise levels of points (train.points).
+        uses: the settings of `reanalyse.guidance` that it uses.
+        draws: whether it can draw a sample, which the sampling step `covariance` needs.
+        deterministic: whether it needs deterministic sampling steps.
+        points: whether it needs a prior with noise levels of points (train.points).
     """
 
     uses: tuple[str, ...] = ()
@@ -30,13 +30,13 @@ class Method:
 
 
 GUIDANCES = {
-    "analytic": Method(draws=True),
-    "fused": Method(draws=True, points=True),
-    "mmps": Method(("iterations",)),
-    "sda": Method(("gamma",)),
-    "dps": Method(("zeta",), deterministic=True),
-    "forcing": Method(("gamma", "zeta", "spectral"), deterministic=True),
-    "diagonal": Method(("gamma",)),
+    "analytic": Traits(draws=True),
+    "fused": Traits(draws=True, points=True),
+    "mmps": Traits(("iterations",)),
+    "sda": Traits(("gamma",)),
+    "dps": Traits(("zeta",), deterministic=True),
+    "forcing": Traits(("gamma", "zeta", "spectral"), deterministic=True),
+    "diagonal": Traits(("gamma",)),
 }
 STEPS = {"covariance": (), "ddim": ("eta",), "second_order": ()}  # settings of `reanalyse.sampler` that each uses
 REGIMES = {  # settings of `reanalyse` that each uses
@@ -80,8 +80,8 @@ class Guidance(Section):
     iterations: int = Field(3, gt=0, le=32, description="mmps: solver iterations, each with a backward pass")
 
     @property
-    def traits(self) -> Method:
-        """What the settings must know of the method."""
+    def traits(self) -> Traits:
+        """Properties of the method that the settings are checked against."""
         return GUIDANCES[self.method]
 
     def options(self) -> dict[str, float]:
