@@ -41,7 +41,9 @@ def triggered(dag, jobs) -> set:
     found, new = set(jobs), list(jobs)
     while new:
         after = dag.depending[new.pop()].items()
-        next_jobs = [job for job, files in after if not all(f.is_ancient for f in files)]
+        next_jobs = [
+            job for job, files in after if not all(f.is_ancient for f in files)
+        ]
         new += [job for job in next_jobs if job not in found]
         found.update(next_jobs)
     return found
