@@ -20,7 +20,7 @@ import snakemake
 from snakemake.dag import DAG
 from snakemake.io import _IOFile
 
-METHODS = {  # that are replaced or called, and their parameters
+SIGNATURES = {  # methods that are replaced or called, and their parameters
     "bfs": ["self", "direction", "jobs", "stop"],
     "downstream_of_omitfrom": ["self"],
     "omitfrom_jobs": ["self"],
@@ -58,7 +58,7 @@ def breadth_first(dag, direction, *jobs, **options):
 
 def check_methods() -> None:
     """Exit if a method or its parameters differ from those of version 9.27."""
-    for name, parameters in METHODS.items():
+    for name, parameters in SIGNATURES.items():
         method = getattr(DAG, name, None)
         if (
             not callable(method)
