@@ -1,4 +1,4 @@
-"""Entry point: the settings, then the stages in the order the data flows."""
+"""Entry point: settings, then the stages in the order of the data flow."""
 
 import sys
 from pathlib import Path
@@ -56,25 +56,25 @@ include: "workflow/rules/archive.smk"
 
 
 rule all:
-    """The archive, checked, and the report."""
+    """The checked archive and the report."""
     default_target: True
     input:
         ARCHIVE_TARGETS,
         result("verify/report.html"),
 
 
-# A stage's name is a target: `snakemake train` makes what the stage makes, and what that needs.
+# The name of a stage is a target: `snakemake train` makes the output of that stage and everything it needs.
 
 
 rule download:
-    """The source, whole."""
+    """The complete source."""
     input:
         result("download/manifest.json"),
     localrule: True
 
 
 rule preprocess:
-    """Fields, and what they are like."""
+    """Fields, climatology and statistics."""
     input:
         store(result("preprocess/fields.zarr")),
         result("preprocess/static.nc"),
@@ -99,7 +99,7 @@ rule train:
 
 
 rule plans:
-    """What the jobs of every network will take; none of them starts."""
+    """Forecasts of the cost of all networks, without starting their jobs."""
     input:
         every("reanalyse/{network}/plan.json"),
     localrule: True
@@ -113,7 +113,7 @@ rule reanalyse:
 
 
 rule baselines:
-    """What the analyses are held against."""
+    """The baselines of all networks."""
     input:
         every("baselines/{network}/{method}/{shard}-0.nc"),
     localrule: True
@@ -127,7 +127,7 @@ rule verify:
 
 
 rule archive:
-    """The archive, checked, described, copied where that is asked for."""
+    """The archive, checked, described and copied as the settings say."""
     input:
         ARCHIVE_TARGETS,
     localrule: True

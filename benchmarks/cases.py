@@ -24,7 +24,7 @@ from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.observe import networks, simulate
-from hindsight.prior import About, Prior
+from hindsight.prior import Metadata, Prior
 from hindsight.reanalyse import shard
 from hindsight.reanalyse.assimilation import Task
 from hindsight.scores import ensemble
@@ -82,7 +82,7 @@ class Case:
         scaling, flat = self.prior.scaling, lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)[..., self.scored, :, :]
         climatology = scaling.climatology(self.times)
         found = ensemble.statistics(
-            flat(fields), flat(self.truth), flat(climatology), self.prior.about.grid.weights.ravel()
+            flat(fields), flat(self.truth), flat(climatology), self.prior.metadata.grid.weights.ravel()
         )
         scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, len(fields))
         unit = {"rmse": scaling.spread, "crps": scaling.spread, "spread_skill": 1.0}
@@ -175,7 +175,7 @@ def named(device: torch.device) -> str:
 def blank(settings: Train, shape: tuple[int, int, int], edges: list[str]) -> Prior:
     """A prior whose linear part is white noise, so that timings are those of the network."""
     count, rows, columns = shape
-    about = About(
+    about = Metadata(
         [f"c{k}" for k in range(count)],
         [float(k) for k in range(rows)],
         [float(k) for k in range(columns)],
@@ -200,7 +200,7 @@ def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict
 
     One step runs before the clock starts.
     """
-    device, shape = model.maps.device, (len(model.about.channels), *model.about.grid.shape)
+    device, shape = model.maps.device, (len(model.metadata.channels), *model.metadata.grid.shape)
     loss = loop.Loss(model.train(), settings)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     make = lambda step: batches.make(windows, settings, shape, step, range(settings.batch))
@@ -208,9 +208,9 @@ def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict
     for step, batch in loader:
         loop.advance(loss, batch, settings, optimiser, step, Team())
         if step == 0:
-            began, before = time.perf_counter(), loader.waited
+            began, before = time.perf_counter(), loader.wait_seconds
     seconds = time.perf_counter() - began
-    return {"waiting_share": (loader.waited - before) / seconds, "seconds_per_step": seconds / steps}
+    return {"waiting_share": (loader.wait_seconds - before) / seconds, "seconds_per_step": seconds / steps}
 
 
 def write(found: object, path: Path | None) -> None:

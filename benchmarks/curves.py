@@ -6,7 +6,7 @@ Trains every variant for the same number of steps on the same batches, otherwise
 `{RUN: {VARIANT: {"curve", "parameters", "gflop_per_frame", "seconds_per_step"}}}` to the file. Errors are those of
 validation windows, all frames at one noise level, in standard deviations; `--figure` draws them. The run must be
 preprocessed; the workflow does it
-(`snakemake --configfile config/RUN.yaml -- results/RUN/train/colour.safetensors results/RUN/preprocess/static.nc`).
+(`snakemake --configfile config/RUN.yaml -- results/RUN/{train/linear_prior.safetensors,preprocess/static.nc}`).
 """
 
 import argparse
@@ -27,10 +27,10 @@ from hindsight.fields.grid import Grid
 from hindsight.settings import Train, load
 from hindsight.settings.domain import Training
 from hindsight.settings.section import under
-from hindsight.train import colour, loop
-from hindsight.train.diary import PREFIX
+from hindsight.train import linear_prior, loop
+from hindsight.train.metrics import LEVEL
 from hindsight.train.prior import build, windows
-from hindsight.train.windows import scaling
+from hindsight.train.windows import scaling_for
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -40,8 +40,8 @@ LABELS = {"space_time": "space-time, U-Net", "white": "white, U-Net", "transform
 SHOWN = (0.3, 1.0, 3.0)  # noise levels in the picture
 VARIANTS = {
     "space_time": {},
-    "space": {"colour": {"form": "space"}},
-    "white": {"colour": {"form": "white"}},
+    "space": {"linear_prior": {"form": "space"}},
+    "white": {"linear_prior": {"form": "white"}},
     "transformer": {"backbone": TRANSFORMER},
     "full resolution": {"backbone": {"patch": 1}},
     "patch 2": {"backbone": {"patch": 2}},
@@ -72,22 +72,22 @@ def main() -> None:
 def learnt(run: Path, variant: dict, own: dict) -> dict:
     """Train a variant on a run's data."""
     domain, base = load(run / "settings/train.json", [Training, Train])
-    settings = Train.model_validate(under(own, under(variant, base.model_dump(mode="json"))))
+    settings = Train.model_validate(with_defaults(own, with_defaults(variant, base.model_dump(mode="json"))))
     torch.set_num_threads(settings.threads)
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
     fields = run / "preprocess/fields.zarr"
     grid = Grid.of(store.read(fields))
-    seen = scaling(settings, grid, inputs["climatology"], inputs["statistics"])
+    seen = scaling_for(settings, grid, inputs["climatology"], inputs["statistics"])
     with tempfile.TemporaryDirectory() as folder:
-        start = Path(folder) / "colour.safetensors"
-        colour.run(domain, settings, fields=fields, **inputs, colour=start)
+        start = Path(folder) / "linear_prior.safetensors"
+        linear_prior.run(domain, settings, fields=fields, **inputs, linear_prior=start)
         prior = build(domain, settings, grid, seen, run / "preprocess/static.nc", start, {})
         prior = prior.to(torch.device(machine.device(settings.device)))
         training, validation = (windows(domain, settings, name, fields, seen) for name in ("train", "validation"))
         began = time.monotonic()
         _, curve = loop.train(prior, training, validation, settings, Path(folder) / "checkpoint", {})
-    inputs, told = priors.shown(prior.about, prior.maps)
-    work = size.flops(prior.network, inputs, told, settings.window, tuple(prior.maps.shape[-2:]))
+    inputs, conditions = priors.input_sizes(prior.metadata, prior.maps)
+    work = size.flops(prior.network, inputs, conditions, settings.window, tuple(prior.maps.shape[-2:]))
     return {
         "curve": curve,
         "parameters": size.parameters(prior.network),
@@ -107,7 +107,7 @@ def draw(found: dict, path: Path) -> None:
         for row, (run, variants) in zip(axes, found.items()):
             for axis, level in zip(row, SHOWN):
                 for name, one in variants.items():
-                    steps, errors = zip(*((r["step"], r[f"{PREFIX}{level:g}"]) for r in one["curve"]))
+                    steps, errors = zip(*((r["step"], r[f"{LEVEL}{level:g}"]) for r in one["curve"]))
                     axis.plot(steps, errors, color=colours[name], label=LABELS.get(name, name))
                 axis.set_title(f"{run.replace('_', ' ')}, σ = {level:g}", loc="left", fontsize=9)
                 axis.set_ylim(bottom=0)

@@ -35,7 +35,7 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.shards import Shard
 from hindsight.settings import Settings
-from hindsight.train import colour
+from hindsight.train import linear_prior
 
 GLOBE = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
 CHANNELS = {"z500": (54000.0, 900.0), "u850": (2.0, 6.0)}  # mean and spread
@@ -51,7 +51,7 @@ CONFIG = {
         "test": {"start": "2002-01-01T00:00"},
     },
     "train": {
-        "colour": {"basis": "waves", "coupled_modes": 20},
+        "linear_prior": {"basis": "waves", "coupled_modes": 20},
         "window": 8,
         "precision": "float32",
         "backbone": {"patch": 4},
@@ -217,8 +217,8 @@ def blank(asked: Settings) -> priors.Prior:
     seen = scaled(Path(tempfile.mkdtemp()))
     mean, spread = (np.array(part, "float32")[:, None, None] for part in zip(*CHANNELS.values()))
     values = (weather(600, 0) - mean) / spread * np.asarray(seen.measure, "float32")
-    process = colour.fit(Held(values), asked.train.colour)
-    about = priors.About(
+    process = linear_prior.fit(Held(values), asked.train.linear_prior)
+    about = priors.Metadata(
         list(CHANNELS),
         list(GLOBE.latitude),
         list(GLOBE.longitude),

@@ -93,8 +93,8 @@ def measured(folder: Path, quick: bool) -> dict:
         "silent_longest_s": round(alone.silent, 1),
         "silent_longest_busy_s": round(busy.silent, 1),
         "import_step_cpu_s": round(min(processor(step) for _ in range(3)), 2),
-        "precision": prior.load(here / "results/demo/train/prior.safetensors").about.precision,
-        "device": machine.called("cpu"),
+        "precision": prior.load(here / "results/demo/train/prior.safetensors").metadata.precision,
+        "device": machine.device_name("cpu"),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "quick": quick,
@@ -106,7 +106,7 @@ def cloned(folder: Path, quick: bool) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     if quick:
         path = folder / "config/config.yaml"
-        path.write_text(yaml.safe_dump(under(SMALL, yaml.safe_load(path.read_text()))))
+        path.write_text(yaml.safe_dump(with_defaults(SMALL, yaml.safe_load(path.read_text()))))
     return folder
 
 

@@ -123,7 +123,7 @@ def measured(case: str, prior: str, frames: int, way: dict, steps: int, members:
     else:
         posed = cases.validation(EUROPE, name, frames, loaded)
         levels, sliding = {"frames": 128, "stride": 128, "batch": 4}, {"lag_hours": 96, "context": 12}
-    if way["guidance"]["method"] == "fused" and not posed.prior.about.points:
+    if way["guidance"]["method"] == "fused" and not posed.prior.metadata.points:
         return None
     if way.get("regime") == "sliding":
         levels |= sliding

@@ -128,12 +128,12 @@ def made(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> s
 
 def tried(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -> str:
     """The verdict on a run, and on a second one with the setting that the refusal asked for."""
-    first = run(under(kind.given, config), folder / "run")
+    first = run(with_defaults(kind.given, config), folder / "run")
     if first.says and kind.refusal is not None:
         says = of_refusal(first, kind.refusal, folder)
         if says != "refused in words" or kind.setting is None:
             return says
-        second = run(under(kind.setting, under(kind.given, config)), folder / "again")
+        second = run(with_defaults(kind.setting, with_defaults(kind.given, config)), folder / "again")
         again = second.says and kind.still
         says = of_refusal(second, kind.still, folder) if again else of_fields(second, kind, config, folder)
         return "refused in words" if says in ("right", "refused in words") else f"{says} (with {kind.setting})"
@@ -191,7 +191,7 @@ def _dated(said: str, right: tuple[str, str] | None) -> bool:
 def within_memory(kind: Kind, config: dict, folder: Path) -> str:
     """The verdict on a run by Snakemake, and on the memory of its `download.local`."""
     with watched("download.local") as peak:
-        says = tried(kind, under(kind.setting, config), folder, chain.workflow)
+        says = tried(kind, with_defaults(kind.setting, config), folder, chain.workflow)
     bound = BARE_MB + kind.setting["download"]["memory_mb"]
     return says if says != "right" or peak[0] < bound else f"wrong: {peak[0]:.0f} MB, and not below {bound}"
 

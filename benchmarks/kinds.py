@@ -209,7 +209,7 @@ def placed(config: Callable[[Path], dict]) -> Kind:
         shapes.write(source, folder)
         (folder / "data").rename(folder / "elsewhere")
         (folder / "elsewhere/a.nc").rename(folder / "elsewhere/-a.nc")
-        said = under(config(folder), source.config | {"data": str(folder)})
+        said = with_defaults(config(folder), source.config | {"data": str(folder)})
         (folder / "config.yaml").write_text(yaml.safe_dump(said))
 
     return Kind(truth=lambda folder: shapes.truth_of(source), make=make)

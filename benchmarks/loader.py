@@ -56,7 +56,9 @@ def main() -> None:
     device = torch.device(machine.device("auto"))
     found = {"waiting_share": 0.0, "device": cases.named(device), "threads": chosen.threads, "grids": {}}
     for name, (shape, frames, batch, steps) in (QUICK if chosen.quick else GRIDS).items():
-        settings = Train.model_validate({"batch": batch, "place": False, "backbone": SMALL if chosen.quick else {}})
+        settings = Train.model_validate(
+            {"batch": batch, "coordinates": False, "backbone": SMALL if chosen.quick else {}}
+        )
         with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
             where = made(Path(folder) / "fields.zarr", shape, frames)
             found["grids"][name] = row = measured(where, settings, device, shape, steps)

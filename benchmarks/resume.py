@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three kills: a check that it runs")
     chosen = parser.parse_args()
     kills = 3 if chosen.quick else chosen.kills
-    run = cases.made(f"results/{RUN}/train/colour.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
+    run = cases.made(f"results/{RUN}/train/linear_prior.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
     cases.made(f"results/{RUN}/preprocess/static.nc", cases.SQUARE, cases.SHORT_SQUARE)
     start, whole = undisturbed(run)
     reach, moments, steps = 4 * (whole - start) / kills, random.Random(chosen.seed), []
@@ -72,7 +72,7 @@ def train(run: Path, out: Path) -> subprocess.Popen:
         "settings": run / "settings/train.json",
         "fields": run / "preprocess/fields.zarr/zarr.json",
         **{name.split(".")[0]: path for name, path in made.items()},
-        "colour": run / "train/colour.safetensors",
+        "linear_prior": run / "train/linear_prior.safetensors",
         "checkpoint": out / "checkpoint.safetensors",
         "prior": out / "prior.safetensors",
         "tensorboard": out / "tensorboard",

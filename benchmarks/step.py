@@ -33,7 +33,7 @@ from hindsight.settings.domain import Training
 from hindsight.train import batches, loop
 from hindsight.train.prior import build, windows
 from hindsight.train.team import Team, join
-from hindsight.train.windows import Windows, scaling
+from hindsight.train.windows import Windows, scaling_for
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 WAYS = {  # precision, threads, processes, environment
@@ -58,7 +58,7 @@ def main() -> None:
     torch.set_num_threads(1)
     ways: dict[str, dict[str, float]] = {}
     found = {"closed_form": closed_form(chosen.made, chosen.steps), "frames_per_second": ways}
-    found["device"] = machine.called("cpu")
+    found["device"] = machine.device_name("cpu")
     for way in WAYS:
         alone = max(asked(chosen, way))
         with first_run.a_busy_core():
@@ -87,8 +87,10 @@ def made(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
     settings = settings.model_copy(update={"precision": precision})
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
     grid = Grid.of(store.read(run / "preprocess/fields.zarr"))
-    seen = scaling(settings, grid, inputs["climatology"], inputs["statistics"])
-    prior = build(domain, settings, grid, seen, run / "preprocess/static.nc", run / "train/colour.safetensors", {})
+    seen = scaling_for(settings, grid, inputs["climatology"], inputs["statistics"])
+    prior = build(
+        domain, settings, grid, seen, run / "preprocess/static.nc", run / "train/linear_prior.safetensors", {}
+    )
     return prior, settings, windows(domain, settings, "train", run / "preprocess/fields.zarr", seen)
 
 
@@ -96,7 +98,7 @@ def closed_form(run: Path, steps: int) -> dict:
     """Seconds of a training step and of the linear prior in it, by `ideal` and by `Posterior`."""
     prior, settings, training = made(run, "float32")
     loss, optimiser = loop.Loss(prior.train(), settings), torch.optim.AdamW(prior.parameters())
-    shape, rows, seconds = (len(prior.about.channels), *prior.about.grid.shape), range(settings.batch), []
+    shape, rows, seconds = (len(prior.metadata.channels), *prior.metadata.grid.shape), range(settings.batch), []
     make = lambda step: batches.make(training, settings, shape, step, rows)
     for step in range(steps + 1):
         whole = clocked(lambda step=step: loop.advance(loss, make(step), settings, optimiser, step, Team()))
@@ -121,8 +123,8 @@ def timed(run: Path, way: str, steps: int) -> None:
     torch.set_num_threads(threads)
     team, _ = join(processes, "cpu")
     prior, settings, training = made(run, precision)
-    loss, optimiser = team.joined(loop.Loss(prior.train(), settings)), torch.optim.AdamW(prior.parameters())
-    shape, rows, found = (len(prior.about.channels), *prior.about.grid.shape), team.rows(settings.batch), []
+    loss, optimiser = team.parallel(loop.Loss(prior.train(), settings)), torch.optim.AdamW(prior.parameters())
+    shape, rows, found = (len(prior.metadata.channels), *prior.metadata.grid.shape), team.rows(settings.batch), []
     for step in range(steps + 1):
         batch = batches.make(training, settings, shape, step, rows)
         took = clocked(lambda step=step, batch=batch: loop.advance(loss, batch, settings, optimiser, step, team))

@@ -56,7 +56,7 @@ def main() -> None:
     for name, backbone in (SMALL if chosen.quick else BACKBONES).items():
         for dtype in ("float32", "bfloat16"):
             for compiled in (False, True):
-                given = {"backbone": backbone, "compile": compiled, "precision": dtype, "place": False}
+                given = {"backbone": backbone, "compile": compiled, "precision": dtype, "coordinates": False}
                 settings = Train.model_validate(given | {"window": 12, "batch": 2 if device.type == "cpu" else 32})
                 row = timed(square(settings), settings, device, 2 if chosen.quick else chosen.steps)
                 found.append(
@@ -107,8 +107,8 @@ def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> di
     first = seconds(lambda: loop.advance(compiled(loss, settings), batch, settings, optimiser, 0, Team()), device)
     loop.advance(loss, batch, settings, optimiser, 1, Team())
     each = min(seconds(lambda: loop.advance(loss, batch, settings, optimiser, 2, Team()), device) for _ in range(steps))
-    frames, (inputs, told) = settings.batch * settings.window, priors.shown(model.about, model.maps)
-    work = size.flops(model.network, inputs, told, settings.window, tuple(model.maps.shape[-2:]))
+    frames, (inputs, conditions) = settings.batch * settings.window, priors.input_sizes(model.metadata, model.maps)
+    work = size.flops(model.network, inputs, conditions, settings.window, tuple(model.maps.shape[-2:]))
     return {
         "frames_per_second": frames / each,
         "flop_per_second": 3 * work * frames / each,
@@ -143,7 +143,7 @@ def waiting(device: torch.device, quick: bool, memory: float) -> float:
     `memory` MB of frames are kept; the first pass over them, which fills that memory, is not timed.
     """
     name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
-    run = cases.made(f"results/{name}/train/colour.safetensors", cases.SQUARE, more).parents[1]
+    run = cases.made(f"results/{name}/train/linear_prior.safetensors", cases.SQUARE, more).parents[1]
     domain, settings = load(run / "settings/train.json", [Training, Train])
     seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     settings = settings.model_copy(update={"cache_mb": memory})

@@ -27,9 +27,9 @@ from hindsight.fields.grid import Grid
 from hindsight.operators.rows import normalised
 from hindsight.prior import Prior
 from hindsight.settings import Settings
-from hindsight.train import colour
+from hindsight.train import linear_prior
 from hindsight.train.prior import build
-from hindsight.train.windows import scaling
+from hindsight.train.windows import scaling_for
 
 
 def changed(config: dict, key: str, value: str) -> dict:
@@ -51,22 +51,27 @@ def made_of(run: Path) -> list[Path]:
 def untrained(chosen: Settings, run: Path) -> Prior:
     """The linear prior with these settings, and a network whose output is zero."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = Path(folder) / "colour.safetensors"
+        fitted = Path(folder) / "linear_prior.safetensors"
         fields, climatology, statistics = made_of(run)
-        colour.run(
-            chosen.domain, chosen.train, fields=fields, climatology=climatology, statistics=statistics, colour=fitted
+        linear_prior.run(
+            chosen.domain,
+            chosen.train,
+            fields=fields,
+            climatology=climatology,
+            statistics=statistics,
+            linear_prior=fitted,
         )
         grid = Grid.of(store.read(fields))
-        seen = scaling(chosen.train, grid, climatology, statistics)
+        seen = scaling_for(chosen.train, grid, climatology, statistics)
         return build(chosen.domain, chosen.train, grid, seen, run / "preprocess/static.nc", fitted, {}).eval()
 
 
 def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
     """Optimal interpolation of the same observations; fields in physical units."""
     fields, *made = made_of(run)
-    training = Frames(fields, chosen.domain.train, scaling(chosen.train, case.prior.about.grid, *made))
+    training = Frames(fields, chosen.domain.train, scaling_for(chosen.train, case.prior.metadata.grid, *made))
     method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)
-    about, step = case.prior.about, chosen.domain.step_hours
+    about, step = case.prior.metadata, chosen.domain.step_hours
     rows = normalised(case.table, about.channels, about.grid, case.prior.scaling)
     analysis = np.stack([method.members(rows, t, step, chosen.product) for t in case.times], 1)
     return case.prior.scaling.restore(analysis.reshape(*analysis.shape[:2], *case.truth.shape[1:]), case.times)

@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 
 from hindsight.dynamics import planet
 from hindsight.dynamics.quasi_geostrophic import LEVELS
-from hindsight.dynamics.world import World
+from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
 from hindsight.settings.download import Synthetic
 
 GRAVITY = 9.80665
@@ -27,7 +27,7 @@ BEGIN = np.array(["2000-01-01"], "datetime64[ns]")
 DAY = 86400.0
 
 
-def years(world: World, count: int) -> dict[str, np.ndarray]:
+def years(world: QuasiGeostrophicWorld, count: int) -> dict[str, np.ndarray]:
     """Daily fields of a long run: day of year (T,), wind (T, level, H), z500 (T, H, W) in m, energy (T,), spectra."""
     states = world.spin_up(BEGIN)
     found: dict[str, list] = {name: [] for name in ("wind", "z500", "energy", "spectrum")}
@@ -41,15 +41,15 @@ def years(world: World, count: int) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def kinetic(world: World, states: torch.Tensor) -> np.ndarray:
+def kinetic(world: QuasiGeostrophicWorld, states: torch.Tensor) -> np.ndarray:
     """Kinetic energy at 500 hPa by total wavenumber, m2 s-2; (T + 1,)."""
     psi = world.model.streamfunction(states)[0, LEVELS.index(500)]
-    twice = torch.where(world.shown.order > 0, 2.0, 1.0)[:, None]
+    twice = torch.where(world.output_harmonics.order > 0, 2.0, 1.0)[:, None]
     power = (psi.abs() ** 2 * twice).sum(0) / (4 * torch.pi)
-    return (power * world.shown.eigenvalues() / 6.371e6**2 / 2).numpy()
+    return (power * world.output_harmonics.eigenvalues() / 6.371e6**2 / 2).numpy()
 
 
-def growth(world: World, starts: int = 6, twins: int = 3, days: int = 30) -> np.ndarray:
+def growth(world: QuasiGeostrophicWorld, starts: int = 6, twins: int = 3, days: int = 30) -> np.ndarray:
     """Root-mean-square difference of z500 (m) between twins that start close together; (days,)."""
     states, weight = world.spin_up(BEGIN), np.cos(np.deg2rad(world.latitude))[:, None]
     weight = weight / weight.mean()
@@ -72,7 +72,7 @@ def doubling(errors: np.ndarray) -> float:
     return float(1 / np.polyfit(inside, np.log2(errors[inside]), 1)[0])
 
 
-def draw(world: World, found: dict[str, np.ndarray], errors: np.ndarray, image: Path) -> None:
+def draw(world: QuasiGeostrophicWorld, found: dict[str, np.ndarray], errors: np.ndarray, image: Path) -> None:
     """Six panels for the docs."""
     plt.rcParams.update({"font.size": 9, "axes.titlesize": 9})
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), layout="constrained")
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="two years, one pair of twins")
     given = parser.parse_args()
-    world = World(Synthetic())
+    world = QuasiGeostrophicWorld(Synthetic())
     began = time.perf_counter()
     found = years(world, 2 if given.quick else given.years)
     seconds = (time.perf_counter() - began) / (2 if given.quick else given.years)

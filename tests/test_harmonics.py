@@ -14,7 +14,7 @@ ON_GRID = Harmonics(LATITUDE, 24, T)
 
 
 def coefficients(truncation=T, seed=0, leading=()):
-    """Random ones that a real field may have."""
+    """Random coefficients of a real field."""
     draws = torch.randn(2, *leading, truncation + 1, truncation + 1, generator=torch.Generator().manual_seed(seed))
     found = torch.complex(*draws.double()).triu()
     found[..., 0, :].imag = 0
@@ -90,7 +90,7 @@ def test_the_squares_of_a_degree_add_up_to_a_constant(truncation):
     torch.testing.assert_close((harmonics.table**2 * twice).sum(0), expected, atol=0, rtol=1e-11)
 
 
-def test_fields_and_coefficients_are_sums_over_all_of_the_other():
+def test_synthesis_and_analysis_are_the_defining_sums():
     """f = sum of a_lm Y_lm with both signs of m, and a_lm = integral of f conj(Y_lm), one term after the other."""
     known = coefficients()
     north, east = np.meshgrid(np.deg2rad(LATITUDE), np.deg2rad(15.0 * np.arange(24)), indexing="ij")
@@ -131,7 +131,7 @@ def test_eigenvalues_are_those_of_legendres_equation():
     torch.testing.assert_close(bend - round_the_axis, expected, atol=2e-6, rtol=0)
 
 
-def test_latitudes_do_not_depend_on_their_neighbours_and_may_be_the_poles():
+def test_latitudes_are_independent_and_may_be_the_poles():
     known = coefficients()
     with_poles, alone = Harmonics(np.linspace(90, -90, 19), 24, T), Harmonics(np.array([50.0]), 24, T)
     torch.testing.assert_close(with_poles.synthesis(known)[4:5], alone.synthesis(known), atol=1e-13, rtol=0)
@@ -160,7 +160,7 @@ def test_single_precision_is_kept_and_near():
 
 def test_a_circle_with_too_few_points_is_refused():
     Harmonics(LATITUDE, 2 * T + 1, T)
-    with pytest.raises(ValueError, match="20 points on a circle cannot carry truncation 10"):
+    with pytest.raises(ValueError, match="20 points on a circle are too few for truncation 10"):
         Harmonics(LATITUDE, 2 * T, T)
 
 

@@ -1,4 +1,4 @@
-"""Which precision and device are taken on which machine."""
+"""Precision and device on each kind of machine."""
 
 import pytest
 import torch
@@ -15,31 +15,32 @@ PROCESSORS = {
 }
 
 
-@pytest.mark.parametrize("told, expected", PROCESSORS.values(), ids=PROCESSORS)
-def test_bfloat16_is_taken_where_it_is_native(told, expected, tmp_path):
+@pytest.mark.parametrize("cpuinfo, expected", PROCESSORS.values(), ids=PROCESSORS)
+def test_auto_is_bfloat16_if_native(cpuinfo, expected, tmp_path):
     processor = tmp_path / "cpuinfo"
-    processor.write_text(told)
+    processor.write_text(cpuinfo)
     assert machine.precision("auto", "cpu", processor) == expected
     assert machine.precision("float32", "cpu", processor) == "float32"
     assert machine.precision("bfloat16", "cpu", processor) == "bfloat16"
 
 
-def test_a_machine_that_tells_nothing_of_its_processor_computes_in_float32(tmp_path):
+def test_an_unknown_processor_computes_in_float32(tmp_path):
     assert machine.precision("auto", "cpu", tmp_path / "absent") == "float32"
-    assert machine.called("cpu", tmp_path / "absent").endswith("thread(s)")
+    assert machine.device_name("cpu", tmp_path / "absent").endswith("thread(s)")
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_of_gpus_those_that_have_it(native, monkeypatch):
+def test_a_gpu_computes_in_bfloat16_if_native(native, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     assert machine.precision("auto", "cuda") == ("bfloat16" if native else "float32")
 
 
-def test_a_processor_is_called_by_its_name_and_what_it_can_do(tmp_path):
+def test_the_name_of_a_processor_has_its_model_and_flags(tmp_path):
     processor = tmp_path / "cpuinfo"
     processor.write_text(PROCESSORS["avx512_bf16"][0])
     assert (
-        machine.called("cpu", processor) == f"EPYC 9, avx2, avx512f, avx512_bf16, {torch.get_num_threads()} thread(s)"
+        machine.device_name("cpu", processor)
+        == f"EPYC 9, avx2, avx512f, avx512_bf16, {torch.get_num_threads()} thread(s)"
     )
 
 

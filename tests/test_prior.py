@@ -19,22 +19,22 @@ from tests.train import helpers
 
 
 def busy(prior):
-    """A network that says something."""
+    """The prior with a network whose output is not zero."""
     for parameter in prior.network.leave.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return prior.eval()
 
 
 def with_points():
-    """A prior that is shown levels of points."""
+    """A prior that has learnt observed points."""
     return helpers.prior(helpers.SETTINGS.model_copy(update={"points": train.Points(share=0.5)}))
 
 
 def on_a_ring():
-    """A prior of fields with a single latitude, by the network for lines."""
+    """A prior of fields with a single latitude, with the network for lines."""
     shape = train.Backbone(kind="line", width=8, blocks=2, embedding=16, dilations=[1, 2])
     made = helpers.prior()
-    about = dataclasses.replace(made.about, latitude=[0.0], longitude=list(np.arange(16) * 22.5))
+    about = dataclasses.replace(made.metadata, latitude=[0.0], longitude=list(np.arange(16) * 22.5))
     about = dataclasses.replace(about, backbone=shape.model_dump(mode="json"))
     about = dataclasses.replace(about, edges=["open", "periodic"])
     torch.manual_seed(0)
@@ -42,14 +42,14 @@ def on_a_ring():
 
 
 def published(**backbone):
-    """ForcingDAS's design, small."""
+    """A small prior in the design of ForcingDAS."""
     chosen = {"size": None, "width": 32, "depth": 2, "heads": 2, "patch": 2} | backbone
     settings = train.Train.model_validate({"design": "forcingdas", "window": 4, "backbone": chosen})
     return helpers.prior(settings.model_copy(update={"precision": "float32"}))
 
 
 def transformer():
-    """Our own design with a transformer."""
+    """The default design with a transformer."""
     shape = train.Backbone(kind="transformer", width=16, depth=2, heads=2, patch=2, embedding=16)
     return helpers.prior(helpers.SETTINGS.model_copy(update={"backbone": shape}))
 
@@ -58,18 +58,18 @@ KINDS = [helpers.prior, helpers.globe, with_points, on_a_ring, published, transf
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_a_prior_comes_back_from_its_file(tmp_path, make):
+def test_a_prior_is_read_as_it_was_written(tmp_path, make):
     made = busy(make())
     priors.save(made, tmp_path / "p.safetensors")
     found = priors.load(tmp_path / "p.safetensors")
-    x, sigma, told = torch.randn(2, 4, made.process.size), torch.rand(2, 4) + 0.1, torch.randn(2, 4, 4)
-    torch.testing.assert_close(found.denoise(x, sigma, told), made.denoise(x, sigma, told), rtol=0, atol=0)
-    assert found.about == made.about
+    x, sigma, conditions = torch.randn(2, 4, made.process.size), torch.rand(2, 4) + 0.1, torch.randn(2, 4, 4)
+    torch.testing.assert_close(found.denoise(x, sigma, conditions), made.denoise(x, sigma, conditions), rtol=0, atol=0)
+    assert found.metadata == made.metadata
     with safe_open(tmp_path / "p.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["hindsight"])["channels"] == made.about.channels
+        assert json.loads(file.metadata()["hindsight"])["channels"] == made.metadata.channels
 
 
-def test_waves_and_the_measure_come_back_from_the_file(tmp_path):
+def test_waves_and_area_weights_are_read_as_written(tmp_path):
     made = helpers.globe()
     priors.save(made, tmp_path / "p.safetensors")
     found = priors.load(tmp_path / "p.safetensors")
@@ -84,15 +84,15 @@ def test_waves_and_the_measure_come_back_from_the_file(tmp_path):
     assert torch.equal(found.measure, made.measure) and torch.equal(found.maps, made.maps)
 
 
-def test_without_a_measure_none_comes_back(tmp_path):
+def test_without_area_weights_none_are_read(tmp_path):
     priors.save(helpers.prior(), tmp_path / "p.safetensors")
     found, times = priors.load(tmp_path / "p.safetensors"), np.array(["2000-01-01"], "datetime64[ns]")
     assert found.scaling.measure == 1 and found.measure.shape == (4, 4)
     assert found.scaling.restore(np.ones((1, 1, 4, 4)), times).tolist() == np.ones((1, 1, 4, 4)).tolist()
 
 
-def test_the_network_sees_departures_and_not_areas():
-    """Of fields weighed by area it is shown what they were before, beside the maps."""
+def test_the_inputs_of_the_network_are_not_weighted_by_area():
+    """It gets the fields without the weights, and the maps."""
     made, times = helpers.globe().eval(), np.arange("2000-01-01", "2000-01-05", dtype="datetime64[D]")
     departures = np.random.default_rng(0).standard_normal((4, 2, *helpers.GLOBE.shape)) * [[[3.0]], [[20.0]]]
     fields = torch.tensor(made.scaling.normalise(made.scaling.climatology(times) + departures, times))
@@ -105,17 +105,17 @@ def test_the_network_sees_departures_and_not_areas():
     assert torch.equal(seen[0][0, :, 4:], made.maps.expand(4, *made.maps.shape))
 
 
-def test_a_correction_is_the_same_physical_thing_at_any_measure():
-    """The same weights, shown the same physical fields under two measures, correct them by the same amount."""
+def test_a_correction_is_physically_the_same_for_any_area_weights():
+    """One network corrects the same physical fields by the same amount under two area weights."""
     plain, inputs = busy(helpers.globe()), torch.randn(2, 4, 2, 2, *helpers.GLOBE.shape)
-    level, told = torch.randn(2, 4), torch.randn(2, 4, 4)
+    level, conditions = torch.randn(2, 4), torch.randn(2, 4, 4)
     found = []
     for measure in (1.0, np.sqrt(helpers.GLOBE.weights), np.random.default_rng(0).uniform(0.3, 2, (6, 8))):
         scaling = dataclasses.replace(plain.scaling, measure=measure)
-        other = busy(priors.Prior(plain.about, plain.process, scaling, plain.maps))
+        other = busy(priors.Prior(plain.metadata, plain.process, scaling, plain.maps))
         other.network.load_state_dict(plain.network.state_dict())
         weighed = (inputs * torch.as_tensor(measure, dtype=torch.float32)).flatten(3)
-        correction = other.correction(weighed, level, told).view(2, 4, 2, *helpers.GLOBE.shape).detach()
+        correction = other.correction(weighed, level, conditions).view(2, 4, 2, *helpers.GLOBE.shape).detach()
         found.append(correction.numpy() * scaling.unit)
     assert np.abs(found[0]).max() > 0.1
     for other in found[1:]:
@@ -142,27 +142,29 @@ def test_a_prior_that_lacks_a_part_is_refused(tmp_path):
         header, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     parts.pop("scaling.measure")
     save_file(parts, tmp_path / "p", header)
-    with pytest.raises(UserError, match="not a prior that can be read .*scaling.measure"):
+    with pytest.raises(UserError, match="not a readable prior .*scaling.measure"):
         priors.load(tmp_path / "p")
 
 
 @pytest.mark.parametrize("make", KINDS)
 def test_a_stretch_of_one_window_is_that_window(make):
     prior = busy(make())
-    x, sigma, told = torch.randn(3, 4, prior.process.size), torch.full((1, 4), 0.7), torch.randn(4, 4)
-    whole = prior.denoise_stretch(x, prior.process.posterior(sigma), told, [0], 2)
-    torch.testing.assert_close(whole, prior.denoise(x, sigma.expand(3, 4), told.expand(3, 4, 4)), atol=1e-5, rtol=1e-4)
+    x, sigma, conditions = torch.randn(3, 4, prior.process.size), torch.full((1, 4), 0.7), torch.randn(4, 4)
+    whole = prior.denoise_stretch(x, prior.process.posterior(sigma), conditions, [0], 2)
+    torch.testing.assert_close(
+        whole, prior.denoise(x, sigma.expand(3, 4), conditions.expand(3, 4, 4)), atol=1e-5, rtol=1e-4
+    )
 
 
-def test_inside_a_long_stretch_the_cut_does_not_show():
+def test_far_from_the_ends_of_a_stretch_its_cut_has_no_effect():
     """Two stretches that share frames agree on them, away from their ends."""
     prior = busy(helpers.prior())
-    x, told = torch.randn(1, 40, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(40, 4)
+    x, conditions = torch.randn(1, 40, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(40, 4)
 
     def estimate(first, last):
         posterior = prior.process.posterior(torch.full((1, last - first), 0.7))
         windows = composed.starts(first, last - first, 4, 2)
-        return prior.denoise_stretch(x[:, first:last], posterior, told[first:last], windows, 8)
+        return prior.denoise_stretch(x[:, first:last], posterior, conditions[first:last], windows, 8)
 
     whole, left, right = estimate(0, 40), estimate(0, 26), estimate(14, 40)
     for part, frames, shift in ((left, slice(0, 20), 0), (right, slice(20, 40), 14)):
@@ -170,13 +172,13 @@ def test_inside_a_long_stretch_the_cut_does_not_show():
         assert (same - whole[:, frames]).abs().max() < 0.02 * whole.std()
 
 
-def test_conditions_say_when():
+def test_conditions_are_the_phases_of_year_and_day():
     noon = priors.conditions(np.array(["2000-01-01T12", "2000-07-01T12"], "datetime64[ns]"))
     torch.testing.assert_close(noon[:, 2], torch.tensor([-1.0, -1.0]))  # cosine of half a turn
     assert noon[0, 0] > 0.99 and noon[1, 0] < -0.99
 
 
-def test_maps_say_where():
+def test_maps_have_coordinates_on_the_sphere():
     grid = Grid(np.linspace(-80, 80, 9), np.arange(0, 360, 30.0))
     found = priors.maps(grid, orography=np.random.default_rng(0).random(grid.shape))
     assert found.shape == (4, 9, 12)
@@ -184,27 +186,27 @@ def test_maps_say_where():
     assert (found[0].diff(dim=0) > 0).all()
 
 
-def test_a_prior_with_levels_of_points_is_always_shown_some():
-    """If only that there are none; and those of a stretch are those of its windows."""
+def test_a_prior_with_observed_points_always_gets_that_input():
+    """Even if there are none; and the points of a stretch are those of its windows."""
     prior, shown = busy(with_points()), []
     prior.network.register_forward_pre_hook(lambda module, arguments: shown.append(arguments[0]))
-    x, sigma, told = torch.randn(2, 4, 16), torch.full((2, 4), 0.7), torch.zeros(2, 4, 4)
+    x, sigma, conditions = torch.randn(2, 4, 16), torch.full((2, 4), 0.7), torch.zeros(2, 4, 4)
     points = denoiser.Points(torch.randn(1, 4, 16), torch.full((1, 4, 16), 4.0) * (torch.arange(16) % 2))
-    without, given = prior.denoise(x, sigma, told), prior.denoise(x, sigma, told, points)
+    without, given = prior.denoise(x, sigma, conditions), prior.denoise(x, sigma, conditions, points)
     assert shown[0].shape[2] == 4 + 3  # four of one channel, and three maps
     level = lambda square: torch.full((2, 4, 4, 4), float(np.log(square) / 8))
     torch.testing.assert_close(shown[0][:, :, 3], level(0.49))
     torch.testing.assert_close(shown[1][:, :, 3].flatten(2)[..., 1], level(1 / (1 / 0.49 + 4))[..., 0, 0])
     assert (given - without).abs().max() > 0.1
     stretch = lambda given: prior.denoise_stretch(
-        x, prior.process.posterior(sigma[:1]), told[0], [0], 8, points=given, window=4
+        x, prior.process.posterior(sigma[:1]), conditions[0], [0], 8, points=given, window=4
     )
     torch.testing.assert_close(stretch(points), given, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(stretch(None), without, atol=1e-5, rtol=1e-4)
 
 
-def test_levels_of_points_are_levels_whatever_area_a_place_stands_for():
-    """Fields are shown without their measure, levels as they are."""
+def test_noise_levels_of_points_are_not_weighted_by_area():
+    """Fields lose their area weights, levels stay as they are."""
     settings = helpers.WAVES.model_copy(update={"points": train.Points(share=0.5)})
     made, shown = helpers.globe(settings).eval(), []
     made.network.register_forward_pre_hook(lambda module, arguments: shown.append(arguments[0]))
@@ -215,7 +217,7 @@ def test_levels_of_points_are_levels_whatever_area_a_place_stands_for():
     assert torch.equal(seen[:, :, 3], inputs[:, :, 3])
 
 
-def test_frames_in_no_window_are_left_to_the_closed_form():
+def test_frames_in_no_window_get_the_linear_prior():
     prior = busy(helpers.prior())
     x, posterior = torch.randn(2, 9, 16), prior.process.posterior(torch.full((1, 9), 0.7))
     found = prior.denoise_stretch(x, posterior, torch.zeros(9, 4), [5], 8)
@@ -224,80 +226,82 @@ def test_frames_in_no_window_are_left_to_the_closed_form():
 
 
 def test_a_network_for_lines_is_refused_for_fields_with_more_latitudes():
-    """It would look at the first of them and speak for all."""
+    """It would use the first of them for all."""
     shape = train.Backbone(kind="line", width=8, blocks=1, embedding=16)
     with pytest.raises(UserError, match="single latitude, and these have 4; set kind: unet"):
         helpers.prior(helpers.SETTINGS.model_copy(update={"backbone": shape}))
 
 
-def test_the_published_design_shows_its_network_noisy_frames_and_indices_alone():
+def test_in_the_published_design_inputs_are_noisy_frames_and_indices():
     made, seen = busy(published()), []
     made.network.register_forward_pre_hook(lambda module, given: seen.append(given))
     noisy, index = torch.randn(2, 4, 16), torch.tensor([[14, 249, 499, 999]] * 2)
     sigma = torch.tensor(sigmoid.sigmas(), dtype=torch.float32)[index]
     found = made.denoise(noisy, sigma, torch.zeros(2, 4, 4))
-    ((fields, levels, told),) = seen
-    assert fields.shape == (2, 4, 1, 4, 4) and told.shape == (2, 4, 0)
+    ((fields, levels, conditions),) = seen
+    assert fields.shape == (2, 4, 1, 4, 4) and conditions.shape == (2, 4, 0)
     torch.testing.assert_close(fields.flatten(2), noisy / (1 + sigma[..., None] ** 2).sqrt())
     torch.testing.assert_close(levels, index.float(), atol=2e-2, rtol=0)
-    velocity = made.network(fields, levels, told).flatten(2)
+    velocity = made.network(fields, levels, conditions).flatten(2)
     alpha = 1 / (1 + sigma[..., None] ** 2)
     torch.testing.assert_close(found, alpha * noisy - (1 - alpha).sqrt() * velocity, atol=1e-5, rtol=1e-4)
 
 
-def test_in_the_published_design_no_frame_hears_a_later_one():
+def test_in_the_published_design_no_frame_depends_on_a_later_one():
     made = busy(published())
     for block in made.network.parameters():
         torch.nn.init.normal_(block, std=0.2)
-    noisy, sigma, told = torch.randn(1, 4, 16), torch.ones(1, 4), torch.zeros(1, 4, 4)
+    noisy, sigma, conditions = torch.randn(1, 4, 16), torch.ones(1, 4), torch.zeros(1, 4, 4)
     changed = noisy.clone()
     changed[:, 2] += 1
-    gap = (made.denoise(changed, sigma, told) - made.denoise(noisy, sigma, told)).abs().amax(2)[0]
+    gap = (made.denoise(changed, sigma, conditions) - made.denoise(noisy, sigma, conditions)).abs().amax(2)[0]
     assert (gap[:2] == 0).all() and (gap[2:] > 1e-6).all()
 
 
-def test_the_network_runs_in_bfloat16_where_the_prior_says_so():
-    """Which is right to three digits."""
+def test_the_network_runs_in_the_precision_of_the_prior():
+    """bfloat16 is right to three digits."""
     plain, seen = busy(helpers.prior()), []
     fast = busy(helpers.prior(helpers.SETTINGS.model_copy(update={"precision": "bfloat16"})))
     fast.network.load_state_dict(plain.network.state_dict())
     fast.network.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
-    inputs, level, told = torch.randn(2, 4, 2, 16), torch.randn(2, 4), torch.randn(2, 4, 4)
-    found, expected = fast.correction(inputs, level, told), plain.correction(inputs, level, told)
+    inputs, level, conditions = torch.randn(2, 4, 2, 16), torch.randn(2, 4), torch.randn(2, 4, 4)
+    found, expected = fast.correction(inputs, level, conditions), plain.correction(inputs, level, conditions)
     assert seen == [torch.bfloat16] and found.dtype == torch.float32
     assert 1e-4 < (found - expected).norm() / expected.norm() < 0.02
 
 
-def test_a_stretch_may_be_seen_in_windows_longer_than_those_of_training():
+def test_windows_may_be_longer_than_in_training():
     prior = busy(helpers.prior())
-    x, sigma, told = torch.randn(2, 8, 16), torch.full((1, 8), 0.7), torch.randn(8, 4)
-    whole = prior.denoise_stretch(x, prior.process.posterior(sigma), told, [0], 2, window=8)
-    torch.testing.assert_close(whole, prior.denoise(x, sigma.expand(2, 8), told.expand(2, 8, 4)), atol=1e-5, rtol=1e-4)
+    x, sigma, conditions = torch.randn(2, 8, 16), torch.full((1, 8), 0.7), torch.randn(8, 4)
+    whole = prior.denoise_stretch(x, prior.process.posterior(sigma), conditions, [0], 2, window=8)
+    torch.testing.assert_close(
+        whole, prior.denoise(x, sigma.expand(2, 8), conditions.expand(2, 8, 4)), atol=1e-5, rtol=1e-4
+    )
 
 
-def test_harmonics_come_back_from_the_file_as_what_they_were(tmp_path):
+def test_harmonics_of_the_climatology_are_read_as_written(tmp_path):
     made = helpers.prior()
     scaling = dataclasses.replace(made.scaling, coefficients=np.zeros((5, *helpers.SHAPE)), annual=2, daily=0)
-    about = dataclasses.replace(made.about, annual_harmonics=2, daily_harmonics=0)
+    about = dataclasses.replace(made.metadata, annual_harmonics=2, daily_harmonics=0)
     priors.save(priors.Prior(about, made.process, scaling, made.maps), tmp_path / "p")
     found = priors.load(tmp_path / "p").scaling
     assert (found.annual, found.daily) == (2, 0) and found.coefficients.shape == scaling.coefficients.shape
 
 
-def test_the_network_is_told_a_quarter_of_the_logarithm_of_the_level():
-    """Weights that were trained so want it so."""
-    prior, told = helpers.prior().eval(), []
-    prior.network.register_forward_pre_hook(lambda module, arguments: told.append(arguments[1]))
+def test_the_network_gets_a_quarter_of_the_logarithm_of_the_level():
+    """As in training."""
+    prior, conditions = helpers.prior().eval(), []
+    prior.network.register_forward_pre_hook(lambda module, arguments: conditions.append(arguments[1]))
     level = torch.randn(2, 4)
     prior.correction(torch.randn(2, 4, 2, 16), level, torch.randn(2, 4, 4))
-    assert torch.equal(told[0], level / 4)
+    assert torch.equal(conditions[0], level / 4)
 
 
-def test_priors_written_before_there_were_designs_still_load(tmp_path):
+def test_priors_without_a_design_are_of_the_default_design(tmp_path):
     made = helpers.prior()
     priors.save(made, tmp_path / "p")
     with safe_open(tmp_path / "p", "pt") as file:
         header, tensors = json.loads(file.metadata()["hindsight"]), {n: file.get_tensor(n) for n in file.keys()}
     header.pop("design")
     save_file(tensors, tmp_path / "old", {"hindsight": json.dumps(header)})
-    assert priors.load(tmp_path / "old").about == made.about
+    assert priors.load(tmp_path / "old").metadata == made.metadata

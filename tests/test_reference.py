@@ -9,7 +9,7 @@ def test_every_setting_stands_in_the_page_with_its_meaning():
         assert name in page
     for section in ("`observe.networks.NAME`", "`download.synthetic.lorenz96`"):
         assert f"### {section}" in page
-    assert "### `train.colour`" not in page.split("## `train`")[0]
+    assert "### `train.linear_prior`" not in page.split("## `train`")[0]
 
 
 def test_every_step_stands_in_the_page_with_its_options():

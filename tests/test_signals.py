@@ -1,4 +1,4 @@
-"""SIGTERM, in processes of their own."""
+"""SIGTERM, in separate processes."""
 
 import os
 import signal
@@ -17,18 +17,18 @@ def child():
     print(os.getpid(), flush=True)
     time.sleep(60)
 if __name__ == "__main__":
-    with signals.listening("hindsight a.b"):
+    with signals.handling("hindsight a.b"):
         {prepare}
         print("ready", flush=True)
         for k in range(600):
             time.sleep(0.1)
             {each}
 """
-SAVES = 'if signals.asked() and k > 5: print("saved"); raise SystemExit(7)'
+SAVES = 'if signals.stop_requested() and k > 5: print("saved"); raise SystemExit(7)'
 
 
 def started(prepare="pass", each="pass"):
-    """Such a process, when it is ready."""
+    """Start such a process, and wait until it is ready."""
     code = ALONE.format(prepare=prepare, each=each)
     running = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
     before = ""
@@ -37,7 +37,7 @@ def started(prepare="pass", each="pass"):
     return running, before
 
 
-def test_work_that_cannot_save_leaves_at_once_with_one_sentence():
+def test_work_that_cannot_save_exits_at_once_with_one_sentence():
     running, _ = started()
     began = time.monotonic()
     running.terminate()
@@ -46,9 +46,9 @@ def test_work_that_cannot_save_leaves_at_once_with_one_sentence():
     assert said == "hindsight a.b: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
 
 
-def test_work_that_saves_is_let_alone_and_told_when_it_asks():
-    """The echo, by which torchrun and SLURM say the same thing, changes nothing."""
-    running, _ = started("signals.hold()", SAVES)
+def test_work_that_can_save_continues_until_it_polls():
+    """The echo, a second signal from torchrun or SLURM, changes nothing."""
+    running, _ = started("signals.defer()", SAVES)
     for _ in range(3):
         running.terminate()
         time.sleep(0.05)
@@ -56,8 +56,8 @@ def test_work_that_saves_is_let_alone_and_told_when_it_asks():
     assert (running.returncode, out, said) == (7, "saved\n", "")
 
 
-def test_asked_again_it_leaves_at_once():
-    running, _ = started("signals.hold(); signals.ECHO = 0.2")
+def test_a_second_request_ends_it_at_once():
+    running, _ = started("signals.defer(); signals.ECHO = 0.2")
     running.terminate()
     time.sleep(0.5)
     assert running.poll() is None
@@ -66,8 +66,8 @@ def test_asked_again_it_leaves_at_once():
     assert running.returncode == 143 and said.count("\n") == 1
 
 
-def test_its_processes_leave_with_it():
-    """Those of a pool would wait for work for ever."""
+def test_its_child_processes_end_with_it():
+    """Those of a pool would otherwise wait for work for ever."""
     spawn = "multiprocessing.get_context('fork').Process(target=child).start(); time.sleep(0.5)"
     running, before = started(spawn)
     running.terminate()
@@ -79,11 +79,11 @@ def test_its_processes_leave_with_it():
             time.sleep(0.1)
 
 
-def test_when_it_is_over_the_signal_is_what_it_was():
+def test_the_previous_handler_is_restored():
     before = signal.getsignal(signal.SIGTERM)
-    with signals.listening("x"):
+    with signals.handling("x"):
         assert signal.getsignal(signal.SIGTERM) != before
-        signals.hold()
+        signals.defer()
         signal.raise_signal(signal.SIGTERM)
-        assert signals.asked()
-    assert signal.getsignal(signal.SIGTERM) == before and not signals.asked()
+        assert signals.stop_requested()
+    assert signal.getsignal(signal.SIGTERM) == before and not signals.stop_requested()

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from hindsight import __version__, signals, system_errors, where
 from hindsight.errors import UserError
-from hindsight.progress import alive, follow
+from hindsight.progress import heartbeat, report
 
 HERE = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return where.main(argv[1:])
     paths: dict = {}
     leads = os.environ.get("RANK", "0") == "0"  # of processes that train together one tells
-    with signals.listening(f"hindsight {name}"), alive(name) if leads else nullcontext():
+    with signals.handling(f"hindsight {name}"), heartbeat(name) if leads else nullcontext():
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])
@@ -93,7 +93,7 @@ def _say(line: str) -> None:
 
 def _follow(line: str) -> None:
     with suppress(OSError):  # on a full disk, say
-        follow(_secrets().scrub(line))
+        report(_secrets().scrub(line))
 
 
 class Step(NamedTuple):

@@ -1,9 +1,9 @@
-"""Spherical harmonics on any regular grid that goes round the globe.
+"""Spherical harmonics on any regular global grid.
 
 A real field is f(lambda, mu) = sum over m, l of a_lm P_lm(mu) e^{i m lambda}, the P_lm orthonormal on the sphere,
 l <= T; coefficients are complex, shaped (…, T + 1 orders m, T + 1 degrees l), and only m >= 0 is kept. The
-Legendre functions are SciPy's, without the phase of Condon and Shortley; they are evaluated at the latitudes at hand,
-whichever those are.
+Legendre functions are SciPy's, without the phase of Condon and Shortley; they can be
+evaluated at any latitudes.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from scipy.special import sph_legendre_p_all
 
 
 class Harmonics:
-    """Tables for one set of latitudes and one truncation.
+    """Spherical harmonics of one truncation, tabulated at one set of latitudes.
 
     Args:
         latitude: degrees north (H,), in any order.
         width: points on a circle of latitude, W, evenly spaced; at least 2 T + 1.
         truncation: T.
         first: longitude of the first point (degrees east).
-        dtype: of the real numbers.
+        dtype: type of real numbers.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class Harmonics:
         device: str | torch.device = "cpu",
     ) -> None:
         if width < 2 * truncation + 1:
-            raise ValueError(f"{width} points on a circle cannot carry truncation {truncation}")
+            raise ValueError(f"{width} points on a circle are too few for truncation {truncation}")
         self.truncation, self.width = truncation, width
         self.order = torch.arange(truncation + 1, dtype=dtype, device=device)
         self.degree = self.order
         sine = torch.as_tensor(np.sin(np.deg2rad(latitude)), dtype=torch.float64)
-        longer = _legendre(truncation + 1, latitude)
-        table = longer[: truncation + 1, : truncation + 1]
+        extended = _legendre(truncation + 1, latitude)
+        table = extended[: truncation + 1, : truncation + 1]
         self.sine = sine.to(device, dtype)
         self.table = table.to(device, dtype).contiguous()
-        self.slope = _slope(longer).to(device, dtype).contiguous()  # (1 - mu^2) dP/dmu
+        self.slope = _slope(extended).to(device, dtype).contiguous()  # (1 - mu^2) dP/dmu
         self._turn = torch.polar(torch.ones_like(self.order), self.order * np.deg2rad(first))
 
     def synthesis(self, coefficients: torch.Tensor, slope: bool = False) -> torch.Tensor:
@@ -67,9 +67,9 @@ class Harmonics:
         """Integrate Fourier coefficients (…, m, H) against Legendre functions: (…, m, l).
 
         Args:
-            waves: from `waves`.
-            table: of functions (m, l, H).
-            weights: of the latitudes (H,), which sum to 2.
+            waves: Fourier coefficients from `waves`.
+            table: Legendre functions (m, l, H).
+            weights: quadrature weights of the latitudes (H,), which sum to 2.
         """
         parts = torch.einsum("...mhc,mlh->...mlc", torch.view_as_real(waves), table * (2 * torch.pi * weights))
         return torch.view_as_complex(parts.contiguous())
@@ -87,7 +87,7 @@ def _legendre(truncation: int, latitude: np.ndarray) -> torch.Tensor:
 
 
 def _slope(table: torch.Tensor) -> torch.Tensor:
-    """(1 - mu^2) dP_lm/dmu = (l + 1) e_lm P_{l-1,m} - l e_{l+1,m} P_{l+1,m}, of all degrees but the last given."""
+    """(1 - mu^2) dP_lm/dmu = (l + 1) e_lm P_{l-1,m} - l e_{l+1,m} P_{l+1,m}, for all degrees except the last."""
     count = len(table) - 1
     order = torch.arange(count, dtype=table.dtype)[:, None]
     degree = torch.arange(count + 1, dtype=table.dtype)[None]

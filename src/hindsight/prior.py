@@ -1,6 +1,6 @@
-"""A trained prior: the closed form, the network beside it, and what both were made for.
+"""A trained prior: the linear prior, the network that corrects it, and their metadata.
 
-One file, safetensors with a JSON header: settings, channels, grid, scaling and digests travel with the weights.
+One safetensors file with a JSON header holds the weights, channels, grid, scaling, settings of the network and digests.
 """
 
 import json
@@ -27,12 +27,12 @@ from hindsight.fields.scaling import Scaling
 from hindsight.fields.store import replace
 from hindsight.settings.train import Backbone
 
-CONDITIONS = 4  # numbers each frame is told, see `conditions`
+CONDITIONS = 4  # numbers for each frame, see `conditions`
 
 
 @dataclass(frozen=True)
-class About:
-    """What a prior was made for, and from what."""
+class Metadata:
+    """Fields and time step of a prior, its network, and digests of the files that it was trained from."""
 
     channels: list[str]
     latitude: list[float]
@@ -41,12 +41,12 @@ class About:
     step_hours: int
     window: int
     precision: str  # that the network was trained in
-    points: bool  # whether it has learnt levels of points
+    points: bool  # whether it has learnt to use observed points
     backbone: dict
     annual_harmonics: int
     daily_harmonics: int
     made_from: dict
-    design: str = "coloured"
+    design: str = "hindsight"
 
     @property
     def grid(self) -> Grid:
@@ -55,44 +55,44 @@ class About:
 
 
 class Prior(nn.Module):
-    """A video diffusion prior over normalised fields."""
+    """A video diffusion prior of normalised fields."""
 
-    def __init__(self, about: About, process: GaussMarkov, scaling: Scaling, maps: torch.Tensor) -> None:
+    def __init__(self, metadata: Metadata, process: GaussMarkov, scaling: Scaling, maps: torch.Tensor) -> None:
         super().__init__()
-        self.about, self.process, self.scaling = about, process, scaling
+        self.metadata, self.process, self.scaling = metadata, process, scaling
         self.register_buffer("maps", maps)
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
-        self.network = network(about, maps)
-        self.precision = about.precision  # that it runs in
+        self.network = network(metadata, maps)
+        self.precision = metadata.precision  # of inference, which may differ
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """The network: (B, T, 2 or 4, D), (B, T), (B, T, K) to (B, T, D)."""
-        if self.about.design == "forcingdas":
+        """Run the network on inputs (B, T, 2 or 4, D), log noise levels (B, T) and conditions (B, T, K); (B, T, D)."""
+        if self.metadata.design == "forcingdas":
             return self._velocity(inputs[:, :, 0], log_sigma)
         windows, frames = log_sigma.shape
-        fields = (inputs * self._view).reshape(windows, frames, -1, *self.maps.shape[-2:])
+        fields = (inputs * self._input_scale).reshape(windows, frames, -1, *self.maps.shape[-2:])
         maps = self.maps.expand(windows, frames, *self.maps.shape)
         with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             output = self.network(torch.cat([fields, maps], 2), log_sigma / 4, conditions)
         return (output.float() * self.measure).flatten(2)
 
     def _velocity(self, scaled: torch.Tensor, log_sigma: torch.Tensor) -> torch.Tensor:
-        """The network as published: it sees the noisy frames alone and the indices of their levels, and tells -v."""
+        """Minus the velocity that a network as published computes from noisy frames and the indices of their levels."""
         fields = scaled.unflatten(2, (-1, *self.maps.shape[-2:]))
         with torch.autocast(fields.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             velocity = self.network(fields, sigmoid.index_of(log_sigma), fields.new_zeros(*log_sigma.shape, 0))
         return -velocity.float().flatten(2)
 
     @property
-    def _view(self) -> torch.Tensor:
-        """What inputs (…, K, D) are multiplied by: fields stand for areas, levels do not; (K, D)."""
-        fields = (1 / self.measure).flatten().repeat(len(self.about.channels))
-        return torch.stack([fields] * 3 + [torch.ones_like(fields)]) if self.about.points else fields[None]
+    def _input_scale(self) -> torch.Tensor:
+        """Factors of the inputs (…, K, D): one over the area weight for fields, one for noise levels; (K, D)."""
+        fields = (1 / self.measure).flatten().repeat(len(self.metadata.channels))
+        return torch.stack([fields] * 3 + [torch.ones_like(fields)]) if self.metadata.points else fields[None]
 
     def denoise(
         self, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor, points: Points | None = None
     ) -> torch.Tensor:
-        """Denoise windows (B, T, D) with a noise level each frame (B, T); see `denoiser.denoise`."""
+        """Denoise windows (B, T, D) with a noise level for each frame (B, T); see `denoiser.denoise`."""
         points = self._points(points, noisy)
         return denoiser.denoise(self.process, self.correction, noisy, sigma, conditions, points=points)
 
@@ -106,74 +106,79 @@ class Prior(nn.Module):
         points: Points | None = None,
         window: int | None = None,
     ) -> torch.Tensor:
-        """Denoise members of a long stretch (E, T, D): the closed form over all of it, the network in windows.
+        """Denoise members (E, T, D) with the linear prior over the whole stretch and the network in windows.
 
         Args:
-            noisy: the members.
-            posterior: the closed form's, at the stretch's noise levels.
-            conditions: of each frame (T, K).
-            windows: where windows begin, see `composed.starts`; frames in none of them are left to the closed form.
-            batch: windows the network sees at once.
+            noisy: the noisy members.
+            posterior: the posterior of the linear prior at the noise levels of the stretch.
+            conditions: conditions of each frame (T, K).
+            windows: first frames of the windows, see `composed.starts`; other frames get the linear prior alone.
+            batch: number of windows in a batch of the network.
             points: observed values, for a prior that has learnt to use them.
-            window: frames in a window; none: as many as in training.
+            window: number of frames in a window; none: as in training.
         """
         sigma, mean = posterior.sigma, posterior.mean(noisy)
         linear = denoiser.linear_estimate(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(
-            self.correction, windows, window or self.about.window, batch, linear.inputs, sigma.log(), conditions[None]
+            self.correction, windows, window or self.metadata.window, batch, linear.inputs, sigma.log(), conditions[None]
         )
         return linear.mean + linear.error * output
 
     def _points(self, points: Points | None, noisy: torch.Tensor) -> Points | None:
-        """A prior that has learnt levels of points is always shown some, if only that there are none."""
-        return denoiser.no_points(noisy) if points is None and self.about.points else points
+        """The observed points; an empty set if there are none and the network needs this input."""
+        return denoiser.no_points(noisy) if points is None and self.metadata.points else points
 
     def to(self, device: torch.device) -> "Prior":
-        """Move to a device, the closed form with it."""
+        """Move network and linear prior to a device."""
         super().to(device)
         self.process = self.process.to(device)
         return self
 
 
-def network(about: About, maps: torch.Tensor) -> nn.Module:
-    """The network that a prior is made with, its weights fresh.
+def network(metadata: Metadata, maps: torch.Tensor) -> nn.Module:
+    """Build the network of a prior, with initial weights.
 
     Raises:
         UserError: if the kind of network does not suit the fields.
     """
-    count, shape, published = len(about.channels), Backbone.model_validate(about.backbone), about.design == "forcingdas"
+    count, shape = len(metadata.channels), Backbone.model_validate(metadata.backbone)
     if shape.kind == "line" and maps.shape[-2] > 1:
         raise UserError(
             f"train.backbone.kind: line is for fields with a single latitude, and these have {maps.shape[-2]}; set"
             " kind: unet"
         )
-    (inputs, told), own = shown(about, maps), shape.of_kind()
+    (inputs, conditions), options = input_sizes(metadata, maps), shape.of_kind()
     if shape.kind == "transformer":
-        own |= {"shape": tuple(maps.shape[-2:]), "levels": "index" if published else "logarithm"}
+        levels = "index" if metadata.design == "forcingdas" else "logarithm"
+        options |= {"shape": tuple(maps.shape[-2:]), "levels": levels}
     kind = {"unet": VideoUNet, "transformer": VideoTransformer, "line": LineNet}[shape.kind]
-    return kind(inputs, count, told, edges=tuple(about.edges), **own)
+    return kind(inputs, count, conditions, edges=tuple(metadata.edges), **options)
 
 
-def shown(about: About, maps: torch.Tensor) -> tuple[int, int]:
-    """How many fields a prior's network is shown, static maps included, and how many numbers each frame is told."""
-    count = len(about.channels)
-    if about.design == "forcingdas":
+def input_sizes(metadata: Metadata, maps: torch.Tensor) -> tuple[int, int]:
+    """Number of input fields of the network, static maps included, and number of conditions of each frame."""
+    count = len(metadata.channels)
+    if metadata.design == "forcingdas":
         return count, 0
-    return (4 if about.points else 2) * count + len(maps), CONDITIONS
+    return (4 if metadata.points else 2) * count + len(maps), CONDITIONS
 
 
 def conditions(times: np.ndarray) -> torch.Tensor:
-    """What each frame is told: cosine and sine of the time of year and of the time of day; (T, 4)."""
+    """Conditions of each frame: cosine and sine of the time of year and of the time of day; (T, 4)."""
     angles = [2 * np.pi * calendar.year_phase(times), 2 * np.pi * calendar.day_phase(times)]
     return torch.tensor(np.stack([f(a) for a in angles for f in (np.cos, np.sin)], 1), dtype=torch.float32)
 
 
 def maps(
-    grid: Grid, place: bool = True, land: np.ndarray | None = None, orography: np.ndarray | None = None
+    grid: Grid, coordinates: bool = True, land: np.ndarray | None = None, orography: np.ndarray | None = None
 ) -> torch.Tensor:
-    """What each point is told: where on the sphere it is, if `place`, land and orography where given; (M, H, W)."""
+    """Static maps for the network: coordinates on the sphere, land and orography where given; (M, H, W)."""
     latitude, longitude = np.deg2rad(np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    layers = [np.sin(latitude), np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)] * place
+    layers = [
+        np.sin(latitude),
+        np.cos(latitude) * np.cos(longitude),
+        np.cos(latitude) * np.sin(longitude),
+    ] * coordinates
     layers += [layer for layer in (land, orography) if layer is not None]
     stack = np.stack(layers) if layers else np.zeros((0, *grid.shape))
     spread = stack.std((1, 2), keepdims=True)
@@ -182,7 +187,7 @@ def maps(
 
 
 def save(prior: Prior, path: Path) -> None:
-    """Write a prior, whole or not at all."""
+    """Write a prior, atomically."""
     tensors = {f"network.{name}": value for name, value in prior.network.state_dict().items()}
     tensors |= {f"process.{name}": value for name, value in prior.process.tensors().items()}
     tensors |= {
@@ -191,9 +196,9 @@ def save(prior: Prior, path: Path) -> None:
         "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
         "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float)),
     }
-    header = {"hindsight": json.dumps({"version": __version__, **vars(prior.about)}, sort_keys=True)}
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    replace(path, lambda partial: save_file(whole, partial, header))
+    header = {"hindsight": json.dumps({"version": __version__, **vars(prior.metadata)}, sort_keys=True)}
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    replace(path, lambda partial: save_file(contiguous, partial, header))
 
 
 def load(path: Path, device: str = "cpu") -> Prior:
@@ -207,21 +212,21 @@ def load(path: Path, device: str = "cpu") -> Prior:
             header = json.loads((file.metadata() or {})["hindsight"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header.pop("version")
-        prior = _assembled(About(**header), tensors)
+        prior = _assemble(Metadata(**header), tensors)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
+        raise UserError(f"{path} is not a readable prior ({error}); run snakemake to train one") from None
     return prior.to(torch.device(device)).eval().requires_grad_(False)
 
 
-def _assembled(about: About, tensors: dict[str, torch.Tensor]) -> Prior:
+def _assemble(metadata: Metadata, tensors: dict[str, torch.Tensor]) -> Prior:
     part = lambda prefix: {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
     scaling = Scaling(
         tensors["scaling.coefficients"].numpy(),
         tensors["scaling.spread"].numpy(),
-        about.annual_harmonics,
-        about.daily_harmonics,
+        metadata.annual_harmonics,
+        metadata.daily_harmonics,
         tensors["scaling.measure"].numpy(),
     )
-    prior = Prior(about, GaussMarkov.from_tensors(part("process.")), scaling, tensors["maps"])
+    prior = Prior(metadata, GaussMarkov.from_tensors(part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))
     return prior

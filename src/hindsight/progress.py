@@ -1,8 +1,8 @@
-"""Progress with an ETA: one living line on a terminal, a line now and then in a log.
+"""Progress of a step with an ETA: one line that is redrawn on a terminal, or a line every half minute in a log.
 
-Where the environment names a file in HINDSIGHT_PROGRESS, lines go there too, every few seconds: whoever starts many
-jobs whose output goes to logs can follow them all in one place (`make demo` does). While a step does something long
-that tells nothing by itself, such as importing, fitting or compiling, `alive` tells that it is at work.
+If the environment variable HINDSIGHT_PROGRESS names a file, lines are also appended to it every few seconds, so that
+many jobs whose output goes to logs can be followed in one place (`make demo` does). `heartbeat` reports that a step is
+at work while it imports, fits or compiles and reports no progress.
 """
 
 import os
@@ -14,103 +14,103 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLLOWED_SECONDS = 5.0  # between lines for a follower
+REPORT_SECONDS = 5.0  # between lines in the file of HINDSIGHT_PROGRESS
 
 
 @dataclass
-class _Told:
-    at: float = 0.0  # when anything was told last
-    doing: str = ""  # what is under way
+class _Latest:
+    at: float = 0.0  # monotonic time of the last report
+    activity: str = ""  # what the step does at present
 
 
-_told = _Told()
+_latest = _Latest()
 
 
 class Progress:
-    """Tell how far a long piece of work has come.
+    """Reports how much of a long computation is done.
 
     Args:
-        what: its name.
-        total: steps in all.
-        quiet_seconds: least time between lines where the output is not a terminal.
+        what: name of the computation.
+        total: total number of steps.
+        quiet_seconds: shortest time between lines if the output is not a terminal.
     """
 
     def __init__(self, what: str, total: int, quiet_seconds: float = 30.0) -> None:
         self.what, self.total = what, max(total, 1)
-        self.living = sys.stderr.isatty()
-        self.pause = 0.2 if self.living else quiet_seconds
-        self.began = self.told = self.followed = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.pause = 0.2 if self.terminal else quiet_seconds
+        self.began = self.printed = self.reported = time.monotonic()
         self.before = 0
 
     def __call__(self, done: int, note: object = "") -> None:
-        """Say that `done` steps are done; the first call of a resumed job tells where it began."""
+        """Report that `done` steps are done; the first call of a resumed job sets where it began."""
         now = time.monotonic()
-        _told.doing = f"{self.what.partition(', ')[2] or 'step'} {done}/{self.total}"
+        _latest.activity = f"{self.what.partition(', ')[2] or 'step'} {done}/{self.total}"
         if done == 0 or self.before == 0 and done > 1 and now - self.began < 1:
             self.before = done
-        if now - self.followed >= FOLLOWED_SECONDS:
-            self.followed = now
-            follow(self._line(done, now, note))
-        if now - self.told >= self.pause or done >= self.total:
-            self.told = now
+        if now - self.reported >= REPORT_SECONDS:
+            self.reported = now
+            report(self._line(done, now, note))
+        if now - self.printed >= self.pause or done >= self.total:
+            self.printed = now
             self._print(self._line(done, now, note), done >= self.total)
 
     def _line(self, done: int, now: float, note: object) -> str:
         pace = (now - self.began) / max(done - self.before, 1)
-        clocks = f"{_clock(now - self.began)}, {_clock(pace * (self.total - done))} to go"
-        return f"{self.what}  {done}/{self.total}  {clocks}" + (f"  {note}" if note else "")
+        times = f"{_duration(now - self.began)}, {_duration(pace * (self.total - done))} to go"
+        return f"{self.what}  {done}/{self.total}  {times}" + (f"  {note}" if note else "")
 
     def _print(self, line: str, last: bool) -> None:
-        text, end = ("\r\033[K" + line, "\n" if last else "") if self.living else (line, "\n")
+        text, end = ("\r\033[K" + line, "\n" if last else "") if self.terminal else (line, "\n")
         print(text, end=end, file=sys.stderr, flush=True)
 
 
-def doing(what: str) -> None:
-    """Say what is under way that will tell nothing by itself for a while; on a terminal and to a follower, at once."""
-    _told.doing = what
-    _told.at = 0.0
+def announce(what: str) -> None:
+    """Set the activity that `heartbeat` reports, and let it report at once."""
+    _latest.activity = what
+    _latest.at = 0.0
 
 
 @contextmanager
-def alive(what: str) -> Iterator[None]:
-    """While it lasts, whoever waits hears every few seconds that `what` is at work, and what it is doing.
+def heartbeat(what: str) -> Iterator[None]:
+    """Context that reports every few seconds that step `what` is at work, and its activity.
 
-    A log that is a file is left alone.
+    Reports go to a terminal and to the file of HINDSIGHT_PROGRESS, not to a log.
     """
     began, over = time.monotonic(), threading.Event()
-    _told.__init__(began - FOLLOWED_SECONDS)  # the first time sooner: a job has been starting up for seconds by then
+    _latest.__init__(began - REPORT_SECONDS)  # the first report comes sooner, since start-up took seconds already
 
-    def tell() -> None:
+    def beat() -> None:
         while not over.wait(0.5):
             now = time.monotonic()
-            if now - _told.at >= 1.5 * FOLLOWED_SECONDS:  # `Progress` tells by itself, and comes first
-                _told.at = now
-                _say(f"{what}  {_clock(now - began)}  {_told.doing or 'at work'}")
+            if now - _latest.at >= 1.5 * REPORT_SECONDS:  # unless `Progress` has reported
+                _latest.at = now
+                _report_everywhere(f"{what}  {_duration(now - began)}  {_latest.activity or 'at work'}")
 
-    teller = threading.Thread(target=tell, name="alive", daemon=True)
-    teller.start()
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        teller.join()
+        thread.join()
 
 
-def _say(line: str) -> None:
-    with suppress(OSError):  # on a full disk, say; the step itself will tell
-        follow(line)
+def _report_everywhere(line: str) -> None:
+    with suppress(OSError):  # such as a full disk, which the step itself will report
+        report(line)
         if sys.stderr.isatty():
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
-def follow(line: str) -> None:
-    """Tell a follower, if there is one."""
-    _told.at = time.monotonic()
-    if follower := os.environ.get("HINDSIGHT_PROGRESS"):
-        with Path(follower).open("a") as file:
+def report(line: str) -> None:
+    """Append a line to the file of HINDSIGHT_PROGRESS, if it is set."""
+    _latest.at = time.monotonic()
+    if path := os.environ.get("HINDSIGHT_PROGRESS"):
+        with Path(path).open("a") as file:
             file.write(line + "\n")
 
 
-def _clock(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"

@@ -1,7 +1,7 @@
-"""SIGTERM: what SLURM sends at the time limit, at preemption and by scancel.
+"""Handling of SIGTERM, which SLURM sends at the time limit, at preemption and on scancel.
 
-Work that writes whole or not at all leaves at once. Work that can save itself holds the signal up, asks from time to
-time whether it came, saves, and leaves by raising `Stopped`.
+A step that writes its files atomically exits at once. A step that can save its state calls `defer`, polls
+`stop_requested`, saves, and raises `Stopped`.
 """
 
 import multiprocessing
@@ -14,28 +14,28 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-CODE = 128 + signal.SIGTERM  # how a shell reports it
-ECHO = 5.0  # seconds within which another signal is the same request: SLURM and torchrun both tell every process
+CODE = 128 + signal.SIGTERM  # exit status of a process ended by SIGTERM, as a shell reports it
+ECHO = 5.0  # seconds within which a second signal repeats the first: SLURM and torchrun both signal every process
 
 
 class Stopped(Exception):
-    """The work was asked to stop and has saved itself; the message says where, and is empty if another one says it."""
+    """The step saved its state on request; the message says where, and is empty if another process prints it."""
 
 
 @dataclass
 class _Request:
-    what: str = ""  # is asked to stop
+    what: str = ""  # name of the step
     at: float | None = None
-    held: bool = False
+    deferred: bool = False
 
 
 _request = _Request()
 
 
 @contextmanager
-def listening(what: str) -> Iterator[None]:
-    """While it lasts SIGTERM ends this process in order; `what` is its name in the sentence."""
-    before = signal.signal(signal.SIGTERM, _heard)
+def handling(what: str) -> Iterator[None]:
+    """Context in which SIGTERM ends this process cleanly, with a message that names it `what`."""
+    before = signal.signal(signal.SIGTERM, _on_sigterm)
     _request.__init__(what)
     try:
         yield
@@ -44,28 +44,28 @@ def listening(what: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def hold() -> None:
-    """From here on the work saves itself when it is asked to stop; asked twice, it leaves at once all the same."""
-    _request.held = True
+def defer() -> None:
+    """Let the step save its state before it stops; a second request still ends the process at once."""
+    _request.deferred = True
 
 
-def asked() -> bool:
+def stop_requested() -> bool:
     """Whether this process was asked to stop."""
     return _request.at is not None
 
 
-def _heard(number: int, frame: FrameType | None) -> None:
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
     again, _request.at = _request.at, _request.at or time.monotonic()
     if again and time.monotonic() - again < ECHO:
         return
-    if again or not _request.held:
-        _leave()
+    if again or not _request.deferred:
+        _exit()
 
 
-def _leave() -> NoReturn:
-    """Without a clean-up, which could take longer than there is time: what was under way never looks whole."""
+def _exit() -> NoReturn:
+    """Exit without clean-up, which could take too long: unfinished files never look complete."""
     for child in multiprocessing.active_children():
-        child.kill()  # it would wait for work for ever
-    says = f"{_request.what}: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
-    os.write(2, says.encode())
+        child.kill()  # otherwise it would wait for work for ever
+    message = f"{_request.what}: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
+    os.write(2, message.encode())
     os._exit(CODE)

@@ -16,7 +16,7 @@ TOY = """
 import sys, time
 from pathlib import Path
 from hindsight import signals
-with signals.listening("hindsight toy.job"):
+with signals.handling("hindsight toy.job"):
     time.sleep({seconds})
     Path(sys.argv[2]).write_text(sys.argv[2])
 """

@@ -9,9 +9,9 @@ import xarray as xr
 
 from hindsight.download import synthetic
 from hindsight.dynamics import planet
-from hindsight.dynamics.lorenz96 import Ring
-from hindsight.dynamics.navier_stokes import Torus
-from hindsight.dynamics.world import World
+from hindsight.dynamics.lorenz96 import Lorenz96World
+from hindsight.dynamics.navier_stokes import NavierStokesWorld
+from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
 from hindsight.errors import UserError
 from hindsight.fields import cuts, store
 from hindsight.preprocess import regrid, static
@@ -58,7 +58,7 @@ def test_names_order_and_attributes_are_those_of_weatherbench(tmp_path):
 def test_values_are_the_worlds_to_the_last_partial_chunk(tmp_path):
     """28 frames in chunks of 8, against the world asked for all of them at once."""
     found = make(tmp_path)
-    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     begins = TIMES.values[:1]
     _, expected = world.frames(world.spin_up(begins), begins, 0, 28)
     for name, values in expected.items():
@@ -76,7 +76,7 @@ def test_values_are_the_worlds_to_the_last_partial_chunk(tmp_path):
 def test_stretches_cover_the_period_once_each_from_its_own_spin_up(tmp_path, stretches, begins):
     found = make(tmp_path, stretches=stretches)
     pd.testing.assert_index_equal(found.indexes["time"], TIMES, check_names=False, exact=False)
-    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     times = TIMES.values[begins]
     _, expected = world.frames(world.spin_up(times), times, 0, 16)
     assert found.attrs["stretch_starts"] == [TIMES[first].isoformat() for first in begins]
@@ -101,7 +101,7 @@ def test_a_step_too_long_for_the_model_is_refused_and_leaves_nothing_whole(tmp_p
 
 def test_a_world_without_a_spin_up_begins_with_the_disturbance(tmp_path):
     found = make(tmp_path, spin_up_days=0)
-    world = World(Download(source="synthetic", synthetic=WORLD).synthetic)
+    world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     expected = world.weather(world.disturbance(0))["geopotential"].swapaxes(-1, -2)
     np.testing.assert_allclose(found["geopotential"].values[0], expected, rtol=1e-6)
 
@@ -155,7 +155,7 @@ def test_a_ring_has_one_latitude_and_no_levels(tmp_path):
     assert list(found.data_vars) == ["x"] and found["x"].attrs == {"units": "1"} and found["x"].dtype == np.float32
     np.testing.assert_array_equal(found["longitude"], np.arange(0, 360, 9.0))
     assert found["latitude"].values.tolist() == [0.0] and "Lorenz" in found.attrs["synthetic"]
-    world = Ring(Download(source="synthetic", synthetic=RING).synthetic)
+    world = Lorenz96World(Download(source="synthetic", synthetic=RING).synthetic)
     begins = found["time"].values[:1]
     _, expected = world.frames(world.spin_up(begins), begins, 0, 28)
     np.testing.assert_array_equal(found["x"].values[..., 0], expected["x"][0, :, 0])
@@ -223,7 +223,7 @@ def test_a_square_is_written_x_eastward_and_y_northward_the_same_bytes_whatever_
     found = make_square(tmp_path)
     assert found["vorticity"].dims == ("time", "longitude", "latitude") and found["vorticity"].shape == (28, 26, 26)
     assert found["vorticity"].attrs == {"units": "1"} and list(found.data_vars) == ["vorticity"]
-    world = Torus(Download(source="synthetic", synthetic=SQUARE).synthetic)
+    world = NavierStokesWorld(Download(source="synthetic", synthetic=SQUARE).synthetic)
     begins = found["time"].values[[0, 16]]
     _, expected = world.frames(world.spin_up(begins), begins, 0, 16)
     np.testing.assert_array_equal(found["vorticity"][:16], expected["vorticity"][0].swapaxes(-1, -2))

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from hindsight.dynamics import lorenz96
-from hindsight.dynamics.lorenz96 import Ring, advance, tendency
+from hindsight.dynamics.lorenz96 import Lorenz96World, advance, tendency
 from hindsight.settings.download import Synthetic
 
 BEGINS = np.array(["1900-01-01", "1950-06-01T06"], "datetime64[ns]")
 
 
 def make(ring=None, **settings):
-    return Ring(Synthetic(world="lorenz96", spin_up_days=60, lorenz96=ring or {}, **settings))
+    return Lorenz96World(Synthetic(world="lorenz96", spin_up_days=60, lorenz96=ring or {}, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,13 @@ def test_a_ring_at_its_forcing_stays_there(forcing):
 
 
 def test_the_quadratic_terms_conserve_energy():
-    """Of d(x.x / 2)/dt only forcing and damping are left."""
+    """Only forcing and damping contribute to d(x.x / 2)/dt."""
     x = white(5, 40)
     change = (x * (tendency(x, 3.0) + x - 3.0)).sum(-1)
     assert change.abs().max() < 1e-12 * (x**2).sum()
 
 
-def test_turning_the_ring_turns_its_future():
+def test_shifting_the_ring_shifts_its_future():
     x = 8 + white(40)
     torch.testing.assert_close(advance(x.roll(7), 8.0, 1.0, 20), advance(x, 8.0, 1.0, 20).roll(7))
 
@@ -90,7 +90,7 @@ def test_small_errors_double_in_two_days(climate):
     assert np.log(2) / np.mean(rate[10:]) == pytest.approx(0.42, abs=0.04)
 
 
-def test_a_frame_is_the_hours_asked_for_and_substeps_change_little():
+def test_a_frame_has_the_requested_hours_and_substeps_change_little():
     made = make()
     start = made.spin_up(BEGINS)
     state, found = made.frames(start, BEGINS, 0, 3)
@@ -105,13 +105,13 @@ def test_a_frame_is_the_hours_asked_for_and_substeps_change_little():
     torch.testing.assert_close(slower, advance(start, 8.0, 0.05, 2))
 
 
-def test_stretches_begin_apart_and_the_seed_decides_how():
+def test_stretches_begin_differently_depending_on_the_seed():
     one, again, other = (make(seed=seed).spin_up(BEGINS) for seed in (1, 1, 2))
     assert torch.equal(one, again) and (one[0] - one[1]).std() > 3 and (one - other).std() > 3
     assert make().disturbance(0).sub(8).std() == pytest.approx(lorenz96.DISTURBANCE, rel=0.5)
 
 
-def test_the_ring_stands_on_the_equator():
+def test_the_ring_lies_on_the_equator():
     made = make({"variables": 12})
     assert made.latitude.tolist() == [0.0] and made.longitude.tolist() == [30.0 * k for k in range(12)]
     assert made.static() == {} and made.levels == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.dynamics.navier_stokes import WAVES, Square, Torus
+from hindsight.dynamics.navier_stokes import WAVES, NavierStokesWorld, Square
 from hindsight.settings.download import NavierStokes, Synthetic
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
@@ -13,7 +13,7 @@ STILL = NavierStokes(viscosity=0.0, drag=1e-300, stirring=0.0)  # as good as no 
 
 
 def injected(settings):
-    """What stirring gives a time unit on the mean, of energy <v.v> / 2 and of enstrophy <omega^2> / 2.
+    """Mean injection by stirring per time unit, of energy <v.v> / 2 and of enstrophy <omega^2> / 2.
 
     A cosine and a sine of unit amplitude have a mean square of one half each: eps^2 / 2 a wave of enstrophy, and of
     energy that over its squared wavenumber.
@@ -36,7 +36,9 @@ def flow(made, seed=0, largest=None):
 
 def make(flow=None, **settings):
     chosen = {"points": 26, "substeps": 10} | (flow or {})
-    return Torus(Synthetic(**{"world": "navier_stokes", "spin_up_days": 1, "navier_stokes": chosen} | settings))
+    return NavierStokesWorld(
+        Synthetic(**{"world": "navier_stokes", "spin_up_days": 1, "navier_stokes": chosen} | settings)
+    )
 
 
 def places(points):
@@ -139,7 +141,7 @@ def test_the_forces_are_the_published_eight():
     torch.testing.assert_close(overlap.sum(1), torch.ones(8, dtype=torch.float64), rtol=1e-6, atol=1e-9)
 
 
-def test_stirring_over_a_step_is_that_of_its_halves():
+def test_stirring_over_a_step_is_that_over_its_halves():
     """A wave of decay r gains variance (1 - exp(-2 r h)) / 2 r: what it gained in the first half has decayed since."""
     made = square(settings=NavierStokes(viscosity=0.03, drag=0.2, stirring=1.5))
     power = lambda h: made.stirring(torch.eye(8, dtype=torch.float64), h).abs().square()
@@ -147,7 +149,7 @@ def test_stirring_over_a_step_is_that_of_its_halves():
     torch.testing.assert_close(whole, half * torch.exp(-2 * made.decay * 0.4) + half)
 
 
-def test_what_stirring_injects_is_the_closed_form():
+def test_stirring_injects_the_energy_of_the_closed_form():
     """The sum over the eight forces of a small step: eps^2 / 2 a wave of enstrophy, over its square of energy."""
     settings = NavierStokes(stirring=1.3)
     made, step = square(settings=settings), 1e-6
@@ -157,7 +159,7 @@ def test_what_stirring_injects_is_the_closed_form():
     assert injected(settings)[1] == pytest.approx(4 * 1.3**2 / 2) and len(WAVES) == 4
 
 
-def test_in_the_long_run_drag_and_viscosity_take_what_stirring_gives():
+def test_in_the_long_run_drag_and_viscosity_balance_stirring():
     """d<Z> / dt = injected - 2 alpha Z - nu <|grad omega|^2> = 0 on the mean, and of energy alike."""
     settings = NavierStokes(viscosity=5e-3, drag=0.3)
     made, generator = Square(32, settings, torch.zeros(())), torch.Generator().manual_seed(0)
@@ -173,7 +175,7 @@ def test_in_the_long_run_drag_and_viscosity_take_what_stirring_gives():
     np.testing.assert_allclose(np.mean(means, 0), injected(settings), rtol=0.05)
 
 
-def test_a_frame_is_the_hours_asked_for_and_its_steps_are_those_of_the_square():
+def test_a_frame_has_the_requested_hours_and_substeps():
     made = make({"unit_hours": 12.0})
     start = made.spin_up(BEGINS)
     state, found = made.frames(start, BEGINS, 0, 2)
@@ -187,7 +189,7 @@ def test_a_frame_is_the_hours_asked_for_and_its_steps_are_those_of_the_square():
 
 
 def test_random_numbers_are_a_function_of_seed_stretch_and_step():
-    """However many stretches there are beside it, and in however many pieces it is asked for."""
+    """For any number of stretches and any pieces."""
     made = make()
     both, alone = made.spin_up(BEGINS), made.spin_up(BEGINS[:1])
     torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)  # arithmetic in other batches rounds otherwise
@@ -201,7 +203,7 @@ def test_random_numbers_are_a_function_of_seed_stretch_and_step():
     assert np.std([made.white(0, n) for n in range(4000)]) == pytest.approx(1, abs=0.02)
 
 
-def test_a_finer_square_writes_the_waves_that_the_coarse_grid_shows():
+def test_a_finer_square_writes_the_waves_that_the_output_grid_resolves():
     made, (x, y) = make({"fine": 2}), places(52)
     shown = lambda x, y: 1.5 * torch.cos(3 * x - 12 * y) + torch.sin(5 * x + 4 * y)
     hidden = torch.cos(13 * x) + torch.cos(14 * y) + torch.sin(2 * x + 13 * y)

@@ -68,7 +68,7 @@ def test_mountains_stand_on_land_and_are_as_high_as_on_earth():
     assert planet.orography(np.array(-30.0), np.array(20.0)) > 700
 
 
-def test_every_place_is_the_same_on_any_grid_and_in_any_turn():
+def test_land_and_mountains_do_not_depend_on_the_grid():
     for field in (planet.land, planet.orography):
         whole = field(*PLACES)
         np.testing.assert_array_equal(field(PLACES[0][::3, ::4], PLACES[1][::3, ::4]), whole[::3, ::4])
@@ -81,7 +81,7 @@ def zonal_wind(psi):
 
 
 @pytest.mark.parametrize(("time", "sign"), [(JANUARY, 1), (JULY, -1), (JANUARY + planet.YEAR / 4, 0)])
-def test_the_wind_of_the_zonal_mean_is_the_profile_asked_for(time, sign):
+def test_the_zonal_mean_wind_is_the_given_profile(time, sign):
     """Westerlies cos^5 sin^2, scaled to 1 at their largest, stronger in the winter of either hemisphere."""
     found = zonal_wind(seasons(shear=(26.0, 17.0), swing=0.3)(time))
     angle = np.deg2rad(LATITUDE)
@@ -92,7 +92,7 @@ def test_the_wind_of_the_zonal_mean_is_the_profile_asked_for(time, sign):
     assert np.abs(found[0] / found[1] - 26 / 17)[lower_half & (profile > 0.1)].max() < 1e-3
 
 
-def test_without_seasons_the_wind_is_the_profile_to_the_letter():
+def test_without_seasons_the_wind_is_exactly_the_profile():
     found = zonal_wind(seasons(swing=0.0)(JULY))[0]
     angle = np.deg2rad(LATITUDE)
     np.testing.assert_allclose(found, 26 * 8.1 * np.cos(angle) ** 5 * np.sin(angle) ** 2, atol=2e-3)
@@ -126,7 +126,7 @@ def test_land_is_colder_than_the_sea_in_its_winter_and_warmer_in_its_summer(lati
     assert np.ptp(found[winter]) < 0.01
 
 
-def test_the_contrast_is_the_temperature_asked_for():
+def test_the_contrast_is_the_given_temperature():
     """Land colder than the sea by the contrast times sin^2, at 45 degrees, where psi = phi / f is exact."""
     as_it_is, none = seasons(contrast=30.0), seasons(contrast=0.0)
     fine = np.abs(LATITUDE - 45).argmin()
@@ -137,6 +137,6 @@ def test_the_contrast_is_the_temperature_asked_for():
     assert slope == pytest.approx(-30 * 1.25 * np.sin(angle) ** 2 * np.sin(angle) / np.sin(np.pi / 4), rel=0.12)
 
 
-def test_many_times_at_once_are_each_on_its_own():
+def test_several_times_at_once_are_independent():
     year, times = seasons(), torch.tensor([0.0, 50.0, 300.0], dtype=torch.float64) * DAY
     assert torch.equal(year(times), torch.stack([year(time) for time in times]))

@@ -1,4 +1,4 @@
-"""The quasi-geostrophic equations: what they conserve, exact solutions, and each term on its own."""
+"""The quasi-geostrophic equations: conservation laws, exact solutions, and each term separately."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def at_rest(time):
 
 
 def only(**terms):
-    """Physics with those terms alone."""
+    """Physics with the given terms only."""
     return Physics(**({"radiation_days": FOREVER, "friction_days": FOREVER, "smoothing_days": FOREVER} | terms))
 
 
@@ -72,11 +72,11 @@ def analysis(fields):
 
 
 def close(found, expected, part):
-    """Equal to a small part of the largest."""
+    """Assert equality to a small fraction of the largest value."""
     assert (found - expected).abs().max() < part * expected.abs().max()
 
 
-def test_potential_vorticity_is_that_of_the_paper_and_goes_back_to_its_streamfunction():
+def test_potential_vorticity_is_that_of_the_paper_and_can_be_inverted():
     model, psi = QuasiGeostrophic(T), weather(leading=(2,))
     laplacian = -PLANE.eigenvalues() / RADIUS**2 * psi
     upper, lower = (psi[:, 0] - psi[:, 1]) / 7.0e5**2, (psi[:, 1] - psi[:, 2]) / 4.5e5**2
@@ -85,7 +85,7 @@ def test_potential_vorticity_is_that_of_the_paper_and_goes_back_to_its_streamfun
     close(model.streamfunction(model.vorticity(psi)), psi, 1e-11)
 
 
-def test_a_mean_difference_between_levels_comes_back_and_a_mean_of_all_is_left_out():
+def test_a_mean_difference_between_levels_is_kept_and_a_mean_of_all_is_dropped():
     model, psi = QuasiGeostrophic(T), torch.zeros(LEVELS, T + 1, T + 1, dtype=torch.complex128)
     psi[:, 0, 0] = torch.tensor([5.0, 1.0, 3.0])
     found = model.streamfunction(model.vorticity(psi))
@@ -178,7 +178,7 @@ def test_the_forced_model_is_solved_to_fourth_order_in_time():
     assert 12 < gaps[0] / gaps[1] < 20 and 13 < gaps[1] / gaps[2] < 19
 
 
-def test_states_side_by_side_are_independent():
+def test_several_states_at_once_are_independent():
     model = QuasiGeostrophic(T, MOUNTAINS, LAND, lambda time: equilibrium(time[..., None, None, None]))
     states, times = model.vorticity(weather(leading=(3,))), torch.tensor([0.0, 1.5, 3.0], dtype=torch.float64) * DAY
     together = model.tendency(states, times)
@@ -205,7 +205,7 @@ def test_geopotential_is_in_linear_balance():
 
 
 def test_radiation_brings_differences_between_levels_down_at_the_rate_of_the_equations():
-    """Zonal flow does not carry itself, so what is left is linear: S dpsi/dt = R psi, a matrix exponential."""
+    """Zonal flow does not advect itself, so the rest is linear: S dpsi/dt = R psi, a matrix exponential."""
     first, second, rate, degree = 7.0e5**-2, 4.5e5**-2, 1 / (25 * DAY), 4
     between = np.array([[-first, first, 0], [first, -first - second, second], [0, second, -second]])
     stretching = between - np.eye(3) * degree * (degree + 1) / RADIUS**2
@@ -219,7 +219,7 @@ def test_radiation_brings_differences_between_levels_down_at_the_rate_of_the_equ
     assert (differences(after) < 0.8 * differences(psi)).all()
 
 
-def test_radiation_has_nothing_to_do_in_its_equilibrium():
+def test_radiation_vanishes_in_its_equilibrium():
     model = QuasiGeostrophic(T, None, None, equilibrium, only(radiation_days=25.0))
     psi = torch.zeros(LEVELS, T + 1, T + 1, dtype=torch.complex128)
     psi[0] = equilibrium(NOW).sum(0)
@@ -260,7 +260,7 @@ def test_friction_is_stronger_over_land_and_mountains(height, land, factor):
 
 
 @pytest.mark.parametrize(("degree", "rate"), [(T, 1.0), (5, (30 / 110) ** 4)])
-def test_smoothing_takes_the_smallest_scale_in_its_time_and_the_larger_ones_hardly(degree, rate):
+def test_smoothing_damps_the_smallest_scale_in_its_time_and_larger_ones_hardly(degree, rate):
     model = QuasiGeostrophic(T, None, None, at_rest, only(smoothing_days=2.0))
     psi = torch.zeros(LEVELS, T + 1, T + 1, dtype=torch.complex128)
     psi[:, 0, degree] = torch.tensor([2.0, -1.0, 0.5]) * 1e6
@@ -274,7 +274,7 @@ def test_a_resting_planet_without_forcing_stays_at_rest():
 
 
 @pytest.mark.parametrize("truncation", [5, 10, 21, 42])
-def test_the_grid_carries_quadratic_terms_and_no_more_rows_than_that(truncation):
+def test_the_grid_has_just_enough_rows_for_quadratic_terms(truncation):
     latitude, _, width = grid(truncation)
     assert 2 * len(latitude) - 1 >= 3 * truncation and width >= 3 * truncation + 1
     assert len(latitude) % 2 == 0 and 2 * (len(latitude) - 2) < 3 * truncation + 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from hindsight.dynamics.world import World
+from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
 from hindsight.fields import scan
 from hindsight.settings.download import Synthetic
 
@@ -27,7 +27,7 @@ def random_fields(generator):
 @pytest.fixture(scope="module")
 def series():
     """Fields to plant in: random ones, and wind of the built-in world."""
-    world = World(Synthetic(truncation=10, latitudes=16, spin_up_days=40, step_minutes=180.0))
+    world = QuasiGeostrophicWorld(Synthetic(truncation=10, latitudes=16, spin_up_days=40, step_minutes=180.0))
     begins = TIMES[:1]
     wind = world.frames(world.spin_up(begins), begins, 0, FRAMES)[1]["u_component_of_wind"][0, :, 1:2]
     return {"random": random_fields(np.random.default_rng(0)), "world": wind.astype("float32")}

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 QUOTED = re.compile(
-    r"(\w+)=\s*(?:lambda [^:]*:\s*)?(?:listed|braced|together)\("
+    r"(\w+)=\s*(?:lambda [^:]*:\s*)?(?:input_list|braced|launcher)\("
 )  # parameters that are words of a shell
 COMMANDS = [
     (f"{smk.stem}.{name}", body)

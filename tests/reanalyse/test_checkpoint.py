@@ -177,7 +177,7 @@ def test_after_a_signal_it_saves_and_resumes_to_the_same_bytes(prior, tmp_path, 
     def job(ask_at=None):
         watch = lambda done: signal.raise_signal(signal.SIGTERM) if done == ask_at else None
         keep = Checkpoint(tmp_path / "s", RECIPE, seconds=1000)  # it would not write otherwise
-        with signals.listening("checkpoint"):
+        with signals.handling("checkpoint"):
             return worlds.analysed(prior, chosen, seen, 7, progress=watch, checkpoint=keep)
 
     for row in (2, 5, 8):

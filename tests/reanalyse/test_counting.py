@@ -37,7 +37,7 @@ def test_evaluations_are_those_that_a_sample_counts(priors, name, first):
     """`first` moves the windows, which start at absolute frame numbers."""
     settings = worlds.settings(**ALL[name])
     prior = priors["points" in name]
-    count = Counter(settings, 24, prior.about.window)
+    count = Counter(settings, 24, prior.metadata.window)
     number = calendar.frame_number(worlds.times(first, first + 1), 24)[0]
     found = worlds.analysed(prior, settings, worlds.table(), FRAMES, first=first)
     assert found.retries == 0

@@ -35,7 +35,7 @@ def busy(points=False):
 
 def scaled(prior, folder):
     """Write the prior's scaling as `preprocess` does."""
-    about, scaling = prior.about, prior.scaling
+    about, scaling = prior.metadata, prior.scaling
     coords = {"channel": about.channels, "latitude": about.latitude, "longitude": about.longitude}
     harmonics = xr.Dataset(
         {"coefficients": (("harmonic", *coords), scaling.coefficients)},
@@ -82,6 +82,6 @@ def analysed(prior, chosen, seen, frames=10, members=(0, 1, 2), first=0, extreme
 
 def assimilation(prior, seen, first=0, frames=6, members=(0, 1, 2), seed=1, attempt=0, **changes):
     """The assimilation of a stretch of frames."""
-    task, about = Task(times(first, first + frames), seen, list(members), seed), prior.about
+    task, about = Task(times(first, first + frames), seen, list(members), seed), prior.metadata
     observations = observation_tensors.from_table(seen, task.times, about.channels, about.grid, prior.scaling)
     return Assimilation(prior, task, observations, settings(**changes), attempt)

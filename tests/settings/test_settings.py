@@ -42,7 +42,7 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
         ({"domain": {"longitude_edges": "pole"}}, "a pole lies beyond a latitude"),
-        ({"train": {"colour": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
+        ({"train": {"linear_prior": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
         ({"domain": {"latitude_edges": "periodic"}}, "come round only where longitudes do"),
         ({"download": {"source": "synthetic"}}, "domain.step_hours: 24, and the built-in world .* every 6 h"),
         ({"download": {"source": "synthetic"}}, "domain.test: lies outside the built-in world"),
@@ -270,7 +270,7 @@ def test_an_error_takes_the_place_of_noise_also_when_read_again(tmp_path):
 
 def test_waves_may_go_round_a_square_that_is_periodic_both_ways():
     edges = {"latitude_edges": "periodic", "longitude_edges": "periodic"}
-    found = settings.read({"domain": edges, "train": {"colour": {"basis": "waves"}}})
+    found = settings.read({"domain": edges, "train": {"linear_prior": {"basis": "waves"}}})
     assert found.domain.torus and not settings.Domain(longitude_edges="periodic").torus
 
 
@@ -280,25 +280,25 @@ def test_steps_that_fill_a_day_need_not_be_a_whole_number_an_hour():
 
 
 PUBLISHED = {  # ForcingDAS (arXiv:2605.14285): its schedule, its loss, CAT, the optimiser of its scripts, DiT B / 4
-    "levels.schedule": "sigmoid",
-    "levels.stairs": "pyramid",
-    "levels.steps": 100,
-    "levels.context": 10,
+    "noise_levels.schedule": "sigmoid",
+    "noise_levels.staircase": "pyramid",
+    "noise_levels.steps": 100,
+    "noise_levels.context": 10,
     "equal_share": 0.0,
     "staircase_share": 0.25,
     "weight": "fused_min_snr",
     "noise_limit": 6.0,
     "learning_rate": 1.4e-4,
     "warmup": 2000,
-    "pace": "constant",
+    "learning_rate_decay": "constant",
     "betas": (0.9, 0.99),
     "weight_decay": 1e-3,
     "clip": 1.0,
     "average": 0.0,
     "keep": "last",
     "points.share": 0.0,
-    "colour.form": "white",
-    "place": False,
+    "linear_prior.form": "white",
+    "coordinates": False,
     "backbone.kind": "transformer",
     "backbone.patch": 4,
     "backbone.width": 768,
@@ -339,9 +339,13 @@ def test_one_word_is_the_published_design_but_for_what_the_configuration_says(na
 
 def test_what_the_configuration_says_is_kept_beside_a_design():
     found = settings.read(
-        {"train": {"design": "forcingdas", "levels": {"context": 4}, "backbone": {"size": "S"}}}
+        {"train": {"design": "forcingdas", "noise_levels": {"context": 4}, "backbone": {"size": "S"}}}
     ).train
-    assert (found.levels.context, found.levels.stairs, found.levels.schedule) == (4, "pyramid", "sigmoid")
+    assert (found.noise_levels.context, found.noise_levels.staircase, found.noise_levels.schedule) == (
+        4,
+        "pyramid",
+        "sigmoid",
+    )
     assert (found.backbone.width, found.backbone.depth, found.backbone.heads) == (384, 12, 6)
     assert (found.backbone.kind, found.backbone.patch) == ("transformer", 4)
     chosen = {"design": "forcingdas", "regime": "fixed_lag", "lag_hours": 24, "steps": 10, "sampler": {"eta": 0.0}}
@@ -382,21 +386,25 @@ def test_settings_of_a_design_that_were_written_out_say_the_same_when_they_are_r
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("lorenz96", {}, "train: points.share: levels of points are of design: coloured; set it to 0"),
+        ("lorenz96", {}, "train: points.share: observed points need design: hindsight; set it to 0"),
         (
             "europe",
-            {"colour": {"form": "space"}},
-            "train: colour.form: space is of design: coloured; forcingdas is white",
+            {"linear_prior": {"form": "space"}},
+            "train: linear_prior.form: space needs design: hindsight; forcingdas: white",
         ),
-        ("europe", {"window": 65}, "train: window: 65 frames; a table of positions holds 64"),
+        ("europe", {"window": 65}, "train: window: 65 frames exceed the 64 of a table"),
         (
             "europe",
-            {"design": "coloured", "weight": "fused_min_snr"},
-            "weight: fused_min_snr is made for colour.form: white",
+            {"design": "hindsight", "weight": "fused_min_snr"},
+            "weight: fused_min_snr needs linear_prior.form: white",
         ),
-        ("europe", {"levels": {"schedule": "log_uniform"}}, "levels.stairs: pyramid are of levels.schedule: sigmoid"),
-        ("europe", {"processes": 5}, "batch (12) does not divide into 5 process(es) of 1 part(s); make it a multiple"),
-        ("europe", {"processes": 3, "nodes": 2}, "processes (3) are not spread evenly over 2 nodes"),
+        (
+            "europe",
+            {"noise_levels": {"schedule": "log_uniform"}},
+            "noise_levels.staircase: pyramid needs noise_levels.sch",
+        ),
+        ("europe", {"processes": 5}, "batch (12) must be a multiple of processes (5) times accumulate (1)"),
+        ("europe", {"processes": 3, "nodes": 2}, "processes (3) must be a multiple of nodes (2)"),
     ],
 )
 def test_what_a_design_cannot_be_is_one_sentence(name, changes, says):

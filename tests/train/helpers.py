@@ -1,13 +1,13 @@
-"""Small priors for tests: over a process that is not Gaussian, and over the globe."""
+"""Small priors for tests: of a process that is not Gaussian, and on the globe."""
 
 import numpy as np
 import torch
 
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.prior import About, Prior, maps
-from hindsight.settings.train import Backbone, Colour, Train
-from hindsight.train import colour
+from hindsight.prior import Metadata, Prior, maps
+from hindsight.settings.train import Backbone, LinearPrior, Train
+from hindsight.train import linear_prior
 from hindsight.train.windows import Windows
 
 GRID = Grid(np.arange(4.0), np.arange(4.0))
@@ -24,13 +24,13 @@ SETTINGS = Train(
     precision="float32",
     learning_rate=5e-3,
     backbone=Backbone(width=8, multipliers=[1], blocks=1, embedding=16, dropout=0.1),
-    colour=Colour(coupled_modes=4),
+    linear_prior=LinearPrior(coupled_modes=4),
 )
-WAVES = SETTINGS.model_copy(update={"colour": Colour(basis="waves", coupled_modes=2)})
+WAVES = SETTINGS.model_copy(update={"linear_prior": LinearPrior(basis="waves", coupled_modes=2)})
 
 
 def two_states(frames, seed):
-    """Every frame is one of two patterns, plus or minus, that seldom change: as far from Gaussian as can be."""
+    """Frames with one pattern whose sign seldom changes: far from Gaussian."""
     generator = np.random.default_rng(seed)
     sign = np.cumprod(np.where(generator.random(frames) < 0.1, -1, 1))
     pattern = np.random.default_rng(99).standard_normal(SHAPE)
@@ -44,7 +44,7 @@ def windows(frames=400, seed=0, window=4):
 
 
 class Held:
-    """Departures (T, C, H, W) that are in memory, handed out as `Frames` does; some of them may be masked."""
+    """Departures (T, C, H, W) in memory with the interface of `Frames`; some may be masked."""
 
     def __init__(self, values, grid=GRID, stretch=None, block=64):
         self.values, self.grid, self.shape, self.block = values, grid, values.shape[1:], block
@@ -66,8 +66,8 @@ def of(times, values, window=4, split="training", stretch=None):
     return Windows(times, lambda first, last: flat[first:last], window, split, stretch)
 
 
-def about(settings, channels, grid, edges):
-    return About(
+def metadata_of(settings, channels, grid, edges):
+    return Metadata(
         channels,
         list(grid.latitude),
         list(grid.longitude),
@@ -85,14 +85,14 @@ def about(settings, channels, grid, edges):
 
 
 def prior(settings=SETTINGS, seed=0):
-    process = colour.fit(Held(two_states(400, 0)), settings.colour)
+    process = linear_prior.fit(Held(two_states(400, 0)), settings.linear_prior)
     torch.manual_seed(seed)
     scaling = Scaling(np.zeros((1, *SHAPE)), np.ones(1), 0, 0)
-    return Prior(about(settings, ["z500"], GRID, ["open", "open"]), process, scaling, torch.zeros(3, 4, 4))
+    return Prior(metadata_of(settings, ["z500"], GRID, ["open", "open"]), process, scaling, torch.zeros(3, 4, 4))
 
 
 def red(frames, seed, rho=0.8):
-    """Two channels on the globe: red noise in time, in standard deviations and not yet weighed by area."""
+    """Two channels on the globe: red noise in time, in standard deviations, without weights by area."""
     generator = np.random.default_rng(seed)
     x, found = np.zeros((2, *GLOBE.shape)), []
     for _ in range(frames):
@@ -102,11 +102,11 @@ def red(frames, seed, rho=0.8):
 
 
 def globe(settings=WAVES, seed=0):
-    """A prior of waves round the globe, whose fields are weighed by area."""
+    """A prior of waves on the globe, with weights by area."""
     coefficients = np.random.default_rng(7).normal(100, 20, (1, 2, *GLOBE.shape))
     scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).by_area(GLOBE.weights)
     edges, fields = ["pole", "periodic"], (red(300, 0) * scaling.measure).astype(np.float32)
-    process = colour.fit(Held(fields, GLOBE), settings.colour)
+    process = linear_prior.fit(Held(fields, GLOBE), settings.linear_prior)
     torch.manual_seed(seed)
-    told = about(settings, ["z500", "t850"], GLOBE, edges)
-    return Prior(told, process, scaling, maps(GLOBE))
+    metadata = metadata_of(settings, ["z500", "t850"], GLOBE, edges)
+    return Prior(metadata, process, scaling, maps(GLOBE))

@@ -8,7 +8,7 @@ from torch import nn
 from hindsight.train import average
 
 
-def test_the_average_forgets_its_start_and_follows_with_the_decay():
+def test_the_average_forgets_the_initial_weights_and_follows_with_the_decay():
     model = nn.Linear(1, 1, bias=False)
     mean = copy.deepcopy(model)
     nn.init.constant_(mean.weight, 100.0)

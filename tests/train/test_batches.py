@@ -18,10 +18,10 @@ def make(step=3, rows=range(4), settings=POINTS, windows=None):
     return batches.make(windows or helpers.windows(), settings, SHAPE, step, rows)
 
 
-def test_rows_made_apart_are_the_rows_of_the_whole_batch():
-    """Which is what lets processes share a batch, and a resumed run see the batches it would have seen."""
+def test_rows_made_separately_are_the_rows_of_the_whole_batch():
+    """So that processes can share a batch, and a resumed run gets the same batches."""
     whole, parts = make(), [make(rows=range(2)), make(rows=range(2, 4))]
-    for name in ("clean", "noisy", "sigma", "told", "value", "precision"):
+    for name in ("clean", "noisy", "sigma", "conditions", "value", "precision"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(p, name) for p in parts])), name
 
 
@@ -32,15 +32,15 @@ def test_another_step_and_another_seed_have_other_windows_and_other_noise(change
     assert not torch.equal(here.noisy - here.clean, there.noisy - there.clean)
 
 
-def test_the_next_steps_windows_are_read_meanwhile():
-    """And none twice: what a step is given was read while the one before was learnt from."""
+def test_the_windows_of_the_next_step_are_prefetched():
+    """Each is read once, during the step before."""
     windows, read = helpers.windows(), []
     plain = windows.read
     windows.read = lambda first, last: read.append(first) or plain(first, last)
     for step in range(3, 6):
         assert torch.equal(make(step, windows=windows).clean, make(step).clean)
-    windows._coming[1].result()
-    order = windows.order(POINTS.seed, 3 * 4, 4 * 4)
+    windows._prefetched[1].result()
+    order = windows.shuffled(POINTS.seed, 3 * 4, 4 * 4)
     assert read == [int(windows.starts[n]) for n in order]
 
 
@@ -49,20 +49,20 @@ def test_rows_differ_from_each_other():
     assert all(not torch.allclose(noise[0], noise[k]) for k in (1, 2, 3))
 
 
-def test_noise_is_white_at_the_levels_it_says():
+def test_noise_is_white_with_the_standard_deviation_of_its_level():
     rows = [make(step, settings=helpers.SETTINGS) for step in range(300)]
     white = torch.cat([(b.noisy - b.clean) / b.sigma[..., None] for b in rows]).flatten()
     assert abs(white.mean()) < 0.01 and abs(white.std() - 1) < 0.01
 
 
-def test_noise_may_be_cut_off():
+def test_noise_can_be_clipped():
     cut = helpers.SETTINGS.model_copy(update={"noise_limit": 1.0})
     plain, batch = make(settings=helpers.SETTINGS), make(settings=cut)
     white = lambda b: (b.noisy - b.clean) / b.sigma[..., None]
     torch.testing.assert_close(white(batch), white(plain).clamp(-1, 1), atol=1e-4, rtol=1e-4)
 
 
-def test_points_are_values_with_the_errors_that_they_say():
+def test_observed_points_have_errors_of_their_precision():
     found = [make(step) for step in range(100)]
     column = lambda name: torch.cat([getattr(batch, name) for batch in found])
     clean, value, precision = column("clean"), column("value"), column("precision")
@@ -76,28 +76,28 @@ def test_points_are_values_with_the_errors_that_they_say():
 def levels(**settings):
     chosen = Train.model_validate(settings)
     generator = torch.Generator().manual_seed(0)
-    return torch.cat([batches.levels(chosen, 6, generator) for _ in range(500)])
+    return torch.cat([batches.noise_levels(chosen, 6, generator) for _ in range(500)])
 
 
-def test_levels_are_those_the_settings_ask_for():
+def test_noise_levels_follow_the_settings():
     even = levels(equal_share=1.0, staircase_share=0.0)
     assert (even == even[:, :1]).all() and even.min() >= 0.02 and even.max() <= 40
     own = torch.as_tensor(sigmoid.sigmas(), dtype=torch.float32)
     published = levels(design="forcingdas")
     assert torch.isin(published, own).all()
-    rising = levels(design="forcingdas", staircase_share=1.0, levels={"stairs": "sorted"})
+    rising = levels(design="forcingdas", staircase_share=1.0, noise_levels={"staircase": "sorted"})
     assert (rising.diff(dim=1) >= 0).all() and not (published.diff(dim=1) >= 0).all(1).float().mean() > 0.5
 
 
-@pytest.mark.parametrize(("stairs", "between"), [("pyramid", 4), ("autoregressive", 1)])
-def test_staircases_have_the_steps_the_context_and_the_share_of_the_settings(stairs, between):
-    """After two frames of context at most, rungs of a plan of four steps; elsewhere one level in 200 is a rung."""
-    chosen = {"stairs": stairs, "steps": 4, "context": 2}
+@pytest.mark.parametrize(("staircase", "between"), [("pyramid", 4), ("autoregressive", 1)])
+def test_staircases_have_the_steps_the_context_and_the_share_of_the_settings(staircase, between):
+    """After at most two frames of context, levels of a four-step schedule; elsewhere one level in 200 is one."""
+    chosen = {"staircase": staircase, "steps": 4, "context": 2}
     rungs = torch.tensor(sigmoid.sigmas()[[0, 249, 499, 749, 999]], dtype=torch.float32)
-    found = levels(design="forcingdas", staircase_share=1.0, levels=chosen)[:, 2:]
+    found = levels(design="forcingdas", staircase_share=1.0, noise_levels=chosen)[:, 2:]
     assert torch.isin(found, rungs).all()
     assert ((found > rungs[0]) & (found < rungs[-1])).sum(1).max() == min(between, 3)
-    half = levels(design="forcingdas", staircase_share=0.5, levels=chosen)[:, 2:]
+    half = levels(design="forcingdas", staircase_share=0.5, noise_levels=chosen)[:, 2:]
     assert torch.isin(half, rungs).all(1).float().mean() == pytest.approx(0.5, abs=0.08)
 
 
@@ -106,18 +106,18 @@ def test_a_loader_gives_the_steps_in_order():
     loader = batches.Loader(lambda step: made.append(step) or make(step), 2, 6, torch.device("cpu"))
     for step, batch in loader:
         assert made[-1] == step and torch.equal(batch.noisy, make(step).noisy)
-    assert made == [2, 3, 4, 5] and loader.waited > 0
+    assert made == [2, 3, 4, 5] and loader.wait_seconds > 0
 
 
-def test_making_ahead_gives_the_same_batches():
+def test_batches_made_ahead_are_the_same():
     loader = batches.Loader(make, 2, 6, torch.device("cpu"))
-    assert [torch.equal(batch.noisy, make(step).noisy) for step, batch in zip(range(2, 6), loader._ahead())] == [
+    assert [torch.equal(batch.noisy, make(step).noisy) for step, batch in zip(range(2, 6), loader._made_ahead())] == [
         True
     ] * 4
-    assert list(batches.Loader(make, 6, 6, torch.device("cpu"))._ahead()) == []
+    assert list(batches.Loader(make, 6, 6, torch.device("cpu"))._made_ahead()) == []
 
 
-def test_parts_are_the_batch_in_order():
+def test_a_split_batch_keeps_its_order():
     whole = make()
-    assert torch.equal(torch.cat([part.noisy for part in whole.parts(2)]), whole.noisy)
-    assert whole.parts(2)[1].points.precision.shape[0] == 2 and np.isfinite(whole.noisy).all()
+    assert torch.equal(torch.cat([part.noisy for part in whole.split(2)]), whole.noisy)
+    assert whole.split(2)[1].points.precision.shape[0] == 2 and np.isfinite(whole.noisy).all()

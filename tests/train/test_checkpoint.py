@@ -27,7 +27,7 @@ def test_everything_comes_back(tmp_path):
         assert all(torch.equal(torch.as_tensor(a[k]), torch.as_tensor(b[k])) for k in a)
 
 
-def test_no_checkpoint_a_broken_one_and_another_recipe_start_anew_and_it_is_said_why(tmp_path, capfd):
+def test_a_missing_or_damaged_checkpoint_or_another_recipe_starts_anew_with_a_reason(tmp_path, capfd):
     model, optimiser = make()
     before = model.weight.clone()
     assert checkpoint.resume(tmp_path / "none", {}, {"model": model}, optimiser)[0] == 0
@@ -43,19 +43,19 @@ def test_no_checkpoint_a_broken_one_and_another_recipe_start_anew_and_it_is_said
     assert torch.equal(model.weight, before)
 
 
-def test_one_of_another_network_starts_anew_and_nothing_of_it_is_taken_up(tmp_path, capfd):
-    """Of the same settings, but made by another version of the code, say, or for another grid."""
+def test_a_checkpoint_of_another_network_starts_anew(tmp_path, capfd):
+    """With the same settings, but from another version of the code or for another grid."""
     wide, optimiser = nn.Linear(4, 2), make()[1]
     checkpoint.save(tmp_path / "c", 7, {}, {"model": make()[0], "best": wide}, optimiser, {})
     model, best = make()[0], nn.Linear(3, 2)
     before = model.weight.clone()
     assert checkpoint.resume(tmp_path / "c", {}, {"model": model, "best": best}, optimiser) == (0, {})
-    assert "of another network, so training starts anew: best.weight (2, 4) → (2, 3)" in capfd.readouterr().out
+    assert "has another network, so training starts anew: best.weight (2, 4) → (2, 3)" in capfd.readouterr().out
     assert torch.equal(model.weight, before)
 
 
-def test_one_that_may_not_be_read_is_not_made_anew(tmp_path, monkeypatch):
-    """It may be whole: days of work, and only its owner is another."""
+def test_a_checkpoint_without_read_permission_is_an_error(tmp_path, monkeypatch):
+    """It may be intact, with days of work, and merely belong to another user."""
     checkpoint.save(tmp_path / "c", 7, {}, {}, make()[1], {})
 
     def refuse(*given):

@@ -1,10 +1,10 @@
-"""Moments added up block by block, against all frames at once."""
+"""Covariances summed block by block, against all frames at once."""
 
 import numpy as np
 import pytest
 import torch
 
-from hindsight.train.covariances import Moments, summed
+from hindsight.train.covariances import CovarianceSums, accumulate
 from tests.train import helpers
 
 FRAMES = np.random.default_rng(0).standard_normal((50, 1, 4, 4)).astype(np.float32)
@@ -31,11 +31,11 @@ def brute(stretch):
 
 @pytest.mark.parametrize("block", [1, 2, 11, 12, 13, 49, 64])
 @pytest.mark.parametrize("stretch", [np.zeros(50, int), BROKEN], ids=["whole", "broken"])
-def test_blocks_add_up_to_the_moments_of_all_frames(stretch, block):
-    """Frames that are masked are NaN; no pair reaches across a joint or a masked frame, and none is lost or doubled."""
+def test_blocks_add_up_to_the_covariances_of_all_frames(stretch, block):
+    """Frames that are masked are NaN; no pair spans a gap or a masked frame, and each pair counts once."""
     values = np.where(stretch[:, None, None, None] < 0, np.nan, FRAMES)
     expected, known, pairs = brute(stretch)
-    for moments, (now, later) in zip(summed(helpers.Held(values, stretch=stretch, block=block), view), expected):
+    for moments, (now, later) in zip(accumulate(helpers.Held(values, stretch=stretch, block=block), view), expected):
         assert (moments.frames, moments.pairs) == (known, pairs)
         np.testing.assert_allclose(moments.covariance, now, atol=1e-13)
         np.testing.assert_allclose(moments.lagged, later, atol=1e-13)
@@ -44,26 +44,26 @@ def test_blocks_add_up_to_the_moments_of_all_frames(stretch, block):
 
 def test_a_block_has_one_frame_before_it_and_is_read_once():
     held = helpers.Held(FRAMES, block=20)
-    summed(held, view)
+    accumulate(held, view)
     assert held.read == [(0, 20), (19, 40), (39, 50)]
 
 
-def test_moments_of_two_stretches_add_up_to_those_of_both():
-    first = summed(helpers.Held(FRAMES[:30]), view)
-    second = summed(helpers.Held(FRAMES[30:]), view)
-    both = summed(helpers.Held(FRAMES, stretch=np.repeat([0, 1], [30, 20])), view)
+def test_sums_of_two_segments_add_up_to_those_of_both():
+    first = accumulate(helpers.Held(FRAMES[:30]), view)
+    second = accumulate(helpers.Held(FRAMES[30:]), view)
+    both = accumulate(helpers.Held(FRAMES, stretch=np.repeat([0, 1], [30, 20])), view)
     for one, other, expected in zip(first, second, both):
-        for found in (one + other, other + one, one + other + Moments.none(expected.now)):
+        for found in (one + other, other + one, one + other + CovarianceSums.zero(expected.now)):
             assert (found.frames, found.pairs) == (50, 48)
             torch.testing.assert_close(found.now, expected.now)
             torch.testing.assert_close(found.later, expected.later)
 
 
-def test_where_nothing_follows_anything_there_is_no_memory():
-    (found, _) = summed(helpers.Held(FRAMES, stretch=np.arange(50)), view)
+def test_without_pairs_the_lagged_covariance_is_zero():
+    (found, _) = accumulate(helpers.Held(FRAMES, stretch=np.arange(50)), view)
     assert found.pairs == 0 and not found.lagged.any() and found.covariance.diagonal().min() > 0
 
 
 def test_the_same_frames_give_the_same_bits():
-    one, other = (summed(helpers.Held(FRAMES, block=7), view) for _ in range(2))
+    one, other = (accumulate(helpers.Held(FRAMES, block=7), view) for _ in range(2))
     assert all(torch.equal(a.later, b.later) and torch.equal(a.now, b.now) for a, b in zip(one, other))

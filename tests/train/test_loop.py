@@ -15,7 +15,7 @@ from hindsight import signals
 from hindsight.diffusion import denoiser, sigmoid
 from hindsight.settings import Train
 from hindsight.settings.train import Points
-from hindsight.train import batches, loop
+from hindsight.train import batches, loop, validation
 from hindsight.train.team import Team
 from tests.train import helpers
 
@@ -49,7 +49,7 @@ WORLDS = {
 
 
 def run(path, seed=0, recipe="recipe", kill_at=None, ask_at=None, world="region", **changed):
-    """Train the small prior; `seed` is of its weights before it takes up a checkpoint."""
+    """Train the small prior; `seed` is that of the initial weights."""
     advance = loop.advance
 
     def stop(loss, batch, settings, optimiser, step, team):
@@ -80,11 +80,11 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, world):
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
 
-def test_asked_to_stop_it_finishes_its_step_saves_and_goes_on_to_the_same_bits(tmp_path):
-    """At every step: before, on and after those that look and those that save anyway."""
+def test_on_sigterm_it_finishes_its_step_and_saves_and_resumes_to_the_same_bits(tmp_path):
+    """At every step: before, on and after steps with a validation or a checkpoint."""
     whole, curve = run(tmp_path / "whole")
     for step in range(helpers.SETTINGS.steps):
-        with signals.listening("train"), pytest.raises(signals.Stopped, match=f"at step {step + 1} of 6; saved"):
+        with signals.handling("train"), pytest.raises(signals.Stopped, match=f"at step {step + 1} of 6; saved"):
             run(tmp_path / "part", seed=step, ask_at=step)
         with safe_open(tmp_path / "part", "pt") as file:
             assert json.loads(file.metadata()["hindsight"])["step"] == step + 1
@@ -93,7 +93,7 @@ def test_asked_to_stop_it_finishes_its_step_saves_and_goes_on_to_the_same_bits(t
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
 
-def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path, capfd):
+def test_a_checkpoint_of_another_recipe_is_not_resumed(tmp_path, capfd):
     first, _ = run(tmp_path / "c", recipe="one", keep="last")
     second, _ = run(tmp_path / "c", seed=5, recipe="two", keep="last")
     assert not torch.equal(weights(first), weights(second))
@@ -101,7 +101,7 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path, capfd):
 
 
 def test_training_learns_what_no_linear_estimate_can(tmp_path):
-    """Two states: the ideal denoiser is a tanh, and the closed form, which is linear, is far from it."""
+    """Two states: the ideal denoiser is a tanh, and the linear prior is far from it."""
     settings = helpers.SETTINGS.model_copy(
         update={
             "steps": 500,
@@ -114,27 +114,29 @@ def test_training_learns_what_no_linear_estimate_can(tmp_path):
     )
     held_out = helpers.windows(seed=5)
     start = helpers.prior(settings)
-    closed = loop.validate(start, held_out, closed_form=True)
+    closed = validation.errors_by_level(start, held_out, linear=True)
     trained, _ = loop.train(start, helpers.windows(), held_out, settings, tmp_path / "c", {})
-    learnt = loop.validate(trained, held_out)
+    learnt = validation.errors_by_level(trained, held_out)
     assert learnt["sigma_3"] < 0.85 * closed["sigma_3"]
     assert learnt["sigma_1"] < 0.65 * closed["sigma_1"]
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_an_untrained_prior_is_the_closed_form(world):
+def test_an_untrained_prior_is_the_linear_prior(world):
     make, windows = WORLDS[world]
     prior, held_out = make(), windows(seed=5)
-    assert loop.validate(prior.eval(), held_out) == loop.validate(prior, held_out, closed_form=True)
+    assert validation.errors_by_level(prior.eval(), held_out) == validation.errors_by_level(
+        prior, held_out, linear=True
+    )
 
 
 def test_training_learns_to_use_points(tmp_path):
-    """Of two states one seen value tells which it is; the closed form can only add up precisions."""
+    """One observed value determines which of two states it is; the linear prior can only add precisions."""
     more = {"steps": 500, "batch": 16, "checkpoint_every": 1000, "validate_every": 1000, "average": 0.98}
     settings = POINTS.model_copy(update=more | {"sigma_max": 10.0, "points": Points(share=1.0, error_min=0.1)})
     prior = helpers.prior(settings)
     trained, _ = loop.train(prior, helpers.windows(), helpers.windows(seed=5), settings, tmp_path / "c", {})
-    clean, told = helpers.windows(seed=6).draw(64, torch.Generator().manual_seed(1))
+    clean, header = helpers.windows(seed=6).draw(64, torch.Generator().manual_seed(1))
     sigma, generator = torch.full((64, 4), 8.0), torch.Generator().manual_seed(2)
     noisy = clean + 8 * torch.randn(clean.shape, generator=generator)
     some = torch.zeros(16)
@@ -143,22 +145,28 @@ def test_training_learns_to_use_points(tmp_path):
     points = denoiser.Points(value, some.expand_as(clean))
     idle = lambda inputs, *_: torch.zeros_like(inputs[:, :, 0])
     wrong = lambda found: ((found - clean)[..., some == 0]).square().mean().sqrt().item()  # where nothing was seen
-    closed = wrong(denoiser.denoise(prior.process, idle, noisy, sigma, told, points=points))
+    closed = wrong(denoiser.denoise(prior.process, idle, noisy, sigma, header, points=points))
     with torch.no_grad():
-        without, learnt = wrong(trained.denoise(noisy, sigma, told)), wrong(trained.denoise(noisy, sigma, told, points))
+        without, learnt = (
+            wrong(trained.denoise(noisy, sigma, header)),
+            wrong(trained.denoise(noisy, sigma, header, points)),
+        )
     assert learnt < 0.9 * without and learnt < 0.9 * closed
 
 
-def test_the_pace_warms_up_and_ends_at_nothing_or_stays():
+def test_the_learning_rate_warms_up_and_decays_to_zero_or_stays():
     settings = helpers.SETTINGS.model_copy(update={"warmup": 10, "steps": 100})
-    assert loop.pace(0, settings) == pytest.approx(0.1)
-    assert max(loop.pace(s, settings) for s in range(100)) < 1
-    assert loop.pace(100, settings) == pytest.approx(0)
-    steady = settings.model_copy(update={"pace": "constant"})
-    assert loop.pace(0, steady) == pytest.approx(0.1) and loop.pace(10, steady) == loop.pace(99, steady) == 1
+    assert loop.learning_rate_factor(0, settings) == pytest.approx(0.1)
+    assert max(loop.learning_rate_factor(s, settings) for s in range(100)) < 1
+    assert loop.learning_rate_factor(100, settings) == pytest.approx(0)
+    steady = settings.model_copy(update={"learning_rate_decay": "constant"})
+    assert (
+        loop.learning_rate_factor(0, steady) == pytest.approx(0.1)
+        and loop.learning_rate_factor(10, steady) == loop.learning_rate_factor(99, steady) == 1
+    )
 
 
-def test_a_batch_taken_in_parts_moves_the_weights_as_a_whole_one_does(tmp_path):
+def test_accumulated_gradients_give_the_step_of_the_whole_batch(tmp_path):
     plain = helpers.SETTINGS.backbone.model_copy(update={"dropout": 0.0})
     whole, parts = (
         run(tmp_path / str(k), keep="last", accumulate=k, backbone=plain)[0].network.state_dict() for k in (1, 4)
@@ -188,10 +196,10 @@ def worse_from(monkeypatch, step):
     """Validation errors fall until a step and rise after it."""
     count = iter(range(100))
     score = lambda k: 1.0 - 0.1 * k if k <= step else 2.0 + 0.1 * k
-    monkeypatch.setattr(loop, "validate", lambda *_, **__: {"sigma_1": score(next(count))})
+    monkeypatch.setattr(loop.validation, "errors_by_level", lambda *_, **__: {"sigma_1": score(next(count))})
 
 
-def test_the_best_weights_are_kept_and_training_stops_when_it_gets_no_better(tmp_path, monkeypatch):
+def test_the_best_weights_are_kept_and_training_stops_without_improvement(tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         worse_from(patch, 2)
         last, _ = run(tmp_path / "last", steps=20, validate_every=2, keep="last")
@@ -202,17 +210,17 @@ def test_the_best_weights_are_kept_and_training_stops_when_it_gets_no_better(tmp
     assert torch.equal(weights(best), upto) and not torch.equal(weights(last), upto)
 
 
-def test_the_best_weights_are_those_for_the_levels_that_training_draws(tmp_path, monkeypatch):
-    """Equal levels go on getting better while staircases, half of what is drawn, get worse by more."""
-    looks = iter(range(20))
-    better = lambda *_, **__: {"sigma_1": 1.0 - 0.05 * next(looks)}
+def test_the_best_weights_are_judged_by_all_kinds_of_noise_levels(tmp_path, monkeypatch):
+    """The error at equal levels falls while that of staircases, half of the windows, rises by more."""
+    validations = iter(range(20))
+    better = lambda *_, **__: {"sigma_1": 1.0 - 0.05 * next(validations)}
     seen = iter([1.0, 0.9, 0.8, 0.95, 1.2, 1.5])
-    monkeypatch.setattr(loop, "validate", better)
-    monkeypatch.setattr(loop.kinds, "errors", lambda *_: {"kind_staircase": next(seen)})
+    monkeypatch.setattr(loop.validation, "errors_by_level", better)
+    monkeypatch.setattr(loop.validation, "errors_by_kind", lambda *_: {"kind_staircase": next(seen)})
     shares = {"equal_share": 0.5, "staircase_share": 0.5}
     best, curve = run(tmp_path / "c", steps=10, validate_every=2, **shares)
-    monkeypatch.setattr(loop.kinds, "errors", lambda *_: {"kind_staircase": 1.0})
-    looks = iter(range(20))
+    monkeypatch.setattr(loop.validation, "errors_by_kind", lambda *_: {"kind_staircase": 1.0})
+    validations = iter(range(20))
     upto, _ = run(tmp_path / "d", steps=10, validate_every=2, **shares)
     assert [row["kind_staircase"] for row in curve] == [1.0, 0.9, 0.8, 0.95, 1.2, 1.5]
     with safe_open(tmp_path / "c", "pt") as file:
@@ -243,14 +251,14 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path, monkeypatch):
     assert torch.equal(weights(first), weights(second)) and str(again) == str(curve)
 
 
-def test_validation_does_not_depend_on_how_many_windows_are_looked_at_together():
+def test_validation_does_not_depend_on_the_number_of_windows_at_once():
     prior = helpers.prior().eval()
-    whole, parts = (loop.validate(prior, helpers.windows(seed=5), at_once=n) for n in (64, 5))
+    whole, parts = (validation.errors_by_level(prior, helpers.windows(seed=5), at_once=n) for n in (64, 5))
     assert whole == pytest.approx(parts, rel=1e-5)
 
 
 class Slope(nn.Module):
-    """A loss whose gradient is known: so many times the sum of all weights; it notes what it draws at random."""
+    """A loss whose gradient is known: a factor times the sum of all weights; it records its random draws."""
 
     def __init__(self, prior, steepness):
         super().__init__()
@@ -261,12 +269,12 @@ class Slope(nn.Module):
         return next(self.steepness) * sum(p.sum() for p in self.prior.network.parameters())
 
 
-def test_a_step_is_adamws_with_the_gradient_cut_and_the_rate_of_the_pace():
+def test_a_step_is_that_of_adamw_with_clipped_gradient_and_scheduled_rate():
     """Loshchilov and Hutter (2019), written out."""
-    changed = {"betas": (0.8, 0.95), "weight_decay": 0.3, "clip": 0.5, "warmup": 4, "pace": "constant"}
+    changed = {"betas": (0.8, 0.95), "weight_decay": 0.3, "clip": 0.5, "warmup": 4, "learning_rate_decay": "constant"}
     settings = helpers.SETTINGS.model_copy(update=changed | {"learning_rate": 0.1})
     prior = helpers.prior(settings)
-    before, run_ = weights(prior).detach().double(), loop.Run(prior, helpers.windows(), settings, Team(), None, {})
+    before, run_ = weights(prior).detach().double(), loop.Trainer(prior, helpers.windows(), settings, Team(), None, {})
     count, steepness = len(before), [3.0, -2.0, 1e-4]  # the first two are too steep
     batch, loss = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4)), Slope(prior, steepness)
     first, second = 0.0, 0.0
@@ -281,16 +289,16 @@ def test_a_step_is_adamws_with_the_gradient_cut_and_the_rate_of_the_pace():
 
 
 class Mate(Team):
-    """One of two, without the other."""
+    """One of two processes, without the other."""
 
-    def apart(self, model):
+    def no_sync(self, model):
         return nullcontext()
 
     def mean(self, value):
         return value.item()
 
 
-def test_what_is_random_in_the_network_is_of_the_seed_the_step_and_the_process():
+def test_dropout_depends_on_seed_step_and_process():
     settings, batch = helpers.SETTINGS, batches.make(helpers.windows(), helpers.SETTINGS, helpers.SHAPE, 0, range(4))
 
     def drawn(step=3, seed=1, team=Mate(0, 2)):  # noqa: B008 (frozen)
@@ -304,67 +312,73 @@ def test_what_is_random_in_the_network_is_of_the_seed_the_step_and_the_process()
 
 
 def published(**changed):
-    """ForcingDAS's design, small."""
+    """A small network in the design of ForcingDAS."""
     small = {"size": None, "width": 16, "depth": 1, "heads": 2, "patch": 2}
     given = {"design": "forcingdas", "window": 4, "batch": 4, "precision": "float32", "backbone": small}
     return Train.model_validate(given | changed)
 
 
 @pytest.mark.parametrize("weight", ["fused_min_snr", "error"])
-def test_the_loss_is_of_velocities_weighed_as_the_settings_say(weight):
+def test_the_loss_is_the_weighted_error_of_velocities(weight):
     settings = published(weight=weight)
     made = helpers.prior(settings)
     for parameter in made.network.leave.parameters():
         nn.init.normal_(parameter, std=0.3)
     batch = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4))
-    denoised, square = made.denoise(batch.noisy, batch.sigma, batch.told), batch.sigma[..., None] ** 2
+    denoised, square = made.denoise(batch.noisy, batch.sigma, batch.conditions), batch.sigma[..., None] ** 2
     velocity = (denoised - batch.clean).square() * (1 + square) / square
     share = sigmoid.fused_min_snr(batch.sigma)[..., None] if weight == "fused_min_snr" else 1.0
     torch.testing.assert_close(loop.Loss(made, settings)(batch), (share * velocity).mean(), rtol=1e-4, atol=0)
 
 
-def test_white_fields_are_denoised_as_well_as_they_can_be():
-    """Of unit variance: sigma / sqrt(1 + sigma^2) is what the closed form leaves."""
+def test_white_fields_are_denoised_optimally():
+    """Of unit variance: sigma / sqrt(1 + sigma^2) is the error of the linear prior."""
     times = np.datetime64("2000-01-01T12", "ns") + np.arange(400) * np.timedelta64(1, "D")
     values = np.random.default_rng(0).standard_normal((400, *helpers.SHAPE)).astype(np.float32)
-    found = loop.validate(helpers.prior(published()).eval(), helpers.of(times, values), closed_form=True)
-    for level in loop.VALIDATION_LEVELS:
+    found = validation.errors_by_level(helpers.prior(published()).eval(), helpers.of(times, values), linear=True)
+    for level in validation.LEVELS:
         assert found[f"sigma_{level:g}"] == pytest.approx(level / math.sqrt(1 + level**2), rel=0.05)
 
 
-def test_the_curve_is_of_the_averaged_weights_and_of_the_losses_since_the_last_look(tmp_path, monkeypatch):
+def test_the_curve_has_errors_of_the_averaged_weights_and_the_mean_loss_since_the_last_validation(
+    tmp_path, monkeypatch
+):
     settings, held_out = helpers.SETTINGS.model_copy(update={"keep": "last"}), helpers.windows(seed=1)
     prior = helpers.prior(settings)
     trained, curve = loop.train(prior, helpers.windows(), held_out, settings, tmp_path / "c", {})
     last = {name: value for name, value in curve[-1].items() if name.startswith("sigma")}
-    count = loop.windows_of_a_look(settings)
-    assert loop.validate(trained, held_out, count=count) == pytest.approx(last, rel=1e-5)
-    assert loop.validate(prior.eval(), held_out, count=count)["sigma_1"] != pytest.approx(last["sigma_1"], rel=1e-5)
+    count = validation.window_count(settings)
+    assert validation.errors_by_level(trained, held_out, count=count) == pytest.approx(last, rel=1e-5)
+    assert validation.errors_by_level(prior.eval(), held_out, count=count)["sigma_1"] != pytest.approx(
+        last["sigma_1"], rel=1e-5
+    )
     monkeypatch.setattr(loop, "advance", lambda *given: float(given[4]))  # the number of the step
-    _, told = loop.train(helpers.prior(), helpers.windows(), held_out, settings, tmp_path / "d", {})
-    assert [row["loss"] for row in told[1:]] == [1.0, 4.0]
+    _, header = loop.train(helpers.prior(), helpers.windows(), held_out, settings, tmp_path / "d", {})
+    assert [row["loss"] for row in header[1:]] == [1.0, 4.0]
 
 
 @pytest.mark.parametrize(("second", "better"), [((0.5, 12.0), True), ((2.0, 8.0), False), ((math.nan, 1.0), False)])
-def test_the_best_look_is_by_the_geometric_mean_of_its_levels(tmp_path, monkeypatch, second, better):
-    """So that every level counts alike; and what is not a number is never the best."""
-    looks = iter([(1.0, 10.0), second])
-    monkeypatch.setattr(loop, "validate", lambda *_, **__: dict(zip(("sigma_1", "sigma_3"), next(looks))))
+def test_the_best_validation_has_the_smallest_geometric_mean(tmp_path, monkeypatch, second, better):
+    """So that all levels have the same weight; a NaN is never the best."""
+    validations = iter([(1.0, 10.0), second])
+    monkeypatch.setattr(
+        loop.validation, "errors_by_level", lambda *_, **__: dict(zip(("sigma_1", "sigma_3"), next(validations)))
+    )
     kept, _ = run(tmp_path / "c", steps=2, validate_every=2)
     assert torch.equal(weights(kept), weights(helpers.prior())) != better
 
 
-def test_looks_that_are_no_numbers_use_up_patience(tmp_path, monkeypatch):
-    looks = iter([1.0, math.nan, math.nan])
-    monkeypatch.setattr(loop, "validate", lambda *_, **__: {"sigma_1": next(looks)})
+def test_validations_with_nan_use_up_patience(tmp_path, monkeypatch):
+    validations = iter([1.0, math.nan, math.nan])
+    monkeypatch.setattr(loop.validation, "errors_by_level", lambda *_, **__: {"sigma_1": next(validations)})
     _, curve = run(tmp_path / "c", steps=20, validate_every=1, patience=2)
     assert [row["step"] for row in curve] == [0, 1, 2]
 
 
-def test_a_look_costs_at_most_a_tenth_of_the_steps_before_the_next():
-    """In passes forward through the network; a step is three, and a look has windows of six levels and two kinds."""
-    windows = lambda **about: loop.windows_of_a_look(helpers.SETTINGS.model_copy(update=about))
-    assert windows(steps=5000, validate_every=250, batch=16) == loop.VALIDATION_WINDOWS
+def test_a_validation_costs_at_most_a_tenth_of_the_steps_before_the_next():
+    """In forward passes: a step costs three, and a validation has windows of six levels and two kinds."""
+    windows = lambda **changed: validation.window_count(helpers.SETTINGS.model_copy(update=changed))
+    assert windows(steps=5000, validate_every=250, batch=16) == validation.MAX_WINDOWS
     for steps, every, batch, processes in ((20, 10, 16, 1), (20, 250, 16, 1), (300, 100, 8, 2), (2600, 40, 8, 1)):
         count = windows(steps=steps, validate_every=every, batch=batch, processes=processes)
         between = 3 * min(steps, every) * batch / processes
@@ -372,51 +386,51 @@ def test_a_look_costs_at_most_a_tenth_of_the_steps_before_the_next():
     assert windows(steps=1, validate_every=1, batch=4) == 1 and windows(steps=0) == 1
 
 
-def asked_in_a_look(path, number, **changed):
-    """Train, asked to stop in the middle of a look."""
-    validate, looks = loop.validate, []
+def stopped_in_validation(path, number, **changed):
+    """Train, and ask it to stop in the middle of a validation."""
+    validate, validations = validation.errors_by_level, []
 
     def stop(*given, watch=lambda done: None, **about):
-        def heard(done):
-            if len(looks) == number and done == 2:
+        def interrupt(done):
+            if len(validations) == number and done == 2:
                 signal.raise_signal(signal.SIGTERM)
             watch(done)
 
-        looks.append(1)
-        return validate(*given, watch=heard, **about)
+        validations.append(1)
+        return validate(*given, watch=interrupt, **about)
 
-    with pytest.MonkeyPatch.context() as patch, signals.listening("train"):
-        patch.setattr(loop, "validate", stop)
+    with pytest.MonkeyPatch.context() as patch, signals.handling("train"):
+        patch.setattr(loop.validation, "errors_by_level", stop)
         return run(path, **changed)
 
 
 @pytest.mark.parametrize("number, step", [(1, 0), (2, 3)])
-def test_asked_to_stop_in_a_look_it_leaves_the_look_and_makes_it_again(tmp_path, number, step):
+def test_a_stop_request_interrupts_the_validation_which_is_repeated(tmp_path, number, step):
     """In the first, before any step, and in a later one."""
     whole, curve = run(tmp_path / "whole", batch=8)
     with pytest.raises(signals.Stopped, match=f"at step {step} of 6; saved"):
-        asked_in_a_look(tmp_path / "part", number, batch=8)
+        stopped_in_validation(tmp_path / "part", number, batch=8)
     with safe_open(tmp_path / "part", "pt") as file:
-        told = json.loads(file.metadata()["hindsight"])
-    assert told["step"] == step and [row["step"] for row in told["told"]["curve"]] == [0][: number - 1]
+        header = json.loads(file.metadata()["hindsight"])
+    assert header["step"] == step and [row["step"] for row in header["state"]["curve"]] == [0][: number - 1]
     resumed, again = run(tmp_path / "part", seed=7, batch=8)
     assert str(again) == str(curve) and torch.equal(weights(whole), weights(resumed))
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
 
 
-def test_a_run_killed_before_its_first_step_does_not_look_again(tmp_path, monkeypatch):
+def test_a_run_killed_before_its_first_step_does_not_validate_again(tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(tmp_path / "c", kill_at=0)
-    looked, validate = [], loop.validate
-    monkeypatch.setattr(loop, "validate", lambda *a, **b: looked.append(1) or validate(*a, **b))
+    validations, validate = [], validation.errors_by_level
+    monkeypatch.setattr(loop.validation, "errors_by_level", lambda *a, **b: validations.append(1) or validate(*a, **b))
     run(tmp_path / "c")
-    assert len(looked) == 2  # at steps 3 and 6
+    assert len(validations) == 2  # at steps 3 and 6
 
 
-def test_a_checkpoint_of_another_precision_is_gone_on_with_and_it_is_said(tmp_path, capfd):
+def test_a_checkpoint_of_another_precision_is_resumed_with_a_note(tmp_path, capfd):
     with pytest.raises(Killed):
         run(tmp_path / "c", kill_at=3)
     assert "bytes" not in capfd.readouterr().out
     _, curve = run(tmp_path / "c", precision="bfloat16")
-    assert "is of 2 steps in float32, and this machine goes on in bfloat16" in capfd.readouterr().out
+    assert "has 2 steps in float32, and this machine continues in bfloat16" in capfd.readouterr().out
     assert [row["step"] for row in curve] == [0, 3, 6]

@@ -19,8 +19,8 @@ from hindsight.fields.grid import Grid
 from hindsight.observe import simulate
 from hindsight.settings import Observe, Settings, Train
 from hindsight.settings.domain import Training
-from hindsight.settings.train import Colour
-from hindsight.train import colour, memory, windows
+from hindsight.settings.train import LinearPrior
+from hindsight.train import linear_prior, memory, windows
 from hindsight.train import prior as step
 from tests.preprocess.worlds import fields_of, preprocessed
 
@@ -32,14 +32,14 @@ SETTINGS = Train.model_validate(
         "threads": 1,
         "validate_every": 2,
         "checkpoint_every": 2,
-        "colour": {"coupled_modes": 5},
+        "linear_prior": {"coupled_modes": 5},
         "backbone": {"width": 8, "multipliers": [1], "blocks": 1},
     }
 )
 
 
 def files_of(source, domain, tmp_path, settings):
-    """What the steps before leave of a source, in a folder."""
+    """Run the steps before training on a source, in a folder."""
     files = {
         name: tmp_path / name
         for name in (
@@ -47,7 +47,7 @@ def files_of(source, domain, tmp_path, settings):
             "climatology.nc",
             "statistics.nc",
             "static.nc",
-            "colour",
+            "linear_prior",
             "checkpoint",
             "prior",
             "tensorboard",
@@ -59,7 +59,9 @@ def files_of(source, domain, tmp_path, settings):
     fields, harmonic, spread = preprocessed(fields_of(source, domain), domain, tmp_path)
     land = xr.DataArray(np.eye(6, 8, dtype="float32"), dims=("latitude", "longitude"))
     xr.Dataset({"land": land}).to_netcdf(files["static.nc"])
-    colour.run(domain, settings, fields=fields, climatology=harmonic, statistics=spread, colour=files["colour"])
+    linear_prior.run(
+        domain, settings, fields=fields, climatology=harmonic, statistics=spread, linear_prior=files["linear_prior"]
+    )
     return files
 
 
@@ -76,7 +78,7 @@ def train(domain, made, settings=SETTINGS):
         climatology=made["climatology.nc"],
         statistics=made["statistics.nc"],
         static=made["static.nc"],
-        colour=made["colour"],
+        linear_prior=made["linear_prior"],
         checkpoint=made["checkpoint"],
         prior=made["prior"],
         tensorboard=made["tensorboard"],
@@ -85,12 +87,12 @@ def train(domain, made, settings=SETTINGS):
     )
 
 
-def test_a_prior_knows_what_it_was_made_for_and_from(domain, made):
+def test_a_prior_has_the_metadata_of_its_fields_and_inputs(domain, made):
     train(domain, made)
     prior = priors.load(made["prior"])
-    assert prior.about.channels == ["z500", "t850"] and prior.about.grid.shape == (6, 8) and len(prior.maps) == 4
+    assert prior.metadata.channels == ["z500", "t850"] and prior.metadata.grid.shape == (6, 8) and len(prior.maps) == 4
     digest = hashlib.sha256(made["statistics.nc"].read_bytes()).hexdigest()
-    assert prior.about.made_from["statistics.nc"] == digest and len(prior.about.made_from) == 4
+    assert prior.metadata.made_from["statistics.nc"] == digest and len(prior.metadata.made_from) == 4
     rows = list(csv.DictReader(made["curve.csv"].open()))
     assert [int(row["step"]) for row in rows] == [0, 2, 3]
 
@@ -103,48 +105,48 @@ def test_the_same_inputs_give_the_same_bytes(domain, made):
     assert made["prior"].read_bytes() == before
 
 
-def test_frames_that_are_not_learnt_from_do_not_train_it_again(domain, made, capsys):
+def test_more_frames_of_other_periods_do_not_restart_training(domain, made, capsys):
     train(domain, made)
-    before, diary = made["prior"].read_bytes(), made["curve.csv"].read_bytes()
+    before, curve = made["prior"].read_bytes(), made["curve.csv"].read_bytes()
     whole = store.read(made["fields.zarr"]).load()
     later = whole["time"] > np.datetime64(domain.test.start)
     store.write(whole.assign(fields=whole["fields"].where(~later, 0.0)), made["fields.zarr"])
     stamp = made["checkpoint"].stat().st_mtime_ns
     train(domain, made)
-    assert (made["prior"].read_bytes(), made["curve.csv"].read_bytes()) == (before, diary)
+    assert (made["prior"].read_bytes(), made["curve.csv"].read_bytes()) == (before, curve)
     assert made["checkpoint"].stat().st_mtime_ns == stamp and "starts anew" not in capsys.readouterr().out
     longer = domain.model_copy(update={"validation": domain.validation.model_copy(update={"end": domain.test.start})})
     train(longer, made)
     assert "training.validation.end" in capsys.readouterr().out
 
 
-def test_other_settings_do_not_take_up_the_old_checkpoint(domain, made):
+def test_other_settings_do_not_resume_the_checkpoint(domain, made):
     train(domain, made)
     train(domain, made, SETTINGS.model_copy(update={"steps": 2}))
     with safe_open(made["checkpoint"], "pt") as file:
         assert json.loads(file.metadata()["hindsight"])["step"] == 2
 
 
-def test_a_learning_rate_that_blows_up_says_what_to_do(domain, made):
+def test_the_error_of_a_diverging_training_says_what_to_do(domain, made):
     with pytest.raises(UserError, match="lower train.learning_rate"):
         train(domain, made, SETTINGS.model_copy(update={"learning_rate": 1e30, "steps": 6, "warmup": 1}))
 
 
-def test_round_the_globe_a_prior_is_of_waves_and_carries_its_measure(source, domain, tmp_path):
-    """It learns from what its own scaling makes of the fields, and its modes hold the variance that they say."""
-    settings = SETTINGS.model_copy(update={"colour": Colour(basis="waves", coupled_modes=3)})
+def test_on_a_globe_a_prior_has_waves_and_weights_by_area(source, domain, tmp_path):
+    """It is trained on fields normalised by its scaling, and its modes have their nominal variance."""
+    settings = SETTINGS.model_copy(update={"linear_prior": LinearPrior(basis="waves", coupled_modes=3)})
     domain = domain.model_copy(update={"latitude_edges": "pole", "longitude_edges": "periodic"})
     east, north = np.arange(8) * 45.0, np.linspace(75, -75, 6)
     made = files_of(source.assign_coords(lat=north, lon=east), domain, tmp_path, settings)
     train(domain, made, settings)
     prior = priors.load(made["prior"])
-    assert isinstance(prior.process.modes, Waves) and prior.about.edges == ["pole", "periodic"]
+    assert isinstance(prior.process.modes, Waves) and prior.metadata.edges == ["pole", "periodic"]
     area = np.diff(np.sin(np.deg2rad(np.linspace(-90, 90, 7))))
     expected = np.tile(area[:, None] / area.mean(), (1, 8))
     np.testing.assert_allclose(prior.scaling.measure**2, expected, rtol=1e-6)
     np.testing.assert_allclose(prior.measure**2, expected, rtol=1e-6)
     inputs = [made[name] for name in ("fields.zarr", "climatology.nc", "statistics.nc")]
-    seen = windows.scaling(settings, prior.about.grid, *inputs[1:])
+    seen = windows.scaling_for(settings, prior.metadata.grid, *inputs[1:])
     values = step.windows(domain, settings, "train", inputs[0], seen).read(0, 366)
     fields = store.read(made["fields.zarr"])["fields"][:366]
     normalised = prior.scaling.normalise(fields.values, fields["time"].values)
@@ -156,8 +158,8 @@ def test_round_the_globe_a_prior_is_of_waves_and_carries_its_measure(source, dom
 PRODUCT = {"members": 4, "member_block": 4, "shard_frames": 28}
 
 
-def told(step, sections, options, folder, capsys):
-    """Run a step by its command; what it says where it ends with 2."""
+def error_of(step, sections, options, folder, capsys):
+    """Run a step by its command, and return its error message if it ends with status 2."""
     file = folder / f"{step}.json"
     file.write_text(json.dumps(sections))
     capsys.readouterr()
@@ -169,14 +171,14 @@ def told(step, sections, options, folder, capsys):
 
 
 def refused(domain, made, changes, capsys):
-    """What `hindsight train.prior` says of settings that cannot be, having written nothing."""
+    """Error message of `hindsight train.prior` for invalid settings, which writes nothing."""
     names = {"fields": "fields.zarr", "climatology": "climatology.nc", "statistics": "statistics.nc"}
     names |= {"static": "static.nc", "curve": "curve.csv", "figure": "curve.png"}
-    names |= {name: name for name in ("colour", "checkpoint", "prior", "tensorboard")}
+    names |= {name: name for name in ("linear_prior", "checkpoint", "prior", "tensorboard")}
     chosen = SETTINGS.model_dump(mode="json") | changes.pop("train", {})
     training = Training.model_validate({name: getattr(domain, name) for name in Training.model_fields})
     sections = {"training": training.model_dump(mode="json") | changes, "train": chosen}
-    said = told("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
+    said = error_of("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
     assert said and not made["prior"].exists() and not made["checkpoint"].exists()
     return said
 
@@ -198,16 +200,16 @@ def nowhere(year):
         ),
         (
             {"train": {"batch": 3, "accumulate": 2}},
-            "batch (3) does not divide into 1 process(es) of 2 part(s)",
+            "batch (3) must be a multiple of processes (1) times accumulate (2)",
         ),
         ({"train": {"processes": 2}}, "train.processes is 2 and 1 process(es) were started; start them with torchrun"),
         (
-            {"train": {"design": "forcingdas", "colour": {"form": "white"}}},
-            "backbone.kind: unet is of design: coloured",
+            {"train": {"design": "forcingdas", "linear_prior": {"form": "white"}}},
+            "backbone.kind: unet needs design: hindsight",
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused_in_a_sentence(domain, made, capsys, changes, says):
+def test_invalid_settings_are_refused_in_a_sentence(domain, made, capsys, changes, says):
     said = refused(domain, made, dict(changes), capsys)
     assert says in said and said.startswith("hindsight train.prior: ")
     assert said.count("\n") == (2 if "has mistakes" in said else 1)  # those in settings are a list
@@ -216,8 +218,8 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(domain, made, capsys, c
 @pytest.mark.parametrize(
     ("room", "says"),
     [
-        (1.5e9, "2 windows together need about 2.0 GB, 1.5 are free, and 1 would fit: lower train.batch"),
-        (0.5e9, "and a single one does not fit: set train.recompute: true"),
+        (1.5e9, "2 windows at once need about 2.0 GB, 1.5 are free, and 1 would fit: lower train.batch"),
+        (0.5e9, "and not even one fits: set train.recompute: true"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(domain, made, capsys, monkeypatch, room, says):
@@ -228,7 +230,7 @@ def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(domain, made
 
 
 def analysed(prior, domain, table, made, folder, capsys):
-    """One shard of the test period by `hindsight reanalyse.shard`; what it says, or the analysis."""
+    """Analyse one shard of the test period by `hindsight reanalyse.shard`; its error message, or the analysis."""
     observations.write(table, folder / "seen")
     chosen = Settings(domain=domain, product=PRODUCT, archive={"chunk_frames": 28})
     chosen = chosen.model_copy(update={"reanalyse": settings.Reanalyse(steps=4, stride=2, batch=16)})
@@ -237,11 +239,11 @@ def analysed(prior, domain, table, made, folder, capsys):
     options |= {name: made[f"{name}.nc"] for name in ("climatology", "statistics")}
     options["analysis"] = folder / "analysis.nc"
     sections = json.loads(settings.stage_settings(chosen, "reanalyse"))
-    return told("reanalyse.shard", sections, options, folder, capsys) or analyses.read([options["analysis"]])
+    return error_of("reanalyse.shard", sections, options, folder, capsys) or analyses.read([options["analysis"]])
 
 
 def seen(made, domain):
-    """Every second point of the test period, with errors of a hundredth of the spread."""
+    """Observations of every second point of the test period, with errors of a hundredth of the spread."""
     truth = store.read(made["fields.zarr"])["fields"].sel(time=slice(domain.test.start, domain.test.end))
     spread = xr.load_dataset(made["statistics.nc"])["spread"].values
     network = Observe.model_validate({"networks": {"n": {"kind": "regular", "every": 2, "noise": 0.01, "withheld": 0}}})
@@ -251,7 +253,7 @@ def seen(made, domain):
 
 
 def trained(source, domain, folder):
-    """What a small run leaves of a source."""
+    """Make a small run of a source."""
     folder.mkdir()
     made = files_of(source, domain, folder, SETTINGS)
     train(domain, made)
@@ -259,7 +261,7 @@ def trained(source, domain, folder):
 
 
 def test_a_prior_of_other_channels_or_of_another_region_is_refused(source, domain, tmp_path, capsys):
-    """Swapped between two runs, as a wrong path would."""
+    """As a wrong path would, with the priors of two runs swapped."""
     made = trained(source, domain, tmp_path / "made")
     table, *_ = seen(made, domain)
     fewer = trained(source, domain.model_copy(update={"channels": ["z500"]}), tmp_path / "fewer")
@@ -273,8 +275,8 @@ def test_a_prior_of_other_channels_or_of_another_region_is_refused(source, domai
         assert says in said and said.count("\n") == 1 and not (tmp_path / "analysis.nc").exists()
 
 
-def test_a_prior_carries_its_own_scaling_into_the_analysis_of_another_run(source, domain, tmp_path, capsys):
-    """The other run has another climatology and spread; dense observations are believed in physical units."""
+def test_a_prior_uses_its_own_scaling_in_the_analysis_of_another_run(source, domain, tmp_path, capsys):
+    """The other run has another climatology and spread; dense observations are fitted in physical units."""
     own = np.random.default_rng(1).standard_normal(source["t"].shape)  # otherwise one channel tells the other
     source = source.assign(t=source["t"] + own)
     made = trained(source, domain, tmp_path / "made")

@@ -20,18 +20,18 @@ from tests import warm
 ROOT = Path(__file__).parents[2]
 
 
-def test_rows_are_shared_out_without_a_gap():
+def test_each_row_belongs_to_one_process():
     rows = [list(Team(rank, 4).rows(12)) for rank in range(4)]
     assert sum(rows, []) == list(range(12)) and {len(r) for r in rows} == {3}
 
 
-def test_alone_there_is_nobody_to_ask():
+def test_a_single_process_needs_no_group():
     team, device = join(1, "cpu")
-    assert team == Team() and team.leads and team.told(5) == 5 and team.mean(torch.tensor(2.5)) == 2.5
+    assert team == Team() and team.leads and team.broadcast(5) == 5 and team.mean(torch.tensor(2.5)) == 2.5
     assert device == torch.device("cpu")
 
 
-def test_another_number_of_processes_than_the_settings_say_is_refused(monkeypatch):
+def test_a_number_of_processes_that_differs_from_the_settings_is_refused(monkeypatch):
     with pytest.raises(
         UserError, match="train.processes is 2 and 1 process.* torchrun --standalone --nproc-per-node 2"
     ):
@@ -41,19 +41,19 @@ def test_another_number_of_processes_than_the_settings_say_is_refused(monkeypatc
         join(1, "cpu")
 
 
-def test_the_leader_is_heard_and_numbers_are_averaged(monkeypatch):
-    """With stand-ins for the two operations among processes: what the other has is 3."""
+def test_values_of_the_leader_are_broadcast_and_numbers_averaged(monkeypatch):
+    """With stand-ins for both operations; the value of the other process is 3."""
     monkeypatch.setattr(distributed, "broadcast_object_list", lambda box: box.__setitem__(0, 3))
     monkeypatch.setattr(distributed, "all_reduce", lambda value: value.add_(3))
     member, value = Team(1, 2), torch.tensor(2.0)
-    assert member.told(None) == 3 and member.mean(value) == 2.5 and value == 2
+    assert member.broadcast(None) == 3 and member.mean(value) == 2.5 and value == 2
 
 
 @pytest.mark.parametrize(
     ("accumulate", "real"), [(1, False), (2, False), pytest.param(1, True, marks=pytest.mark.slow)]
 )
-def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate, real):
-    """Losses and final weights within rounding, and both processes have the same weights; started by torchrun."""
+def test_two_processes_train_like_one_with_the_same_batch(tmp_path, accumulate, real):
+    """Same losses and final weights within rounding, and the same weights in both processes; started by torchrun."""
     found = {n: started(tmp_path / f"{n}", n, accumulate, real) for n in (1, 2)}
     alone, first, second = found[1][0], *found[2]
     assert first["weights"] == second["weights"]
@@ -64,17 +64,17 @@ def test_two_processes_are_as_one_with_the_joined_batch(tmp_path, accumulate, re
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Two processes that nobody stops."""
+def uninterrupted(tmp_path_factory):
+    """Two processes that are not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, started(folder, 2, 1)
 
 
-@pytest.mark.parametrize("told", ["one", "all"])
-def test_asked_to_stop_all_stop_at_the_same_step_and_go_on_together(undisturbed, tmp_path, told):
-    """The checkpoint is written once, and the resumed run ends where an undisturbed one does."""
-    folder, whole = undisturbed
-    out = stopped(tmp_path / "part", told)
+@pytest.mark.parametrize("signalled", ["one", "all"])
+def test_on_sigterm_all_processes_stop_at_the_same_step_and_resume(uninterrupted, tmp_path, signalled):
+    """The checkpoint is written once, and the resumed run ends like an uninterrupted one."""
+    folder, whole = uninterrupted
+    out = stopped(tmp_path / "part", signalled)
     with safe_open(tmp_path / "part/checkpoint", "pt") as file:
         step = json.loads(file.metadata()["hindsight"])["step"]
     assert 0 < step < 8 and out.count(f"stopped at step {step} of 8; saved") == out.count("stopped at") == 1
@@ -84,15 +84,15 @@ def test_asked_to_stop_all_stop_at_the_same_step_and_go_on_together(undisturbed,
     assert (folder / "checkpoint").read_bytes() == (tmp_path / "part/checkpoint").read_bytes()
 
 
-def stopped(folder, told):
-    """Start training, tell it to stop in its second step or so, and wait; what it printed."""
+def stopped(folder, signalled):
+    """Start training, send SIGTERM after about two steps, and wait; its output."""
     folder.mkdir()
     running = subprocess.Popen(command(folder, 2, 1, 0.7), stdout=-1, stderr=-1, text=True, cwd=ROOT)
     while not (folder / "checkpoint").is_file():  # after two steps
         assert running.poll() is None, running.stderr.read()
         time.sleep(0.02)
     workers = [int((folder / f"{rank}.pid").read_text()) for rank in range(2)]
-    for pid in workers[1:] if told == "one" else [running.pid, *workers]:  # and torchrun tells them once more
+    for pid in workers[1:] if signalled == "one" else [running.pid, *workers]:  # and torchrun signals them once more
         os.kill(pid, signal.SIGTERM)
     out, _ = running.communicate(timeout=60)
     assert running.returncode
@@ -100,18 +100,18 @@ def stopped(folder, told):
 
 
 def command(folder, processes, accumulate, pause=0.0, real=False):
-    """Train the small prior by torchrun, forked from a process that has the imports unless it is to be real."""
+    """Command that trains the small prior by torchrun, forked from a process with all imports unless `real`."""
     run, python = (
         ([sys.executable, "-m", "torch.distributed.run"], sys.executable)
         if real
         else ([warm.folder() / "torchrun"], warm.python())
     )
     words = [*run, "--standalone", "--nproc-per-node", str(processes), "--no-python", python]
-    return [*words, "-m", "tests.train.together", str(folder), str(processes), str(accumulate), str(pause)]
+    return [*words, "-m", "tests.train.two_processes", str(folder), str(processes), str(accumulate), str(pause)]
 
 
 def started(folder, processes, accumulate, real=False):
-    """Train to the end; what each process says there."""
+    """Train to the end; the result of each process."""
     folder.mkdir(exist_ok=True)
     line = command(folder, processes, accumulate, real=real)
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300)

@@ -31,7 +31,7 @@ def test_what_another_run_left_and_the_report_itself_do_not_count(tmp_path):
 
 
 def test_a_job_too_short_to_be_looked_at_has_no_memory_and_no_made_up_one(tmp_path):
-    measured(tmp_path / "train/colour.tsv", 0.2, "-", "-")
+    measured(tmp_path / "train/linear_prior.tsv", 0.2, "-", "-")
     (one,) = cost.job_kinds(tmp_path, NAMES)
     assert cost.format_size(one.memory) == "not measured" and one.processor != one.processor
 

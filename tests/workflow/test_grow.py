@@ -139,7 +139,7 @@ def test_what_was_there_keeps_its_bytes_and_its_time(made, grown):
     assert {name: after.get(name) for name in before} == before
     assert jobs(text, "shard") == sorted([f"{name}-1" for name in OLD] + [f"{n}-{b}" for n in NEW for b in (0, 1)])
     assert jobs(text, "simulate") == NEW and jobs(text, "write") == OLD + NEW and len(jobs(text, "regrid")) == 1
-    assert not runs.executed(text) & {"static", "moments", "climatology", "statistics", "colour", "prior"}
+    assert not runs.executed(text) & {"static", "moments", "climatology", "statistics", "linear_prior", "prior"}
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_a_longer_test_period_touches_no_piece_and_does_not_train_again(made):
     longer = runs.merged(CONFIG, {"data": str(made), "domain": {"test": {"end": "2001-02-28T12:00"}}})
     done = runs.snakemake(made, longer, f"{RUN}/verify/scores.nc")
     assert runs.executed(done.stdout) >= {"local", "regrid", "join", "simulate", "shard"}  # a part more
-    assert not runs.executed(done.stdout) & {"contents", "moments", "climatology", "statistics", "colour", "prior"}
+    assert not runs.executed(done.stdout) & {"contents", "moments", "climatology", "statistics", "linear_prior", "prior"}
     assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept} == before
     assert fields_of(made).sizes["time"] == 425
 

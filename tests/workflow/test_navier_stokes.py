@@ -150,7 +150,7 @@ def test_one_word_trains_the_published_design_and_one_reanalyses_with_it(again):
     config = configuration(train={"design": "forcingdas", "backbone": small}, reanalyse=walk)
     analysis = f"{RUN}/reanalyse/super4/diffusion/20000615T00-0.nc"
     done = runs.snakemake(again, config, analysis)
-    assert runs.executed(done.stdout) >= {"colour", "prior", "shard"}
+    assert runs.executed(done.stdout) >= {"linear_prior", "prior", "shard"}
     assert not runs.executed(done.stdout) & {"synthetic", "regrid", "join", "moments", "climatology", "simulate"}
     with safe_open(again / RUN / "train/prior.safetensors", "np") as file:
         header = json.loads(file.metadata()["hindsight"])

@@ -50,7 +50,7 @@ rule plan:
 rule shard:
     input: plan="{{size}}.json"
     output: "{{size}}.txt"
-    resources: mem_mb=planned(3000)
+    resources: mem_mb=forecast_memory(3000)
     shell: "echo {{resources.mem_mb}} > {{output}}"
 """
 
@@ -152,7 +152,7 @@ rule fields:
 rule covariance:
     input: fields="{{size}}.zarr/zarr.json"
     output: "{{size}}.txt"
-    resources: mem_mb=squared(2500, 10, 2)
+    resources: mem_mb=matrix_memory(2500, 10, 2)
     shell: "echo {{resources.mem_mb}} > {{output}}"
 """
 

@@ -18,12 +18,12 @@ JOB = """
 import sys, time
 from pathlib import Path
 from hindsight import signals
-with signals.listening("hindsight a.b"):
-    signals.hold()
+with signals.handling("hindsight a.b"):
+    signals.defer()
     print("begun", flush=True)
     for _ in range(600):
         time.sleep(0.1)
-        if signals.asked():
+        if signals.stop_requested():
             time.sleep(5)  # it saves
             Path("saved").touch()
             print("saved", flush=True)

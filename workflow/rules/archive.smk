@@ -23,7 +23,7 @@ ARCHIVE_TARGETS = [
 rule layout:
     """Make or extend the archive's layout: dimensions, attributes and encodings of every array, before any data."""
     input:
-        settings=unmixed("results/{run}/settings/archive.json"),
+        settings=with_same_recipe("results/{run}/settings/archive.json"),
         first=expand(
             f"{ARCHIVED}/{{shard}}-{{block}}.nc",
             shard=SHARDS[:1],
@@ -102,7 +102,7 @@ rule check:
         runtime=minutes(120),
     params:
         archive=ARCHIVE,
-        markers=listed("markers"),
+        markers=input_list("markers"),
     shell:
         "hindsight archive.check --settings {input.settings:q}"
         " --layout {input.layout:q}"
@@ -156,7 +156,7 @@ rule netcdf:
         runtime=minutes(120),
     params:
         archive=ARCHIVE,
-        markers=listed("markers"),
+        markers=input_list("markers"),
         folder=result("archive/netcdf"),
     shell:
         "hindsight archive.netcdf --settings {input.settings:q}"
@@ -191,7 +191,7 @@ rule copy:
         runtime=minutes(240),
     params:
         archive=ARCHIVE,
-        markers=listed("markers"),
+        markers=input_list("markers"),
     shell:
         "hindsight archive.copy --settings {input.settings:q}"
         " --layout {input.layout:q}"

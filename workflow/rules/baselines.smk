@@ -22,7 +22,7 @@ rule covariance:
     benchmark:
         "logs/{run}/baselines/covariance.tsv"
     resources:
-        mem_mb=squared(2500, 10, SPAN),
+        mem_mb=matrix_memory(2500, 10, SPAN),
         runtime=minutes(120),
     shell:
         "hindsight baselines.covariance --settings {input.settings:q}"
@@ -50,10 +50,10 @@ rule method:
     benchmark:
         "logs/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
-        mem_mb=squared(2500, 8, SPAN),
+        mem_mb=matrix_memory(2500, 8, SPAN),
         runtime=minutes(120),
     params:
-        observations=listed("observations"),
+        observations=input_list("observations"),
         shard=lambda wildcards: own(wildcards.shard),
         background=lambda wildcards: [
             word

@@ -1,6 +1,6 @@
-"""What commands are told: lists of files that grow with the period, short enough for a shell.
+"""Lists of files in commands, shortened by brace expansion, since they grow with the period.
 
-Whatever a shell is given is quoted, by `:q` or by one of these.
+Everything in a shell command is quoted, by `:q` or by one of these functions.
 """
 
 import itertools
@@ -9,48 +9,50 @@ import shlex
 
 
 def constant(word: str) -> str:
-    """A setting as one word of a command that is the same for all jobs; Snakemake formats commands, so braces are two."""
+    """Quote a setting for a command; braces are doubled, since Snakemake formats commands."""
     return shlex.quote(word).replace("{", "{{").replace("}", "}}")
 
 
 def braced(files: list[str]) -> str:
-    """Files as Bash writes many in few words, `a/{x,y}-{0,1}.nc`, in their order: a command has 128 KiB at most."""
-    runs = itertools.groupby(map(apart, files), key=lambda part: (part[0], part[2]))
+    """Shorten files by brace expansion, `a/{x,y}-{0,1}.nc`, in the same order: a command has at most 128 KiB."""
+    runs = itertools.groupby(
+        map(split_path, files), key=lambda part: (part[0], part[2])
+    )
     return " ".join(
-        f"{plain(folder)}{joint([name for _, name, _ in run])}{plain(ending)}"
+        f"{escape(folder)}{combine([name for _, name, _ in run])}{escape(ending)}"
         for (folder, ending), run in runs
     )
 
 
-def apart(file: str) -> tuple[str, str, str]:
-    """Folder, name and ending of a file; a store's are those of its folder, with its metadata file for an ending."""
+def split_path(file: str) -> tuple[str, str, str]:
+    """Folder, name and suffix of a file; for the metadata file of a store, `.zarr/zarr.json` is the suffix."""
     store = ".zarr/zarr.json"
     ending = store if file.endswith(store) else os.path.splitext(file)[1]
     name = os.path.basename(file.removesuffix(ending))
     return file[: len(file) - len(name + ending)], name, ending
 
 
-def plain(word: str) -> str:
-    """A word that means itself to Bash, also inside of braces."""
+def escape(word: str) -> str:
+    """Quote a word for Bash, also inside braces."""
     quoted = shlex.quote(word) if word else ""
     return quoted.replace(",", r"\,") if quoted == word else quoted
 
 
-def joint(names: list[str]) -> str:
-    """Names as one word: all heads with all tails, or one after the other."""
+def combine(names: list[str]) -> str:
+    """Brace expression of names: all combinations of heads and tails where possible, else alternatives."""
     pairs = [name.rpartition("-")[::2] for name in names]
     heads, tails = (list(dict.fromkeys(part)) for part in zip(*pairs))
     if all(heads) and pairs == list(itertools.product(heads, tails)):
-        return f"{either(heads)}-{either(tails)}"
-    return either(names)
+        return f"{alternatives(heads)}-{alternatives(tails)}"
+    return alternatives(names)
 
 
-def either(words: list[str]) -> str:
-    """One word after the other; braces with nothing to choose from would stay."""
-    quoted = [plain(word) for word in words]
+def alternatives(words: list[str]) -> str:
+    """Brace expression of alternatives; a single word needs no braces, which Bash would keep."""
+    quoted = [escape(word) for word in words]
     return quoted[0] if len(quoted) == 1 else f"{{{','.join(quoted)}}}"
 
 
-def listed(name: str):
-    """An input as its command lists it."""
+def input_list(name: str):
+    """Parameter of a rule: the files of one of its inputs, for its command."""
     return lambda wildcards, input: braced(input.get(name))

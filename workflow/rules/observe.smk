@@ -56,7 +56,7 @@ rule account:
         mem_mb=memory(1500),
         runtime=minutes(60),
     params:
-        observations=listed("observations"),
+        observations=input_list("observations"),
     shell:
         "hindsight observe.account --settings {input.settings:q}"
         " --network {wildcards.network:q}"

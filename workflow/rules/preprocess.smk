@@ -50,7 +50,7 @@ rule join:
         mem_mb=memory(1000),
         runtime=minutes(60),
     params:
-        pieces=listed("pieces"),
+        pieces=input_list("pieces"),
     shell:
         "hindsight preprocess.join --settings {input.settings:q}"
         " --pieces {params.pieces}"
@@ -123,7 +123,7 @@ rule climatology:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        moments=listed("moments"),
+        moments=input_list("moments"),
     shell:
         "hindsight preprocess.climatology --settings {input.settings:q}"
         " --moments {params.moments}"
@@ -146,7 +146,7 @@ rule statistics:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        moments=listed("moments"),
+        moments=input_list("moments"),
     shell:
         "hindsight preprocess.statistics --settings {input.settings:q}"
         " --moments {params.moments}"

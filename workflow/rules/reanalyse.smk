@@ -22,10 +22,10 @@ rule shard:
         "logs/{run}/reanalyse/shard-{network}-{shard}-{block}.tsv"
     threads: SETTINGS.reanalyse.threads
     resources:
-        mem_mb=planned(3000),
+        mem_mb=forecast_memory(3000),
         runtime=minutes(120),
     params:
-        observations=listed("observations"),
+        observations=input_list("observations"),
         shard=lambda wildcards: own(wildcards.shard),
         stretch=lambda wildcards: stretch(wildcards.shard),
         members=lambda wildcards: members(wildcards.block),
@@ -61,7 +61,7 @@ rule plan:
         runtime=minutes(30),
         attempt=lambda wildcards, attempt: attempt,  # a retry is refused without timing again
     params:
-        observations=listed("observations"),
+        observations=input_list("observations"),
         archive=lambda wildcards: (
             result("archive/reanalysis.zarr")
             if wildcards.network == SETTINGS.archived_network

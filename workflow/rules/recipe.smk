@@ -1,25 +1,25 @@
-"""Two recipes are never mixed in an archive: refused here, before any job."""
+"""Refuse, before any job, to mix two recipes in one archive."""
 
 from hindsight.archive import recipe
 
 
-def unmixed(file: str):
-    """A file of settings, once it is known that the archive that is there was made with the same: or no job starts.
+def with_same_recipe(file: str):
+    """Input function: a settings file, or an exit if the existing archive has another recipe.
 
-    Snakemake asks for it when the archive is among what it is to make, so `snakemake train` is not held up.
+    Snakemake calls it only if the archive is among its targets, so `snakemake train` still works.
     """
 
     def checked(wildcards):
-        if not SETTINGS.archive.replace and (lines := mixed()):
+        if not SETTINGS.archive.replace and (lines := recipe_differences()):
             sys.exit(recipe.refusal(result("archive/reanalysis.zarr"), lines))
         return file
 
     return checked
 
 
-def mixed() -> list[str]:
-    """What keeps the archive that is there and what is asked for from being one."""
-    asked = recipe.recipe_settings(
+def recipe_differences() -> list[str]:
+    """Differences between the recipe of the existing archive and that of the settings."""
+    requested = recipe.recipe_settings(
         SETTINGS.domain,
         SETTINGS.product,
         SETTINGS.archive,
@@ -27,7 +27,7 @@ def mixed() -> list[str]:
         SETTINGS.observe,
     )
     try:
-        there = recipe.read(Path(result("archive/reanalysis.zarr")))
+        existing = recipe.read(Path(result("archive/reanalysis.zarr")))
     except UserError as error:
         sys.exit(f"{error}")
-    return recipe.differences(there, {"settings": asked}) if there else []
+    return recipe.differences(existing, {"settings": requested}) if existing else []

@@ -1,4 +1,4 @@
-"""What jobs use: memory and time that grow with every try and with the fields, devices, processes on several nodes."""
+"""Resources of jobs: memory and time, which grow with each attempt, and processes on several nodes."""
 
 import json
 import math
@@ -12,37 +12,39 @@ os.environ.update(PATH=os.pathsep.join([*os.get_exec_path(), SCRIPTS]))
 
 
 def memory(mb: int):
-    """Memory (MB), as much again with every try: a job that ran out of it gets more."""
+    """Memory (MB) times the number of the attempt, so that a job that ran out of memory gets more."""
     return lambda wildcards, attempt: mb * attempt
 
 
-def planned(mb: int):
-    """Memory (MB) that the plan forecasts for a job, and this much at least; as much again with every try.
+def forecast_memory(mb: int):
+    """Memory (MB) that the plan forecasts for a job, at least `mb`; times the number of the attempt.
 
-    Three tenths more than the forecast, which a long stretch may miss by half of that, and half a GB for the two
-    Snakemakes that a job on a cluster holds beside its step.
+    Adds 30 % to the forecast, which is up to 15 % too low for a long stretch, and 500 MB for the two Snakemake
+    processes that run beside a step on a cluster.
     """
     return lambda wildcards, input, attempt: (
         attempt * max(mb, round(1.3 * forecast_mb(input.plan) + 500))
     )
 
 
-def squared(mb: int, each: float, frames: int = 1, when: bool = True):
-    """Memory (MB) for a square of the values of some frames, `each` bytes a number, and 0.7 GB for all else.
+def matrix_memory(mb: int, each: float, frames: int = 1, when: bool = True):
+    """Memory (MB) for a square matrix over all values of some frames, of `each` bytes an element, plus 700 MB.
 
-    This much at least, and as much again with every try. How many values a frame has is written in the store of fields;
-    before it is there nobody asks.
+    At least `mb`; times the number of the attempt. The store of fields says how many values a frame has; Snakemake
+    needs the memory only once that store exists.
     """
     return lambda wildcards, input, attempt: (
         attempt
         * max(
-            mb, when * round(each * (frames * values_of(input.fields)) ** 2 / 1e6 + 700)
+            mb,
+            when
+            * round(each * (frames * values_per_frame(input.fields)) ** 2 / 1e6 + 700),
         )
     )
 
 
-def values_of(fields: str) -> int:
-    """Values of a frame of a store of fields; none where it is not there yet."""
+def values_per_frame(fields: str) -> int:
+    """Number of values in a frame of a store of fields; 0 if the store does not exist yet."""
     array = Path(fields).parent / "fields/zarr.json"
     if not array.is_file():
         return 0
@@ -50,44 +52,44 @@ def values_of(fields: str) -> int:
 
 
 def forecast_mb(plan: str) -> float:
-    """What a plan says that a job takes (MB); nothing, where there is none yet."""
-    there = Path(plan)
-    if not there.is_file():
+    """Memory of a job (MB) according to a plan; 0 if the plan does not exist yet."""
+    path = Path(plan)
+    if not path.is_file():
         return 0
     try:
-        return json.loads(there.read_text())["host_bytes"]["value"] / 1e6
+        return json.loads(path.read_text())["host_bytes"]["value"] / 1e6
     except (ValueError, KeyError, TypeError) as error:
         raise WorkflowError(
-            f"{plan}: it does not say the memory that a job takes, so it is damaged ({error!r}). "
-            "Make it again by `snakemake plans --forcerun plan` with the --profile and --configfile of this run; were it "
-            "deleted, the shards that are there would be made again."
+            f"{plan}: it lacks the memory of a job, so it is damaged ({error!r}). "
+            "Make it again by `snakemake plans --forcerun plan` with the --profile and --configfile of this run; do "
+            "not delete it, which would make finished shards run again."
         ) from None
 
 
 def minutes(time: int):
-    """Time (minutes), as much again with every try."""
+    """Time (minutes) times the number of the attempt."""
     return lambda wildcards, attempt: time * attempt
 
 
-def together(train) -> str:
-    """What starts the processes that train together, before their command."""
+def launcher(train) -> str:
+    """The command prefix that starts the processes of data-parallel training."""
     if train.processes == 1:
         return ""
-    here = train.processes // train.nodes
+    per_node = train.processes // train.nodes
     if train.nodes == 1:
-        return f"torchrun --standalone --nproc-per-node {here} --no-python "
-    return f"across-nodes {train.nodes} {here} {train.threads} "
+        return f"torchrun --standalone --nproc-per-node {per_node} --no-python "
+    return f"across-nodes {train.nodes} {per_node} {train.threads} "
 
 
 def nodes(train) -> dict:
-    """What a job on several nodes asks for besides: it starts its own tasks, one a node."""
+    """Resources of a job on several nodes, which starts one task on each node itself."""
     if train.nodes == 1:
         return {}
     cpus = train.threads * train.processes // train.nodes
     return {
         "nodes": train.nodes,
         "tasks": train.nodes,
-        "tasks_per_gpu": 0,  # or the plugin takes `tasks` for it
+        "tasks_per_gpu": 0,  # otherwise the SLURM plugin takes `tasks` for tasks per GPU
         "cpus_per_task": cpus,
         "mpi": "srun",
     }

@@ -1,4 +1,4 @@
-"""What holds for every run and every job: who is at work here, and how a job leaves that is told to.
+"""The lock of a run, and how jobs end on SIGTERM.
 
 out: results/{run}/.running, while the run lasts
 """
@@ -11,14 +11,14 @@ from hindsight import running
 RUNNING = Path(result(".running"))
 
 
-STARTING = []  # what else is done before the first job
+ON_START = []  # functions to call before the first job
 
-# Bash dies of SIGTERM while `hindsight` is still saving, and Snakemake or SLURM then clears away what is left of the job;
-# with a trap it waits.
+# Without a trap Bash would exit on SIGTERM while `hindsight` is still saving, and Snakemake or SLURM would kill the
+# rest of the job.
 shell.prefix("set -euo pipefail; trap : TERM; ")
 
 if workflow.is_main_process:
-    # Snakemake's own words for a lock cannot say whose it is; a version that does not ask for these says its own.
+    # Snakemake's message about a lock does not say who holds it; a version without this exception keeps its message.
     snakemake.exceptions.LockException = lambda: WorkflowError(
         running.explain_lock(Path("results"))
     )
@@ -27,7 +27,7 @@ if workflow.is_main_process:
 onstart:
     try:
         running.claim(RUNNING)
-        for begin in STARTING:
-            begin()
+        for function in ON_START:
+            function()
     except UserError as error:
         sys.exit(f"{error}")

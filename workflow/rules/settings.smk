@@ -1,12 +1,12 @@
-"""Settings: one small file a stage, so that a change reruns that stage and what follows it, and nothing else.
+"""Settings: a file for each stage, so that a change reruns only that stage and those that depend on it.
 
-out: results/{run}/settings/{stage}.json; .credentials.json beside the settings of steps that need any
+out: results/{run}/settings/{stage}.json; .credentials.json in the same folder for steps that need it
 """
 
 from hindsight.settings import credentials
 
-# Credentials are put where the steps that need them look, before any job starts: no rule sees them.
-STARTING += [
+# Credentials are written before any job starts, where the steps that need them look; no rule handles them.
+ON_START += [
     lambda: credentials.write({"download": ASKED}, Path(resource(""))),
     lambda: credentials.write({"archive": SETTINGS.archive}, Path(result("settings"))),
 ]
@@ -14,7 +14,7 @@ STARTING += [
 if LONG:
 
     rule settings:
-        """Give one stage its own part of the settings, which no command has room for."""
+        """Write the settings of one stage, which are too long for a command."""
         output:
             "results/{run}/settings/{stage}.json",
         log:
@@ -28,7 +28,7 @@ if LONG:
 else:
 
     rule settings:
-        """Give one stage its own part of the settings, and nothing else."""
+        """Write the settings of one stage."""
         output:
             "results/{run}/settings/{stage}.json",
         log:

@@ -1,39 +1,38 @@
-"""Train: the closed-form start, then the prior.
+"""Train: the linear prior, then the prior.
 
 in:  results/{run}/preprocess/*
-out: results/{run}/train/colour.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/ beside them
+out: results/{run}/train/linear_prior.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/
 """
 
-COLOUR = SETTINGS.train.colour
-MATRICES = (
-    COLOUR.basis == "empirical" and COLOUR.form != "white"
-)  # of all values of a frame
+LINEAR_PRIOR = SETTINGS.train.linear_prior
+# whether the fit holds covariances between all values of a frame
+FULL_COVARIANCE = LINEAR_PRIOR.basis == "empirical" and LINEAR_PRIOR.form != "white"
 
 
-rule colour:
-    """Fit the closed-form start: modes of the training period and a linear inverse model of their evolution."""
+rule linear_prior:
+    """Fit the linear prior: modes of the training period and a linear inverse model of their evolution."""
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(learnt("train", "validation")),  # a year more of what is not learnt from changes nothing
+        learnt=stores(learnt("train", "validation")),  # other years do not trigger a rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
-        colour="results/{run}/train/colour.safetensors",
+        linear_prior="results/{run}/train/linear_prior.safetensors",
     log:
-        "logs/{run}/train/colour.log",
+        "logs/{run}/train/linear_prior.log",
     benchmark:
-        "logs/{run}/train/colour.tsv"
+        "logs/{run}/train/linear_prior.tsv"
     threads: SETTINGS.train.threads
     resources:
-        mem_mb=squared(2500, 56, when=MATRICES),
+        mem_mb=matrix_memory(2500, 56, when=FULL_COVARIANCE),
         runtime=minutes(120),
     shell:
-        "hindsight train.colour --settings {input.settings:q}"
+        "hindsight train.linear_prior --settings {input.settings:q}"
         " --fields {input.fields:q}"
         " --climatology {input.climatology:q}"
         " --statistics {input.statistics:q}"
-        " --colour {output.colour:q}"
+        " --linear_prior {output.linear_prior:q}"
         " > {log:q} 2>&1"
 
 
@@ -42,11 +41,11 @@ rule prior:
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(learnt("train", "validation")),  # a year more of what is not learnt from changes nothing
+        learnt=stores(learnt("train", "validation")),  # other years do not trigger a rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
-        colour="results/{run}/train/colour.safetensors",
+        linear_prior="results/{run}/train/linear_prior.safetensors",
     output:
         prior="results/{run}/train/prior.safetensors",
         curve="results/{run}/train/curve.csv",
@@ -61,17 +60,17 @@ rule prior:
         mem_mb=memory(3000 * SETTINGS.train.processes // SETTINGS.train.nodes),
         runtime=minutes(480),
     params:
-        together=together(SETTINGS.train),
-        checkpoint=result("train/checkpoint.safetensors"),  # outlives a killed job, so it is nobody's output
-        tensorboard=result("train/tensorboard"),  # the same
+        launcher=launcher(SETTINGS.train),
+        checkpoint=result("train/checkpoint.safetensors"),  # not an output: Snakemake would delete it after a kill
+        tensorboard=result("train/tensorboard"),  # likewise
     shell:
-        "{params.together}"
+        "{params.launcher}"
         "hindsight train.prior --settings {input.settings:q}"
         " --fields {input.fields:q}"
         " --climatology {input.climatology:q}"
         " --statistics {input.statistics:q}"
         " --static {input.static:q}"
-        " --colour {input.colour:q}"
+        " --linear_prior {input.linear_prior:q}"
         " --checkpoint {params.checkpoint:q}"
         " --prior {output.prior:q}"
         " --tensorboard {params.tensorboard:q}"

@@ -37,8 +37,8 @@ rule compare:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        observations=listed("observations"),
-        analyses=listed("analyses"),
+        observations=input_list("observations"),
+        analyses=input_list("analyses"),
     shell:
         "hindsight verify.compare --settings {input.settings:q}"
         " --fields {input.fields:q}"
@@ -109,8 +109,8 @@ rule report:
         mem_mb=memory(2000),
         runtime=minutes(30),
     params:
-        observations=listed("observations"),
-        analyses=listed("analyses"),
+        observations=input_list("observations"),
+        analyses=input_list("analyses"),
         benchmarks="logs/{run}",  # benchmark files, as far as they exist; the report does not depend on them
     shell:
         "hindsight verify.report --settings {input.settings:q}"

@@ -9,9 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from hindsight import __version__
-from hindsight.dynamics.lorenz96 import Ring
-from hindsight.dynamics.navier_stokes import Torus
-from hindsight.dynamics.stretches import Stretches
+from hindsight.dynamics.lorenz96 import Lorenz96World
+from hindsight.dynamics.navier_stokes import NavierStokesWorld
+from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
 from hindsight.fields import store
@@ -20,7 +20,11 @@ from hindsight.settings import Download
 from hindsight.settings.download import Synthetic
 
 CHUNK = 256  # frames
-WORLDS: dict[str, type[Stretches]] = {"quasi_geostrophic": World, "lorenz96": Ring, "navier_stokes": Torus}
+WORLDS: dict[str, type[World]] = {
+    "quasi_geostrophic": QuasiGeostrophicWorld,
+    "lorenz96": Lorenz96World,
+    "navier_stokes": NavierStokesWorld,
+}
 
 
 def run(settings: Download, *, raw: Path) -> None:
@@ -43,7 +47,7 @@ def stretches(frames: int, settings: Synthetic) -> tuple[list[int], int]:
     return list(range(0, frames, length)), length
 
 
-def layout(world: Stretches, settings: Download) -> xr.Dataset:
+def layout(world: World, settings: Download) -> xr.Dataset:
     """The store before there is anything in it; `stretch_starts` are the times at which it jumps."""
     model = settings.synthetic
     coords = {
@@ -73,7 +77,7 @@ def layout(world: Stretches, settings: Download) -> xr.Dataset:
     return dataset
 
 
-def parts(world: Stretches, template: xr.Dataset, settings: Synthetic) -> Iterator[xr.Dataset]:
+def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[xr.Dataset]:
     """Integrate, and hand over a chunk of frames at a time.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Built-in worlds: equations that make weather where there is none to download."""
+"""Built-in worlds: equations that simulate weather where there is none to download."""

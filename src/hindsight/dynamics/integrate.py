@@ -1,4 +1,4 @@
-"""Steps in time."""
+"""Time stepping."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ def runge_kutta_4(tendency: Tendency, state: torch.Tensor, time: torch.Tensor, s
 
     Args:
         tendency: the equations.
-        state: at `time`, any shape.
-        time: seconds.
-        step: seconds.
+        state: state at `time`, any shape.
+        time: time (s).
+        step: time step (s).
     """
     half = step / 2
     k1 = tendency(state, time)

@@ -1,6 +1,6 @@
-"""Lorenz's ring: variables round a circle that carry, damp and force each other, chaotic as the weather is.
+"""The Lorenz-96 model: variables on a ring with advection, damping and forcing, chaotic like the weather.
 
-dx_i/dt = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F, indices round the ring. Lorenz (1996), Predictability: a problem partly
+dx_i/dt = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F, indices modulo N. Lorenz (1996), Predictability: a problem partly
 solved, ECMWF Seminar on Predictability 1, 1-18: with 40 variables and F = 8 small errors double in 0.42 time units,
 which he likened to 2.1 days of weather, a unit to five.
 """
@@ -9,27 +9,27 @@ import numpy as np
 import torch
 
 from hindsight.dynamics.integrate import runge_kutta_4
-from hindsight.dynamics.stretches import Stretches
+from hindsight.dynamics.world import World
 from hindsight.settings.download import Synthetic
 
-DISTURBANCE = 1e-2  # standard deviation about the fixed point x = F that the spin-up begins with
+DISTURBANCE = 1e-2  # standard deviation about the fixed point x = F at the start of the spin-up
 
 
 def tendency(x: torch.Tensor, forcing: float) -> torch.Tensor:
-    """dx/dt of states (…, N), a time unit."""
+    """dx/dt of states (…, N), per time unit."""
     return (x.roll(-1, -1) - x.roll(2, -1)) * x.roll(1, -1) - x + forcing
 
 
 def advance(x: torch.Tensor, forcing: float, interval: float, steps: int) -> torch.Tensor:
-    """Integrate states (…, N) over an interval (time units) in so many steps; differentiable."""
-    now = torch.zeros((), dtype=x.dtype, device=x.device)  # the equations do not ask what time it is
+    """Integrate states (…, N) over an interval (time units) in `steps` steps; differentiable."""
+    now = torch.zeros((), dtype=x.dtype, device=x.device)  # the equations do not depend on time
     for _ in range(steps):
         x = runge_kutta_4(lambda state, _: tendency(state, forcing), x, now, interval / steps)
     return x
 
 
-class Ring(Stretches):
-    """The ring as a world: its variables stand on the equator, a frame is `step_hours` of `unit_hours` a time unit."""
+class Lorenz96World(World):
+    """The Lorenz-96 world: variables on the equator; a frame is `step_hours`, and a time unit is `unit_hours`."""
 
     levels: list[int] = []
     variables = {"x": ("", "1")}
@@ -48,12 +48,12 @@ class Ring(Stretches):
         )
 
     def disturbance(self, stretch: int) -> torch.Tensor:
-        """The fixed point x = F but for small random numbers, (N,)."""
+        """The fixed point x = F plus small random numbers, (N,)."""
         white = torch.from_numpy(self.draws(stretch).standard_normal(self.ring.variables))
         return (self.ring.forcing + DISTURBANCE * white).to(self.device)
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
-        """Integrate over an interval (s), with `substeps` steps to the hours of a frame; no time is like another."""
+        """Integrate over an interval (s), with `substeps` steps per frame; the equations do not depend on time."""
         steps = -(-self.ring.substeps * interval // (self.settings.step_hours * 3600.0))
         return advance(states, self.ring.forcing, interval / (self.ring.unit_hours * 3600.0), int(steps))
 

@@ -1,28 +1,28 @@
-"""Turbulence in two dimensions, on a square that comes round both ways and is stirred at random.
+"""Two-dimensional turbulence on a doubly periodic square with random forcing.
 
-d omega = (-v . grad omega + nu lap omega - alpha omega) dt + eps d eta on [0, 2 pi)^2; eta has a Wiener process for the
-cosine and one for the sine of each wave in `WAVES`: Chen et al. (2024), Probabilistic forecasting with stochastic
+d omega = (-v . grad omega + nu lap omega - alpha omega) dt + eps d eta on [0, 2 pi)^2; eta has one Wiener process for
+the cosine and one for the sine of each wave in `WAVES`: Chen et al. (2024), Probabilistic forecasting with stochastic
 interpolants and Foellmer processes, arXiv:2403.13724. Their states have a standard deviation of 3.07.
 """
 
 import numpy as np
 import torch
 
-from hindsight.dynamics.stretches import Stretches
+from hindsight.dynamics.world import World
 from hindsight.settings.download import NavierStokes, Synthetic
 
-WAVES = ((6, 0), (7, 0), (5, 5), (8, 8))  # stirred, wavenumbers along x and y
-DISTURBANCE = 1.0  # standard deviation of the vorticity that the spin-up begins with, on wavenumbers up to LARGE
+WAVES = ((6, 0), (7, 0), (5, 5), (8, 8))  # forced wavenumbers along x and y
+DISTURBANCE = 1.0  # standard deviation of the vorticity at the start of the spin-up, in wavenumbers up to LARGE
 LARGE = 8
-STIRRING = 1  # what else random numbers are for, besides the disturbance
-BEFORE = 2**40  # steps before 1 January 2000 have numbers too
+STIRRING = 1  # key of the random numbers of the forcing; that of the disturbance is 0
+BEFORE = 2**40  # added to the number of a step, so that it is positive before 1 January 2000
 
 
 class Square:
-    """The equations of N x N points, de-aliased: states are Fourier coefficients (…, N, N // 2 + 1) of the vorticity.
+    """The equations on N x N points, de-aliased: states are Fourier coefficients (…, N, N // 2 + 1) of the vorticity.
 
-    Coefficients are those of exp(i (k x + m y)), x along the last axis; of them the ones below N / 3 are kept, so that
-    products of two are exact (Orszag 1971).
+    Coefficients belong to exp(i (k x + m y)), x along the last axis; those with wavenumbers below N / 3 are kept, so
+    that products of two are exact (Orszag 1971).
     """
 
     def __init__(self, points: int, settings: NavierStokes, like: torch.Tensor) -> None:
@@ -38,34 +38,34 @@ class Square:
         self.stirred = self.coefficients(self._patterns())
 
     def _patterns(self) -> torch.Tensor:
-        """What is stirred, (8, N, N): the cosines of the waves, then their sines."""
+        """Patterns of the forcing, (8, N, N): the cosines of the waves, then their sines."""
         x = torch.arange(self.points, device=self.k.device).to(self.k) * 2 * torch.pi / self.points
         phase = torch.stack([k * x + m * x[:, None] for k, m in WAVES])
         return torch.cat([phase.cos(), phase.sin()])
 
     def coefficients(self, fields: torch.Tensor) -> torch.Tensor:
-        """Of fields (…, N, N)."""
+        """Fourier coefficients of fields (…, N, N)."""
         return torch.fft.rfft2(fields, norm="forward")
 
     def fields(self, states: torch.Tensor, points: int | None = None) -> torch.Tensor:
-        """On the grid, (…, N, N), or on one of fewer points, which shows the waves that it can."""
+        """Fields of states on the grid, (…, N, N), or on a coarser grid, with the waves that it resolves."""
         if points not in (None, self.points):
             states = _coarser(states, points)
         points = points or self.points
         return torch.fft.irfft2(states, s=(points, points), norm="forward")
 
     def velocity(self, states: torch.Tensor) -> torch.Tensor:
-        """Along x and y, (2, S, N, N), of states (S, …)."""
+        """Velocity of states (S, …) along x and y, (2, S, N, N)."""
         return torch.fft.irfft2(self._velocity * states, s=(self.points, self.points), norm="forward")
 
     def advection(self, states: torch.Tensor) -> torch.Tensor:
-        """-v . grad omega of states (S, …): the curl of the divergence of v v, two transforms each way."""
+        """-v . grad omega of states (S, …) as the curl of the divergence of v v, with two transforms each way."""
         u, v = self.velocity(states)
         stress = self.coefficients(torch.stack([(v - u) * (v + u), u * v]))
         return (self._curl * stress).sum(0)
 
     def step(self, states: torch.Tensor, step: float) -> torch.Tensor:
-        """Advection by fourth-order Runge-Kutta, viscosity and drag exactly (an integrating factor); not stirred."""
+        """Step without forcing: advection by fourth-order Runge-Kutta, viscosity and drag by an integrating factor."""
         half = torch.exp(-self.decay * step / 2)
         k1 = self.advection(states)
         drifted = half * states
@@ -75,7 +75,7 @@ class Square:
         return half * (drifted + step / 6 * (half * k1 + 2 * (k2 + k3))) + step / 6 * k4
 
     def stirring(self, white: torch.Tensor, step: float) -> torch.Tensor:
-        """What stirring adds in a step, from numbers (S, 8) of unit variance; it decays in the step, exactly."""
+        """Increment of the forcing in a step, from white noise (S, 8); its decay within the step is exact."""
         squares = torch.tensor([k**2 + m**2 for k, m in WAVES] * 2)
         rate = 2 * (self.settings.viscosity * squares + self.settings.drag).double()
         spread = self.settings.stirring * (-torch.expm1(-rate * step) / rate).sqrt()
@@ -83,7 +83,7 @@ class Square:
 
 
 def _coarser(states: torch.Tensor, points: int) -> torch.Tensor:
-    """Coefficients of a grid of fewer points; its shortest wave, a mere zigzag, is left out."""
+    """Coefficients on a coarser grid, without its Nyquist wave."""
     half = points // 2
     found = torch.zeros(*states.shape[:-2], points, half + 1, dtype=states.dtype, device=states.device)
     found[..., :half, :half] = states[..., :half, :half]
@@ -91,11 +91,11 @@ def _coarser(states: torch.Tensor, points: int) -> torch.Tensor:
     return found
 
 
-class Torus(Stretches):
-    """The square as a world: a tile of one degree where the equator meets Greenwich, x eastward and y northward.
+class NavierStokesWorld(World):
+    """The square as a world: one degree by one degree at 0 N 0 E, x eastward and y northward.
 
-    Its cells are of equal area but for 4e-5. States are of single precision: stirring forgets rounding errors as chaos
-    multiplies them, and double precision costs twice as much.
+    Its cells have equal area to within 4e-5. States are in single precision, since double precision costs twice as much
+    and the random forcing hides rounding errors.
     """
 
     levels: list[int] = []
@@ -115,14 +115,14 @@ class Torus(Stretches):
         )
 
     def disturbance(self, stretch: int) -> torch.Tensor:
-        """Random vorticity of the larger scales."""
+        """Random vorticity of the large scales."""
         points, square = self.square.points, self.square.square
         white = torch.from_numpy(self.draws(stretch).standard_normal((points, points))).to(square)
         state = self.square.coefficients(white) * ((square > 0) & (square <= LARGE**2))
         return state * DISTURBANCE / self.square.fields(state).std()
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
-        """Integrate over an interval (s), `substeps` steps to the hours of a frame; stretches are in their order."""
+        """Integrate over an interval (s), with `substeps` steps per frame; states are in the order of the stretches."""
         frame = self.settings.step_hours * 3600
         first = [int(t) * self.flow.substeps // frame for t in time.tolist()]
         step = self.settings.step_hours / self.flow.unit_hours / self.flow.substeps
@@ -133,10 +133,10 @@ class Torus(Stretches):
         return states
 
     def white(self, stretch: int, number: int) -> np.ndarray:
-        """The random numbers (8,) of a step, counted from 1 January 2000."""
+        """White noise (8,) for a step, counted from 1 January 2000."""
         counter = [0, number + BEFORE, stretch, STIRRING]
         return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=counter)).standard_normal(8)
 
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
-        """The vorticity on the grid written, (…, H, W)."""
+        """The vorticity on the output grid, (…, H, W)."""
         return {"vorticity": self.square.fields(states, self.flow.points).to(torch.float32).cpu().numpy()}

@@ -1,6 +1,6 @@
-"""The built-in planet: continents, mountains and what the sun makes of them. Earth-like, drawn from memory.
+"""The built-in planet: rough continents and mountains of the Earth, and radiative forcing through the year.
 
-Land and mountains are sums of rounded ellipses, so that they exist at any resolution and come with no file.
+Land and mountains are sums of smooth ellipses, so that they exist at any resolution and need no file.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from hindsight.harmonics import Harmonics
 YEAR = 365.2425 * DAY  # s
 COLDEST = 15.0  # days from 1 January to the middle of the northern winter
 
-LAND = (  # longitude, latitude, half-widths along and across (degrees of arc), turned anticlockwise (degrees)
+LAND = (  # longitude, latitude, half-widths along and across (degrees of arc), rotation anticlockwise (degrees)
     (-103, 45, 19, 13, 0),  # North America
     (-108, 62, 24, 9, 0),
     (-150, 65, 8, 5, 0),
@@ -69,7 +69,7 @@ MOUNTAINS = (  # the same, then the height (m)
 
 
 def _inside(latitude: np.ndarray, longitude: np.ndarray, ellipse: tuple) -> np.ndarray:
-    """How far inside an ellipse each point lies: 1 at its centre, 0 on its edge."""
+    """Distance of each point from the edge of an ellipse: 1 at its centre, 0 on its edge, negative outside."""
     east, north, along, across, turned = ellipse[:5]
     here, there, gap = np.deg2rad(latitude), np.deg2rad(north), np.deg2rad(longitude - east)
     cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(gap)
@@ -87,7 +87,7 @@ def land(latitude: np.ndarray, longitude: np.ndarray, shore: float = 2.5) -> np.
     Args:
         latitude: degrees north, any shape.
         longitude: degrees east, the same shape.
-        shore: distance over which land becomes sea (degrees of arc).
+        shore: width of the transition from land to sea (degrees of arc).
     """
     sea = np.ones(np.shape(latitude))
     for ellipse in LAND:
@@ -97,7 +97,7 @@ def land(latitude: np.ndarray, longitude: np.ndarray, shore: float = 2.5) -> np.
 
 
 def orography(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Height of the surface (m): mountains over a low plain, nothing over the sea."""
+    """Height of the surface (m): mountains on a plain of 200 m, 0 over the sea."""
     height = 200 * np.ones(np.shape(latitude))
     for ellipse in MOUNTAINS:
         out = 1 - _inside(latitude, longitude, ellipse)
@@ -106,17 +106,17 @@ def orography(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 
 
 class Seasons:
-    """The differences between the levels' streamfunctions that radiation aims at, through the year.
+    """Radiative equilibrium of the streamfunction differences between the levels, through the year.
 
-    Zonal means balance westerlies in the middle latitudes, stronger in winter; on top, land is colder than the sea in
-    winter and warmer in summer.
+    Its zonal means balance westerlies in the middle latitudes, stronger in winter; in addition land is colder than the
+    sea in winter and warmer in summer.
 
     Args:
-        harmonics: of the model.
-        weights: of its latitudes.
+        harmonics: spherical harmonics of the model.
+        weights: quadrature weights of its latitudes.
         shear: westerly wind at 200 above 500 hPa, and at 500 above 850 hPa, in equilibrium (m s-1).
-        swing: share of the shear that comes and goes with the seasons.
-        contrast: land colder than sea in winter, layer mean (K).
+        swing: amplitude of the seasonal cycle of the shear, relative to the shear.
+        contrast: layer-mean temperature of the sea minus that of land in winter (K).
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class Seasons:
         swing: float = 0.3,
         contrast: float = 30.0,
     ) -> None:
-        parts = self._zonal(harmonics, shear, swing), self._of_land(harmonics, contrast)
+        parts = self._zonal(harmonics, shear, swing), self._land_contrast(harmonics, contrast)
         self._mean, self._swing = (
             harmonics.project(harmonics.waves(zonal + asymmetric), harmonics.table, weights)
             for zonal, asymmetric in zip(*parts)
         )
 
     def __call__(self, time: torch.Tensor) -> torch.Tensor:
-        """At times (…,), seconds from a 1 January: (…, 2, T + 1, T + 1), m2 s-1."""
+        """The equilibrium at times (…,), seconds from a 1 January: (…, 2, T + 1, T + 1), m2 s-1."""
         phase = 2 * torch.pi * (time / YEAR - COLDEST / 365.2425)
         return self._mean + self._swing * torch.cos(phase)[..., None, None, None]
 
@@ -154,8 +154,8 @@ class Seasons:
         return balanced(profile).to(device), balanced(profile * swing * np.tanh(3 * angle)).to(device)
 
     @staticmethod
-    def _of_land(harmonics: Harmonics, contrast: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Streamfunctions of land colder than the sea around it, (2, H, W): the same two."""
+    def _land_contrast(harmonics: Harmonics, contrast: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Streamfunctions of land colder than the sea, (2, H, W): the annual mean and the northern winter's excess."""
         latitude = np.rad2deg(np.arcsin(harmonics.sine.double().cpu().numpy()))
         longitude = np.arange(harmonics.width) * 360 / harmonics.width
         places = np.meshgrid(latitude, longitude, indexing="ij")
@@ -163,8 +163,8 @@ class Seasons:
         share = (share - share.mean(1, keepdims=True)) * np.sin(np.deg2rad(places[0])) ** 2
         thickness = np.array([287 * np.log(500 / 200), 287 * np.log(850 / 500)])[:, None, None]  # m2 s-2 K-1
         colder = -contrast * thickness * share / (2 * ROTATION * np.sin(np.pi / 4))
-        # psi = phi / f: cold is low in the north and high in the south, and the seasons of the south are the other way
-        # round, so that the northern winter's excess has one sign everywhere
+        # psi = phi / f: cold air has low psi in the north and high psi in the south, where the seasons are reversed,
+        # so that the northern winter's excess has one sign everywhere
         mean, winter = 0.25 * np.sign(places[0]) * colder, colder
         as_tensor = lambda part: torch.as_tensor(part, dtype=harmonics.sine.dtype).to(harmonics.sine.device)
         return as_tensor(mean), as_tensor(winter)

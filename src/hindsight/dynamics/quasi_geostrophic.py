@@ -8,14 +8,14 @@ Potential vorticity on the levels 1 (200 hPa), 2 (500 hPa) and 3 (850 hPa; 800 h
     q_2 = lap psi_2 + (psi_1 - psi_2) / R_1^2 - (psi_2 - psi_3) / R_2^2 + f
     q_3 = lap psi_3 + (psi_2 - psi_3) / R_2^2 + f (1 + h / H),
 
-is carried by the flow it implies, relaxed towards a prescribed difference between the levels (radiation), slowed at the
-lowest level (friction, stronger over land and mountains) and smoothed at the smallest scales:
+is advected by the flow, relaxed towards prescribed differences between the levels (radiation), slowed at the lowest
+level (friction, stronger over land and mountains) and smoothed at the smallest scales (hyperdiffusion):
 
     dq/dt = -div(u q) - D(psi).
 
-The state is q without f and mountains, as coefficients (…, 3, T + 1, T + 1) of `Harmonics`. Products are formed on a
-Gaussian grid that is fine enough for the quadratic terms to be exact, so that without forcing and friction energy and
-potential enstrophy change by the errors of the time step alone.
+The state is q without f and mountains, as coefficients (…, 3, T + 1, T + 1) of `Harmonics`. Products are
+computed on a Gaussian grid fine enough for exact quadratic terms, so that without forcing and friction only errors of
+the time step change energy and potential enstrophy.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ LEVELS = (200, 500, 850)  # hPa
 
 @dataclass(frozen=True)
 class Physics:
-    """The numbers of the model; those of the paper are the defaults."""
+    """Parameters of the model; the defaults are those of the paper."""
 
     deformation_radii: tuple[float, float] = (7.0e5, 4.5e5)  # R_1, R_2 (m)
     scale_height: float = 9.0e3  # H (m)
@@ -44,9 +44,8 @@ class Physics:
     smoothing_order: int = 4  # of the Laplacian
 
 
-Equilibrium = Callable[
-    [torch.Tensor], torch.Tensor
-]  # seconds (…,) -> psi_1 - psi_2, psi_2 - psi_3 that radiation aims at
+# radiative equilibrium: time (…,) in seconds -> psi_1 - psi_2 and psi_2 - psi_3
+Equilibrium = Callable[[torch.Tensor], torch.Tensor]
 
 
 class QuasiGeostrophic:
@@ -56,10 +55,10 @@ class QuasiGeostrophic:
         truncation: T.
         orography: height of the surface on the Gaussian grid (H, W), m; none: flat.
         land: land fraction on the same grid, for the friction; none: ocean.
-        equilibrium: (2, T + 1, T + 1) at a time; none: neither radiation nor friction nor smoothing.
-        physics: the numbers.
-        dtype: of real numbers.
-        device: where to compute.
+        equilibrium: radiative equilibrium (2, T + 1, T + 1) at a time; none: no radiation, friction or smoothing.
+        physics: parameters.
+        dtype: type of real numbers.
+        device: device of all tensors.
     """
 
     def __init__(
@@ -97,23 +96,23 @@ class QuasiGeostrophic:
     def tendency(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """dq/dt (…, 3, T + 1, T + 1), s-2, at times (…,), seconds.
 
-        A step is many small operations, so these are few: real numbers in place of complex ones, and the Fourier
-        transforms as products with matrices, which hold the derivatives along the circles too.
+        Written for few operations, since many small ones are slow: real numbers replace complex ones, and matrix
+        products replace Fourier transforms and include the derivatives with respect to longitude.
         """
         parts = torch.view_as_real(state).reshape(-1, *state.shape[-3:], 2)  # (S, 3, m, l, 2)
         count, levels, orders = parts.shape[:3]
         by_degree = parts.permute(3, 1, 0, 2, 4).flatten(2)  # (l, 3, S m 2)
         psi, relaxed = (self._linear @ by_degree).unflatten(2, (count, orders, 2)).split(levels, 1)
         carried = parts + torch.view_as_real(self.background)
-        change = self._advected(psi.permute(3, 0, 2, 1, 4).flatten(2), carried.permute(2, 3, 0, 1, 4).flatten(2))
+        change = self._advection(psi.permute(3, 0, 2, 1, 4).flatten(2), carried.permute(2, 3, 0, 1, 4).flatten(2))
         change = change.unflatten(2, (count, levels, 2)).permute(2, 3, 0, 1, 4)
         if self.equilibrium:
             change = change + relaxed.permute(2, 1, 3, 0, 4)
         change = torch.view_as_complex(change.contiguous()).view(state.shape)
-        return change + self._warmed(self.equilibrium(time)) if self.equilibrium else change
+        return change + self._heating(self.equilibrium(time)) if self.equilibrium else change
 
-    def _advected(self, psi: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
-        """Minus the divergence of the flux of potential vorticity and of the friction's; all (m, l, S 3 2)."""
+    def _advection(self, psi: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
+        """Minus the divergence of the fluxes of potential vorticity and of friction; all (m, l, S 3 2)."""
         slope, table, waves = self._to_grid
         three = torch.stack([slope @ psi, table @ psi, table @ carried])  # (3, m, H, S 3 2)
         rows = three.unflatten(3, (-1, 3, 2)).permute(0, 3, 4, 2, 1, 5)  # (3, S, 3, H, m, 2)
@@ -127,8 +126,8 @@ class QuasiGeostrophic:
         found = found.unflatten(2, (-1, 2)).unflatten(1, north.shape[:3])  # (2, S, 3, H, m, 2)
         return project @ found.permute(4, 0, 3, 1, 2, 5).flatten(1, 2).flatten(2)
 
-    def _warmed(self, aim: torch.Tensor) -> torch.Tensor:
-        """What radiation adds for the sake of the differences between the levels that it aims at."""
+    def _heating(self, aim: torch.Tensor) -> torch.Tensor:
+        """The part of radiation that depends on its equilibrium `aim`."""
         first, second = self._radiation()
         upper, lower = first * aim[..., 0, :, :], second * aim[..., 1, :, :]
         return torch.stack([-upper, upper - lower, lower], -3)
@@ -136,7 +135,7 @@ class QuasiGeostrophic:
     def geopotential(self, psi: torch.Tensor) -> torch.Tensor:
         """Geopotential in linear balance with a streamfunction, lap phi = div(f grad psi), m2 s-2; coefficients.
 
-        The balance leaves its mean over the sphere open; it is zero here.
+        The balance does not determine its mean over the sphere, which is zero here.
         """
         coriolis = 2 * ROTATION * self.harmonics.sine[:, None]
         east = self.harmonics.synthesis(psi * (1j / RADIUS * self.harmonics.order[:, None]))
@@ -151,11 +150,11 @@ class QuasiGeostrophic:
 
     def enstrophy(self, state: torch.Tensor) -> torch.Tensor:
         """Half the mean square of potential vorticity, f and mountains included, of each level, (…, 3), s-2."""
-        whole = state + self.background
-        return self._mean((whole.conj() * whole).real, levels=False) / 2
+        total = state + self.background
+        return self._mean((total.conj() * total).real, levels=False) / 2
 
     def _divergence(self, along: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
-        """Coefficients of a flux's divergence, integrated by parts; the flux times cos(latitude) is given."""
+        """Coefficients of the divergence of a flux, given times cos(latitude); integrated by parts."""
         waves, scale = self.harmonics.waves(torch.stack([along, across])), RADIUS * (1 - self.harmonics.sine**2)
         east = self.harmonics.project(waves[0], self.harmonics.table / scale, self.weights)
         north = self.harmonics.project(waves[1], self.harmonics.slope / scale, self.weights)
@@ -168,7 +167,7 @@ class QuasiGeostrophic:
         return rate / first**2, rate / second**2
 
     def _relaxation(self) -> torch.Tensor:
-        """What radiation towards no difference and smoothing make of a state, for every degree; (T + 1, 3, 3)."""
+        """Linear tendency from radiation towards zero difference and from smoothing, for each degree; (T + 1, 3, 3)."""
         first, second = self._radiation()
         differences = [[first, -first, 0], [-first, first + second, -second], [0, -second, second]]
         table = torch.tensor(differences, dtype=self.weights.dtype, device=self.weights.device)
@@ -179,25 +178,25 @@ class QuasiGeostrophic:
         """Matrices from coefficients to the grid, and from fluxes on it to minus their divergence.
 
         To the grid: from degrees to latitudes (m, H, l) for u cos(latitude) and for the others; from real and imaginary
-        parts of the orders to the points of a circle, (3, 2 m, W), for u cos(latitude), v cos(latitude) and what is
-        carried. Back: from the points to the orders, (2, W, 2 m), along the circle differentiated; from latitudes to
-        degrees (m, l, 2 H), along and across.
+        parts of the orders to the points of a circle, (3, 2 m, W), for u cos(latitude), v cos(latitude) and potential
+        vorticity. Back: from the points to the orders, (2, W, 2 m), with the derivative for the flux along the circle;
+        from latitudes to degrees (m, l, 2 H), for fluxes along and across.
         """
-        made = self.harmonics
-        order = made.order
-        angle = torch.outer(order, torch.arange(made.width, dtype=order.dtype, device=order.device))
-        angle = angle * (2 * torch.pi / made.width)
+        harmonics = self.harmonics
+        order = harmonics.order
+        angle = torch.outer(order, torch.arange(harmonics.width, dtype=order.dtype, device=order.device))
+        angle = angle * (2 * torch.pi / harmonics.width)
         twice = torch.where(order > 0, 2.0, 1.0).to(order.dtype)[:, None]
         real, imaginary = twice * angle.cos(), -twice * angle.sin()
         turned = order[:, None] / RADIUS
         plain, east = torch.stack([real, imaginary], 1), torch.stack([imaginary * turned, -real * turned], 1)
         to_grid = torch.stack([plain, east, plain]).flatten(1, 2)
-        cosine, sine = angle.cos() / made.width, -angle.sin() / made.width
+        cosine, sine = angle.cos() / harmonics.width, -angle.sin() / harmonics.width
         straight = torch.stack([cosine, sine], 1).flatten(0, 1).mT
         along = torch.stack([-order[:, None] * sine, order[:, None] * cosine], 1).flatten(0, 1).mT
-        scale = 2 * torch.pi * self.weights / (RADIUS * (1 - made.sine**2))
-        project = torch.cat([-made.table * scale, made.slope * scale], 2)
-        tables = (-made.slope.mT / RADIUS).contiguous(), made.table.mT.contiguous(), to_grid.contiguous()
+        scale = 2 * torch.pi * self.weights / (RADIUS * (1 - harmonics.sine**2))
+        project = torch.cat([-harmonics.table * scale, harmonics.slope * scale], 2)
+        tables = (-harmonics.slope.mT / RADIUS).contiguous(), harmonics.table.mT.contiguous(), to_grid.contiguous()
         return tables, (torch.stack([along, straight]).contiguous(), project.contiguous())
 
     def _stretching(self) -> torch.Tensor:
@@ -225,7 +224,7 @@ class QuasiGeostrophic:
         return torch.stack([torch.zeros_like(rate), torch.zeros_like(rate), rate])
 
     def _mean(self, power: torch.Tensor, levels: bool = True) -> torch.Tensor:
-        """Mean over the sphere of products of coefficients; orders above 0 count twice."""
+        """Mean over the sphere of products of coefficients, with orders above 0 counted twice."""
         twice = torch.where(self.harmonics.order > 0, 2.0, 1.0)[:, None]
         total = (power * twice).sum((-2, -1)) / (4 * torch.pi)
         return total.sum(-1) if levels else total
@@ -235,7 +234,7 @@ class QuasiGeostrophic:
 
 
 def grid(truncation: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Gaussian latitudes, their weights and the points on a circle that make quadratic terms exact."""
+    """Gaussian latitudes, their weights and the number of longitudes, for exact quadratic terms."""
     rows = -(-(3 * truncation + 1) // 2)
     rows += rows % 2
     latitude, weights = gaussian(rows)

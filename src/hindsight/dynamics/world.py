@@ -1,92 +1,102 @@
-"""The built-in world: the quasi-geostrophic model on its planet, and its weather on a grid of equal steps."""
+"""The base class of built-in worlds, which integrate several stretches of time at once from different disturbances."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from hindsight.dynamics import planet
-from hindsight.dynamics.integrate import runge_kutta_4
-from hindsight.dynamics.quasi_geostrophic import LEVELS, RADIUS, Physics, QuasiGeostrophic, grid
-from hindsight.dynamics.stretches import Stretches
-from hindsight.harmonics import Harmonics
 from hindsight.settings.download import Synthetic
-from hindsight.settings.units import GRAVITY
 
-MEAN = {200: 1.158e5, 500: 5.49e4, 850: 1.43e4}  # geopotential of the levels, averaged over the sphere (m2 s-2)
-DISTURBANCE = 1e5  # streamfunction that the spin-up begins with, a coefficient (m2 s-1)
+DAY = 86400.0  # s
 
 
-class World(Stretches):
-    """A run of the model: stretches of time side by side, each from its own disturbance."""
+class World(ABC):
+    """A simulation of a built-in world.
 
-    variables = {  # WeatherBench 2's names
-        "geopotential": ("geopotential", "m2 s-2"),
-        "u_component_of_wind": ("eastward_wind", "m s-1"),
-        "v_component_of_wind": ("northward_wind", "m s-1"),
-    }
-    fixed = {
-        "land_sea_mask": ("land_binary_mask", "1"),
-        "geopotential_at_surface": ("surface_geopotential", "m2 s-2"),
-    }
-    title = "hindsight's built-in world (synthetic)"
-    nature = "quasi-geostrophic flow of Marshall and Molteni (1993) on an Earth-like planet"
+    Attributes:
+        latitude: latitudes of the output grid (H,), degrees, south to north.
+        longitude: longitudes of the output grid (W,), degrees.
+        levels: pressures of the variables (hPa); empty if they have no levels.
+        variables: output of each frame: name to CF standard name (empty if there is none) and units.
+        fixed: the same for fields that do not change, see `static`.
+        title: title of the source.
+        nature: its equations, in words.
+        limit: the settings and what to change, for the error when the integration becomes unstable.
+    """
 
-    def __init__(self, settings: Synthetic, physics: Physics | None = None) -> None:
-        super().__init__(settings)
-        truncation, self.levels = settings.truncation, list[int](settings.levels)
-        self.step = settings.step_minutes * 60.0
-        self.model = build(truncation, physics, self.device)
-        width = 2 * settings.latitudes
-        self.latitude = -90 + 180 / settings.latitudes * (np.arange(settings.latitudes) + 0.5)
-        self.longitude = np.arange(width) * 360 / width
-        self.shown = Harmonics(self.latitude, width, truncation, device=self.device)
-        self.limit = (
-            f"at truncation {truncation} with steps of {settings.step_minutes:g} minutes; "
-            "lower download.synthetic.step_minutes"
-        )
+    latitude: np.ndarray
+    longitude: np.ndarray
+    levels: list[int]
+    variables: dict[str, tuple[str, str]]
+    fixed: dict[str, tuple[str, str]]
+    title: str
+    nature: str
+    limit: str
+
+    def __init__(self, settings: Synthetic) -> None:
+        torch.set_num_threads(settings.threads)
+        device = "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device
+        self.device = torch.device("cpu" if device == "auto" else device)
+        self.settings = settings
+
+    @abstractmethod
+    def disturbance(self, stretch: int) -> torch.Tensor:
+        """The initial state of the spin-up of a stretch; a function of the seed and the number of the stretch."""
+
+    @abstractmethod
+    def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
+        """Integrate states (S, …) from `time` (S,), seconds from 1 January 2000, over an interval (s)."""
+
+    @abstractmethod
+    def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
+        """Variables of states on the output grid, float32, (…, level, H, W), or (…, H, W) without levels."""
 
     def static(self) -> dict[str, np.ndarray]:
-        """Land fraction and surface geopotential (m2 s-2) on the grid written, (H, W)."""
-        places = np.meshgrid(self.latitude, self.longitude, indexing="ij")
-        height = planet.orography(*places)
-        return {"land_sea_mask": planet.land(*places), "geopotential_at_surface": GRAVITY * height}
+        """Fields that do not change, (H, W), by the names in `fixed`."""
+        return {}
 
-    def disturbance(self, stretch: int) -> torch.Tensor:
-        """A random state of rest but for waves of every scale; a function of the seed and the stretch."""
-        count = self.settings.truncation + 1
-        white = torch.from_numpy(self.draws(stretch).standard_normal((2, 3, count, count)))
-        waves = torch.complex(white[0], white[1]).triu() * DISTURBANCE
-        waves[:, 0] = waves[:, 0].real + 0j
-        waves[:, 0, 0] = 0
-        return self.model.vorticity(waves.to(self.device))
+    def draws(self, stretch: int) -> np.random.Generator:
+        """Random number generator of a stretch."""
+        return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=[0, 0, stretch, 0]))
 
-    def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
-        """Integrate from `time` (S,) over an interval (s)."""
-        steps = round(interval / self.step)
-        for k in range(steps):
-            states = runge_kutta_4(self.model.tendency, states, time + k * interval / steps, interval / steps)
+    def spin_up(self, begins: np.ndarray, watch: Callable[[int], None] = lambda days: None) -> torch.Tensor:
+        """Integrate from the disturbances to the beginnings of the stretches (S,); returns states (S, …)."""
+        days = self.settings.spin_up_days
+        states = torch.stack([self.disturbance(k) for k in range(len(begins))])
+        time = self.seconds(begins) - days * DAY
+        for day in range(days):
+            states = self.advance(states, time + day * DAY, DAY)
+            watch(day + 1)
         return states
 
-    def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
-        """WeatherBench 2's variables on the grid written, float32, (…, level, H, W)."""
-        chosen = [LEVELS.index(level) for level in self.levels]
-        psi = self.model.streamfunction(states)[..., chosen, :, :]
-        cosine = torch.as_tensor(np.cos(np.deg2rad(self.latitude)), device=self.device)[:, None]
-        mean = torch.tensor([MEAN[level] for level in self.levels], dtype=torch.float64, device=self.device)
-        east = psi * (1j / RADIUS * self.shown.order[:, None])
-        fields = {
-            "geopotential": self.shown.synthesis(self.model.geopotential(psi)) + mean[:, None, None],
-            "u_component_of_wind": -self.shown.synthesis(psi, slope=True) / (RADIUS * cosine),
-            "v_component_of_wind": self.shown.synthesis(east) / cosine,
-        }
-        return {name: values.to(torch.float32).cpu().numpy() for name, values in fields.items()}
+    def frames(
+        self,
+        states: torch.Tensor,
+        begins: np.ndarray,
+        first: int,
+        count: int,
+        watch: Callable[[int], None] = lambda days: None,
+    ) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+        """Integrate over `count` frames.
 
+        Args:
+            states: states of the stretches at their frame `first`.
+            begins: times at which the stretches begin (S,).
+            first: number of the first frame.
+            count: number of frames.
+            watch: called with the number of days done, including the spin-up.
 
-def build(truncation: int, physics: Physics | None = None, device: str | torch.device = "cpu") -> QuasiGeostrophic:
-    """The model with the planet's land, mountains and seasons."""
-    latitude, weights, width = grid(truncation)
-    places = np.meshgrid(latitude, np.arange(width) * 360 / width, indexing="ij")
-    harmonics = Harmonics(latitude, width, truncation, device=device)
-    seasons = planet.Seasons(harmonics, torch.as_tensor(weights, device=device))
-    return QuasiGeostrophic(
-        truncation, planet.orography(*places), planet.land(*places), seasons, physics, device=device
-    )
+        Returns:
+            The states at the frame after the last, and the variables of the frames, see `weather`, (S, count, …).
+        """
+        interval, history = self.settings.step_hours * 3600.0, []
+        for frame in range(first, first + count):
+            history.append(states)
+            states = self.advance(states, self.seconds(begins) + frame * interval, interval)
+            watch(self.settings.spin_up_days + int((frame + 1) * interval / DAY))
+        return states, self.weather(torch.stack(history, 1))
+
+    def seconds(self, times: np.ndarray) -> torch.Tensor:
+        """Seconds from 1 January 2000 of times (S,)."""
+        return torch.as_tensor((times - np.datetime64("2000-01-01")) / np.timedelta64(1, "s"), device=self.device)

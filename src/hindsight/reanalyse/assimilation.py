@@ -56,10 +56,10 @@ class Assimilation:
         self.prior, self.members, self.seed, self.settings = prior, task.members, task.seed, settings
         self.device = prior.maps.device
         self.observations = observations.to(self.device)
-        self.frames = calendar.frame_number(task.times, prior.about.step_hours)
+        self.frames = calendar.frame_number(task.times, prior.metadata.step_hours)
         self.conditions = priors.conditions(task.times).to(self.device)
         self.cost, self.attempt, self._cache = Cost(), attempt, {}
-        self.window = settings.frames or prior.about.window
+        self.window = settings.frames or prior.metadata.window
 
     def noise(
         self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
@@ -74,7 +74,7 @@ class Assimilation:
     def denoiser(self, view: slice) -> Denoiser:
         """The guided denoiser of some frames; it has the observations of these frames only."""
         chosen, settings = self.settings.guidance, self.settings
-        shape = (len(self.prior.about.channels), *self.prior.maps.shape[-2:])
+        shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
         solver = settings.solver_tolerance, settings.solver_iterations, self._cache
         setup = Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
         return guidance.build(chosen.method, setup, **chosen.options())

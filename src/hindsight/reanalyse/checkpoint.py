@@ -39,7 +39,7 @@ class Checkpoint:
         Raises:
             OSError: if the file exists and cannot be read.
         """
-        signals.hold()
+        signals.defer()
         if not self.path.is_file():
             return None
         self.path.open("rb").close()  # raises if access is denied; safetensors would report a missing file
@@ -74,7 +74,7 @@ class Checkpoint:
             Stopped: after SIGTERM, once the checkpoint is written.
         """
         began = time.monotonic()
-        if not (stopping := signals.asked()) and began - self._written < self.seconds:
+        if not (stopping := signals.stop_requested()) and began - self._written < self.seconds:
             return
         progress = {"cycle": state.cycle, "finished": state.finished, "row": state.row}
         header = {"recipe": self._recipe_of(attempt), **progress, "memory": len(state.memory)}

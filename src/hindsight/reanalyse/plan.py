@@ -17,7 +17,7 @@ from hindsight.errors import UserError
 from hindsight.fields import calendar, shards, store
 from hindsight.fields import observations as tables
 from hindsight.prior import Prior
-from hindsight.progress import Progress, follow
+from hindsight.progress import Progress, report
 from hindsight.reanalyse import packing, timing
 from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.counting import Counter, Work
@@ -120,7 +120,7 @@ def run(
     start = timing.start_seconds() + loading
     warm, *timed = _time_stretches(domain, product, settings, trained, observations, todo, start)
     sample = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames).fields
-    sizes = packing.sizes(sample, trained.about.channels, trained.about.grid, published)
+    sizes = packing.sizes(sample, trained.metadata.channels, trained.metadata.grid, published)
     pace = measured_pace(warm, timed, start, sizes.seconds)
     forecast = {
         "hindsight": __version__,
@@ -134,7 +134,7 @@ def run(
     }
     for line in table(plan.parent.name, forecast):
         print(line, flush=True)
-        follow(line)
+        report(line)
     try:
         refuse(forecast, product, plan)
     except UserError as error:
@@ -146,7 +146,7 @@ def run(
 
 def jobs(domain: Domain, product: Product, settings: Reanalyse, prior: Prior, folder: Path) -> list[Job]:
     """Every job of a network, in order of time, with its work and whether its file exists."""
-    jobs, count = [], Counter(settings, domain.step_hours, prior.about.window)
+    jobs, count = [], Counter(settings, domain.step_hours, prior.metadata.window)
     halo = settings.halo_frames(domain.step_hours)
     for one in shards.cut(domain, product):
         stretch = one.with_halo(*halo, domain)
@@ -174,7 +174,7 @@ def _time_stretches(
     """
     first = shards.cut(domain, product)[0].with_halo(*settings.halo_frames(domain.step_hours), domain)
     rows = tables.usable(tables.read(observations, *first.times[[0, -1]]))
-    members, window = product.block(0), settings.frames or prior.about.window
+    members, window = product.block(0), settings.frames or prior.metadata.window
     analyse = lambda begin, frames, numbers: timing.analyse(
         prior, Task(first.times[begin : begin + frames], rows, numbers, product.seed), settings
     )

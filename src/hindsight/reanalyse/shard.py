@@ -75,7 +75,7 @@ def run(
         "stretch": stretch,
         **made_from,
     }
-    fields, grid = made.fields[:, inside], trained.about.grid
+    fields, grid = made.fields[:, inside], trained.metadata.grid
     analyses.write(fields, numbers, times[inside], domain.channels, grid, attributes, analysis)
     checkpoint.remove()
 
@@ -140,22 +140,22 @@ def reanalyse(
     Raises:
         UserError: if the sample diverged in every attempt, or the observation solver failed.
     """
-    about = prior.about.channels, prior.about.grid, prior.scaling
+    about = prior.metadata.channels, prior.metadata.grid, prior.scaling
     used, gross = rows.screened(task.table[task.table["time"].isin(task.times)], *about, task.extremes)
     if len(gross):
         print(rows.told(gross, len(used) + len(gross)), flush=True)
     observations = observation_tensors.from_table(used, task.times, *about)
     spread = float((prior.process.variance.sum() / prior.process.size).sqrt())
-    departures = observation_tensors.largest_departures(observations, len(prior.about.channels), prior.process.size)
+    departures = observation_tensors.largest_departures(observations, len(prior.metadata.channels), prior.process.size)
     spent = Cost()
     for attempt in range(settings.retries + 1):
         assimilation = Assimilation(prior, task, observations, settings, attempt)
         try:
             sample = _sample(assimilation, sampling.scheme(settings, spread, departures), progress, checkpoint)
-            fields = sample.cpu().numpy().reshape(*sample.shape[:2], -1, *prior.about.grid.shape)
+            fields = sample.cpu().numpy().reshape(*sample.shape[:2], -1, *prior.metadata.grid.shape)
             return Analysed(prior.scaling.restore(fields, task.times), spent + assimilation.cost, attempt, len(gross))
         except Diverged as error:
-            channels = ", ".join(prior.about.channels[k] for k in error.channels)
+            channels = ", ".join(prior.metadata.channels[k] for k in error.channels)
             how = f"at guidance {settings.guidance.method!r}, {settings.steps} steps"
             print(f"{error} {how}, in {channels}", flush=True)
             settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + assimilation.cost
@@ -168,7 +168,7 @@ def reanalyse(
         checkpoint.remove()
     raise UserError(
         f"the sample diverged {settings.retries + 1} time(s) in {channels} with guidance {settings.guidance.method!r}, "
-        f"and nothing was written; {_remedies(settings, dict(zip(prior.about.channels, departures)))}"
+        f"and nothing was written; {_remedies(settings, dict(zip(prior.metadata.channels, departures)))}"
     )
 
 
@@ -189,7 +189,7 @@ def _sample(
 ) -> torch.Tensor:
     """Sample all cycles, from the checkpoint on if there is one; fields (E, T, D)."""
     frames = len(assimilation.frames)
-    cycles = regimes.cycles(assimilation.settings, frames, assimilation.prior.about.step_hours)
+    cycles = regimes.cycles(assimilation.settings, frames, assimilation.prior.metadata.step_hours)
     size, device = assimilation.prior.process.size, assimilation.device
     fields = torch.zeros(len(assimilation.members), frames, size, device=device)
     state = sampler.State(fields, np.full(frames, np.inf))
@@ -218,9 +218,9 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
         UserError: if it was trained for another domain; the message names every difference.
     """
     trained = priors.load(path, machine.device(settings.device))
-    keep = trained.about.precision == "bfloat16" or settings.precision != "auto"
+    keep = trained.metadata.precision == "bfloat16" or settings.precision != "auto"
     trained.precision = machine.precision(settings.precision if keep else "float32", trained.maps.device)
-    about, wrong = trained.about, _outside(trained.about.grid, domain)
+    about, wrong = trained.metadata, _outside(trained.metadata.grid, domain)
     with xr.open_dataset(climatology) as fields:
         here = Grid.of(fields)
     if not wrong and not here.same(about.grid):

@@ -101,8 +101,8 @@ def analyse(prior: Prior, task: Task, settings: Reanalyse) -> Timed:
         began = time.perf_counter()
         made = shard.reanalyse(prior, task, settings)
         seconds = time.perf_counter() - began
-    count = Counter(settings, prior.about.step_hours, prior.about.window)
-    first = calendar.frame_number(task.times[:1], prior.about.step_hours)[0]
+    count = Counter(settings, prior.metadata.step_hours, prior.metadata.window)
+    first = calendar.frame_number(task.times[:1], prior.metadata.step_hours)[0]
     work = count(first, len(task.times)) * len(task.members)
     work = work * (made.cost.evaluations / work.evaluations)  # diverged attempts included
     on_device = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

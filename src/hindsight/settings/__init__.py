@@ -208,10 +208,11 @@ class Settings(Section):
 
     def _waves_on_a_region(self) -> list[str]:
         globe = [self.domain.latitude_edges, self.domain.longitude_edges] == ["pole", "periodic"]
-        if self.train.colour.basis == "waves" and not globe and not self.domain.torus:
+        if self.train.linear_prior.basis == "waves" and not globe and not self.domain.torus:
             return [
-                "train.colour.basis: waves are for the whole globe, or for a square that is periodic both ways; set"
-                " domain.latitude_edges: pole (or periodic) and domain.longitude_edges: periodic, or basis: empirical"
+                "train.linear_prior.basis: waves are for the whole globe, or for a square that is periodic both ways; "
+                "set domain.latitude_edges: pole (or periodic) and domain.longitude_edges: periodic, "
+                "or basis: empirical"
             ]
         return []
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hindsight.settings.section import Precision, Section, under
+from hindsight.settings.section import Precision, Section, with_defaults
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Reanalyse(Section):
         """Override with the settings that the design fixes, and fill in its defaults."""
         if not isinstance(given, dict) or given.get("design") not in DESIGNS:
             return given
-        return under(under(DESIGNS[given["design"]], given), DEFAULTS[given["design"]])
+        return with_defaults(with_defaults(DESIGNS[given["design"]], given), DEFAULTS[given["design"]])
 
     @model_validator(mode="after")
     def _agrees(self) -> "Reanalyse":

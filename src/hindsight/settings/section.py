@@ -1,4 +1,4 @@
-"""The base of every section of the settings, and defaults that another setting chooses."""
+"""The base class of all sections of the settings, and defaults that depend on another setting."""
 
 from typing import Literal
 
@@ -8,18 +8,18 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know and numbers that are not finite."""
+    """A frozen group of settings that refuses unknown keys and numbers that are not finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def under(given: dict, preset: dict) -> dict:
-    """What is given, and below it what a preset says, section by section."""
+def with_defaults(given: dict, defaults: dict) -> dict:
+    """Add defaults to settings for the keys that they lack, section by section."""
     merged = dict(given)
-    for name, value in preset.items():
-        here = given.get(name)
-        if isinstance(value, dict) and (here is None or isinstance(here, dict)):
-            merged[name] = under(here or {}, value)
+    for name, value in defaults.items():
+        section = given.get(name)
+        if isinstance(value, dict) and (section is None or isinstance(section, dict)):
+            merged[name] = with_defaults(section or {}, value)
         elif name not in given:
             merged[name] = value
     return merged

@@ -1,4 +1,4 @@
-"""Covariances of a long series, at no lag and at one frame's, added up block by block: it is never in memory whole."""
+"""Covariances of a long series at lags of zero and one frame, summed block by block to bound memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +10,17 @@ from hindsight.fields import calendar
 from hindsight.fields.frames import Frames
 from hindsight.progress import Progress
 
-View = Callable[
-    [torch.Tensor], list[torch.Tensor]
-]  # fields (n, D), in double precision, to samples (n, size) of some kinds
+# from fields (n, D) in double precision to arrays of samples (n, size), one array for each covariance
+Sampler = Callable[[torch.Tensor], list[torch.Tensor]]
 
 
 @dataclass
-class Moments:
-    """Sums of products of samples, which may be complex; of two parts of a series they add up.
+class CovarianceSums:
+    """Sums of products of samples, which may be complex; the sums of two parts of a series can be added.
 
     Args:
-        frames: how many known frames.
-        pairs: how many of them follow the frame before without a break.
+        frames: number of frames with data.
+        pairs: number of consecutive frames without a gap between them.
         now: sum of x_t x_t^H over the frames, (size, size).
         later: sum of x_{t+1} x_t^H over the pairs, (size, size).
     """
@@ -32,20 +31,22 @@ class Moments:
     later: torch.Tensor
 
     @classmethod
-    def none(cls, like: torch.Tensor) -> "Moments":
-        """Of no sample, of the size and kind of `like` (n, size)."""
+    def zero(cls, like: torch.Tensor) -> "CovarianceSums":
+        """Sums of no samples, with the size and type of `like` (n, size)."""
         now, later = torch.zeros(2, like.shape[1], like.shape[1], dtype=like.dtype).unbind()
         return cls(0, 0, now, later)
 
     def add(self, x: torch.Tensor, known: np.ndarray, pairs: np.ndarray) -> None:
-        """Take samples (n, size) in: the frames that are known, and pairs by their first."""
-        one, earlier, further = x[known], x[pairs], x[pairs + 1]
+        """Add samples (n, size), given the indices of frames with data and those of the first frame of each pair."""
+        present, earlier, later = x[known], x[pairs], x[pairs + 1]
         self.frames, self.pairs = self.frames + len(known), self.pairs + len(pairs)
-        self.now.addmm_(one.T, one.conj())
-        self.later.addmm_(further.T, earlier.conj())
+        self.now.addmm_(present.T, present.conj())
+        self.later.addmm_(later.T, earlier.conj())
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(*(getattr(self, name) + getattr(other, name) for name in ("frames", "pairs", "now", "later")))
+    def __add__(self, other: "CovarianceSums") -> "CovarianceSums":
+        return CovarianceSums(
+            *(getattr(self, name) + getattr(other, name) for name in ("frames", "pairs", "now", "later"))
+        )
 
     @property
     def covariance(self) -> torch.Tensor:
@@ -54,33 +55,33 @@ class Moments:
 
     @property
     def lagged(self) -> torch.Tensor:
-        """E[x_{t+1} x_t^H]; zero where nothing follows anything."""
+        """E[x_{t+1} x_t^H]; zero if there are no pairs."""
         return self.later / max(self.pairs, 1)
 
 
-def summed(frames: Frames, view: View) -> list[Moments]:
-    """Add up the moments of a period, its frames read once.
+def accumulate(frames: Frames, sampler: Sampler) -> list[CovarianceSums]:
+    """Sum products over a period, reading its frames once.
 
     Args:
-        frames: of the period; those that are not known are left out, and so are pairs that are not of one stretch.
-        view: what of the fields is sampled.
+        frames: frames of the period; masked frames and pairs across a gap are left out.
+        sampler: computes the samples from the fields.
 
     Returns:
-        The moments of every kind of sample.
+        The sums for each array of samples.
     """
-    found, blocks = None, frames.blocks(overlap=1)
-    watch = Progress("train.colour", len(blocks))
+    sums, blocks = None, frames.blocks(overlap=1)
+    progress = Progress("train.linear_prior", len(blocks))
     for done, (start, first, last) in enumerate(blocks, 1):
-        samples = view(torch.from_numpy(frames(start, last)).double())
-        found = found or [Moments.none(x) for x in samples]
-        known, pairs = _own(frames.stretch[start:last], first - start)
-        for moments, x in zip(found, samples):
-            moments.add(x, known, pairs)
-        watch(done)
-    return found
+        samples = sampler(torch.from_numpy(frames(start, last)).double())
+        sums = sums or [CovarianceSums.zero(x) for x in samples]
+        known, pairs = _indices(frames.stretch[start:last], first - start)
+        for total, x in zip(sums, samples):
+            total.add(x, known, pairs)
+        progress(done)
+    return sums
 
 
-def _own(stretch: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
-    """The known frames of a block, and the pairs that end in it; the frame before it may come first."""
+def _indices(stretch: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the frames with data in a block, and of the pairs that end in it; `before` frames precede it."""
     known = np.flatnonzero(stretch >= 0)
     return known[known >= before], calendar.unbroken(stretch, 2)

@@ -1,4 +1,4 @@
-"""The training loop, in the order things happen."""
+"""The training loop."""
 
 import copy
 import math
@@ -15,22 +15,17 @@ from torch import nn
 from hindsight import signals
 from hindsight.diffusion import denoiser, sigmoid
 from hindsight.prior import Prior
-from hindsight.progress import Progress, doing
+from hindsight.progress import Progress, announce
 from hindsight.settings import Train
-from hindsight.train import average, batches, checkpoint, kinds, memory
+from hindsight.train import average, batches, checkpoint, memory, validation
 from hindsight.train.batches import Batch, Loader
-from hindsight.train.diary import PREFIX, Diary
+from hindsight.train.metrics import MetricsWriter
 from hindsight.train.team import Team
 from hindsight.train.windows import Windows
 
-VALIDATION_LEVELS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
-VALIDATION_WINDOWS = 64  # of a look, at most
-LOOK = 0.1  # share of the time of the steps between two looks that a look may take
-PASSES = 3  # forward that a step takes as long as: its own, and the way back
-
 
 class Loss(nn.Module):
-    """What training makes small, as a module so that several processes can share it."""
+    """The loss as a module, so that several processes can average its gradients."""
 
     def __init__(self, prior: Prior, settings: Train) -> None:
         super().__init__()
@@ -38,241 +33,254 @@ class Loss(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch."""
-        denoised = self.prior.denoise(batch.noisy, batch.sigma, batch.told, batch.points)
+        denoised = self.prior.denoise(batch.noisy, batch.sigma, batch.conditions, batch.points)
         weight = sigmoid.fused_min_snr(batch.sigma) if self.weight == "fused_min_snr" else None
         return denoiser.loss(self.prior.process, denoised, batch.clean, batch.sigma, batch.points, weight)
 
 
 @dataclass
-class Course:
-    """How far training has come: everything of it that is not a weight."""
+class TrainingState:
+    """The state of training apart from weights and the optimiser."""
 
     step: int = 0
     curve: list[dict] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # since the last look
+    losses: list[float] = field(default_factory=list)  # since the last validation
     precision: str = ""  # of the network in the steps so far
     best: float = math.inf
-    looks_since: int = 0  # the best
+    validations_since_best: int = 0
 
     @property
-    def looked(self) -> bool:
-        """Whether the validation period was looked at after the last step."""
+    def validated(self) -> bool:
+        """Whether the last step has been validated."""
         return bool(self.curve) and self.curve[-1]["step"] == self.step
 
-    def told(self) -> dict:
-        """For a checkpoint, without the step."""
+    def without_step(self) -> dict:
+        """The fields for a checkpoint, which stores the step separately."""
         return {name: value for name, value in vars(self).items() if name != "step"}
 
-    def over(self, settings: Train) -> bool:
-        """Whether training ends here, for all steps are done or it gets no better."""
-        tired = settings.patience is not None and self.looks_since >= settings.patience
-        return tired or self.step >= settings.steps
+    def finished(self, settings: Train) -> bool:
+        """Whether all steps are done or patience is exhausted."""
+        stalled = settings.patience is not None and self.validations_since_best >= settings.patience
+        return stalled or self.step >= settings.steps
 
 
 def train(
     prior: Prior,
     training: Windows,
-    validation: Windows,
+    validation_windows: Windows,
     settings: Train,
-    keep: Path,
+    checkpoint_path: Path,
     recipe: dict,
     team: Team = Team(),  # noqa: B008 (frozen)
-    diary: Callable[[int], Diary | None] = lambda done: None,
+    open_metrics: Callable[[int], MetricsWriter | None] = lambda done: None,
 ) -> tuple[Prior, list[dict]]:
-    """Train a prior by diffusion forcing.
+    """Train a prior by diffusion forcing (Chen et al. 2024).
 
     Args:
-        prior: with weights as initialised, on its device; its network is trained in place.
-        training: windows to learn from.
-        validation: windows to look at now and then.
-        settings: how.
-        keep: the checkpoint, taken up if it is of the same recipe.
-        recipe: everything that decides the outcome.
+        prior: the prior with initial weights, on its device; its network is trained in place.
+        training: training windows.
+        validation_windows: windows of the validation period.
+        settings: settings of training.
+        checkpoint_path: the checkpoint, resumed if it has the same recipe.
+        recipe: everything that determines the result.
         team: the processes that train together.
-        diary: opens the diary, once it is known how many steps were done before.
+        open_metrics: opens the metrics writer, given the number of steps done before.
 
     Returns:
-        The prior with averaged weights, those that are kept, and the learning curve: rows of step, loss and validation
-        error per level.
+        The prior with the averaged weights that `keep` selects, and the learning curve: rows of step, loss and
+        validation errors.
 
     Raises:
-        Stopped: if it was asked to by SIGTERM; the checkpoint is of the step it was in.
+        Stopped: on SIGTERM, after a checkpoint at the current step.
         UserError: if the batch does not fit in memory.
         FloatingPointError: if a gradient is not finite.
     """
-    run = Run(prior, validation, settings, team, keep, recipe)
-    shape, rows = (len(prior.about.channels), *prior.maps.shape[-2:]), team.rows(settings.batch)
-    make = lambda step: batches.make(training, settings, shape, step, rows)
-    run.take_up(diary, make)
-    if not run.over:
-        run.learn(Loader(make, run.course.step, settings.steps, prior.maps.device))
-    return run.kept(), run.course.curve
+    trainer = Trainer(prior, validation_windows, settings, team, checkpoint_path, recipe)
+    shape, rows = (len(prior.metadata.channels), *prior.maps.shape[-2:]), team.rows(settings.batch)
+    make_batch = lambda step: batches.make(training, settings, shape, step, rows)
+    trainer.start(open_metrics, make_batch)
+    if not trainer.finished:
+        trainer.run_steps(Loader(make_batch, trainer.state.step, settings.steps, prior.maps.device))
+    return trainer.result(), trainer.state.curve
 
 
-class Run:
-    """A run of training: the network, its average, the best of that, and how far it has come."""
+class Trainer:
+    """A training run: the network, its running average, the best average so far, and the training state."""
 
     def __init__(
-        self, prior: Prior, validation: Windows, settings: Train, team: Team, keep: Path, recipe: dict
+        self,
+        prior: Prior,
+        validation_windows: Windows,
+        settings: Train,
+        team: Team,
+        checkpoint_path: Path,
+        recipe: dict,
     ) -> None:
-        self.prior, self.validation, self.settings, self.team = prior, validation, settings, team
-        self.keep, self.recipe = keep, recipe
+        self.prior, self.validation_windows, self.settings, self.team = prior, validation_windows, settings, team
+        self.checkpoint_path, self.recipe = checkpoint_path, recipe
         self.average = copy.deepcopy(prior).eval().requires_grad_(False)
         self.best = copy.deepcopy(self.average.network)
         self.optimiser = torch.optim.AdamW(
             prior.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.models = {"model": prior.network, "average": self.average.network, "best": self.best}
-        self.course, self.book = Course(), None
+        self.state, self.metrics = TrainingState(), None
 
-    def take_up(self, diary: Callable[[int], Diary | None], make: Callable[[int], Batch]) -> None:
-        """Take up a checkpoint, or begin with a look at the validation period; `make` makes the batch of a step."""
-        signals.hold()
-        done, told = checkpoint.resume(self.keep, self.recipe, self.models, self.optimiser)
-        self.course = Course(done, **told)
-        self.book = diary(done) if self.team.leads else None
-        if self.book and self.course.curve:
-            self.book.show(self.course.curve)  # whoever runs the job may have swept up what a killed one left
-        self._same_precision()
-        if self.course.step < self.settings.steps:
-            self._fits(make(self.course.step))
-        if self.course.looked or not self.due:
-            self.over = self.course.over(self.settings)
+    def start(self, open_metrics: Callable[[int], MetricsWriter | None], make_batch: Callable[[int], Batch]) -> None:
+        """Resume from a checkpoint, or validate the initial weights; `make_batch` makes the batch of a step."""
+        signals.defer()
+        done, state = checkpoint.resume(self.checkpoint_path, self.recipe, self.models, self.optimiser)
+        self.state = TrainingState(done, **state)
+        self.metrics = open_metrics(done) if self.team.leads else None
+        if self.metrics and self.state.curve:
+            self.metrics.write(self.state.curve)  # Snakemake may have removed the output of a killed job
+        self._report_precision()
+        if self.state.step < self.settings.steps:
+            self._check_memory(make_batch(self.state.step))
+        if self.state.validated or not self.validation_due:
+            self.finished = self.state.finished(self.settings)
         else:
-            self.over = self.look()
+            self.finished = self.validate()
             self.save()
-        if self.asked():
+        if self.stop_requested():
             self.stop()
 
-    def _same_precision(self) -> None:
-        """Say so where a checkpoint comes from a machine that computes in another precision; its steps count."""
-        before, self.course.precision = self.course.precision, self.prior.precision
+    def _report_precision(self) -> None:
+        """Print a note if the steps of the checkpoint were computed in another precision; they count all the same."""
+        before, self.state.precision = self.state.precision, self.prior.precision
         if before not in ("", self.prior.precision) and self.team.leads:
             print(
-                f"{self.keep} is of {self.course.step} steps in {before}, and this machine goes on in"
-                f" {self.prior.precision}: as good, but not the bytes of a run on one kind of machine",
+                f"{self.checkpoint_path} has {self.state.step} steps in {before}, and this machine continues in"
+                f" {self.prior.precision}: the prior is as good, but not the same bytes as on one kind of machine",
                 flush=True,
             )
 
     @property
-    def due(self) -> bool:
-        """Whether the step that was reached is one to look at the validation period."""
-        return self.course.step % self.settings.validate_every == 0 or self.course.step == self.settings.steps
+    def validation_due(self) -> bool:
+        """Whether the current step is to be validated."""
+        return self.state.step % self.settings.validate_every == 0 or self.state.step == self.settings.steps
 
     def save(self) -> None:
-        """Write the checkpoint, if this is the process that writes."""
+        """Write the checkpoint, in the process that leads."""
         if self.team.leads:
-            checkpoint.save(self.keep, self.course.step, self.recipe, self.models, self.optimiser, self.course.told())
+            state = self.state.without_step()
+            checkpoint.save(self.checkpoint_path, self.state.step, self.recipe, self.models, self.optimiser, state)
 
-    def learn(self, loader: Loader) -> None:
-        """Step until it is over, or until SIGTERM."""
-        settings, done, began = self.settings, self.course.step, time.perf_counter()
-        tell = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
-        tell(done)
+    def run_steps(self, loader: Loader) -> None:
+        """Train until training is finished or SIGTERM arrives."""
+        settings, done, began = self.settings, self.state.step, time.perf_counter()
+        progress = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
+        progress(done)
         loss = None
         for step, batch in loader:
-            loss = loss or self.ready()
-            self.course.losses.append(advance(loss, batch, settings, self.optimiser, step, self.team))
+            loss = loss or self.prepare_loss()
+            self.state.losses.append(advance(loss, batch, settings, self.optimiser, step, self.team))
             average.update(self.average.network, self.prior.network, step, settings.average)
-            self.course.step = step + 1
-            pace_now = (step + 1 - done) * settings.batch * settings.window / (time.perf_counter() - began)
-            self.note(pace_now)
-            tell(step + 1, f"loss {self.course.losses[-1]:.4f}, {pace_now:.1f} frames/s")
-            if self.due:
-                self.over = self.look()
-            stopping = self.asked()
-            if (step + 1) % settings.checkpoint_every == 0 or self.over or stopping:
+            self.state.step = step + 1
+            speed = (step + 1 - done) * settings.batch * settings.window / (time.perf_counter() - began)
+            self.write_scalars(speed)
+            progress(step + 1, f"loss {self.state.losses[-1]:.4f}, {speed:.1f} frames/s")
+            if self.validation_due:
+                self.finished = self.validate()
+            stopping = self.stop_requested()
+            if (step + 1) % settings.checkpoint_every == 0 or self.finished or stopping:
                 self.save()
-            if self.over:
+            if self.finished:
                 break
             if stopping:
                 self.stop()
         if self.team.leads:
-            print(f"waited for batches {loader.waited / (time.perf_counter() - began):.1%} of the time", flush=True)
+            share = loader.wait_seconds / (time.perf_counter() - began)
+            print(f"training waited for batches {share:.1%} of the time", flush=True)
 
-    def asked(self) -> bool:
-        """Whether any process was asked to stop; all of them hear the same, and stop at the same step."""
-        return self.team.mean(torch.tensor(float(signals.asked()), device=self.prior.maps.device)) > 0
+    def stop_requested(self) -> bool:
+        """Whether any process was asked to stop; all get the same answer and stop at the same step."""
+        return self.team.mean(torch.tensor(float(signals.stop_requested()), device=self.prior.maps.device)) > 0
 
     def stop(self) -> NoReturn:
-        """Leave, the checkpoint being written."""
-        self.team.told(None)  # one that left before it is written would have the others killed by torchrun
+        """Stop the process once the checkpoint is written."""
+        self.team.broadcast(None)  # waits for the checkpoint: torchrun kills the others as soon as one has left
         self.team.leave()
-        if self.book:
-            self.book.close()
-        said = f"at step {self.course.step} of {self.settings.steps}; saved"
-        raise signals.Stopped(said if self.team.leads else "")
+        if self.metrics:
+            self.metrics.close()
+        message = f"at step {self.state.step} of {self.settings.steps}; saved"
+        raise signals.Stopped(message if self.team.leads else "")
 
-    def _fits(self, batch: Batch) -> None:
-        """Refuse a batch that does not fit in memory, before anything is made."""
+    def _check_memory(self, batch: Batch) -> None:
+        """Refuse a batch that does not fit in memory."""
         self.prior.network.recompute, windows = self.settings.recompute, len(batch.clean)
-        one, room = batch.to(self.prior.maps.device).parts(windows)[0], memory.free(self.prior.maps.device)
+        one, available = batch.to(self.prior.maps.device).split(windows)[0], memory.free(self.prior.maps.device)
         loss = Loss(self.prior.train(), self.settings)
-        memory.check(loss, one, windows // self.settings.accumulate, room // self.team.sharing)
+        memory.check(loss, one, windows // self.settings.accumulate, available // self.team.sharing_memory)
 
-    def ready(self) -> nn.Module:
-        """The loss, ready to be trained: compiled and shared if that is asked."""
+    def prepare_loss(self) -> nn.Module:
+        """The loss, compiled and parallel as the settings say."""
         if self.settings.compile:
-            doing("compiling the network, which takes minutes, in its first steps")
+            announce("compiling the network, which takes minutes, in its first steps")
             self.prior.network.compile()
-        return self.team.joined(Loss(self.prior.train(), self.settings))
+        return self.team.parallel(Loss(self.prior.train(), self.settings))
 
-    def note(self, pace_now: float) -> None:
-        """Write the step into the diary."""
-        if self.book:
+    def write_scalars(self, speed: float) -> None:
+        """Write the scalars of the current step."""
+        if self.metrics:
             rate = self.optimiser.param_groups[0]["lr"]
-            numbers = {"loss": self.course.losses[-1], "learning_rate": rate, "frames_per_second": pace_now}
-            self.book.step(self.course.step, **numbers)
+            scalars = {"loss": self.state.losses[-1], "learning_rate": rate, "frames_per_second": speed}
+            self.metrics.step(self.state.step, **scalars)
 
-    def look(self) -> bool:
-        """Look at the validation period; whether training is over.
+    def validate(self) -> bool:
+        """Validate the averaged weights; whether training is finished.
 
-        Who asks to stop meanwhile does not wait for it: it is made again by the run that goes on.
+        A stop request interrupts the validation; the resumed run repeats it.
         """
-        return self.team.told(self._look() if self.team.leads else None)
+        return self.team.broadcast(self._validate() if self.team.leads else None)
 
-    def _look(self) -> bool:
-        course, settings = self.course, self.settings
-        part = settings.batch // (settings.processes * settings.accumulate)
-        count = windows_of_a_look(settings)
-        watch = Progress("train.prior, looking at the validation period", count * looks(settings))
-        errors = validate(self.average, self.validation, at_once=part, count=count, watch=watch)
-        done = count * len(VALIDATION_LEVELS)
-        of_kinds = kinds.errors(self.average, self.validation, settings, part, count, lambda more: watch(done + more))
-        if errors is None or of_kinds is None:
+    def _validate(self) -> bool:
+        state, settings = self.state, self.settings
+        errors = self._errors()
+        if errors is None:
             return False
-        errors = errors | of_kinds
-        loss = sum(course.losses) / len(course.losses) if course.losses else math.nan
-        course.curve.append({"step": course.step, "loss": loss, **errors})
-        course.losses, score = [], kinds.score(errors, settings)
-        course.looks_since = 0 if score < course.best else course.looks_since + 1
-        if score < course.best:
-            course.best = score
+        loss = sum(state.losses) / len(state.losses) if state.losses else math.nan
+        state.curve.append({"step": state.step, "loss": loss, **errors})
+        state.losses, score = [], validation.score(errors, settings)
+        state.validations_since_best = 0 if score < state.best else state.validations_since_best + 1
+        if score < state.best:
+            state.best = score
             self.best.load_state_dict(self.average.network.state_dict())
-        if self.book:
-            self.book.look(course.curve)
-        return course.over(settings)
+        if self.metrics:
+            self.metrics.validation(state.curve)
+        return state.finished(settings)
 
-    def kept(self) -> Prior:
-        """The prior with the weights that are kept."""
+    def _errors(self) -> dict[str, float] | None:
+        """Validation errors by level and by kind; none if the process was asked to stop meanwhile."""
+        settings, windows = self.settings, self.validation_windows
+        at_once = settings.batch // (settings.processes * settings.accumulate)
+        count = validation.window_count(settings)
+        progress = Progress("train.prior, validation", count * validation.errors_count(settings))
+        by_level = validation.errors_by_level(self.average, windows, at_once=at_once, count=count, watch=progress)
+        watch = lambda done: progress(count * len(validation.LEVELS) + done)
+        by_kind = validation.errors_by_kind(self.average, windows, settings, at_once, count, watch)
+        return None if by_level is None or by_kind is None else by_level | by_kind
+
+    def result(self) -> Prior:
+        """The prior with the weights that `keep` selects."""
         if self.settings.keep == "best":
             self.average.network.load_state_dict(self.best.state_dict())
-        if self.book:
-            self.book.close()
+        if self.metrics:
+            self.metrics.close()
         return self.average
 
 
 def advance(
     loss: nn.Module, batch: Batch, settings: Train, optimiser: torch.optim.Optimizer, step: int, team: Team
 ) -> float:
-    """One optimiser step; everything random in it is a function of the seed, the step and the row."""
+    """Take one optimiser step and return its loss; random numbers depend on seed, step and row alone."""
     torch.manual_seed((settings.seed * 1_000_003 + step) * team.size + team.rank)  # dropout
     for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * pace(step, settings)
+        group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)
     optimiser.zero_grad()
-    parts, total = batch.parts(settings.accumulate), torch.zeros((), device=batch.clean.device)
+    parts, total = batch.split(settings.accumulate), torch.zeros((), device=batch.clean.device)
     for number, part in enumerate(parts, 1):
-        with team.apart(loss) if number < len(parts) else nullcontext():
+        with team.no_sync(loss) if number < len(parts) else nullcontext():
             share = loss(part) / len(parts)
             share.backward()
         total += share.detach()
@@ -283,67 +291,8 @@ def advance(
     return team.mean(total)
 
 
-def pace(step: int, settings: Train) -> float:
-    """Learning rate relative to its peak: a straight warm-up, then a half cosine to zero, or no change."""
-    fall = 0.5 * (1 + math.cos(math.pi * step / max(settings.steps, 1))) if settings.pace == "cosine" else 1.0
-    return min(1.0, (step + 1) / max(settings.warmup, 1)) * fall
-
-
-def looks(settings: Train) -> int:
-    """How many levels and kinds of levels a look is at."""
-    return len(VALIDATION_LEVELS) + len(kinds.alone(settings))
-
-
-def windows_of_a_look(settings: Train) -> int:
-    """Validation windows of each level and kind: as many as a tenth of the time between two looks pays for."""
-    steps = min(settings.validate_every, settings.steps)
-    passes = PASSES * steps * settings.batch // settings.processes  # meanwhile, of each process; one of them looks
-    return min(VALIDATION_WINDOWS, max(1, int(LOOK * passes / looks(settings))))
-
-
-@torch.no_grad()
-def validate(
-    prior: Prior,
-    validation: Windows,
-    closed_form: bool = False,
-    at_once: int = VALIDATION_WINDOWS,
-    count: int = VALIDATION_WINDOWS,
-    watch: Callable[[int], None] = lambda done: None,
-) -> dict[str, float] | None:
-    """Root-mean-square error of denoised validation windows, all frames at one level, per level.
-
-    Args:
-        prior: whose.
-        validation: windows to draw from; the same are drawn every time.
-        closed_form: of its closed form alone.
-        at_once: windows that are in memory together.
-        count: windows of every level.
-        watch: told of windows done, those of all levels counted.
-
-    Returns:
-        None if the process was asked to stop meanwhile.
-    """
-    generator = torch.Generator().manual_seed(0)
-    device = prior.maps.device
-    errors = {}
-    correct: Callable = prior.correction if not closed_form else lambda x, *_: torch.zeros_like(x[:, :, 0])
-    for number, level in enumerate(VALIDATION_LEVELS):
-        square, values = 0.0, 0
-        for first in range(0, count, at_once):
-            if signals.asked():
-                return None
-            windows = [_noisy(validation, level, generator) for _ in range(min(at_once, count - first))]
-            clean, noisy, told = (torch.cat(part).to(device) for part in zip(*windows))
-            sigma = torch.full(clean.shape[:2], level, device=device)
-            points = denoiser.no_points(noisy) if prior.about.points else None
-            denoised = denoiser.denoise(prior.process, correct, noisy, sigma, told, points=points)
-            square, values = square + (denoised - clean).double().square().sum().item(), values + clean.numel()
-            watch(number * count + min(first + at_once, count))
-        errors[f"{PREFIX}{level:g}"] = math.sqrt(square / values)
-    return errors
-
-
-def _noisy(windows: Windows, level: float, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-    """A window, clean and noisy, and its conditions."""
-    clean, told = windows.draw(1, generator)
-    return clean, clean + level * torch.randn(clean.shape, generator=generator), told
+def learning_rate_factor(step: int, settings: Train) -> float:
+    """Learning rate relative to its peak: a linear warm-up, then a half cosine to zero or a constant."""
+    cosine = settings.learning_rate_decay == "cosine"
+    decay = 0.5 * (1 + math.cos(math.pi * step / max(settings.steps, 1))) if cosine else 1.0
+    return min(1.0, (step + 1) / max(settings.warmup, 1)) * decay

@@ -1,4 +1,4 @@
-"""How much memory training takes, found before it begins: a batch that does not fit ends after an hour otherwise."""
+"""Check before training that a batch fits in memory, rather than run out of it an hour later."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from hindsight.errors import UserError
 from hindsight.train.batches import Batch
 
 SPARE = 0.9  # share of the free memory that may be used
-COPIES = 6  # of the weights: themselves, gradients, two moments, their average, the best of it
+COPIES = 6  # of the weights: weights, gradients, two AdamW moments, running average, best average
 
 
 def activations(loss: nn.Module, window: Batch) -> int:
-    """Bytes that one window's way forward keeps for the way back; what several operations keep is counted once."""
-    own = {p.untyped_storage().data_ptr() for p in loss.parameters()}
+    """Bytes that the forward pass of one window keeps for the backward pass; shared storage is counted once."""
+    weights = {p.untyped_storage().data_ptr() for p in loss.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -30,39 +30,41 @@ def activations(loss: nn.Module, window: Batch) -> int:
 
 
 def free(device: torch.device) -> int:
-    """Bytes that may still be taken, a job's own limit (cgroup) included."""
+    """Bytes of free memory, within the limit of the job's cgroup."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    most, now = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    found = psutil.virtual_memory().available
-    if most.is_file() and now.is_file() and (limit := most.read_text().strip()) != "max":
-        found = min(found, int(limit) - int(now.read_text()))
-    return found
+    limit_file, used_file = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    available = psutil.virtual_memory().available
+    if limit_file.is_file() and used_file.is_file() and (limit := limit_file.read_text().strip()) != "max":
+        available = min(available, int(limit) - int(used_file.read_text()))
+    return available
 
 
-def check(loss: nn.Module, window: Batch, windows: int, room: int) -> None:
-    """Refuse a batch that will not fit.
+def check(loss: nn.Module, window: Batch, windows: int, available: int) -> None:
+    """Refuse a batch that does not fit in memory.
 
     Args:
-        loss: of a batch.
-        window: a batch of one.
-        windows: that are in memory together.
-        room: bytes that may be taken.
+        loss: computes the loss of a batch.
+        window: a batch of one window.
+        windows: number of windows in memory at once.
+        available: bytes of free memory.
 
     Raises:
-        UserError: with the size that would fit.
+        UserError: if the batch does not fit; the message says how many windows would.
     """
     each = activations(loss, window)
     weights = COPIES * sum(p.nbytes for p in loss.parameters())
-    if weights + windows * each <= SPARE * room:
+    if weights + windows * each <= SPARE * available:
         return
-    fit, gb = int((SPARE * room - weights) // max(each, 1)), 1e-9
-    need = f"{windows} windows together need about {(weights + windows * each) * gb:.1f} GB, {room * gb:.1f} are free"
+    fit, gb = int((SPARE * available - weights) // max(each, 1)), 1e-9
+    need = (
+        f"{windows} windows at once need about {(weights + windows * each) * gb:.1f} GB, {available * gb:.1f} are free"
+    )
     if fit < 1:
         raise UserError(
-            f"{need}, and a single one does not fit: set train.recompute: true, a shorter window or a smaller backbone"
+            f"{need}, and not even one fits: set train.recompute: true, a shorter window or a smaller backbone"
         )
     raise UserError(
         f"{need}, and {fit} would fit: lower train.batch, or raise train.accumulate or processes so that at most {fit} "
-        "are in memory together, or set train.recompute: true"
+        "are in memory at once, or set train.recompute: true"
     )

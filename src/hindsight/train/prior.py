@@ -1,4 +1,4 @@
-"""Train the prior: diffusion forcing from the closed-form start."""
+"""Train the prior: a network that corrects the linear prior, trained by diffusion forcing."""
 
 import hashlib
 from pathlib import Path
@@ -18,11 +18,11 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Train
 from hindsight.settings.domain import Training
-from hindsight.train import diary, loop
+from hindsight.train import loop, metrics
 from hindsight.train.team import join
-from hindsight.train.windows import Windows, scaling
+from hindsight.train.windows import Windows, scaling_for
 
-IDLE = {"cache_mb", "checkpoint_every"}  # settings that change no weight
+NOT_IN_RECIPE = {"cache_mb", "checkpoint_every"}  # settings that do not affect the weights
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
     climatology: Path,
     statistics: Path,
     static: Path,
-    colour: Path,
+    linear_prior: Path,
     checkpoint: Path,
     prior: Path,
     tensorboard: Path,
@@ -45,20 +45,20 @@ def run(
     torch.use_deterministic_algorithms(True, warn_only=True)
     team, device = join(settings.processes, machine.device(settings.device))
     grid = Grid.of(store.read(fields))
-    seen = scaling(settings, grid, climatology, statistics)
-    learnt, looked_at = (windows(training, settings, split, fields, seen) for split in ("train", "validation"))
-    # Not of `fields`: a year more to test on changes it, but nothing that is learnt. Climatology, statistics and colour
-    # are sums over the training frames, and change with each of them.
-    made_from = {path.name: _digest(path) for path in (climatology, statistics, static, colour)}
-    start = build(training, settings, grid, seen, static, colour, made_from)
-    asked = {"training": training, "train": settings}
-    recipe = {name: section.model_dump(mode="json", exclude=IDLE) for name, section in asked.items()}
+    scaling = scaling_for(settings, grid, climatology, statistics)
+    splits = [windows(training, settings, split, fields, scaling) for split in ("train", "validation")]
+    # Without `fields`, which changes when the test period grows. Climatology, statistics and linear prior are sums over
+    # the training frames, and change with any of them.
+    made_from = {path.name: _digest(path) for path in (climatology, statistics, static, linear_prior)}
+    initial = build(training, settings, grid, scaling, static, linear_prior, made_from)
+    sections = {"training": training, "train": settings}
+    recipe = {name: section.model_dump(mode="json", exclude=NOT_IN_RECIPE) for name, section in sections.items()}
     recipe["made_from"] = made_from
     if team.leads:
-        print(f"{_sizes(start)}; {start.precision} on {machine.called(device)}", flush=True)
-    book = lambda done: diary.Diary(curve, figure, tensorboard, done)
+        print(f"{_summary(initial)}; {initial.precision} on {machine.device_name(device)}", flush=True)
+    open_metrics = lambda done: metrics.MetricsWriter(curve, figure, tensorboard, done)
     try:
-        trained, _ = loop.train(start.to(device), learnt, looked_at, settings, checkpoint, recipe, team, book)
+        trained, _ = loop.train(initial.to(device), *splits, settings, checkpoint, recipe, team, open_metrics)
     except FloatingPointError as error:
         raise UserError(f"training stopped: {error}; lower train.learning_rate") from error
     except RuntimeError as error:
@@ -72,32 +72,32 @@ def run(
     team.leave()
 
 
-def windows(training: Training, settings: Train, split: str, fields: Path, seen: Scaling) -> Windows:
-    """The windows of a split."""
-    frames = Frames(fields, training.splits[split], seen, settings.cache_mb)
+def windows(training: Training, settings: Train, split: str, fields: Path, scaling: Scaling) -> Windows:
+    """All windows of a split."""
+    frames = Frames(fields, training.splits[split], scaling, settings.cache_mb)
     name = "training" if split == "train" else split
     return Windows(frames.times, frames, settings.window, name, frames.stretch)
 
 
-def _sizes(start: priors.Prior) -> str:
-    """What the network is, in a line for the log."""
-    inputs, told = priors.shown(start.about, start.maps)
-    work = size.flops(start.network, inputs, told, start.about.window, tuple(start.maps.shape[-2:]))
-    count = size.parameters(start.network)
-    return f"{start.about.backbone['kind']}: {count / 1e6:.2f} M parameters, {work / 1e9:.3g} GFLOP a frame forward"
+def _summary(prior: priors.Prior) -> str:
+    """Kind, size and cost of the network, in a line for the log."""
+    inputs, conditions = priors.input_sizes(prior.metadata, prior.maps)
+    work = size.flops(prior.network, inputs, conditions, prior.metadata.window, tuple(prior.maps.shape[-2:]))
+    count = size.parameters(prior.network)
+    return f"{prior.metadata.backbone['kind']}: {count / 1e6:.2f} M parameters, {work / 1e9:.3g} GFLOP a frame forward"
 
 
 def build(
     training: Training,
     settings: Train,
     grid: Grid,
-    seen: Scaling,
+    scaling: Scaling,
     static: Path,
-    colour: Path,
+    linear_prior: Path,
     made_from: dict[str, str],
 ) -> priors.Prior:
-    """A prior with fresh weights: at this point it is the closed form."""
-    about = priors.About(
+    """Build a prior with initial weights, which equals the linear prior."""
+    metadata = priors.Metadata(
         channels=training.channels,
         latitude=list(grid.latitude),
         longitude=list(grid.longitude),
@@ -107,17 +107,16 @@ def build(
         precision=machine.precision(settings.precision, machine.device(settings.device)),
         points=settings.points.share > 0,
         backbone=settings.backbone.model_dump(mode="json"),
-        annual_harmonics=seen.annual,
-        daily_harmonics=seen.daily,
+        annual_harmonics=scaling.annual,
+        daily_harmonics=scaling.daily,
         made_from=made_from,
         design=settings.design,
     )
-    given = xr.load_dataset(static)
-    layers = {name: given[name].values for name in ("land", "orography") if name in given}
+    dataset = xr.load_dataset(static)
+    layers = {name: dataset[name].values for name in ("land", "orography") if name in dataset}
     torch.manual_seed(settings.seed)
-    return priors.Prior(
-        about, GaussMarkov.from_tensors(load_file(colour)), seen, priors.maps(grid, settings.place, **layers)
-    )
+    maps = priors.maps(grid, settings.coordinates, **layers)
+    return priors.Prior(metadata, GaussMarkov.from_tensors(load_file(linear_prior)), scaling, maps)
 
 
 def _digest(path: Path) -> str:

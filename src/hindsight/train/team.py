@@ -1,6 +1,6 @@
-"""Processes that train together: each has its rows of every batch, and all move by the mean of their gradients.
+"""Data-parallel training: each process takes some rows of every batch, and all apply the mean of their gradients.
 
-They are started by torchrun, which tells each its rank in the environment.
+torchrun starts the processes and gives each its rank in the environment.
 """
 
 import os
@@ -16,32 +16,32 @@ from hindsight.errors import UserError
 
 @dataclass(frozen=True)
 class Team:
-    """One process among `size`; `rank` 0 leads: it validates, tells and writes."""
+    """This process among `size`; the process of `rank` 0 leads: it validates, prints and writes."""
 
     rank: int = 0
     size: int = 1
-    sharing: int = 1  # processes that share this one's memory
+    sharing_memory: int = 1  # number of processes that share the memory of this one
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that tells and writes."""
+        """Whether this process prints and writes."""
         return self.rank == 0
 
     def rows(self, batch: int) -> range:
-        """The rows of a batch that are this process's."""
-        own = batch // self.size
-        return range(self.rank * own, (self.rank + 1) * own)
+        """The rows of a batch that this process takes."""
+        count = batch // self.size
+        return range(self.rank * count, (self.rank + 1) * count)
 
-    def joined(self, model: nn.Module) -> nn.Module:
-        """The model, its gradients averaged over all processes on the way back."""
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """The model, wrapped so that its gradients are averaged over all processes."""
         return DistributedDataParallel(model, broadcast_buffers=False) if self.size > 1 else model
 
-    def apart(self, model: nn.Module) -> AbstractContextManager:
-        """While it lasts gradients are only added up, for the parts of a batch before the last."""
+    def no_sync(self, model: nn.Module) -> AbstractContextManager:
+        """Context in which gradients are accumulated but not averaged, for all parts of a batch except the last."""
         return model.no_sync() if self.size > 1 else nullcontext()
 
-    def told(self, values: object) -> object:
-        """What the leader has, at every process."""
+    def broadcast(self, values: object) -> object:
+        """Return the values of the leader in every process."""
         if self.size == 1:
             return values
         box = [values]
@@ -49,23 +49,23 @@ class Team:
         return box[0]
 
     def mean(self, value: torch.Tensor) -> float:
-        """The mean of a number over all processes."""
+        """The mean of a scalar over all processes."""
         if self.size > 1:
             value = value.detach().clone()
             distributed.all_reduce(value)
         return value.item() / self.size
 
     def leave(self) -> None:
-        """Part."""
+        """Leave the process group."""
         if self.size > 1:
             distributed.destroy_process_group()
 
 
 def join(processes: int, device: str) -> tuple[Team, torch.device]:
-    """Join the processes that were started, and take a device: on GPUs, one each.
+    """Join the process group, and choose the device: on GPUs, one for each process.
 
     Raises:
-        UserError: if there are more or fewer processes than the settings say, or fewer GPUs.
+        UserError: if the number of processes differs from the settings, or there are fewer GPUs than processes.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != processes:
@@ -75,14 +75,14 @@ def join(processes: int, device: str) -> tuple[Team, torch.device]:
         )
     if processes == 1:
         return Team(), torch.device(device)
-    here = torch.device(device)
-    if here.type == "cuda":
-        here = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        if here.index >= torch.cuda.device_count():
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if chosen.index >= torch.cuda.device_count():
             raise UserError(
-                f"train.processes: this node has {torch.cuda.device_count()} GPU(s) for more processes; start fewer"
+                f"train.processes: this node has fewer GPUs ({torch.cuda.device_count()}) than processes; lower it"
             )
-        torch.cuda.set_device(here)
-    distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
-    sharing = 1 if here.type == "cuda" else int(os.environ["LOCAL_WORLD_SIZE"])
-    return Team(distributed.get_rank(), distributed.get_world_size(), sharing), here
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    sharing_memory = 1 if chosen.type == "cuda" else int(os.environ["LOCAL_WORLD_SIZE"])
+    return Team(distributed.get_rank(), distributed.get_world_size(), sharing_memory), chosen

@@ -44,7 +44,7 @@ CITY, PORT = (15.0, 45.0), (-45.0, 225.0)  # places of the globe that are far ap
 
 def rivals(made, **about):
     """Three members on the globe: the first fits one place, the second the other, the third neither."""
-    climatology = dict(zip(made.about.channels, made.scaling.coefficients[0]))
+    climatology = dict(zip(made.metadata.channels, made.scaling.coefficients[0]))
     rows = []
     for latitude, longitude in (CITY, PORT):
         i, j = list(helpers.GLOBE.latitude).index(latitude), list(helpers.GLOBE.longitude).index(longitude)

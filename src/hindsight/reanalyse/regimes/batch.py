@@ -17,7 +17,7 @@ def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
 def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
     """Resample members frame by frame, by their misfits within `selection.reach_hours`."""
     settings = assimilation.settings.selection
-    reach = max(1, int(settings.reach_hours // assimilation.prior.about.step_hours))
+    reach = max(1, int(settings.reach_hours // assimilation.prior.metadata.step_hours))
     cost = selection.in_time(assimilation.misfit(members, cycle).sum(2), reach)
     chosen = assimilation.resampled(cost, settings.effective, cycle)  # (E, V)
     return selection.take(members, chosen[..., None])

@@ -29,12 +29,12 @@ def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) ->
         return selection.take(members, chosen[..., None])
     cost = torch.einsum("evn,vnp->ep", misfit, _nearness(assimilation, cycle, window.reach_km))
     chosen = assimilation.resampled(cost, window.effective, cycle)
-    return selection.take(members, chosen.repeat(1, len(assimilation.prior.about.channels))[:, None])
+    return selection.take(members, chosen.repeat(1, len(assimilation.prior.metadata.channels))[:, None])
 
 
 def _nearness(assimilation: Assimilation, cycle: Cycle, reach: float) -> torch.Tensor:
     """Weight of each observation for each place, exp(-(distance / reach)^2 / 2); (V, N, H * W)."""
-    about = assimilation.prior.about
+    about = assimilation.prior.metadata
     latitude, longitude = np.meshgrid(about.latitude, about.longitude, indexing="ij")
     place = assimilation.observations.frames(cycle.view).point[..., 0].cpu().numpy() % latitude.size
     distance = great_circle(

@@ -1,4 +1,4 @@
-"""The diary of training."""
+"""Metrics of training."""
 
 import csv
 import math
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from tensorboardX.proto import event_pb2
 
-from hindsight.train.diary import Diary, draw
+from hindsight.train.metrics import MetricsWriter, draw
 
 ROWS = [
     {"step": 0, "loss": math.nan, "sigma_0.1": 0.10, "sigma_1": 0.50},
@@ -30,12 +30,12 @@ def scalars(folder):
     return [(v.tag, event.step, round(v.simple_value, 4)) for event in events(folder) for v in event.summary.value]
 
 
-def test_a_look_is_a_table_a_picture_and_scalars(tmp_path):
-    diary = Diary(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
-    diary.look(ROWS[:1])
-    diary.step(1, loss=0.95, learning_rate=0.001)
-    diary.look(ROWS)
-    diary.close()
+def test_a_validation_writes_a_table_a_figure_and_scalars(tmp_path):
+    writer = MetricsWriter(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
+    writer.validation(ROWS[:1])
+    writer.step(1, loss=0.95, learning_rate=0.001)
+    writer.validation(ROWS)
+    writer.close()
     rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
     assert [float(row["sigma_1"]) for row in rows] == [0.5, 0.3, 0.2] and rows[0]["loss"] == "nan"
     found = scalars(tmp_path / "board")
@@ -43,7 +43,7 @@ def test_a_look_is_a_table_a_picture_and_scalars(tmp_path):
     assert ("validation/sigma_1", 0, 0.5) in found and ("validation/sigma_1", 20, 0.2) in found
 
 
-def test_the_picture_is_redrawn_the_same_and_changes_with_the_curve(tmp_path):
+def test_the_figure_is_reproducible_and_depends_on_the_curve(tmp_path):
     draw(ROWS, tmp_path / "a.png")
     draw(ROWS, tmp_path / "b.png")
     draw(ROWS[:2], tmp_path / "c.png")
@@ -52,22 +52,22 @@ def test_the_picture_is_redrawn_the_same_and_changes_with_the_curve(tmp_path):
     assert a.shape != c.shape or not np.array_equal(a, c)
 
 
-def test_what_was_written_after_the_step_resumed_from_is_struck_out(tmp_path):
+def test_scalars_after_the_resumed_step_are_discarded(tmp_path):
     """TensorBoard leaves out what a session-start event with an earlier step comes after."""
-    Diary(tmp_path / "c", tmp_path / "p.png", tmp_path / "board", done=7).close()
+    MetricsWriter(tmp_path / "c", tmp_path / "p.png", tmp_path / "board", done=7).close()
     starts = [e.step for e in events(tmp_path / "board") if e.session_log.status == event_pb2.SessionLog.START]
     assert starts == [7]
 
 
-def test_kinds_of_levels_are_drawn_and_told_beside_the_levels(tmp_path):
-    """Also where a checkpoint is of a version that did not look at them."""
-    diary = Diary(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
+def test_errors_by_kind_are_in_figure_and_scalars(tmp_path):
+    """Also if the first rows of the curve lack them."""
+    writer = MetricsWriter(tmp_path / "curve.csv", tmp_path / "curve.png", tmp_path / "board")
     rows = [ROWS[0], *({**row, "kind_staircase": 0.9} for row in ROWS[1:])]
-    diary.look(rows)
+    writer.validation(rows)
     found = [row["kind_staircase"] for row in csv.DictReader((tmp_path / "curve.csv").open())]
     assert found == ["", "0.9", "0.9"]
-    diary.look(rows[1:])
-    diary.close()
+    writer.validation(rows[1:])
+    writer.close()
     assert ("validation/kind_staircase", 20, 0.9) in scalars(tmp_path / "board")
     draw(ROWS[1:], tmp_path / "without.png")
     assert (tmp_path / "without.png").read_bytes() != (tmp_path / "curve.png").read_bytes()

@@ -23,7 +23,7 @@ def main(folder: Path, processes: int, accumulate: int, pause: float = 0.0) -> N
     (folder / f"{team.rank}.pid").write_text(f"{os.getpid()}")
     prior = helpers.prior(settings)
     windows = helpers.windows(), helpers.windows(seed=1)
-    with signals.listening("together"):
+    with signals.handling("together"):
         try:
             trained, curve = loop.train(prior, *windows, settings, folder / "checkpoint", {}, team)
         except signals.Stopped as stop:

@@ -1,4 +1,4 @@
-"""The fit of the closed-form start."""
+"""The fit of the linear prior."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from hindsight.diffusion.modes import Values
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.harmonics import Harmonics
-from hindsight.settings.train import Colour
-from hindsight.train import colour
+from hindsight.settings.train import LinearPrior
+from hindsight.train import linear_prior
 from tests.oracles import linear_gaussian as oracle
 from tests.train import helpers
 
@@ -37,7 +37,7 @@ def series():
 
 
 def coefficients(frames, seed=0, memory=0.0, channels=1):
-    """Harmonics that remember their last frame, each turning at its own pace; (T, C, m, l), all of unit variance."""
+    """Harmonics (T, C, m, l) of unit variance, each autoregressive and rotating at its own speed."""
     generator = np.random.default_rng(seed)
     order = np.arange(T + 1)[:, None] * np.ones(T + 1)
     keep = memory * np.exp(-0.4j * (order > 0) * (1 + order - np.arange(T + 1)))
@@ -51,13 +51,13 @@ def coefficients(frames, seed=0, memory=0.0, channels=1):
 
 
 def departures(waves):
-    """Fields of harmonics (T, C, m, l), weighed by area as a prior on the sphere sees them."""
+    """Fields of harmonics (T, C, m, l), with weights by area as for a prior on the sphere."""
     return (SPHERE.synthesis(torch.as_tensor(waves)).numpy() * MEASURE).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def weather():
-    """Two channels over the globe: one turning noise, the other the first mixed with noise and weaker in the north."""
+    """Two channels over the globe: one of rotating noise, the other a mixture of it with noise, weaker in the north."""
     first, second = (departures(coefficients(500, seed, memory=0.6)) for seed in (0, 1))
     mixed = (0.7 * first + 0.5 * second) * (1 - 0.5 * np.sin(np.deg2rad(GLOBE.latitude)))[:, None]
     return np.concatenate([first, mixed.astype(np.float32)], 1)
@@ -74,7 +74,7 @@ def flat(values):
 
 
 def projector(channels):
-    """On fields that are harmonics up to T, weighed by area; from the closed span cos^m sin^k of every order."""
+    """Projection on harmonics up to T with weights by area, from the span of cos^m sin^k of each order."""
     mu, columns = np.sin(np.deg2rad(GLOBE.latitude)), []
     for m in range(T + 1):
         for k in range(T + 1 - m):
@@ -86,29 +86,29 @@ def projector(channels):
 
 def waves(values, **settings):
     chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings
-    return fit(values, GLOBE, Colour(basis="waves", **chosen), ROUND)
+    return fit(values, GLOBE, LinearPrior(basis="waves", **chosen), ROUND)
 
 
 def fit(values, grid, settings, edges):
-    return colour.fit(helpers.Held(values, grid), settings, edges == TORUS)
+    return linear_prior.fit(helpers.Held(values, grid), settings, edges == TORUS)
 
 
 def test_a_known_process_is_recovered_from_its_trajectory(series):
-    fitted = fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN)
+    fitted = fit(series, REGION, LinearPrior(coupled_modes=SIZE, ridge=0.0), OPEN)
     expected = oracle.covariance(oracle.process(SIZE), 3)
     np.testing.assert_allclose(oracle.covariance(fitted, 3), expected, atol=0.06 * expected.max())
 
 
-def test_the_fitted_denoiser_is_nearly_the_ideal_one(series):
-    fitted, ideal = fit(series, REGION, Colour(coupled_modes=SIZE, ridge=0.0), OPEN), oracle.process(SIZE)
+def test_the_fitted_denoiser_is_close_to_the_ideal_one(series):
+    fitted, ideal = fit(series, REGION, LinearPrior(coupled_modes=SIZE, ridge=0.0), OPEN), oracle.process(SIZE)
     sigma = torch.tensor([[0.5, 2.0, 1.0]])
     noisy = torch.tensor(series[:3], dtype=torch.float32).flatten(1)[None]
     difference = Posterior(fitted, sigma).mean(noisy) - Posterior(ideal, sigma).mean(noisy)
     assert difference.abs().max() < 0.05
 
 
-def test_modes_are_orthonormal_and_fall_in_variance(series):
-    fitted = fit(series, REGION, Colour(coupled_modes=4, modes=7), OPEN)
+def test_modes_are_orthonormal_with_decreasing_variance(series):
+    fitted = fit(series, REGION, LinearPrior(coupled_modes=4, modes=7), OPEN)
     torch.testing.assert_close(fitted.modes.project(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
     assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
 
@@ -116,39 +116,39 @@ def test_modes_are_orthonormal_and_fall_in_variance(series):
 @pytest.mark.parametrize("coupled", [0, 100])
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 @pytest.mark.parametrize("drift", [0.0, 1.0], ids=["all the same", "a trend"])
-def test_a_process_that_would_not_be_stationary_is_kept_so(basis, coupled, drift):
-    """Frames that never change, but for a hair, have a lagged covariance as large as their variance."""
+def test_the_process_is_kept_stationary(basis, coupled, drift):
+    """Frames that hardly change have a lagged covariance as large as their variance."""
     generator = np.random.default_rng(0)
     series = (1 + drift * np.arange(50)[:, None, None, None]) * generator.standard_normal((1, 1, H, W))
     series = series + 1e-3 * generator.standard_normal((50, 1, H, W))
-    fitted = fit(series, GLOBE, Colour(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4), ROUND)
+    fitted = fit(series, GLOBE, LinearPrior(basis=basis, coupled_modes=coupled, ridge=0.0, modes=4), ROUND)
     largest = np.linalg.svd(oracle.evolution(fitted))[1].max()
     assert 0.9 < largest < 0.995 + 1e-6
     assert Posterior(fitted, torch.ones(1, 3)).mean(torch.ones(1, 3, H * W)).isfinite().all()
 
 
-def test_forms_for_comparison_leave_things_out(series):
-    assert fit(series, REGION, Colour(form="space"), OPEN).coupling.abs().max() == 0
-    white = fit(series, REGION, Colour(form="white"), OPEN)
+def test_forms_for_comparison_have_no_memory_or_no_covariance(series):
+    assert fit(series, REGION, LinearPrior(form="space"), OPEN).coupling.abs().max() == 0
+    white = fit(series, REGION, LinearPrior(form="white"), OPEN)
     assert isinstance(white.modes, Values) and white.size == SIZE and white.memory.abs().max() == 0
     assert (white.variance == 1).all() and white.coupled == 0
 
 
-def test_few_frames_carry_few_modes(weather):
-    """One fewer than there are frames, of every wavenumber for waves: what they span about their mean."""
-    assert len(fit(weather[:6], GLOBE, Colour(), OPEN).variance) == 5
+def test_few_frames_give_few_modes(weather):
+    """One fewer than frames, for waves at each wavenumber: the dimension of their span about the mean."""
+    assert len(fit(weather[:6], GLOBE, LinearPrior(), OPEN).variance) == 5
     held = helpers.Held(weather[:9], GLOBE, np.array([0, 0, 0, -1, -1, -1, 6, 6, 6]))
-    assert len(colour.fit(held, Colour()).variance) == 5
+    assert len(linear_prior.fit(held, LinearPrior()).variance) == 5
     assert (waves(weather[:4]).modes.place >= 0).sum() <= 3 * (2 * T + 1)
 
 
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 def test_too_few_frames_are_refused(basis):
     with pytest.raises(UserError, match="has 2 frames; covariances need many"):
-        fit(np.zeros((2, 1, H, W)), GLOBE, Colour(basis=basis), ROUND)
+        fit(np.zeros((2, 1, H, W)), GLOBE, LinearPrior(basis=basis), ROUND)
     held = helpers.Held(np.zeros((9, 1, H, W)), GLOBE, np.array([0, 0, *[-1] * 7]))
-    with pytest.raises(UserError, match=r"has 2 frames known \(9 with those that are masked\)"):
-        colour.fit(held, Colour(basis=basis))
+    with pytest.raises(UserError, match=r"has 2 frames with data \(of 9; the others are masked\)"):
+        linear_prior.fit(held, LinearPrior(basis=basis))
 
 
 def test_the_same_frames_give_the_same_bits(weather):
@@ -156,8 +156,8 @@ def test_the_same_frames_give_the_same_bits(weather):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_longitudes(weather):
-    """In the span of the harmonics and with all modes coupled, to the letter: at no lag and at one frame's."""
+def test_waves_have_the_covariances_of_the_training_period_averaged_over_longitudes(weather):
+    """Exactly, in the span of the harmonics and with all modes coupled, at lags of zero and one frame."""
     fitted, span = waves(weather), projector(2)
     found = oracle.covariance(fitted, 2)
     size = fitted.size
@@ -169,7 +169,7 @@ def test_waves_have_the_covariances_of_the_training_period_made_the_same_at_all_
 
 
 def broken(values, lengths):
-    """Stretches of so many frames, from the end of a series to its beginning, a masked frame after the first two."""
+    """Segments of the given lengths, from the end of a series to its beginning, a masked frame after the first two."""
     stretch = np.repeat(np.arange(len(lengths)), lengths)
     values = np.concatenate([values[len(values) - sum(lengths) :][stretch == k] for k in range(len(lengths))[::-1]])
     stretch = np.repeat(np.arange(len(lengths)), lengths[::-1])
@@ -180,12 +180,14 @@ def broken(values, lengths):
 
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 @pytest.mark.parametrize("block", [64, 37])
-def test_a_series_in_pieces_is_learnt_from_without_its_joints_and_masked_frames(weather, basis, block):
-    """In the span of the modes, to the letter, against sums over frames and over pairs that there are."""
+def test_gaps_and_masked_frames_are_left_out_of_the_fit(weather, basis, block):
+    """Exactly, in the span of the modes, against sums over frames and pairs."""
     values, stretch = broken(weather, [23, 31, 17, *[25] * 16])
     known, pairs = stretch >= 0, np.flatnonzero((stretch[1:] == stretch[:-1]) & (stretch[1:] >= 0))
-    chosen = Colour(basis=basis, ridge=0.0, floor=1e-9, coupled_modes=500, truncation=T if basis == "waves" else None)
-    fitted = colour.fit(helpers.Held(values, GLOBE, stretch, block), chosen)
+    chosen = LinearPrior(
+        basis=basis, ridge=0.0, floor=1e-9, coupled_modes=500, truncation=T if basis == "waves" else None
+    )
+    fitted = linear_prior.fit(helpers.Held(values, GLOBE, stretch, block), chosen)
     found, size = oracle.covariance(fitted, 2), fitted.size
     meant = homogeneous if basis == "waves" else lambda one, other: flat(one).T @ flat(other) / len(one)
     span = projector(2) if basis == "waves" else np.eye(size)
@@ -197,8 +199,8 @@ def test_a_series_in_pieces_is_learnt_from_without_its_joints_and_masked_frames(
     assert np.abs(found[size:, :size] - span @ across @ span).max() > 3e-2 * np.abs(later).max()
 
 
-def test_every_longitude_is_alike(weather):
-    """By construction, even where the training period's variance is not."""
+def test_the_variance_is_the_same_at_all_longitudes(weather):
+    """By construction, even if that of the training period is not."""
     east = 1 + np.cos(np.deg2rad(GLOBE.longitude))
     fitted = waves((weather * east).astype(np.float32), coupled_modes=3)
     found = oracle.covariance(fitted, 2).reshape(2, 2, H, W, 2, 2, H, W)
@@ -206,14 +208,14 @@ def test_every_longitude_is_alike(weather):
 
 
 @pytest.mark.parametrize("turned", [1, 7])
-def test_turning_all_fields_leaves_the_process_as_it_is(weather, turned):
+def test_rotating_all_fields_does_not_change_the_process(weather, turned):
     settings = {"coupled_modes": 3, "ridge": 0.05}
     here, there = (oracle.covariance(waves(x, **settings), 2) for x in (weather, np.roll(weather, turned, -1)))
     np.testing.assert_allclose(here, there, atol=2e-5 * np.abs(here).max())
 
 
-def test_a_travelling_wave_is_known_by_its_speed_and_its_damping():
-    """Y_3^2 turning by 0.5 a frame and keeping 0.9: E[x_{t+1} x_t] = 0.9 P P cos(2 (lambda - lambda') - 0.5)."""
+def test_the_speed_and_damping_of_a_travelling_wave_are_recovered():
+    """Y_3^2 rotating by 0.5 per frame with memory 0.9: E[x_{t+1} x_t] = 0.9 P P cos(2 (lambda - lambda') - 0.5)."""
     generator, a, turn = np.random.default_rng(0), 0.0, 0.9 * np.exp(-0.5j)
     series = np.zeros((4000, 1, T + 1, T + 1), complex)
     for t, white in enumerate(generator.standard_normal((4000, 2)) @ [1, 1j] * np.sqrt((1 - 0.81) / 2)):
@@ -232,8 +234,8 @@ def test_a_travelling_wave_is_known_by_its_speed_and_its_damping():
     np.testing.assert_allclose(block, turned, atol=0.03)
 
 
-def test_knowing_time_makes_a_better_denoiser_nearly_as_good_as_there_is():
-    """On frames that were not learnt from. The best is known: harmonics of one variance, each with memory 0.9."""
+def test_memory_improves_the_denoiser_to_nearly_the_best():
+    """On held-out frames. The best is known: harmonics of one variance, each with memory 0.9."""
     values, frames, sigma = departures(coefficients(1200, memory=0.9)), 8, 2.0
     windows = torch.as_tensor(values[880:]).view(-1, frames, H * W)
     noisy = windows + sigma * torch.randn(windows.shape, generator=torch.Generator().manual_seed(0))
@@ -250,8 +252,8 @@ def test_knowing_time_makes_a_better_denoiser_nearly_as_good_as_there_is():
     assert best < 0.6 * single
 
 
-def test_some_modes_coupled_and_the_others_remember_alone(weather):
-    """Each remembers the real part of its own lagged covariance; and the process is stationary and as varied."""
+def test_uncoupled_modes_have_their_own_memory(weather):
+    """It is the real part of their own lagged covariance; the process is stationary with the same variance."""
     fitted = waves(weather, coupled_modes=2)
     assert fitted.coupled >= 2 * (2 * T + 1) and len(fitted.memory) == len(fitted.variance) - fitted.coupled > 0
     x = fitted.modes.project(torch.as_tensor(weather).flatten(1)).double().numpy()
@@ -275,11 +277,11 @@ def test_some_modes_coupled_and_the_others_remember_alone(weather):
 
 
 def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
-    """All harmonics of unit variance: every mode of every wavenumber is as strong, though points crowd at the poles."""
+    """With harmonics of unit variance all modes have the same variance, although points are denser at the poles."""
     rows = 16
     grid = Grid(-90 + 180 / rows * (np.arange(rows) + 0.5), np.arange(2 * rows) * 180 / rows)
     fields = Harmonics(grid.latitude, 2 * rows, T).synthesis(torch.as_tensor(coefficients(4000))).numpy()
-    fitted = fit(fields * np.sqrt(grid.weights), grid, Colour(basis="waves", truncation=T, floor=1e-9), ROUND)
+    fitted = fit(fields * np.sqrt(grid.weights), grid, LinearPrior(basis="waves", truncation=T, floor=1e-9), ROUND)
     used = fitted.variance[fitted.modes.place >= 0]
     assert len(used) == (T + 1) ** 2
     level = 2 * rows**2 / (4 * np.pi)  # of a function's points, whose mean square on the sphere is 1 / 4 pi
@@ -287,23 +289,22 @@ def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
     assert abs(used.mean() / level - 1) < 0.01
 
 
-def test_modes_are_smooth_over_the_poles_as_the_harmonics_are():
-    """Fitted to noise that knows no sphere, they lie in the span of cos^m times polynomials of degree T - m."""
+def test_modes_are_as_smooth_at_the_poles_as_the_harmonics():
+    """Fitted to noise white on the grid, they lie in the span of cos^m times polynomials of degree T - m."""
     noise = np.random.default_rng(0).standard_normal((300, 2, H, W)).astype("float32")
     fitted = waves(noise)
     fields = fitted.modes.expand(torch.eye(len(fitted.variance))).double().numpy()
     np.testing.assert_allclose(fields @ projector(2), fields, atol=1e-5)
     used = fitted.modes.place >= 0
     assert used.sum() == 2 * (T + 1) ** 2
-    projected = fitted.modes.project(torch.as_tensor(fields[used]).float())
-    torch.testing.assert_close(projected[:, used], torch.eye(used.sum()))
+    torch.testing.assert_close(fitted.modes.project(torch.as_tensor(fields[used]).float())[:, used], torch.eye(used.sum()))
 
 
-def test_the_truncation_is_the_finest_that_the_grid_carries():
+def test_the_default_truncation_is_the_finest_that_the_grid_resolves():
     noise = np.random.default_rng(0).standard_normal((300, 1, H, W)).astype("float32")
     assert waves(noise, truncation=None).modes.table.shape[0] == H
     belt = Grid(GLOBE.latitude, np.arange(12) * 30.0)
-    fitted = fit(noise[..., :12], belt, Colour(basis="waves", floor=1e-9), ROUND)
+    fitted = fit(noise[..., :12], belt, LinearPrior(basis="waves", floor=1e-9), ROUND)
     assert fitted.modes.table.shape[0] == 6
 
 
@@ -324,20 +325,23 @@ def test_null_coefficients_fill_the_groups_and_are_coupled_to_nothing(weather):
 
 @pytest.mark.parametrize(
     ("east", "truncation", "says"),
-    [(360, 9, "truncation 9 do not fit the grid, 6 x 12 points round"), (90, None, "that do not go round the globe")],
+    [
+        (360, 9, "truncation 9 do not fit the grid, whose 6 x 12 points resolve"),
+        (90, None, "and do not go round the globe"),
+    ],
 )
-def test_waves_that_the_grid_cannot_carry_are_refused(east, truncation, says):
+def test_waves_that_the_grid_does_not_resolve_are_refused(east, truncation, says):
     grid = Grid(np.arange(-75.0, 90, 30), np.arange(0, east, east / 12))
     fields = np.random.default_rng(0).standard_normal((20, 1, 6, 12)).astype(np.float32)
     with pytest.raises(UserError, match=says):
-        fit(fields, grid, Colour(basis="waves", truncation=truncation), ROUND)
+        fit(fields, grid, LinearPrior(basis="waves", truncation=truncation), ROUND)
 
 
 PLATE = Grid((np.arange(8) + 0.5) / 8 - 0.5, (np.arange(12) + 0.5) / 12 - 0.5)
 
 
 def travelling(frames, seed=0):
-    """A homogeneous field on a torus: every wave (m, k) of power p remembers 0.8 of itself and is carried eastward.
+    """A homogeneous field on a torus: every wave (m, k) of power p has memory 0.8 and travels eastward.
 
     Returns:
         Fields (T, 1, 8, 12), and E[x_{t+lag}(y, x) x_t(0, 0)] as a function of the lag, (8, 12).
@@ -362,7 +366,7 @@ def plate():
 
 
 def torus(values, **settings):
-    return fit(values, PLATE, Colour(basis="waves", **{"ridge": 0.0, "floor": 1e-9} | settings), TORUS)
+    return fit(values, PLATE, LinearPrior(basis="waves", **{"ridge": 0.0, "floor": 1e-9} | settings), TORUS)
 
 
 def test_on_a_torus_a_homogeneous_process_is_recovered_from_its_trajectory(plate):
@@ -378,8 +382,8 @@ def test_on_a_torus_a_homogeneous_process_is_recovered_from_its_trajectory(plate
     assert np.abs(known(1) - known(1)[:, (-np.arange(12)) % 12]).max() > 0.3 * known(0).max()  # it does travel
 
 
-def test_on_a_torus_all_longitudes_are_alike_and_all_latitudes_may_meet(plate):
-    """Turning the data eastward leaves the process as it is; turning it northward turns the process."""
+def test_on_a_torus_statistics_are_the_same_at_all_longitudes_and_any_latitudes_are_correlated(plate):
+    """Shifting the data eastward does not change the process; shifting it northward shifts the process."""
     fields, settings = plate[0][:500], {"coupled_modes": 4, "ridge": 0.05}
     here, east, north = (
         oracle.covariance(torus(x, **settings), 2) for x in (fields, np.roll(fields, 5, -1), np.roll(fields, 3, -2))
@@ -389,7 +393,7 @@ def test_on_a_torus_all_longitudes_are_alike_and_all_latitudes_may_meet(plate):
     np.testing.assert_allclose(north, turned, atol=2e-5 * np.abs(here).max())
 
 
-def test_modes_of_a_torus_are_all_there_are_but_for_the_zigzag():
+def test_modes_of_a_torus_are_complete_except_for_the_nyquist_wave():
     noise = np.random.default_rng(0).standard_normal((300, 1, 8, 12)).astype("float32")
     fitted = torus(noise)
     used = fitted.modes.place >= 0
@@ -400,5 +404,5 @@ def test_modes_of_a_torus_are_all_there_are_but_for_the_zigzag():
 
 
 def test_a_truncation_is_refused_on_a_torus():
-    with pytest.raises(UserError, match="truncation 4 are those of a globe"):
+    with pytest.raises(UserError, match="truncation: 4 is for a globe"):
         torus(np.zeros((20, 1, 8, 12), np.float32), truncation=4)
