@@ -142,7 +142,7 @@ def test_a_prior_that_lacks_a_part_is_refused(tmp_path):
         header, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     parts.pop("scaling.measure")
     save_file(parts, tmp_path / "p", header)
-    with pytest.raises(UserError, match="not a readable prior .*scaling.measure"):
+    with pytest.raises(UserError, match="not a prior that can be read .*scaling.measure"):
         priors.load(tmp_path / "p")
 
 

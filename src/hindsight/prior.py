@@ -214,7 +214,7 @@ def load(path: Path, device: str = "cpu") -> Prior:
         header.pop("version")
         prior = _assemble(Metadata(**header), tensors)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a readable prior ({error}); run snakemake to train one") from None
+        raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
     return prior.to(torch.device(device)).eval().requires_grad_(False)
 
 

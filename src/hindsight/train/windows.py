@@ -95,7 +95,7 @@ def _too_short(stretch: np.ndarray, window: int, split: str) -> str:
     known = stretch[stretch >= 0]
     longest = np.bincount(known).max() if len(known) else 0
     return (
-        f"no segment of the {split} period is as long as a window (train.window = {window}): the longest without a gap "
+        f"no segment of the {split} period is as long as a window (train.window = {window}): the longest "
         f"has {longest}, and {len(stretch) - len(known)} of {len(stretch)} frames are masked; shorten the "
         f"window or move domain.{split.removesuffix('ing')}"
     )
