@@ -26,7 +26,7 @@ from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Train, load
 from hindsight.settings.domain import Training
-from hindsight.settings.section import under
+from hindsight.settings.section import with_defaults
 from hindsight.train import linear_prior, loop
 from hindsight.train.metrics import LEVEL
 from hindsight.train.prior import build, windows

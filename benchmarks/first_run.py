@@ -27,7 +27,7 @@ import psutil
 import yaml
 
 from hindsight import machine, prior
-from hindsight.settings.section import under
+from hindsight.settings.section import with_defaults
 
 ROOT = Path(__file__).parents[1]
 MEBI = 2**20

@@ -34,7 +34,7 @@ import yaml
 from chain import Outcome
 from truths import CASES, Kind
 
-from hindsight.settings.section import under
+from hindsight.settings.section import with_defaults
 
 MEBI = 2**20
 BARE_MB = 400  # a process that has read its imports and holds nothing

@@ -19,7 +19,7 @@ from mutations import Mutation
 from shapes import Source
 from truths import CALENDAR, CHOOSES, MASKED, PRELIMINARY, SPAN, Kind
 
-from hindsight.settings.section import under
+from hindsight.settings.section import with_defaults
 
 LEVELLED, FLAT, WIND, Z500 = ("z500", "t850"), ("t2m", "msl"), ("u10", "v10"), ("z500",)
 

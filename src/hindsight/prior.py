@@ -120,7 +120,13 @@ class Prior(nn.Module):
         sigma, mean = posterior.sigma, posterior.mean(noisy)
         linear = denoiser.linear_estimate(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(
-            self.correction, windows, window or self.metadata.window, batch, linear.inputs, sigma.log(), conditions[None]
+            self.correction,
+            windows,
+            window or self.metadata.window,
+            batch,
+            linear.inputs,
+            sigma.log(),
+            conditions[None],
         )
         return linear.mean + linear.error * output
 

@@ -297,7 +297,9 @@ def test_modes_are_as_smooth_at_the_poles_as_the_harmonics():
     np.testing.assert_allclose(fields @ projector(2), fields, atol=1e-5)
     used = fitted.modes.place >= 0
     assert used.sum() == 2 * (T + 1) ** 2
-    torch.testing.assert_close(fitted.modes.project(torch.as_tensor(fields[used]).float())[:, used], torch.eye(used.sum()))
+    torch.testing.assert_close(
+        fitted.modes.project(torch.as_tensor(fields[used]).float())[:, used], torch.eye(used.sum())
+    )
 
 
 def test_the_default_truncation_is_the_finest_that_the_grid_resolves():
