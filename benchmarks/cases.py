@@ -144,7 +144,7 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
     return Case(trained, truth["time"].values, truth.values, usable, slice(None))
 
 
-def made(target: str, config: str, more: dict | None = None) -> Path:
+def make(target: str, config: str, more: dict | None = None) -> Path:
     """Return a file of a run; make it with the workflow if it is missing.
 
     Args:
@@ -167,7 +167,7 @@ def made(target: str, config: str, more: dict | None = None) -> Path:
     return ROOT / target
 
 
-def named(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """The name of a device, for the figures."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 

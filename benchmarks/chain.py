@@ -203,11 +203,11 @@ def _around(word: str, text: str) -> str:
     return (named or [line for line in lines if word in line])[-1][:200]
 
 
-class Wrong(Exception):
-    """What is not as it should be."""
+class Mismatch(Exception):
+    """A difference between fields and the truth."""
 
 
-def judged(found: xr.Dataset, truth: Truth, config: dict) -> str:
+def judge(found: xr.Dataset, truth: Truth, config: dict) -> str:
     """Whether fields are right: `right`, or `wrong: ` and what they are."""
     try:
         right = _aligned(found, truth.fields)
@@ -215,12 +215,12 @@ def judged(found: xr.Dataset, truth: Truth, config: dict) -> str:
             _same(*_of_frames(found, right, config), truth.atol)
         else:
             _same(found[list(map(str, right["channel"].values))].to_dataarray("channel"), right, truth.atol)
-    except Wrong as wrong:
+    except Mismatch as wrong:
         return f"wrong: {wrong}"
     return "right"
 
 
-def wanted(config: dict) -> np.ndarray:
+def frame_times(config: dict) -> np.ndarray:
     """Times of the frames of all splits; an end without an hour is a whole day."""
     domain, found = config["domain"], []
     for name in ("train", "validation", "test"):
@@ -235,24 +235,24 @@ def _aligned(found: xr.Dataset, right: xr.DataArray) -> xr.DataArray:
     for name, turn in (("latitude", np.inf), ("longitude", 360.0)):
         given, expected = found[name].values.astype(float), right[name].values.astype(float)
         if given.shape != expected.shape:
-            raise Wrong(f"{len(given)} {name}s, and not {len(expected)}")
+            raise Mismatch(f"{len(given)} {name}s, and not {len(expected)}")
         if (np.diff(given) <= 0).any():
-            raise Wrong(f"the {name}s do not rise")
+            raise Mismatch(f"the {name}s do not rise")
         apart = np.abs(given[:, None] - expected)
         apart = np.minimum(apart, np.abs(turn - apart))
         if name == "longitude" and len(given) > 2 and np.ptp(np.diff(given)) > 4 * PLACE:
-            raise Wrong("the longitudes are not evenly spaced")
+            raise Mismatch("the longitudes are not evenly spaced")
         if apart.min(1).max() > PLACE or len(set(apart.argmin(1))) < len(given):
-            raise Wrong(f"{name} {given[0]:g} to {given[-1]:g}, and not {expected[0]:g} to {expected[-1]:g}")
+            raise Mismatch(f"{name} {given[0]:g} to {given[-1]:g}, and not {expected[0]:g} to {expected[-1]:g}")
         right = right.isel({name: apart.argmin(1)}).assign_coords({name: found[name].values})
     return right
 
 
 def _of_frames(found: xr.Dataset, right: xr.DataArray, config: dict) -> tuple[xr.DataArray, xr.DataArray]:
     """Values and truth of the frames that both know; those between the splits may lack, for nobody asked for them."""
-    asked = wanted(config)
+    asked = frame_times(config)
     if missing := sorted(set(asked) - set(found["time"].values[found["known"].values])):
-        raise Wrong(f"no frame at {missing[0].astype('datetime64[m]')} ({len(missing)} of them)")
+        raise Mismatch(f"no frame at {missing[0].astype('datetime64[m]')} ({len(missing)} of them)")
     times = np.intersect1d(found["time"].values, right["time"].values)
     values, right = found["fields"].sel(time=times), right.sel(time=times)
     return values.where(values.notnull() | np.isin(times, asked)[:, None, None, None], right), right
@@ -266,7 +266,7 @@ def _same(values: xr.DataArray, right: xr.DataArray, atol: dict[str, float]) -> 
         apart = ~(np.abs(given - expected.values) <= close)
         if apart.any():
             at, share = tuple(np.argwhere(apart)[0]), f"in {apart.mean():.0%} of the values"
-            raise Wrong(f"{name} is {given[at]:.7g} and not {expected.values[at]:.7g} {share}")
+            raise Mismatch(f"{name} is {given[at]:.7g} and not {expected.values[at]:.7g} {share}")
 
 
 def of(values: dict[str, np.ndarray], times: object, latitude: np.ndarray, longitude: np.ndarray) -> xr.DataArray:

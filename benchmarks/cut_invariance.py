@@ -97,7 +97,7 @@ def measured(whole: Small, halos: tuple[int, ...], streams: dict) -> dict:
     """All figures of a run."""
     usual, frames = whole.settings.reanalyse.halo, whole.settings.product.shard_frames
     alone, many, longer = (recut(whole, *how) for how in (("alone", frames), ("many", frames), ("longer", 2 * frames)))
-    once, again, _ = made(alone, 1), made(many, 3, backwards=True), made(longer, 2)
+    once, again, _ = make(alone, 1), make(many, 3, backwards=True), make(longer, 2)
     pair = Pair(fields(alone.path("reanalyse")), fields(longer.path("reanalyse")), frames)
     rows = {usual: pair.summary()}
     rows |= {halo: compared(whole, f"halo{halo}", halo=halo) for halo in halos if halo != usual}
@@ -111,11 +111,11 @@ def measured(whole: Small, halos: tuple[int, ...], streams: dict) -> dict:
         "halos": table("halo", rows),
         "reached": min(reached, default=None),
         "streams": {name: streamed(whole, name, *what) for name, what in streams.items()},
-        **said(whole, alone, longer),
+        **configuration(whole, alone, longer),
     }
 
 
-def said(whole: Small, *cuts: Small) -> dict:
+def configuration(whole: Small, *cuts: Small) -> dict:
     """What the figures were made with."""
     product = whole.settings.product
     return {
@@ -149,7 +149,7 @@ def trained(folder: Path) -> Small:
 
 def noise(folder: Path) -> Small:
     """Noise for weather and an untrained network, both small."""
-    asked = efficiency.made(folder, 32, 1).settings
+    asked = efficiency.make(folder, 32, 1).settings
     return Small(folder, changed(asked, product={"members": 2, "shard_frames": 8}, reanalyse={"steps": 2, "halo": 4}))
 
 
@@ -175,7 +175,7 @@ def recut(whole: Small, name: str, frames: int, members: int | None = None, **re
     return small
 
 
-def made(small: Small, workers: int, backwards: bool = False) -> dict[str, str]:
+def make(small: Small, workers: int, backwards: bool = False) -> dict[str, str]:
     """Run all jobs, `workers` at a time, and make the archive; return the checksum of every file."""
     out, layout = small.path("reanalyse"), small.path("archive/layout.json")
     order = small.cut[::-1] if backwards else small.cut

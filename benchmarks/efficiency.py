@@ -133,7 +133,7 @@ def main() -> None:
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     try:
-        small = made(folder, *((48, 2) if chosen.quick else (240, SHARDS)))
+        small = make(folder, *((48, 2) if chosen.quick else (240, SHARDS)))
         found = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "quick": chosen.quick}
         found |= planned(small)
     finally:
@@ -155,7 +155,7 @@ def used(words: list[str], log: Path) -> Used:
     return Used(seconds, *taken)
 
 
-def made(folder: Path, shard_frames: int, count: int) -> Small:
+def make(folder: Path, shard_frames: int, count: int) -> Small:
     """Make what the reanalysis reads: settings, prior, scaling, observations, and fields for the archive."""
     start = np.datetime64(CONFIG["domain"]["test"]["start"], "ns")
     times = start + np.arange(shard_frames * count) * np.timedelta64(6, "h")
@@ -196,7 +196,7 @@ def scaled(folder: Path) -> Scaling:
     return Scaling(values, spread, 0, 0).by_area(GLOBE.weights)
 
 
-class Held:
+class InMemory:
     """Departures in memory, with the interface of the training's frames."""
 
     def __init__(self, values: np.ndarray) -> None:
@@ -217,7 +217,7 @@ def blank(asked: Settings) -> priors.Prior:
     seen = scaled(Path(tempfile.mkdtemp()))
     mean, spread = (np.array(part, "float32")[:, None, None] for part in zip(*CHANNELS.values()))
     values = (weather(600, 0) - mean) / spread * np.asarray(seen.measure, "float32")
-    process = linear_prior.fit(Held(values), asked.train.linear_prior)
+    process = linear_prior.fit(InMemory(values), asked.train.linear_prior)
     about = priors.Metadata(
         list(CHANNELS),
         list(GLOBE.latitude),

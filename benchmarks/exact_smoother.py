@@ -67,11 +67,11 @@ def main() -> None:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(found, indent=1))
     if chosen.image:
-        drawn(found["convergence"], found["batch"]["mean_chance"], chosen.image)
+        draw(found["convergence"], found["batch"]["mean_chance"], chosen.image)
 
 
 def convergence(process: object, seen: LinearObservations, members: int, counts: list[int]) -> list[dict]:
-    """Departures as steps grow: every step in batch, and the two pasts with the default step."""
+    """Departures by the number of steps: every sampler in batch, and both kinds of past with the default sampler."""
     cases = [("batch", step) for step in STEP]
     cases += [(name, "covariance") for name in REGIMES if name != "batch"]
     rows = []
@@ -92,22 +92,22 @@ def sliding(process: object, seen: LinearObservations, members: int, levels: lis
             cycles = schedule.moving_window(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
             sample = sampled(process, seen, cycles, STEP["covariance"](), members)
             found.append(
-                {"carried": carried, "resampled": weigh, "members": members, **off(process, seen, sample, LAG)}
+                {"carried": carried, "resampled": weigh, "members": members, **differences(process, seen, sample, LAG)}
             )
             print(found[-1], flush=True)
     return found
 
 
 def departures(process: object, seen: LinearObservations, regime: str, step: str, count: int, members: int) -> dict:
-    """Of mean and spread from the exact ones with so many steps."""
+    """Departures of mean and spread from the exact ones with `count` sampling steps."""
     lay, lag = REGIMES[regime]
     cycles = lay(noise.levels(count, 0.02, 20.0, 7.0))
     sample = sampled(process, seen, cycles, STEP[step](), members)
     chance = {"mean_chance": members**-0.5, "spread_chance": (2 * members) ** -0.5}
-    return {"steps": count, **off(process, seen, sample, lag), **chance}
+    return {"steps": count, **differences(process, seen, sample, lag), **chance}
 
 
-def off(process: object, seen: LinearObservations, sample: torch.Tensor, lag: int) -> dict:
+def differences(process: object, seen: LinearObservations, sample: torch.Tensor, lag: int) -> dict:
     """Departures of members (E, T, D) from the exact mean and spread, in exact posterior standard deviations."""
     sample = sample.double().numpy()
     mean, covariance = oracle.fixed_lag(process, *rows(seen), lag)
@@ -156,7 +156,7 @@ def observed() -> LinearObservations:
 
 
 def rows(seen: LinearObservations) -> tuple[list, list, list]:
-    """The same for the exact answer: operators, errors and values of each frame."""
+    """Operators, errors and values of each frame, for the exact answer."""
     operators, errors, values = [], [], []
     for t in range(FRAMES):
         here = seen.present[t] > 0
@@ -166,8 +166,8 @@ def rows(seen: LinearObservations) -> tuple[list, list, list]:
     return operators, errors, values
 
 
-def drawn(found: list[dict], chance: float, path: Path) -> None:
-    """Departures against step count."""
+def draw(found: list[dict], chance: float, path: Path) -> None:
+    """Draw departures over the number of steps."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
     for panel, what, title in zip(panels, ("mean_error", "spread_error"), ("mean", "spread")):
         for regime, step in dict.fromkeys((row["regime"], row["step"]) for row in found):

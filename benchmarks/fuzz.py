@@ -57,7 +57,7 @@ def main() -> None:
     chosen = parser.parse_args()
     began = time.perf_counter()
     names = [chosen.only] if chosen.only else [f"{chosen.seed}-{number}" for number in range(chosen.count)]
-    found = [tried(name, chosen.keep) for name in names]
+    found = [attempt(name, chosen.keep) for name in names]
     counts = Counter(one.verdict for one in found)
     figures = {"sources": len(found), "seconds": round(time.perf_counter() - began, 1)}
     figures |= {verdict: counts[verdict] for verdict in VERDICTS}
@@ -71,18 +71,18 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def tried(name: str, keep: Path | None = None) -> Found:
+def attempt(name: str, keep: Path | None = None) -> Found:
     """Make the source of a name, SEED-NUMBER, run it, and judge the result."""
-    source, mutations = made(name)
+    source, mutations = make(name)
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
         here = keep / name if keep else Path(folder) / name
         shapes.write(source, here)
         outcome = chain.inside(source.config, here / "run")
-    verdict, says = judged(source, outcome)
+    verdict, says = judge(source, outcome)
     return Found(name, mutations, verdict, says)
 
 
-def made(name: str) -> tuple[shapes.Source, list[str]]:
+def make(name: str) -> tuple[shapes.Source, list[str]]:
     """The source of a name, and the mutations that it has."""
     rng = np.random.default_rng([int(word) for word in name.split("-")])
     weights = np.array([WEIGHTS.get(group, 1.0) for group in GROUPS])
@@ -110,7 +110,7 @@ def applied(source: shapes.Source, group: tuple[Mutation, ...], rng: np.random.G
     return ""
 
 
-def judged(source: shapes.Source, outcome: chain.Outcome) -> tuple[str, str]:
+def judge(source: shapes.Source, outcome: chain.Outcome) -> tuple[str, str]:
     """The verdict on the outcome of a source, and its message."""
     if outcome.fault:
         return "fault", outcome.fault
@@ -118,7 +118,7 @@ def judged(source: shapes.Source, outcome: chain.Outcome) -> tuple[str, str]:
         return ("needless" if source.expected == "right" else "refused"), outcome.says
     if source.expected == "refused":
         return "taken", "taken without a word"
-    says = chain.judged(outcome.fields, shapes.truth_of(source), source.config)
+    says = chain.judge(outcome.fields, shapes.truth_of(source), source.config)
     return says.split(":")[0], says
 
 

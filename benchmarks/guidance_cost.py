@@ -71,7 +71,7 @@ def main() -> None:
     if chosen.one:
         return print(json.dumps(measured(**json.loads(chosen.one))))
     rows = []
-    for case, prior, frames, members, steps in asked(chosen.quick):
+    for case, prior, frames, members, steps in experiments(chosen.quick):
         if chosen.only in (None, case):
             for way in WAYS:
                 posed = {"case": case, "prior": str(prior), "frames": frames, "members": members, "way": way}
@@ -81,10 +81,10 @@ def main() -> None:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(rows, indent=1))
     if chosen.image:
-        drawn(rows, chosen.image)
+        draw(rows, chosen.image)
 
 
-def asked(quick: bool) -> list[tuple[str, Path, int, int, list[int]]]:
+def experiments(quick: bool) -> list[tuple[str, Path, int, int, list[int]]]:
     """Cases, their priors, frames, members and step counts."""
     ring = trained(quick)
     if quick:
@@ -157,7 +157,7 @@ def sampler_of(way: dict) -> str:
     return way["sampler"]["step"] + (" eta 0" if way["sampler"].get("eta") == 0.0 else "")
 
 
-def drawn(rows: list[dict], path: Path) -> None:
+def draw(rows: list[dict], path: Path) -> None:
     """Draw RMSE over evaluations and backward passes, one line per guidance and sampler."""
     names = list(dict.fromkeys(row["case"] for row in rows))
     figure, panels = plt.subplots(

@@ -100,17 +100,17 @@ def verdict(cases: Path, name: str, kind: Kind, folder: Path, run: Callable[...,
     """Make the input of a kind, run it, and return the verdict."""
     folder.mkdir(parents=True, exist_ok=True)
     with served(folder / "www") if kind.served else contextlib.nullcontext() as port, environment(kind, folder):
-        printed = made(cases, name, kind, folder, [str(port)] if port else [])
+        printed = make_input(cases, name, kind, folder, [str(port)] if port else [])
         says = of_what_is_printed(name, printed)
         if says != "right" or name.startswith("32/"):
             return says
         config = yaml.safe_load((folder / "config.yaml").read_text())
         if name.startswith("17/"):
             return within_memory(kind, config, folder)
-        return tried(kind, config, folder, functools.partial(run, target=kind.target))
+        return attempt(kind, config, folder, functools.partial(run, target=kind.target))
 
 
-def made(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> str:
+def make_input(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> str:
     """Make the input of a case by its script, or of a kind in `kinds.py`; return the printed output."""
     if kind.make:
         kind.make(folder)
@@ -126,7 +126,7 @@ def made(cases: Path, name: str, kind: Kind, folder: Path, more: list[str]) -> s
     return printed.getvalue()
 
 
-def tried(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -> str:
+def attempt(kind: Kind, config: dict, folder: Path, run: Callable[..., Outcome]) -> str:
     """The verdict on a run, and on a second one with the setting that the refusal asked for."""
     first = run(with_defaults(kind.given, config), folder / "run")
     if first.says and kind.refusal is not None:
@@ -147,7 +147,7 @@ def of_fields(outcome: Outcome, kind: Kind, config: dict, folder: Path) -> str:
         return f"wrong: {outcome.fault}"
     if outcome.says:
         return f"wrong: refused: {short(outcome.says)}"
-    return chain.judged(outcome.fields, kind.truth(folder), config) if kind.truth else "wrong: taken without a word"
+    return chain.judge(outcome.fields, kind.truth(folder), config) if kind.truth else "wrong: taken without a word"
 
 
 def of_refusal(outcome: Outcome, words: tuple[str, ...], folder: Path) -> str:
@@ -191,7 +191,7 @@ def _dated(said: str, right: tuple[str, str] | None) -> bool:
 def within_memory(kind: Kind, config: dict, folder: Path) -> str:
     """The verdict on a run by Snakemake, and on the memory of its `download.local`."""
     with watched("download.local") as peak:
-        says = tried(kind, with_defaults(kind.setting, config), folder, chain.workflow)
+        says = attempt(kind, with_defaults(kind.setting, config), folder, chain.workflow)
     bound = BARE_MB + kind.setting["download"]["memory_mb"]
     return says if says != "right" or peak[0] < bound else f"wrong: {peak[0]:.0f} MB, and not below {bound}"
 

@@ -54,20 +54,20 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device = torch.device(machine.device("auto"))
-    found = {"waiting_share": 0.0, "device": cases.named(device), "threads": chosen.threads, "grids": {}}
+    found = {"waiting_share": 0.0, "device": cases.device_name(device), "threads": chosen.threads, "grids": {}}
     for name, (shape, frames, batch, steps) in (QUICK if chosen.quick else GRIDS).items():
         settings = Train.model_validate(
             {"batch": batch, "coordinates": False, "backbone": SMALL if chosen.quick else {}}
         )
         with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-            where = made(Path(folder) / "fields.zarr", shape, frames)
+            where = make_store(Path(folder) / "fields.zarr", shape, frames)
             found["grids"][name] = row = measured(where, settings, device, shape, steps)
         found["waiting_share"] = max(found["waiting_share"], row["waiting_share"])
         print(name, json.dumps(row), flush=True)
         cases.write(found, chosen.json)
 
 
-def made(path: Path, shape: tuple[int, int, int], frames: int) -> Path:
+def make_store(path: Path, shape: tuple[int, int, int], frames: int) -> Path:
     """Write a store of noise that is smooth in time and compresses about as well as weather."""
     times = np.datetime64("1980-01-01T00", "ns") + np.arange(frames) * np.timedelta64(6, "h")
     axes = {"latitude": np.linspace(-88, 88, shape[1]), "longitude": np.arange(shape[2]) * 360 / shape[2]}

@@ -78,7 +78,7 @@ def main() -> None:
 def trained(quick: bool) -> Path:
     """The prior of config/lorenz96.yaml; the workflow makes it if it is missing."""
     run = QUICK["run"] if quick else "lorenz96"
-    return cases.made(f"results/{run}/train/prior.safetensors", "config/lorenz96.yaml", QUICK if quick else None)
+    return cases.make(f"results/{run}/train/prior.safetensors", "config/lorenz96.yaml", QUICK if quick else None)
 
 
 def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, members: int) -> dict:

@@ -250,7 +250,7 @@ def strange_name_in_settings(source: Source, rng: np.random.Generator) -> None:
     _explain(source, "my_variable", OTHER_NAMES[name][1 if name in ("t2m", "d2m", "u10", "v10") else 0])
 
 
-def said_at_length(source: Source, rng: np.random.Generator) -> None:
+def long_attributes(source: Source, rng: np.random.Generator) -> None:
     """Attributes as archives write them."""
     more = {
         "standard_name": "air_temperature", "GRIB_stepType": "instant", "cell_methods": "area: mean", "GRIB_Nx": 5,
@@ -483,7 +483,7 @@ def _preliminary(source: Source, rng: np.random.Generator) -> None:
 # Variables that nobody asked for.
 
 
-def beside(source: Source, rng: np.random.Generator) -> None:
+def other_variables(source: Source, rng: np.random.Generator) -> None:
     """Other variables: static, of text, bounds, a projection, another field."""
     kind = pick(rng, ["static", "text", "bounds", "crs", "field", "counts"])
 
@@ -873,14 +873,14 @@ GROUPS: dict[str, tuple[Mutation, ...]] = {  # in the order in which they are ap
         levels_in_pascals, levels_rounded, levels_turned, levels_say_no_units, more_levels, level_lost, level_unstated,
     ),
     "dimensions": (one_member, scalars, members, member_in_settings, halves, late_versions),
-    "beside": (beside,),
+    "beside": (other_variables,),
     "files": (a_file_a_variable, a_file_a_level, a_file_a_time, names_do_not_order),
     "changes": (
         units_change, names_change, coordinates_change, precision_changes, turn_changes, later_files_have_more,
         grid_changes, scalars_differ,
     ),
     "units": (other_units, no_units, wrong_units, units_lie, cmip_height),
-    "attributes": (said_at_length,),
+    "attributes": (long_attributes,),
     "order": (other_order,),
     "latitude": (latitude_turned, latitude_shuffled),
     "longitude": (longitude_turned, meridian_twice),

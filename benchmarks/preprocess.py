@@ -166,10 +166,10 @@ def coarse(folder: Path, chosen: argparse.Namespace) -> dict:
     settings = Preprocess(spacing=5.625, **cut)
     large = Work(folder, parts, frames, settings, regular(1.5, True), levels=levels, threads=chosen.threads)
     small = replace(large, parts=2)
-    apart(make, large)
+    in_new_process(make, large)
     rounds = [one_round(small) for _ in range(1 if chosen.quick else chosen.rounds)]
     if chosen.quick:
-        apart(check, small)
+        in_new_process(check, small)
     each = {name: means.median(row[name] for row in rounds) for name in rounds[0]}
     seconds, peak_large = chain(large)
     gigabytes = lambda work: work.decoded / 1e9
@@ -198,7 +198,7 @@ def one_round(work: Work) -> dict[str, float]:
     steps, peak = chain(work)
     found = steps | {"chain": sum(steps.values()), "peak": peak}
     for name, job in {**COPIES, "peer": peer}.items():
-        found[name], found[f"peak_{name}"] = apart(job, work)
+        found[name], found[f"peak_{name}"] = in_new_process(job, work)
     print({name: round(value, 2) for name, value in found.items()}, flush=True)
     return found
 
@@ -208,7 +208,7 @@ def schedulers(work: Work) -> dict[str, float]:
     piece, seconds, found = cuts.pieces(work.domain, work.settings)[0].name, {}, {}
     for name in ("threads", "processes", "distributed"):
         shutil.rmtree(work.out)
-        steps, peak = apart(in_pieces, work, piece, name)
+        steps, peak = in_new_process(in_pieces, work, piece, name)
         seconds[name] = steps["regrid"]
         found |= {f"speed_ratio_to_threads_{name}": seconds["threads"] / steps["regrid"], f"peak_mb_{name}": peak}
     return found
@@ -224,7 +224,7 @@ def fine(folder: Path, chosen: argparse.Namespace) -> dict:
         frames = 64 if chosen.quick else 384
         work = Work(folder, 1, frames, settings, grid, FINE, (500,), True, chosen.threads)
         if not work.raw[0].exists():
-            apart(make, work)
+            in_new_process(make, work)
         size(work.folder / "parts", read=True)
         seconds, peak = chain(work)
         rates = {f"gb_per_second_{step}": work.decoded / 1e9 / seconds[step] for step in ("regrid", "moments")}
@@ -268,7 +268,7 @@ def show(rows: list[dict]) -> None:
         print(f"{first:42}" + "".join(f"{cell:>12}" for cell in rest))
 
 
-def apart(job: Callable, *arguments: object) -> tuple[object, float]:
+def in_new_process(job: Callable, *arguments: object) -> tuple[object, float]:
     """Run a job in a new process; return its result, and the peak memory (MB) of the process and its children."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         future, most = pool.submit(accounted, job, *arguments), 0
@@ -350,7 +350,7 @@ def chain(work: Work) -> tuple[dict[str, float], float]:
     """Run the steps, one process per piece and one that merges; return seconds by step, and the peak memory (MB)."""
     shutil.rmtree(work.out, ignore_errors=True)
     names = [cut.name for cut in cuts.pieces(work.domain, work.settings)]
-    jobs = [*(apart(in_pieces, work, name) for name in names), apart(merged, work, names)]
+    jobs = [*(in_new_process(in_pieces, work, name) for name in names), in_new_process(merged, work, names)]
     seconds = {step: sum(found.get(step, 0.0) for found, _ in jobs) for step in STEPS}
     return seconds, max(peak for _, peak in jobs)
 

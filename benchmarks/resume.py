@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three kills: a check that it runs")
     chosen = parser.parse_args()
     kills = 3 if chosen.quick else chosen.kills
-    run = cases.made(f"results/{RUN}/train/linear_prior.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
-    cases.made(f"results/{RUN}/preprocess/static.nc", cases.SQUARE, cases.SHORT_SQUARE)
+    run = cases.make(f"results/{RUN}/train/linear_prior.safetensors", cases.SQUARE, cases.SHORT_SQUARE).parents[1]
+    cases.make(f"results/{RUN}/preprocess/static.nc", cases.SQUARE, cases.SHORT_SQUARE)
     start, whole = undisturbed(run)
     reach, moments, steps = 4 * (whole - start) / kills, random.Random(chosen.seed), []
     shutil.rmtree(run / "killed", ignore_errors=True)

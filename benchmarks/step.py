@@ -60,16 +60,16 @@ def main() -> None:
     found = {"closed_form": closed_form(chosen.made, chosen.steps), "frames_per_second": ways}
     found["device"] = machine.device_name("cpu")
     for way in WAYS:
-        alone = max(asked(chosen, way))
+        alone = max(measure(chosen, way))
         with first_run.a_busy_core():
-            beside = asked(chosen, way)
+            beside = measure(chosen, way)
         ways[way] = {"alone": alone, "beside a busy core": len(beside) / sum(1 / f for f in beside)}
         print(way, json.dumps(ways[way]), flush=True)
     print(json.dumps(found, indent=1))
     cases.write(found, chosen.json)
 
 
-def asked(chosen: argparse.Namespace, way: str) -> list[float]:
+def measure(chosen: argparse.Namespace, way: str) -> list[float]:
     """Frames per second of each timed step of one way."""
     processes, changes = WAYS[way][2:]
     words = [str(Path(__file__)), "--way", way, "--made", str(chosen.made), "--steps", str(chosen.steps)]
@@ -81,7 +81,7 @@ def asked(chosen: argparse.Namespace, way: str) -> list[float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def made(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
+def untrained(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
     """An untrained prior with the settings of a run, these settings, and the training windows."""
     domain, settings = load(run / "settings/train.json", [Training, Train])
     settings = settings.model_copy(update={"precision": precision})
@@ -96,7 +96,7 @@ def made(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
 
 def closed_form(run: Path, steps: int) -> dict:
     """Seconds of a training step and of the linear prior in it, by `ideal` and by `Posterior`."""
-    prior, settings, training = made(run, "float32")
+    prior, settings, training = untrained(run, "float32")
     loss, optimiser = loop.Loss(prior.train(), settings), torch.optim.AdamW(prior.parameters())
     shape, rows, seconds = (len(prior.metadata.channels), *prior.metadata.grid.shape), range(settings.batch), []
     make = lambda step: batches.make(training, settings, shape, step, rows)
@@ -122,7 +122,7 @@ def timed(run: Path, way: str, steps: int) -> None:
     precision, threads, processes, _ = WAYS[way]
     torch.set_num_threads(threads)
     team, _ = join(processes, "cpu")
-    prior, settings, training = made(run, precision)
+    prior, settings, training = untrained(run, precision)
     loss, optimiser = team.parallel(loop.Loss(prior.train(), settings)), torch.optim.AdamW(prior.parameters())
     shape, rows, found = (len(prior.metadata.channels), *prior.metadata.grid.shape), team.rows(settings.batch), []
     for step in range(steps + 1):

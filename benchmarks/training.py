@@ -60,7 +60,7 @@ def main() -> None:
                 settings = Train.model_validate(given | {"window": 12, "batch": 2 if device.type == "cpu" else 32})
                 row = timed(square(settings), settings, device, 2 if chosen.quick else chosen.steps)
                 found.append(
-                    {"backbone": name, "dtype": dtype, "compiled": compiled, **row, "device": cases.named(device)}
+                    {"backbone": name, "dtype": dtype, "compiled": compiled, **row, "device": cases.device_name(device)}
                 )
                 found[-1]["peak_flop_per_second"] = fastest(device, dtype == "bfloat16")  # at the same time
                 found[-1]["peak_share"] = found[-1]["flop_per_second"] / found[-1]["peak_flop_per_second"]
@@ -143,7 +143,7 @@ def waiting(device: torch.device, quick: bool, memory: float) -> float:
     `memory` MB of frames are kept; the first pass over them, which fills that memory, is not timed.
     """
     name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
-    run = cases.made(f"results/{name}/train/linear_prior.safetensors", cases.SQUARE, more).parents[1]
+    run = cases.make(f"results/{name}/train/linear_prior.safetensors", cases.SQUARE, more).parents[1]
     domain, settings = load(run / "settings/train.json", [Training, Train])
     seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     settings = settings.model_copy(update={"cache_mb": memory})
@@ -166,7 +166,7 @@ def published(device: torch.device, steps: int) -> dict:
         "peak_share": row["flop_per_second"] / fastest(device, True),
         "memory_gb": torch.cuda.max_memory_allocated(device) / 1e9,
         "hours_of_200000_steps": 200_000 * row["seconds_per_step"] / 3600,
-        "device": cases.named(device),
+        "device": cases.device_name(device),
     }
 
 

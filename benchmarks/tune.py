@@ -77,7 +77,7 @@ def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
     return case.prior.scaling.restore(analysis.reshape(*analysis.shape[:2], *case.truth.shape[1:]), case.times)
 
 
-def shown(scores: dict[str, list[float]]) -> str:
+def line(scores: dict[str, list[float]]) -> str:
     """One line of scores."""
     return "  ".join(f"{name} {' '.join(f'{v:.4f}' for v in values)}" for name, values in scores.items())
 
@@ -99,7 +99,7 @@ def main() -> None:
     frames = arguments.days * 24 // base.domain.step_hours
     for name in base.observe.networks:
         case = cases.validation(run, name, frames, untrained(base, run) if arguments.untrained else None)
-        print(f"{name:9} {'optimal interpolation':32} {shown(case.scores(interpolated(case, base, run)))}", flush=True)
+        print(f"{name:9} {'optimal interpolation':32} {line(case.scores(interpolated(case, base, run)))}", flush=True)
         for value in values.split(","):
             chosen = settings.read(changed(config, key, value))
             if arguments.untrained:
@@ -108,7 +108,7 @@ def main() -> None:
             made = case.analysed(chosen.reanalyse, members)
             cost = f"{made.cost.evaluations / members / len(case.times):.1f} evaluations"
             print(
-                f"{name:9} {f'{key}={value}':32} {shown(case.scores(made.fields))}  {cost}  "
+                f"{name:9} {f'{key}={value}':32} {line(case.scores(made.fields))}  {cost}  "
                 f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )

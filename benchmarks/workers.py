@@ -51,7 +51,7 @@ def main() -> None:
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp())
     try:
-        small = efficiency.made(folder, 8 if chosen.quick else FRAMES, 2 if chosen.quick else max(WORKERS))
+        small = efficiency.make(folder, 8 if chosen.quick else FRAMES, 2 if chosen.quick else max(WORKERS))
         found = measured(small, *((WORKERS[:2], 8, 16) if chosen.quick else (WORKERS, FEW, MANY)))
     finally:
         if not chosen.folder:

@@ -18,7 +18,7 @@ def benchmark():
 
 @pytest.fixture(scope="module")
 def small(benchmark, tmp_path_factory):
-    return benchmark.made(tmp_path_factory.mktemp("small"), 24, 2)
+    return benchmark.make(tmp_path_factory.mktemp("small"), 24, 2)
 
 
 def test_a_step_reports_its_own_time_and_memory(benchmark, tmp_path):

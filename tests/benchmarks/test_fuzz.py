@@ -24,12 +24,12 @@ def files(folder):
 
 def test_a_source_is_a_function_of_its_name(tmp_path):
     for name in ("1-2", "7-13"):
-        one, other = fuzz.made(name), fuzz.made(name)
+        one, other = fuzz.make(name), fuzz.make(name)
         assert one[1] == other[1] and one[0].truth.identical(other[0].truth) and one[0].config == other[0].config
         for number, part in enumerate(one[0].parts):
             xr.testing.assert_identical(part.dataset, other[0].parts[number].dataset)
     assert (
-        fuzz.made("1-2")[0].truth.shape != fuzz.made("1-3")[0].truth.shape or fuzz.made("1-2")[1] != fuzz.made("1-3")[1]
+        fuzz.make("1-2")[0].truth.shape != fuzz.make("1-3")[0].truth.shape or fuzz.make("1-2")[1] != fuzz.make("1-3")[1]
     )
 
 
@@ -97,7 +97,7 @@ def test_a_verdict_follows_from_the_expected_result(expected, outcome, verdict):
     right = source.truth.transpose("time", "channel", ...).rename("fields").to_dataset()
     fields = right.assign(known=("time", np.ones(24, bool)))
     given = {"right": fields, "wrong": fields + 1, None: None}[outcome.fields]
-    assert fuzz.judged(source, chain.Outcome(given, outcome.says, outcome.fault))[0] == verdict
+    assert fuzz.judge(source, chain.Outcome(given, outcome.says, outcome.fault))[0] == verdict
 
 
 def failed(found):
@@ -106,7 +106,7 @@ def failed(found):
 
 
 def test_mutated_sources_give_right_values_or_are_refused():
-    found = [fuzz.tried(f"1-{number}") for number in range(QUICK)]
+    found = [fuzz.attempt(f"1-{number}") for number in range(QUICK)]
     assert failed(found) == []
     verdicts = [one.verdict for one in found]
     assert verdicts.count("right") > QUICK / 3 and verdicts.count("needless") <= QUICK / 20
@@ -114,6 +114,6 @@ def test_mutated_sources_give_right_values_or_are_refused():
 
 @pytest.mark.slow
 def test_a_thousand_mutated_sources_give_right_values_or_are_refused():
-    found = [fuzz.tried(f"3-{number}") for number in range(1000)]
+    found = [fuzz.attempt(f"3-{number}") for number in range(1000)]
     assert failed(found) == []
     assert sum(one.verdict == "needless" for one in found) <= 20

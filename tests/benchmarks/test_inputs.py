@@ -32,7 +32,7 @@ def fields(source):
 
 
 def judged(fields, source):
-    return chain.judged(fields, shapes.truth_of(source), source.config)
+    return chain.judge(fields, shapes.truth_of(source), source.config)
 
 
 def test_right_fields_are_right_wherever_longitudes_begin(fields, source):
@@ -69,7 +69,7 @@ def test_a_masked_frame_counts_as_missing(fields, source):
 def test_frames_between_the_splits_may_be_missing_but_not_wrong(fields, source):
     source.config["domain"]["train"]["end"] = "2023-01-03"  # ends at 18 UTC: three frames before the validation
     source.config["domain"]["validation"]["start"] = "2023-01-04T12:00"
-    between = np.isin(fields["time"].values, chain.wanted(source.config), invert=True)
+    between = np.isin(fields["time"].values, chain.frame_times(source.config), invert=True)
     assert between.sum() == 2
     holes = xr.DataArray(between, {"time": fields["time"]})
     assert judged(fields.assign(fields=fields["fields"].where(~holes)), source) == "right"
@@ -97,7 +97,7 @@ def test_frames_between_the_splits_may_be_missing_but_not_wrong(fields, source):
      [Outcome(says="span"), Outcome(fields=True)], "refused in words"),
 ])  # fmt: skip
 def test_a_verdict_follows_from_the_right_answer(tmp_path, monkeypatch, kind, outcomes, verdict):
-    monkeypatch.setattr(chain, "judged", lambda fields, truth, config: "right")
+    monkeypatch.setattr(chain, "judge", lambda fields, truth, config: "right")
     given, configs = iter(outcomes), []
 
     def run(config, folder):
@@ -106,7 +106,7 @@ def test_a_verdict_follows_from_the_right_answer(tmp_path, monkeypatch, kind, ou
         return Outcome(one.fields, one.says.format(folder=tmp_path), one.fault)
 
     kind = Kind(**vars(kind) | {"truth": (lambda folder: None) if kind.truth else None})
-    assert inputs.tried(kind, {"b": 2}, tmp_path, run).startswith(verdict)
+    assert inputs.attempt(kind, {"b": 2}, tmp_path, run).startswith(verdict)
     assert configs == [{"b": 2}, {"a": 1, "b": 2}][: len(outcomes)]
 
 
