@@ -36,7 +36,7 @@ def compose(
         windows: first frame of each.
         window: their length; a shorter stretch is one window.
         batch: windows evaluated at once.
-        stretch: tensors (E, T, …), or (1, T, …) for what all members share.
+        stretch: tensors (E, T, …), or (1, T, …) if all members share them.
 
     Returns:
         The blend, (E, T, D); zero for frames that no window holds.

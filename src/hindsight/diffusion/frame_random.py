@@ -25,7 +25,7 @@ def normal(
         members: member numbers, E of them.
         frames: absolute frame numbers, T of them.
         steps: count of sampling steps, one for all frames or one for each.
-        purpose: what the numbers are for, one of `PURPOSES`.
+        purpose: use of the numbers, one of `PURPOSES`.
         size: numbers for each frame.
 
     Returns:
@@ -49,7 +49,7 @@ def for_observations(
         members: member numbers, E of them.
         keys: of the observations of T frames, (T, N).
         steps: count of sampling steps, one for all frames or one for each.
-        purpose: what the numbers are for, one of `PURPOSES`.
+        purpose: use of the numbers, one of `PURPOSES`.
 
     Returns:
         float32, shape (E, T, N).

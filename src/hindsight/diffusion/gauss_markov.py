@@ -219,10 +219,10 @@ def _solve_coupled(process: GaussMarkov, weight: torch.Tensor, right: torch.Tens
         link, value = torch.linalg.solve_triangular(factors[-1], both, upper=False).split([both.shape[-1] - 1, 1], -1)
         links.append(link)
         solved.append(value)
-    found = [torch.linalg.solve_triangular(factors[-1].mT, solved[-1], upper=True)]
+    solution = [torch.linalg.solve_triangular(factors[-1].mT, solved[-1], upper=True)]
     for factor, link, value in zip(factors[-2::-1], links[-2::-1], solved[-2::-1]):
-        found.append(torch.linalg.solve_triangular(factor.mT, value - link @ found[-1], upper=True))
-    return torch.stack(found[::-1], 1)[..., 0]
+        solution.append(torch.linalg.solve_triangular(factor.mT, value - link @ solution[-1], upper=True))
+    return torch.stack(solution[::-1], 1)[..., 0]
 
 
 def _solve_uncoupled(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -237,10 +237,10 @@ def _solve_uncoupled(memory: torch.Tensor, weight: torch.Tensor, right: torch.Te
             pivot, value = pivot + share * memory * inverse, value - share * solved[-1]
         pivots.append(pivot)
         solved.append(value)
-    found = [solved[-1] / pivots[-1]]
+    solution = [solved[-1] / pivots[-1]]
     for pivot, value in zip(pivots[-2::-1], solved[-2::-1]):
-        found.append((value + memory * inverse * found[-1]) / pivot)
-    return torch.stack(found[::-1], 1)
+        solution.append((value + memory * inverse * solution[-1]) / pivot)
+    return torch.stack(solution[::-1], 1)
 
 
 def _require_positive(sigma: torch.Tensor) -> None:

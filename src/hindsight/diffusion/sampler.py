@@ -143,7 +143,7 @@ def _next_row(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, scheme:
 
 
 def _check_bounds(x: torch.Tensor, cycle: Cycle, number: int, row: int, scheme: Scheme) -> None:
-    """Raise an error if members are not finite or a channel exceeds its bound plus what its noise allows.
+    """Raise an error if members are not finite or a channel exceeds its bound plus a multiple of its noise.
 
     The root-mean-square of M values of white noise is 1 to within a few times 1 / sqrt(2 M).
     """

@@ -114,8 +114,8 @@ class Analytic:
         over the square root of error variance times spread. The bound takes all observations of a frame to measure the
         same value.
         """
-        known = 1 / (1 / self.process.variance + 1 / posterior.sigma[0].square().max())
-        spread = torch.stack([(rows.square() * known).sum(1).max() for rows in self._rows]).max()
+        variance = 1 / (1 / self.process.variance + 1 / posterior.sigma[0].square().max())
+        spread = torch.stack([(rows.square() * variance).sum(1).max() for rows in self._rows]).max()
         ratio = (self._variance[self.observations.present > 0].min() / spread).sqrt()
         least = torch.finfo(torch.float32).eps * self.observations.present.sum(1).max().sqrt() / ratio
         return bool(least > torch.clamp(SHARE * ratio, max=self.tolerance))
@@ -185,8 +185,8 @@ class Analytic:
             sharing.setdefault((geometry, level), []).append(frame)
         inverses, variance = [], self.process.variance.double()
         for (geometry, level), frames in sharing.items():
-            rows, known = self._rows[geometry].double(), 1 / (1 / variance + 1 / level)
-            block = (rows * known) @ rows.T + torch.diag(self._variance[frames[0]].double())
+            rows, remaining = self._rows[geometry].double(), 1 / (1 / variance + 1 / level)
+            block = (rows * remaining) @ rows.T + torch.diag(self._variance[frames[0]].double())
             factor, failed = torch.linalg.cholesky_ex(block)
             if bool(failed):
                 least = float(self.observations.error[frames[0]][self.observations.present[frames[0]] > 0].min())

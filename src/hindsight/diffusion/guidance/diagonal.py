@@ -29,12 +29,12 @@ class Diagonal:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        clean, seen = self.prior.mean(noisy, above, below), self.observations
+        clean, obs = self.prior.mean(noisy, above, below), self.observations
         level = above.clamp(min=self.prior.fixed_sigma)[None]
         variance = self.gamma * error_scale(self.prior.process, level)[0].square()[:, None]
-        gap = seen.value * seen.present - seen.forward(clean)
-        gain = variance / (variance * seen.squared() + seen.error.square()).clamp(min=1e-12)
-        return clean + seen.adjoint(gain * gap, clean.shape[-1])
+        gap = obs.value * obs.present - obs.forward(clean)
+        gain = variance / (variance * obs.squared() + obs.error.square()).clamp(min=1e-12)
+        return clean + obs.adjoint(gain * gap, clean.shape[-1])
 
 
 def build(setup: Setup, gamma: float = 1.0) -> Diagonal:

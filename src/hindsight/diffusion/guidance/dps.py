@@ -28,12 +28,12 @@ class Dps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        seen, active = self.observations, moving(above, below)[:, None]
+        obs, active = self.observations, moving(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            gap = (seen.value * seen.present - seen.forward(clean)) * active
+            gap = (obs.value * obs.present - obs.forward(clean)) * active
             norm = gap.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
-            downhill = back(seen.adjoint(2 * gap, clean.shape[-1])) / norm
+            downhill = back(obs.adjoint(2 * gap, clean.shape[-1])) / norm
             return clean + self.zeta * shift_factor(above, below) * downhill
 
         return self.prior.with_jacobian(noisy, above, below, guided)

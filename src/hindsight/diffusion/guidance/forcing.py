@@ -44,13 +44,13 @@ class Forcing:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        seen, active = self.observations, moving(above, below)[:, None]
-        weight = (seen.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
+        obs, active = self.observations, moving(above, below)[:, None]
+        weight = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            gap = (seen.value * seen.present - seen.forward(clean)) * active
+            gap = (obs.value * obs.present - obs.forward(clean)) * active
             norm = (weight * gap.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
-            pull = seen.adjoint(weight * gap / norm, clean.shape[-1])
+            pull = obs.adjoint(weight * gap / norm, clean.shape[-1])
             if self.spectral:
                 pull = pull - self.spectral * self.spectrum.slope(clean, above) * active
             return clean + self.zeta * shift_factor(above, below) * back(pull)

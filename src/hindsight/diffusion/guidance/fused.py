@@ -63,11 +63,11 @@ def build(setup: Setup) -> Fused:
     Raises:
         UserError: if observations lie between grid points, or are means of several.
     """
-    found = setup.observations.on_values(setup.prior.process.size)
-    if found is None:
+    values = setup.observations.on_values(setup.prior.process.size)
+    if values is None:
         raise UserError(
             "guidance 'fused' needs observations of grid values, and some lie between grid points or are means of "
             "several; set reanalyse.guidance.method: analytic, or mmps"
         )
-    points = Points(found[0][None], found[1][None])
+    points = Points(values[0][None], values[1][None])
     return Fused(setup.prior, setup.observations, points, setup.tolerance, setup.iterations, setup.cache)

@@ -31,13 +31,13 @@ class Mmps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        seen, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
-        error = torch.where(seen.present > 0, seen.error, 1.0)
+        obs, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
+        error = torch.where(obs.present > 0, obs.error, 1.0)
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            spread = lambda v: square * back(seen.adjoint(v / error * active, clean.shape[-1]))
-            system = lambda v: v + seen.forward(spread(v)) / error * active
-            gap = (seen.value * seen.present - seen.forward(clean)) / error * active
+            spread = lambda v: square * back(obs.adjoint(v / error * active, clean.shape[-1]))
+            system = lambda v: v + obs.forward(spread(v)) / error * active
+            gap = (obs.value * obs.present - obs.forward(clean)) / error * active
             return clean + spread(gmres(system, gap, self.iterations))
 
         return self.prior.with_jacobian(noisy, above, below, guided)
@@ -73,5 +73,5 @@ def gmres(system: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, i
         basis.append(torch.where(length > 1e-6 * image.norm(dim=1, keepdim=True), fresh / length.clamp(min=1e-30), 0.0))
     matrix = torch.stack(images, 2).double()  # (E, T * N, iterations)
     share = torch.linalg.pinv(matrix) @ right.flatten(1).double()[..., None]
-    found = torch.stack(basis[:-1], 2) @ share.to(right.dtype)
-    return found[..., 0].view_as(right)
+    solution = torch.stack(basis[:-1], 2) @ share.to(right.dtype)
+    return solution[..., 0].view_as(right)

@@ -30,11 +30,11 @@ class Sda:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        seen, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
+        obs, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            gap = (seen.value * seen.present - seen.forward(clean)) * active
-            pull = seen.adjoint(gap / (seen.error.square() + self.gamma * square).clamp(min=1e-12), clean.shape[-1])
+            gap = (obs.value * obs.present - obs.forward(clean)) * active
+            pull = obs.adjoint(gap / (obs.error.square() + self.gamma * square).clamp(min=1e-12), clean.shape[-1])
             return clean + square * back(pull)
 
         return self.prior.with_jacobian(noisy, above, below, guided)
