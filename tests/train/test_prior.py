@@ -285,6 +285,6 @@ def test_a_prior_uses_its_own_scaling_in_the_analysis_of_another_run(source, dom
     places = {name: sorted(table[name].unique()) for name in ("latitude", "longitude")}
     for prior in (made["prior"], other["prior"]):
         found = analysed(prior, domain, table, made, tmp_path, capsys)["analysis"].mean("realization")
-        assert ("brings its own scaling" in capsys.readouterr().out) == (prior is other["prior"])
+        assert ("has its own scaling" in capsys.readouterr().out) == (prior is other["prior"])
         wrong = (found - truth).sel(places).transpose("channel", ...).values.reshape(2, -1)
         assert (np.sqrt((wrong**2).mean(1)) < 0.05 * spread).all()
