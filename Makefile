@@ -5,13 +5,13 @@ DATA ?= ../shared/data
 CASES ?= ../shared/cases
 # the build of torch: auto, cpu or cuda; empty: as it was set up, and auto the first time
 TORCH ?=
-# what jobs may use together (MB): most of what the machine has
+# memory of all jobs together (MB): nine tenths of the machine's
 MEMORY ?= $(shell echo $$(( $$(getconf _PHYS_PAGES) * $$(getconf PAGE_SIZE) * 9 / 10000000 )))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# bytecode of sources that changed is kept, also where the environment says not to: every job would compile them again
+# bytecode is always kept, whatever the environment says: otherwise every job would compile the sources again
 export PYTHONDONTWRITEBYTECODE :=
 
-# Run the workflow, and show the progress that its jobs tell while their output goes to logs/.
+# Run the workflow, and show the progress of its jobs, whose output goes to logs/.
 define run
 	@mkdir -p logs && : > logs/progress
 	@tail -n +1 -f logs/progress & follower=$$!; trap 'kill $$follower' EXIT; \
@@ -22,11 +22,11 @@ endef
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, seven to ten minutes"
-	@echo "make test                 set up, then run the tests, but for those that take long"
+	@echo "make test                 set up, then run the tests that are not marked slow"
 	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs"
-	@echo "make test-slurm           those that run a SLURM of two nodes on this machine (packages: see what it says)"
+	@echo "make test-slurm           the tests that run a SLURM of two nodes on this machine (it names missing packages)"
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
-	@echo "make install-profiles     put the profiles where Snakemake looks for names: snakemake --profile slurm"
+	@echo "make install-profiles     copy the profiles to Snakemake's folder: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make lint                 check style, spelling, types and the format of code and rules; changes nothing"
 	@echo "make coverage             run the tests of \`make test\` and report which lines they do not reach"
@@ -38,7 +38,7 @@ help:
 
 setup: .venv/installed
 
-# The script leaves alone what is there; it runs each time, for only it can tell. `python3` is that of .venv once there is one.
+# The script runs each time and does nothing if .venv is complete. `python3` is that of .venv once there is one.
 .venv/installed: FORCE
 	@$(PYTHON) -c "" 2>/dev/null || \
 	  { echo "No Python runs as \`$(PYTHON)\`: name one that does, for example \`make setup PYTHON=python3.12\`." >&2; exit 1; }
@@ -53,8 +53,8 @@ setup-docs: setup
 docs: setup-docs
 	mkdocs build
 
-# The files that take longest come first; two workers more than there are cores, for one waits for SLURM most of its time,
-# and those that follow a whole run wait for its processes.
+# The slowest files come first. There are two workers more than cores, because one waits for SLURM most of the time, and
+# tests of whole runs wait for the run's processes.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 2 : 6 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \
@@ -108,10 +108,10 @@ reference: setup
 	python -m hindsight.reference
 	workflow/scripts/resources-table > resources.new && mv resources.new docs/reference/resources.md
 
-# The temporary folder of `build` gets its setuptools from .venv, so nothing is downloaded.
+# Without isolation `build` uses the setuptools of .venv, and nothing is downloaded.
 dist: setup
 	rm -rf build dist
 	python -m build --no-isolation
 
 clean:
-	rm -rf .venv .uv site .pytest_cache .ruff_cache .snakemake
+	rm -rf .venv .uv site build dist coverage .coverage .pytest_cache .ruff_cache .snakemake

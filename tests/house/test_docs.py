@@ -1,4 +1,4 @@
-"""What the docs name exists: files, links, settings, steps, make targets."""
+"""The files, links, steps and make targets that the docs name exist."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_commands_name_what_there_is(page):
+def test_commands_in_the_docs_exist(page):
     text, makefile = page.read_text(), (ROOT / "Makefile").read_text()
     for target in re.findall(r"^(?:    |.*`)make ([a-z-]+)", text, re.M):
         assert f"\n{target}:" in makefile, f"{page.name}: make {target}"

@@ -1,4 +1,4 @@
-"""The house rule: a room may use the floors below it, never a neighbour or the floor above."""
+"""The house rule: a module imports its own room and the floors below, never a neighbour or a floor above."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[2] / "src/hindsight"
-FLOORS = [  # lowest first; names on one floor do not import each other
+FLOORS = [  # from the lowest; rooms on one floor do not import each other
     {"errors", "partials", "progress", "signals"},
     {"running", "settings", "system_errors", "where"},
     {"fields"},
@@ -21,7 +21,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 
 def imports(path: Path) -> set[str]:
-    """The sub-packages of ours that a module imports, wherever in the module it does."""
+    """The top-level modules and rooms of hindsight that a module imports, at its head or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "hindsight":

@@ -1,4 +1,4 @@
-"""What starts often starts light."""
+"""Modules that every job imports do not import slow packages."""
 
 import subprocess
 import sys

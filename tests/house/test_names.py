@@ -15,7 +15,7 @@ RULES = [
     if "hindsight " in body
 ]
 STEPS = cli.steps()
-ONE_FOR_MANY = {"method"}  # the wildcard names the module
+ONE_FOR_MANY = {"method"}  # rules whose wildcard is the name of the step
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_every_numerical_module_has_a_test_of_its_name():
         assert test.is_file(), f"{inside} has no {test.relative_to(ROOT)}"
 
 
-def test_a_stage_sees_the_sections_its_steps_ask_for_and_no_others():
-    """A section that no step of a stage asks for reruns it for nothing; one that is missing fails its jobs."""
+def test_a_stage_gets_exactly_the_sections_that_its_steps_read():
+    """A section that no step of a stage reads would cause needless reruns; a missing one would fail its jobs."""
     import inspect
     from importlib import import_module
 
