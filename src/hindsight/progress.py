@@ -30,13 +30,13 @@ class Progress:
     """Reports how much of a long computation is done.
 
     Args:
-        what: name of the computation.
+        name: name of the computation.
         total: total number of steps.
         quiet_seconds: shortest time between lines if the output is not a terminal.
     """
 
-    def __init__(self, what: str, total: int, quiet_seconds: float = 30.0) -> None:
-        self.what, self.total = what, max(total, 1)
+    def __init__(self, name: str, total: int, quiet_seconds: float = 30.0) -> None:
+        self.name, self.total = name, max(total, 1)
         self.terminal = sys.stderr.isatty()
         self.pause = 0.2 if self.terminal else quiet_seconds
         self.began = self.printed = self.reported = time.monotonic()
@@ -45,7 +45,7 @@ class Progress:
     def __call__(self, done: int, note: object = "") -> None:
         """Report that `done` steps are done; the first call of a resumed job sets where it began."""
         now = time.monotonic()
-        _latest.activity = f"{self.what.partition(', ')[2] or 'step'} {done}/{self.total}"
+        _latest.activity = f"{self.name.partition(', ')[2] or 'step'} {done}/{self.total}"
         if done == 0 or self.before == 0 and done > 1 and now - self.began < 1:
             self.before = done
         if now - self.reported >= REPORT_SECONDS:
@@ -58,22 +58,22 @@ class Progress:
     def _line(self, done: int, now: float, note: object) -> str:
         pace = (now - self.began) / max(done - self.before, 1)
         times = f"{_duration(now - self.began)}, {_duration(pace * (self.total - done))} to go"
-        return f"{self.what}  {done}/{self.total}  {times}" + (f"  {note}" if note else "")
+        return f"{self.name}  {done}/{self.total}  {times}" + (f"  {note}" if note else "")
 
     def _print(self, line: str, last: bool) -> None:
         text, end = ("\r\033[K" + line, "\n" if last else "") if self.terminal else (line, "\n")
         print(text, end=end, file=sys.stderr, flush=True)
 
 
-def announce(what: str) -> None:
+def announce(activity: str) -> None:
     """Set the activity that `heartbeat` reports, and let it report at once."""
-    _latest.activity = what
+    _latest.activity = activity
     _latest.at = 0.0
 
 
 @contextmanager
-def heartbeat(what: str) -> Iterator[None]:
-    """Context that reports every few seconds that step `what` is at work, and its activity.
+def heartbeat(step: str) -> Iterator[None]:
+    """Context that reports every few seconds that a step is at work, and its activity.
 
     Reports go to a terminal and to the file of HINDSIGHT_PROGRESS, not to a log.
     """
@@ -85,7 +85,7 @@ def heartbeat(what: str) -> Iterator[None]:
             now = time.monotonic()
             if now - _latest.at >= 1.5 * REPORT_SECONDS:  # unless `Progress` has reported
                 _latest.at = now
-                _report_everywhere(f"{what}  {_duration(now - began)}  {_latest.activity or 'at work'}")
+                _report_everywhere(f"{step}  {_duration(now - began)}  {_latest.activity or 'at work'}")
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 @dataclass
 class _Request:
-    what: str = ""  # name of the step
+    step: str = ""  # name of the step
     at: float | None = None
     deferred: bool = False
 
@@ -33,10 +33,10 @@ _request = _Request()
 
 
 @contextmanager
-def handling(what: str) -> Iterator[None]:
-    """Context in which SIGTERM ends this process cleanly, with a message that names it `what`."""
+def handling(step: str) -> Iterator[None]:
+    """Context in which SIGTERM ends this process cleanly, with a message that names `step`."""
     before = signal.signal(signal.SIGTERM, _on_sigterm)
-    _request.__init__(what)
+    _request.__init__(step)
     try:
         yield
     finally:
@@ -66,6 +66,6 @@ def _exit() -> NoReturn:
     """Exit without clean-up, which could take too long: unfinished files never look complete."""
     for child in multiprocessing.active_children():
         child.kill()  # otherwise it would wait for work for ever
-    message = f"{_request.what}: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
+    message = f"{_request.step}: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
     os.write(2, message.encode())
     os._exit(CODE)

@@ -103,24 +103,24 @@ class QuasiGeostrophic:
         count, levels, orders = parts.shape[:3]
         by_degree = parts.permute(3, 1, 0, 2, 4).flatten(2)  # (l, 3, S m 2)
         psi, relaxed = (self._linear @ by_degree).unflatten(2, (count, orders, 2)).split(levels, 1)
-        carried = parts + torch.view_as_real(self.background)
-        change = self._advection(psi.permute(3, 0, 2, 1, 4).flatten(2), carried.permute(2, 3, 0, 1, 4).flatten(2))
+        total = parts + torch.view_as_real(self.background)
+        change = self._advection(psi.permute(3, 0, 2, 1, 4).flatten(2), total.permute(2, 3, 0, 1, 4).flatten(2))
         change = change.unflatten(2, (count, levels, 2)).permute(2, 3, 0, 1, 4)
         if self.equilibrium:
             change = change + relaxed.permute(2, 1, 3, 0, 4)
         change = torch.view_as_complex(change.contiguous()).view(state.shape)
         return change + self._heating(self.equilibrium(time)) if self.equilibrium else change
 
-    def _advection(self, psi: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
+    def _advection(self, psi: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         """Minus the divergence of the fluxes of potential vorticity and of friction; all (m, l, S 3 2)."""
         slope, table, waves = self._to_grid
-        three = torch.stack([slope @ psi, table @ psi, table @ carried])  # (3, m, H, S 3 2)
+        three = torch.stack([slope @ psi, table @ psi, table @ total])  # (3, m, H, S 3 2)
         rows = three.unflatten(3, (-1, 3, 2)).permute(0, 3, 4, 2, 1, 5)  # (3, S, 3, H, m, 2)
         fields = rows.flatten(1, 3).flatten(2) @ waves
-        north, east, carried = fields.unflatten(1, rows.shape[1:4])  # u cos(latitude), v cos(latitude), q
+        north, east, total = fields.unflatten(1, rows.shape[1:4])  # u cos(latitude), v cos(latitude), q
         friction = self._drag if self.equilibrium else torch.zeros_like(self._drag)
-        along = torch.addcmul(north * carried, friction, east)
-        across = torch.addcmul(east * carried, friction, north, value=-1)
+        along = torch.addcmul(north * total, friction, east)
+        across = torch.addcmul(east * total, friction, north, value=-1)
         circles, project = self._from_grid
         found = torch.stack([along, across]).flatten(1, 3) @ circles
         found = found.unflatten(2, (-1, 2)).unflatten(1, north.shape[:3])  # (2, S, 3, H, m, 2)
