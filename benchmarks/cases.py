@@ -138,7 +138,7 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     generator = np.random.default_rng(7)
     stations = networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
-    error = simulate.error_of(spec, domain.channels, scaling.spread)
+    error = simulate.error_std(spec, domain.channels, scaling.spread)
     table = simulate.simulate(truth, stations, error, generator, spec).assign(source=split)
     usable = tables.usable(tables.check(table, network))
     return Case(trained, truth["time"].values, truth.values, usable, slice(None))

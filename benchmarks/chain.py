@@ -26,7 +26,7 @@ from hindsight.download.grib import catalogue, grib
 from hindsight.download.local import contents, local
 from hindsight.download.transfer import files
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.preprocess import regrid, static
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +119,7 @@ def _arrived(chosen: settings.Settings, asked: settings.Download, folder: Path) 
         contents.run(asked, files=given, contents=folder / "contents.json")
     if asked.source == "grib":
         catalogue.run(asked, files=given, catalogue=folder / "catalogue.parquet")
-    names = [cut.name for cut in cuts.parts(settings.download_request(chosen))]
+    names = [cut.name for cut in intervals.parts(settings.download_request(chosen))]
     raw, markers = [folder / f"{n}.zarr/zarr.json" for n in names], [folder / f"{n}.json" for n in names]
     for name, store_, marker in zip(names, raw, markers):
         _part(asked, folder, part=name, raw=store_, marker=marker)
@@ -146,9 +146,9 @@ def _part(asked: settings.Download, folder: Path, **paths: object) -> None:
 def _pieces(chosen: settings.Settings, folder: Path, raw: list[Path]) -> list[Path]:
     """Bring every piece to the pipeline's layout."""
     seen = _seen(chosen, "regrid", folder, settings.SECTIONS["scope"], settings.SECTIONS["regrid"])
-    parts, made = cuts.parts(settings.download_request(chosen)), []
-    for piece in cuts.pieces(chosen.domain, chosen.preprocess):
-        met = [path for path, part in zip(raw, parts) if part.meets(piece.start, piece.last)]
+    parts, made = intervals.parts(settings.download_request(chosen)), []
+    for piece in intervals.pieces(chosen.domain, chosen.preprocess):
+        met = [path for path, part in zip(raw, parts) if part.overlaps(piece.start, piece.last)]
         made.append(folder / f"pieces/{piece.name}.zarr/zarr.json")
         how = {"scheduler": "synchronous", "workers": "1", "manifest": folder / "manifest.json"}
         regrid.run(*seen, piece=piece.name, raw=met, fields=made[-1], **how)
@@ -251,7 +251,7 @@ def _aligned(found: xr.Dataset, right: xr.DataArray) -> xr.DataArray:
 def _of_frames(found: xr.Dataset, right: xr.DataArray, config: dict) -> tuple[xr.DataArray, xr.DataArray]:
     """Values and truth of the frames that both know; those between the splits may lack, for nobody asked for them."""
     asked = frame_times(config)
-    if missing := sorted(set(asked) - set(found["time"].values[found["known"].values])):
+    if missing := sorted(set(asked) - set(found["time"].values[found["available"].values])):
         raise Mismatch(f"no frame at {missing[0].astype('datetime64[m]')} ({len(missing)} of them)")
     times = np.intersect1d(found["time"].values, right["time"].values)
     values, right = found["fields"].sel(time=times), right.sel(time=times)

@@ -332,7 +332,7 @@ def table(name: str, rows: dict[int, dict]) -> dict[int, dict]:
 
 def evaluations(folder: Path) -> int:
     """Network evaluations per frame and member of the analyses in a folder."""
-    heads = [analyses.head(path) for path in sorted(folder.glob("*.nc"))]
+    heads = [analyses.header(path) for path in sorted(folder.glob("*.nc"))]
     return round(sum(h.attrs["evaluations"] * h.sizes["realization"] * h.sizes["time"] for h in heads))
 
 

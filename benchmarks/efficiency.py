@@ -193,7 +193,7 @@ def scaled(folder: Path) -> Scaling:
     climatology = xr.Dataset({"coefficients": (("harmonic", *coords), values)}, coords)
     climatology.assign_attrs(annual_harmonics=0, daily_harmonics=0).to_netcdf(folder / "climatology.nc")
     xr.Dataset({"spread": ("channel", spread)}).to_netcdf(folder / "statistics.nc")
-    return Scaling(values, spread, 0, 0).by_area(GLOBE.weights)
+    return Scaling(values, spread, 0, 0).weighted_by_area(GLOBE.weights)
 
 
 class InMemory:
@@ -201,7 +201,7 @@ class InMemory:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values, self.grid, self.shape = values, GLOBE, values.shape[1:]
-        self.stretch = np.zeros(len(values), int)
+        self.segment = np.zeros(len(values), int)
 
     def __call__(self, first: int, last: int) -> np.ndarray:
         """Frames, (last - first, D)."""

@@ -22,7 +22,7 @@ from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.rows import normalised
+from hindsight.operators.rows import normalise
 from hindsight.settings import Settings
 
 
@@ -32,8 +32,8 @@ def best_single(run: Path, chosen: Settings, network: str) -> np.ndarray:
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     test = dataset.sel(time=slice(chosen.domain.test.start, chosen.domain.test.end))
     training = Frames(run / "preprocess/fields.zarr", chosen.domain.train, scaling)
-    method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)
-    rows = normalised(
+    method = OptimalInterpolation.from_covariance(covariance.lagged_covariance(training, 1), 1)
+    rows = normalise(
         tables.usable(tables.read(sorted((run / f"observe/{network}").glob("*.parquet")))),
         chosen.domain.channels,
         Grid.of(dataset),

@@ -120,7 +120,7 @@ def windows_of(where: Path, settings: Train, shape: tuple[int, int, int], memory
     climatology = np.full((7, *shape), 1.0)
     seen = Scaling(climatology, np.full(shape[0], 1e3), 3, 0)
     frames = Frames(where, WHOLE, seen, memory_mb)
-    return Windows(frames.times, frames, settings.window, "training", frames.stretch)
+    return Windows(frames.times, frames, settings.window, "training", frames.segment)
 
 
 def loaded(windows: Windows, settings: Train, shape: tuple[int, int, int], steps: int) -> dict[str, float]:

@@ -49,9 +49,9 @@ import xarray as xr
 import zarr
 
 from hindsight.download import part
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.fields.grid import Grid
-from hindsight.fields.regridding import regular
+from hindsight.fields.regridding import regular_grid
 from hindsight.fields.scaling import harmonics
 from hindsight.preprocess import climatology, join, moments, regrid, statistics
 from hindsight.settings import Domain, Preprocess
@@ -111,7 +111,7 @@ class Work:
 
     def meeting(self, name: str) -> list[Path]:
         """The parts that a piece has frames of."""
-        piece = cuts.named(name, 24)
+        piece = intervals.parse(name, 24)
         first = (piece.start - np.datetime64(START, "h")) // DAY
         return self.raw[first // self.frames : -(-(first + piece.frames) // self.frames)]
 
@@ -161,10 +161,10 @@ def main() -> None:
 
 def coarse(folder: Path, chosen: argparse.Namespace) -> dict:
     """1.5 to 5.625 degrees: speeds on a small input, and the peak also on a large one that begins with the small."""
-    cut = {"piece_frames": 256, "shard_frames": 256} if chosen.quick else {}
+    cut = {"piece_frames": 256, "file_frames": 256} if chosen.quick else {}
     parts, frames, levels = (4, 196, LEVELS[:2]) if chosen.quick else (8, 980, LEVELS)
     settings = Preprocess(spacing=5.625, **cut)
-    large = Work(folder, parts, frames, settings, regular(1.5, True), levels=levels, threads=chosen.threads)
+    large = Work(folder, parts, frames, settings, regular_grid(1.5, True), levels=levels, threads=chosen.threads)
     small = replace(large, parts=2)
     in_new_process(make, large)
     rounds = [one_round(small) for _ in range(1 if chosen.quick else chosen.rounds)]
@@ -205,7 +205,7 @@ def one_round(work: Work) -> dict[str, float]:
 
 def schedulers(work: Work) -> dict[str, float]:
     """How fast the step `regrid` is with Dask's other schedulers, threads being 1, and what memory all of it takes."""
-    piece, seconds, found = cuts.pieces(work.domain, work.settings)[0].name, {}, {}
+    piece, seconds, found = intervals.pieces(work.domain, work.settings)[0].name, {}, {}
     for name in ("threads", "processes", "distributed"):
         shutil.rmtree(work.out)
         steps, peak = in_new_process(in_pieces, work, piece, name)
@@ -216,8 +216,8 @@ def schedulers(work: Work) -> dict[str, float]:
 
 def fine(folder: Path, chosen: argparse.Namespace) -> dict:
     """Measure two channels at 0.25 degrees, regridded to 1.5 degrees, and to one degree for the forecast."""
-    found, cut = {}, {"annual_harmonics": 0, "chunk_frames": 16, "shard_frames": 64}
-    era5 = regular(0.25, True)
+    found, cut = {}, {"annual_harmonics": 0, "chunk_frames": 16, "file_frames": 64}
+    era5 = regular_grid(0.25, True)
     grid = Grid(era5.latitude[::-1], era5.longitude)
     for spacing in (1.5, 1.0):
         settings = Preprocess(spacing=spacing, poles=True, **cut)
@@ -242,7 +242,7 @@ def values(work: Work) -> int:
 
 def plan(found: dict) -> list[dict]:
     """Forecast 40 years of ERA5, 6-hourly, from 0.25 degrees to one: bytes, files and hours, from the measurements."""
-    frames, channels, points = 40 * 1461, 4 * len(LEVELS) + 2, int(np.prod(regular(1.0, True).shape))
+    frames, channels, points = 40 * 1461, 4 * len(LEVELS) + 2, int(np.prod(regular_grid(1.0, True).shape))
     raw, fields = (4e-9 * frames * channels * count for count in (721 * 1440, points))
     parts = [min(1460, frames - start) for start in range(0, frames, 1460)]
     chunks = channels * sum(-(-count // found["fine_chunk_frames"]) for count in parts)
@@ -349,7 +349,7 @@ def chunk(grid: Grid, name: str, first: int, packed: bool, block_info: dict | No
 def chain(work: Work) -> tuple[dict[str, float], float]:
     """Run the steps, one process per piece and one that merges; return seconds by step, and the peak memory (MB)."""
     shutil.rmtree(work.out, ignore_errors=True)
-    names = [cut.name for cut in cuts.pieces(work.domain, work.settings)]
+    names = [cut.name for cut in intervals.pieces(work.domain, work.settings)]
     jobs = [*(in_new_process(in_pieces, work, name) for name in names), in_new_process(merged, work, names)]
     seconds = {step: sum(found.get(step, 0.0) for found, _ in jobs) for step in STEPS}
     return seconds, max(peak for _, peak in jobs)
@@ -424,7 +424,7 @@ def peer(work: Work) -> float:
     began = time.perf_counter()
     with dask.config.set(scheduler="threads", num_workers=work.threads):
         raw = xr.concat([xr.open_zarr(path, consolidated=False) for path in work.raw], "time")
-        target = xr.Dataset(coords=vars(regular(work.settings.spacing, work.settings.poles)))
+        target = xr.Dataset(coords=vars(regular_grid(work.settings.spacing, work.settings.poles)))
         found = raw.regrid.conservative(target, latitude_coord="latitude", skipna=False)
         found.drop_encoding().chunk(time=part.FRAMES).to_zarr(there, zarr_format=3, consolidated=False)
     seconds = time.perf_counter() - began

@@ -24,7 +24,7 @@ from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
-from hindsight.operators.rows import normalised
+from hindsight.operators.rows import normalise
 from hindsight.prior import Prior
 from hindsight.settings import Settings
 from hindsight.train import linear_prior
@@ -70,9 +70,9 @@ def interpolated(case: cases.Case, chosen: Settings, run: Path) -> np.ndarray:
     """Optimal interpolation of the same observations; fields in physical units."""
     fields, *made = made_of(run)
     training = Frames(fields, chosen.domain.train, scaling_for(chosen.train, case.prior.metadata.grid, *made))
-    method = OptimalInterpolation.of(covariance.lagged(training, 1), 1)
+    method = OptimalInterpolation.from_covariance(covariance.lagged_covariance(training, 1), 1)
     about, step = case.prior.metadata, chosen.domain.step_hours
-    rows = normalised(case.table, about.channels, about.grid, case.prior.scaling)
+    rows = normalise(case.table, about.channels, about.grid, case.prior.scaling)
     analysis = np.stack([method.members(rows, t, step, chosen.product) for t in case.times], 1)
     return case.prior.scaling.restore(analysis.reshape(*analysis.shape[:2], *case.truth.shape[1:]), case.times)
 

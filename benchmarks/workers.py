@@ -125,7 +125,7 @@ def lone(small: Small, frames: int) -> Alone:
     bare = small.settings.reanalyse.model_copy(update={"halo": 0})
     alone = dataclasses.replace(small, settings=small.settings.model_copy(update={"reanalyse": bare}))
     taken = alone.job(one, small.path("lone"))
-    about = analyses.head(small.path(f"lone/{one.name}-0.nc")).attrs
+    about = analyses.header(small.path(f"lone/{one.name}-0.nc")).attrs
     return Alone(frames, taken.processor, taken.seconds, float(about["evaluations"]))
 
 

@@ -16,7 +16,7 @@ from hindsight.partials import partial, remove, sweep
 LITTLE = 2**20  # bytes; a disk with less left is full
 LESS_MEMORY = {  # what takes less memory, by stage
     "download": "lower download.part_frames",
-    "preprocess": "lower preprocess.shard_mb",
+    "preprocess": "lower preprocess.file_mb",
     "train": "lower train.batch, raise train.accumulate, or set train.recompute: true",
     "reanalyse": "lower reanalyse.batch or product.member_block",
     "archive": "lower product.shard_frames",

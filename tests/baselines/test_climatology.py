@@ -30,14 +30,14 @@ def test_a_frame_has_the_same_members_in_every_job():
 
 
 def test_too_short_a_training_period_is_refused():
-    with pytest.raises(UserError, match="known frames within 1 days of 01 January"):
+    with pytest.raises(UserError, match="available frames within 1 days of 01 January"):
         climatology.draw(TRAINING, TIMES, 16, 1, 0)
 
 
 def test_members_are_drawn_from_known_frames_alone_and_are_what_the_store_holds(source, domain, tmp_path):
     fields = fields_of(source, domain)
     known = np.arange(fields.sizes["time"]) % 3 != 0
-    fields = fields.assign(known=("time", known))
+    fields = fields.assign(available=("time", known))
     fields["fields"][~known] = np.nan
     stored(fields, tmp_path / "fields.zarr")
     options = dict.fromkeys(("climatology", "statistics", "observations"), tmp_path)

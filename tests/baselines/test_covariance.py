@@ -47,17 +47,17 @@ def tapered(grid, reach, values=None):
 class Held:
     """Departures (T, D) in memory, handed out as `Frames` does."""
 
-    def __init__(self, values, stretch=None):
+    def __init__(self, values, segment=None):
         self.values, self.shape = values, (1, 1, values.shape[1])
-        self.stretch = np.zeros(len(values), int) if stretch is None else stretch
+        self.segment = np.zeros(len(values), int) if segment is None else segment
 
     def __call__(self, first, last):
         assert last - first < covariance.BATCH + 5 and 0 <= first < last <= len(self.values)
         return self.values[first:last]
 
 
-def lagged(values, frames, stretch=None):
-    return covariance.lagged(Held(values, stretch), frames)
+def lagged(values, frames, segment=None):
+    return covariance.lagged_covariance(Held(values, segment), frames)
 
 
 def test_the_lagged_covariance_is_the_processs_own():
@@ -95,19 +95,19 @@ def test_it_is_added_up_in_batches_of_frames_and_of_rows(monkeypatch):
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_only_known_frames_without_a_break_between_them_count(frames, batch, monkeypatch):
     monkeypatch.setattr(covariance, "BATCH", batch)
-    stretch = np.repeat([0, -1, 2, 3, -1, 5, -1], [9, 2, 4, 1, 5, 11, 1])
-    series = np.random.default_rng(0).standard_normal((len(stretch), 4)).astype(np.float32)
-    series[stretch < 0] = np.nan
-    parts = [range(t, t + frames) for t in range(len(stretch) - frames + 1)]
+    segment = np.repeat([0, -1, 2, 3, -1, 5, -1], [9, 2, 4, 1, 5, 11, 1])
+    series = np.random.default_rng(0).standard_normal((len(segment), 4)).astype(np.float32)
+    series[segment < 0] = np.nan
+    parts = [range(t, t + frames) for t in range(len(segment) - frames + 1)]
     stacked = [
-        series[part].astype(float).ravel() for part in parts if len({*stretch[part]}) == 1 and stretch[part[0]] >= 0
+        series[part].astype(float).ravel() for part in parts if len({*segment[part]}) == 1 and segment[part[0]] >= 0
     ]
     expected = sum(np.outer(x, x) for x in stacked) / len(stacked)
-    np.testing.assert_allclose(lagged(series, frames, stretch), expected, atol=1e-14)
+    np.testing.assert_allclose(lagged(series, frames, segment), expected, atol=1e-14)
 
 
 def test_a_period_without_so_many_frames_on_end_is_refused():
-    with pytest.raises(UserError, match="nowhere 3 known frames that follow each other, and baselines.optimal_interp"):
+    with pytest.raises(UserError, match="no 3 consecutive available frames, and baselines.optimal_interp"):
         lagged(np.ones((10, 2)), 3, np.arange(10) // 2)
 
 
@@ -183,7 +183,7 @@ def test_on_a_ring_the_taper_is_that_of_arcs_of_the_equator():
 def test_it_lies_in_a_file_with_its_root_and_there_is_never_a_second_one_in_memory(tmp_path):
     few = np.random.default_rng(0).standard_normal((40, 1500))
     given = few.T @ few / 40 + np.eye(1500)
-    expected, hair = given.copy(), covariance.HAIR * given.trace() / 1500
+    expected, hair = given.copy(), covariance.JITTER * given.trace() / 1500
     tracemalloc.start()
     covariance.write(given, tmp_path / "b.npy")
     _, peak = tracemalloc.get_traced_memory()
@@ -198,7 +198,7 @@ def test_it_lies_in_a_file_with_its_root_and_there_is_never_a_second_one_in_memo
 
 def test_one_of_other_states_or_half_a_file_is_refused(tmp_path):
     covariance.write(np.eye(6), tmp_path / "b.npy")
-    with pytest.raises(UserError, match="b.npy is of states of 6 values, and these have 7; delete it"):
+    with pytest.raises(UserError, match="b.npy is for states of 6 values, and the state has 7; delete it"):
         covariance.read(tmp_path / "b.npy", 7)
     (tmp_path / "b.npy").write_bytes((tmp_path / "b.npy").read_bytes()[:-1])
     with pytest.raises(UserError, match="cannot read the covariance .*b.npy.*run snakemake again"):

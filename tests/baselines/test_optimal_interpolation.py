@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hindsight.baselines import covariance, optimal_interpolation
-from hindsight.baselines.covariance import HAIR
+from hindsight.baselines.covariance import JITTER
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.errors import UserError
 from hindsight.fields import analyses, observations, store
@@ -41,7 +41,7 @@ def operator(point=POINT, weight=WEIGHT, size=SIZE):
 
 def method(background, span=1):
     """The method, on a copy: it destroys what it is given."""
-    return OptimalInterpolation.of(background.copy(), span)
+    return OptimalInterpolation.from_covariance(background.copy(), span)
 
 
 def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
@@ -83,9 +83,11 @@ def test_members_are_drawn_from_the_posterior():
     sampled(found, *oracle.condition(BACKGROUND, operator(), ERROR, VALUE), 20000)
 
 
-def test_reports_that_cannot_all_be_right_are_refused_in_words():
+def test_contradictory_reports_are_refused():
     """One place seen twice, by instruments that are said to have no error worth speaking of."""
-    with pytest.raises(UserError, match="errors are as small as 1.0e-09 standard deviations; give them larger errors"):
+    with pytest.raises(
+        UserError, match="errors as small as 1.0e-09 standard deviations, as its matrix is singular; give"
+    ):
         table = rows(point=POINT[[0, 0, 1, 2]], weight=WEIGHT[[0, 0, 1, 2]], error=np.full(STATIONS, 1e-9))
         method(BACKGROUND).members(table, TIME, 24, Product(members=2))
 
@@ -149,7 +151,7 @@ def test_a_localised_covariance_is_conditioned_as_any_other(span):
     point, weight = places.point + points * np.array([[0], [1], [1]]), places.weight
     value, error = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.2, 0.6])
     table = rows(0, 3, point, weight, value, error)
-    found = OptimalInterpolation.of(whole, span).members(table, TIME, 24, Product(members=20000))
+    found = OptimalInterpolation.from_covariance(whole, span).members(table, TIME, 24, Product(members=20000))
     middle = slice(span // 2 * size, (span // 2 + 1) * size)
     dense = np.zeros((3, span * size))
     dense[:, middle] = operator(point, weight, size)
@@ -162,7 +164,7 @@ def test_beyond_its_reach_an_observation_moves_nothing():
     whole = BACKGROUND.mean() + np.eye(2 * points)
     covariance.localise(whole, GRID, REACH)
     point, weight = np.zeros((1, 4), int), np.array([[1.0, 0, 0, 0]])
-    moved = OptimalInterpolation.of(whole, 1).analyse(
+    moved = OptimalInterpolation.from_covariance(whole, 1).analyse(
         np.zeros((1, 2 * points)), np.ones((1, 1)), point, weight, np.full(1, 0.1)
     )[0]
     far = np.tile(distances(GRID)[0] >= REACH, 2)
@@ -172,14 +174,14 @@ def test_beyond_its_reach_an_observation_moves_nothing():
 def test_it_takes_its_covariance_over():
     """What it is given is lost, and the method lives on single precision and a triangular root."""
     given = BACKGROUND.copy()
-    found = OptimalInterpolation.of(given, 1)
+    found = OptimalInterpolation.from_covariance(given, 1)
     assert np.abs(given - BACKGROUND).max() > 0.1
     assert found.background.dtype == np.float32 and found.root.dtype == np.float32
     assert not np.shares_memory(found.background, given) and not np.shares_memory(found.root, given)
     np.testing.assert_array_equal(found.background, BACKGROUND.astype(np.float32))
     root = found.root.astype(float)
     np.testing.assert_array_equal(root, np.tril(root))
-    hair = HAIR * np.trace(BACKGROUND) / SIZE
+    hair = JITTER * np.trace(BACKGROUND) / SIZE
     np.testing.assert_allclose(root @ root.T, BACKGROUND + hair * np.eye(SIZE), atol=1e-5)
 
 
@@ -188,7 +190,7 @@ def test_it_needs_no_second_covariance_in_double_precision():
     size = 600
     given = np.diag(np.linspace(1, 2, size))
     tracemalloc.start()
-    found = OptimalInterpolation.of(given, 1)
+    found = OptimalInterpolation.from_covariance(given, 1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.size == size and peak < 9 * size**2
@@ -199,14 +201,14 @@ def test_a_covariance_of_fewer_frames_than_values_will_do():
     few = generator.standard_normal((4, SIZE))
     found = method(few.T @ few / 4).members(rows(count=0), TIME, 24, Product(members=2000))
     outside = np.eye(SIZE) - np.linalg.pinv(few) @ few
-    assert np.abs(found @ outside).max() < 5 * 4 * np.sqrt(HAIR)
+    assert np.abs(found @ outside).max() < 5 * 4 * np.sqrt(JITTER)
     np.testing.assert_allclose(np.cov(found.T), few.T @ few / 4, atol=0.2)
 
 
 def test_a_state_that_is_too_large_is_refused():
     with pytest.raises(UserError, match=r"25001 x 25001 numbers, 5 GB.*baselines\.methods"):
-        covariance._fits(25_001)
-    covariance._fits(25_000)
+        covariance._check_size(25_001)
+    covariance._check_size(25_000)
 
 
 @pytest.fixture
@@ -294,7 +296,7 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
         expected, spread = np.zeros(len(prior)), prior
         if dense:
             expected, spread = oracle.condition(prior, np.array(dense), np.array(error), np.array(value))
-        hair = HAIR * len(prior) * np.diag(prior)[middle]  # what is known exactly is left a hair of variance
+        hair = JITTER * len(prior) * np.diag(prior)[middle]  # what is known exactly is left a hair of variance
         expected, spread = expected[middle], np.diag(spread)[middle] + hair
         members = found["analysis"].values[:, t].reshape(600, -1) - mean(np.array([time])).ravel()
         assert np.abs((members.mean(0) - expected) / np.sqrt(spread)).max() < 4.5 / np.sqrt(600)
@@ -308,10 +310,10 @@ def test_the_covariance_that_was_fitted_once_gives_the_same_analysis(world, doma
     files = {name: world / f"{name}.nc" for name in ("climatology", "statistics")}
     files |= {"fields": world / "fields.zarr/zarr.json", "background": world / "baselines/background.npy"}
     covariance.run(domain, Baselines(optimal_interpolation=settings).optimal_interpolation, **files)
-    monkeypatch.setattr(covariance, "fitted", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr(covariance, "fit", lambda *_: pytest.fail("it was fitted again"))
     found = analysed(world, domain, settings, members=3, background=files["background"])
     np.testing.assert_allclose(found["analysis"], whole["analysis"], rtol=1e-6)
-    with pytest.raises(UserError, match="is of states of"):
+    with pytest.raises(UserError, match="is for states of"):
         analysed(world, domain, settings | {"frames": 5}, members=3, background=files["background"])
 
 
@@ -320,7 +322,7 @@ def test_masked_frames_of_the_training_period_are_not_learnt_from(world, domain)
     whole = store.read(world / "fields.zarr").load()
     known = np.ones(whole.sizes["time"], bool)
     known[[0, *range(200, 366)]] = False
-    masked = whole.copy(deep=True).assign(known=("time", known))
+    masked = whole.copy(deep=True).assign(available=("time", known))
     masked["fields"][~known] = np.nan
     stored(masked, world / "fields.zarr")
     found = analysed(world, domain, {"frames": 3}, members=2)
@@ -349,7 +351,7 @@ def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, dom
 @pytest.mark.parametrize(("frames", "size"), [(1, 96), (3, 288)])
 def test_a_domain_that_is_too_large_is_refused_before_its_covariance_is_made(world, domain, frames, size, monkeypatch):
     monkeypatch.setattr(covariance, "LARGEST", size - 1)
-    monkeypatch.setattr(covariance, "lagged", lambda *_: pytest.fail("it was made"))
+    monkeypatch.setattr(covariance, "lagged_covariance", lambda *_: pytest.fail("it was made"))
     with pytest.raises(UserError, match=f"{size} x {size}"):
         analysed(world, domain, {"frames": frames}, members=2)
     assert not (world / "analysis.nc").exists()

@@ -95,7 +95,7 @@ def test_a_verdict_follows_from_the_expected_result(expected, outcome, verdict):
     source = shapes.plain(np.random.default_rng(0), ("t2m", "msl"), "europe", 6, 24)
     source.may(expected)
     right = source.truth.transpose("time", "channel", ...).rename("fields").to_dataset()
-    fields = right.assign(known=("time", np.ones(24, bool)))
+    fields = right.assign(available=("time", np.ones(24, bool)))
     given = {"right": fields, "wrong": fields + 1, None: None}[outcome.fields]
     assert fuzz.judge(source, chain.Outcome(given, outcome.says, outcome.fault))[0] == verdict
 

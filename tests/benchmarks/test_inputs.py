@@ -28,7 +28,7 @@ def source():
 def fields(source):
     """The fields that the pipeline should make of it."""
     right = source.truth.transpose("time", "channel", "latitude", "longitude").astype("f4")
-    return right.rename("fields").to_dataset().assign(known=("time", np.ones(24, bool)))
+    return right.rename("fields").to_dataset().assign(available=("time", np.ones(24, bool)))
 
 
 def judged(fields, source):
@@ -57,12 +57,12 @@ def test_right_fields_are_right_wherever_longitudes_begin(fields, source):
 ])  # fmt: skip
 def test_wrong_fields_are_called_wrong(fields, source, spoil, says):
     spoilt = spoil(fields["fields"]).to_dataset(name="fields")
-    found = judged(spoilt.assign(known=("time", np.ones(spoilt.sizes["time"], bool))), source)
+    found = judged(spoilt.assign(available=("time", np.ones(spoilt.sizes["time"], bool))), source)
     assert found.startswith("wrong: ") and says in found
 
 
 def test_a_masked_frame_counts_as_missing(fields, source):
-    known = fields["known"].copy(data=np.arange(24) != 5)
+    known = fields["available"].copy(data=np.arange(24) != 5)
     assert judged(fields.assign(known=known), source) == "wrong: no frame at 2023-01-02T06:00 (1 of them)"
 
 

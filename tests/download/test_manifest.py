@@ -144,7 +144,7 @@ def spoilt(source, name, first, last, change):
 
 ODD = {
     "constant": (lambda now, before: now * 0 + 54000, "is one number, 54000, over the whole field: 3 frames, "),
-    "repeated": (lambda now, before: before, "is the frame before once more: 3 frames, "),
+    "repeated": (lambda now, before: before, "repeats the frame before: 3 frames, "),
     "packing": (
         lambda now, before: np.minimum(now, np.median(now, (1, 2), keepdims=True)),
         "of its values at one number, ",

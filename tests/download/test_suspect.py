@@ -12,7 +12,7 @@ from hindsight.settings import Domain, Download
 from hindsight.settings.lexicon import CHANNELS
 
 TIMES = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(6, "h")
-WRONG = {"loud": True, "first": "2000-01-03T00:00:00", "last": "2000-01-03T12:00:00"}
+WRONG = {"fatal": True, "first": "2000-01-03T00:00:00", "last": "2000-01-03T12:00:00"}
 
 
 def variable(name, values, **attrs):
@@ -36,18 +36,18 @@ def test_rain_that_falls_nowhere_is_nothing_and_a_wind_of_zero_is_a_fault(weathe
     weather[20:30] = 0
     assert found(variable("tp", weather.clip(0)), channels=["tp6"]) == []
     [one] = found(variable("u10", weather), channels=["u10"])
-    assert (one["kind"], one["frames"], one["loud"]) == ("constant", 10, True)
+    assert (one["kind"], one["frames"], one["fatal"]) == ("constant", 10, True)
     assert (one["first"], one["last"]) == ("2000-01-06T00:00:00", "2000-01-08T06:00:00")
 
 
 def test_a_start_from_rest_is_a_note(weather):
     weather[0] = 0
     [one] = found(variable("u10", weather), channels=["u10"])
-    assert (one["kind"], one["loud"], one["first"]) == ("constant", False, "2000-01-01T00:00:00")
+    assert (one["kind"], one["fatal"], one["first"]) == ("constant", False, "2000-01-01T00:00:00")
 
 
 def test_a_source_that_is_made_once_a_day_is_a_note(weather):
-    assert {one["loud"] for one in found(variable("t2m", weather[::4].repeat(4, 0)), channels=["t2m"])} == {False}
+    assert {one["fatal"] for one in found(variable("t2m", weather[::4].repeat(4, 0)), channels=["t2m"])} == {False}
 
 
 def test_other_weather_may_begin_at_a_joint(weather):
@@ -76,7 +76,7 @@ def test_every_frame_that_looks_wrong_has_to_be_spoken_of(settings, stops, maske
     settings = Download(**settings)
     assert suspect.stops(WRONG, TIMES, settings) == stops
     assert len(suspect.masked([WRONG], TIMES, settings)) == masked
-    assert not suspect.stops(WRONG | {"loud": False}, TIMES, settings)
+    assert not suspect.stops(WRONG | {"fatal": False}, TIMES, settings)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from hindsight.dynamics.lorenz96 import Lorenz96World
 from hindsight.dynamics.navier_stokes import NavierStokesWorld
 from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.preprocess import regrid, static
 from hindsight.settings import Domain, Download, Preprocess
 
@@ -79,7 +79,7 @@ def test_stretches_cover_the_period_once_each_from_its_own_spin_up(tmp_path, str
     world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     times = TIMES.values[begins]
     _, expected = world.frames(world.spin_up(times), times, 0, 16)
-    assert found.attrs["stretch_starts"] == [TIMES[first].isoformat() for first in begins]
+    assert found.attrs["segment_starts"] == [TIMES[first].isoformat() for first in begins]
     for k, (first, last) in enumerate(zip(begins, [*begins[1:], 28])):
         part = found["geopotential"].values[first:last]
         np.testing.assert_allclose(part, expected["geopotential"][k, : last - first].swapaxes(-1, -2), rtol=1e-6)
@@ -194,7 +194,7 @@ def regridded(domain, folder):
     regrid.run(
         domain,
         Preprocess(),
-        piece=cuts.pieces(domain, Preprocess())[0].name,
+        piece=intervals.pieces(domain, Preprocess())[0].name,
         raw=[folder / "raw.zarr"],
         manifest=folder / "manifest.json",
         scheduler="synchronous",
@@ -254,6 +254,6 @@ def test_the_joints_of_stretches_go_on_to_the_fields(tmp_path):
     )
     regridded(domain, tmp_path)
     found = store.read(tmp_path / "fields.zarr")
-    assert found.attrs["stretch_starts"] == ["2001-01-01T00:00:00", "2001-01-05T00:00:00"]
+    assert found.attrs["segment_starts"] == ["2001-01-01T00:00:00", "2001-01-05T00:00:00"]
     change = np.abs(np.diff(found["fields"].values, axis=0)).mean((1, 2, 3))
     assert change[15] > 1.5 * np.delete(change, 15).max()  # the first frame of the second stretch does not follow

@@ -19,13 +19,13 @@ def globe():
 
 
 def named(globe):
-    return axes.named(globe, "x", ("latitude", "longitude"))
+    return axes.standardise(globe, "x", ("latitude", "longitude"))
 
 
 def test_names_and_order_are_ours_and_values_stay_at_their_places(globe):
     for turn in (0.0, 180.0):
         turned = globe.assign_coords(lon=(globe["lon"] + turn) % 360 - turn)
-        found = axes.ordered(named(turned), "x")
+        found = axes.sort(named(turned), "x")
         assert (np.diff(found["latitude"]) > 0).all() and (np.diff(found["longitude"]) > 0).all()
         np.testing.assert_array_equal(found["f"][0] % 360, found["longitude"] % 360)
 
@@ -37,7 +37,7 @@ def test_names_and_order_are_ours_and_values_stay_at_their_places(globe):
 def test_a_box_is_cut_out_wherever_the_source_is_cut(globe, west, east, count):
     for turn in (0.0, 180.0):
         turned = globe.assign_coords(lon=(globe["lon"] + turn) % 360 - turn)
-        found = axes.cut(axes.ordered(named(turned), "x"), (None, None, west, east), "x")
+        found = axes.select(axes.sort(named(turned), "x"), (None, None, west, east), "x")
         assert found.sizes["longitude"] == count
         assert west <= found["longitude"].min() and found["longitude"].max() <= east
         np.testing.assert_array_equal(found["f"][0] % 360, found["longitude"] % 360)
@@ -50,7 +50,7 @@ def test_a_region_is_unbroken_whatever_its_source_counts_from(globe, region, kin
     inside = (LONGITUDE - west) % 360 <= (east - west) % 360
     for turn in (0.0, 180.0):
         turned = globe.isel(lon=inside).assign_coords(lon=((LONGITUDE[inside] + turn) % 360 - turn).astype(kind))
-        found = axes.ordered(named(turned.sortby("lon")), "x")
+        found = axes.sort(named(turned.sortby("lon")), "x")
         np.testing.assert_allclose(np.diff(found["longitude"]), 10)
         np.testing.assert_array_equal(found["f"][0] % 360, found["longitude"] % 360)
         assert found["longitude"][0] % 360 == west and found["longitude"][-1] % 360 == east

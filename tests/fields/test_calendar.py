@@ -32,36 +32,36 @@ def test_the_time_of_year_goes_on_evenly_over_leap_years_and_centuries():
     assert np.ptp(calendar.year_phase(march)) < 2.5 / 365.2425  # a date stays in its season
 
 
-def stretches(days, known=None, joints=()):
+def segments(days, known=None, breaks=()):
     times = axis(days)
     known = np.ones(len(times), bool) if known is None else np.array(known, bool)
-    return calendar.stretches(times, known, axis(joints) if len(joints) else ()).tolist()
+    return calendar.segments(times, known, axis(breaks) if len(breaks) else ()).tolist()
 
 
-def test_frames_without_a_break_are_one_stretch():
-    assert stretches(range(5)) == [0] * 5 and stretches([0]) == [0] and stretches([]) == []
+def test_consecutive_frames_are_one_segment():
+    assert segments(range(5)) == [0] * 5 and segments([0]) == [0] and segments([]) == []
 
 
-def test_a_joint_a_masked_frame_and_a_gap_each_begin_another_stretch():
-    assert stretches(range(6), joints=[2, 5]) == [0, 0, 1, 1, 1, 2]
-    assert stretches(range(6), joints=[5, -3, 2, 9]) == [0, 0, 1, 1, 1, 2]  # in any order, some where there is no frame
-    assert stretches([0, 2, 4, 6], joints=[3]) == [0, 0, 1, 1]  # between two frames
-    assert stretches(range(6), [1, 1, 0, 0, 1, 1]) == [0, 0, -1, -1, 2, 2]
-    assert stretches([0, 1, 3, 4]) == [0, 0, 1, 1]
-    found = stretches(range(5), [0, 1, 0, 1, 1], joints=[4])
+def test_a_break_a_masked_frame_and_a_gap_each_begin_another_segment():
+    assert segments(range(6), breaks=[2, 5]) == [0, 0, 1, 1, 1, 2]
+    assert segments(range(6), breaks=[5, -3, 2, 9]) == [0, 0, 1, 1, 1, 2]  # in any order, some where there is no frame
+    assert segments([0, 2, 4, 6], breaks=[3]) == [0, 0, 1, 1]  # between two frames
+    assert segments(range(6), [1, 1, 0, 0, 1, 1]) == [0, 0, -1, -1, 2, 2]
+    assert segments([0, 1, 3, 4]) == [0, 0, 1, 1]
+    found = segments(range(5), [0, 1, 0, 1, 1], breaks=[4])
     assert found[0] == found[2] == -1 and len({*found}) == 4
 
 
-def test_unbroken_windows_lie_within_one_stretch():
-    stretch = np.array([0, 0, 0, -1, -1, 2, 2, 3, 3, 3, 3])
+def test_windows_lie_within_one_segment():
+    segment = np.array([0, 0, 0, -1, -1, 2, 2, 3, 3, 3, 3])
     for frames in (1, 2, 3, 4, 5, 12):
         inside = lambda part: len({*part}) == 1 and part[0] >= 0
-        expected = [k for k in range(len(stretch) - frames + 1) if inside(stretch[k : k + frames].tolist())]
-        assert calendar.unbroken(stretch, frames).tolist() == expected
-    assert calendar.unbroken(stretch, 5).tolist() == []
+        expected = [k for k in range(len(segment) - frames + 1) if inside(segment[k : k + frames].tolist())]
+        assert calendar.window_starts(segment, frames).tolist() == expected
+    assert calendar.window_starts(segment, 5).tolist() == []
 
 
-def test_without_a_mask_all_frames_are_known():
+def test_without_a_mask_all_frames_are_available():
     dataset = xr.Dataset(coords={"time": axis(range(3))})
-    assert calendar.known(dataset).tolist() == [True] * 3
-    assert calendar.known(dataset.assign(known=("time", [True, False, True]))).tolist() == [True, False, True]
+    assert calendar.available(dataset).tolist() == [True] * 3
+    assert calendar.available(dataset.assign(available=("time", [True, False, True]))).tolist() == [True, False, True]

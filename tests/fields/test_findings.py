@@ -16,10 +16,10 @@ def said(change, standard_name="eastward_wind"):
     values = 10 * np.sin(np.add.outer(0.2 * np.arange(40), wave))[:, None] + noise
     values = values.repeat(2, 1).astype("float32")
     change(values[:, 1])
-    seen = scan.look(values, TIMES, LATITUDE, 355.0)
+    summary = scan.summarise(values, TIMES, LATITUDE, 355.0)
     fields = lambda time: values[np.flatnonzero(TIMES == time)[0]]
-    found = findings.described(
-        scan.judged(seen), seen, fields, ["500 hPa", "850 hPa"], (LATITUDE, LONGITUDE), standard_name
+    found = findings.describe(
+        scan.detect(summary), summary, fields, ["500 hPa", "850 hPa"], (LATITUDE, LONGITUDE), standard_name
     )
     return [findings.sentence("u", one) for one in found]
 
@@ -34,7 +34,7 @@ def box(values, frames, change):
     ("change", "says"),
     [
         (lambda u: u[9:12].fill(2.5), "is one number, 2.5, over the whole field: 3 frames, "),
-        (lambda u: u.__setitem__(slice(9, 12), u[8]), "is the frame before once more: 3 frames, "),
+        (lambda u: u.__setitem__(slice(9, 12), u[8]), "repeats the frame before: 3 frames, "),
         (
             lambda u: u[9:12, 0].fill(2.5),
             "is one number along the row nearest the pole, where a component of a vector turns with longitude (2.5), "

@@ -19,8 +19,8 @@ def files(source, domain, tmp_path):
 
 def expected(files, period):
     """Normalised departures of a period (T, D), all of them at once."""
-    fields, seen = store.read(files[0])["fields"].sel(time=slice(period.start, period.end)), Scaling.read(*files[1:])
-    values = (fields.values - seen.climatology(fields["time"].values)) / seen.spread[:, None, None]
+    fields, scaling = store.read(files[0])["fields"].sel(time=slice(period.start, period.end)), Scaling.read(*files[1:])
+    values = (fields.values - scaling.climatology(fields["time"].values)) / scaling.spread[:, None, None]
     return fields["time"].values, values.reshape(len(values), -1)
 
 
@@ -43,13 +43,13 @@ def test_departures_are_of_the_period_asked_for(files, domain, split):
 def test_frames_are_those_of_the_period_however_few_are_kept(files, domain, memory, shard, tmp_path):
     """The store has chunks of 7 frames here, and reads cross them."""
     stored(store.read(files[0]), tmp_path / "cut.zarr", 7, shard)
-    seen, (_, values) = Scaling.read(*files[1:]), expected(files, domain.validation)
-    frames = Frames(tmp_path / "cut.zarr", domain.validation, seen, memory)
+    scaling, (_, values) = Scaling.read(*files[1:]), expected(files, domain.validation)
+    frames = Frames(tmp_path / "cut.zarr", domain.validation, scaling, memory)
     for first, last in EVERY:
         np.testing.assert_allclose(frames(first, last), values[first:last], atol=1e-5)
-        again = Frames(files[0], domain.validation, seen, 100.0)(first, last)
+        again = Frames(files[0], domain.validation, scaling, 100.0)(first, last)
         np.testing.assert_array_equal(frames(first, last), again)  # whatever is kept, and however it is stored
-    held = sum(chunk.nbytes for chunk in frames._kept.values())
+    held = sum(chunk.nbytes for chunk in frames._cache.values())
     assert held <= max(memory * 1e6, 7 * 96 * 4)
 
 
@@ -72,7 +72,7 @@ def test_blocks_are_whole_chunks_and_cover_the_period_once(files, domain, tmp_pa
     whole = store.read(files[0]).load()
     known = np.ones(whole.sizes["time"], bool)
     known[366 + 5 : 366 + 12] = known[366 + 20] = False
-    stored(whole.assign(known=("time", known)), tmp_path / "cut.zarr", 7)
+    stored(whole.assign(available=("time", known)), tmp_path / "cut.zarr", 7)
     frames = Frames(tmp_path / "cut.zarr", domain.validation, Scaling.read(*files[1:]))
     blocks = frames.blocks(overlap=1)
     covered = [t for _, a, b in blocks for t in range(a, b)]
@@ -81,18 +81,18 @@ def test_blocks_are_whole_chunks_and_cover_the_period_once(files, domain, tmp_pa
     assert [a for _, a, _ in frames.blocks()] == [start for start, *_ in frames.blocks()]
 
 
-def test_masked_frames_and_joints_part_the_period_into_stretches(files, domain, tmp_path):
+def test_masked_frames_and_breaks_divide_the_period_into_segments(files, domain, tmp_path):
     whole = store.read(files[0]).load()
     known = np.arange(whole.sizes["time"]) != 370
-    whole = whole.assign(known=("time", known)).assign_attrs(stretch_starts=["2001-01-20T12:00:00"])
+    whole = whole.assign(available=("time", known)).assign_attrs(segment_starts=["2001-01-20T12:00:00"])
     stored(whole, tmp_path / "cut.zarr", 7)
-    seen = Scaling.read(*files[1:])
-    frames = Frames(tmp_path / "cut.zarr", domain.validation, seen)
-    stretch = frames.stretch
-    assert stretch[4] == -1 and (stretch[:4] == stretch[0]).all() and (stretch[5:19] == stretch[5]).all()
-    assert len({stretch[0], stretch[5], stretch[19]}) == 3 and (stretch[19:] == stretch[19]).all()
-    assert (Frames(files[0], domain.validation, seen).stretch == 0).all()
-    assert calendar.unbroken(stretch, 31).size == 0
+    scaling = Scaling.read(*files[1:])
+    frames = Frames(tmp_path / "cut.zarr", domain.validation, scaling)
+    segment = frames.segment
+    assert segment[4] == -1 and (segment[:4] == segment[0]).all() and (segment[5:19] == segment[5]).all()
+    assert len({segment[0], segment[5], segment[19]}) == 3 and (segment[19:] == segment[19]).all()
+    assert (Frames(files[0], domain.validation, scaling).segment == 0).all()
+    assert calendar.window_starts(segment, 31).size == 0
 
 
 def test_a_period_that_the_store_lacks_is_refused(files, domain):

@@ -54,37 +54,37 @@ def test_great_circles_broadcast_and_agree_with_angles_between_vectors():
 
 
 def test_longitudes_are_turned_to_those_of_the_grid_but_for_rounding():
-    east = grid.Grid(np.zeros(2), np.arange(0, 360, 1.5)).turned(np.array([-1.5, 0.0, 360.0, 725.0, -3e-5, 360 - 3e-5]))
+    east = grid.Grid(np.zeros(2), np.arange(0, 360, 1.5)).wrap(np.array([-1.5, 0.0, 360.0, 725.0, -3e-5, 360 - 3e-5]))
     np.testing.assert_allclose(east, [358.5, 0, 0, 5, -3e-5, -3e-5], atol=1e-12)
-    west = grid.Grid(np.zeros(2), np.arange(-20.0, 15)).turned(np.array([340.0, 340 - 3e-5, 339.9, -20.0]))
+    west = grid.Grid(np.zeros(2), np.arange(-20.0, 15)).wrap(np.array([340.0, 340 - 3e-5, 339.9, -20.0]))
     np.testing.assert_allclose(west, [-20, -20 - 3e-5, 339.9, -20], atol=1e-12)
 
 
 def test_a_globe_reaches_the_poles_and_a_belt_does_not():
     longitude = np.arange(64) * 5.625
-    assert grid.Grid(np.arange(-87.1875, 90, 5.625), longitude).globe
-    assert grid.Grid(np.arange(-90, 91, 5.625), longitude).globe
-    assert not grid.Grid(np.arange(-60, 61, 5.625), longitude).globe
-    assert not grid.Grid(np.arange(-87.1875, 90, 5.625), longitude[:-1]).globe
+    assert grid.Grid(np.arange(-87.1875, 90, 5.625), longitude).is_global
+    assert grid.Grid(np.arange(-90, 91, 5.625), longitude).is_global
+    assert not grid.Grid(np.arange(-60, 61, 5.625), longitude).is_global
+    assert not grid.Grid(np.arange(-87.1875, 90, 5.625), longitude[:-1]).is_global
 
 
 def test_a_ring_is_a_line_round_the_globe_of_equal_weights():
     ring = grid.Grid(np.zeros(1), np.arange(0, 360, 9.0))
-    assert ring.line and ring.periodic and not ring.globe and ring.shape == (1, 40)
+    assert ring.is_line and ring.periodic and not ring.is_global and ring.shape == (1, 40)
     np.testing.assert_allclose(ring.weights, np.ones((1, 40)))
-    south, west = ring.outline
+    south, west = ring.cell_edges
     assert south.tolist() == [-0.5, 0.5] and np.allclose(west, np.arange(-4.5, 360, 9))
-    assert not grid.Grid(np.zeros(2), ring.longitude).line
+    assert not grid.Grid(np.zeros(2), ring.longitude).is_line
     meridian = grid.Grid(np.linspace(-60, 60, 5), np.array([10.0]))
-    assert meridian.line and not meridian.periodic
+    assert meridian.is_line and not meridian.periodic
     np.testing.assert_allclose(meridian.weights[:, 0], meridian.weights[::-1, 0])
 
 
 def test_a_grid_knows_its_like_and_says_where_it_is():
     here = grid.Grid(np.arange(40.0, 46, 2), np.arange(-4.0, 4, 2))
-    assert here.same(grid.Grid(here.latitude + 3e-5, here.longitude))
+    assert here.matches(grid.Grid(here.latitude + 3e-5, here.longitude))
     east = grid.Grid(here.latitude, here.longitude + 352)
-    assert not east.same(grid.Grid(east.latitude, east.longitude + 1e-3))
+    assert not east.matches(grid.Grid(east.latitude, east.longitude + 1e-3))
     for other in (grid.Grid(here.latitude + 2e-4, here.longitude), grid.Grid(here.latitude, here.longitude[:-1])):
-        assert not here.same(other)
+        assert not here.matches(other)
     assert str(here) == "a grid of 3 x 4 points from 40 to 44 N and -4 to 2 E"

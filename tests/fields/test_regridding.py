@@ -6,7 +6,7 @@ import pytest
 from hindsight.errors import UserError
 from hindsight.fields import regridding
 from hindsight.fields.grid import Grid
-from hindsight.fields.regridding import METHODS, Regridding, between_levels, regular
+from hindsight.fields.regridding import METHODS, Regridding, level_weights, regular_grid
 
 SPACINGS = (5.625, 7.2, 9.0, 10.0, 12.0, 15.0, 18.0, 22.5, 30.0)
 
@@ -17,7 +17,7 @@ def flipped(grid):
 
 def any_globe(generator):
     """A globe of any spacing, with its poles or not, either way up, its longitudes counted from anywhere."""
-    grid = regular(generator.choice(SPACINGS), bool(generator.integers(2)))
+    grid = regular_grid(generator.choice(SPACINGS), bool(generator.integers(2)))
     longitude = grid.longitude + generator.choice([0.0, generator.uniform(-400, 400)])
     longitude = generator.choice([longitude, longitude % 360, (longitude + 180) % 360 - 180])
     return Grid(grid.latitude[:: generator.choice([-1, 1])], longitude)
@@ -57,14 +57,17 @@ def brute_force(source, target):
 
 
 PAIRS = {
-    "poles to cells between": (regular(22.5, True), regular(30, False)),
-    "cells between to poles, and finer": (regular(36, False), regular(20, True)),
+    "poles to cells between": (regular_grid(22.5, True), regular_grid(30, False)),
+    "cells between to poles, and finer": (regular_grid(36, False), regular_grid(20, True)),
     "upside down and turned": (
-        Grid(regular(30, True).latitude[::-1], np.arange(-171.0, 180, 30)),
-        Grid(regular(45, False).latitude[::-1], np.arange(300.0, 660, 45)),
+        Grid(regular_grid(30, True).latitude[::-1], np.arange(-171.0, 180, 30)),
+        Grid(regular_grid(45, False).latitude[::-1], np.arange(300.0, 660, 45)),
     ),
-    "a region across Greenwich": (regular(10, True, 20, 80, -40, 60), regular(15, True, 40, 60, -10, 40)),
-    "a region across the date line": (regular(10, True, -80, 0, 130, -140), regular(15, False, -60, -20, -190, -160)),
+    "a region across Greenwich": (regular_grid(10, True, 20, 80, -40, 60), regular_grid(15, True, 40, 60, -10, 40)),
+    "a region across the date line": (
+        regular_grid(10, True, -80, 0, 130, -140),
+        regular_grid(15, False, -60, -20, -190, -160),
+    ),
 }
 
 
@@ -94,7 +97,7 @@ def test_conservative_weights_are_the_overlaps_of_cells(pair):
 
 
 def test_a_cell_of_a_row_on_the_pole_is_the_cap():
-    source, target = regular(10, True), regular(60, False)
+    source, target = regular_grid(10, True), regular_grid(60, False)
     values = np.zeros(source.shape, np.float32)
     values[-1] = 1  # the cap north of 85 N; the target's cells there reach down to 60 N
     found = between(source, target, "conservative")(values)[-1]
@@ -103,21 +106,21 @@ def test_a_cell_of_a_row_on_the_pole_is_the_cap():
 
 
 def test_a_globe_whose_last_row_is_off_the_pole_still_reaches_the_pole():
-    source = Grid(regular(10, False).latitude[::2], np.arange(0.0, 360, 20))  # -85, -65 ... 75
+    source = Grid(regular_grid(10, False).latitude[::2], np.arange(0.0, 360, 20))  # -85, -65 ... 75
     values = np.zeros(source.shape, np.float32)
     values[-1] = 1
     share = (1 - np.sin(np.deg2rad(65))) / (1 - np.sin(np.deg2rad(30)))
-    np.testing.assert_allclose(between(source, regular(60, False), "conservative")(values)[-1], share, rtol=1e-6)
+    np.testing.assert_allclose(between(source, regular_grid(60, False), "conservative")(values)[-1], share, rtol=1e-6)
 
 
 def test_a_cap_too_thin_to_matter_may_be_lacking():
-    source = Grid(regular(1, True).latitude[1:], regular(10, True).longitude)  # as 720 rows of ERA5's 721
-    found = between(source, regular(30, False), "conservative")(np.ones(source.shape))
+    source = Grid(regular_grid(1, True).latitude[1:], regular_grid(10, True).longitude)  # as 720 rows of ERA5's 721
+    found = between(source, regular_grid(30, False), "conservative")(np.ones(source.shape))
     np.testing.assert_allclose(found, 1, atol=1e-6)
 
 
 def test_cells_whose_edges_coincide_share_no_sliver_by_rounding():
-    regrid = between(regular(0.6, False), regular(1.8, False), "conservative")
+    regrid = between(regular_grid(0.6, False), regular_grid(1.8, False), "conservative")
     assert set(np.diff(regrid.latitude.indptr)) == set(np.diff(regrid.longitude.indptr)) == {3}
 
 
@@ -139,7 +142,7 @@ def test_a_nan_spreads_to_what_it_has_a_weight_in_and_no_further(method, pair):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("turn", [0.0, -360.0, 720.0])
 def test_the_same_grid_gives_the_same_bytes(method, turn):
-    grid = regular(1.5, True, 30, 60, -30, 20)
+    grid = regular_grid(1.5, True, 30, 60, -30, 20)
     regrid = between(grid, Grid(grid.latitude[::-1], grid.longitude + turn), method)
     values = noise(grid)
     np.testing.assert_array_equal(regrid(values), values[::-1])
@@ -148,20 +151,20 @@ def test_the_same_grid_gives_the_same_bytes(method, turn):
 
 
 def test_points_of_the_source_are_copied_and_known_for_a_selection():
-    source = Grid(regular(1.5, True).latitude[::-1], (regular(1.5, True).longitude + 180) % 360 - 180)
-    target = regular(3, True, 30, 60, -30, 20)
+    source = Grid(regular_grid(1.5, True).latitude[::-1], (regular_grid(1.5, True).longitude + 180) % 360 - 180)
+    target = regular_grid(3, True, 30, 60, -30, 20)
     values, regrid = noise(source), between(source, target, "bilinear")
     rows, columns = regrid.selection
     np.testing.assert_array_equal(source.latitude[rows], target.latitude)
     np.testing.assert_array_equal(source.longitude[columns], target.longitude)
     np.testing.assert_array_equal(regrid(values), values[np.ix_(rows, columns)])
     assert between(source, target, "conservative").selection is None
-    last_row_and_pole = Grid(np.array([75.0, 90.0]), regular(30, False).longitude)
-    assert between(regular(30, False), last_row_and_pole, "bilinear").selection is None
+    last_row_and_pole = Grid(np.array([75.0, 90.0]), regular_grid(30, False).longitude)
+    assert between(regular_grid(30, False), last_row_and_pole, "bilinear").selection is None
 
 
 def test_coordinates_in_single_precision_are_the_points_they_stand_for():
-    target = regular(0.1, True, 30, 33, 355, 2)
+    target = regular_grid(0.1, True, 30, 33, 355, 2)
     source = Grid(np.float32(np.arange(340, 289, -1) / 10), np.float32(np.arange(-52, 25) / 10 % 360))
     rows, columns = between(source, target, "bilinear").selection
     np.testing.assert_allclose(source.latitude[rows], target.latitude, atol=1e-5)
@@ -171,7 +174,7 @@ def test_coordinates_in_single_precision_are_the_points_they_stand_for():
 @pytest.mark.parametrize("seed", range(10))
 def test_bilinear_is_exact_for_what_is_linear_in_latitude_and_longitude(seed):
     generator = np.random.default_rng(seed)
-    source = regular(10, True, -70, 80, -60, 90)
+    source = regular_grid(10, True, -70, 80, -60, 90)
     target = Grid(np.sort(generator.uniform(-70, 80, 9)), np.sort(generator.uniform(-60, 90, 7)))
     a, b, c, d = generator.standard_normal(4) / (1, 90, 90, 8100)
     plane = lambda grid: (
@@ -207,7 +210,7 @@ def wave(latitude, longitude):
 
 def mean_waves(grid):
     """Means over cells of `wave`, from its integral in sin(lat) and in lon."""
-    y, x = (np.deg2rad(edges) for edges in grid.outline)
+    y, x = (np.deg2rad(edges) for edges in grid.cell_edges)
     s, width = np.sin(y), np.diff(x)
     first = np.outer(np.diff((y + s * np.cos(y)) / 2), np.diff(np.sin(x)))  # cos(lat) d sin(lat) = cos(lat)**2 d lat
     second = np.outer(np.diff(s - s**3 / 3), np.diff(-np.cos(2 * x) / 2))
@@ -217,13 +220,13 @@ def mean_waves(grid):
 @pytest.mark.parametrize("poles", [True, False])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_error_shrinks_with_the_square_of_the_source_spacing(method, poles):
-    target = regular(20, True) if method == "bilinear" else regular(20, False)
+    target = regular_grid(20, True) if method == "bilinear" else regular_grid(20, False)
     target = Grid(target.latitude, target.longitude + 1.7)
     expected = mean_waves(target) if method == "conservative" else wave(target.latitude, target.longitude)
     spacings = np.array([11.25, 7.2, 4.5, 2.5, 1.2, 0.75])
     error = []
     for spacing in spacings:
-        source = regular(spacing, poles)
+        source = regular_grid(spacing, poles)
         found = between(source, target, method)(wave(source.latitude, source.longitude))
         error.append(np.sqrt(np.mean((found - expected) ** 2)))
     order = np.polyfit(np.log(spacings), np.log(error), 1)[0]
@@ -233,7 +236,7 @@ def test_the_error_shrinks_with_the_square_of_the_source_spacing(method, poles):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_grids_that_say_the_same_in_another_way_give_the_same(method):
-    source, target = regular(10, False), regular(7.2, True)
+    source, target = regular_grid(10, False), regular_grid(7.2, True)
     values, expected = noise(source), between(source, target, method)(noise(source))
     np.testing.assert_allclose(between(flipped(source), target, method)(values[::-1]), expected, atol=1e-6)
     np.testing.assert_allclose(between(source, flipped(target), method)(values), expected[::-1], atol=1e-6)
@@ -252,13 +255,13 @@ def test_grids_that_say_the_same_in_another_way_give_the_same(method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("west, east", [(150, -150), (330, 40), (-30, 40), (-170, -100), (200, 300)])
 def test_a_region_is_the_cut_of_the_globe_from_a_globe_or_a_wider_region(method, west, east):
-    source, globe, region = regular(4, True), regular(10, True), regular(10, True, -20, 50, west, east)
+    source, globe, region = regular_grid(4, True), regular_grid(10, True), regular_grid(10, True, -20, 50, west, east)
     values = noise(source)
     rows = [np.flatnonzero(np.isclose(globe.latitude, x))[0] for x in region.latitude]
     columns = [np.flatnonzero(np.isclose(globe.longitude, x % 360))[0] for x in region.longitude]
     expected = between(source, globe, method)(values)[np.ix_(rows, columns)]
     np.testing.assert_allclose(between(source, region, method)(values), expected, atol=1e-6)
-    wider = regular(4, True, -40, 70, region.longitude[0] - 12, region.longitude[-1] + 12)
+    wider = regular_grid(4, True, -40, 70, region.longitude[0] - 12, region.longitude[-1] + 12)
     cut = between(source, wider, "bilinear").selection
     for turn in (-360, 0, 360):
         turned = Grid(wider.latitude, wider.longitude + turn)
@@ -266,8 +269,8 @@ def test_a_region_is_the_cut_of_the_globe_from_a_globe_or_a_wider_region(method,
 
 
 def test_a_region_that_is_too_small_is_refused_with_what_it_lacks():
-    source = regular(1, True, 30, 60, -10, 40)
-    lacks = "raw.zarr covers {} in {} from {} degrees, but the domain asks for {}; download a wider region or"
+    source = regular_grid(1, True, 30, 60, -10, 40)
+    lacks = "raw.zarr covers {} in {} from {} degrees, and the domain needs {}; download a wider region or"
     for method, box, words in (
         ("conservative", (30, 60, 0, 30), ("cells", "latitude", "29.5 to 60.5", "29 to 61")),
         ("conservative", (40, 50, 0, 40), ("cells", "longitude", "-10.5 to 40.5", "-1 to 41")),
@@ -276,26 +279,26 @@ def test_a_region_that_is_too_small_is_refused_with_what_it_lacks():
         ("bilinear", (40, 50, 160, 200), ("points", "longitude", "-10 to 40", "160 to 200")),
     ):
         with pytest.raises(UserError, match=lacks.format(*words)):
-            between(source, regular(2, True, *box), method)
-    belt = regular(2, True, -60, 60)
+            between(source, regular_grid(2, True, *box), method)
+    belt = regular_grid(2, True, -60, 60)
     for method in METHODS:
         with pytest.raises(UserError, match="latitude"):
-            between(belt, regular(2, True), method)
+            between(belt, regular_grid(2, True), method)
 
 
 def test_a_meridian_that_comes_twice_is_refused_as_is_an_unknown_method():
-    twice = Grid(regular(30, True).latitude, np.arange(0.0, 361, 30))
-    with pytest.raises(UserError, match="more than once; drop"):
-        between(twice, regular(30, True), "conservative")
-    with pytest.raises(ValueError, match="'nearest' .* conservative and bilinear"):
-        between(regular(30, True), regular(30, True), "nearest")
+    twice = Grid(regular_grid(30, True).latitude, np.arange(0.0, 361, 30))
+    with pytest.raises(UserError, match="more than the full circle; remove"):
+        between(twice, regular_grid(30, True), "conservative")
+    with pytest.raises(ValueError, match="'nearest'; expected conservative or bilinear"):
+        between(regular_grid(30, True), regular_grid(30, True), "nearest")
     with pytest.raises(ValueError, match=r"\(7, 12\)"):
-        between(regular(30, True), regular(30, True), "bilinear")(np.zeros((6, 12)))
+        between(regular_grid(30, True), regular_grid(30, True), "bilinear")(np.zeros((6, 12)))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_change_no_bit_and_leading_axes_stay(method, monkeypatch):
-    source, target = regular(10, False), regular(7.2, True)
+    source, target = regular_grid(10, False), regular_grid(7.2, True)
     values = np.random.default_rng(0).standard_normal((5, 7, *source.shape)).astype(np.float32)
     whole = between(source, target, method)(values)
     assert whole.shape == (5, 7, *target.shape) and whole.dtype == np.float32
@@ -309,7 +312,7 @@ def test_blocks_change_no_bit_and_leading_axes_stay(method, monkeypatch):
 
 
 def test_rounding_stays_that_of_single_precision():
-    source, target = regular(1.5, True), regular(5.625, False)
+    source, target = regular_grid(1.5, True), regular_grid(5.625, False)
     values = (5e5 + 1e3 * noise(source)).astype(np.float32)
     regrid = between(source, target, "conservative")
     exact = regrid.latitude.toarray().astype(float) @ values.astype(float) @ regrid.longitude.toarray().astype(float).T
@@ -319,7 +322,7 @@ def test_rounding_stays_that_of_single_precision():
 def test_conservative_agrees_with_xarray_regrid_where_edges_coincide():
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("xarray_regrid")
-    source, target = regular(3, False), regular(9, False)
+    source, target = regular_grid(3, False), regular_grid(9, False)
     source, target = (Grid(grid.latitude, grid.longitude + x / 2) for grid, x in ((source, 3), (target, 9)))
     coordinates = [{"latitude": grid.latitude, "longitude": grid.longitude} for grid in (source, target)]
     field = xarray.DataArray(noise(source).astype(float), coordinates[0], ("latitude", "longitude"))
@@ -331,21 +334,21 @@ def test_conservative_agrees_with_xarray_regrid_where_edges_coincide():
 
 
 def test_the_regular_grids_of_the_archives():
-    weatherbench = regular(5.625, False)
+    weatherbench = regular_grid(5.625, False)
     np.testing.assert_array_equal(weatherbench.latitude, np.arange(32) * 5.625 - 87.1875)
     np.testing.assert_array_equal(weatherbench.longitude, np.arange(64) * 5.625)
-    era5 = regular(0.25, True)
+    era5 = regular_grid(0.25, True)
     np.testing.assert_array_equal(era5.latitude, np.linspace(-90, 90, 721))
     np.testing.assert_array_equal(era5.longitude, np.arange(1440) * 0.25)
-    assert regular(1.5, True).shape == (121, 240)
-    assert regular(36, True).latitude.tolist() == [-90, -54, -18, 18, 54, 90]
-    assert regular(0.1, True).latitude[1200] == 30.0 and regular(0.1, True).longitude[3] == 0.3
-    assert all(regular(spacing, poles).globe for spacing in SPACINGS for poles in (True, False))
+    assert regular_grid(1.5, True).shape == (121, 240)
+    assert regular_grid(36, True).latitude.tolist() == [-90, -54, -18, 18, 54, 90]
+    assert regular_grid(0.1, True).latitude[1200] == 30.0 and regular_grid(0.1, True).longitude[3] == 0.3
+    assert all(regular_grid(spacing, poles).is_global for spacing in SPACINGS for poles in (True, False))
 
 
 def test_a_box_holds_the_points_on_and_inside_its_bounds():
     def box(*bounds):
-        grid = regular(10, True, 30, 50, *bounds)
+        grid = regular_grid(10, True, 30, 50, *bounds)
         assert grid.latitude.tolist() == [30, 40, 50] and set(np.diff(grid.longitude)) <= {10}
         return grid.longitude[0], grid.longitude[-1]
 
@@ -357,31 +360,31 @@ def test_a_box_holds_the_points_on_and_inside_its_bounds():
     assert box(350, 20) == (-10, 20)  # across Greenwich
     assert box(0, 360) == (0, 350) and box(-180, 180) == (-180, 170)  # a whole turn, once
     assert box(10, 10) == (10, 10)
-    assert regular(10, False, 30, 50, -10, 40).latitude.tolist() == [35, 45]
-    assert regular(10, True, -100, 100).latitude.tolist() == regular(10, True).latitude.tolist()
+    assert regular_grid(10, False, 30, 50, -10, 40).latitude.tolist() == [35, 45]
+    assert regular_grid(10, True, -100, 100).latitude.tolist() == regular_grid(10, True).latitude.tolist()
 
 
 def test_a_spacing_that_fits_no_globe_and_an_empty_box_are_refused():
     for spacing in (7.0, 0.0, -1.5, 200.0):
         with pytest.raises(UserError, match=f"spacing of {spacing:g} degrees; choose one that divides 180"):
-            regular(spacing, True)
+            regular_grid(spacing, True)
     with pytest.raises(UserError, match="10 degrees has no points from 41 to 49 N"):
-        regular(10, True, 41, 49)
+        regular_grid(10, True, 41, 49)
     with pytest.raises(UserError, match="and 1 to 9 E; choose a wider box"):
-        regular(10, True, 30, 50, 1, 9)
+        regular_grid(10, True, 30, 50, 1, 9)
 
 
 @pytest.mark.parametrize("pressures", [[1000.0, 850, 500, 250], [250.0, 500, 850, 1000], [500.0, 1000, 250, 850]])
 def test_levels_interpolate_exactly_what_is_linear_in_the_logarithm_of_pressure(pressures):
     pressures = np.array(pressures)
     for wanted in (251.0, 300.0, 700.0, 925.0):
-        weights = between_levels(pressures, wanted)
+        weights = level_weights(pressures, wanted)
         assert sum(weight * np.log(pressures[index]) for index, weight in weights) == pytest.approx(np.log(wanted))
         assert sum(weight for _, weight in weights) == pytest.approx(1) and all(0 < weight < 1 for _, weight in weights)
         low, high = sorted(pressures[index] for index, _ in weights)
         assert low < wanted < high and not any(low < pressure < high for pressure in pressures)
-    assert between_levels(pressures, 850.0) == [(list(pressures).index(850), 1.0)]
-    assert between_levels(pressures, 1000.0) == [(list(pressures).index(1000), 1.0)]
+    assert level_weights(pressures, 850.0) == [(list(pressures).index(850), 1.0)]
+    assert level_weights(pressures, 1000.0) == [(list(pressures).index(1000), 1.0)]
     for outside in (100.0, 1013.0, np.nan):
         with pytest.raises(ValueError, match="250 to 1000 hPa"):
-            between_levels(pressures, outside)
+            level_weights(pressures, outside)

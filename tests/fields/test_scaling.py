@@ -38,7 +38,7 @@ WEIGHTS = Grid(np.array([-60.0, 0.0, 60.0]), np.arange(4) * 90.0).weights
 
 def test_weighed_by_area_and_back_is_the_same(scaling):
     fields = 1000 + 50 * np.random.default_rng(1).standard_normal((5, 9, 2, 3, 4))
-    weighed = scaling.by_area(WEIGHTS)
+    weighed = scaling.weighted_by_area(WEIGHTS)
     back = weighed.restore(weighed.normalise(fields, TIMES[:9]), TIMES[:9])
     np.testing.assert_allclose(back, fields, rtol=1e-6)
     assert (weighed.annual, weighed.daily) == (2, 0) and scaling.measure == 1.0  # another, and the first as it was
@@ -47,7 +47,7 @@ def test_weighed_by_area_and_back_is_the_same(scaling):
 def test_by_area_plain_means_are_means_over_the_sphere(scaling):
     """Of three belts: by Archimedes' hat box the outer two have a quarter of the sphere each, the inner one half."""
     fields = np.random.default_rng(1).standard_normal((9, 2, 3, 4)) * [[[40.0]], [[3.0]]] + 7
-    found = (scaling.by_area(WEIGHTS).normalise(fields, TIMES[:9]) ** 2).mean((0, 2, 3))
+    found = (scaling.weighted_by_area(WEIGHTS).normalise(fields, TIMES[:9]) ** 2).mean((0, 2, 3))
     belts = np.array([0.25, 0.5, 0.25])  # the sine is 1, 1/2, -1/2 and -1 at their edges
     departures = (fields - scaling.climatology(TIMES[:9])) ** 2
     expected = (departures.mean((0, 3)) * belts).sum(1) / np.array([2.0, 30.0]) ** 2
@@ -55,7 +55,7 @@ def test_by_area_plain_means_are_means_over_the_sphere(scaling):
 
 
 def test_the_unit_is_what_a_normalised_one_is_worth(scaling):
-    for one, shape in ((scaling, (2, 1, 1)), (scaling.by_area(WEIGHTS), (2, 3, 4))):
+    for one, shape in ((scaling, (2, 1, 1)), (scaling.weighted_by_area(WEIGHTS), (2, 3, 4))):
         assert one.unit.shape == shape
         raised = one.restore(np.ones((1, 2, 3, 4)), TIMES[:1]) - one.climatology(TIMES[:1])
         np.testing.assert_allclose(raised[0], np.broadcast_to(one.unit, (2, 3, 4)), rtol=1e-5)

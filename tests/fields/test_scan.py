@@ -33,14 +33,14 @@ def series():
     return {"random": random_fields(np.random.default_rng(0)), "world": wind.astype("float32")}
 
 
-def seen(values, times=TIMES, size=37):
+def summarise(values, times=TIMES, size=37):
     """What is noted of the fields block by block."""
     blocks = [slice(first, first + size) for first in range(0, len(values), size)]
-    return scan.joined([scan.look(values[block], times[block], LATITUDE, 360.0) for block in blocks])
+    return scan.concatenate([scan.summarise(values[block], times[block], LATITUDE, 360.0) for block in blocks])
 
 
 def found(values, **more):
-    return {one.kind: one for one in scan.judged(seen(values, **more))}
+    return {one.kind: one for one in scan.detect(summarise(values, **more))}
 
 
 def box(generator):
@@ -97,9 +97,9 @@ PLANTED = {  # kind, frames that a fault may last, what it does to them
     "constant": ("constant", 12, constant),
     "repeated": ("repeated", 12, repeated),
     "polar": ("polar", 12, polar),
-    "lone": ("lone", 1, lone_everywhere),
-    "lone in a region": ("lone", 1, lone_in_a_region),
-    "from elsewhere": ("lone", 1, from_elsewhere),
+    "outlier": ("outlier", 1, lone_everywhere),
+    "lone in a region": ("outlier", 1, lone_in_a_region),
+    "from elsewhere": ("outlier", 1, from_elsewhere),
     "saturated": ("packing", 12, saturated),
     "stuck": ("packing", 12, stuck_in_a_region),
     "coarse": ("packing", 12, coarse),
@@ -124,7 +124,7 @@ def test_faults_are_found_where_they_were_planted(series, name, fault):
         plant(values[part, 0], values[first - 1, 0], generator)
         hit = found(values)
         if length == 1 and kind == "jump":
-            kinds = {"lone", "jump"}
+            kinds = {"outlier", "jump"}
         else:
             kinds = {kind}
         frames = np.concatenate([hit[k].frames for k in kinds & set(hit)] or [[]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hindsight.errors import UserError
-from hindsight.fields import cuts, shards
+from hindsight.fields import intervals, shards
 from hindsight.settings import Domain, Product
 
 
@@ -16,7 +16,7 @@ def test_shards_cover_the_test_period_once():
     assert times[0] == np.datetime64("2009-01-01T12") and [s.frames for s in cut] == [100] * 7 + [30]
 
 
-def test_a_longer_period_keeps_the_cuts_and_names():
+def test_a_longer_period_keeps_its_shards():
     start = {"start": "2009-01-01T12:00"}
     short = Domain(test=start | {"end": "2009-12-31T12:00"})
     longer = Domain(test=start | {"end": "2011-12-31T12:00"})
@@ -42,15 +42,15 @@ def test_a_halo_ends_where_the_period_does(number, before, after, expected):
     assert one.with_halo(before, after, DOMAIN).name == expected
 
 
-def test_the_shards_that_hold_frames_of_a_stretch_are_those_of_brute_force():
-    known = shards.cut(DOMAIN, Product(shard_frames=7))
+def test_the_shards_that_hold_frames_of_an_interval_are_found():
+    every = shards.cut(DOMAIN, Product(shard_frames=7))
     for day in range(95):
         for frames in (1, 2, 7, 8, 30):
-            seen = cuts.Cut(np.datetime64("2009-01-01T12") + np.timedelta64(day, "D"), frames, 24)
-            held = [one for one in known if np.isin(one.times(24), seen.times).any()]
-            assert shards.meeting(known, seen) == held
+            interval = intervals.Interval(np.datetime64("2009-01-01T12") + np.timedelta64(day, "D"), frames, 24)
+            expected = [one for one in every if np.isin(one.times(24), interval.times).any()]
+            assert shards.overlapping(every, interval) == expected
 
 
 def test_an_unknown_shard_is_refused_with_those_that_exist():
     with pytest.raises(UserError, match="20090101T00"):
-        shards.named("nonsense", Domain(), Product())
+        shards.find("nonsense", Domain(), Product())

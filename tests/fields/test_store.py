@@ -67,7 +67,7 @@ def test_killed_anywhere_a_writer_leaves_the_old_store_or_the_new_one(tmp_path, 
     with monkeypatch.context() as patch, suppress(OSError):
         killed_at_rename(patch, number)
         writer(whole(1), tmp_path / "a.zarr")
-    assert store.there(tmp_path / "a.zarr/zarr.json")
+    assert store.exists(tmp_path / "a.zarr/zarr.json")
     xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(int(number == 3)))
     writer(whole(2), tmp_path / "a.zarr")
     xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(2))
@@ -161,8 +161,8 @@ def test_parts_that_stop_coming_leave_the_old_store_or_none(tmp_path):
 
 
 def test_too_little_room_is_said_with_what_there_is_and_what_is_asked_for(tmp_path):
-    store.require_room(tmp_path / "new/a.zarr/zarr.json", 0.0)
+    store.require_free_space(tmp_path / "new/a.zarr/zarr.json", 0.0)
     with pytest.raises(
-        UserError, match=r"only \d+\.\d GB are free in .*new; download.minimum_free_gb asks for 1000000000"
+        UserError, match=r"only \d+\.\d GB are free in .*new; download.minimum_free_gb requires 1000000000"
     ):
-        store.require_room(tmp_path / "new/a.zarr/zarr.json", 1e9)
+        store.require_free_space(tmp_path / "new/a.zarr/zarr.json", 1e9)

@@ -110,7 +110,7 @@ def test_stations_on_land_stand_between_grid_points_and_inside(grid):
 def test_the_likelihood_of_a_station_is_one_in_all_and_nowhere_at_sea_zero():
     static = world(GLOBE)
     land = static["land"].values
-    found = networks.likelihood(GLOBE, land, static["orography"].values, np.random.default_rng(0))
+    found = networks.station_density(GLOBE, land, static["orography"].values, np.random.default_rng(0))
     assert found.shape == GLOBE.shape and found.sum() == pytest.approx(1) and (found > 0).all()
     assert found[land == 0].sum() == pytest.approx(networks.AT_SEA)
     sea = (found / GLOBE.weights)[land == 0]
@@ -122,7 +122,7 @@ def test_without_centres_people_live_low_and_in_middle_latitudes(monkeypatch):
     monkeypatch.setattr(networks, "CENTRES", 0)
     generator = np.random.default_rng(3)
     land, height = generator.uniform(0, 1, GLOBE.shape), generator.uniform(0, 4000, GLOBE.shape)
-    found = networks.likelihood(GLOBE, land, height, generator)
+    found = networks.station_density(GLOBE, land, height, generator)
     latitude = GLOBE.latitude[:, None]
     people = np.cos(np.deg2rad(latitude)) * land * np.exp(-height / 1500)
     people = people * (0.15 + np.exp(-(((abs(latitude) - 40) / 20) ** 2)))
@@ -136,9 +136,9 @@ def test_stations_crowd_around_a_centre(monkeypatch):
     land = np.ones(GLOBE.shape)
     land[0] = 0
     monkeypatch.setattr(networks, "CENTRES", 0)
-    alone = networks.likelihood(GLOBE, land, 0.0, np.random.default_rng(5))[1:]
+    alone = networks.station_density(GLOBE, land, 0.0, np.random.default_rng(5))[1:]
     monkeypatch.setattr(networks, "CENTRES", 1)
-    crowd = networks.likelihood(GLOBE, land, 0.0, np.random.default_rng(5))[1:] / alone
+    crowd = networks.station_density(GLOBE, land, 0.0, np.random.default_rng(5))[1:] / alone
     row, column = np.unravel_index(crowd.argmax(), crowd.shape)
     xyz = lambda a, b: np.stack([np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a) + 0 * b])
     places = xyz(*np.deg2rad(np.meshgrid(GLOBE.latitude[1:], GLOBE.longitude, indexing="ij")))
@@ -161,7 +161,7 @@ def test_height_need_not_be_known():
 def test_a_domain_without_sea_has_no_ships():
     static = xr.Dataset({"land": (("latitude", "longitude"), np.ones(GRID.shape))})
     assert (~make(static=static, kind="land", count=20)["withheld"]).sum() == 20
-    found = networks.likelihood(GRID, static["land"].values, 0.0, np.random.default_rng(0))
+    found = networks.station_density(GRID, static["land"].values, 0.0, np.random.default_rng(0))
     assert found.sum() == pytest.approx(1)
 
 
@@ -262,7 +262,7 @@ def test_a_network_that_observes_nothing_is_refused():
 @pytest.mark.parametrize(("name", "least"), [("igra2-station-list.txt", 2500), ("isd-history.csv.gz", 25000)])
 def test_the_real_lists_are_read(data, name, least):
     globe = Grid(np.arange(-87.1875, 90, 5.625), np.arange(0, 360, 5.625))
-    found = networks.listed(data / "stations" / name, globe)
+    found = networks.load_list(data / "stations" / name, globe)
     assert len(found) > least and found["station"].is_unique
     assert found["latitude"].between(-88, 88).all() and found["longitude"].between(0, 360).all()
 
@@ -313,7 +313,7 @@ def test_other_networks_see_values_at_places():
 
 
 @pytest.mark.parametrize("column", ["value", "t2m", "level", "Time"])
-def test_a_list_of_stations_that_holds_measured_values_is_refused(tmp_path, column):
+def test_a_list_of_stations_that_holds_measurements_is_refused(tmp_path, column):
     (tmp_path / "list.csv").write_text(f"station,latitude,longitude,{column}\nA,45,1,280\n")
-    with pytest.raises(UserError, match=rf"has the column\(s\) {column.lower()}: a list of stations says where"):
-        networks.listed(tmp_path / "list.csv", Grid(np.arange(40.0, 50), np.arange(-3.0, 3)))
+    with pytest.raises(UserError, match=rf"has the column\(s\) {column.lower()}: a list of stations gives their"):
+        networks.load_list(tmp_path / "list.csv", Grid(np.arange(40.0, 50), np.arange(-3.0, 3)))

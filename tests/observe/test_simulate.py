@@ -38,7 +38,7 @@ STATIONS = pd.DataFrame(
 
 def make(truth, **settings):
     network = Network(**settings)
-    error = simulate.error_of(network, ["z500", "msl"], np.array([2.0, 10.0]))
+    error = simulate.error_std(network, ["z500", "msl"], np.array([2.0, 10.0]))
     return simulate.simulate(truth, STATIONS, error, np.random.SeedSequence(1), network, 6), error
 
 
@@ -73,7 +73,7 @@ def test_a_network_may_report_seldom(truth):
 
 
 def test_a_network_that_no_frame_meets_is_refused(truth):
-    with pytest.raises(UserError, match="meets none"):
+    with pytest.raises(UserError, match="never reports at a frame"):
         make(truth.assign_coords(time=TIMES + pd.Timedelta("1h")), every_hours=6)
 
 

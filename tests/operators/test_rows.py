@@ -7,7 +7,7 @@ import pytest
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.rows import normalised, screened, told
+from hindsight.operators.rows import gross_error_note, normalise, reject_gross_errors
 from hindsight.reanalyse import observation_tensors
 
 GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
@@ -24,7 +24,7 @@ def table(**columns):
     return pd.DataFrame(plain | columns)
 
 
-@pytest.mark.parametrize("scaling", [SCALING, SCALING.by_area(GRID.weights)], ids=["alike", "by area"])
+@pytest.mark.parametrize("scaling", [SCALING, SCALING.weighted_by_area(GRID.weights)], ids=["alike", "by area"])
 def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
     """Times in no order, repeated, two channels, on a point and between four."""
     seen = [(2, 1, 45.0, 5.0), (0, 0, 45.0, 10.0), (2, 0, 47.5, 15.0), (1, 1, 40.0, -10.0), (0, 1, 42.5, 0.0)]
@@ -37,7 +37,7 @@ def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
     t, c, north, east = map(np.array, zip(*seen))
     error = np.array([3.0, 0.5, 1.0, 2.0, 7.0])
     columns = {"time": TIMES[t], "channel": np.array(CHANNELS)[c], "latitude": north, "longitude": east}
-    rows = normalised(pd.DataFrame(columns | {"value": value, "error": error}), CHANNELS, GRID, scaling)
+    rows = normalise(pd.DataFrame(columns | {"value": value, "error": error}), CHANNELS, GRID, scaling)
     state = scaling.normalise(TRUTH, TIMES).reshape(3, -1)
     np.testing.assert_array_equal(rows.time, TIMES[t])
     np.testing.assert_allclose((state[t[:, None], rows.point] * rows.weight).sum(1), rows.value, atol=1e-5)
@@ -45,7 +45,7 @@ def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
 
 
 def test_the_analysis_has_the_same_rows_in_its_tensors():
-    rows = normalised(table(longitude=[5.0, -3.0]), CHANNELS, GRID, SCALING)
+    rows = normalise(table(longitude=[5.0, -3.0]), CHANNELS, GRID, SCALING)
     seen = observation_tensors.from_table(table(longitude=[5.0, -3.0]), TIMES, CHANNELS, GRID, SCALING)
     for name in ("point", "weight", "value", "error"):
         np.testing.assert_array_equal(
@@ -54,23 +54,23 @@ def test_the_analysis_has_the_same_rows_in_its_tensors():
 
 
 def test_observations_of_other_channels_are_left_out_and_none_at_all_are_no_rows():
-    found = normalised(table(channel=["t2m", "z500"]), CHANNELS, GRID, SCALING)
+    found = normalise(table(channel=["t2m", "z500"]), CHANNELS, GRID, SCALING)
     assert len(found) == 1 and found.value == pytest.approx(
         (2.0 - SCALING.climatology(TIMES[:1])[0, 0, 1, 1:3].mean()) / 2
     )
-    assert len(normalised(table().iloc[:0], CHANNELS, GRID, SCALING)) == 0
+    assert len(normalise(table().iloc[:0], CHANNELS, GRID, SCALING)) == 0
 
 
 def test_an_observation_outside_the_grid_is_refused():
-    with pytest.raises(UserError, match="lies outside .* take it out of the table"):
-        normalised(table(latitude=80.0), CHANNELS, GRID, SCALING)
+    with pytest.raises(UserError, match="lies outside .* remove it from the table"):
+        normalise(table(latitude=80.0), CHANNELS, GRID, SCALING)
 
 
 def test_a_footprint_is_a_row_with_all_its_points():
     """Beside a value at a place, which has no more than four."""
     north, east = GRID.latitude[:2].mean(), GRID.longitude[:4].mean()
     rows = table(latitude=[north, GRID.latitude[1]], longitude=[east, GRID.longitude[2]], footprint=["mean 2x4", ""])
-    found = normalised(rows, CHANNELS, GRID, SCALING)
+    found = normalise(rows, CHANNELS, GRID, SCALING)
     field = np.random.default_rng(0).standard_normal(GRID.shape)
     seen = (field.ravel()[found.point] * found.weight).sum(1)
     np.testing.assert_allclose(seen, [field[:2, :4].mean(), field[1, 2]])
@@ -87,26 +87,26 @@ def reported(departures, error=0.1):
 def test_gross_is_what_is_far_from_the_climatology_and_outside_all_of_the_training_period():
     table, expected = reported([0, -9.9, 10.5, 50, -50, 30])
     extremes = np.array([[0.0, expected - 150], [1.0, expected + 310]])
-    kept, gross = screened(table, CHANNELS, GRID, SCALING, extremes)
+    kept, gross = reject_gross_errors(table, CHANNELS, GRID, SCALING, extremes)
     assert kept.index.tolist() == [0, 1, 2, 5]  # a cloudburst of 30 has been seen before
     np.testing.assert_allclose(gross["departure"], [50, -50])
-    kept, gross = screened(table, CHANNELS, GRID, SCALING)
+    kept, gross = reject_gross_errors(table, CHANNELS, GRID, SCALING)
     assert kept.index.tolist() == [0, 1] and gross.index.tolist() == [2, 3, 4, 5]
-    kept, _ = screened(reported([15], error=20.0)[0], CHANNELS, GRID, SCALING)
+    kept, _ = reject_gross_errors(reported([15], error=20.0)[0], CHANNELS, GRID, SCALING)
     assert len(kept) == 1  # it never claimed to be close
 
 
 def test_other_channels_are_no_business_of_it_and_none_at_all_is_no_error():
     table = pd.concat([reported([50])[0].assign(channel="t2m"), reported([1])[0]])
-    kept, gross = screened(table, CHANNELS, GRID, SCALING, np.array([[0.0, 0.0], [1.0, 1.0]]))
-    assert len(kept) == 1 and gross.empty and told(gross, 1) == ""
-    assert all(part.empty for part in screened(table.iloc[:0], CHANNELS, GRID, SCALING))
+    kept, gross = reject_gross_errors(table, CHANNELS, GRID, SCALING, np.array([[0.0, 0.0], [1.0, 1.0]]))
+    assert len(kept) == 1 and gross.empty and gross_error_note(gross, 1) == ""
+    assert all(part.empty for part in reject_gross_errors(table.iloc[:0], CHANNELS, GRID, SCALING))
 
 
 def test_the_worst_are_named_with_what_to_do():
     table, expected = reported([1, 50, -60, 20, 30, 40, 25])
-    _, gross = screened(table, CHANNELS, GRID, SCALING)
-    text = told(gross, 7)
-    assert text.startswith("6 of 7 observations are left out as grossly wrong")
+    _, gross = reject_gross_errors(table, CHANNELS, GRID, SCALING)
+    text = gross_error_note(gross, 7)
+    assert text.startswith("6 of 7 observations are rejected as gross errors")
     assert f"t850 {expected - 600:g} at 45 N, 0 E, 2009-01-01T12:00 (-60); t850 {expected + 500:g}" in text
-    assert "(+20)" not in text and "and others; a larger error in the table would keep them" in text
+    assert "(+20)" not in text and "and others; to use them, give them a larger error in the table" in text

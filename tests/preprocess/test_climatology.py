@@ -40,10 +40,10 @@ def test_a_training_period_shorter_than_a_year_is_refused(domain, source, tmp_pa
 
 def test_masked_frames_do_not_make_a_year(domain, source, tmp_path):
     fields = fields_of(source, domain)
-    fields["known"] = "time", np.abs(np.arange(fields.sizes["time"]) - 100) > 8
+    fields["available"] = "time", np.abs(np.arange(fields.sizes["time"]) - 100) > 8
     with pytest.raises(UserError, match="349 days of known frames.*needs a year"):
         preprocessed(fields, domain, tmp_path)
-    fields["known"] = "time", np.arange(fields.sizes["time"]) != 100  # a day does not matter
+    fields["available"] = "time", np.arange(fields.sizes["time"]) != 100  # a day does not matter
     preprocessed(fields, domain, tmp_path)
 
 

@@ -13,19 +13,19 @@ from hindsight.preprocess.regrid import encoding
 from hindsight.settings.preprocess import Regrid
 from tests.test_partials import killed_at_rename
 
-SMALL = Regrid(chunk_frames=32, shard_frames=64, piece_frames=128)
+SMALL = Regrid(chunk_frames=32, file_frames=64, piece_frames=128)
 
 
 @pytest.fixture
 def whole(domain):
     """What the pieces are cut from: every frame from the first split to the last."""
-    times = join.cuts.axis(domain)
+    times = join.intervals.time_axis(domain)
     generator = np.random.default_rng(2)
     coords = {"time": times, "channel": ["z500", "t850"], "latitude": [0.0, 1.0], "longitude": [0.0, 1.0, 2.0]}
     values = generator.standard_normal((len(times), 2, 2, 3)).astype("float32")
     known = np.arange(len(times)) != 70
     return xr.Dataset(
-        {"fields": (tuple(coords), values), "known": ("time", known)}, coords=coords, attrs={"units": "x"}
+        {"fields": (tuple(coords), values), "available": ("time", known)}, coords=coords, attrs={"units": "x"}
     )
 
 
@@ -33,7 +33,7 @@ def pieces(whole, folder, settings=SMALL):
     found = []
     for piece in range(0, whole.sizes["time"], settings.piece_frames):
         part = whole.isel(time=slice(piece, piece + settings.piece_frames))
-        store.write(part.chunk({"time": settings.shard_frames}), folder / f"{piece}.zarr", encoding(part, settings))
+        store.write(part.chunk({"time": settings.file_frames}), folder / f"{piece}.zarr", encoding(part, settings))
         found.append(folder / f"{piece}.zarr/zarr.json")
     return found
 
@@ -42,7 +42,7 @@ def test_joined_pieces_are_the_whole(whole, domain, tmp_path):
     join.run(domain, pieces=pieces(whole, tmp_path), fields=tmp_path / "fields.zarr/zarr.json")
     found = store.read(tmp_path / "fields.zarr")
     np.testing.assert_array_equal(found["fields"].values, whole["fields"].values)
-    np.testing.assert_array_equal(found["known"].values, whole["known"].values)
+    np.testing.assert_array_equal(found["available"].values, whole["available"].values)
     np.testing.assert_array_equal(found["time"].values, whole["time"].values)
     assert found.attrs["units"] == "x"
 
@@ -52,7 +52,7 @@ def test_frames_between_pieces_are_unknown(whole, domain, tmp_path):
     join.run(domain, pieces=[made[0], *made[2:]], fields=tmp_path / "fields.zarr/zarr.json")
     found = store.read(tmp_path / "fields.zarr")
     inside = slice(128, 256)
-    assert not found["known"][inside].any() and bool(found["fields"][inside].isnull().all())
+    assert not found["available"][inside].any() and bool(found["fields"][inside].isnull().all())
     np.testing.assert_array_equal(found["fields"][256:].values, whole["fields"][256:].values)
 
 
@@ -90,7 +90,7 @@ def test_pieces_that_do_not_fit_together_are_refused(whole, domain, tmp_path):
     store.write(other.chunk({"time": 64}), tmp_path / "128.zarr", encoding(other, SMALL))
     with pytest.raises(UserError, match="different channels or points"):
         join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
-    coarse = Regrid(chunk_frames=64, shard_frames=64, piece_frames=128)
+    coarse = Regrid(chunk_frames=64, file_frames=64, piece_frames=128)
     part = whole.isel(time=slice(128, 256))
     store.write(part.chunk({"time": 64}), tmp_path / "128.zarr", encoding(part, coarse))
     with pytest.raises(UserError, match="cut in other files"):

@@ -46,7 +46,7 @@ def weather(seed=0, masked=()):
     return xr.Dataset(
         {
             "fields": (("time", "channel", "latitude", "longitude"), values.astype(np.float32)),
-            "known": ("time", known),
+            "available": ("time", known),
         },
         coords={"time": TIMES, "channel": ["z500", "t850"], **vars(GLOBE)},
     )
@@ -78,7 +78,7 @@ def pieces(whole, tmp_path_factory):
 
 def residuals(dataset):
     """Departures (T, C, H, W) of the known training frames from least-squares harmonics, and these."""
-    chosen = dataset["known"].values & INSIDE
+    chosen = dataset["available"].values & INSIDE
     values, design = dataset["fields"].values[chosen].astype(float), harmonics(TIMES[chosen], 2, 1)
     offset = values.mean(0)
     found = np.linalg.lstsq(design, (values - offset).reshape(len(values), -1), rcond=None)[0]
@@ -90,7 +90,7 @@ def residuals(dataset):
 
 def brute_spectrum(left, grid=GLOBE):
     """E[F_c(m) conj F_c'(m)], wave by wave and latitude by latitude."""
-    area = np.diff(np.sin(np.deg2rad(grid.outline[0])))
+    area = np.diff(np.sin(np.deg2rad(grid.cell_edges[0])))
     area, width = area / area.sum(), len(grid.longitude)
     found = np.zeros((2, 2, width // 2 + 1), complex)
     for m in range(width // 2 + 1):
@@ -176,7 +176,7 @@ def test_masked_frames_change_nothing_whatever_they_hold(whole, pieces, tmp_path
 
 
 def test_without_a_mask_every_frame_counts(whole, tmp_path):
-    plain = weather().drop_vars("known")
+    plain = weather().drop_vars("available")
     assert gathered(states(plain, [0, 2928], tmp_path), TRAINING).frames == INSIDE.sum()
 
 
@@ -192,7 +192,7 @@ def test_no_training_frame_at_all_is_refused(whole, pieces, tmp_path):
     says = "none of 1 pieces has a known frame from 2000-02-01 to 2001-11-15.*move domain.train"
     with pytest.raises(UserError, match=says):
         gathered(pieces[:1], TRAINING)
-    masked = whole.assign(known=("time", np.zeros(len(TIMES), bool)))
+    masked = whole.assign(available=("time", np.zeros(len(TIMES), bool)))
     with pytest.raises(UserError, match=says):
         gathered(states(masked, [0, 2928], tmp_path), TRAINING)
     with pytest.raises(UserError, match="none of 0 pieces"):
@@ -203,7 +203,7 @@ def test_a_file_holds_the_whole_state(pieces, tmp_path):
     state = gathered(pieces, TRAINING)
     state.write(tmp_path / "m.nc")
     found = Moments.read(tmp_path / "m.nc")
-    assert found.about.same(state.about) and all(np.array_equal(a, b) for a, b in zip(sums(found), sums(state)))
+    assert found.about.matches(state.about) and all(np.array_equal(a, b) for a, b in zip(sums(found), sums(state)))
     with pytest.raises(UserError, match=r"cannot read .*none\.nc.*run snakemake to make it"):
         Moments.read(tmp_path / "none.nc")
 

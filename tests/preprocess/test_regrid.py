@@ -8,7 +8,7 @@ import xarray as xr
 import zarr
 
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.preprocess import regrid
 from hindsight.preprocess.regrid import canonical
@@ -16,7 +16,7 @@ from hindsight.settings.domain import Scope
 from hindsight.settings.preprocess import Regrid
 
 TIMES = np.arange("2000-01-01T12", "2001-03-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
-SMALL = Regrid(chunk_frames=32, shard_frames=64, piece_frames=128)
+SMALL = Regrid(chunk_frames=32, file_frames=64, piece_frames=128)
 
 
 @pytest.fixture
@@ -133,11 +133,11 @@ def written(source, scope, folder, piece="20000101T12_128", masked=(), scheduler
 def test_a_piece_has_its_frames_in_whole_files_whatever_computes_it(source, scope, tmp_path):
     one = written(source, scope, tmp_path / "a")
     found = store.read(one)
-    np.testing.assert_array_equal(found["time"], cuts.named("20000101T12_128", 24).times)
+    np.testing.assert_array_equal(found["time"], intervals.parse("20000101T12_128", 24).times)
     expected = canonical(source, scope, SMALL, found["time"].values, "x")["fields"]
     np.testing.assert_array_equal(found["fields"].values, expected.values)
     array = zarr.open_group(one)["fields"]
-    assert array.shards == (64, 2, 6, 8) and array.chunks == (32, 2, 6, 8) and bool(found["known"].all())
+    assert array.shards == (64, 2, 6, 8) and array.chunks == (32, 2, 6, 8) and bool(found["available"].all())
     two = written(source, scope, tmp_path / "b", scheduler="synchronous")
     assert store.read(two).attrs["digest"] == found.attrs["digest"]
 
@@ -147,7 +147,7 @@ def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, sc
     found = store.read(written(spoilt, scope, tmp_path, masked=["2000-01-04T12:00:00"]))
     holes = found["fields"].isnull().all(["channel", "latitude", "longitude"]).values
     np.testing.assert_array_equal(np.flatnonzero(holes), [3])
-    np.testing.assert_array_equal(np.flatnonzero(~found["known"].values), [3])
+    np.testing.assert_array_equal(np.flatnonzero(~found["available"].values), [3])
     assert bool(found["fields"].isel(time=[2, 4]).notnull().all())
 
 
@@ -168,7 +168,7 @@ def test_nan_and_impossible_values_are_loud_and_leave_nothing_half_made(source, 
 
 
 def test_files_are_halved_until_the_memory_holds_one_but_never_below_a_chunk():
-    tight = Regrid(chunk_frames=8, shard_frames=64, piece_frames=64, shard_mb=1.0)
+    tight = Regrid(chunk_frames=8, file_frames=64, piece_frames=64, file_mb=1.0)
     frames = {size: regrid.file_frames((1, size, 1), tight) for size in (10, 4000, 7000, 16000, 10**6)}
     assert frames == {10: 64, 4000: 32, 7000: 32, 16000: 8, 10**6: 8}
 
@@ -184,6 +184,6 @@ def test_frames_between_the_periods_are_unknown_and_no_holes(source, tmp_path):
     out = tmp_path / "piece.zarr"
     paths = {"raw": stores, "manifest": manifest, "fields": out}
     regrid.run(scope, Regrid(), piece="20000101T12_64", scheduler="synchronous", workers="1", **paths)
-    known = store.read(out)["known"].values
+    known = store.read(out)["available"].values
     np.testing.assert_array_equal(np.flatnonzero(~known), np.arange(20, 30))
     assert np.isnan(store.read(out)["fields"].values[20:30]).all()

@@ -73,7 +73,7 @@ def scattered(scaling, count=200, seed=2):
 @pytest.fixture
 def by_area():
     coefficients = np.random.default_rng(0).normal(100, 30, (1, 2, *SPHERE.shape))
-    return Scaling(coefficients, np.array([2.0, 10.0]), 0, 0).by_area(SPHERE.weights)
+    return Scaling(coefficients, np.array([2.0, 10.0]), 0, 0).weighted_by_area(SPHERE.weights)
 
 
 def test_the_operator_gives_the_measured_values_of_fields_weighted_by_area(by_area):

@@ -61,7 +61,7 @@ def world(tmp_path, monkeypatch):
             files |= {"prior": tmp_path / "prior", "observations": [tmp_path / "seen.parquet"], "analysis": path}
             names = {"shard": one.with_halo(0, 0, DOMAIN).name, "stretch": seen.name}
             shard.run(DOMAIN, product, chosen, **files, **names, members=f"{numbers[0]}-{numbers[-1]}")
-            head = analyses.head(path)
+            head = analyses.header(path)
             return float(head.attrs["evaluations"]) * head.sizes["time"] * head.sizes["realization"]
 
     return World()

@@ -9,7 +9,7 @@ import torch
 
 from hindsight import prior as priors
 from hindsight.errors import UserError
-from hindsight.fields import analyses, cuts
+from hindsight.fields import analyses, intervals
 from hindsight.fields import observations as tables
 from hindsight.reanalyse import shard
 from hindsight.reanalyse.assimilation import Task
@@ -60,7 +60,7 @@ def test_an_observation_moves_the_frames_around_it_most(prior):
 
 
 def test_a_shard_keeps_its_own_frames_of_a_stretch():
-    named = lambda name: cuts.named(name, 24)
+    named = lambda name: intervals.parse(name, 24)
     found, own = shard.within(named("20090210T12_40"), named("20090131T12_60"))
     assert len(found) == 60 and own == slice(10, 50) and found[own][0] == np.datetime64("2009-02-10T12")
     for wrong in ("20090131T12_49", "20090211T12_60", "20090131T00_60"):
@@ -174,7 +174,7 @@ def test_one_gross_observation_is_named_and_left_out(prior, capsys):
     wild.loc[5, ["value", "error"]] = 50 * unit, 1e-3
     found = worlds.analysed(prior, SETTINGS, wild, 4)
     assert found.gross == 1 and found.retries == 0
-    assert "1 of 8 observations are left out as grossly wrong" in capsys.readouterr().out
+    assert "1 of 8 observations are rejected as gross errors" in capsys.readouterr().out
     np.testing.assert_array_equal(found.fields, worlds.analysed(prior, SETTINGS, wild.drop(5), 4).fields)
 
 

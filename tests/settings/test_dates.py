@@ -9,7 +9,7 @@ import yaml
 
 from hindsight import settings
 from hindsight.errors import UserError
-from hindsight.fields import cuts
+from hindsight.fields import intervals
 from hindsight.settings import Domain, Download
 from hindsight.settings.dates import first, last
 from hindsight.settings.domain import Period
@@ -122,10 +122,10 @@ WHOLE = {"train": {"start": 2000, "end": 2003}, "validation": {"start": "2004-01
 )
 def test_a_whole_day_has_all_of_its_frames(step, last_frame, frames):
     domain = Domain.model_validate(WHOLE | {"step_hours": step})
-    axis = cuts.axis(domain)
+    axis = intervals.time_axis(domain)
     assert axis[-1] == np.datetime64(last_frame)
     asked = Download.model_validate({"periods": [WHOLE["test"]], "step_hours": step, "part_frames": 1000})
-    assert [cut.frames for cut in cuts.parts(asked)] == [frames]
+    assert [cut.frames for cut in intervals.parts(asked)] == [frames]
 
 
 def test_periods_that_follow_each_other_by_days_months_or_years_do_not_overlap():
@@ -165,7 +165,7 @@ def test_a_whole_last_day_asks_for_no_frame_that_the_built_in_world_lacks(end):
 
     chosen = world(2000, end)
     made = synthetic.times(chosen.download.synthetic)
-    assert set(cuts.axis(chosen.domain)) <= set(made.values) and made[-1] == chosen.download.synthetic.last
+    assert set(intervals.time_axis(chosen.domain)) <= set(made.values) and made[-1] == chosen.download.synthetic.last
 
 
 @pytest.mark.parametrize(("start", "end"), [(2000, "2004-07-03T12:00"), (2000, "2004-07-02"), ("2000-01-02", 2004)])

@@ -459,8 +459,8 @@ def test_times_that_may_be_missing_are_times_or_stretches():
     ("config", "says"),
     [
         ({"preprocess": {"spacing": 7}}, "7 degrees do not divide 180"),
-        ({"preprocess": {"chunk_frames": 100}}, "shard_frames .1024. is not a multiple of chunk_frames .100."),
-        ({"preprocess": {"piece_frames": 100}}, "piece_frames .100. is not a multiple of shard_frames .1024."),
+        ({"preprocess": {"chunk_frames": 100}}, "file_frames .1024. is not a multiple of chunk_frames .100."),
+        ({"preprocess": {"piece_frames": 100}}, "piece_frames .100. is not a multiple of file_frames .1024."),
         ({"download": {"source": "bucket"}}, "source: bucket needs bucket.url"),
         ({"download": {"source": "grib"}}, "source: grib needs grib.files"),
         ({"domain": {"channels": ["z50O"]}}, "'z50O'; did you mean z50"),
@@ -473,9 +473,9 @@ def test_mistakes_about_sources_and_pieces_are_said_in_words(config, says):
 
 
 def test_the_lexicon_knows_what_derived_channels_are_made_of():
-    from hindsight.settings.lexicon import CHANNELS, needed
+    from hindsight.settings.lexicon import CHANNELS, source_channels
 
-    assert [c.name for c in needed(["ws850", "u850", "dz500_1000"])] == ["u850", "v850", "z500", "z1000"]
+    assert [c.name for c in source_channels(["ws850", "u850", "dz500_1000"])] == ["u850", "v850", "z500", "z1000"]
     for channel in CHANNELS.values():
         assert all(part in CHANNELS for part in channel.of) and channel.lowest < channel.highest
         assert channel.of or channel.names("bucket")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.settings.units import conversion, rate, tidied
+from hindsight.settings.units import conversion, precipitation_rate, unify
 
 C, F, G = (1.0, 273.15), (5 / 9, 459.67 * 5 / 9), 9.80665
 RIGHT = {  # by the wanted units: factor, or factor and offset, of all that follow
@@ -138,7 +138,7 @@ RATES = {
 
 @pytest.mark.parametrize(("given", "right"), [(g, right) for right, text in RATES.items() for g in text.split(";")])
 def test_a_rate_is_metres_of_water_a_second(given, right):
-    assert rate(given) == (None if right is None else pytest.approx(right, rel=1e-12))
+    assert precipitation_rate(given) == (None if right is None else pytest.approx(right, rel=1e-12))
 
 
 PREFIXES = ["", "k", "h", "d", "c", "m", "u", "n", "M", "G"]
@@ -233,9 +233,9 @@ def test_random_products_are_what_udunits_has(cases):
 
 def test_spellings_become_one():
     assert (
-        len({tidied(text).replace("/s**2", "*s**-2") for text in RIGHT["m2 s-2"][1].split(";") if "J" not in text}) == 2
+        len({unify(text).replace("/s**2", "*s**-2") for text in RIGHT["m2 s-2"][1].split(";") if "J" not in text}) == 2
     )
-    assert tidied("m2 s-2") == tidied("m**2 s**-2") == tidied("m²·s⁻²") == "m**2*s**-2"
+    assert unify("m2 s-2") == unify("m**2 s**-2") == unify("m²·s⁻²") == "m**2*s**-2"
 
 
 def test_what_most_sources_have_needs_no_library():

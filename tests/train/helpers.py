@@ -48,7 +48,7 @@ class Held:
 
     def __init__(self, values, grid=GRID, stretch=None, block=64):
         self.values, self.grid, self.shape, self.block = values, grid, values.shape[1:], block
-        self.stretch = np.zeros(len(values), int) if stretch is None else stretch
+        self.segment = np.zeros(len(values), int) if stretch is None else stretch
         self.read = []
 
     def __call__(self, first, last):
@@ -104,7 +104,7 @@ def red(frames, seed, rho=0.8):
 def globe(settings=WAVES, seed=0):
     """A prior of waves on the globe, with weights by area."""
     coefficients = np.random.default_rng(7).normal(100, 20, (1, 2, *GLOBE.shape))
-    scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).by_area(GLOBE.weights)
+    scaling = Scaling(coefficients, np.array([2.0, 30.0]), 0, 0).weighted_by_area(GLOBE.weights)
     edges, fields = ["pole", "periodic"], (red(300, 0) * scaling.measure).astype(np.float32)
     process = linear_prior.fit(Held(fields, GLOBE), settings.linear_prior)
     torch.manual_seed(seed)

@@ -120,7 +120,7 @@ def test_for_waves_fields_are_weighted_by_area(source, domain, tmp_path):
 def test_windows_respect_masked_frames_and_gaps_of_the_store(source, domain, tmp_path):
     fields = fields_of(source, domain)
     known = ~np.isin(np.arange(fields.sizes["time"]), [100, 366 + 10])
-    fields = fields.assign(known=("time", known)).assign_attrs(stretch_starts=["2001-01-05T12:00:00"])
+    fields = fields.assign(available=("time", known)).assign_attrs(segment_starts=["2001-01-05T12:00:00"])
     fields["fields"][~known] = np.nan
     files = preprocessed(fields, domain, tmp_path, settings=Preprocess(annual_harmonics=0))
     chosen = settings("empirical").model_copy(update={"window": 8})

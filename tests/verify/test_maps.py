@@ -26,7 +26,7 @@ def test_a_globe_is_turned_to_greenwich_and_closed():
     grid, turned = maps.close_globe(GLOBE, field)
     np.testing.assert_allclose(turned, np.cos(np.deg2rad(grid.longitude - 30)) * np.ones((32, 1)), atol=1e-12)
     assert np.allclose(np.diff(grid.longitude), 5.625) and len(grid.longitude) == 66
-    _, west = grid.outline
+    _, west = grid.cell_edges
     assert west[0] < -180 and west[-1] > 180
     assert maps.close_globe(BOX, field)[1] is field
 

@@ -38,7 +38,7 @@ def test_the_page_says_what_was_made(text):
 
 def test_the_page_says_what_became_of_observations(text):
     assert "Observations sparse" in text
-    assert "90 of 97 rows are used; not used: 7 off the frames&#39; times" in text
+    assert "90 of 97 rows are used; not used: 7 not at a frame&#39;s time" in text
 
 
 def test_the_page_says_what_it_cost_as_measured(text):
@@ -67,7 +67,7 @@ def test_observations_left_out_are_counted_once_a_shard(monkeypatch):
     found = {"a-0": 2, "a-1": 2, "b-0": 0, "c-0": 1}
     paths = [Path(f"results/reanalyse/net/diffusion/{name}.nc") for name in found]
     counts = lambda path: xr.Dataset(attrs={"gross_observations": found[path.stem]})
-    monkeypatch.setattr(report.analysis_files, "head", counts)
+    monkeypatch.setattr(report.analysis_files, "header", counts)
     assert report.rejected_observations(paths)[0].startswith("3 observations in 2 shards")
     assert report.rejected_observations(paths[2:3]) == []
 

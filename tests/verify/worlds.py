@@ -108,7 +108,7 @@ def _observations(truth, times, channels, grid, generator, withheld):
     north = generator.uniform(grid.latitude[0], grid.latitude[-1], 12)
     east = generator.uniform(grid.longitude[0], grid.longitude[-1], 12)
     east = (east + 180) % 360 - 180 if grid.periodic else east
-    values = bilinear(grid, north, east).numpy(truth.reshape(*truth.shape[:2], -1))
+    values = bilinear(grid, north, east).apply(truth.reshape(*truth.shape[:2], -1))
     t, c, n = (index.ravel() for index in np.indices(values.shape))
     return pd.DataFrame(
         {
@@ -152,10 +152,10 @@ def reported(folder: Path, world: dict) -> Path:
 
 def reported_again(folder: Path, world: dict) -> Path:
     """Report a world that has its scores; return the page."""
-    account = folder / "sparse.account.csv"
-    account.write_text("platform,channel,reason,code,rows\nsynop,msl,used,0,90\nsynop,msl,off the frames' times,12,7\n")
+    usage = folder / "sparse.usage.csv"
+    usage.write_text("platform,channel,reason,code,rows\nsynop,msl,used,0,90\nsynop,msl,not at a frame's time,12,7\n")
     report.run(
-        world["settings"].domain, world["settings"].verify, accounts=[account], scores=folder / "scores.nc",
+        world["settings"].domain, world["settings"].verify, usage=[usage], scores=folder / "scores.nc",
         analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip

@@ -35,7 +35,7 @@ CONFIG = {
         "test": {"start": "2000-05-01", "end": "2000-12-31"},
     },
     "download": {"source": "bucket", "dataset": "d", "part_frames": 90, "bucket": {"url": "s.zarr"}},
-    "preprocess": {"piece_frames": 64, "shard_frames": 64},
+    "preprocess": {"piece_frames": 64, "file_frames": 64},
 }
 
 

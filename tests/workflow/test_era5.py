@@ -22,7 +22,7 @@ SHORT = {
                "validation": {"start": "1959-03-01T00:00", "end": "1959-03-10T18:00"},
                "test": {"start": "1959-03-11T00:00", "end": "1959-03-20T18:00"}},
     "download": {"part_frames": 100, "bucket": {"connections": 4, "patience_seconds": 60}},
-    "preprocess": {"annual_harmonics": 0, "spacing": 11.25, "chunk_frames": 16, "shard_frames": 32, "piece_frames": 64},
+    "preprocess": {"annual_harmonics": 0, "spacing": 11.25, "chunk_frames": 16, "file_frames": 32, "piece_frames": 64},
 }
 MADE = ["preprocess/fields.zarr/zarr.json", "preprocess/statistics.nc", "preprocess/static.nc"]
 
@@ -71,7 +71,7 @@ def made(served, tmp_path_factory):
 def test_what_arrives_is_the_store_regridded(made, served):
     _, whole, config = served
     found = fields_of(made)
-    assert found.sizes == {"time": 316, "channel": 6, "latitude": 16, "longitude": 32} and bool(found["known"].all())
+    assert found.sizes == {"time": 316, "channel": 6, "latitude": 16, "longitude": 32} and bool(found["available"].all())
     names = {"z500": ("geopotential", 500), "msl": ("mean_sea_level_pressure", None)}
     source = Grid.of(whole)
     onto = Regridding.between(source, Grid.of(found), "conservative", "x")

@@ -21,7 +21,7 @@ CONFIG = {
     "run": "gaps",
     "domain": {"channels": ["z500", "t850"], **PERIODS},
     "download": {"dataset": "gaps", "files": ["a.nc"], "rename": {"z": "z500", "t": "t850"}, "missing": list(LACKING.values())},
-    "preprocess": {"annual_harmonics": 0, "chunk_frames": 32, "shard_frames": 64, "piece_frames": 128},
+    "preprocess": {"annual_harmonics": 0, "chunk_frames": 32, "file_frames": 64, "piece_frames": 128},
     "observe": {"networks": {"n": {"share": 0.2, "withheld": 0.2}}},
     "train": {"window": 4, "steps": 6, "batch": 4, "checkpoint_every": 3, "validate_every": 3, "threads": 1,
               "backbone": {"width": 8, "multipliers": [1]}},
@@ -77,7 +77,7 @@ def test_a_gap_that_nobody_allowed_stops_the_run_with_the_list(world, tmp_path):
 @pytest.mark.slow
 def test_gaps_that_are_allowed_are_masked_and_nothing_is_learnt_from_them(made):
     fields = fields_of(made)
-    lacking = fields["time"].values[~fields["known"].values]
+    lacking = fields["time"].values[~fields["available"].values]
     between = pd.date_range("2001-01-19T12:00", "2001-01-31T12:00").to_numpy()  # the periods: nobody has asked for them
     masked = np.array(list(LACKING.values()), "datetime64[ns]")
     np.testing.assert_array_equal(lacking, np.union1d(masked, between))

@@ -128,18 +128,18 @@ def test_training_leaves_its_diary(made):
 def test_no_window_reaches_from_one_stretch_into_the_next(made):
     """The store says where they join, and the flow jumps there."""
     store = fields_of(made)
-    joints = np.array(store.attrs["stretch_starts"], "datetime64[ns]")
-    assert len(joints) == 3
+    breaks = np.array(store.attrs["segment_starts"], "datetime64[ns]")
+    assert len(breaks) == 3
     values = store["fields"].values.reshape(store.sizes["time"], -1)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
-    alike, at = (values[1:] * values[:-1]).sum(1), np.isin(store["time"].values[1:], joints)
+    alike, at = (values[1:] * values[:-1]).sum(1), np.isin(store["time"].values[1:], breaks)
     assert at.sum() == 2 and abs(alike[at]).max() < 0.1 and np.quantile(alike[~at], 0.02) > 0.1
     chosen = settings.read(configuration())
     whole = [made / RUN / f"preprocess/{name}" for name in ("fields.zarr/zarr.json", "climatology.nc", "statistics.nc")]
     seen = windows.scaling(chosen.train, Grid.of(store), *whole[1:])
     frames = Frames(whole[0], chosen.domain.train, seen, 1.0)
-    drawn = windows.Windows(frames.times, frames, 4, "training", frames.stretch)
-    stretch = np.searchsorted(joints, frames.times, side="right")
+    drawn = windows.Windows(frames.times, frames, 4, "training", frames.segment)
+    stretch = np.searchsorted(breaks, frames.times, side="right")
     assert len(drawn) == sum((stretch == k).sum() - 3 for k in np.unique(stretch)) and len(np.unique(stretch)) == 2
     assert all(len(set(stretch[start : start + 4])) == 1 for start in drawn.starts)
 

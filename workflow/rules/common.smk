@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hindsight.fields import cuts, shards
+from hindsight.fields import intervals, shards
 
 
 def store(path: str) -> str:
@@ -43,9 +43,9 @@ CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.prod
 SHARDS = list(CUTS)
 ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
-PIECES = cuts.pieces(SETTINGS.domain, SETTINGS.preprocess)
+PIECES = intervals.pieces(SETTINGS.domain, SETTINGS.preprocess)
 ASKED = settings.download_request(SETTINGS)
-PARTS = [] if ASKED.source == "synthetic" else cuts.parts(ASKED)
+PARTS = [] if ASKED.source == "synthetic" else intervals.parts(ASKED)
 
 
 def every(path: str) -> list[str]:
@@ -56,9 +56,9 @@ def every(path: str) -> list[str]:
     )
 
 
-def frames(name: str) -> cuts.Cut:
+def frames(name: str) -> intervals.Interval:
     """The cut that a name speaks of."""
-    return cuts.named(name, SETTINGS.domain.step_hours)
+    return intervals.parse(name, SETTINGS.domain.step_hours)
 
 
 def own(shard: str) -> str:
@@ -111,11 +111,11 @@ def members(block: str) -> str:
 @lru_cache
 def observed(name: str, network: str = "{network}") -> list[str]:
     """The observations of some frames: a table for every shard that holds any of them."""
-    met = shards.meeting(ALL_CUTS, frames(name))
+    met = shards.overlapping(ALL_CUTS, frames(name))
     return [f"results/{{run}}/observe/{network}/{shard.name}.parquet" for shard in met]
 
 
-def made(pattern: str) -> list[cuts.Cut]:
+def made(pattern: str) -> list[intervals.Interval]:
     """The cuts that are there, shortest first: those of shorter periods, too."""
     found = (frames(path.name.split(".")[0]) for path in Path().glob(pattern))
     return sorted(found, key=lambda cut: cut.frames)
@@ -125,7 +125,9 @@ MADE_PIECES = made(result("preprocess/pieces/*T*_*.zarr"))
 MADE_PARTS = made(resource("parts/*T*_*.json")) if PARTS else []
 
 
-def first_made(cut: cuts.Cut, last: np.datetime64, there: list[cuts.Cut]) -> cuts.Cut:
+def first_made(
+    cut: intervals.Interval, last: np.datetime64, there: list[intervals.Interval]
+) -> intervals.Interval:
     """Where to take the frames of a cut from, up to a last one: what a shorter period left, if it reaches so far.
 
     The last piece or part of a period has another name when the period grows, and what was made of the shorter one is
@@ -135,14 +137,14 @@ def first_made(cut: cuts.Cut, last: np.datetime64, there: list[cuts.Cut]) -> cut
     return next((c for c in same if c.last >= last), cut)
 
 
-def pieces_with(first, last) -> list[cuts.Cut]:
+def pieces_with(first, last) -> list[intervals.Interval]:
     """The pieces of fields that hold frames of a period."""
     end = np.datetime64(last)
-    met = [p for p in PIECES if p.meets(first, end)]
+    met = [p for p in PIECES if p.overlaps(first, end)]
     return [first_made(p, p.times[p.times <= end][-1], MADE_PIECES) for p in met]
 
 
-def stores(found: list[cuts.Cut]) -> list[str]:
+def stores(found: list[intervals.Interval]) -> list[str]:
     """The stores of pieces."""
     return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in found]
 
@@ -152,7 +154,7 @@ def pieces_of(name: str) -> list[str]:
     return stores(pieces_with(frames(name).start, frames(name).last))
 
 
-def learnt(*splits: str) -> list[cuts.Cut]:
+def learnt(*splits: str) -> list[intervals.Interval]:
     """The pieces that some splits lie in."""
     periods = [SETTINGS.domain.splits[name] for name in splits]
     return list(dict.fromkeys(p for q in periods for p in pieces_with(q.start, q.end)))
@@ -163,29 +165,29 @@ def moments() -> list[str]:
     return [result(f"preprocess/moments/{p.name}.nc") for p in learnt("train")]
 
 
-def parts_of(piece: str) -> list[cuts.Cut]:
+def parts_of(piece: str) -> list[intervals.Interval]:
     """The parts that a piece is made from, of which there are none in one store."""
     cut, there = frames(piece), MADE_PARTS
     if (path := Path(stores([cut])[0])).is_file():
         # runs share parts: another run, of a shorter period, may have added its own since
         there = [c for c in there if age(c) <= path.stat().st_mtime] or there
-    met = [p for p in PARTS if p.meets(cut.start, cut.last)]
+    met = [p for p in PARTS if p.overlaps(cut.start, cut.last)]
     return [first_made(p, min(p.last, cut.last), there) for p in met]
 
 
-def age(part: cuts.Cut) -> float:
+def age(part: intervals.Interval) -> float:
     """When a part was made."""
     return Path(resource(f"parts/{part.name}.json")).stat().st_mtime
 
 
-def arrived(parts: list[cuts.Cut] = PARTS) -> list[str]:
+def arrived(parts: list[intervals.Interval] = PARTS) -> list[str]:
     """The files that say that the source is there: a marker a part, or the store."""
     if not PARTS:
         return [store(resource("raw.zarr"))]
     return [resource(f"parts/{part.name}.json") for part in parts]
 
 
-def raw(parts: list[cuts.Cut] = PARTS) -> list[str]:
+def raw(parts: list[intervals.Interval] = PARTS) -> list[str]:
     """The source's stores."""
     if not PARTS:
         return [store(resource("raw.zarr"))]

@@ -1,7 +1,7 @@
 """Observe: one observation table a network and shard of frames.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
-out: results/{run}/observe/{network}/{shard}.parquet, {network}.account.csv
+out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv
 """
 
 
@@ -37,8 +37,8 @@ rule simulate:
         " > {log:q} 2>&1"
 
 
-rule account:
-    """Count a network's observations: rows that are used, and rows that are not, by their reason."""
+rule usage:
+    """Count a network's observations: rows that are used, and rows that are not, by reason."""
     input:
         settings="results/{run}/settings/observe.json",
         observations=expand(
@@ -47,21 +47,21 @@ rule account:
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
     output:
-        account="results/{run}/observe/{network}.account.csv",
+        usage="results/{run}/observe/{network}.usage.csv",
     log:
-        "logs/{run}/observe/account-{network}.log",
+        "logs/{run}/observe/usage-{network}.log",
     benchmark:
-        "logs/{run}/observe/account-{network}.tsv"
+        "logs/{run}/observe/usage-{network}.tsv"
     resources:
         mem_mb=memory(1500),
         runtime=minutes(60),
     params:
         observations=input_list("observations"),
     shell:
-        "hindsight observe.account --settings {input.settings:q}"
+        "hindsight observe.usage --settings {input.settings:q}"
         " --network {wildcards.network:q}"
         " --fields {input.fields:q}"
         " --observations {params.observations}"
         " --places {input.places:q}"
-        " --account {output.account:q}"
+        " --usage {output.usage:q}"
         " > {log:q} 2>&1"

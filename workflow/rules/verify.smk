@@ -93,9 +93,7 @@ rule report:
             shard=SHARDS,
             block=BLOCKS,
         ),
-        accounts=expand(
-            "results/{{run}}/observe/{network}.account.csv", network=NETWORKS
-        ),
+        usage=expand("results/{{run}}/observe/{network}.usage.csv", network=NETWORKS),
         curve="results/{run}/train/curve.csv",
         coast=settings.coastline_files(SETTINGS),
         configuration="results/{run}/settings/configuration.json",
@@ -119,7 +117,7 @@ rule report:
         " --scores {input.scores:q}"
         " --observations {params.observations}"
         " --analyses {params.analyses}"
-        " --accounts {input.accounts:q}"
+        " --usage {input.usage:q}"
         " --curve {input.curve:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"

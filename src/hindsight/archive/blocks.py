@@ -19,7 +19,7 @@ def headers(paths: list[Path]) -> list[xr.Dataset]:
     Raises:
         UserError: if a file is missing or cannot be read.
     """
-    unsorted = [analyses.head(path).assign_attrs(file=str(path)) for path in paths]
+    unsorted = [analyses.header(path).assign_attrs(file=str(path)) for path in paths]
     return sorted(unsorted, key=lambda header: int(header["realization"].values[0]))
 
 

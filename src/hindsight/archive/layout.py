@@ -17,7 +17,7 @@ from hindsight.archive import blocks, metadata, objects, recipe
 from hindsight.archive.metadata import GROUPS, Contents
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards, store
-from hindsight.fields.chunks import PACKED, tiles
+from hindsight.fields.chunks import COMPRESSOR, tiles
 from hindsight.settings import Archive, Domain, Ensemble, Observe, Reanalyse
 from hindsight.settings.lexicon import CHANNELS
 
@@ -190,7 +190,7 @@ def _variable(
         chunks=chunk,
         shards=shard,
         fill_value=np.nan,
-        compressors=PACKED,
+        compressors=COMPRESSOR,
         dimension_names=dimensions,
         attributes=metadata.variable(CHANNELS[name], kind, contents.recipe["bits"][name]),
     )

@@ -113,7 +113,7 @@ def _summary(domain: Domain, members: int, title: str) -> str:
 def _missing_frames(source: xr.Dataset, domain: Domain) -> dict[str, str]:
     """A comment on frames that are missing in the source; they are analysed too."""
     test = calendar.in_period(source, domain.test, "the fields")
-    times = test["time"].values[~calendar.known(test)]
+    times = test["time"].values[~calendar.available(test)]
     if not len(times):
         return {}
     listed = ", ".join(np.datetime_as_string(times, "m"))

@@ -7,7 +7,7 @@ import zarr
 
 from hindsight.errors import UserError
 from hindsight.fields import findings, scan, shards
-from hindsight.fields.scan import Seen
+from hindsight.fields.scan import Summary
 from hindsight.settings import Archive, Domain, Ensemble
 from hindsight.settings.lexicon import CHANNELS
 
@@ -29,7 +29,7 @@ class SuspectSearch:
         self.times = np.concatenate(times)
         self.seams = [frames[0] for frames in times]  # a member need not be continuous from one shard to the next
         self.grid = tuple(zarr.open_array(archive / axis, mode="r")[:] for axis in ("latitude", "longitude"))
-        self.scans: dict[tuple[str, int], list[Seen]] = {}
+        self.scans: dict[tuple[str, int], list[Summary]] = {}
 
     def add(self, key: str, members: slice, first: int, values: np.ndarray) -> None:
         """Scan an object of an array, (E, T, H, W), or (T, H, W) of mean and spread, that begins with frame `first`."""
@@ -37,15 +37,15 @@ class SuspectSearch:
         *group, name = key.split("/")
         turns = CHANNELS[name].standard_name in findings.VECTOR and group != ["spread"]
         times, span = self.times[first : first + len(fields)], float(np.ptp(self.grid[1]))
-        seen = scan.look(fields, times, self.grid[0] if turns else None, span)
+        seen = scan.summarise(fields, times, self.grid[0] if turns else None, span)
         self.scans.setdefault((key, members.start or 0), []).append(seen)
 
     def results(self) -> list[dict]:
-        """The suspect values, as `findings.described` returns them, each with its `variable`."""
+        """The suspect values, as `findings.describe` returns them, each with its `variable`."""
         return [one for key, first in self.scans for one in self._judge(key, first)]
 
     def _judge(self, key: str, first: int) -> list[dict]:
-        seen, array = scan.joined(self.scans[key, first]), zarr.open_array(self.archive / key, mode="r")
+        seen, array = scan.concatenate(self.scans[key, first]), zarr.open_array(self.archive / key, mode="r")
         count = seen.lowest.shape[1]
 
         def fields(time: np.datetime64) -> np.ndarray:
@@ -54,7 +54,7 @@ class SuspectSearch:
 
         levels = [f"member {first + number}" for number in range(count)] if array.ndim == 4 else [""]
         name = "" if key.startswith("spread/") else CHANNELS[key.split("/")[-1]].standard_name
-        described = findings.described(scan.judged(seen, self.seams), seen, fields, levels, self.grid, name)
+        described = findings.describe(scan.detect(seen, self.seams), seen, fields, levels, self.grid, name)
         return [{"variable": key} | one for one in described]
 
 
@@ -64,7 +64,7 @@ def refuse(suspects: list[dict], settings: Archive, archive: Path) -> None:
     Raises:
         UserError: with variable, member, time and place of each.
     """
-    wrong = [one for one in suspects if one["loud"] and not settings.taken(one["first"], one["last"])]
+    wrong = [one for one in suspects if one["fatal"] and not settings.taken(one["first"], one["last"])]
     if wrong:
         lines = [findings.sentence(one["variable"], one) for one in wrong[:LISTED]]
         more = f"\n  and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""

@@ -22,7 +22,7 @@ from hindsight.settings import Domain, Ensemble
 def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path], archive: Path, marker: Path) -> None:
     """Write one shard of the archive, members, mean and spread, then its marker."""
     layout_json = json.loads(layout.read_text())
-    shard = shards.named(marker.stem, domain, product)
+    shard = shards.find(marker.stem, domain, product)
     number, first = position(domain, product, shard)
     headers = blocks.headers(analyses)
     times, origin = shard.times(domain.step_hours), layout_json["made_from"]

@@ -1,4 +1,4 @@
-"""Climatology: members drawn from the training years at the same time of year. It sees no observation."""
+"""Climatology: members drawn from the training years at the same time of year, without observations."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pandas as pd
 
 from hindsight import __version__
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, cuts, store
+from hindsight.fields import analyses, calendar, intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Baselines, Ensemble, Training
 
-PURPOSE = 2 << 32  # keeps this module's random streams apart from those of other methods
+PURPOSE = 2 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
 def run(
@@ -26,13 +26,15 @@ def run(
     shard: str,
     analysis: Path,
 ) -> None:
-    """Draw an ensemble from the training years at the same time of year, observations unseen."""
+    """Draw an ensemble from the training years at the same time of year, without observations."""
     dataset = store.read(fields)
     training = calendar.in_period(dataset, domain.train, str(store.folder(fields)))
-    times = cuts.named(shard, domain.step_hours).times
+    times = intervals.parse(shard, domain.step_hours).times
     members = list(range(product.members))
-    known = np.flatnonzero(calendar.known(training))
-    chosen = known[draw(training["time"].values[known], times, len(members), settings.climatology.days, product.seed)]
+    available = np.flatnonzero(calendar.available(training))
+    chosen = available[
+        draw(training["time"].values[available], times, len(members), settings.climatology.days, product.seed)
+    ]
     unique, back = np.unique(chosen, return_inverse=True)
     values = training["fields"][unique].values[back.reshape(chosen.shape)]
     attributes = {"analysis": "climatology", "seed": product.seed, "hindsight": __version__}
@@ -40,7 +42,7 @@ def run(
 
 
 def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed: int) -> np.ndarray:
-    """Choose training frames near the same time of year, at the same hour, without putting one back.
+    """Draw training frames near the same time of year, at the same hour, without replacement.
 
     Returns:
         Indices into `training`, shape (members, T).
@@ -55,8 +57,8 @@ def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed:
         candidates = np.flatnonzero((away < days + 0.5) & (hour == pd.Timestamp(time).hour))
         if len(candidates) < members:
             raise UserError(
-                f"the training period has {len(candidates)} known frames within {days} days of "
-                f"{pd.Timestamp(time):%d %B}, and {members} members are asked for; raise "
+                f"the training period has {len(candidates)} available frames within {days} days of "
+                f"{pd.Timestamp(time):%d %B}, and the ensemble has {members} members; raise "
                 "baselines.climatology.days"
             )
         hours = int(time.astype("datetime64[h]").astype(int))

@@ -1,7 +1,7 @@
-"""The covariance of the training period and its square root, as classical methods use them.
+"""The covariance of the training period and its square root, for classical methods.
 
-They are fitted once and lie in a file (2, n, n) of single precision, of which a job reads what it needs: rows of the
-first, where there are observations, and the second as it goes through it.
+They are fitted once and stored in a file (2, n, n) of single precision. A job reads only the parts it needs: the rows
+of the covariance at observed points, and the square root row by row.
 """
 
 from pathlib import Path
@@ -18,9 +18,9 @@ from hindsight.fields.scaling import Scaling
 from hindsight.settings import Training
 from hindsight.settings.baselines import OptimalInterpolation
 
-BATCH = 1024  # frames, and rows, worked on at once
-LARGEST = 25_000  # values of a state whose covariance is still taken on: 5 GB
-HAIR = 1e-7  # of the mean variance
+BATCH = 1024  # frames or rows at a time
+LARGEST = 25_000  # values of a state, at most: its covariance takes 5 GB
+JITTER = 1e-7  # of the mean variance
 
 
 def run(
@@ -34,38 +34,38 @@ def run(
 ) -> None:
     """Fit the covariance of the training period and its square root, once for all shards and networks."""
     training = Frames(fields, domain.train, Scaling.read(climatology, statistics))
-    found = fitted(training, settings.frames, settings.localisation_km)
+    found = fit(training, settings.frames, settings.localisation_km)
     store.replace(background, lambda partial: write(found, partial))
 
 
-def fitted(training: Frames, span: int, reach: float | None) -> np.ndarray:
-    """The covariance of `span` frames, (n, n), float64, tapered where a reach (km) is given.
+def fit(training: Frames, span: int, reach: float | None) -> np.ndarray:
+    """The covariance of `span` frames, (n, n), float64, tapered if a reach (km) is given.
 
     Raises:
-        UserError: if it does not fit in memory, which is found before it is made.
+        UserError: if it would not fit in memory.
     """
-    _fits(int(np.prod(training.shape)) * span)
-    found = lagged(training, span)
+    _check_size(int(np.prod(training.shape)) * span)
+    found = lagged_covariance(training, span)
     if reach:
         localise(found, training.grid, reach)
     return found
 
 
 def write(covariance: np.ndarray, path: Path) -> None:
-    """Write a covariance and its root. What `covariance` held is lost: there is never a second one in memory."""
+    """Write a covariance and its square root. Overwrites `covariance`, to hold only one such array in memory."""
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": (2, *covariance.shape)}
         )
         _append(file, covariance)
-        _append(file, root(covariance))
+        _append(file, cholesky(covariance))
 
 
 def read(path: Path, size: int) -> np.ndarray:
-    """A covariance of a state of `size` values and its root, (2, n, n), on disk until it is used.
+    """The covariance of a state of `size` values and its square root, (2, n, n), memory-mapped.
 
     Raises:
-        UserError: if the file is of something else.
+        UserError: if the file cannot be read or is of another state.
     """
     try:
         found = np.load(path, mmap_mode="r")
@@ -73,54 +73,54 @@ def read(path: Path, size: int) -> np.ndarray:
         raise UserError(f"cannot read the covariance {path} ({error}); delete it and run snakemake again") from error
     if found.shape != (2, size, size):
         raise UserError(
-            f"{path} is of states of {found.shape[-1]} values, and these have {size}; delete it and run snakemake again"
+            f"{path} is for states of {found.shape[-1]} values, and the state has {size}; delete it and run snakemake"
         )
     return found
 
 
-def root(covariance: np.ndarray) -> np.ndarray:
-    """A lower triangular square root, in the place of a covariance that may be singular: its diagonal gets a hair."""
-    covariance[np.diag_indices_from(covariance)] += HAIR * covariance.trace() / len(covariance)
+def cholesky(covariance: np.ndarray) -> np.ndarray:
+    """The lower triangular square root, in place; a small addition to the diagonal allows a singular covariance."""
+    covariance[np.diag_indices_from(covariance)] += JITTER * covariance.trace() / len(covariance)
     return scipy.linalg.cholesky(covariance.T, lower=True, overwrite_a=True, check_finite=False)
 
 
-def lagged(frames: Frames, span: int) -> np.ndarray:
-    """Covariance of `span` consecutive frames, stacked; added up over the training period, which is read once.
+def lagged_covariance(frames: Frames, span: int) -> np.ndarray:
+    """Covariance of `span` consecutive frames, stacked, over the training period, which is read once.
 
     Args:
         frames: normalised departures of the training period.
-        span: how many; only such as follow each other without a break and are all known count.
+        span: number of frames; only those of one segment are used.
 
     Returns:
         (span * D, span * D), float64.
 
     Raises:
-        UserError: if there are nowhere so many.
+        UserError: if no segment is so long.
     """
-    starts, size = calendar.unbroken(frames.stretch, span), int(np.prod(frames.shape))
+    starts, size = calendar.window_starts(frames.segment, span), int(np.prod(frames.shape))
     if not len(starts):
         raise UserError(
-            f"the training period has nowhere {span} known frames that follow each other, and "
+            f"the training period has no {span} consecutive available frames, and "
             f"baselines.optimal_interpolation.frames is {span}; lower it, or lengthen domain.train"
         )
     total = np.zeros((span * size, span * size))
-    for first in range(0, len(frames.stretch), BATCH):
+    for first in range(0, len(frames.segment), BATCH):
         here = starts[(starts >= first) & (starts < first + BATCH)] - first
         if len(here):
-            values = frames(first, min(first + BATCH + span - 1, len(frames.stretch)))
+            values = frames(first, min(first + BATCH + span - 1, len(frames.segment)))
             _add_products(total, values[here[:, None] + np.arange(span)].reshape(len(here), -1).astype(float))
     total /= len(starts)
     return total
 
 
 def _add_products(total: np.ndarray, samples: np.ndarray) -> None:
-    """Add samples (n, size) times themselves, some rows at a time: a product of all rows would double the memory."""
+    """Add the products of samples (n, size), some rows at a time: all rows at once would double the memory."""
     for row in range(0, len(total), BATCH):
         total[row : row + BATCH] += samples[:, row : row + BATCH].T @ samples
 
 
 def localise(covariance: np.ndarray, grid: Grid, reach: float) -> None:
-    """Taper a covariance with great-circle distance, in place: 1 at no distance, 0 from `reach` (km) on.
+    """Taper a covariance with great-circle distance, in place: from 1 at distance 0 to 0 at `reach` (km).
 
     Gaspari and Cohn (1999), doi:10.1002/qj.49712555417, equation 4.10. The covariance (n * H * W)^2 may be of several
     channels and frames.
@@ -137,7 +137,7 @@ def localise(covariance: np.ndarray, grid: Grid, reach: float) -> None:
 
 
 def gaspari_cohn(ratio: np.ndarray) -> np.ndarray:
-    """The compactly supported correlation function, of distance over half its reach."""
+    """The compactly supported correlation function of Gaspari and Cohn, of the distance divided by half its reach."""
     r = np.asarray(ratio, float)
     near = 1 - 5 / 3 * r**2 + 5 / 8 * r**3 + r**4 / 2 - r**5 / 4
     with np.errstate(divide="ignore"):
@@ -145,16 +145,16 @@ def gaspari_cohn(ratio: np.ndarray) -> np.ndarray:
     return np.where(r <= 1, near, np.where(r < 2, far, 0.0))
 
 
-def _fits(size: int) -> None:
-    """Refuse a state whose covariance does not fit in memory.
+def _check_size(size: int) -> None:
+    """Check that the covariance of a state fits in memory.
 
     Raises:
         UserError: naming the memory it would take.
     """
     if size > LARGEST:
         raise UserError(
-            f"optimal interpolation would hold a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; take "
-            "it out of baselines.methods, or choose fewer channels or a coarser grid"
+            f"optimal interpolation would need a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; "
+            "remove it from baselines.methods, or choose fewer channels or a coarser grid"
         )
 
 

@@ -1,8 +1,8 @@
 """Optimal interpolation (Gandin 1963; Daley 1991, ch. 4) with the covariance of the training period, sampled.
 
-The background is the climatology, its error covariance B that of the training period's departures. Members are drawn
-from the analysis' own distribution N(x_a, B - B H^T (H B H^T + R)^-1 H B) by Matheron's rule, so that its scores as an
-ensemble compare like with like.
+The background is the climatology, and its error covariance B that of the departures in the training period. Members are
+samples of the analysis' distribution N(x_a, B - B H^T (H B H^T + R)^-1 H B) by Matheron's rule, so that it is scored as
+an ensemble, like the diffusion analysis.
 """
 
 from pathlib import Path
@@ -14,15 +14,15 @@ import scipy.linalg
 from hindsight import __version__
 from hindsight.baselines import covariance
 from hindsight.errors import UserError
-from hindsight.fields import analyses, calendar, cuts, keyed
+from hindsight.fields import analyses, calendar, intervals, perturbations
 from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
 from hindsight.fields.scaling import Scaling, extremes
-from hindsight.operators.rows import Rows, normalised, screened, told
+from hindsight.operators.rows import Rows, gross_error_note, normalise, reject_gross_errors
 from hindsight.progress import Progress
 from hindsight.settings import Baselines, Ensemble, Training
 
-PURPOSE = 1 << 32  # keeps this module's random streams apart from those of other methods
+PURPOSE = 1 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior.
 
-    The covariance is that of `baselines.covariance`; without one it is fitted here.
+    The covariance is the one of `baselines.covariance`; without that file it is fitted here.
     """
     scaling, span = Scaling.read(climatology, statistics), settings.optimal_interpolation.frames
     training = Frames(fields, domain.train, scaling)
@@ -49,15 +49,15 @@ def run(
         method = OptimalInterpolation(*covariance.read(background, size), span)
     else:
         reach = settings.optimal_interpolation.localisation_km
-        method = OptimalInterpolation.of(covariance.fitted(training, span, reach), span)
-    times = cuts.named(shard, domain.step_hours).times
+        method = OptimalInterpolation.from_covariance(covariance.fit(training, span, reach), span)
+    times = intervals.parse(shard, domain.step_hours).times
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
-    table, gross = screened(table, domain.channels, grid, scaling, extremes(statistics))
+    table, gross = reject_gross_errors(table, domain.channels, grid, scaling, extremes(statistics))
     if len(gross):
-        print(told(gross, len(table) + len(gross)), flush=True)
-    rows = normalised(table, domain.channels, grid, scaling)
+        print(gross_error_note(gross, len(table) + len(gross)), flush=True)
+    rows = normalise(table, domain.channels, grid, scaling)
     watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times)), []
     for time in times:
         found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
@@ -69,18 +69,18 @@ def run(
 
 
 def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:
-    """The rows whose time is that of a frame."""
+    """The rows at the time of a frame."""
     away = table["time"].to_numpy("datetime64[ns]") - first
     return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
 
 
 class OptimalInterpolation:
-    """The analysis of one frame at a time, from the observations of `span` frames around it.
+    """The analysis of one frame at a time, from the observations of the `span` frames around it.
 
     Args:
-        background: the covariance B of these frames, (n, n).
-        root: a square root of it.
-        span: frames.
+        background: the background error covariance B of these frames, (n, n).
+        root: a square root of B.
+        span: number of frames.
     """
 
     def __init__(self, background: np.ndarray, root: np.ndarray, span: int) -> None:
@@ -89,13 +89,13 @@ class OptimalInterpolation:
         self._cached: tuple[bytes, tuple] = (b"", ())
 
     @classmethod
-    def of(cls, background: np.ndarray, span: int) -> "OptimalInterpolation":
-        """Take a covariance over, and its memory: what `background` held is lost."""
+    def from_covariance(cls, background: np.ndarray, span: int) -> "OptimalInterpolation":
+        """Make the method from a covariance; overwrites `background`, to save memory."""
         single = background.astype(np.float32)
-        return cls(single, covariance.root(background).astype(np.float32), span)
+        return cls(single, covariance.cholesky(background).astype(np.float32), span)
 
     def gain(self, point: np.ndarray, weight: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, tuple]:
-        """H B (N rows) and the Cholesky factor of H B H^T + R; kept while the places stay the same."""
+        """H B (N rows) and the Cholesky factor of H B H^T + R; cached while H and R stay the same."""
         key = b"".join(a.tobytes() for a in (point, weight, error))
         if key != self._cached[0]:
             mapped, system = np.zeros((len(point), len(self.background))), np.diag(error**2)
@@ -109,12 +109,12 @@ class OptimalInterpolation:
     def analyse(
         self, prior: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray, error: np.ndarray
     ) -> np.ndarray:
-        """Move prior states (E, span * D) to observed values (E, N)."""
+        """The analyses of background states (E, span * D), given observed values (E, N)."""
         if not len(point):
             return prior
         mapped, factor = self.gain(point, weight, error)
-        gap = value - (prior[:, point] * weight).sum(-1)
-        return prior + scipy.linalg.cho_solve(factor, gap.T).T @ mapped
+        innovation = value - (prior[:, point] * weight).sum(-1)
+        return prior + scipy.linalg.cho_solve(factor, innovation.T).T @ mapped
 
     def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
@@ -128,7 +128,7 @@ class OptimalInterpolation:
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
             states.append(generator.standard_normal(len(self.root)))
         drawn = np.array(states, np.float32) @ self.root.T
-        noise = keyed.normal(product.seed, PURPOSE, range(product.members), frame, rows.key[near])
+        noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key[near])
         states = self.analyse(drawn, rows.value[near] + error * noise, point, rows.weight[near], error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
@@ -138,12 +138,12 @@ def _factor(system: np.ndarray, error: np.ndarray) -> tuple:
     """The Cholesky factor of H B H^T + R.
 
     Raises:
-        UserError: if errors are too small for the observations to be told apart.
+        UserError: if observation errors are so small that the matrix is singular.
     """
     try:
         return scipy.linalg.cho_factor(system)
     except scipy.linalg.LinAlgError:
         raise UserError(
-            f"optimal interpolation cannot tell observations apart whose errors are as small as {error.min():.1e} "
-            "standard deviations; give them larger errors"
+            f"optimal interpolation cannot use observation errors as small as {error.min():.1e} standard deviations, "
+            "as its matrix is singular; give the observations larger errors"
         ) from None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from hindsight.fields import keyed
+from hindsight.fields import perturbations
 
 PURPOSES = ("start", "state", "observation", "step", "correction", "carry", "select")
 
@@ -42,7 +42,7 @@ def normal(
 def for_observations(
     seed: int, members: Sequence[int], keys: torch.Tensor, steps: int | Sequence[int], purpose: str
 ) -> torch.Tensor:
-    """Standard normal numbers of observations, by their keys, see `fields.keyed`.
+    """Standard normal numbers of observations, by their keys, see `fields.perturbations`.
 
     Args:
         seed: of the product.
@@ -55,7 +55,7 @@ def for_observations(
         float32, shape (E, T, N).
     """
     counts = np.broadcast_to(steps, len(keys)) * len(PURPOSES) + PURPOSES.index(purpose)
-    drawn = keyed.normal(seed, 0, members, counts[:, None], keys.cpu().numpy())
+    drawn = perturbations.normal(seed, 0, members, counts[:, None], keys.cpu().numpy())
     return torch.from_numpy(drawn.astype(np.float32))
 
 

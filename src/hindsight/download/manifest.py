@@ -14,10 +14,10 @@ import xarray as xr
 from hindsight.download import part, suspect
 from hindsight.download.suspect import Looked
 from hindsight.errors import UserError
-from hindsight.fields import axes, calendar, cuts, findings, store
-from hindsight.fields.scan import Seen
+from hindsight.fields import axes, calendar, findings, intervals, store
+from hindsight.fields.scan import Summary
 from hindsight.settings import Domain, Download
-from hindsight.settings.lexicon import Channel, conversion, needed
+from hindsight.settings.lexicon import Channel, conversion, source_channels
 
 SHOWN = 12  # problems, and times, that an error lists; the manifest has all
 MEND = "mend the source"
@@ -31,10 +31,10 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
     where = ", ".join(str(store.folder(path)) for path in raw[:1]) + (" …" if len(raw) > 1 else "")
     looked = [_of_part(*paths) for paths in zip(raw, markers)] or [_looked_at(path, domain) for path in raw]
     about, wanted = [one for one, _ in looked], _wanted(domain)
-    times = np.concatenate([axes.named(store.read(path), where)["time"].values for path in raw])
+    times = np.concatenate([axes.standardise(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where)
     variables, absent = _together(about), _absent(wanted, times, about)
-    looks = suspect.found(_in_order(looked), needed(domain.channels), wanted, _joints(raw))
+    looks = suspect.found(_in_order(looked), source_channels(domain.channels), wanted, _joints(raw))
     wrong = [one for one in looks if suspect.stops(one, wanted, settings)]
     holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, absent)}
     holes |= set(map(_text, suspect.masked(looks, wanted, settings)))
@@ -94,9 +94,9 @@ def _write(found: dict, remedies: list[str], manifest: Path, where: str) -> None
 
 def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, Looked]]:
     """What the marker of a part says, and what a scan has seen of its variables."""
-    about, dataset = json.loads(marker.read_text()), axes.named(store.read(raw), str(store.folder(raw)))
+    about, dataset = json.loads(marker.read_text()), axes.standardise(store.read(raw), str(store.folder(raw)))
     return about, {
-        name: Looked(dataset[name], Seen.read(part.scanned(raw, name)))
+        name: Looked(dataset[name], Summary.read(part.scanned(raw, name)))
         for name in about["variables"]
         if name in dataset
     }
@@ -104,13 +104,15 @@ def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, Looked]]:
 
 def _looked_at(raw: Path, domain: Domain) -> tuple[dict, dict[str, Looked]]:
     """What `part.inspect` says of a source that has no marker, as far as the domain needs it."""
-    dataset, where = axes.named(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
+    dataset, where = axes.standardise(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
     dataset, about, variables, looked = _of_splits(dataset.sortby("time"), domain), {}, {}, {}
-    for channel in needed(domain.channels):
+    for channel in source_channels(domain.channels):
         found = axes.find(dataset, channel.names("local"), channel.name, where)
         if found.name in variables:
             continue
-        levels = sorted({c.level for c in needed(domain.channels) if c.level and found.name in c.names("local")})
+        levels = sorted(
+            {c.level for c in source_channels(domain.channels) if c.level and found.name in c.names("local")}
+        )
         if "level" in found.dims and set(levels) <= set(found["level"].values.tolist()):
             found = found.sel(level=levels)
         about, seen = part.inspect(found.to_dataset())  # each alone: together they would share their levels
@@ -126,7 +128,7 @@ def _in_order(looked: list[tuple[dict, dict[str, Looked]]]) -> list[dict[str, Lo
 
 def _joints(raw: list[Path]) -> list[np.datetime64]:
     """Times at which a built-in world begins anew."""
-    return [np.datetime64(time, "ns") for path in raw for time in store.read(path).attrs.get("stretch_starts", [])]
+    return [np.datetime64(time, "ns") for path in raw for time in store.read(path).attrs.get("segment_starts", [])]
 
 
 def _of_splits(dataset: xr.Dataset, domain: Domain) -> xr.Dataset:
@@ -135,7 +137,7 @@ def _of_splits(dataset: xr.Dataset, domain: Domain) -> xr.Dataset:
 
 
 def _wanted(domain: Domain) -> np.ndarray:
-    times = cuts.axis(domain)
+    times = intervals.time_axis(domain)
     inside = [(times >= np.datetime64(p.start)) & (times <= np.datetime64(p.end)) for p in domain.splits.values()]
     return times[np.any(inside, 0)]
 
@@ -167,7 +169,7 @@ def _the_same(parts: list[dict]) -> bool:
 
 def _nowhere(variables: dict, domain: Domain) -> list[str]:
     """Points without a value in any frame: no time is to blame."""
-    names = {name for channel in needed(domain.channels) for name in channel.names("local")}
+    names = {name for channel in source_channels(domain.channels) for name in channel.names("local")}
     return [
         f"{name!r} has NaN in all frames at the same {fixed['points']} of {fixed['of']} points, {fixed['where']}, as a "
         "source of the land alone has over the sea"
@@ -186,7 +188,7 @@ def _on_the_axis(times: np.ndarray) -> list[str]:
 def _in_values(variables: dict, domain: Domain, where: str) -> list[str]:
     """Units that cannot be converted, and values that no atmosphere has."""
     found = []
-    for channel in needed(domain.channels):
+    for channel in source_channels(domain.channels):
         name = next((n for n in channel.names("local") if n in variables), None)
         if name is None:
             found.append(f"no variable for channel {channel.name} (it has {', '.join(variables)})")

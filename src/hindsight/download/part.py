@@ -15,7 +15,7 @@ import xarray as xr
 
 from hindsight.fields import axes, scan, store
 from hindsight.fields.findings import VECTOR, box
-from hindsight.fields.scan import Seen
+from hindsight.fields.scan import Summary
 from hindsight.settings.lexicon import CHANNELS
 
 SCAN = "scan.npz"  # beside the chunks of a variable: readers of Zarr do not look there
@@ -37,7 +37,7 @@ def kept(raw: Path, marker: Path, request: dict) -> bool:
         marker: beside it.
         request: everything that the bytes depend on: source and its identity, channels, region, frames.
     """
-    if not store.there(raw):
+    if not store.exists(raw):
         return False
     dataset = store.read(raw)
     if dataset.attrs.get("request") != _text(request):
@@ -88,7 +88,7 @@ def rows(shape: tuple[int, ...]) -> int:
     return max(1, min(FRAMES, BYTES // (4 * int(np.prod(shape)))))
 
 
-def inspect(dataset: xr.Dataset) -> tuple[dict, dict[str, Seen]]:
+def inspect(dataset: xr.Dataset) -> tuple[dict, dict[str, Summary]]:
     """What a part or a whole source holds: its time axis, and of every variable the units, range and holes.
 
     Returns:
@@ -141,13 +141,13 @@ def _told(dataset: xr.Dataset, request: dict, source: dict) -> dict:
     return dataset.attrs | {"request": _text(request), "source": _text(source | {"accessed": now})}
 
 
-def _looked_at(name: str, variable: xr.DataArray) -> tuple[dict, Seen]:
+def _looked_at(name: str, variable: xr.DataArray) -> tuple[dict, Summary]:
     times, lowest, highest = variable["time"].values, np.inf, -np.inf
     rows, seen, holes, always = _rows(variable), [], [], np.ones((), bool)
     for first in range(0, len(times), rows):
         values, _, grid = arranged(variable.isel(time=slice(first, first + rows)))
         part, latitude = times[first : first + rows], grid[0] if turns(name, variable) else None
-        seen.append(scan.look(values, part, latitude, float(np.ptp(grid[1]))))
+        seen.append(scan.summarise(values, part, latitude, float(np.ptp(grid[1]))))
         low, high = values.min(), values.max()
         if np.isnan(low):
             nowhere = np.isnan(values)
@@ -165,7 +165,7 @@ def _looked_at(name: str, variable: xr.DataArray) -> tuple[dict, Seen]:
         "holes": [time for time, _ in holes],
         "fixed": _fixed(always, holes, grid),
     }
-    return {"units": variable.attrs.get("units", ""), **known, **found}, scan.joined(seen)
+    return {"units": variable.attrs.get("units", ""), **known, **found}, scan.concatenate(seen)
 
 
 def _fixed(always: np.ndarray, holes: list[tuple[str, int]], grid: tuple[np.ndarray, np.ndarray]) -> dict | None:

@@ -29,7 +29,7 @@ def within(
         {"row": ("latitude", np.arange(len(latitude))), "column": ("longitude", np.arange(len(longitude)))},
         {"latitude": _tidy(latitude), "longitude": _tidy(longitude)},
     )
-    kept = axes.cut(axes.ordered(points, where), box, where)
+    kept = axes.select(axes.sort(points, where), box, where)
     return Grid.of(kept), kept["row"].values, kept["column"].values
 
 

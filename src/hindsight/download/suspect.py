@@ -9,7 +9,7 @@ import xarray as xr
 
 from hindsight.download import part
 from hindsight.fields import findings, scan
-from hindsight.fields.scan import Seen
+from hindsight.fields.scan import Summary
 from hindsight.settings import Download
 from hindsight.settings.lexicon import Channel
 
@@ -19,7 +19,7 @@ class Looked:
     """A variable of a part, and what a scan has seen of it."""
 
     variable: xr.DataArray
-    seen: Seen
+    seen: Summary
 
 
 def found(
@@ -37,7 +37,7 @@ def found(
         joints: times at which other weather begins.
 
     Returns:
-        What `findings.described` says, and the name of the `variable`.
+        What `findings.describe` says, and the name of the `variable`.
     """
     names = {}
     for channel in channels:
@@ -50,17 +50,17 @@ def found(
 
 
 def _of_variable(parts: list[Looked], standard_name: str, wanted: np.ndarray, joints: list) -> list[dict]:
-    whole = scan.joined([one.seen for one in parts])
+    whole = scan.concatenate([one.seen for one in parts])
     if (np.diff(whole.times) <= np.timedelta64(0)).any():  # the manifest says so
         return []
-    seen = whole.of(np.isin(whole.times, wanted))
+    seen = whole.select(np.isin(whole.times, wanted))
     _, levels, grid = part.arranged(parts[0].variable.isel(time=slice(0, 1)))
 
     def fields(time: np.datetime64) -> np.ndarray:
         variable = next(one.variable for one in parts if time in one.seen.times)
         return part.arranged(variable.sel(time=[time]))[0][0]
 
-    return findings.described(scan.judged(seen, joints), seen, fields, levels, grid, standard_name)
+    return findings.describe(scan.detect(seen, joints), seen, fields, levels, grid, standard_name)
 
 
 def times(one: dict, wanted: np.ndarray) -> list[datetime]:
@@ -71,10 +71,10 @@ def times(one: dict, wanted: np.ndarray) -> list[datetime]:
 
 def masked(odd: list[dict], wanted: np.ndarray, settings: Download) -> set[datetime]:
     """Frames that look wrong and may be missing: they are left out."""
-    return {time for one in odd if one["loud"] for time in times(one, wanted) if settings.allowed(time)}
+    return {time for one in odd if one["fatal"] for time in times(one, wanted) if settings.allowed(time)}
 
 
 def stops(one: dict, wanted: np.ndarray, settings: Download) -> bool:
     """Whether a finding stops the run: nobody has said that its frames may be missing, or are right."""
     spoken_of = (settings.allowed(time) or settings.taken(time) for time in times(one, wanted))
-    return one["loud"] and not all(spoken_of)
+    return one["fatal"] and not all(spoken_of)

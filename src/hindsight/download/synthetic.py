@@ -29,7 +29,7 @@ WORLDS: dict[str, type[World]] = {
 
 def run(settings: Download, *, raw: Path) -> None:
     """Make a built-in world: years of weather from a model's equations, where there is no data."""
-    store.require_room(raw, settings.minimum_free_gb)
+    store.require_free_space(raw, settings.minimum_free_gb)
     world = WORLDS[settings.synthetic.world](settings.synthetic)
     template = layout(world, settings)
     store.write_parts(template, parts(world, template, settings.synthetic), raw)
@@ -48,7 +48,7 @@ def stretches(frames: int, settings: Synthetic) -> tuple[list[int], int]:
 
 
 def layout(world: World, settings: Download) -> xr.Dataset:
-    """The store before there is anything in it; `stretch_starts` are the times at which it jumps."""
+    """The store before there is anything in it; `segment_starts` are the times at which it jumps."""
     model = settings.synthetic
     coords = {
         "time": ("time", times(model)),
@@ -69,7 +69,7 @@ def layout(world: World, settings: Download) -> xr.Dataset:
             "source_licence": settings.licence or "CC0-1.0",
             "source_files": f"none: made by hindsight {__version__}, {model.model_dump_json()}",
             "synthetic": f"yes: {world.nature}",
-            "stretch_starts": [start.isoformat() for start in starts],
+            "segment_starts": [start.isoformat() for start in starts],
         },
     )
     for name, values in world.static().items():

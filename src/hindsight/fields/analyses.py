@@ -1,7 +1,7 @@
-"""Analyses: what diffusion and every baseline write, in one layout, so that verification cannot tell them apart.
+"""Files of analyses: one layout for the diffusion analysis and every baseline.
 
-One netCDF file a shard of frames and block of members: `analysis` (realization, time, channel, latitude, longitude),
-float32, physical units. The same inputs give the same bytes.
+One netCDF file for each shard of frames and block of members: `analysis` (realization, time, channel, latitude,
+longitude), float32, physical units. The same inputs give the same bytes.
 """
 
 from collections.abc import Callable
@@ -26,16 +26,16 @@ def write(
     attributes: dict,
     path: Path,
 ) -> None:
-    """Write one shard of an analysis, whole or not at all.
+    """Write one shard of an analysis atomically.
 
     Args:
         values: (E, T, C, H, W), physical units.
-        members: their numbers.
+        members: numbers of the members.
         times: of the frames.
-        channels: by name.
-        grid: where.
-        attributes: provenance.
-        path: the file.
+        channels: names of the channels.
+        grid: of the fields.
+        attributes: of the file, its provenance.
+        path: of the file.
 
     Raises:
         FloatingPointError: if a value is not finite; nothing is written.
@@ -61,14 +61,14 @@ def write(
 
 
 def read(paths: list[Path]) -> xr.Dataset:
-    """Read the files of one shard, or of several, into memory, and put members and times in order.
+    """Read the files of one or several shards into memory, members and times in order.
 
     Raises:
         UserError: if a file is missing or cannot be read.
     """
     by_time: dict = {}
     for path in paths:
-        part = _opened(path, lambda dataset: dataset.load())
+        part = _read(path, lambda dataset: dataset.load())
         by_time.setdefault(part["time"].values[0], []).append(part)
     rows = [
         xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
@@ -79,16 +79,16 @@ def read(paths: list[Path]) -> xr.Dataset:
     return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
 
 
-def head(path: Path) -> xr.Dataset:
+def header(path: Path) -> xr.Dataset:
     """The coordinates and attributes of a file, without its values."""
-    return _opened(path, lambda dataset: dataset.drop_vars("analysis").load())
+    return _read(path, lambda dataset: dataset.drop_vars("analysis").load())
 
 
-def _opened(path: Path, take: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
-    """Take something from a file and close it: files left open crash the netCDF library when they are opened again."""
+def _read(path: Path, load: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
+    """Load something from a file and close it: the netCDF library crashes when it opens an open file again."""
     try:
         with xr.open_dataset(path, engine="netcdf4") as dataset:
-            return take(dataset)
+            return load(dataset)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot read the analysis {path} ({error}); delete it and run snakemake again") from None
 

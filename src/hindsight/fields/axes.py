@@ -1,4 +1,4 @@
-"""What a source's dimensions are called, what they are measured in, and which way they run."""
+"""Coordinates of a source: their names, units, order and extent."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -26,29 +26,31 @@ DIMENSIONS = {
         "pressure",
     ),
 }
-EITHER = ("x", "y")  # names of degrees and of metres
+AMBIGUOUS = ("x", "y")  # names used for degrees and for metres
 LARGEST = {"latitude": 90.0, "longitude": 360.0}  # degrees
-HECTOPASCALS = ("level", "isobaricInhPa", "pressure_level")  # names that have meant hPa where no units are said
-NEAR_LEVELS = 0.01  # hPa; what rounding leaves of a level
+HECTOPASCALS = ("level", "isobaricInhPa", "pressure_level")  # names that mean hPa where there are no units
+NEAR_LEVELS = 0.01  # hPa, within which two levels are equal
 
 
-def named(raw: xr.Dataset, where: str, needed: tuple[str, ...] = ("time", "latitude", "longitude")) -> xr.Dataset:
-    """The same dataset, its coordinates called latitude, longitude, time and level; level in hPa.
+def standardise(
+    raw: xr.Dataset, where: str, required: tuple[str, ...] = ("time", "latitude", "longitude")
+) -> xr.Dataset:
+    """Rename a dataset's coordinates to latitude, longitude, time and level, and convert levels to hPa.
 
     Raises:
-        UserError: if a needed one is not there, or is not what its name says.
+        UserError: if a required coordinate is missing, or is not what its name says.
     """
     names = {
-        known: ours
-        for ours, aliases in DIMENSIONS.items()
-        for known in aliases
-        if known in raw.coords and known != ours and ours not in raw.variables
+        alias: role
+        for role, aliases in DIMENSIONS.items()
+        for alias in aliases
+        if alias in raw.coords and alias != role and role not in raw.variables
     }
-    for known, ours in names.items():
-        if ours in LARGEST:
-            check_degrees(raw[known], ours, where)
+    for alias, role in names.items():
+        if role in LARGEST:
+            check_degrees(raw[alias], role, where)
     raw = raw.rename(names)
-    if missing := [name for name in needed if name not in raw.coords]:
+    if missing := [name for name in required if name not in raw.coords]:
         raise UserError(f"{where} has no coordinate {' or '.join(missing)} (it has: {', '.join(map(str, raw.coords))})")
     if "level" in raw.dims:
         raw = raw.assign_coords(level=hectopascals(raw["level"], where))
@@ -56,10 +58,10 @@ def named(raw: xr.Dataset, where: str, needed: tuple[str, ...] = ("time", "latit
 
 
 def hectopascals(levels: xr.DataArray, where: str) -> np.ndarray:
-    """A source's levels in hPa, by their units; without units, by a name that has always meant hPa.
+    """Convert a source's levels to hPa, by their units or, without units, by a name that means hPa.
 
     Raises:
-        UserError: if they are no pressures, or do not say what they are.
+        UserError: if they are not pressures, or have neither units nor such a name.
     """
     units, name = str(levels.attrs.get("units", "")), str(levels.name)
     values = np.asarray(levels.values, float)
@@ -67,88 +69,91 @@ def hectopascals(levels: xr.DataArray, where: str) -> np.ndarray:
         return values
     if (factor := conversion(units, "Pa")) is None:
         raise UserError(
-            f"{where}: its {name} has units {units!r}, so it is no level of pressure; interpolate the source to levels "
-            f"of pressure first, or, if it is one, correct the units of {name} (hPa or Pa)"
+            f"{where}: its {name} has units {units!r}, so it is not a pressure; interpolate the source to pressure "
+            f"levels first, or, if it is a pressure, correct the units of {name} (hPa or Pa)"
         )
     return np.round((values * factor[0] + factor[1]) / 100, 6)
 
 
-def check_degrees(axis: xr.DataArray, role: str, where: str, told: bool = False) -> None:
-    """Refuse a latitude or longitude that is none: of a projection, of a rotated pole, or along no axis.
+def check_degrees(axis: xr.DataArray, role: str, where: str, confirmed: bool = False) -> None:
+    """Check that a coordinate is a latitude or longitude: one-dimensional, not projected, not of a rotated pole.
 
     Args:
         axis: the coordinate.
         role: latitude or longitude.
-        where: what to call the source in errors.
-        told: whether the settings say that it is one, so that its name alone does not matter.
+        where: name of the source for error messages.
+        confirmed: whether the settings name it as such, so that an ambiguous name is accepted.
 
     Raises:
-        UserError: saying what it is.
+        UserError: describing the coordinate.
     """
     name, units = str(axis.name), str(axis.attrs.get("units", ""))
-    says = str(axis.attrs.get("standard_name", ""))
+    standard_name = str(axis.attrs.get("standard_name", ""))
     remedy = "hindsight works on regular grids of latitude and longitude, so regrid the source first"
     if axis.ndim != 1:
         along = " and ".join(map(str, axis.dims)) or "no dimension"
         raise UserError(f"{where}: its {name} varies along {along}, so the grid is projected or rotated; {remedy}")
-    if says.startswith(("grid_", "projection_")) or (units and not units.lower().startswith("deg")):
+    if standard_name.startswith(("grid_", "projection_")) or (units and not units.lower().startswith("deg")):
         raise UserError(
-            f"{where}: its {name} is {says or 'a coordinate'} in {units or 'no units'}, no {role}; {remedy}"
+            f"{where}: its {name} is {standard_name or 'a coordinate'} in {units or 'no units'}, not a {role}; {remedy}"
         )
-    if not units and name in EITHER and not told:
+    if not units and name in AMBIGUOUS and not confirmed:
         raise UserError(
-            f"{where}: its {name} has no units, so nobody can tell degrees from metres; if it is in degrees, set "
+            f"{where}: its {name} has no units, and may be in degrees or in metres; if it is in degrees, set "
             f"download.rename: {{{name}: {role}}}; else {remedy}"
         )
     values = np.asarray(axis.values, float)
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST[role] + grid.NEAR:
-        raise UserError(f"{where}: its {name} reaches from {values.min():g} to {values.max():g}, no {role}; {remedy}")
+        raise UserError(
+            f"{where}: its {name} reaches from {values.min():g} to {values.max():g}, so it is not a {role}; {remedy}"
+        )
 
 
-def ordered(raw: xr.Dataset, where: str) -> xr.Dataset:
-    """Latitudes south to north; longitudes west to east, unbroken where the source cuts at Greenwich or the date line.
+def sort(raw: xr.Dataset, where: str) -> xr.Dataset:
+    """Sort latitudes south to north and longitudes west to east, across Greenwich or the date line where a region does.
 
-    A meridian that is given twice, at 0 and at 360 degrees, is there once.
+    A meridian that is given twice, at 0 and at 360 degrees, is kept once.
+
+    Raises:
+        UserError: if the grid is not regular.
     """
-    if raw["latitude"][0] > raw["latitude"][-1]:  # turned round it is a view, where sorting would copy all values
+    if raw["latitude"][0] > raw["latitude"][-1]:  # a reversed array is a view, where sorting would copy all values
         raw = raw.isel(latitude=slice(None, None, -1))
     raw = raw.sortby("latitude")
     longitude = np.sort(raw["longitude"].values.astype(float))
     gaps = np.diff(longitude)
-    if (
-        np.ptp(longitude) > 180 and gaps.max() > 1.5 * gaps.min()
-    ):  # a region in two halves: it begins where nothing ends
+    if np.ptp(longitude) > 180 and gaps.max() > 1.5 * gaps.min():  # a region in two halves begins after the widest gap
         west = longitude[gaps.argmax() + 1]
         first = west - 360 if west > 180 else west
         raw = raw.assign_coords(longitude=first + (raw["longitude"].astype(float) - west) % 360)
     raw = raw.sortby("longitude")
-    raw = raw.isel(longitude=slice(0, -1)) if closed(raw["longitude"].values) else raw
+    raw = raw.isel(longitude=slice(0, -1)) if repeats_first(raw["longitude"].values) else raw
     grid.check_regular(raw, where)
     return raw
 
 
-def closed(longitude: np.ndarray) -> bool:
-    """Whether the last of the longitudes, from west to east, is the first again."""
+def repeats_first(longitude: np.ndarray) -> bool:
+    """Whether the last of the sorted longitudes is the first one plus 360 degrees."""
     return len(longitude) > 2 and bool(abs(float(longitude[-1]) - float(longitude[0]) - 360) < grid.NEAR)
 
 
-def cut(raw: xr.Dataset, box: tuple[float | None, ...], where: str) -> xr.Dataset:
-    """Cut out south, north, west, east; one latitude or one longitude will do where the source itself has no more.
+def select(raw: xr.Dataset, box: tuple[float | None, ...], where: str) -> xr.Dataset:
+    """Select the points in a box: south, north, west, east.
 
-    Points within `grid.NEAR` of an edge are inside: coordinates in single precision are never quite on it. Longitudes
-    are brought round to where the box has them, 200 to -160 or the other way.
+    Points within `grid.NEAR` of an edge are inside, as coordinates in single precision are not exactly on it.
+    Longitudes are shifted by whole turns into the box, such as 200 to -160.
 
     Raises:
-        UserError: if too little is left.
+        UserError: if fewer than two points a side remain, unless the source has only one latitude or one longitude.
     """
     south, north, west, east = box
     if west is not None and east is not None:
         longitude = raw["longitude"].values.astype(float)
-        turned = west + (longitude - west) % 360
-        turned = np.where(turned > west + 360 - grid.NEAR, turned - 360, turned)
+        wrapped = west + (longitude - west) % 360
+        wrapped = np.where(wrapped > west + 360 - grid.NEAR, wrapped - 360, wrapped)
         outside = (longitude < west - grid.NEAR) | (longitude > east + grid.NEAR)
-        if ((turned <= east + grid.NEAR) & outside).any():
-            raw = raw.assign_coords(longitude=turned).sortby("longitude")
+        if ((wrapped <= east + grid.NEAR) & outside).any():
+            raw = raw.assign_coords(longitude=wrapped).sortby("longitude")
     sides = {"latitude": (south, north), "longitude": (west, east)}
     part = raw.isel({name: _between(raw[name].values, *ends) for name, ends in sides.items()})
     short = [name for name in sides if part.sizes[name] < 2]
@@ -162,7 +167,7 @@ def cut(raw: xr.Dataset, box: tuple[float | None, ...], where: str) -> xr.Datase
 
 
 def _between(values: np.ndarray, low: float | None, high: float | None) -> slice:
-    """The stretch of rising values within two ends, but for rounding."""
+    """The slice of rising values between two ends, within `grid.NEAR`."""
     values = values.astype(float)
     first = 0 if low is None else np.searchsorted(values, low - grid.NEAR)
     last = len(values) if high is None else np.searchsorted(values, high + grid.NEAR, "right")
@@ -170,10 +175,10 @@ def _between(values: np.ndarray, low: float | None, high: float | None) -> slice
 
 
 def find(raw: xr.Dataset, names: tuple[str, ...], channel: str, where: str) -> xr.DataArray:
-    """The variable that a source calls by one of some names.
+    """The first of a source's variables with one of several names.
 
     Raises:
-        UserError: naming what comes nearest.
+        UserError: if there is none; suggests the most similar name.
     """
     for name in names:
         if name in raw.data_vars:
@@ -186,6 +191,6 @@ def find(raw: xr.Dataset, names: tuple[str, ...], channel: str, where: str) -> x
 
 
 def nearest(names: tuple[str, ...], have: Mapping) -> str:
-    """What a source has that comes nearest to some names, as a question."""
+    """The most similar name that a source has, as a question; empty without one."""
     close = [found for name in names for found in get_close_matches(name, list(map(str, have)), 1)]
     return f"; did you mean {close[0]}?" if close else ""

@@ -1,4 +1,4 @@
-"""Time: splits, frames, and checks of a time axis."""
+"""Frame numbers, periods, segments of continuous weather, and the time of year and day."""
 
 from collections.abc import Sequence
 
@@ -13,43 +13,43 @@ _TURN = np.datetime64("2000-01-01T00", "h")
 
 
 def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
-    """Number of each frame since 1900, the same in every job: what random numbers are keyed by."""
+    """Number of each frame since 1900, the same in every job; random numbers are keyed by it."""
     return (times.astype("datetime64[h]") - _ORIGIN) // np.timedelta64(step_hours, "h")
 
 
-def known(dataset: xr.Dataset) -> np.ndarray:
-    """Which frames of `fields` are there: those that are masked are NaN, and nothing may be learnt from them; (T,)."""
-    return dataset["known"].values if "known" in dataset else np.ones(dataset.sizes["time"], bool)
+def available(dataset: xr.Dataset) -> np.ndarray:
+    """Whether each frame of `fields` is available, (T,); the others are masked: NaN, and not to be learnt from."""
+    return dataset["available"].values if "available" in dataset else np.ones(dataset.sizes["time"], bool)
 
 
-def stretches(times: np.ndarray, known: np.ndarray, joints: Sequence[np.datetime64] = ()) -> np.ndarray:
-    """Which stretch of unbroken weather each frame belongs to: what lies in one may be learnt from together.
+def segments(times: np.ndarray, available: np.ndarray, breaks: Sequence[np.datetime64] = ()) -> np.ndarray:
+    """Number the segments: consecutive available frames of continuous weather, from which windows may be drawn.
 
     Args:
         times: of frames, in order, (T,).
-        known: which of them are there.
-        joints: times at which other weather begins (`stretch_starts` of a store).
+        available: whether each frame is available, (T,).
+        breaks: times of frames that do not continue the weather before (`segment_starts` of a store).
 
     Returns:
-        A number for each frame, rising; -1 where a frame is not known.
+        The number of each frame's segment, rising, (T,); -1 of a frame that is not available.
     """
     if len(times) < 2:
-        return np.where(known, 0, -1)
-    before, step = np.searchsorted(np.sort(np.array(joints, "datetime64[ns]")), times, side="right"), np.diff(times)
-    begins = (np.diff(before) > 0) | (step > step.min()) | ~known[:-1]
-    return np.where(known, np.concatenate([[0], np.cumsum(begins)]), -1)
+        return np.where(available, 0, -1)
+    before, step = np.searchsorted(np.sort(np.array(breaks, "datetime64[ns]")), times, side="right"), np.diff(times)
+    begins = (np.diff(before) > 0) | (step > step.min()) | ~available[:-1]
+    return np.where(available, np.concatenate([[0], np.cumsum(begins)]), -1)
 
 
-def unbroken(stretch: np.ndarray, frames: int) -> np.ndarray:
-    """First frames of all windows of so many consecutive frames that lie within one stretch."""
-    count = len(stretch) - frames + 1
+def window_starts(segment: np.ndarray, frames: int) -> np.ndarray:
+    """Indices of the first frames of all windows of `frames` consecutive frames that lie within one segment."""
+    count = len(segment) - frames + 1
     if count < 1:
         return np.empty(0, int)
-    return np.flatnonzero((stretch[:count] == stretch[frames - 1 :]) & (stretch[:count] >= 0))
+    return np.flatnonzero((segment[:count] == segment[frames - 1 :]) & (segment[:count] >= 0))
 
 
 def in_period(dataset: xr.Dataset, period: Period, where: str) -> xr.Dataset:
-    """The frames of a period.
+    """The frames of a dataset that lie in a period.
 
     Raises:
         UserError: if there are none.
@@ -65,20 +65,24 @@ def in_period(dataset: xr.Dataset, period: Period, where: str) -> xr.Dataset:
 
 
 def year_phase(times: np.ndarray) -> np.ndarray:
-    """Time of year in turns of the mean Gregorian year, from 1 January 2000, 00 UTC.
+    """Time of year, 0 to 1, in mean Gregorian years from 1 January 2000, 00 UTC.
 
-    It never jumps. A date has it to within a day, for leap years come and go: 31 December 2000 lies in the next turn.
+    It runs on evenly, without a jump at leap days, so that a date's phase varies by up to a day between years.
     """
     return ((times - _TURN) / np.timedelta64(1, "D") / 365.2425) % 1
 
 
 def day_phase(times: np.ndarray) -> np.ndarray:
-    """Time of day (UTC) in turns."""
+    """Time of day (UTC), 0 to 1."""
     return (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
 
 
 def check_splits(domain: Domain, times: np.ndarray, where: str) -> None:
-    """Refuse splits that a source does not hold, and a test period that does not start with a frame."""
+    """Check that a source has frames in every split, and one at the start of the test period.
+
+    Raises:
+        UserError: naming the period.
+    """
     dataset = xr.Dataset(coords={"time": times})
     for period in domain.splits.values():
         in_period(dataset, period, where)

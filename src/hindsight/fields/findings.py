@@ -1,14 +1,14 @@
-"""What a scan has found, in words: kind, time and place."""
+"""Describe the findings of a scan for suspect values: kind, time and place."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hindsight.fields.scan import Finding, Seen
+from hindsight.fields.scan import Finding, Summary
 
-DESCRIBED = 24  # stretches of a kind and level whose fields are read again to say what is wrong with them, and where
-HALF = 0.5  # of the largest departure: what departs so much is where it is wrong
-BOUNDED = (  # quantities that stay at a bound, and at it are the same over wide areas and long times
+DESCRIBED = 24  # runs of frames, of each kind and level, whose fields are read again to describe what is wrong
+HALF = 0.5  # of the largest departure: points beyond it are in the region that is named
+BOUNDED = (  # quantities that stay at a bound over wide areas and long times
     "specific_humidity",
     "relative_humidity",
     "lwe_thickness_of_precipitation_amount",
@@ -19,56 +19,58 @@ VECTOR = ("eastward_wind", "northward_wind")
 Fields = Callable[[np.datetime64], np.ndarray]
 
 
-def described(
+def describe(
     findings: Sequence[Finding],
-    seen: Seen,
+    summary: Summary,
     fields: Fields,
     levels: Sequence[str],
     grid: tuple[np.ndarray, np.ndarray],
     standard_name: str = "",
 ) -> list[dict]:
-    """What was found, a dictionary for every unbroken stretch of frames.
+    """Describe findings: a dictionary for every run of consecutive frames.
 
     Args:
-        findings: of `scan.judged`.
-        seen: what they were judged by.
+        findings: of `scan.detect`.
+        summary: that the findings were made from.
         fields: reads the fields of a time again, (L, H, W).
-        levels: what to call the levels; empty words where there is one that needs no name.
+        levels: names of the levels; an empty one for a single level without a name.
         grid: latitude (H,) and longitude (W,), degrees.
-        standard_name: CF's, of the quantity.
+        standard_name: CF standard name of the quantity.
 
     Returns:
-        `kind`, `level`, `first`, `last`, `frames`, `where`, `what`, and `loud`: whether it stops a run.
+        `kind`, `level`, `first`, `last`, `frames`, `where`, `what`, and `fatal`: whether it stops
+        the step.
     """
     found = []
     for finding in findings:
         for number, run in enumerate(_runs(finding.frames)):
             what, where = ("", "")
             if number < DESCRIBED:
-                around = [fields(seen.times[k])[finding.level] for k in _around(finding.kind, run[0], len(seen.times))]
-                what, where = SAYS[finding.kind](around, grid)
-            told = {"kind": finding.kind, "level": levels[finding.level], "what": what, "where": where}
-            told |= {"first": _text(seen.times[run[0]]), "last": _text(seen.times[run[-1]]), "frames": len(run)}
-            value = seen.lowest[run[0], finding.level]
+                numbers = _around(finding.kind, run[0], len(summary.times))
+                around = [fields(summary.times[k])[finding.level] for k in numbers]
+                what, where = DESCRIPTIONS[finding.kind](around, grid)
+            entry = {"kind": finding.kind, "level": levels[finding.level], "what": what, "where": where}
+            entry |= {"first": _text(summary.times[run[0]]), "last": _text(summary.times[run[-1]]), "frames": len(run)}
+            value = summary.lowest[run[0], finding.level]
             if not (finding.kind == "constant" and value == 0 and standard_name in BOUNDED):  # no rain anywhere
-                at_rest = finding.kind == "constant" and value == 0 and run.tolist() == [0]  # how a model begins
-                found.append(told | {"loud": not at_rest and _loud(finding, standard_name)})
+                at_rest = finding.kind == "constant" and value == 0 and run.tolist() == [0]  # a model starts so
+                found.append(entry | {"fatal": not at_rest and _is_fatal(finding, standard_name)})
     return found
 
 
 def sentence(name: str, found: dict) -> str:
-    """A finding as a sentence."""
+    """A described finding as a sentence, with the variable's name."""
     at = f" at {found['level']}" if found["level"] else ""
     what = ", ".join(filter(None, (found["what"] or f"looks wrong ({found['kind']})", found["where"])))
     time = found["first"] if found["frames"] == 1 else f"{found['frames']} frames, {found['first']} to {found['last']}"
     return f"{name!r}{at} {what}: {time}"
 
 
-def _loud(finding: Finding, standard_name: str) -> bool:
-    """Whether a finding stops a run; what is so in most frames is how a source is, and said in a note."""
+def _is_fatal(finding: Finding, standard_name: str) -> bool:
+    """Whether a finding stops the step; a property of most frames belongs to the source, and is only noted."""
     if finding.kind == "polar":
         return True
-    if finding.kind == "rounder" or standard_name in BOUNDED and finding.kind in ("repeated", "packing"):
+    if finding.kind == "rounding" or standard_name in BOUNDED and finding.kind in ("repeated", "packing"):
         return False
     return not finding.usual
 
@@ -78,8 +80,8 @@ def _runs(frames: np.ndarray) -> list[np.ndarray]:
 
 
 def _around(kind: str, frame: int, count: int) -> list[int]:
-    """The frames that a description needs, the one that is described first."""
-    before = {"lone": [frame - 1, frame + 1], "jump": [frame - 1]}.get(kind, [])
+    """Indices of the frames that a description needs: the suspect one, then its neighbours."""
+    before = {"outlier": [frame - 1, frame + 1], "jump": [frame - 1]}.get(kind, [])
     return [frame, *(k for k in before if 0 <= k < count)]
 
 
@@ -88,7 +90,7 @@ def _constant(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
 
 
 def _repeated(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
-    return "is the frame before once more", ""
+    return "repeats the frame before", ""
 
 
 def _polar(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
@@ -98,7 +100,7 @@ def _polar(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     return f"{says} ({around[0][row, 0]:g})", f"at {_degrees(grid[0][row], 'NS')}"
 
 
-def _lone(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
+def _outlier(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     size = np.abs(around[0] - np.mean(around[1:], 0))
     return f"departs from the frames before and after by up to {np.nanmax(size):g}", _place(size, grid)
 
@@ -112,24 +114,24 @@ def _packing(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     values, counts = np.unique(around[0][~np.isnan(around[0])], return_counts=True)
     share = counts.max() / counts.sum()
     if share < 2 / len(values) or share < 0.02:
-        return _rounder(around, grid)
+        return _rounding(around, grid)
     value = values[counts.argmax()]
     return f"has {share:.0%} of its values at one number, {value:g}", box(around[0] == value, grid)
 
 
-def _rounder(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
+def _rounding(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     known = around[0][~np.isnan(around[0])]
-    return f"is rounded more than usual, to {len(np.unique(known))} numbers at {known.size} points", ""
+    return f"is rounded more coarsely than usual, to {len(np.unique(known))} numbers at {known.size} points", ""
 
 
-SAYS = {
+DESCRIPTIONS = {
     "constant": _constant,
     "repeated": _repeated,
     "polar": _polar,
-    "lone": _lone,
+    "outlier": _outlier,
     "packing": _packing,
     "jump": _jump,
-    "rounder": _rounder,
+    "rounding": _rounding,
 }
 
 
@@ -139,14 +141,14 @@ def _first(field: np.ndarray) -> float:
 
 
 def _place(size: np.ndarray, grid: tuple) -> str:
-    """Where a departure is largest, and the region of those that are half as large."""
+    """Where a departure is largest, and the region in which it is more than half as large."""
     row, column = np.unravel_index(np.nanargmax(size), size.shape)
     most = f"most at {_degrees(grid[0][row], 'NS')} {_degrees(grid[1][column], 'EW')}"
     return f"{most}, {box(size > HALF * np.nanmax(size), grid)}"
 
 
 def box(where: np.ndarray, grid: tuple) -> str:
-    """The least region that holds some points."""
+    """The smallest region that holds the points of a mask (H, W), in words."""
     rows, columns = (axis[where.any(1 - n)] for n, axis in enumerate(grid))
     north, east = (
         f"{_degrees(axis.min(), signs)} to {_degrees(axis.max(), signs)}"

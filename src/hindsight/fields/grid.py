@@ -8,7 +8,7 @@ import xarray as xr
 from hindsight.errors import UserError
 
 EARTH_RADIUS = 6371.0088  # km, the mean radius of IUGG
-NEAR = 1e-4  # degrees within which two coordinates are one; single precision errs by 3e-5 at 360
+NEAR = 1e-4  # degrees within which two coordinates are equal; single precision errs by 3e-5 at 360
 
 
 @dataclass(frozen=True)
@@ -35,49 +35,49 @@ class Grid:
             f"{self.longitude[0]:g} to {self.longitude[-1]:g} E"
         )
 
-    def same(self, other: "Grid") -> bool:
-        """Whether the points are those of another grid, but for rounding."""
+    def matches(self, other: "Grid") -> bool:
+        """Whether another grid has the same points within `NEAR`."""
         return self.shape == other.shape and all(
             np.allclose(a, b, rtol=0, atol=NEAR)
             for a, b in ((self.latitude, other.latitude), (self.longitude, other.longitude))
         )
 
-    def turned(self, longitude: np.ndarray) -> np.ndarray:
-        """Longitudes of any turn as those of the turn that begins at the first of the grid, or a rounding before it."""
+    def wrap(self, longitude: np.ndarray) -> np.ndarray:
+        """Shift longitudes by whole turns into the 360 degrees that begin `NEAR` before the grid's first one."""
         first = self.longitude[0]
-        turned = (np.asarray(longitude, float) - first) % 360 + first
-        return np.where(turned > first + 360 - NEAR, turned - 360, turned)
+        wrapped = (np.asarray(longitude, float) - first) % 360 + first
+        return np.where(wrapped > first + 360 - NEAR, wrapped - 360, wrapped)
 
     @property
-    def line(self) -> bool:
-        """Whether the points lie on one line, along a latitude or a longitude, so that there is no map to draw."""
+    def is_line(self) -> bool:
+        """Whether the points lie along one latitude or one longitude, so that there is no map to draw."""
         return 1 in self.shape
 
     @property
     def periodic(self) -> bool:
-        """Whether the longitudes go once round the globe."""
+        """Whether the longitudes cover the full circle once."""
         if len(self.longitude) < 2:
             return False
         spacing = self.longitude[1] - self.longitude[0]
         return bool(abs(spacing * len(self.longitude) - 360.0) < 1e-3 * abs(spacing))
 
     @property
-    def globe(self) -> bool:
-        """Whether the grid goes round the globe and from pole to pole, but for less than a row at either."""
+    def is_global(self) -> bool:
+        """Whether the grid covers the full circle and reaches to less than a row from both poles."""
         if not self.periodic or len(self.latitude) < 2:
             return False
         spacing = self.latitude[1] - self.latitude[0]
         return bool(self.latitude[0] - spacing < -90 and self.latitude[-1] + spacing > 90)
 
     @property
-    def outline(self) -> tuple[np.ndarray, np.ndarray]:
+    def cell_edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Edges of the cells in latitude (H + 1,), clipped to the poles, and in longitude (W + 1,)."""
         return np.clip(_edges(self.latitude), -90.0, 90.0), _edges(self.longitude)
 
     @property
     def weights(self) -> np.ndarray:
         """Area of each point's cell, clipped to the poles, with mean 1; shape (H, W)."""
-        area = np.diff(np.sin(np.deg2rad(self.outline[0])))[:, None] * np.ones(self.shape)
+        area = np.diff(np.sin(np.deg2rad(self.cell_edges[0])))[:, None] * np.ones(self.shape)
         return area / area.mean()
 
 
@@ -101,7 +101,7 @@ def great_circle(
 
 
 def check_regular(dataset: xr.Dataset, where: str) -> None:
-    """Refuse a grid whose latitudes or longitudes are not evenly spaced.
+    """Check that latitudes and longitudes are evenly spaced.
 
     Raises:
         UserError: naming the coordinate and the spacings found.

@@ -1,7 +1,7 @@
-"""From one regular grid to another, on the sphere; regular grids; between levels of pressure.
+"""Regridding between regular grids on the sphere, and interpolation between pressure levels.
 
-On regular grids an overlap of cells, like a bilinear weight, is a product of one in latitude and one in longitude, so
-regridding is a matrix from the left and one from the right, both nearly empty.
+On regular grids the overlap of two cells, like a bilinear weight, is a product of a factor in latitude and one in
+longitude. Regridding is therefore a sparse matrix from the left and one from the right.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 
 METHODS = ("conservative", "bilinear")
-TOLERANCE = 1e-3  # of a spacing, or degrees: what rounding may do to coordinates, as in `grid.check_regular`
-NOTHING = np.finfo(np.float32).eps  # a share of a cell that float32 cannot see is rounding, and must not pass on a NaN
-BLOCK = 2**21  # bytes of fields at a time, so that they and what becomes of them stay in the cache
+TOLERANCE = 1e-3  # of a spacing, or degrees: rounding errors of coordinates, as in `grid.check_regular`
+NEGLIGIBLE = np.finfo(np.float32).eps  # a smaller share of a cell is a rounding error, and must not pass on a NaN
+BLOCK = 2**21  # bytes of fields at a time, so that input and output stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Regridding:
     Attributes:
         latitude: sparse (H', H).
         longitude: sparse (W', W).
-        polar: sparse (H', H), what a target row takes of the zonal means of the source's outermost rows.
+        polar: sparse (H', H), weights of the zonal means of the source's outermost rows.
     """
 
     latitude: sparse.csr_array
@@ -35,54 +35,54 @@ class Regridding:
 
     @classmethod
     def between(cls, source: Grid, target: Grid, method: str, where: str) -> "Regridding":
-        """The weights between two regular grids, either way up, with longitudes counted from anywhere.
+        """The weights between two regular grids, in either order of latitude and with any origin of longitude.
 
         `conservative` gives each target cell the mean of the source over its area, by the exact overlap of cells: the
         first order of Jones (1999), doi:10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2. A cell reaches half-way to
-        the next point, that of a globe's outermost row to the pole: round a point on the pole it is the cap. The area
-        mean of a globe is kept.
+        the next point, and the outermost cells of a global grid reach to the pole: a point on the pole has the polar
+        cap. The mean over the globe is conserved.
 
         `bilinear` interpolates linearly in latitude and longitude between points; a target point that is a source
-        point gets a copy of its value. Where a globe has no points on a pole, the value there is the zonal mean of the
-        last row, and places beyond that row interpolate towards it. This is right for a scalar; the components of a
-        vector have no one value at a pole.
+        point gets a copy of its value. Where a global grid has no point on a pole, the value there is the zonal mean of
+        the last row, and points beyond that row interpolate towards it. This is right for scalars; a component of a
+        vector has no single value at a pole.
 
         Args:
-            source: the grid that values are given on (degrees).
-            target: the grid that values are wanted on (degrees).
+            source: the grid of the given values (degrees).
+            target: the grid to regrid to (degrees).
             method: one of `METHODS`.
-            where: what messages call the source, such as a path.
+            where: name of the source for error messages, such as a path.
 
         Raises:
             UserError: the source does not cover a target cell (conservative) or surround a target point (bilinear), or
-                goes round the globe more than once.
-            ValueError: there is no such method.
+                covers more than the full circle.
+            ValueError: the method is unknown.
         """
         if method not in METHODS:
-            raise ValueError(f"no method {method!r} of regridding; there are {' and '.join(METHODS)}")
-        (given, rows, columns), (asked, asked_rows, asked_columns) = _upright(source), _upright(target)
-        edges = given.outline[1]
+            raise ValueError(f"unknown method of regridding {method!r}; expected {' or '.join(METHODS)}")
+        (given, rows, columns), (wanted, wanted_rows, wanted_columns) = _upright(source), _upright(target)
+        edges = given.cell_edges[1]
         if edges[-1] - edges[0] > 360 + TOLERANCE * (edges[1] - edges[0]):
             raise UserError(
-                f"{where}: {source} goes round the globe more than once; drop the longitudes that come again"
+                f"{where}: {source} covers more than the full circle; remove the longitudes that occur twice"
             )
-        turns = np.round((asked.longitude.mean() - given.longitude.mean()) / 360)
-        asked = Grid(asked.latitude, asked.longitude - 360 * turns)  # so that the two lie within a turn of each other
+        turns = np.round((wanted.longitude.mean() - given.longitude.mean()) / 360)
+        wanted = Grid(wanted.latitude, wanted.longitude - 360 * turns)  # so that the two lie within 360 degrees
         weigh = _conservative if method == "conservative" else _bilinear
-        latitude, longitude, polar = weigh(given, asked, where)
-        turned = latitude[asked_rows, rows], longitude[asked_columns, columns], polar[asked_rows, rows]
-        return cls(*(sparse.csr_array(matrix, dtype=np.float32) for matrix in turned))
+        latitude, longitude, polar = weigh(given, wanted, where)
+        ordered = latitude[wanted_rows, rows], longitude[wanted_columns, columns], polar[wanted_rows, rows]
+        return cls(*(sparse.csr_array(matrix, dtype=np.float32) for matrix in ordered))
 
     @property
     def selection(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Indices of the source's rows (H',) and columns (W',) if every target value is a copy of one, else None."""
+        """Indices of the source's rows (H',) and columns (W',) if all target values are copies of source values."""
         copies = all((matrix.data == 1).all() for matrix in (self.latitude, self.longitude)) and not self.polar.nnz
         return (self.latitude.indices, self.longitude.indices) if copies else None
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Regrid fields (..., H, W) of any unit to (..., H', W'), in float32.
 
-        A NaN makes NaN of every target value that it has a weight in, and of no other.
+        A target value is NaN if and only if a source value with a weight in it is NaN.
 
         Raises:
             ValueError: the fields are not on the source grid.
@@ -107,14 +107,14 @@ class Regridding:
 
     @cached_property
     def _stack(self) -> sparse.csr_array:
-        """Weights of latitude for fields one below the other: one product for a block, with nothing transposed."""
+        """Block-diagonal latitude weights, for a block of fields in one product without a transposed copy."""
         (rows, height), (columns, width) = self.latitude.shape, self.longitude.shape
         count = max(1, BLOCK // (4 * max(height * width, rows * columns)))
         return sparse.kron(sparse.eye_array(count, dtype=np.float32), self.latitude, "csr")
 
 
 def _upright(grid: Grid) -> tuple[Grid, slice, slice]:
-    """The same points from south to north and west to east without a jump, and how to turn rows and columns back."""
+    """The same points from south to north and west to east, and slices that restore the order of rows and columns."""
     latitude, longitude = grid.latitude.astype(float), np.unwrap(grid.longitude.astype(float), period=360.0)
     return Grid(np.sort(latitude), np.sort(longitude)), _order(latitude), _order(longitude)
 
@@ -124,19 +124,19 @@ def _order(points: np.ndarray) -> slice:
 
 
 def _conservative(source: Grid, target: Grid, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    (rows, columns), (asked_rows, asked_columns) = _edges(source), _edges(target)
-    latitude = _overlap(np.sin(np.deg2rad(asked_rows)), np.sin(np.deg2rad(rows)))
-    longitude = sum(_overlap(asked_columns, columns + turn) for turn in (-360, 0, 360))
-    _check("cells in latitude", latitude.sum(1).min() > 1 - TOLERANCE, rows, asked_rows, where)
-    _check("cells in longitude", longitude.sum(1).min() > 1 - TOLERANCE, columns, asked_columns, where)
+    (rows, columns), (wanted_rows, wanted_columns) = _edges(source), _edges(target)
+    latitude = _overlap(np.sin(np.deg2rad(wanted_rows)), np.sin(np.deg2rad(rows)))
+    longitude = sum(_overlap(wanted_columns, columns + turn) for turn in (-360, 0, 360))
+    _check("cells in latitude", latitude.sum(1).min() > 1 - TOLERANCE, rows, wanted_rows, where)
+    _check("cells in longitude", longitude.sum(1).min() > 1 - TOLERANCE, columns, wanted_columns, where)
     latitude, longitude = (shares / shares.sum(1, keepdims=True) for shares in (latitude, longitude))
     return latitude, longitude, np.zeros_like(latitude)
 
 
 def _edges(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the cells, a globe's outermost on the poles even where it lacks a row."""
-    latitude, longitude = grid.outline
-    if grid.globe:
+    """Edges of the cells; the outermost ones of a global grid are the poles, even where it lacks a row."""
+    latitude, longitude = grid.cell_edges
+    if grid.is_global:
         latitude[[0, -1]] = -90.0, 90.0
     return latitude, longitude
 
@@ -145,13 +145,13 @@ def _overlap(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     """The share (n', n) of each target cell that lies in each source cell, from ascending edges (n' + 1), (n + 1)."""
     start, stop = target[:-1, None], target[1:, None]
     shares = (np.minimum(stop, source[1:]) - np.maximum(start, source[:-1])) / (stop - start)
-    return np.where(shares > NOTHING, shares, 0.0)
+    return np.where(shares > NEGLIGIBLE, shares, 0.0)
 
 
 def _bilinear(source: Grid, target: Grid, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first, last = source.latitude[[0, -1]]
-    south = [-90.0] if source.globe and first > -90 + TOLERANCE else []
-    north = [90.0] if source.globe and last < 90 - TOLERANCE else []
+    south = [-90.0] if source.is_global and first > -90 + TOLERANCE else []
+    north = [90.0] if source.is_global and last < 90 - TOLERANCE else []
     rows = _hats(target.latitude, np.concatenate([south, source.latitude, north]), "latitude", where)
     to_south, latitude, to_north = np.split(rows, [len(south), len(south) + len(source.latitude)], axis=1)
     polar = np.zeros_like(latitude)
@@ -171,15 +171,15 @@ def _hats(places: np.ndarray, points: np.ndarray, name: str, where: str) -> np.n
     return np.maximum(0.0, 1 - abs(index[:, None] - np.arange(len(points))))
 
 
-def _check(what: str, enough: bool, has: np.ndarray, asked: np.ndarray, where: str) -> None:
+def _check(what: str, enough: bool, given: np.ndarray, wanted: np.ndarray, where: str) -> None:
     if not enough:
         raise UserError(
-            f"{where} covers {what} from {has.min():g} to {has.max():g} degrees, but the domain asks for "
-            f"{asked.min():g} to {asked.max():g}; download a wider region or choose a smaller domain"
+            f"{where} covers {what} from {given.min():g} to {given.max():g} degrees, and the domain needs "
+            f"{wanted.min():g} to {wanted.max():g}; download a wider region or choose a smaller domain"
         )
 
 
-def regular(
+def regular_grid(
     spacing: float,
     poles: bool,
     south: float | None = None,
@@ -189,7 +189,7 @@ def regular(
 ) -> Grid:
     """The regular grid of a spacing (degrees): the whole globe from 0 E, or its points in a box, bounds included.
 
-    Latitudes have points on the poles, or cells between them. Longitudes count as the box does: from -10 to 40, from
+    Either points or the edges of cells are on the poles. Longitudes are counted as in the box: from -10 to 40, from
     170 to 190. A box whose west exceeds its east crosses the date line (170 to -170, counted from 170 to 190) or
     Greenwich (350 to 20, counted from -10 to 20).
 
@@ -216,28 +216,28 @@ def regular(
 
 
 def _inside(start: float, stop: float, rows: int, offset: float) -> np.ndarray:
-    """The points (n + offset) * 180 / rows, n whole, that lie in a range, but for rounding."""
+    """The points (n + offset) * 180 / rows, n integer, that lie in a range, within `TOLERANCE` of a spacing."""
     first, last = (bound * rows / 180 - offset for bound in (start, stop))
     return (np.arange(np.ceil(first - TOLERANCE), np.floor(last + TOLERANCE) + 1) + offset) * 180 / rows
 
 
-def between_levels(pressures: np.ndarray, wanted: float) -> list[tuple[int, float]]:
+def level_weights(pressures: np.ndarray, wanted: float) -> list[tuple[int, float]]:
     """Weights that interpolate to a pressure, linearly in its logarithm, between the two neighbouring levels.
 
     Args:
-        pressures: the levels there are (hPa), in any order.
+        pressures: the available levels (hPa), in any order.
         wanted: a pressure (hPa).
 
     Returns:
-        Indices and weights; one of weight 1 where the level exists.
+        Indices and weights; a single weight of 1 if the level is available.
 
     Raises:
         ValueError: the pressure lies outside the levels.
     """
     pressures = np.asarray(pressures, float)
-    there = np.flatnonzero(np.isclose(pressures, wanted, rtol=1e-6, atol=0))
-    if there.size:
-        return [(int(there[0]), 1.0)]
+    equal = np.flatnonzero(np.isclose(pressures, wanted, rtol=1e-6, atol=0))
+    if equal.size:
+        return [(int(equal[0]), 1.0)]
     if not pressures.min() < wanted < pressures.max():
         raise ValueError(f"levels cover {pressures.min():g} to {pressures.max():g} hPa; {wanted:g} hPa lies outside")
     above = int(np.where(pressures < wanted, pressures, -np.inf).argmax())

@@ -10,11 +10,11 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.fields import calendar
 
-FRAMES = 128  # worked on at once
+FRAMES = 128  # at a time
 
 
 def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
-    """Cosines and sines of the year, of the day, and their products with the first of the year.
+    """Cosines and sines of the year and of the day, and the products of the latter with the first of the year.
 
     Returns:
         Design matrix of shape (T, 1 + 2 annual + 2 daily (1 + 2 [annual > 0])).
@@ -32,8 +32,8 @@ def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
 class Scaling:
     """Climatology as harmonic coefficients (K, C, H, W), and the spread of departures from it (C,).
 
-    `measure` (H, W) is the square root of the area that a point stands for, where that is to weigh (mean square 1): the
-    white noise of the diffusion is then white on the sphere and does not crowd at the poles. Otherwise it is 1.
+    `measure` (H, W) is the square root of each point's area (mean square 1) where fields are weighted by area, so that
+    the white noise of the diffusion is white on the sphere and not concentrated at the poles. Otherwise it is 1.
     """
 
     coefficients: np.ndarray
@@ -44,7 +44,11 @@ class Scaling:
 
     @classmethod
     def read(cls, climatology: Path, statistics: Path) -> "Scaling":
-        """Read what `preprocess` found in the training period."""
+        """Read the climatology and the statistics that `preprocess` computed from the training period.
+
+        Raises:
+            UserError: if a file cannot be read.
+        """
         try:
             harmonic, spread = xr.load_dataset(climatology), xr.load_dataset(statistics)
         except (OSError, ValueError) as error:
@@ -59,7 +63,7 @@ class Scaling:
         )
 
     def climatology(self, times: np.ndarray) -> np.ndarray:
-        """Climatological mean at given times; physical units, shape (T, C, H, W)."""
+        """The climatological mean at given times, physical units, (T, C, H, W)."""
         design = harmonics(times, self.annual, self.daily)
         return np.tensordot(design, self.coefficients, axes=1)
 
@@ -72,7 +76,7 @@ class Scaling:
         return self._by_frames(normalised, times, lambda part, normal: part * self.unit + normal)
 
     def _by_frames(self, fields: np.ndarray, times: np.ndarray, change: Callable) -> np.ndarray:
-        """Change fields some frames at a time: in double precision, years of them would fill the memory."""
+        """Apply a function to some frames at a time: years of them in double precision would fill the memory."""
         result = np.empty(fields.shape, np.float32)
         for first in range(0, len(times), FRAMES):
             part = slice(first, first + FRAMES)
@@ -81,16 +85,16 @@ class Scaling:
 
     @property
     def unit(self) -> np.ndarray:
-        """What a normalised value of 1 is in physical units, (C, H, W) or (C, 1, 1)."""
+        """A normalised value of 1 in physical units, (C, H, W) or (C, 1, 1)."""
         return self.spread[:, None, None] / self.measure
 
-    def by_area(self, weights: np.ndarray) -> "Scaling":
-        """The same with fields weighed by area; `weights` (H, W) have mean 1."""
+    def weighted_by_area(self, weights: np.ndarray) -> "Scaling":
+        """The same scaling with fields weighted by area; `weights` (H, W) have mean 1."""
         return replace(self, measure=np.sqrt(weights))
 
 
 def extremes(statistics: Path) -> np.ndarray | None:
-    """Least and largest value of each channel in the training period (2, C), physical; none where nobody noted them."""
+    """Least and largest value of each channel in the training period, (2, C), physical units; none if not recorded."""
     with xr.open_dataset(statistics) as found:
         if not {"lowest", "highest"} <= set(found):
             return None

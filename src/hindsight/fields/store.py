@@ -1,7 +1,7 @@
-"""Write a Zarr store so that it is there whole or not at all, and open it again.
+"""Write Zarr stores and files atomically, complete or not at all, and open stores.
 
-Rules name a store by its metadata file (`x.zarr/zarr.json`), a plain file for Snakemake. That file is small, and
-Snakemake compares small files by content, so it carries a digest of all the data in the store.
+Rules name a store by its metadata file (`x.zarr/zarr.json`), a plain file for Snakemake. Snakemake compares small files
+by content, so the metadata carries a digest of all the data in the store.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from pathlib import Path
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.partials import partial as own
+from hindsight.partials import partial as partial_path
 from hindsight.partials import remove, swap, sweep
 
 
 def folder(path: Path) -> Path:
-    """The folder of a store, which may be named by its metadata file."""
+    """The folder of a store, given itself or its metadata file."""
     path = Path(path)
     return path.parent if path.name == "zarr.json" else path
 
@@ -29,7 +29,7 @@ def read(path: Path) -> xr.Dataset:
     Raises:
         UserError: if there is no store, or it cannot be read.
     """
-    if not there(path := folder(path)):
+    if not exists(path := folder(path)):
         raise UserError(f"there is no Zarr store {path}; run snakemake to make it")
     try:
         return xr.open_zarr(path, consolidated=False)
@@ -37,8 +37,8 @@ def read(path: Path) -> xr.Dataset:
         raise UserError(f"cannot read the Zarr store {path} ({error}); delete it and run snakemake again") from error
 
 
-def there(path: Path) -> bool:
-    """Whether there is a store; one that a killed job had put aside for another is back in its place."""
+def exists(path: Path) -> bool:
+    """Whether there is a store; restores one that a killed job had moved away to replace it."""
     path = folder(path)
     if not path.exists():
         sweep(path)
@@ -46,45 +46,45 @@ def there(path: Path) -> bool:
 
 
 def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None:
-    """Write a store beside its place, mark it with its digest, and move it there."""
+    """Write a store atomically: under a temporary name, with its digest, and then moved to its path."""
     path = folder(path)
-    partial = begun(path)
+    partial = new_partial(path)
     dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
     _mark(partial)
     swap(partial, path)
 
 
 def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, encoding: dict | None = None) -> None:
-    """Write a store part by part, so that it never has to be in memory whole.
+    """Write a store part by part, so that it need not all be in memory.
 
     Args:
-        template: the whole store, its large variables lazy; what is not lazy is written from here.
-        parts: stretches of time of the lazy variables, aligned with their chunks.
+        template: the whole store, its large variables lazy; variables that are not lazy are written from here.
+        parts: the lazy variables, some time at a time, aligned with their chunks.
         path: of the store.
-        encoding: chunks, shards and the like, by variable.
+        encoding: chunks, Zarr shards and so on, by variable.
     """
     path = folder(path)
-    partial = begun(path)
+    partial = new_partial(path)
     template.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
     for part in parts:
-        still = [name for name in part.variables if "time" not in part[name].dims]
-        part.drop_vars(still).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
-        del part  # or it would be there while the next one is made
+        static = [name for name in part.variables if "time" not in part[name].dims]
+        part.drop_vars(static).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
+        del part  # so that it is freed before the next one is made
     _mark(partial)
     swap(partial, path)
 
 
-def require_room(path: Path, gigabytes: float) -> None:
-    """Refuse to start where too little disk is free.
+def require_free_space(path: Path, gigabytes: float) -> None:
+    """Check that the disk has enough free space.
 
     Raises:
-        UserError: naming what is free and what is asked for.
+        UserError: naming the free and the required space.
     """
     parent = folder(path).parent
     parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(parent).free / 1e9
     if free < gigabytes:
-        raise UserError(f"only {free:.1f} GB are free in {parent}; download.minimum_free_gb asks for {gigabytes}")
+        raise UserError(f"only {free:.1f} GB are free in {parent}; download.minimum_free_gb requires {gigabytes}")
 
 
 def _mark(path: Path) -> None:
@@ -94,7 +94,7 @@ def _mark(path: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 over the names and contents of the files of a store, its root metadata left out."""
+    """SHA-256 over the names and contents of the files of a store, without its root metadata."""
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json"):
         total.update(str(file.relative_to(path)).encode())
@@ -102,17 +102,17 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def begun(path: Path) -> Path:
-    """Where a file or a folder is made before it has its place; what the dead have left of it is gone."""
+def new_partial(path: Path) -> Path:
+    """The temporary name under which a file or folder is written; removes what killed jobs left there."""
     sweep(path)
-    remove(own(path))
-    return own(path)
+    remove(partial_path(path))
+    return partial_path(path)
 
 
 def replace(path: Path, write_to: Callable[[Path], object]) -> None:
-    """Make a single file whole or not at all: write beside its place, then move it there."""
+    """Write a single file atomically: under a temporary name, then moved to its path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = begun(path)
+    partial = new_partial(path)
     write_to(partial)
     partial.replace(path)

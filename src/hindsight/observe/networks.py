@@ -1,4 +1,4 @@
-"""Where the stations are: random grid points, a regular thinning, blocks of points, where people live, a list."""
+"""Stations of simulated networks: random or thinned grid points, blocks, populated places, or a list from a file."""
 
 import sys
 from pathlib import Path
@@ -8,46 +8,46 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import account
+from hindsight.fields import usage
 from hindsight.fields.grid import NEAR, Grid, great_circle
 from hindsight.operators import footprint
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import Network
 
-MEASURED = ("value", "values", "obs", "observation", "channel", "level", "time", "datetime", "error", "quality")
+MEASUREMENTS = ("value", "values", "obs", "observation", "channel", "level", "time", "datetime", "error", "quality")
 CENTRES, CENTRE_RADIUS_KM = 25, 900.0  # of population
-AT_SEA = 0.06  # share of the stations that are ships and islands
+AT_SEA = 0.06  # share of the stations at sea: ships and islands
 
 
 def stations(
     network: Network, grid: Grid, generator: np.random.Generator, file: Path | None, static: xr.Dataset
 ) -> pd.DataFrame:
-    """The stations of a network and which of them are withheld.
+    """The stations of a network, some of them withheld.
 
     Args:
-        network: what kind it is.
+        network: its settings.
         grid: of the fields.
-        generator: of everything random.
-        file: the list of stations, for a network that has one.
-        static: land fraction and orography, where they are known.
+        generator: of all random numbers.
+        file: the list of stations, if the network has one.
+        static: land fraction and orography, if available.
 
     Returns:
-        Columns station, latitude, longitude, withheld, footprint; one row a station.
+        Columns station, latitude, longitude, withheld, footprint; one row for each station.
 
     Raises:
-        UserError: if no station is left to use, or the list or the land fraction is missing.
+        UserError: if no station remains that is not withheld, or the list or the land fraction is missing.
     """
     if network.kind == "stations":
-        places = listed(file, grid)
+        places = load_list(file, grid)
         if network.count and network.count < len(places):
             chosen = np.sort(generator.permutation(len(places))[: network.count])
             places = places.iloc[chosen].reset_index(drop=True)
     elif network.kind == "land":
-        places = settled(network, grid, generator, static)
+        places = land_stations(network, grid, generator, static)
     elif network.kind == "footprint":
-        places = blocks(network, grid)
+        places = block_stations(network, grid)
     else:
-        places = on_grid(network, grid, generator)
+        places = grid_stations(network, grid, generator)
     count = round(network.withheld * len(places))
     if count >= len(places):
         raise UserError(
@@ -58,9 +58,11 @@ def stations(
     return places.assign(withheld=withheld, footprint=places.get("footprint", ""))
 
 
-def on_grid(network: Network, grid: Grid, generator: np.random.Generator) -> pd.DataFrame:
+def grid_stations(network: Network, grid: Grid, generator: np.random.Generator) -> pd.DataFrame:
     """Stations on grid points."""
-    rows, columns = random(network, grid, generator) if network.kind == "random" else regular(network, grid)
+    rows, columns = (
+        random_points(network, grid, generator) if network.kind == "random" else regular_points(network, grid)
+    )
     return pd.DataFrame(
         {
             "latitude": grid.latitude[rows],
@@ -70,16 +72,16 @@ def on_grid(network: Network, grid: Grid, generator: np.random.Generator) -> pd.
     )
 
 
-def settled(network: Network, grid: Grid, generator: np.random.Generator, static: xr.Dataset) -> pd.DataFrame:
-    """Stations on land where people might live, thinning out over the seas, at places of their own between grid points.
+def land_stations(network: Network, grid: Grid, generator: np.random.Generator, static: xr.Dataset) -> pd.DataFrame:
+    """Stations on land where people might live, and a few at sea, between grid points.
 
     Raises:
-        UserError: if the land fraction is not known.
+        UserError: if there is no land fraction.
     """
     if "land" not in static or not static["land"].values.any():
         raise UserError("a network of kind 'land' needs a land fraction; set preprocess.land, or choose another kind")
     height = static["orography"].values if "orography" in static else 0.0
-    share = likelihood(grid, static["land"].values.clip(0, 1), height, generator)
+    share = station_density(grid, static["land"].values.clip(0, 1), height, generator)
     total = round(network.count / (1 - network.withheld))
     cell = generator.choice(share.size, total, p=share.ravel())
     spacing = [axis[1] - axis[0] if len(axis) > 1 else 0.0 for axis in (grid.latitude, grid.longitude)]
@@ -97,11 +99,11 @@ def settled(network: Network, grid: Grid, generator: np.random.Generator, static
     )
 
 
-def likelihood(grid: Grid, land: np.ndarray, height: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """How likely a station stands in each cell, (H, W), sums to 1.
+def station_density(grid: Grid, land: np.ndarray, height: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The probability that a station lies in each cell, (H, W), sums to 1.
 
-    Low land of the middle latitudes is crowded, more so around a number of centres drawn at random; ice, high mountains
-    and the sea (ships, islands) have few.
+    It is high on low land of the middle latitudes, most of all around centres drawn at random, and low on ice, on high
+    mountains and at sea (ships, islands).
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     mild = 0.15 + np.exp(-(((np.abs(latitude) - 40) / 20) ** 2))
@@ -117,8 +119,8 @@ def likelihood(grid: Grid, land: np.ndarray, height: np.ndarray, generator: np.r
     return (1 - at_sea) * share / share.sum() + at_sea * sea / max(sea.sum(), 1e-12)
 
 
-def random(network: Network, grid: Grid, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Random grid points: `share` of the grid to use, and the withheld ones besides; rows and columns."""
+def random_points(network: Network, grid: Grid, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of random grid points: `share` of the grid to be used, and the withheld ones in addition."""
     height, width = grid.shape
     used = round(network.share * height * width)
     if used == 0:
@@ -131,15 +133,15 @@ def random(network: Network, grid: Grid, generator: np.random.Generator) -> tupl
     return points // width, points % width
 
 
-def regular(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Every so-manieth grid point, starting half a spacing in (or at the end of a shorter axis); rows and columns."""
+def regular_points(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of every `every`-th grid point, from half of `every` on (or the end of a shorter axis)."""
     axes = [np.arange(min(network.every // 2, size - 1), size, network.every) for size in grid.shape]
     rows, columns = np.meshgrid(*axes, indexing="ij")
     return rows.ravel(), columns.ravel()
 
 
-def blocks(network: Network, grid: Grid) -> pd.DataFrame:
-    """Blocks of grid points side by side, seen as one value each, at their middles; what is left over is not seen.
+def block_stations(network: Network, grid: Grid) -> pd.DataFrame:
+    """Adjacent blocks of grid points, each observed as one block mean at its middle; incomplete blocks are left out.
 
     Raises:
         UserError: if no block fits the grid.
@@ -164,32 +166,32 @@ def blocks(network: Network, grid: Grid) -> pd.DataFrame:
     )
 
 
-def listed(file: Path, grid: Grid) -> pd.DataFrame:
-    """The stations of a list that lie in the domain.
+def load_list(file: Path, grid: Grid) -> pd.DataFrame:
+    """Read the stations of a list that lie in the domain, and print how many are used.
 
     Raises:
         UserError: if the file cannot be read, lacks a column, holds measured values, or has no station in the domain.
     """
-    found, counts = sorted_out(file, grid)
-    print(f"{file}: {account.sentence(counts)}", file=sys.stderr)
+    found, counts = read_list(file, grid)
+    print(f"{file}: {usage.sentence(counts)}", file=sys.stderr)
     return found
 
 
-def sorted_out(file: Path, grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The stations of a list that lie in the domain, and the account of its rows, see `account.counted`.
+def read_list(file: Path, grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the stations of a list that lie in the domain, and count its rows, see `usage.count`.
 
     Raises:
-        UserError: as `listed`.
+        UserError: as `load_list`.
     """
     try:
         table = _igra(file) if file.suffix == ".txt" else pd.read_csv(file, dtype=str)
         table = _columns(table, file)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the stations {file} ({error})") from None
-    known = table["latitude"].between(-90, 90) & table["longitude"].between(-180, 360)
-    known &= (table["latitude"] != 0) | (table["longitude"] != 0)  # lists write 0, 0 where they do not know
-    longitude = grid.turned(table["longitude"])
-    inside = known & table["latitude"].between(grid.latitude[0] - NEAR, grid.latitude[-1] + NEAR)
+    valid = table["latitude"].between(-90, 90) & table["longitude"].between(-180, 360)
+    valid &= (table["latitude"] != 0) | (table["longitude"] != 0)  # lists write 0, 0 for an unknown position
+    longitude = grid.wrap(table["longitude"])
+    inside = valid & table["latitude"].between(grid.latitude[0] - NEAR, grid.latitude[-1] + NEAR)
     inside &= grid.periodic | (longitude <= grid.longitude[-1] + NEAR)
     if not inside.any():
         raise UserError(
@@ -198,28 +200,28 @@ def sorted_out(file: Path, grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     again = pd.Series(False, table.index)
     again[inside] = table[inside].duplicated(["station", "latitude", "longitude"])
-    reasons = np.select([~known, ~inside, again], [account.PLACE, account.OUTSIDE, account.REPEATED], account.USED)
+    reasons = np.select([~valid, ~inside, again], [usage.PLACE, usage.OUTSIDE, usage.REPEATED], usage.USED)
     found = table.assign(longitude=longitude)[inside & ~again][["station", "latitude", "longitude"]]
-    counts = account.counted(table.assign(platform="station list", channel=""), reasons)
+    counts = usage.count(table.assign(platform="station list", channel=""), reasons)
     return found.reset_index(drop=True), counts
 
 
 def _igra(file: Path) -> pd.DataFrame:
-    """The station list of the Integrated Global Radiosonde Archive, in columns of fixed width."""
+    """Read the station list of the Integrated Global Radiosonde Archive, in columns of fixed width."""
     spans = [(0, 11), (12, 20), (21, 30)]
     return pd.read_fwf(file, colspecs=spans, header=None, names=["station", "latitude", "longitude"], dtype=str)
 
 
 def _columns(table: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """Our columns, under whichever names they come."""
+    """The columns station, latitude and longitude of a list in any of the known formats."""
     table = table.rename(columns=lambda name: str(name).strip().lower())
     if {"usaf", "wban"} <= set(table):  # the history of the Integrated Surface Database
         table["station"] = table["usaf"].str.strip() + "-" + table["wban"].str.strip()
     table = table.rename(columns={"lat": "latitude", "lon": "longitude"})
-    if measured := [name for name in table if name in MEASURED or name in CHANNELS and name != "x"]:
+    if measurements := [name for name in table if name in MEASUREMENTS or name in CHANNELS and name != "x"]:
         raise UserError(
-            f"{file} has the column(s) {', '.join(measured)}: a list of stations says where they are, and nothing of "
-            "what they measured would be used; leave these columns out, and the network observes the truth there"
+            f"{file} has the column(s) {', '.join(measurements)}: a list of stations gives their positions, and "
+            "measurements in it would not be used; remove these columns, and the network observes the truth there"
         )
     if missing := {"station", "latitude", "longitude"} - set(table):
         raise UserError(f"{file} lacks the column(s) {', '.join(sorted(missing))} (it has: {', '.join(table)})")

@@ -1,1 +1,1 @@
-"""From fields to observations."""
+"""Observation operators: from fields to observations."""

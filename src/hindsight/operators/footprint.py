@@ -1,9 +1,9 @@
-"""Means over an area: what a radiometer, a radar or a coarser analysis sees of a field.
+"""Block means: observations of an area, as a radiometer, a radar or a coarser analysis has them.
 
-An observation table says in its column `footprint` which points a row is the mean of: nothing for a value at a place,
-by bilinear interpolation; `mean 4x4` for all of a block of 4 x 4 grid points about the place; `centre 4x4` for the
-points in the middle of that block, four of them where its sides are even. The latter is what bilinear interpolation to
-a grid four times as coarse amounts to, when nothing is smoothed beforehand.
+The column `footprint` of an observation table names the grid points that a row is the mean of. It is empty for a point
+value, by bilinear interpolation; `mean 4x4` is the mean of a block of 4 x 4 grid points centred on the position;
+`centre 4x4` is the mean of the middle points of that block, four of them if its sides are even. The latter equals
+bilinear interpolation to a grid four times as coarse, without smoothing.
 """
 
 import re
@@ -18,17 +18,17 @@ SHAPE = re.compile(r"(mean|centre) (\d+)x(\d+)")
 
 
 def name(form: str, rows: int, columns: int) -> str:
-    """What the table calls a footprint."""
+    """The name of a footprint in an observation table, such as `mean 4x4`."""
     return f"{form} {rows}x{columns}"
 
 
-def places(grid: Grid, table: pd.DataFrame) -> Interpolation:
-    """The rows of H of an observation table: values at places, and means where the table says so.
+def observation_operator(grid: Grid, table: pd.DataFrame) -> Interpolation:
+    """The observation operator H of a table: point values, and block means where a row has a footprint.
 
-    Rows have as many points as the largest footprint needs; what a row does not need has weight 0.
+    All rows have as many points as the largest footprint; the ones that a row does not need have weight 0.
 
     Raises:
-        ValueError: if a place or its block lies outside the grid, or the footprint is none.
+        ValueError: if a position or its block lies outside the grid, or a footprint is not valid.
     """
     north, east = table["latitude"].to_numpy(), table["longitude"].to_numpy()
     shapes = table["footprint"].to_numpy(str) if "footprint" in table else np.full(len(table), "")
@@ -43,24 +43,24 @@ def places(grid: Grid, table: pd.DataFrame) -> Interpolation:
     return Interpolation(point, weight)
 
 
-def footprint(
+def block_mean(
     grid: Grid, latitude: np.ndarray, longitude: np.ndarray, rows: int, columns: int, form: str = "mean"
 ) -> Interpolation:
-    """Means of blocks of rows x columns grid points, all points alike; of each row of H the middle comes first.
+    """Unweighted means of blocks of rows x columns grid points; each row of H begins with the block's middle point.
 
     Args:
-        grid: where the fields are.
+        grid: of the fields.
         latitude: of the middle of each block, degrees north (N,).
-        longitude: degrees east (N,), any turn.
+        longitude: degrees east (N,), counted from anywhere.
         rows: of a block.
         columns: of a block.
-        form: mean, of the whole block; centre, of the points next to its middle.
+        form: `mean` of the whole block, or of the points next to its `centre`.
 
     Raises:
-        ValueError: if a block lies outside the grid, or its middle is not where a block of this size has it.
+        ValueError: if a block lies outside the grid, or a position is not the middle of a block of grid points.
     """
     width = grid.shape[1]
-    south, west = _first(grid.latitude, latitude, rows), _first(grid.longitude, grid.turned(longitude), columns)
+    south, west = _first(grid.latitude, latitude, rows), _first(grid.longitude, grid.wrap(longitude), columns)
     _inside(south, rows, grid.shape[0], latitude)
     if not grid.periodic:
         _inside(west, columns, width, longitude)
@@ -72,15 +72,15 @@ def footprint(
 def _of_shape(grid: Grid, latitude: np.ndarray, longitude: np.ndarray, shape: str) -> Interpolation:
     if not shape:
         return bilinear(grid, latitude, longitude)
-    if not (known := SHAPE.fullmatch(shape)):
-        raise ValueError(f"has the footprint {shape!r}, and known are '', 'mean 4x4', 'centre 4x4' and the like")
-    return footprint(grid, latitude, longitude, int(known[2]), int(known[3]), known[1])
+    if not (form := SHAPE.fullmatch(shape)):
+        raise ValueError(f"has the footprint {shape!r}; expected '', 'mean 4x4', 'centre 4x4' or the like")
+    return block_mean(grid, latitude, longitude, int(form[2]), int(form[3]), form[1])
 
 
 def _chosen(rows: int, columns: int, form: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of a block's points that count, the nearest to its middle first."""
+    """Rows and columns of the points in a block's mean, the nearest to its middle first."""
     row, column = (index.ravel() for index in np.indices((rows, columns)))
-    aside, along = np.abs(2 * row - rows + 1), np.abs(2 * column - columns + 1)  # of the middle, in half spacings
+    aside, along = np.abs(2 * row - rows + 1), np.abs(2 * column - columns + 1)  # from the middle, in half spacings
     order = np.argsort(aside**2 + along**2, kind="stable")
     if form == "centre":
         order = order[(aside[order] <= 1) & (along[order] <= 1)]
@@ -88,11 +88,11 @@ def _chosen(rows: int, columns: int, form: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _first(axis: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
-    """Where along an axis the blocks of so many points begin whose middles are at the places."""
+    """Indices along an axis of the first points of the blocks of `count` points whose middles are given."""
     spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
     begin = (np.asarray(place, float) - axis[0]) / spacing - (count - 1) / 2
-    if (astray := np.abs(begin - np.round(begin)) * spacing > NEAR).any():
-        raise ValueError(f"{place[astray][0]} is not the middle of {count} grid points of {axis[0]} … {axis[-1]}")
+    if (off := np.abs(begin - np.round(begin)) * spacing > NEAR).any():
+        raise ValueError(f"{place[off][0]} is not the middle of {count} grid points of {axis[0]} … {axis[-1]}")
     return np.round(begin).astype(int)
 
 
@@ -102,7 +102,7 @@ def _inside(begin: np.ndarray, count: int, points: int, place: np.ndarray) -> No
 
 
 def _padded(part: Interpolation, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of rows of `most` points: the first point again, with weight 0."""
+    """Points and weights padded to rows of `most` points, with the first point and weight 0."""
     more = most - part.point.shape[1]
     return (
         np.concatenate([part.point, part.point[:, :1].repeat(more, 1)], 1),

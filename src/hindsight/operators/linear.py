@@ -16,7 +16,7 @@ class LinearObservations:
         value: normalised, (T, N).
         error: standard deviation, normalised, (T, N).
         present: 1 for an observation, 0 for padding; (T, N).
-        key: number that determines the random perturbation of each (`fields.keyed`), (T, N); None: its place in the
+        key: number that determines each random perturbation (`fields.perturbations`), (T, N); None: its place in the
             table does.
     """
 

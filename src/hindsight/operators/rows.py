@@ -1,4 +1,4 @@
-"""An observation table as the rows of an operator, normalised: what analyses and baselines are given alike."""
+"""Observations as rows of a normalised observation operator, for the analyses and the baselines."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.fields import keyed
+from hindsight.fields import perturbations
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.operators.footprint import places
+from hindsight.operators.footprint import observation_operator
 
 GROSS = 10.0  # standard deviations
-NAMED = 5  # of the gross ones
+NAMED = 5  # gross errors that a message names
 
 
 @dataclass(frozen=True)
 class Rows:
     """N observations of a flat, normalised state of C * H * W values: y_n = sum_k weight[n, k] x[point[n, k]].
 
-    `value` (N,) are departures from the climatology at the place, `error` (N,) their standard deviations, both in
-    standard deviations of the channel.
+    `value` (N,) are departures from the climatology at the station, `error` (N,) the observation errors (standard
+    deviations), both in standard deviations of the channel.
     """
 
     time: np.ndarray  # (N,)
@@ -28,20 +28,20 @@ class Rows:
     weight: np.ndarray  # (N, K)
     value: np.ndarray
     error: np.ndarray
-    key: np.ndarray  # (N,), what its perturbations belong to, see `keyed`
+    key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
 
     def __len__(self) -> int:
         return len(self.time)
 
 
-def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> Rows:
-    """Normalise observations as the state is.
+def normalise(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> Rows:
+    """Normalise observations in the same way as the state.
 
     Args:
-        table: the rows that an analysis may use; those of other channels are left out.
+        table: the rows that an analysis may use; rows of other channels are dropped.
         channels: of the state.
         grid: of the state.
-        scaling: climatology and spread; the climatology at a place is interpolated as the state is.
+        scaling: climatology and spread; the climatology at a station is interpolated like the state.
 
     Raises:
         UserError: if a row lies outside the grid.
@@ -49,9 +49,9 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
     table = table[table["channel"].isin(channels)]
     channel = pd.Index(channels).get_indexer(table["channel"])
     try:
-        found = places(grid, table)
+        found = observation_operator(grid, table)
     except ValueError as error:
-        raise UserError(f"an observation {error}; take it out of the table or enlarge the domain") from None
+        raise UserError(f"an observation {error}; remove it from the table or enlarge the domain") from None
     point = found.point + channel[:, None] * np.prod(grid.shape)
     times = table["time"].to_numpy("datetime64[ns]")
     unique, back = np.unique(times, return_inverse=True)
@@ -64,31 +64,32 @@ def normalised(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Sc
         found.weight / measure,
         (table["value"].to_numpy() - expected) / scaling.spread[channel],
         table["error"].to_numpy() / scaling.spread[channel],
-        keyed.keys(table),
+        perturbations.keys(table),
     )
 
 
-def screened(
+def reject_gross_errors(
     table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, extremes: np.ndarray | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part the observations that may be used from those that are grossly wrong.
+    """Separate observations with gross errors from the others.
 
-    Gross is what is `GROSS` standard deviations, of the channel and of the observation's error together, from the
-    climatology, and besides outside all that the channel had in the training period (a cloudburst is the one, and not
-    the other).
+    A gross error departs from the climatology by more than `GROSS` standard deviations (of the channel and of the
+    observation error together) and lies outside the range of the channel in the training period. A cloudburst meets
+    the first condition only.
 
     Args:
-        table: as for `normalised`.
-        channels: of the state; rows of others are left out.
+        table: as for `normalise`.
+        channels: of the state; rows of other channels are dropped.
         grid: of the state.
         scaling: climatology and spread.
-        extremes: least and largest value of each channel in the training period (2, C); none: anything may be outside.
+        extremes: least and largest value of each channel in the training period (2, C); none:
+            the first condition decides.
 
     Returns:
-        The rows to be used, and the gross ones with their `departure` in standard deviations.
+        The rows to be used, and the rejected ones with their `departure` in standard deviations.
     """
     table = table[table["channel"].isin(channels)]
-    rows, values = normalised(table, channels, grid, scaling), table["value"].to_numpy()
+    rows, values = normalise(table, channels, grid, scaling), table["value"].to_numpy()
     gross = np.abs(rows.value) > GROSS * np.sqrt(1 + rows.error**2)
     if extremes is not None:
         lowest, highest = np.asarray(extremes)[:, pd.Index(channels).get_indexer(table["channel"])]
@@ -96,8 +97,8 @@ def screened(
     return table[~gross], table[gross].assign(departure=rows.value[gross])
 
 
-def told(gross: pd.DataFrame, count: int) -> str:
-    """A sentence on the gross ones of so many observations, and the furthest of them by name; nothing of none."""
+def gross_error_note(gross: pd.DataFrame, count: int) -> str:
+    """A sentence on the gross errors among `count` observations that lists the largest; empty if there are none."""
     if gross.empty:
         return ""
     worst = gross.sort_values("departure", key=lambda far: -far.abs(), kind="stable").head(NAMED)
@@ -107,7 +108,7 @@ def told(gross: pd.DataFrame, count: int) -> str:
         for row in worst.itertuples()
     ]
     return (
-        f"{len(gross)} of {count} observations are left out as grossly wrong, further than {GROSS:g} standard "
-        f"deviations from the climatology and outside all that the training period had: {'; '.join(named)}"
-        f"{' and others' if len(gross) > NAMED else ''}; a larger error in the table would keep them"
+        f"{len(gross)} of {count} observations are rejected as gross errors, more than {GROSS:g} standard deviations "
+        f"from the climatology and outside the range of the training period: {'; '.join(named)}"
+        f"{' and others' if len(gross) > NAMED else ''}; to use them, give them a larger error in the table"
     )

@@ -8,7 +8,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import axes
-from hindsight.fields.regridding import between_levels
+from hindsight.fields.regridding import level_weights
 from hindsight.settings.lexicon import CHANNELS, Channel, conversion
 from hindsight.settings.units import GRAVITY
 
@@ -67,7 +67,7 @@ def _level(found: xr.DataArray, about: Channel, levels: str, where: str) -> xr.D
         return found.isel(level=int(here[0]))
     try:
         if levels == "interpolate" and about.level is not None:
-            return sum(found.isel(level=number) * weight for number, weight in between_levels(have, about.level))
+            return sum(found.isel(level=number) * weight for number, weight in level_weights(have, about.level))
     except ValueError:
         pass
     raise UserError(

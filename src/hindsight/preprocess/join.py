@@ -11,7 +11,7 @@ import xarray as xr
 import zarr
 
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.partials import swap
 from hindsight.preprocess.regrid import NOTHING, empty
 from hindsight.settings import Domain
@@ -20,8 +20,8 @@ from hindsight.settings import Domain
 def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
     """Join the pieces into one store of fields, with all its times; frames nobody asked for are unknown."""
     opened = [(store.folder(path), store.read(path)) for path in pieces]
-    times = cuts.axis(domain)
-    where, partial = store.folder(fields), store.begun(store.folder(fields))
+    times = intervals.time_axis(domain)
+    where, partial = store.folder(fields), store.new_partial(store.folder(fields))
     whole = laid_out([piece for _, piece in opened], times)
     shapes = _shapes(opened[0][0])
     whole.to_zarr(
@@ -46,8 +46,8 @@ def laid_out(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
     for piece in pieces[1:]:
         if any(not first[name].equals(piece[name]) for name in ("channel", "latitude", "longitude")):
             raise UserError("pieces of fields have different channels or points; delete them and run snakemake again")
-    known = xr.concat([piece["known"] for piece in pieces], "time").reindex(time=times, fill_value=False)
-    whole = empty(first, times).assign(known=("time", known.values.astype(bool)))
+    known = xr.concat([piece["available"] for piece in pieces], "time").reindex(time=times, fill_value=False)
+    whole = empty(first, times).assign(available=("time", known.values.astype(bool)))
     return whole.assign_attrs({key: value for key, value in first.attrs.items() if key != "digest"})
 
 

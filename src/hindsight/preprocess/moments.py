@@ -43,7 +43,7 @@ def run(training: Training, settings: Preprocess, *, piece: Path, moments: Path)
     state = Moments.none(dataset, settings, training.longitude_edges == "periodic")
     times, period = dataset["time"].values, training.train
     inside = (times >= np.datetime64(period.start)) & (times <= np.datetime64(period.end))
-    wanted = inside & calendar.known(dataset)
+    wanted = inside & calendar.available(dataset)
     watch = Progress(f"preprocess.moments {store.folder(piece).stem}", int(wanted.sum()))
     for numbers, values in blocks(zarr.open_group(store.folder(piece), mode="r")["fields"], wanted):
         state.take(times[numbers], values)
@@ -116,7 +116,7 @@ class About:
     def same(self, other: "About") -> bool:
         """Whether channels, harmonics and points are those of another."""
         plain = lambda one: (one.channels, one.annual, one.daily)
-        return plain(self) == plain(other) and self.grid.same(other.grid)
+        return plain(self) == plain(other) and self.grid.matches(other.grid)
 
     def __str__(self) -> str:
         harmonic = f"{self.annual} harmonics of the year and {self.daily} of the day"
@@ -188,7 +188,7 @@ class Moments:
         Raises:
             UserError: if they are not of the same channels, harmonics and grid.
         """
-        if not self.about.same(other.about) or (self.waves is None) != (other.waves is None):
+        if not self.about.matches(other.about) or (self.waves is None) != (other.waves is None):
             raise UserError(
                 f"moments of {self.about}, and of {other.about}, do not add up; they are of different settings: delete "
                 "the folder of the moments and run snakemake to make them"

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import axes, cuts, store
+from hindsight.fields import axes, intervals, store
 from hindsight.fields.grid import Grid
-from hindsight.fields.regridding import Regridding, regular
+from hindsight.fields.regridding import Regridding, regular_grid
 from hindsight.preprocess import derive
 from hindsight.preprocess.scheduler import scheduled
 from hindsight.progress import Progress
@@ -22,7 +22,7 @@ from hindsight.settings.preprocess import Regrid
 
 NOTHING = np.float32(np.nan)  # what a store holds where nothing was written
 ARENA_MAX = -8  # how glibc's `mallopt` calls the number of heaps
-HANDED_ON = ("source_title", "source_licence", "source_files", "synthetic", "stretch_starts")
+HANDED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts")
 
 
 def run(
@@ -38,12 +38,12 @@ def run(
 ) -> None:
     """Bring a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
     _share_heap()
-    cut, where = cuts.named(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
+    cut, where = intervals.parse(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
     masked = np.array(json.loads(manifest.read_text())["masked"], "datetime64[ns]")
     with scheduled(scheduler, int(workers)):
-        parts = [axes.named(store.read(path), where) for path in raw]
+        parts = [axes.standardise(store.read(path), where) for path in raw]
         lazy = canonical(_together(parts), scope, settings, cut.times, where)
-        lazy = lazy.assign(known=("time", _asked(parts, cut.times) & ~np.isin(cut.times, masked)))
+        lazy = lazy.assign(available=("time", _asked(parts, cut.times) & ~np.isin(cut.times, masked)))
         store.write_parts(empty(lazy, cut.times), _shards(lazy, settings, where), fields, encoding(lazy, settings))
 
 
@@ -60,18 +60,18 @@ def canonical(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray
     Returns:
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
         west to east; NaN at times that the source lacks. A source made of stretches that do not go on from each other
-        has the attribute `stretch_starts`, the times at which one begins, and hands it on.
+        has the attribute `segment_starts`, the times at which one begins, and hands it on.
 
     Raises:
         UserError: on a channel, unit or level that is not there, an irregular grid, or a region the source lacks.
     """
-    raw = axes.ordered(axes.named(raw, where), where)
+    raw = axes.sort(axes.standardise(raw, where), where)
     if settings.spacing is None:
-        raw = axes.cut(raw, scope.box, where)
+        raw = axes.select(raw, scope.box, where)
     channels = [derive.channel(raw, name, times, settings.levels, where) for name in scope.channels]
     fields = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override").astype("float32")
     if settings.spacing is not None:
-        fields = onto_grid(fields, regular(settings.spacing, settings.poles, *scope.box), settings.method, where)
+        fields = onto_grid(fields, regular_grid(settings.spacing, settings.poles, *scope.box), settings.method, where)
     fields = fields.assign_coords(channel=np.array(scope.channels, object))
     dataset = fields.transpose("time", "channel", "latitude", "longitude").rename("fields").to_dataset()
     keep = {key: raw.attrs[key] for key in HANDED_ON if key in raw.attrs}
@@ -106,9 +106,9 @@ def encoding(dataset: xr.Dataset, settings: Regrid) -> dict:
 
 
 def file_frames(space: tuple[int, ...], settings: Regrid) -> int:
-    """Frames a file of the store: `shard_frames`, or half, a quarter … of it where that is too much for `shard_mb`."""
-    frames, frame = settings.shard_frames, 4 * int(np.prod(space))
-    while frames * frame > settings.shard_mb * 1e6 and frames % (2 * settings.chunk_frames) == 0:
+    """Frames a file of the store: `file_frames`, or half, a quarter … of it where that is too much for `file_mb`."""
+    frames, frame = settings.file_frames, 4 * int(np.prod(space))
+    while frames * frame > settings.file_mb * 1e6 and frames % (2 * settings.chunk_frames) == 0:
         frames //= 2
     return frames
 
@@ -118,7 +118,7 @@ def empty(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
     shape = len(times), *piece["fields"].shape[1:]
     nothing = dask.array.full(shape, NOTHING, dtype=np.float32, chunks=shape)
     whole = piece.drop_dims("time").assign_coords(time=times)
-    return whole.assign(fields=(piece["fields"].dims, nothing), known=("time", np.zeros(len(times), bool)))
+    return whole.assign(fields=(piece["fields"].dims, nothing), available=("time", np.zeros(len(times), bool)))
 
 
 def _together(parts: list[xr.Dataset]) -> xr.Dataset:
@@ -143,8 +143,8 @@ def _shards(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Datas
     for first in range(0, lazy.sizes["time"], frames):
         block = lazy.isel(time=slice(first, first + frames)).load()
         _sound(block, where)
-        if not block["known"].all():  # a masked frame is masked in all channels
-            block = block.assign(fields=block["fields"].where(block["known"]))
+        if not block["available"].all():  # a masked frame is masked in all channels
+            block = block.assign(fields=block["fields"].where(block["available"]))
         yield block
         del block  # or it would be there while the next one is made
         watch(min(first + frames, lazy.sizes["time"]))
@@ -158,7 +158,7 @@ def _share_heap() -> None:
 
 def _sound(block: xr.Dataset, where: str) -> None:
     """NaN is loud, and so is a value that no atmosphere has."""
-    known, times = block["known"].values, block["time"].values
+    known, times = block["available"].values, block["time"].values
     for name, field in zip(block["channel"].values, block["fields"].transpose("channel", ...).values):
         channel, holes = CHANNELS[name], np.isnan(field).any((1, 2))
         if (loud := times[holes & known]).size:

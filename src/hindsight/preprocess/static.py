@@ -65,13 +65,13 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _named(dataset: xr.Dataset, path: Path) -> xr.Dataset:
-    return axes.named(dataset, str(path), ("latitude", "longitude"))
+    return axes.standardise(dataset, str(path), ("latitude", "longitude"))
 
 
 def means(source: xr.DataArray, working: xr.Dataset, path: Path) -> xr.DataArray:
     """Means over the cells of the working grid, as the fields are."""
     found = onto_grid(
-        axes.ordered(source.to_dataset(name="f"), str(path))["f"], Grid.of(working), "conservative", str(path)
+        axes.sort(source.to_dataset(name="f"), str(path))["f"], Grid.of(working), "conservative", str(path)
     )
     found = found.assign_coords({name: working[name] for name in ("latitude", "longitude")})
     return _whole(found, source, path).astype("float32")

@@ -29,7 +29,7 @@ class Task:
         table: the observations that may be used.
         members: their numbers, E of them.
         seed: of the product.
-        extremes: of each channel in the training period, see `rows.screened`.
+        extremes: of each channel in the training period, see `rows.reject_gross_errors`.
     """
 
     times: np.ndarray

@@ -7,7 +7,7 @@ import torch
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.linear import LinearObservations
-from hindsight.operators.rows import normalised
+from hindsight.operators.rows import normalise
 
 
 def from_table(
@@ -26,7 +26,7 @@ def from_table(
         UserError: if a row lies outside the grid.
     """
     index = pd.Index(times)
-    rows = normalised(table[table["time"].isin(index)], channels, grid, scaling)
+    rows = normalise(table[table["time"].isin(index)], channels, grid, scaling)
     return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error, rows.key)
 
 

@@ -10,7 +10,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 from hindsight.fields import analyses
-from hindsight.fields.chunks import PACKED, tiles
+from hindsight.fields.chunks import COMPRESSOR, tiles
 from hindsight.fields.grid import Grid
 from hindsight.fields.rounding import bits, round_to
 from hindsight.settings import Encoding
@@ -89,7 +89,7 @@ def _packed_bytes(values: np.ndarray, kept: int, settings: Encoding) -> float:
     rounded = round_to(values.astype("float32"), kept)
     objects: dict = {}
     array = zarr.create_array(
-        MemoryStore(objects), shape=values.shape, dtype="float32", chunks=(chunk, *points), compressors=PACKED
+        MemoryStore(objects), shape=values.shape, dtype="float32", chunks=(chunk, *points), compressors=COMPRESSOR
     )
     array[:] = rounded
     chunks = [len(value) + INDEX for key, value in objects.items() if key.startswith("c/")]

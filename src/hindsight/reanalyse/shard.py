@@ -15,10 +15,10 @@ from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import Diverged, Scheme
 from hindsight.errors import UserError
-from hindsight.fields import analyses, cuts
+from hindsight.fields import analyses, intervals
 from hindsight.fields import observations as tables
-from hindsight.fields.cuts import Cut
 from hindsight.fields.grid import NEAR, Grid
+from hindsight.fields.intervals import Interval
 from hindsight.fields.scaling import Scaling, extremes
 from hindsight.operators import rows
 from hindsight.prior import Prior
@@ -49,7 +49,7 @@ def run(
     trained = load(prior, domain, settings, climatology)
     if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} has its own scaling, which is used: {difference}", flush=True)
-    times, inside = within(cuts.named(shard, domain.step_hours), cuts.named(stretch, domain.step_hours))
+    times, inside = within(intervals.parse(shard, domain.step_hours), intervals.parse(stretch, domain.step_hours))
     table = tables.usable(tables.read(observations, times[0], times[-1]))
     numbers = member_numbers(members)
     progress = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
@@ -92,7 +92,7 @@ def member_numbers(block: str) -> list[int]:
     return list(range(int(first), int(last) + 1))
 
 
-def within(shard: Cut, stretch: Cut) -> tuple[np.ndarray, slice]:
+def within(shard: Interval, stretch: Interval) -> tuple[np.ndarray, slice]:
     """Times of a stretch (a shard with its halo), and the slice of them that is the shard.
 
     Raises:
@@ -141,9 +141,9 @@ def reanalyse(
         UserError: if the sample diverged in every attempt, or the observation solver failed.
     """
     about = prior.metadata.channels, prior.metadata.grid, prior.scaling
-    used, gross = rows.screened(task.table[task.table["time"].isin(task.times)], *about, task.extremes)
+    used, gross = rows.reject_gross_errors(task.table[task.table["time"].isin(task.times)], *about, task.extremes)
     if len(gross):
-        print(rows.told(gross, len(used) + len(gross)), flush=True)
+        print(rows.gross_error_note(gross, len(used) + len(gross)), flush=True)
     observations = observation_tensors.from_table(used, task.times, *about)
     spread = float((prior.process.variance.sum() / prior.process.size).sqrt())
     departures = observation_tensors.largest_departures(observations, len(prior.metadata.channels), prior.process.size)
@@ -223,7 +223,7 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
     about, wrong = trained.metadata, _outside(trained.metadata.grid, domain)
     with xr.open_dataset(climatology) as fields:
         here = Grid.of(fields)
-    if not wrong and not here.same(about.grid):
+    if not wrong and not here.matches(about.grid):
         wrong = [f"{about.grid}, and the fields are on {here}"]
     for what, trained_for, expected in (
         ("channels", about.channels, domain.channels),

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from hindsight.settings.credentials import Credential
-from hindsight.settings.domain import Period, stretches
+from hindsight.settings.domain import Period, as_periods
 from hindsight.settings.section import Section
 
 
@@ -71,8 +71,8 @@ class Archive(Encoding):
 
     @field_validator("accepted", mode="before")
     @classmethod
-    def _stretches(cls, value: object) -> object:
-        return stretches(value)
+    def _as_periods(cls, value: object) -> object:
+        return as_periods(value)
 
     def taken(self, first: str, last: str) -> bool:
         """Whether values that look wrong are right from one time to another."""

@@ -30,7 +30,7 @@ class Period(Section):
         return self
 
 
-def stretches(value: object) -> object:
+def as_periods(value: object) -> object:
     """A list of times, days and periods as one of periods."""
     if not isinstance(value, list):
         return value

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.dates import End, Time
-from hindsight.settings.domain import Period, stretches
+from hindsight.settings.domain import Period, as_periods
 from hindsight.settings.section import Section
 
 
@@ -217,8 +217,8 @@ class Download(Section):
 
     @field_validator("missing", "accepted", mode="before")
     @classmethod
-    def _stretches(cls, value: object) -> object:
-        return stretches(value)
+    def _as_periods(cls, value: object) -> object:
+        return as_periods(value)
 
     @model_validator(mode="after")
     def _the_source_is_named(self) -> "Download":

@@ -160,7 +160,7 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
-def needed(channels: list[str]) -> list[Channel]:
+def source_channels(channels: list[str]) -> list[Channel]:
     """The channels a source must have so that these can be made, each once, in order."""
     parts = (part for name in channels for part in (CHANNELS[name].of or (name,)))
     return [CHANNELS[name] for name in dict.fromkeys(parts)]

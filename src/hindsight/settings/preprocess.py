@@ -21,8 +21,8 @@ class Regrid(Section):
         "exact", description="a level that the source lacks: refuse it, or interpolate in the logarithm of pressure"
     )
     piece_frames: int = Field(4096, gt=0, description="frames a job brings to the working grid")
-    shard_frames: int = Field(1024, gt=0, description="frames a file of the fields store, at most")
-    shard_mb: float = Field(
+    file_frames: int = Field(1024, gt=0, description="frames a file of the fields store, at most")
+    file_mb: float = Field(
         512.0, gt=0, description="memory for the frames of a file, which a job holds at once: halved until they fit"
     )
     chunk_frames: int = Field(64, gt=0, description="frames a chunk of the fields store: the least that is read")
@@ -36,13 +36,13 @@ class Regrid(Section):
 
     @model_validator(mode="after")
     def _nested(self) -> "Regrid":
-        if self.shard_frames % self.chunk_frames:
+        if self.file_frames % self.chunk_frames:
             raise ValueError(
-                f"shard_frames ({self.shard_frames}) is not a multiple of chunk_frames ({self.chunk_frames})"
+                f"file_frames ({self.file_frames}) is not a multiple of chunk_frames ({self.chunk_frames})"
             )
-        if self.piece_frames % self.shard_frames:
+        if self.piece_frames % self.file_frames:
             raise ValueError(
-                f"piece_frames ({self.piece_frames}) is not a multiple of shard_frames ({self.shard_frames})"
+                f"piece_frames ({self.piece_frames}) is not a multiple of file_frames ({self.file_frames})"
             )
         return self
 

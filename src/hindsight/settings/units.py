@@ -113,8 +113,8 @@ def conversion(given: str, wanted: str) -> tuple[float, float] | None:
     """
     if given.strip().lower() in SAYS_NOTHING:
         return (1.0, 0.0) if wanted == "1" else None
-    text = tidied(given)
-    if text == tidied(wanted):  # most are, and Pint is not asked
+    text = unify(given)
+    if text == unify(wanted):  # most are, and Pint is not asked
         return 1.0, 0.0
     if wanted == "K" and text in OFFSETS:
         return OFFSETS[text]
@@ -122,20 +122,20 @@ def conversion(given: str, wanted: str) -> tuple[float, float] | None:
     return None if factor is None else (factor, 0.0)
 
 
-def rate(given: str) -> float | None:
+def precipitation_rate(given: str) -> float | None:
     """The factor that turns a rate of precipitation into m s-1 of water; None where it is no rate.
 
     Args:
         given: a depth or a mass on an area in some time, `mm/day` or `kg m-2 s-1`.
     """
-    text = tidied(WATERS.sub("", given))
+    text = unify(WATERS.sub("", given))
     depth, mass = ratio(text, "m*s**-1"), ratio(text, "kg*m**-2*s**-1")
     return depth if mass is None else _plain(mass / WATER)
 
 
 def _of_numbers(given: str, wanted: str) -> float | None:
     """A pure number: how many, how many in a hundred, or how much mass of a mass; the three are not the same."""
-    text = "1" if given.strip().lower() in NUMBERS else tidied(given)
+    text = "1" if given.strip().lower() in NUMBERS else unify(given)
     words = re.findall(r"[A-Za-z]+", re.sub(NUMBER, "", text))
     if wanted == "kg kg-1":
         return ratio(text, "1") if all(map(MASS.fullmatch, words)) else None
@@ -147,19 +147,19 @@ def _of_numbers(given: str, wanted: str) -> float | None:
 
 def _of_quantities(given: str, wanted: str) -> float | None:
     """What has a dimension: by it, and by what water weighs and gravity is where the quantity says so."""
-    to, waters, heights = tidied(wanted), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
+    to, waters, heights = unify(wanted), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
     if wanted == "m2 s-2":
-        depth = ratio(tidied(heights), "m")
-        return ratio(tidied(given), to) if depth is None else _plain(depth * GRAVITY)
+        depth = ratio(unify(heights), "m")
+        return ratio(unify(given), to) if depth is None else _plain(depth * GRAVITY)
     if wanted in ("m", "kg m-2"):
-        depth, mass = ratio(tidied(waters), "m"), ratio(tidied(waters), "kg*m**-2")
+        depth, mass = ratio(unify(waters), "m"), ratio(unify(waters), "kg*m**-2")
         by_depth, by_mass = (1.0, 1 / WATER) if wanted == "m" else (WATER, 1.0)
         factors = [_plain(value * by) for value, by in ((depth, by_depth), (mass, by_mass)) if value is not None]
         return factors[0] if factors else None
-    return ratio(tidied(given), to)
+    return ratio(unify(given), to)
 
 
-def tidied(text: str) -> str:
+def unify(text: str) -> str:
     """Units in one spelling, with `*`, `/` and `**`: `m2 s-2`, `m^2 s^-2` and `m**2.s**-2` become alike."""
     text = unicodedata.normalize("NFKC", re.sub("\u00ba", "\u00b0", text.strip())).strip("[] ")
     for pattern, spelling in SPELLINGS:

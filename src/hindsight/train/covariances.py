@@ -74,7 +74,7 @@ def accumulate(frames: Frames, sampler: Sampler) -> list[CovarianceSums]:
     for done, (start, first, last) in enumerate(blocks, 1):
         samples = sampler(torch.from_numpy(frames(start, last)).double())
         sums = sums or [CovarianceSums.zero(x) for x in samples]
-        known, pairs = _indices(frames.stretch[start:last], first - start)
+        known, pairs = _indices(frames.segment[start:last], first - start)
         for total, x in zip(sums, samples):
             total.add(x, known, pairs)
         progress(done)
@@ -84,4 +84,4 @@ def accumulate(frames: Frames, sampler: Sampler) -> list[CovarianceSums]:
 def _indices(stretch: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the frames with data in a block, and of the pairs that end in it; `before` frames precede it."""
     known = np.flatnonzero(stretch >= 0)
-    return known[known >= before], calendar.unbroken(stretch, 2)
+    return known[known >= before], calendar.window_starts(stretch, 2)

@@ -48,9 +48,9 @@ def fit(frames: Frames, settings: LinearPrior, torus: bool = False) -> GaussMark
     """
     if settings.form == "white":
         return white(int(np.prod(frames.shape)))
-    known = int((frames.stretch >= 0).sum())
+    known = int((frames.segment >= 0).sum())
     if known < 3:
-        masked = f" with data (of {len(frames.stretch)}; the others are masked)" if known < len(frames.stretch) else ""
+        masked = f" with data (of {len(frames.segment)}; the others are masked)" if known < len(frames.segment) else ""
         raise UserError(f"the training period has {known} frames{masked}; covariances need many; lengthen domain.train")
     if settings.basis == "empirical":
         return empirical(frames, settings)

@@ -76,7 +76,7 @@ def windows(training: Training, settings: Train, split: str, fields: Path, scali
     """All windows of a split."""
     frames = Frames(fields, training.splits[split], scaling, settings.cache_mb)
     name = "training" if split == "train" else split
-    return Windows(frames.times, frames, settings.window, name, frames.stretch)
+    return Windows(frames.times, frames, settings.window, name, frames.segment)
 
 
 def _summary(prior: priors.Prior) -> str:

@@ -20,7 +20,7 @@ def scaling_for(settings: Train, grid: Grid, climatology: Path, statistics: Path
     """The normalisation of fields for the prior, with weights by area if the linear prior has waves."""
     scaling, linear_prior = Scaling.read(climatology, statistics), settings.linear_prior
     by_area = linear_prior.basis == "waves" and linear_prior.form != "white"
-    return scaling.by_area(grid.weights) if by_area else scaling
+    return scaling.weighted_by_area(grid.weights) if by_area else scaling
 
 
 class Windows:
@@ -31,7 +31,7 @@ class Windows:
         read: reads frames.
         window: number of frames in a window.
         split: name of the split, for errors.
-        stretch: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.stretches`);
+        stretch: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
             each window lies in one segment and has no masked frame; none: there are no gaps.
 
     Raises:
@@ -50,7 +50,7 @@ class Windows:
             )
         stretch = np.zeros(len(times), int) if stretch is None else stretch
         self.read, self.window, self.conditions = read, window, conditions(times)
-        self.starts = calendar.unbroken(stretch, window)
+        self.starts = calendar.window_starts(stretch, window)
         if len(self.starts) == 0:
             raise UserError(_too_short(stretch, window, split))
         self._epoch: tuple[tuple[int, int], np.ndarray] | None = None

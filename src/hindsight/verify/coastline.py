@@ -32,7 +32,7 @@ def of_land(path: Path) -> list[np.ndarray]:
         static = xr.load_dataset(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the static fields {path} ({error}); delete it and run snakemake") from None
-    if "land" not in static or Grid.of(static).line:
+    if "land" not in static or Grid.of(static).is_line:
         return []
     grid, land = close_globe(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
     return contour_generator(grid.longitude, grid.latitude, land).lines(0.5)

@@ -9,12 +9,12 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, keyed, store
+from hindsight.fields import calendar, perturbations, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
-from hindsight.operators.footprint import places
-from hindsight.operators.rows import screened, told
+from hindsight.operators.footprint import observation_operator
+from hindsight.operators.rows import gross_error_note, reject_gross_errors
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
@@ -45,7 +45,7 @@ def run(
     bins = distance_bins(tables.usable_stations(stations), domain.channels, grid)
     withheld = bool((stations["withheld"] & (stations["quality"] == 0)).any())
     names = [*areas, WITHHELD] if withheld else [*areas]
-    available = dataset["time"].values[calendar.known(dataset)]  # missing frames are not scored
+    available = dataset["time"].values[calendar.available(dataset)]  # missing frames are not scored
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
@@ -83,9 +83,9 @@ def _without_gross_errors(
     table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, limits: np.ndarray | None
 ) -> pd.DataFrame:
     """The withheld observations, without those that an analysis would reject as gross errors."""
-    kept, gross = screened(tables.withheld(table), domain.channels, grid, scaling, limits)
+    kept, gross = reject_gross_errors(tables.withheld(table), domain.channels, grid, scaling, limits)
     if len(gross):
-        print(f"withheld: {told(gross, len(kept) + len(gross))}", flush=True)
+        print(f"withheld: {gross_error_note(gross, len(kept) + len(gross))}", flush=True)
     return kept
 
 
@@ -211,13 +211,13 @@ def compare_with_observations(
     inside = table[table["time"].isin(times) & table["channel"].isin(channels)]
     for (time, channel), rows in inside.groupby(["time", "channel"], sort=True):
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
-        operator = places(grid, rows)
-        members = operator.numpy(
+        operator = observation_operator(grid, rows)
+        members = operator.apply(
             frames["analysis"].values[:, t, c].reshape(len(frames["realization"]), -1).astype(float)
         )
-        noise = keyed.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, keyed.keys(rows))
+        noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(rows))
         members = members + rows["error"].to_numpy() * noise
-        expected = operator.numpy(scaling.climatology(times[t : t + 1])[0, c].reshape(-1))
+        expected = operator.apply(scaling.climatology(times[t : t + 1])[0, c].reshape(-1))
         at_stations = ensemble.statistics(
             members[:, None, None], rows["value"].to_numpy()[None, None], expected[None, None], np.ones(len(rows))
         )
@@ -233,7 +233,7 @@ def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]
     """Group files by the name of the analysis and the first frame in their headers."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
-        head = analysis_files.head(path)
+        head = analysis_files.header(path)
         groups.setdefault((head.attrs["analysis"], str(head["time"].values[0])), []).append(path)
     return groups
 

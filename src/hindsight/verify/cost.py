@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.fields.analyses import head
+from hindsight.fields.analyses import header
 
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify")
 FORECAST = ("device_hours", "analyses_bytes", "host_bytes")  # of a plan, each with its range
@@ -64,13 +64,13 @@ def _read(path: Path) -> pd.DataFrame:
 
 def evaluations(analyses: list[Path]) -> float | None:
     """Mean network evaluations per frame and member, halos included; None if the jobs did not count them."""
-    counted = [head(path).attrs.get("evaluations") for path in analyses]
+    counted = [header(path).attrs.get("evaluations") for path in analyses]
     return None if not counted or None in counted else sum(map(float, counted)) / len(counted)
 
 
 def precision(analyses: list[Path]) -> str | None:
     """Precision of the network, from the analyses; several joined by "and"; None if no file has it."""
-    names = {head(path).attrs.get("precision") for path in analyses} - {None}
+    names = {header(path).attrs.get("precision") for path in analyses} - {None}
     return " and ".join(sorted(names)) or None
 
 
@@ -137,7 +137,7 @@ def _plan(path: Path) -> dict:
 
 def _evaluations(analyses: list[Path]) -> float | None:
     """Network evaluations of all frames and members; None if a job did not count them."""
-    headers = [head(path) for path in analyses]
+    headers = [header(path) for path in analyses]
     if any("evaluations" not in one.attrs for one in headers):
         return None
     return sum(float(one.attrs["evaluations"]) * one.sizes["time"] * one.sizes["realization"] for one in headers)

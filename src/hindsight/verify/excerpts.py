@@ -9,7 +9,7 @@ import xarray as xr
 
 from hindsight.fields import analyses as analysis_files
 from hindsight.fields.grid import Grid, great_circle
-from hindsight.operators.footprint import places
+from hindsight.operators.footprint import observation_operator
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def read_frames(paths: list[Path], times: np.ndarray) -> xr.DataArray:
     """Read frames of one analysis shard by shard; (realization, time, channel, latitude, longitude)."""
     parts = []
     for blocks in analysis_files.by_shard(paths):
-        selected = np.isin(analysis_files.head(blocks[0])["time"].values, times)
+        selected = np.isin(analysis_files.header(blocks[0])["time"].values, times)
         if selected.any():
             parts.append(analysis_files.read(blocks)["analysis"].isel(time=selected))
     return xr.concat(parts, "time", coords="minimal")
@@ -59,10 +59,10 @@ def series(
         chosen: from `choose_stations`.
         grid: of the fields.
     """
-    operator = places(grid, chosen)
+    operator = observation_operator(grid, chosen)
     values = read_frames(paths, truth["time"].values).values
-    members = operator.numpy(values.reshape(*values.shape[:3], -1))
-    at_stations = operator.numpy(truth.values.reshape(*truth.shape[:2], -1))
+    members = operator.apply(values.reshape(*values.shape[:3], -1))
+    at_stations = operator.apply(truth.values.reshape(*truth.shape[:2], -1))
     rows = table[table["time"].isin(truth["time"].values)]
     return [
         Series(

@@ -90,7 +90,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
 def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
     """Zonal power of departures from the climatology: truth, and mean and one member of each analysis."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.6)
-    degrees = np.ptp(grid.outline[1])
+    degrees = np.ptp(grid.cell_edges[1])
     waves = "zonal wavenumber" if grid.periodic else f"waves in {degrees:g}° of longitude"
     for axis, part in style.cells(axes, scores):
         one = part["power"].isel(wavenumber=slice(1, None))

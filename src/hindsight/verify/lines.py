@@ -27,7 +27,7 @@ class Line:
     @classmethod
     def of(cls, grid: Grid) -> "Line":
         """The line of a grid with a side of one point."""
-        south, west = grid.outline
+        south, west = grid.cell_edges
         if grid.shape[0] == 1:
             return cls("longitude", grid.longitude, west)
         return cls("latitude", grid.latitude, south)

@@ -51,7 +51,7 @@ def world_map(
     """Colours on longitudes and latitudes, with coastlines; `isolines` are drawn at the ticks of the colours."""
     whole = grid.periodic
     grid, values = close_globe(grid, values)
-    south, west = grid.outline
+    south, west = grid.cell_edges
     mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **look)
     if isolines:
         levels = MaxNLocator(10).tick_values(*mesh.get_clim())
@@ -171,7 +171,7 @@ def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast)
 
 def _height(grid: Grid, width: float) -> float:
     """Height of a map of a given width, inches."""
-    south, west = grid.outline
+    south, west = grid.cell_edges
     narrow = 1.0 if grid.periodic else np.cos(np.deg2rad(grid.latitude.mean()))
     return width * float(np.ptp(south) / (np.ptp(west) * narrow))
 

@@ -22,7 +22,7 @@ def region_weights(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
-    for name, box in (asked or (GLOBE_REGIONS if grid.globe else {})).items():
+    for name, box in (asked or (GLOBE_REGIONS if grid.is_global else {})).items():
         inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
         if box.east - box.west < 360:
             inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR

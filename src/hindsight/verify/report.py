@@ -11,9 +11,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from hindsight import __version__
-from hindsight.fields import account, calendar, store
 from hindsight.fields import analyses as analysis_files
+from hindsight.fields import calendar, store
 from hindsight.fields import observations as tables
+from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
 from hindsight.verify import coastline, cost, numbers, style
@@ -29,7 +30,7 @@ def run(
     scores: Path,
     observations: list[Path],
     analyses: list[Path],
-    accounts: list[Path],
+    usage: list[Path],
     curve: Path,
     coast: list[Path],
     benchmarks: Path,
@@ -43,7 +44,7 @@ def run(
     data = ReportData(
         xr.load_dataset(scores),
         test["fields"],
-        calendar.known(test),
+        calendar.available(test),
         Grid.of(dataset),
         {name: tables.stations(paths) for name, paths in seen.items()},
         seen,
@@ -53,7 +54,7 @@ def run(
     sure = "" if data.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
     page = {
         "title": asked["run"],
-        "facts": [*facts(data, dataset, domain, settings), *map(account_fact, accounts)],
+        "facts": [*facts(data, dataset, domain, settings), *map(usage_fact, usage)],
         "cost": cost_summary(benchmarks, analyses, data),
         "channels": [
             {"name": name, "units": style.units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
@@ -103,21 +104,23 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
     ]
 
 
-def account_fact(path: Path) -> tuple[str, str]:
-    """What became of a network's observations, `{network}.account.csv`."""
-    return f"Observations {path.name.removesuffix('.account.csv')}", account.sentence(pd.read_csv(path))
+def usage_fact(path: Path) -> tuple[str, str]:
+    """Usage of a network's observations, from `{network}.usage.csv`."""
+    return f"Observations {path.name.removesuffix('.usage.csv')}", usages.sentence(pd.read_csv(path))
 
 
 def rejected_observations(analyses: list[Path]) -> list[str]:
-    """A sentence on observations that shards left out as grossly wrong, none if there were none."""
+    """A sentence on observations that shards rejected as gross errors; none without any."""
     counts: dict[tuple[str, str], int] = {}
     for path in analyses:  # every block of members leaves out the same
-        made = analysis_files.head(path).attrs
+        made = analysis_files.header(path).attrs
         counts[(path.parts[-3], path.stem.split("-")[0])] = int(made.get("gross_observations", 0))
     count, shards = sum(counts.values()), sum(n > 0 for n in counts.values())
     if not count:
         return []
-    return [f"{count} observations in {shards} shards (halos included) as grossly wrong; the shards' logs name them"]
+    return [
+        f"{count} observations in {shards} shards (halos included) rejected as gross errors; the shards' logs name them"
+    ]
 
 
 def _span(axis: np.ndarray, words: Callable[[float], str]) -> str:
@@ -182,7 +185,7 @@ def truth_note(dataset: xr.Dataset) -> str:
 
 def provenance(dataset: xr.Dataset, analyses: list[Path]) -> list[tuple[str, str]]:
     """What the analyses were made from."""
-    made = {key: str(value) for key, value in analysis_files.head(analyses[0]).attrs.items()}
+    made = {key: str(value) for key, value in analysis_files.header(analyses[0]).attrs.items()}
     known = {
         "software": f"hindsight {__version__}",
         "source": dataset.attrs.get("source_title"),

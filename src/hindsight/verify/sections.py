@@ -60,7 +60,7 @@ def sections(data: ReportData, curve: Path, domain: Domain, settings: Verify) ->
     """Every section that is made of pictures, in the order of the page: its title, its sentence, its pictures."""
     found = storm.find(data.truth, data.grid, settings.storm)
     parts = (
-        lambda: [_line(data, found)] if data.grid.line else _storm(data, found, domain),
+        lambda: [_line(data, found)] if data.grid.is_line else _storm(data, found, domain),
         lambda: [_where(data), *_skill(data)],
         lambda: _ensemble(data),
         lambda: [_series(data, found, settings), _seams(data, settings), _learning(curve)],
@@ -74,7 +74,7 @@ def sections(data: ReportData, curve: Path, domain: Domain, settings: Verify) ->
 
 def _streams(data: ReportData) -> str:
     """What else ends at the edges of shards."""
-    regime = analyses.head(data.paths(data.network)[0]).attrs.get("regime", "batch")
+    regime = analyses.header(data.paths(data.network)[0]).attrs.get("regime", "batch")
     if regime == "batch":
         return ""
     name = regime.replace("_", " ")
@@ -130,7 +130,7 @@ def _line(data: ReportData, found: storm.Storm) -> dict:
 
 def _where(data: ReportData) -> dict:
     title = "Where the errors are"
-    if data.grid.line:
+    if data.grid.is_line:
         figure = lines.errors(data.scores, data.grid, {name: data.used(name) for name in data.networks})
         text = "RMSE of the ensemble mean, and spread (dashed), over the whole period. Triangles: stations used."
         return {"title": title, "text": text, "pictures": [style.picture(figure, "Error and spread along the line")]}
@@ -152,7 +152,7 @@ def _skill(data: ReportData) -> list[dict]:
             for metric in ("rmse", "crps")
         ],
     }
-    if data.grid.line:  # errors along the line, with the stations, already say what distance would
+    if data.grid.is_line:  # errors along the line, with the stations, already say what distance would
         return [by_region]
     by_distance = {
         "title": "Error against distance",

@@ -96,5 +96,5 @@ def _inside(grid: Grid) -> np.ndarray:
         edge = 0 if whole else int(MARGIN * size)
         return (np.arange(size) >= edge) & (np.arange(size) < size - edge)
 
-    rows, low = middle(grid.shape[0], grid.globe), np.abs(grid.latitude) <= POLEWARD
+    rows, low = middle(grid.shape[0], grid.is_global), np.abs(grid.latitude) <= POLEWARD
     return (rows & low if (rows & low).any() else rows)[:, None] & middle(grid.shape[1], grid.periodic)

@@ -7,9 +7,9 @@ import pytest
 from hindsight.download.grib import catalogue
 from hindsight.download.grib.part_messages import pick
 from hindsight.errors import UserError
-from hindsight.fields import cuts
+from hindsight.fields import intervals
 from hindsight.settings import Download
-from hindsight.settings.lexicon import needed
+from hindsight.settings.lexicon import source_channels
 from tests.download.grib import grib_files
 from tests.download.grib.grib_files import DAY
 
@@ -29,14 +29,14 @@ def place(tmp_path):
 
 
 def picked(place, part, *channels, step=6):
-    return pick(needed(list(channels)), cuts.named(part, step), None, place)
+    return pick(source_channels(list(channels)), intervals.parse(part, step), None, place)
 
 
 def test_each_frame_has_its_messages_and_what_stands_still_comes_along(place):
     found = picked(place, "20200101T00_6", "t500", "tp6")
     assert [len(one) for one in found.sums["t500"]] == [1, 1, 1, 0, 1, 1]
     assert [len(one) for one in found.sums["tp6"]] == [0, 1, 2, 2, 2, 0]
-    times = cuts.named("20200101T00_6", 6).times
+    times = intervals.parse("20200101T00_6", 6).times
     for time, one in zip(times, found.sums["t500"]):
         assert all(found.table["valid"][row] == time for row, _ in one)
     assert {name: found.table["paramId"][row] for name, row in found.static.items()} == {

@@ -8,7 +8,7 @@ import xarray as xr
 
 from hindsight.download.local import contents, local
 from hindsight.fields import store
-from hindsight.fields.cuts import Cut
+from hindsight.fields.intervals import Interval
 from hindsight.settings import Download
 
 TIMES = pd.date_range("2023-01-01", periods=8, freq="6h").to_numpy()
@@ -45,7 +45,7 @@ def listed(files, *channels, **settings):
 def part(folder, files, *channels, start=TIMES[0], frames=8, step=6, **settings):
     """One part of the files, and its marker."""
     asked = Download(channels=list(channels), step_hours=step, minimum_free_gb=0, **settings)
-    cut = Cut(np.datetime64(start, "m"), frames, step)
+    cut = Interval(np.datetime64(start, "m"), frames, step)
     raw, marker = folder / "part.zarr/zarr.json", folder / "part.json"
     contents.run(asked, files=files, contents=folder / "contents.json")
     local.run(asked, part=cut.name, contents=folder / "contents.json", raw=raw, marker=marker)

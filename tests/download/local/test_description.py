@@ -42,9 +42,9 @@ def test_axes_of_other_names_are_known_by_their_units_and_standard_names(tmp_pat
         (lambda d: d.rename(latitude="y", longitude="x"), "its y has no units.*download.rename: {y: latitude}"),
         (
             lambda d: d.assign_coords(latitude=("latitude", LATITUDE, {"units": "m"})),
-            "its latitude is .* in m, no latitude",
+            "its latitude is .* in m, not a latitude",
         ),
-        (lambda d: d.assign_coords(longitude=LONGITUDE * 1000), "reaches from -3000 to 3000, no longitude"),
+        (lambda d: d.assign_coords(longitude=LONGITUDE * 1000), "reaches from -3000 to 3000, so it is not a longitude"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_kept_for_those_who_need_it(tmp_path, change, says):

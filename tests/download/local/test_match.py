@@ -48,7 +48,7 @@ def test_a_level_is_found_wherever_it_is_said(tmp_path, file, channel, offset):
             "t500",
             "is on 850 hPa, whatever its name",
         ),
-        (on_levels([3, 7], "1", dim="lev"), "t850", "its lev has units '1', so it is no level of pressure"),
+        (on_levels([3, 7], "1", dim="lev"), "t850", "its lev has units '1', so it is not a pressure"),
         (on_levels([850]).rename(t="t2m"), "t2m", "'t2m' in 0.nc is on 850 hPa"),
         (variable(field(), height=80.0), "t2m", "'t2m' in 0.nc is 80 m above the ground"),
         (variable(field(0.0), "m/s", "u10", height=100.0), "u10", "'u10' in 0.nc is 100 m above the ground"),

@@ -21,7 +21,7 @@ from hindsight.download.transfer.fetch import Fetch, Fetched, Told
 from hindsight.download.transfer.retry import room_in
 from hindsight.download.transfer.storage import Place
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 from hindsight.settings.lexicon import Channel
@@ -38,7 +38,7 @@ def run(settings: Download, *, part: str, raw: Path, marker: Path) -> None:
 
 
 def _fetch(settings: Download, part: str, raw: Path, marker: Path, gathered: Path) -> None:
-    limits, times = settings.bucket, cuts.named(part, settings.step_hours).times
+    limits, times = settings.bucket, intervals.parse(part, settings.step_hours).times
     place = Place(limits.url, limits.options, limits.timeout_seconds)
     fetch = Fetch(place.url, limits)
     names = [*variables.names(settings.channels), *settings.rename]
@@ -46,7 +46,7 @@ def _fetch(settings: Download, part: str, raw: Path, marker: Path, gathered: Pat
     request = _request(settings, part, about.digest_of(names), time_axis.validity(about.attributes, times))
     if parts.kept(raw, marker, request):
         return
-    store.require_room(raw, settings.minimum_free_gb)
+    store.require_free_space(raw, settings.minimum_free_gb)
     mirror = Mirror(gathered, about, names, request, settings.rename)
     wanted = variables.variables(mirror.layout, about.names, settings.channels, place.url)
     axes = _axes(mirror, place, fetch, wanted)

@@ -7,13 +7,13 @@ from hindsight.download.conventions import ROLES, STATIC, VERSION
 from hindsight.errors import UserError
 from hindsight.fields.axes import NEAR_LEVELS, hectopascals
 from hindsight.fields.grid import NEAR
-from hindsight.fields.regridding import between_levels
-from hindsight.settings.lexicon import Channel, nearest, needed
+from hindsight.fields.regridding import level_weights
+from hindsight.settings.lexicon import Channel, nearest, source_channels
 
 
 def names(channels: list[str]) -> list[str]:
     """Every array that may be wanted, whatever a store calls it."""
-    found = [name for channel in needed(channels) for name in _called(channel)]
+    found = [name for channel in source_channels(channels) for name in _called(channel)]
     return list(dict.fromkeys([*found, *ROLES, *STATIC, VERSION]))
 
 
@@ -30,7 +30,7 @@ def variables(layout: xr.Dataset, there: list[str], channels: list[str], where: 
         UserError: if there is none for a channel, with the nearest names.
     """
     found: dict[str, list[Channel]] = {}
-    for channel in needed(channels):
+    for channel in source_channels(channels):
         found.setdefault(_variable(layout, there, channel, where), []).append(channel)
     still = [name for name in STATIC if name in layout and name not in found]
     return found | {
@@ -49,7 +49,7 @@ def level_rows(levels: xr.DataArray, channels: list[Channel], where: str, neighb
     for wanted in sorted({channel.level for channel in channels}):
         found = {int(row) for row in np.flatnonzero(np.abs(have - wanted) < NEAR_LEVELS)}
         if not found and neighbours and have.min() < wanted < have.max():
-            found = {row for row, _ in between_levels(have, wanted)}
+            found = {row for row, _ in level_weights(have, wanted)}
         rows |= found
         missing += [] if found else [wanted]
     if missing:

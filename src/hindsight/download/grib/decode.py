@@ -81,7 +81,7 @@ class Reader:
             UserError: if a message is damaged, is not what the catalogue says, or is on another grid.
         """
         for place, message, own in self._messages(rows):
-            if not own.points.same(self.points):
+            if not own.points.matches(self.points):
                 first = Place(self.first, *self.places.loc[self.first])
                 raise UserError(
                     f"{place} is on {own.points}, and {first} on {self.points}; all files of one source share a grid, "
@@ -94,7 +94,7 @@ class Reader:
     def fits(self, row: int) -> bool:
         """Whether a message is on the grid of all."""
         try:
-            return next(self._messages([row]))[2].points.same(self.points)
+            return next(self._messages([row]))[2].points.matches(self.points)
         except UserError:
             return False
 

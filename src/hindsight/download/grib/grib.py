@@ -20,24 +20,24 @@ from hindsight.download import assembly
 from hindsight.download import part as parts
 from hindsight.download.grib.decode import Reader
 from hindsight.download.grib.part_messages import Picked, pick
-from hindsight.fields import cuts, store
-from hindsight.fields.cuts import Cut
+from hindsight.fields import intervals, store
+from hindsight.fields.intervals import Interval
 from hindsight.progress import Progress
 from hindsight.settings import Download
-from hindsight.settings.lexicon import Channel, needed
+from hindsight.settings.lexicon import Channel, source_channels
 
 POINTS = {"latitude": "degrees_north", "longitude": "degrees_east"}
 
 
 def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Path) -> None:
     """Decode the frames of one part from GRIB files, channel by channel, in the files' units."""
-    cut, channels = cuts.named(part, settings.step_hours), needed(settings.channels)
+    cut, channels = intervals.parse(part, settings.step_hours), source_channels(settings.channels)
     picked = pick(channels, cut, settings.grib.member, catalogue)
     asked = {"channels": settings.channels, "member": settings.grib.member, "box": settings.box, "part": part}
     request = {"source": "grib", "messages": picked.digest, "step_hours": settings.step_hours} | asked
     if parts.kept(raw, marker, request):
         return
-    store.require_room(raw, settings.minimum_free_gb)
+    store.require_free_space(raw, settings.minimum_free_gb)
     watch = Progress(f"download.grib {part}", decodings(picked) + len(picked.static))
     reader = Reader(picked.table, picked.leading, settings.box, watch)
     dataset = frames(picked, channels, cut, reader).assign(still(picked, reader))
@@ -46,7 +46,7 @@ def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Pa
         parts.write(dataset, raw, marker, request, _source(picked, cut))
 
 
-def frames(picked: Picked, channels: list[Channel], cut: Cut, reader: Reader) -> xr.Dataset:
+def frames(picked: Picked, channels: list[Channel], cut: Interval, reader: Reader) -> xr.Dataset:
     """A variable a channel, called like it, (time, latitude, longitude), lazy; NaN in frames that no message makes.
 
     Each has a name of its own because channels of one parameter need not have the same levels, or hours, and a level
@@ -97,7 +97,7 @@ def _blocks(sums: list[assembly.Sum]) -> list[list[assembly.Sum]]:
     return [sums[first : first + parts.FRAMES] for first in range(0, len(sums), parts.FRAMES)]
 
 
-def _source(picked: Picked, cut: Cut) -> dict:
+def _source(picked: Picked, cut: Interval) -> dict:
     late = set(picked.table.index[assembly.provisional(picked.table)])
     preliminary = [any(row in late for s in picked.sums.values() for row, _ in s[k]) for k in range(cut.frames)]
     used = picked.table.loc[picked.used or [picked.sample]]

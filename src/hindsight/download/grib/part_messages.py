@@ -12,7 +12,7 @@ from hindsight.download import assembly
 from hindsight.download.grib import catalogue as catalogues
 from hindsight.download.grib.series import messages_of, of_channels
 from hindsight.errors import UserError
-from hindsight.fields.cuts import Cut
+from hindsight.fields.intervals import Interval
 from hindsight.settings.lexicon import Channel
 
 STATIC = {129: "geopotential_at_surface", 172: "land_sea_mask"}  # by parameter, at the surface
@@ -47,7 +47,7 @@ class Picked:
         return hashlib.sha256(repr((made, still)).encode()).hexdigest()
 
 
-def pick(channels: list[Channel], cut: Cut, member: int | None, catalogue: Path) -> Picked:
+def pick(channels: list[Channel], cut: Interval, member: int | None, catalogue: Path) -> Picked:
     """Find the messages that the frames of a part are made of.
 
     Args:
@@ -72,11 +72,11 @@ def pick(channels: list[Channel], cut: Cut, member: int | None, catalogue: Path)
     return Picked(pd.concat([table, *extra], ignore_index=True), about, sums, dict(zip(static, rows)), sample)
 
 
-def _sums(table: pd.DataFrame, channel: Channel, cut: Cut) -> list[assembly.Sum]:
+def _sums(table: pd.DataFrame, channel: Channel, cut: Interval) -> list[assembly.Sum]:
     return assembly.amounts(table, cut.times, channel.hours) if channel.hours else assembly.instants(table, cut.times)
 
 
-def _moving(catalogue: Path, series: dict[str, pd.DataFrame], cut: Cut, hours: int) -> pd.DataFrame:
+def _moving(catalogue: Path, series: dict[str, pd.DataFrame], cut: Interval, hours: int) -> pd.DataFrame:
     """The catalogue's rows of some series, as far as the frames of a part can need them."""
     parameters = sorted({int(number) for rows in series.values() for number in rows["paramId"]})
     since, until = cut.times[0] - np.timedelta64(hours, "h"), cut.times[-1]
@@ -95,7 +95,7 @@ def _earliest(catalogue: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return messages_of(pq.read_table(catalogue, filters=at).to_pandas(), rows).head(1)
 
 
-def _in_time(series: dict[str, pd.DataFrame], cut: Cut) -> None:
+def _in_time(series: dict[str, pd.DataFrame], cut: Interval) -> None:
     for name, rows in series.items():
         if rows["last"].max() < cut.times[0] or rows["first"].min() > cut.times[-1]:
             raise UserError(

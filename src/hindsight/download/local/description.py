@@ -20,7 +20,7 @@ from hindsight.settings.units import conversion
 
 HEIGHTS = ("height", "heightAboveGround", "height_above_ground")  # m
 SAID = ("accumulated_hours", "cell_methods", "long_name", "standard_name")  # attributes that say what a variable is
-HANDED_ON = ("synthetic", "stretch_starts")  # attributes of a built-in world's store
+HANDED_ON = ("synthetic", "segment_starts")  # attributes of a built-in world's store
 SUMS = {name for channel in CHANNELS.values() if channel.hours for name in channel.names("local")}
 SAMPLE = 240  # frames by which a running sum is told
 SHOWN = 8  # groups that an error lists
@@ -263,7 +263,7 @@ def _grid(
             f"{where}: its points are a list along {sides['latitude'].dims[0]}, no grid; hindsight works on regular "
             "grids of latitude and longitude, so regrid the source first"
         )
-    if axes.closed(np.sort(sides["longitude"].values)):
+    if axes.repeats_first(np.sort(sides["longitude"].values)):
         notes.append("its first meridian is there again as its last one, which is left out")
     text = json.dumps({str(axis.dims[0]): axis.values.astype(float).tolist() for axis in sides.values()})
     return grids.setdefault(text, len(grids))

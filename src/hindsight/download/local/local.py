@@ -23,10 +23,10 @@ from hindsight.download.local.contents import Contents
 from hindsight.download.local.description import File, Variable
 from hindsight.download.local.match import Matched, Series
 from hindsight.errors import UserError
-from hindsight.fields import cuts, store
+from hindsight.fields import intervals, store
 from hindsight.progress import Progress
 from hindsight.settings import Download
-from hindsight.settings.lexicon import needed
+from hindsight.settings.lexicon import source_channels
 
 POINTS = ("latitude", "longitude")
 OPEN = 32  # files
@@ -37,13 +37,13 @@ SECOND = np.timedelta64(1, "s")
 
 def run(settings: Download, *, part: str, contents: Path, raw: Path, marker: Path) -> None:
     """Read the frames of one part from netCDF files and Zarr stores, channel by channel, in the channels' units."""
-    cut, listed = cuts.named(part, settings.step_hours), listing.read(contents)
-    matched, channels = match.matched(listed, settings), needed(settings.channels)
+    cut, listed = intervals.parse(part, settings.step_hours), listing.read(contents)
+    matched, channels = match.matched(listed, settings), source_channels(settings.channels)
     frames = {channel.name: Frames(channel, matched, cut.times) for channel in channels}
     request = _request(settings, part, listed, matched, frames)
     if parts.kept(raw, marker, request):
         return
-    store.require_room(raw, settings.minimum_free_gb)
+    store.require_free_space(raw, settings.minimum_free_gb)
     reader = Reader(listed, matched, settings)
     blocks = reader.blocks(frames, Progress(f"download.local {part}", len(cut.times) * len(channels)))
     parts.write_blocks(_template(frames, cut.times, reader), blocks, raw, marker, request, _source(matched, frames))

@@ -20,9 +20,9 @@ from hindsight.download.local import accumulation
 from hindsight.errors import UserError
 from hindsight.fields.axes import NEAR_LEVELS, nearest
 from hindsight.fields.grid import Grid
-from hindsight.fields.regridding import between_levels
-from hindsight.settings.lexicon import Channel, needed
-from hindsight.settings.units import conversion, rate
+from hindsight.fields.regridding import level_weights
+from hindsight.settings.lexicon import Channel, source_channels
+from hindsight.settings.units import conversion, precipitation_rate
 
 if TYPE_CHECKING:
     from hindsight.download.local.contents import Contents
@@ -96,7 +96,7 @@ def matched(contents: Contents, settings: Download) -> Matched:
         UserError: listing every channel that cannot be made, and why.
     """
     terms, problems = {}, []
-    for channel in needed(settings.channels):
+    for channel in source_channels(settings.channels):
         try:
             terms[channel.name] = _Search(contents, channel, settings).terms()
         except UserError as error:
@@ -136,7 +136,7 @@ class _Search:
         levels = sorted({level for level, _ in found})
         try:
             if self.settings.levels == "interpolate":
-                pairs = between_levels(np.array(levels), wanted)
+                pairs = level_weights(np.array(levels), wanted)
                 return [(weight, [one for level, one in found if level == levels[row]]) for row, weight in pairs]
         except ValueError:
             pass
@@ -249,7 +249,7 @@ class _Search:
 
     def _series(self, number: int, file: File, name: str, variable: Variable, rank: int, where: str) -> Series:
         given = conversion(variable.units, self.channel.units)
-        flow = rate(variable.units) if given is None and self.channel.hours else None
+        flow = precipitation_rate(variable.units) if given is None and self.channel.hours else None
         if given is None and flow is None:
             raise UserError(
                 f"channel {self.channel.name} needs {self.channel.units!r}, and {where} has units "
@@ -323,7 +323,7 @@ def _turned(own: Grid, points: Grid) -> np.ndarray | None:
     away = np.abs((own.longitude[None] - points.longitude[:, None] + 180) % 360 - 180)
     columns = away.argmin(1) if own.shape == points.shape else np.zeros(0, int)
     brought = Grid(own.latitude, points.longitude + away.min(1, initial=360)) if len(columns) else own
-    return columns if len(columns) and brought.same(points) else None
+    return columns if len(columns) and brought.matches(points) else None
 
 
 def _static(contents: Contents, places: dict) -> dict[str, int]:

@@ -66,7 +66,7 @@ def run(settings: Download, *, url: str, file: Path) -> None:
     limits, (folder, name) = settings.bucket, url.rsplit("/", 1)
     blocks_in = file.with_name(f"{file.name}.blocks")
     with room_in(file.parent):
-        store.require_room(file, settings.minimum_free_gb)
+        store.require_free_space(file, settings.minimum_free_gb)
         place = Place(folder, limits.options, limits.timeout_seconds)
         fetch = Fetch(url, limits)
         about = _about(place, name, fetch)

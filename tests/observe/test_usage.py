@@ -1,13 +1,13 @@
-"""The account of a network: all its shards, and the list of its stations."""
+"""Usage of a network's observations: all its shards, and its list of stations."""
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from hindsight.fields import store
-from hindsight.observe import account
+from hindsight.observe import usage
 from hindsight.settings import Scope
-from tests.fields.test_account import table
+from tests.fields.test_usage import table
 
 
 def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
@@ -20,22 +20,22 @@ def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
     axes = {"time": times, "latitude": np.arange(40.0, 50), "longitude": np.arange(-3.0, 3)}
     store.write(xr.Dataset({"fields": (tuple(axes), np.zeros((4, 10, 6)))}, axes), tmp_path / "fields.zarr")
     (tmp_path / "list.csv").write_text("station,lat,lon\nA,45,1\nA,45,1\nB,45,9\nC,-9999,1\nD,,\nE,0,0\n")
-    account.run(
+    usage.run(
         Scope(channels=["msl"], step_hours=6),
         network="net",
         fields=tmp_path / "fields.zarr",
         observations=[tmp_path / "a.parquet", tmp_path / "b.parquet"],
         places=[tmp_path / "list.csv"],
-        account=tmp_path / "account.csv",
+        usage=tmp_path / "usage.csv",
     )
-    found = pd.read_csv(tmp_path / "account.csv").fillna("")
+    found = pd.read_csv(tmp_path / "usage.csv").fillna("")
     assert found.drop(columns="code").values.tolist() == [
         ["station list", "", "used", 1],
         ["synop", "msl", "used", 2],
         ["station list", "", "outside the domain", 1],
-        ["station list", "", "repeated", 1],
-        ["synop", "msl", "off the frames' times", 2],
-        ["synop", "msl", "no value", 1],
-        ["station list", "", "no place", 3],
+        ["station list", "", "duplicate", 1],
+        ["synop", "msl", "not at a frame's time", 2],
+        ["synop", "msl", "missing value", 1],
+        ["station list", "", "invalid position", 3],
     ]
     assert "network net: 3 of 11 rows are used; not used: 1 outside the domain, " in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hindsight.fields import keyed
+from hindsight.fields import perturbations
 
 KNOWN = [  # Random123's kat_vectors: counter, key, words
     ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
@@ -27,14 +27,14 @@ def reports(count=50):
 @pytest.mark.parametrize(("counter", "key", "words"), KNOWN)
 def test_the_generator_has_its_published_values(counter, key, words):
     number = lambda text: tuple(np.uint64(int(word, 16)) for word in text.split())
-    assert keyed.philox(number(counter), number(key)) == number(words)
+    assert perturbations.philox(number(counter), number(key)) == number(words)
 
 
 def test_a_key_belongs_to_the_row_wherever_it_stands():
     whole = reports()
-    own, order = keyed.keys(whole), np.random.default_rng(0).permutation(50)
-    np.testing.assert_array_equal(keyed.keys(whole.iloc[order]), own[order])
-    np.testing.assert_array_equal(keyed.keys(whole.iloc[1:]), own[1:])
+    own, order = perturbations.keys(whole), np.random.default_rng(0).permutation(50)
+    np.testing.assert_array_equal(perturbations.keys(whole.iloc[order]), own[order])
+    np.testing.assert_array_equal(perturbations.keys(whole.iloc[1:]), own[1:])
     assert len(set(own)) == 50
 
 
@@ -48,26 +48,26 @@ def test_a_key_belongs_to_the_row_wherever_it_stands():
 def test_everything_that_tells_observations_apart_is_in_the_key(column, value):
     whole = reports()
     other = whole.assign(**{column: value})
-    assert not set(keyed.keys(whole)) & set(keyed.keys(other).tolist())
+    assert not set(perturbations.keys(whole)) & set(perturbations.keys(other).tolist())
 
 
 def test_neither_the_value_nor_the_turn_of_a_longitude_is():
     whole = reports().assign(value=1.0, error=1.0)
-    np.testing.assert_array_equal(keyed.keys(whole), keyed.keys(whole.assign(value=2.0, error=9.0)))
-    np.testing.assert_array_equal(keyed.keys(whole), keyed.keys(whole.assign(longitude=355.0)))
+    np.testing.assert_array_equal(perturbations.keys(whole), perturbations.keys(whole.assign(value=2.0, error=9.0)))
+    np.testing.assert_array_equal(perturbations.keys(whole), perturbations.keys(whole.assign(longitude=355.0)))
 
 
 def test_reports_that_are_alike_in_all_of_it_have_numbers_of_their_own():
     twice = pd.concat([reports(), reports()], ignore_index=True)
-    found = keyed.keys(twice)
+    found = perturbations.keys(twice)
     assert len(set(found)) == 100
-    np.testing.assert_array_equal(found[:50], keyed.keys(reports()))
+    np.testing.assert_array_equal(found[:50], perturbations.keys(reports()))
 
 
 def test_numbers_are_standard_normal_and_those_of_different_keys_have_nothing_in_common():
-    key = keyed.keys(reports(30000).assign(level=np.arange(30000.0)))
+    key = perturbations.keys(reports(30000).assign(level=np.arange(30000.0)))
     base = (7, 1, [3], 5)
-    draw = lambda seed, purpose, members, step: keyed.normal(seed, purpose, members, step, key)[0]
+    draw = lambda seed, purpose, members, step: perturbations.normal(seed, purpose, members, step, key)[0]
     values = draw(*base)
     assert abs(values.mean()) < 0.02 and abs(values.std() - 1) < 0.02 and abs((values**4).mean() - 3) < 0.2
     others = [(8, 1, [3], 5), (7, 2, [3], 5), (7, 1, [3], 6), (7, 1, [3], 5 + 2**33)]
@@ -78,18 +78,18 @@ def test_numbers_are_standard_normal_and_those_of_different_keys_have_nothing_in
 
 
 def test_a_member_draws_the_same_alone_and_in_a_block_and_a_row_in_any_shape():
-    key = keyed.keys(reports(12)).reshape(3, 4)
-    block = keyed.normal(1, 0, range(6), np.array([[1], [2], [3]]), key)
+    key = perturbations.keys(reports(12)).reshape(3, 4)
+    block = perturbations.normal(1, 0, range(6), np.array([[1], [2], [3]]), key)
     assert block.shape == (6, 3, 4)
-    np.testing.assert_array_equal(keyed.normal(1, 0, [5], np.array([[1], [2], [3]]), key)[0], block[5])
-    np.testing.assert_array_equal(keyed.normal(1, 0, range(6), 2, key[1]), block[:, 1])
+    np.testing.assert_array_equal(perturbations.normal(1, 0, [5], np.array([[1], [2], [3]]), key)[0], block[5])
+    np.testing.assert_array_equal(perturbations.normal(1, 0, range(6), 2, key[1]), block[:, 1])
 
 
 def test_the_values_never_change_between_versions():
     """An archive extended next year must draw what it drew this year."""
-    key = keyed.keys(reports(2))
+    key = perturbations.keys(reports(2))
     assert key.tolist() == GOLDEN_KEYS
-    np.testing.assert_allclose(keyed.normal(1, 2, [0, 5], -3, key), GOLDEN, atol=1e-6)
+    np.testing.assert_allclose(perturbations.normal(1, 2, [0, 5], -3, key), GOLDEN, atol=1e-6)
 
 
 GOLDEN_KEYS = [6488354007934369007, -3543239269573776232]
