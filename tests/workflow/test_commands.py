@@ -87,7 +87,7 @@ def test_pieces_and_parts_of_a_shorter_period_are_kept_as_far_as_they_reach(tmp_
     assert names(long["PIECES"])[3:] == ["20000711T00_64", "20000913T00_18"]
     kept, new = long["pieces_of"]("20000712T00_9"), long["pieces_of"]("20000712T00_10")
     assert [str(Path(path).parent.name) for path in (*kept, *new)] == ["20000711T00_10.zarr", "20000711T00_64.zarr"]
-    assert names(long["learnt"]("train", "validation")) == names(short["learnt"]("train", "validation"))
+    assert names(long["pieces_of_splits"]("train", "validation")) == names(short["pieces_of_splits"]("train", "validation"))
     for day, piece in (("2000-07-20T23:59:59", "20000711T00_10"), ("2000-07-21", "20000711T00_64")):  # a whole day has one
         assert names(long["pieces_with"](np.datetime64("2000-07-12"), day)) == [piece]
     assert names(long["parts_of"]("20000711T00_10")) == ["20000629T00_22"]

@@ -12,7 +12,7 @@ rule covariance:
     input:
         settings="results/{run}/settings/covariance.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(learnt("train")),  # other years change nothing
+        learnt=stores(pieces_of_splits("train")),  # other years change nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
@@ -38,10 +38,12 @@ rule method:
     input:
         settings="results/{run}/settings/baselines.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(learnt("train", "validation")),  # other years change nothing
+        learnt=stores(pieces_of_splits("train", "validation")),  # other years change nothing
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations=lambda wildcards: observed(around(wildcards.shard)),
+        observations=lambda wildcards: observation_tables(
+            baseline_stretch(wildcards.shard)
+        ),
         background=lambda wildcards: background(wildcards.method),
     output:
         analysis="results/{run}/baselines/{network}/{method}/{shard}-0.nc",
@@ -54,7 +56,7 @@ rule method:
         runtime=minutes(120),
     params:
         observations=input_list("observations"),
-        shard=lambda wildcards: own(wildcards.shard),
+        shard=lambda wildcards: shard_frames(wildcards.shard),
         background=lambda wildcards: [
             word
             for file in background(wildcards.method)

@@ -1,4 +1,4 @@
-"""What rules share: how a store is named, and which files a run is made of."""
+"""Functions and constants that rules share: paths of files and stores, shards, pieces and parts."""
 
 import hashlib
 import json
@@ -11,31 +11,31 @@ from hindsight.fields import intervals, shards
 
 
 def store(path: str) -> str:
-    """Name a Zarr store by its metadata file, so that the store stays clean."""
+    """The metadata file of a Zarr store, which stands for it, so that Snakemake writes no marker into the store."""
     return f"{path}/zarr.json"
 
 
 def result(path: str) -> str:
-    """A file of this run."""
+    """Path of a file of this run."""
     return f"results/{SETTINGS.run}/{path}"
 
 
 def resource(path: str) -> str:
-    """A file of the dataset, which runs share."""
+    """Path of a file of the dataset, which runs share."""
     return f"resources/{SETTINGS.download.dataset}/{path}"
 
 
-def digest(what) -> str:
-    """Something of any length in a few letters, for a rule to be run again when it changes."""
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+def digest(value) -> str:
+    """A short digest of a value, as a parameter that reruns a rule when the value changes."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def write(text: str, output) -> None:
-    """Write a text to the only file of a rule."""
+    """Write a text to the only output of a rule."""
     Path(output[0]).write_text(f"{text}\n")
 
 
-# Settings that name thousands of files or times go to a rule's own process, which takes seconds, and not to a command.
+# Settings with thousands of files or times are too long for a command; a `run` rule writes them, which takes seconds.
 LONG = len(SETTINGS.model_dump_json()) > 60_000
 NETWORKS = list(SETTINGS.observe.networks)
 METHODS = list(SETTINGS.baselines.methods)
@@ -44,54 +44,54 @@ SHARDS = list(CUTS)
 ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
 PIECES = intervals.pieces(SETTINGS.domain, SETTINGS.preprocess)
-ASKED = settings.download_request(SETTINGS)
-PARTS = [] if ASKED.source == "synthetic" else intervals.parts(ASKED)
+DOWNLOAD_REQUEST = settings.download_request(SETTINGS)
+PARTS = (
+    [] if DOWNLOAD_REQUEST.source == "synthetic" else intervals.parts(DOWNLOAD_REQUEST)
+)
 
 
 def every(path: str) -> list[str]:
-    """Such files of all networks, methods, shards and blocks of members, as far as the path names them."""
-    found = {"network": NETWORKS, "method": METHODS, "shard": SHARDS, "block": BLOCKS}
+    """A path expanded over all networks, methods, shards and blocks of members that it contains as wildcards."""
+    values = {"network": NETWORKS, "method": METHODS, "shard": SHARDS, "block": BLOCKS}
     return expand(
-        result(path), **{k: v for k, v in found.items() if f"{{{k}}}" in path}
+        result(path), **{k: v for k, v in values.items() if f"{{{k}}}" in path}
     )
 
 
 def frames(name: str) -> intervals.Interval:
-    """The cut that a name speaks of."""
+    """The interval that a name describes."""
     return intervals.parse(name, SETTINGS.domain.step_hours)
 
 
-def own(shard: str) -> str:
-    """The frames of a shard, as steps are told."""
+def shard_frames(shard: str) -> str:
+    """The frames of a shard without its halo, as an option of steps."""
     return CUTS[shard].with_halo(0, 0, SETTINGS.domain).name
 
 
-def sealed() -> dict[str, str]:
-    """The stretches of the shards that are in the archive: a period that grows leaves them as they are."""
-    found = {}
+def archived_stretches() -> dict[str, str]:
+    """Stretches of the shards in the archive, which stay as they are when the period grows."""
+    stretches = {}
     for path in Path(result("archive/shards")).glob("*.json"):
-        with suppress(
-            ValueError, KeyError
-        ):  # a marker that is none is archive.check's business
+        with suppress(ValueError, KeyError):  # archive.check reports damaged markers
             marker = json.loads(path.read_text())
             if path.stem in CUTS and marker["frames"] == CUTS[path.stem].frames:
-                found[path.stem] = marker["stretch"]
-    return found
+                stretches[path.stem] = marker["stretch"]
+    return stretches
 
 
-SEALED = {} if SETTINGS.archive.replace else sealed()
+ARCHIVED_STRETCHES = {} if SETTINGS.archive.replace else archived_stretches()
 
 
 def stretch(shard: str) -> str:
-    """The frames that the job of a shard sees."""
-    if shard in SEALED:
-        return SEALED[shard]
+    """The frames of a shard with its halo."""
+    if shard in ARCHIVED_STRETCHES:
+        return ARCHIVED_STRETCHES[shard]
     before, after = SETTINGS.reanalyse.halo_frames(SETTINGS.domain.step_hours)
     return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
 
 
-def around(shard: str) -> str:
-    """The frames that a baseline sees."""
+def baseline_stretch(shard: str) -> str:
+    """The frames of a shard with the halo of a baseline."""
     span = SETTINGS.baselines.optimal_interpolation.frames // 2
     return CUTS[shard].with_halo(span, span, SETTINGS.domain).name
 
@@ -103,107 +103,116 @@ def background(method: str) -> list[str]:
 
 
 def members(block: str) -> str:
-    """The first and the last member of a block, as steps are told."""
+    """The first and the last member of a block, as an option of steps."""
     numbers = SETTINGS.product.block(int(block))
     return f"{numbers[0]}-{numbers[-1]}"
 
 
 @lru_cache
-def observed(name: str, network: str = "{network}") -> list[str]:
-    """The observations of some frames: a table for every shard that holds any of them."""
-    met = shards.overlapping(ALL_CUTS, frames(name))
-    return [f"results/{{run}}/observe/{network}/{shard.name}.parquet" for shard in met]
+def observation_tables(name: str, network: str = "{network}") -> list[str]:
+    """Observation tables of the shards that overlap an interval."""
+    overlapping = shards.overlapping(ALL_CUTS, frames(name))
+    return [
+        f"results/{{run}}/observe/{network}/{shard.name}.parquet"
+        for shard in overlapping
+    ]
 
 
-def made(pattern: str) -> list[intervals.Interval]:
-    """The cuts that are there, shortest first: those of shorter periods, too."""
-    found = (frames(path.name.split(".")[0]) for path in Path().glob(pattern))
-    return sorted(found, key=lambda cut: cut.frames)
+def existing(pattern: str) -> list[intervals.Interval]:
+    """Intervals of existing files, shortest first, including those of shorter periods."""
+    paths = Path().glob(pattern)
+    return sorted(
+        (frames(path.name.split(".")[0]) for path in paths), key=lambda cut: cut.frames
+    )
 
 
-MADE_PIECES = made(result("preprocess/pieces/*T*_*.zarr"))
-MADE_PARTS = made(resource("parts/*T*_*.json")) if PARTS else []
+EXISTING_PIECES = existing(result("preprocess/pieces/*T*_*.zarr"))
+EXISTING_PARTS = existing(resource("parts/*T*_*.json")) if PARTS else []
 
 
-def first_made(
-    cut: intervals.Interval, last: np.datetime64, there: list[intervals.Interval]
+def reusable(
+    cut: intervals.Interval, last: np.datetime64, available: list[intervals.Interval]
 ) -> intervals.Interval:
-    """Where to take the frames of a cut from, up to a last one: what a shorter period left, if it reaches so far.
+    """The shortest available interval with the start of `cut` that reaches frame `last`, else `cut` itself.
 
-    The last piece or part of a period has another name when the period grows, and what was made of the shorter one is
-    not to be made again.
+    The last piece or part of a period changes its name when the period grows; those of the shorter period are reused.
     """
-    same = (c for c in there if c.start == cut.start and c.frames < cut.frames)
+    same = (c for c in available if c.start == cut.start and c.frames < cut.frames)
     return next((c for c in same if c.last >= last), cut)
 
 
 def pieces_with(first, last) -> list[intervals.Interval]:
-    """The pieces of fields that hold frames of a period."""
+    """The pieces of fields that overlap a period."""
     end = np.datetime64(last)
-    met = [p for p in PIECES if p.overlaps(first, end)]
-    return [first_made(p, p.times[p.times <= end][-1], MADE_PIECES) for p in met]
+    overlapping = [p for p in PIECES if p.overlaps(first, end)]
+    return [
+        reusable(p, p.times[p.times <= end][-1], EXISTING_PIECES) for p in overlapping
+    ]
 
 
-def stores(found: list[intervals.Interval]) -> list[str]:
-    """The stores of pieces."""
-    return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in found]
+def stores(pieces: list[intervals.Interval]) -> list[str]:
+    """The stores of pieces, by their metadata files."""
+    return [store(result(f"preprocess/pieces/{p.name}.zarr")) for p in pieces]
 
 
 def pieces_of(name: str) -> list[str]:
-    """The stores of the pieces that hold frames of a cut."""
+    """The stores of the pieces that overlap the interval of a name."""
     return stores(pieces_with(frames(name).start, frames(name).last))
 
 
-def learnt(*splits: str) -> list[intervals.Interval]:
-    """The pieces that some splits lie in."""
+def pieces_of_splits(*splits: str) -> list[intervals.Interval]:
+    """The pieces that overlap the given splits."""
     periods = [SETTINGS.domain.splits[name] for name in splits]
     return list(dict.fromkeys(p for q in periods for p in pieces_with(q.start, q.end)))
 
 
 def moments() -> list[str]:
-    """What is added up of the training period, a file a piece."""
-    return [result(f"preprocess/moments/{p.name}.nc") for p in learnt("train")]
+    """Files with the sums over the training period, one for each piece."""
+    return [
+        result(f"preprocess/moments/{p.name}.nc") for p in pieces_of_splits("train")
+    ]
 
 
 def parts_of(piece: str) -> list[intervals.Interval]:
-    """The parts that a piece is made from, of which there are none in one store."""
-    cut, there = frames(piece), MADE_PARTS
+    """The parts that a piece is made from; none if the source is a single store."""
+    cut, available = frames(piece), EXISTING_PARTS
     if (path := Path(stores([cut])[0])).is_file():
-        # runs share parts: another run, of a shorter period, may have added its own since
-        there = [c for c in there if age(c) <= path.stat().st_mtime] or there
-    met = [p for p in PARTS if p.overlaps(cut.start, cut.last)]
-    return [first_made(p, min(p.last, cut.last), there) for p in met]
+        # another run of a shorter period may have added parts to the shared dataset since
+        before = path.stat().st_mtime
+        available = [c for c in available if modified(c) <= before] or available
+    overlapping = [p for p in PARTS if p.overlaps(cut.start, cut.last)]
+    return [reusable(p, min(p.last, cut.last), available) for p in overlapping]
 
 
-def age(part: intervals.Interval) -> float:
-    """When a part was made."""
+def modified(part: intervals.Interval) -> float:
+    """Modification time of a part."""
     return Path(resource(f"parts/{part.name}.json")).stat().st_mtime
 
 
-def arrived(parts: list[intervals.Interval] = PARTS) -> list[str]:
-    """The files that say that the source is there: a marker a part, or the store."""
+def source_markers(parts: list[intervals.Interval] = PARTS) -> list[str]:
+    """The files that show that the source is complete: a marker for each part, or the store."""
     if not PARTS:
         return [store(resource("raw.zarr"))]
     return [resource(f"parts/{part.name}.json") for part in parts]
 
 
-def raw(parts: list[intervals.Interval] = PARTS) -> list[str]:
-    """The source's stores."""
+def source_stores(parts: list[intervals.Interval] = PARTS) -> list[str]:
+    """The stores of the source."""
     if not PARTS:
         return [store(resource("raw.zarr"))]
     return [resource(f"parts/{part.name}.zarr") for part in parts]
 
 
-def fixed(files: list[str]) -> list[str]:
-    """What the source is remade for: not a built-in world that becomes longer, which keeps its frames (`world`)."""
+def unless_synthetic(files: list[str]) -> list[str]:
+    """The files, or none for a built-in world, which keeps its frames when it becomes longer (`world_settings`)."""
     return [] if SETTINGS.download.source == "synthetic" else files
 
 
-def world() -> str:
-    """What the frames of a built-in world depend on: its end, too, if that says how it is cut into stretches."""
+def world_settings() -> str:
+    """Settings that determine the frames of a built-in world; with several stretches these include its end."""
     if SETTINGS.download.source != "synthetic":
         return ""
-    end = {"synthetic": {"end"}} if ASKED.synthetic.stretches == 1 else {}
-    return ASKED.model_dump_json(
+    end = {"synthetic": {"end"}} if DOWNLOAD_REQUEST.synthetic.stretches == 1 else {}
+    return DOWNLOAD_REQUEST.model_dump_json(
         exclude={"periods": True, "missing": True, "accepted": True, **end}
     )

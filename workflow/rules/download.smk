@@ -239,7 +239,7 @@ rule manifest:
     """Check that the source arrived whole: times, holes, units, ranges; refuse a hole that is not allowed."""
     input:
         settings="results/{run}/settings/manifest.json",
-        arrived=arrived(),
+        arrived=source_markers(),
     output:
         manifest="results/{run}/download/manifest.json",
     log:
@@ -250,8 +250,8 @@ rule manifest:
         mem_mb=memory(1500),
         runtime=minutes(60),
     params:
-        raw=lambda wildcards: braced(raw()),
-        markers=lambda wildcards: braced(arrived()) if PARTS else "",
+        raw=lambda wildcards: braced(source_stores()),
+        markers=lambda wildcards: braced(source_markers()) if PARTS else "",
     shell:
         "hindsight download.manifest --settings {input.settings:q}"
         " --raw {params.raw}"

@@ -10,7 +10,7 @@ rule simulate:
     input:
         settings="results/{run}/settings/observe.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        pieces=lambda wildcards: pieces_of(own(wildcards.shard)),  # other years change nothing
+        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years change nothing
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
         places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
@@ -24,7 +24,7 @@ rule simulate:
         mem_mb=memory(1500),
         runtime=minutes(60),
     params:
-        shard=lambda wildcards: own(wildcards.shard),
+        shard=lambda wildcards: shard_frames(wildcards.shard),
     shell:
         "hindsight observe.simulate --settings {input.settings:q}"
         " --network {wildcards.network:q}"

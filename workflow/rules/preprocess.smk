@@ -9,7 +9,9 @@ rule regrid:
     """Bring a piece of the source to canonical channels, units, grid and order."""
     input:
         settings="results/{run}/settings/regrid.json",
-        arrived=lambda wildcards: fixed(arrived(parts_of(wildcards.piece))),
+        arrived=lambda wildcards: unless_synthetic(
+            source_markers(parts_of(wildcards.piece))
+        ),
         manifest=ancient("results/{run}/download/manifest.json"),
     output:
         fields=store("results/{run}/preprocess/pieces/{piece}.zarr"),
@@ -22,8 +24,8 @@ rule regrid:
         mem_mb=memory(2500),
         runtime=minutes(60),
     params:
-        raw=lambda wildcards: braced(raw(parts_of(wildcards.piece))),
-        world=lambda wildcards: world(),
+        raw=lambda wildcards: braced(source_stores(parts_of(wildcards.piece))),
+        world=lambda wildcards: world_settings(),
     shell:
         "hindsight preprocess.regrid --settings {input.settings:q}"
         " --piece {wildcards.piece:q}"
@@ -62,8 +64,8 @@ rule static:
     """Bring land fraction and orography to the working grid, where they are given."""
     input:
         settings="results/{run}/settings/preprocess.json",
-        fields=stores(learnt("train"))[0],  # any will do: it is the grid that counts
-        arrived=fixed(arrived()[:1]),
+        fields=stores(pieces_of_splits("train"))[0],  # any will do: it is the grid that counts
+        arrived=unless_synthetic(source_markers()[:1]),
         manifest=ancient("results/{run}/download/manifest.json"),
         given=settings.static_files(SETTINGS),
     output:
@@ -76,8 +78,8 @@ rule static:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        raw=lambda wildcards: raw()[0],
-        world=lambda wildcards: world(),
+        raw=lambda wildcards: source_stores()[0],
+        world=lambda wildcards: world_settings(),
     shell:
         "hindsight preprocess.static --settings {input.settings:q}"
         " --fields {input.fields:q}"

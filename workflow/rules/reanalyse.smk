@@ -12,7 +12,7 @@ rule shard:
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations=lambda wildcards: observed(stretch(wildcards.shard)),
+        observations=lambda wildcards: observation_tables(stretch(wildcards.shard)),
         plan=ancient("results/{run}/reanalyse/{network}/plan.json"),  # not written above a limit, so no job starts
     output:
         analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
@@ -26,7 +26,7 @@ rule shard:
         runtime=minutes(120),
     params:
         observations=input_list("observations"),
-        shard=lambda wildcards: own(wildcards.shard),
+        shard=lambda wildcards: shard_frames(wildcards.shard),
         stretch=lambda wildcards: stretch(wildcards.shard),
         members=lambda wildcards: members(wildcards.block),
     shell:
@@ -48,7 +48,7 @@ rule plan:
         settings="results/{run}/settings/plan.json",
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
-        observations=observed(stretch(SHARDS[0])),
+        observations=observation_tables(stretch(SHARDS[0])),
     output:
         plan="results/{run}/reanalyse/{network}/plan.json",
     log:
