@@ -249,7 +249,7 @@ def _aligned(found: xr.Dataset, right: xr.DataArray) -> xr.DataArray:
 
 
 def _of_frames(found: xr.Dataset, right: xr.DataArray, config: dict) -> tuple[xr.DataArray, xr.DataArray]:
-    """Values and truth of the frames that both know; those between the splits may lack, for nobody asked for them."""
+    """Values and truth of the frames that both have; those between the splits, not requested, may be missing."""
     asked = frame_times(config)
     if missing := sorted(set(asked) - set(found["time"].values[found["available"].values])):
         raise Mismatch(f"no frame at {missing[0].astype('datetime64[m]')} ({len(missing)} of them)")

@@ -61,7 +61,7 @@ FAULTS = {
 
 
 class Server:
-    """The server in a process of its own."""
+    """The server, in another process."""
 
     def __init__(self, root: Path, faults: list[dict] = (), port: int = 0, **pace: float) -> None:
         self.root, self.journal = root, root / f"log-{time.monotonic_ns()}"

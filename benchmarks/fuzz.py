@@ -26,7 +26,7 @@ MOST = 4  # mutations of a source
 WEIGHTS = {"files": 3, "changes": 4, "levels": 3, "values": 0.4, "grid": 0.4, "region": 1.5, "attributes": 0.5}
 WEIGHTS |= dict.fromkeys(("dimensions", "units", "times", "names", "coordinates", "packing", "format", "precision"), 2)
 RAINS = 0.1  # share of sources that are sums over time
-OF_FRAMES = {"frames", "values", "times", "dimensions"}  # groups that take the source's frames for those asked for
+OF_FRAMES = {"frames", "values", "times", "dimensions"}  # groups that need exactly the requested frames
 FAILURES = ("fault", "wrong", "taken")
 VERDICTS = ("right", "refused", "needless", *FAILURES)
 

@@ -115,7 +115,7 @@ def renamed(**names: str) -> Mutation:
 
 
 def calendars(*names: str) -> Mutation:
-    """The files' times in calendars of their own."""
+    """A different calendar in each file."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
         for part, name in zip(source.parts, names, strict=True):

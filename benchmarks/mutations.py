@@ -288,14 +288,14 @@ def latitude_turned(source: Source, rng: np.random.Generator) -> None:
 
 
 def latitude_shuffled(source: Source, rng: np.random.Generator) -> None:
-    """Latitudes are in no order."""
+    """Latitudes are not sorted."""
     order = rng.permutation(source.parts[0].dataset.sizes[_name(source.parts[0].dataset, "latitude")])
     source.everywhere(lambda d: d.isel({_name(d, "latitude"): order}))
     source.may("either")
 
 
 def longitude_turned(source: Source, rng: np.random.Generator) -> None:
-    """Longitudes count from elsewhere."""
+    """Longitudes have another origin."""
     source.everywhere(_turned)
 
 
@@ -465,7 +465,7 @@ def halves(source: Source, rng: np.random.Generator) -> None:
 
 
 def late_versions(source: Source, rng: np.random.Generator) -> None:
-    """The version of every frame as text beside it; the last ones preliminary."""
+    """A text variable with the version of every frame; the last frames are preliminary."""
     last = period(source, "validation")[1]
     need(source.parts[0].dataset.sizes["time"] == source.truth.sizes["time"])
     versions = np.where(np.arange(source.truth.sizes["time"]) > last, "0005", "0001").astype(object)
@@ -480,7 +480,7 @@ def _preliminary(source: Source, rng: np.random.Generator) -> None:
         source.may("refused")
 
 
-# Variables that nobody asked for.
+# Variables that were not requested.
 
 
 def other_variables(source: Source, rng: np.random.Generator) -> None:
@@ -578,14 +578,14 @@ def level_unstated(source: Source, rng: np.random.Generator) -> None:
 
 
 def a_file_a_variable(source: Source, rng: np.random.Generator) -> None:
-    """Every variable in a file of its own."""
+    """One file per variable."""
     need(len(source.parts) == 1 and len(source.variables) > 1)
     (part,) = source.parts
     source.parts = [Part(part.dataset[[name]], part.form) for name in source.variables]
 
 
 def a_file_a_level(source: Source, rng: np.random.Generator) -> None:
-    """Every level in a file of its own, as a scalar or a dimension of length one."""
+    """One file per level, with the level as a scalar or as a dimension of length one."""
     _of_levels(source)
     need(len(source.parts) == 1)
     (part,) = source.parts
@@ -598,7 +598,7 @@ def a_file_a_level(source: Source, rng: np.random.Generator) -> None:
 
 
 def a_file_a_time(source: Source, rng: np.random.Generator) -> None:
-    """Stretches of time in files of their own; they may meet in a frame."""
+    """One file per stretch of time; neighbours may share a frame."""
     need(len(source.parts) == 1)
     (part,) = source.parts
     count, overlap = int(rng.integers(2, 5)), int(rng.random() < 0.2)

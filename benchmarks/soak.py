@@ -154,11 +154,11 @@ class Local:
 
     @property
     def environment(self) -> dict[str, str]:
-        """In which the workflow runs."""
+        """The environment of the workflow."""
         return ring.environment(self.folder)
 
     def call(self, *command: str) -> str:
-        """What a command says there."""
+        """The output of a command in the cluster."""
         done = subprocess.run(command, env=self.environment, stdout=-1, stderr=subprocess.STDOUT, text=True)
         return done.stdout
 
@@ -175,7 +175,7 @@ class Local:
         }
 
     def clear(self) -> None:
-        """What is to be done before a lock is taken away; jobs on this machine may live on."""
+        """Prepare for the removal of a lock; jobs on this machine may live on, so there is nothing to do."""
 
 
 @dataclass
@@ -229,7 +229,7 @@ class Slurm(Local):
         return 1
 
     def clear(self) -> None:
-        """Jobs that a dead workflow left would be in the way of the next."""
+        """Cancel the jobs of a dead workflow, which would disturb the next one."""
         self.call("scancel", "-u", str(os.getuid()))
 
 
@@ -292,11 +292,11 @@ class Workflow:
         return ring.command(self.folder, self.place.profile, *self.place.options, TARGET, *words)
 
     def log(self) -> Path:
-        """What the last start said."""
+        """The output since the last start."""
         return self.folder / f"snakemake-{self.starts}.log"
 
     def start(self) -> None:
-        """Start it, in a process group of its own."""
+        """Start the workflow in a new process group."""
         self.starts, self.struck = self.starts + 1, False
         with self.log().open("w") as file:
             self.process = subprocess.Popen(
@@ -308,11 +308,11 @@ class Workflow:
         return self.process is not None and self.process.poll() is None
 
     def whole(self) -> bool:
-        """Whether it ended and has made everything."""
+        """Whether the workflow ended and made everything."""
         return self.process is not None and self.process.poll() == 0
 
     def wait_for(self, what: Callable[[], object]) -> None:
-        """Until something is so, or the workflow has ended."""
+        """Wait until a condition holds or the workflow has ended."""
         until, done = time.monotonic() + PATIENCE, jobs_done(self.folder)
         while self.alive() and not what():
             if jobs_done(self.folder) != done:
@@ -322,7 +322,7 @@ class Workflow:
             time.sleep(0.1)
 
     def rest(self, seconds: float) -> None:
-        """Some time, or until the workflow has ended."""
+        """Wait some seconds, or until the workflow has ended."""
         until = time.monotonic() + seconds
         self.wait_for(lambda: time.monotonic() > until)
 
@@ -348,13 +348,13 @@ class Workflow:
             sys.exit("it does not get on its feet")
 
     def unlock(self) -> None:
-        """What the sentence about a lock says, before the same command again."""
+        """Remove the lock, as the message about it says."""
         self.place.clear()
         self.place.call(*self.command("--unlock"))
         self.unlocks += 1
 
     def to_the_end(self) -> None:
-        """Let it end; what jobs it left end too."""
+        """Wait until the workflow and the jobs that it left behind have ended."""
         self.bring_up(lambda: False)
         until = time.monotonic() + PATIENCE
         while self.jobs() and time.monotonic() < until:

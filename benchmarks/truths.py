@@ -75,7 +75,7 @@ def walks(**offsets: float) -> Callable:
 
 
 def without(truth: Callable, *channels: str) -> Callable:
-    """A truth but for some channels, which were drawn and are not asked for."""
+    """A truth without some channels, which the script draws but the configuration does not request."""
 
     def fewer(folder: Path) -> Truth:
         whole = truth(folder)
@@ -85,7 +85,7 @@ def without(truth: Callable, *channels: str) -> Callable:
 
 
 def above(truth: Callable, more: float) -> Callable:
-    """A truth, so much higher."""
+    """A truth plus a constant."""
     return lambda folder: Truth((truth(folder).fields + more).astype("f4").astype(float))
 
 
