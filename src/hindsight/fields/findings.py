@@ -58,11 +58,11 @@ def describe(
     return found
 
 
-def sentence(name: str, found: dict) -> str:
-    """A described finding as a sentence, with the variable's name."""
-    at = f" at {found['level']}" if found["level"] else ""
-    what = ", ".join(filter(None, (found["what"] or f"looks wrong ({found['kind']})", found["where"])))
-    time = found["first"] if found["frames"] == 1 else f"{found['frames']} frames, {found['first']} to {found['last']}"
+def sentence(name: str, entry: dict) -> str:
+    """A described entry as a sentence, with the variable's name."""
+    at = f" at {entry['level']}" if entry["level"] else ""
+    what = ", ".join(filter(None, (entry["what"] or f"looks wrong ({entry['kind']})", entry["where"])))
+    time = entry["first"] if entry["frames"] == 1 else f"{entry['frames']} frames, {entry['first']} to {entry['last']}"
     return f"{name!r}{at} {what}: {time}"
 
 

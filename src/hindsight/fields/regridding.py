@@ -221,12 +221,12 @@ def _inside(start: float, stop: float, rows: int, offset: float) -> np.ndarray:
     return (np.arange(np.ceil(first - TOLERANCE), np.floor(last + TOLERANCE) + 1) + offset) * 180 / rows
 
 
-def level_weights(pressures: np.ndarray, wanted: float) -> list[tuple[int, float]]:
+def level_weights(pressures: np.ndarray, pressure: float) -> list[tuple[int, float]]:
     """Weights that interpolate to a pressure, linearly in its logarithm, between the two neighbouring levels.
 
     Args:
         pressures: the available levels (hPa), in any order.
-        wanted: a pressure (hPa).
+        pressure: of the target level (hPa).
 
     Returns:
         Indices and weights; a single weight of 1 if the level is available.
@@ -235,12 +235,12 @@ def level_weights(pressures: np.ndarray, wanted: float) -> list[tuple[int, float
         ValueError: the pressure lies outside the levels.
     """
     pressures = np.asarray(pressures, float)
-    equal = np.flatnonzero(np.isclose(pressures, wanted, rtol=1e-6, atol=0))
+    equal = np.flatnonzero(np.isclose(pressures, pressure, rtol=1e-6, atol=0))
     if equal.size:
         return [(int(equal[0]), 1.0)]
-    if not pressures.min() < wanted < pressures.max():
-        raise ValueError(f"levels cover {pressures.min():g} to {pressures.max():g} hPa; {wanted:g} hPa lies outside")
-    above = int(np.where(pressures < wanted, pressures, -np.inf).argmax())
-    below = int(np.where(pressures > wanted, pressures, np.inf).argmin())
-    share = float(np.log(wanted / pressures[above]) / np.log(pressures[below] / pressures[above]))
+    if not pressures.min() < pressure < pressures.max():
+        raise ValueError(f"levels cover {pressures.min():g} to {pressures.max():g} hPa; {pressure:g} hPa lies outside")
+    above = int(np.where(pressures < pressure, pressures, -np.inf).argmax())
+    below = int(np.where(pressures > pressure, pressures, np.inf).argmin())
+    share = float(np.log(pressure / pressures[above]) / np.log(pressures[below] / pressures[above]))
     return [(above, 1 - share), (below, share)]

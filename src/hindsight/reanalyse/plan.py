@@ -59,7 +59,7 @@ class Job:
         stretch: frames with the halo.
         members: in the block.
         work: network evaluations and updates.
-        made: whether its file exists.
+        exists: whether its file exists.
     """
 
     shard: str
@@ -67,7 +67,7 @@ class Job:
     stretch: int
     members: int
     work: Work
-    made: bool
+    exists: bool
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def jobs(domain: Domain, product: Product, settings: Reanalyse, prior: Prior, fo
         work = count(calendar.frame_number(stretch.times[:1], domain.step_hours)[0], stretch.frames)
         for block in range(-(-product.members // product.member_block)):
             members = len(product.block(block))
-            made = (folder / f"{one.name}-{block}.nc").is_file()
-            jobs.append(Job(one.name, one.frames, stretch.frames, members, work * members, made))
+            exists = (folder / f"{one.name}-{block}.nc").is_file()
+            jobs.append(Job(one.name, one.frames, stretch.frames, members, work * members, exists))
     return jobs
 
 
@@ -184,7 +184,7 @@ def _time_stretches(
         yield (tried := analyse(0, min(number * least, first.frames), two))
         progress(number)
     pace = measured_pace(tried, [tried], start, 0.0)
-    budget = SHARE * sum(pace.seconds(job) for job in todo if not job.made)
+    budget = SHARE * sum(pace.seconds(job) for job in todo if not job.exists)
     short = timing.length(settings, window, len(members), first.frames)
     per_frame = tried.seconds * len(members) / tried.cells
     stretches = timing.affordable(timing.stretches(short, first.frames), budget, per_frame)
@@ -213,14 +213,14 @@ def counts(todo: list[Job]) -> dict:
     return {
         "shards": len({job.shard for job in todo}),
         "jobs": len(todo),
-        "to_make": sum(not job.made for job in todo),
+        "to_make": sum(not job.exists for job in todo),
         "evaluations": sum(job.work.evaluations for job in todo),
     }
 
 
 def times(todo: list[Job], pace: Pace, devices: list[int]) -> dict:
     """Device hours of all jobs and of those to make, seconds of the longest job, wall hours of those to make."""
-    to_make = [pace.seconds(job) for job in todo if not job.made]
+    to_make = [pace.seconds(job) for job in todo if not job.exists]
     band = lambda seconds: Forecast.within(seconds, pace.band)
     return {
         "job_seconds": band(max(pace.seconds(job) for job in todo)),
@@ -241,7 +241,7 @@ def wall_seconds(seconds: list[float], devices: int) -> float:
 
 def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archive: list[Path]) -> dict:
     """Bytes and files of the analyses and, if this network is archived, of the archive; and of those to make."""
-    band, to_make = sizes.difference + UNTIMED, [job for job in todo if not job.made]
+    band, to_make = sizes.difference + UNTIMED, [job for job in todo if not job.exists]
     analyses = lambda jobs: sum(sizes.head + sizes.analysis * job.members * job.frames for job in jobs)
     frames = {job.shard: job.frames for job in todo} if archive else {}
     missing = {name for name in frames if not (archive[0].parent / f"shards/{name}.json").is_file()}

@@ -303,7 +303,7 @@ def _seen(settings: Settings, name: str) -> Section:
     return SECTIONS[name].model_validate({field: getattr(whole, field) for field in SECTIONS[name].model_fields})
 
 
-def load(path: Path, wanted: list[type[Section]]) -> list[Section]:
+def load(path: Path, sections: list[type[Section]]) -> list[Section]:
     """Load sections from a stage's settings file.
 
     Raises:
@@ -314,7 +314,7 @@ def load(path: Path, wanted: list[type[Section]]) -> list[Section]:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the settings file {path} ({error}); snakemake writes it") from None
     part = credentials.fill_in(part, Path(path))
-    return [_section(path, part, section) for section in wanted]
+    return [_section(path, part, section) for section in sections]
 
 
 def _section(path: Path, part: dict, section: type[Section]) -> Section:

@@ -95,14 +95,14 @@ def check(options: dict, setting: str) -> dict:
     return options
 
 
-def remember(found: object) -> None:
+def remember(secrets: object) -> None:
     """Keep values out of what this process prints from now on: every leaf of nested dictionaries."""
-    for value in found.values() if isinstance(found, dict) else ():
+    for value in secrets.values() if isinstance(secrets, dict) else ():
         remember(value)
-    if isinstance(found, str | int | float) and not isinstance(found, bool):
-        text = str(found)
+    if isinstance(secrets, str | int | float) and not isinstance(secrets, bool):
+        text = str(secrets)
         path = text.endswith(".json") or os.path.exists(text)
-        if len(text) >= SHORTEST and not _no_secret(found) and not path:
+        if len(text) >= SHORTEST and not _no_secret(secrets) and not path:
             _known.add(text)
 
 

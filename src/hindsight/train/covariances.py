@@ -36,10 +36,10 @@ class CovarianceSums:
         now, later = torch.zeros(2, like.shape[1], like.shape[1], dtype=like.dtype).unbind()
         return cls(0, 0, now, later)
 
-    def add(self, x: torch.Tensor, known: np.ndarray, pairs: np.ndarray) -> None:
+    def add(self, x: torch.Tensor, available: np.ndarray, pairs: np.ndarray) -> None:
         """Add samples (n, size), given the indices of frames with data and those of the first frame of each pair."""
-        present, earlier, later = x[known], x[pairs], x[pairs + 1]
-        self.frames, self.pairs = self.frames + len(known), self.pairs + len(pairs)
+        present, earlier, later = x[available], x[pairs], x[pairs + 1]
+        self.frames, self.pairs = self.frames + len(available), self.pairs + len(pairs)
         self.now.addmm_(present.T, present.conj())
         self.later.addmm_(later.T, earlier.conj())
 
@@ -74,9 +74,9 @@ def accumulate(frames: Frames, sampler: Sampler) -> list[CovarianceSums]:
     for done, (start, first, last) in enumerate(blocks, 1):
         samples = sampler(torch.from_numpy(frames(start, last)).double())
         sums = sums or [CovarianceSums.zero(x) for x in samples]
-        known, pairs = _indices(frames.segment[start:last], first - start)
+        available, pairs = _indices(frames.segment[start:last], first - start)
         for total, x in zip(sums, samples):
-            total.add(x, known, pairs)
+            total.add(x, available, pairs)
         progress(done)
     return sums
 
