@@ -46,9 +46,9 @@ def windows(frames=400, seed=0, window=4):
 class Held:
     """Departures (T, C, H, W) in memory with the interface of `Frames`; some may be masked."""
 
-    def __init__(self, values, grid=GRID, stretch=None, block=64):
+    def __init__(self, values, grid=GRID, segment=None, block=64):
         self.values, self.grid, self.shape, self.block = values, grid, values.shape[1:], block
-        self.segment = np.zeros(len(values), int) if stretch is None else stretch
+        self.segment = np.zeros(len(values), int) if segment is None else segment
         self.read = []
 
     def __call__(self, first, last):
@@ -60,10 +60,10 @@ class Held:
         return [(max(a - overlap, 0), a, min(a + self.block, len(self.values))) for a in starts]
 
 
-def of(times, values, window=4, split="training", stretch=None):
+def of(times, values, window=4, split="training", segment=None):
     """Windows of fields (T, C, H, W) in memory."""
     flat = values.reshape(len(values), values[0].size if len(values) else 0)
-    return Windows(times, lambda first, last: flat[first:last], window, split, stretch)
+    return Windows(times, lambda first, last: flat[first:last], window, split, segment)
 
 
 def metadata_of(settings, channels, grid, edges):

@@ -17,10 +17,10 @@ def view(fields):
     return [fields, torch.complex(fields @ MIX[0], fields @ MIX[1])]
 
 
-def brute(stretch):
+def brute(segment):
     """E[x_t x_t^H] and E[x_{t+1} x_t^H], pair by pair."""
-    known = [t for t in range(50) if stretch[t] >= 0]
-    pairs = [t for t in range(49) if stretch[t] == stretch[t + 1] >= 0]
+    known = [t for t in range(50) if segment[t] >= 0]
+    pairs = [t for t in range(49) if segment[t] == segment[t + 1] >= 0]
     found = []
     for x in view(torch.from_numpy(FRAMES).flatten(1).double()):
         x = x.numpy()
@@ -30,12 +30,12 @@ def brute(stretch):
 
 
 @pytest.mark.parametrize("block", [1, 2, 11, 12, 13, 49, 64])
-@pytest.mark.parametrize("stretch", [np.zeros(50, int), BROKEN], ids=["whole", "broken"])
-def test_blocks_add_up_to_the_covariances_of_all_frames(stretch, block):
+@pytest.mark.parametrize("segment", [np.zeros(50, int), BROKEN], ids=["whole", "broken"])
+def test_blocks_add_up_to_the_covariances_of_all_frames(segment, block):
     """Frames that are masked are NaN; no pair spans a gap or a masked frame, and each pair counts once."""
-    values = np.where(stretch[:, None, None, None] < 0, np.nan, FRAMES)
-    expected, known, pairs = brute(stretch)
-    for moments, (now, later) in zip(accumulate(helpers.Held(values, stretch=stretch, block=block), view), expected):
+    values = np.where(segment[:, None, None, None] < 0, np.nan, FRAMES)
+    expected, known, pairs = brute(segment)
+    for moments, (now, later) in zip(accumulate(helpers.Held(values, segment=segment, block=block), view), expected):
         assert (moments.frames, moments.pairs) == (known, pairs)
         np.testing.assert_allclose(moments.covariance, now, atol=1e-13)
         np.testing.assert_allclose(moments.lagged, later, atol=1e-13)
@@ -51,7 +51,7 @@ def test_a_block_has_one_frame_before_it_and_is_read_once():
 def test_sums_of_two_segments_add_up_to_those_of_both():
     first = accumulate(helpers.Held(FRAMES[:30]), view)
     second = accumulate(helpers.Held(FRAMES[30:]), view)
-    both = accumulate(helpers.Held(FRAMES, stretch=np.repeat([0, 1], [30, 20])), view)
+    both = accumulate(helpers.Held(FRAMES, segment=np.repeat([0, 1], [30, 20])), view)
     for one, other, expected in zip(first, second, both):
         for found in (one + other, other + one, one + other + CovarianceSums.zero(expected.now)):
             assert (found.frames, found.pairs) == (50, 48)
@@ -60,7 +60,7 @@ def test_sums_of_two_segments_add_up_to_those_of_both():
 
 
 def test_without_pairs_the_lagged_covariance_is_zero():
-    (found, _) = accumulate(helpers.Held(FRAMES, stretch=np.arange(50)), view)
+    (found, _) = accumulate(helpers.Held(FRAMES, segment=np.arange(50)), view)
     assert found.pairs == 0 and not found.lagged.any() and found.covariance.diagonal().min() > 0
 
 

@@ -18,8 +18,8 @@ TIMES = np.datetime64("2000-01-01T12", "ns") + np.arange(20) * np.timedelta64(1,
 VALUES = np.arange(20 * 6, dtype=np.float32).reshape(20, 1, 2, 3)
 
 
-def of(window, split="training", stretch=None, count=20):
-    return helpers.of(TIMES[:count], VALUES[:count], window, split, stretch)
+def of(window, split="training", segment=None, count=20):
+    return helpers.of(TIMES[:count], VALUES[:count], window, split, segment)
 
 
 def test_a_window_is_consecutive_frames_with_their_dates():
@@ -50,11 +50,11 @@ def test_the_shuffled_order_can_start_anywhere():
 
 
 def test_no_window_spans_a_gap():
-    windows = of(5, stretch=np.repeat([1, 2, 3], [7, 6, 7]))
+    windows = of(5, segment=np.repeat([1, 2, 3], [7, 6, 7]))
     assert windows.starts.tolist() == [0, 1, 2, 7, 8, 13, 14, 15]
     fields, _ = windows.take(range(len(windows)))
-    stretch = np.digitize(fields[..., 0].numpy() / 6, [7, 13])
-    assert (stretch == stretch[:, :1]).all()
+    segment = np.digitize(fields[..., 0].numpy() / 6, [7, 13])
+    assert (segment == segment[:, :1]).all()
 
 
 def test_prefetched_windows_are_those_requested():
@@ -73,8 +73,8 @@ def test_prefetched_windows_are_those_requested():
 
 
 def test_no_window_has_a_masked_frame():
-    stretch = np.repeat([0, -1, 2, -1, 4], [6, 1, 4, 2, 7])
-    windows = of(5, stretch=stretch)
+    segment = np.repeat([0, -1, 2, -1, 4], [6, 1, 4, 2, 7])
+    windows = of(5, segment=segment)
     assert windows.starts.tolist() == [0, 1, 13, 14, 15] and len(windows) == 5
     assert sorted(windows.shuffled(0, 0, 5)) == [0, 1, 2, 3, 4]
 
@@ -88,13 +88,13 @@ def test_periods_without_a_window_are_refused():
     with pytest.raises(
         UserError, match=rf"{says} \(train.window = 8\): the longest has 6, and 0 of 20 frames are masked"
     ):
-        of(8, stretch=np.arange(20) // 6)
+        of(8, segment=np.arange(20) // 6)
     with pytest.raises(
         UserError, match=f"{says}.*the longest has 3, and 17 of 20 .*shorten the window or move domain.train"
     ):
-        of(4, stretch=np.where(np.arange(20) < 3, 0, -1))
+        of(4, segment=np.where(np.arange(20) < 3, 0, -1))
     with pytest.raises(UserError, match="the longest has 0, and 20 of 20 frames are masked"):
-        of(4, stretch=np.full(20, -1))
+        of(4, segment=np.full(20, -1))
 
 
 def settings(basis):

@@ -81,7 +81,7 @@ def accumulate(frames: Frames, sampler: Sampler) -> list[CovarianceSums]:
     return sums
 
 
-def _indices(stretch: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
+def _indices(segment: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the frames with data in a block, and of the pairs that end in it; `before` frames precede it."""
-    known = np.flatnonzero(stretch >= 0)
-    return known[known >= before], calendar.window_starts(stretch, 2)
+    known = np.flatnonzero(segment >= 0)
+    return known[known >= before], calendar.window_starts(segment, 2)

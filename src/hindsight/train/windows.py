@@ -31,7 +31,7 @@ class Windows:
         read: reads frames.
         window: number of frames in a window.
         split: name of the split, for errors.
-        stretch: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
+        segment: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
             each window lies in one segment and has no masked frame; none: there are no gaps.
 
     Raises:
@@ -39,7 +39,7 @@ class Windows:
     """
 
     def __init__(
-        self, times: np.ndarray, read: Read, window: int, split: str, stretch: np.ndarray | None = None
+        self, times: np.ndarray, read: Read, window: int, split: str, segment: np.ndarray | None = None
     ) -> None:
         if len(times) == 0:
             raise UserError(f"the {split} period has no frame; move or lengthen domain.{split.removesuffix('ing')}")
@@ -48,11 +48,11 @@ class Windows:
                 f"the {split} period has {len(times)} frames, fewer than a window (train.window = {window}); "
                 "lengthen the period or shorten the window"
             )
-        stretch = np.zeros(len(times), int) if stretch is None else stretch
+        segment = np.zeros(len(times), int) if segment is None else segment
         self.read, self.window, self.conditions = read, window, conditions(times)
-        self.starts = calendar.window_starts(stretch, window)
+        self.starts = calendar.window_starts(segment, window)
         if len(self.starts) == 0:
-            raise UserError(_too_short(stretch, window, split))
+            raise UserError(_too_short(segment, window, split))
         self._epoch: tuple[tuple[int, int], np.ndarray] | None = None
         self._reader, self._prefetched = ThreadPoolExecutor(1, "windows"), None
 
@@ -90,12 +90,12 @@ class Windows:
         return self._epoch[1]
 
 
-def _too_short(stretch: np.ndarray, window: int, split: str) -> str:
+def _too_short(segment: np.ndarray, window: int, split: str) -> str:
     """The error for a split in which no segment is as long as a window."""
-    known = stretch[stretch >= 0]
+    known = segment[segment >= 0]
     longest = np.bincount(known).max() if len(known) else 0
     return (
         f"no segment of the {split} period is as long as a window (train.window = {window}): the longest "
-        f"has {longest}, and {len(stretch) - len(known)} of {len(stretch)} frames are masked; shorten the "
+        f"has {longest}, and {len(segment) - len(known)} of {len(segment)} frames are masked; shorten the "
         f"window or move domain.{split.removesuffix('ing')}"
     )
