@@ -60,7 +60,7 @@ def lagged(values, frames, segment=None):
     return covariance.lagged_covariance(Held(values, segment), frames)
 
 
-def test_the_lagged_covariance_is_the_processs_own():
+def test_the_lagged_covariance_is_that_of_the_process():
     process = oracle.process(SIZE)
     model, noise = oracle.transition(process)
     root = np.linalg.cholesky(noise)
@@ -180,7 +180,7 @@ def test_on_a_ring_the_taper_is_that_of_arcs_of_the_equator():
         np.testing.assert_allclose(found[k], np.roll(expected, k), atol=1e-9)
 
 
-def test_it_lies_in_a_file_with_its_root_and_there_is_never_a_second_one_in_memory(tmp_path):
+def test_covariance_and_root_are_written_without_a_second_one_in_memory(tmp_path):
     few = np.random.default_rng(0).standard_normal((40, 1500))
     given = few.T @ few / 40 + np.eye(1500)
     expected, hair = given.copy(), covariance.JITTER * given.trace() / 1500

@@ -304,7 +304,7 @@ def test_from_files_to_a_file_it_is_conditioning_in_physical_units(world, domain
 
 
 @pytest.mark.parametrize(("frames", "reach"), [(1, None), (3, 700.0)])
-def test_the_covariance_that_was_fitted_once_gives_the_same_analysis(world, domain, frames, reach, monkeypatch):
+def test_a_stored_covariance_gives_the_same_analysis(world, domain, frames, reach, monkeypatch):
     settings = {"frames": frames, "localisation_km": reach}
     whole = analysed(world, domain, settings, members=3)
     files = {name: world / f"{name}.nc" for name in ("climatology", "statistics")}
@@ -317,7 +317,7 @@ def test_the_covariance_that_was_fitted_once_gives_the_same_analysis(world, doma
         analysed(world, domain, settings | {"frames": 5}, members=3, background=files["background"])
 
 
-def test_masked_frames_of_the_training_period_are_not_learnt_from(world, domain):
+def test_masked_frames_of_the_training_period_are_not_used(world, domain):
     """Neither they nor what spans them: the analysis is that of a store that ends with what there is."""
     whole = store.read(world / "fields.zarr").load()
     known = np.ones(whole.sizes["time"], bool)
@@ -335,7 +335,7 @@ def test_masked_frames_of_the_training_period_are_not_learnt_from(world, domain)
     assert np.abs(found["analysis"] - analysed(world, domain, {"frames": 3}, members=2)["analysis"]).max() > 1
 
 
-def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, domain):
+def test_localisation_limits_the_reach_of_a_station(world, domain):
     """Against the same members without observations, which is no error: only what lies beside a station moves."""
     settings = {"localisation_km": 300.0}
     found = analysed(world, domain, settings, members=2)
@@ -349,7 +349,9 @@ def test_localisation_keeps_a_station_from_speaking_across_the_domain(world, dom
 
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 96), (3, 288)])
-def test_a_domain_that_is_too_large_is_refused_before_its_covariance_is_made(world, domain, frames, size, monkeypatch):
+def test_a_domain_that_is_too_large_is_refused_before_the_covariance_is_computed(
+    world, domain, frames, size, monkeypatch
+):
     monkeypatch.setattr(covariance, "LARGEST", size - 1)
     monkeypatch.setattr(covariance, "lagged_covariance", lambda *_: pytest.fail("it was made"))
     with pytest.raises(UserError, match=f"{size} x {size}"):

@@ -75,7 +75,7 @@ def test_chunks_that_a_store_lacks_are_named_with_the_setting_that_says_what_the
         (lambda s: s.isel(time=slice(0, 300)), "no frame from 2001-01-01"),
     ],
 )
-def test_what_is_wrong_with_a_source_is_said_in_words(source, domain, tmp_path, spoil, says):
+def test_errors_of_a_source_are_explained(source, domain, tmp_path, spoil, says):
     spoilt = spoil(source)
     if "z" in spoilt:
         spoilt["z"].attrs["units"] = "m**2 s**-2"

@@ -22,7 +22,7 @@ def named(globe):
     return axes.standardise(globe, "x", ("latitude", "longitude"))
 
 
-def test_names_and_order_are_ours_and_values_stay_at_their_places(globe):
+def test_names_and_order_are_standardised_and_values_stay_at_their_points(globe):
     for turn in (0.0, 180.0):
         turned = globe.assign_coords(lon=(globe["lon"] + turn) % 360 - turn)
         found = axes.sort(named(turned), "x")
@@ -34,7 +34,7 @@ def test_names_and_order_are_ours_and_values_stay_at_their_places(globe):
     ("west", "east", "count"),
     [(-20, 20, 5), (340, 380, 5), (160, 200, 5), (170, 190, 3), (0, 350, 36), (-180, 170, 36)],
 )
-def test_a_box_is_cut_out_wherever_the_source_is_cut(globe, west, east, count):
+def test_a_box_is_selected_for_every_origin_of_longitude(globe, west, east, count):
     for turn in (0.0, 180.0):
         turned = globe.assign_coords(lon=(globe["lon"] + turn) % 360 - turn)
         found = axes.select(axes.sort(named(turned), "x"), (None, None, west, east), "x")
@@ -45,7 +45,7 @@ def test_a_box_is_cut_out_wherever_the_source_is_cut(globe, west, east, count):
 
 @pytest.mark.parametrize("region", [(340, 30), (160, 210), (100, 260), (10, 350), (200, 150)])
 @pytest.mark.parametrize("kind", [float, np.float32])
-def test_a_region_is_unbroken_whatever_its_source_counts_from(globe, region, kind):
+def test_a_region_is_contiguous_for_every_origin_of_longitude(globe, region, kind):
     west, east = region
     inside = (LONGITUDE - west) % 360 <= (east - west) % 360
     for turn in (0.0, 180.0):

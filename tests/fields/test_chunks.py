@@ -6,7 +6,7 @@ from hindsight.fields import chunks
 
 
 @pytest.mark.parametrize("most", [1, 5, 16, 100])
-def test_tiles_are_the_fewest_that_fit_and_as_even_as_can_be(most):
+def test_tiles_are_as_few_and_as_even_as_possible(most):
     for points in (1, 16, 17, 32, 64, 121, 241):
         (tile, _), (whole, _) = chunks.tiles((points, 8), most)
         count = whole // tile

@@ -50,7 +50,7 @@ def box(values, frames, change):
         ),
     ],
 )
-def test_what_is_found_is_said_with_level_time_and_place(change, says):
+def test_findings_are_described_with_level_time_and_place(change, says):
     [sentence] = said(change)
     until = " to 2000-01-03T18:00:00" if "frames, " in says else ""
     assert sentence.startswith("'u' at 850 hPa ") and sentence.endswith(f"{says}2000-01-03T06:00:00{until}")

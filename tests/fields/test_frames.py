@@ -25,7 +25,7 @@ def expected(files, period):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_departures_are_of_the_period_asked_for(files, domain, split):
+def test_departures_are_those_of_the_period(files, domain, split):
     frames, (times, values) = (
         Frames(files[0], domain.splits[split], Scaling.read(*files[1:])),
         expected(files, domain.splits[split]),
@@ -40,7 +40,7 @@ def test_departures_are_of_the_period_asked_for(files, domain, split):
 
 @pytest.mark.parametrize("shard", [None, 21], ids=["chunks", "shards"])
 @pytest.mark.parametrize("memory", [0.0, 1e-6, 0.02, 100.0], ids=["none", "a chunk", "some", "all"])
-def test_frames_are_those_of_the_period_however_few_are_kept(files, domain, memory, shard, tmp_path):
+def test_frames_do_not_depend_on_the_size_of_the_cache(files, domain, memory, shard, tmp_path):
     """The store has chunks of 7 frames here, and reads cross them."""
     stored(store.read(files[0]), tmp_path / "cut.zarr", 7, shard)
     scaling, (_, values) = Scaling.read(*files[1:]), expected(files, domain.validation)
@@ -53,7 +53,7 @@ def test_frames_are_those_of_the_period_however_few_are_kept(files, domain, memo
     assert held <= max(memory * 1e6, 7 * 96 * 4)
 
 
-def test_a_chunk_is_read_once_while_it_is_kept_and_none_outside_the_period(files, domain, tmp_path, monkeypatch):
+def test_a_cached_chunk_is_read_once_and_none_outside_the_period(files, domain, tmp_path, monkeypatch):
     stored(store.read(files[0]), tmp_path / "cut.zarr", 7)
     frames, read = Frames(tmp_path / "cut.zarr", domain.validation, Scaling.read(*files[1:]), 100.0), []
     whole = frames._array

@@ -53,7 +53,7 @@ def test_great_circles_broadcast_and_agree_with_angles_between_vectors():
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_longitudes_are_turned_to_those_of_the_grid_but_for_rounding():
+def test_longitudes_are_wrapped_to_those_of_the_grid():
     east = grid.Grid(np.zeros(2), np.arange(0, 360, 1.5)).wrap(np.array([-1.5, 0.0, 360.0, 725.0, -3e-5, 360 - 3e-5]))
     np.testing.assert_allclose(east, [358.5, 0, 0, 5, -3e-5, -3e-5], atol=1e-12)
     west = grid.Grid(np.zeros(2), np.arange(-20.0, 15)).wrap(np.array([340.0, 340 - 3e-5, 339.9, -20.0]))
@@ -80,7 +80,7 @@ def test_a_ring_is_a_line_round_the_globe_of_equal_weights():
     np.testing.assert_allclose(meridian.weights[:, 0], meridian.weights[::-1, 0])
 
 
-def test_a_grid_knows_its_like_and_says_where_it_is():
+def test_a_grid_matches_its_like_and_describes_itself():
     here = grid.Grid(np.arange(40.0, 46, 2), np.arange(-4.0, 4, 2))
     assert here.matches(grid.Grid(here.latitude + 3e-5, here.longitude))
     east = grid.Grid(here.latitude, here.longitude + 352)

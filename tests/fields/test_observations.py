@@ -35,7 +35,7 @@ def test_a_table_comes_back_as_it_was(table, tmp_path):
     pd.testing.assert_frame_equal(found, observations.check(table, "here"), check_dtype=False)
 
 
-def test_a_stretch_of_time_is_read_alone(table, tmp_path):
+def test_only_the_rows_of_a_period_are_read(table, tmp_path):
     observations.write(table, tmp_path / "a.parquet")
     assert (
         len(observations.read([tmp_path / "a.parquet"], np.datetime64("2009-01-02"), np.datetime64("2009-01-03"))) == 1
@@ -52,7 +52,7 @@ def test_the_tables_of_several_shards_are_one(table, tmp_path):
     assert later["station"].tolist() == ["B"] and list(later) == list(expected)
 
 
-def test_stations_of_a_network_are_told_once(table, tmp_path):
+def test_stations_of_a_network_are_listed_once(table, tmp_path):
     paths = [tmp_path / f"{n}.parquet" for n in range(3)]
     for path, part in zip(paths, (table, table.assign(value=7.0), table.iloc[:0])):
         observations.write(part, path)
@@ -78,7 +78,7 @@ def test_only_good_rows_that_are_not_withheld_are_used(table):
         (lambda t: t.assign(error=[1.0, np.inf]), "row 1"),
     ],
 )
-def test_a_broken_table_is_refused_in_words(table, spoil, says):
+def test_an_invalid_table_is_refused_with_the_reason(table, spoil, says):
     with pytest.raises(UserError, match=says):
         observations.check(spoil(table), "here")
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path):
         observations.read([tmp_path / "a.parquet"])
 
 
-def test_a_table_written_before_footprints_holds_values_at_places(table, tmp_path):
+def test_a_table_without_footprints_holds_point_values(table, tmp_path):
     table.drop(columns="footprint").to_parquet(tmp_path / "old.parquet", index=False)
     expected = observations.check(table, "here").assign(footprint="")
     pd.testing.assert_frame_equal(observations.read([tmp_path / "old.parquet"]), expected, check_dtype=False)

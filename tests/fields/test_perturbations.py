@@ -30,7 +30,7 @@ def test_the_generator_has_its_published_values(counter, key, words):
     assert perturbations.philox(number(counter), number(key)) == number(words)
 
 
-def test_a_key_belongs_to_the_row_wherever_it_stands():
+def test_keys_do_not_depend_on_the_order_of_rows():
     whole = reports()
     own, order = perturbations.keys(whole), np.random.default_rng(0).permutation(50)
     np.testing.assert_array_equal(perturbations.keys(whole.iloc[order]), own[order])
@@ -45,26 +45,26 @@ def test_a_key_belongs_to_the_row_wherever_it_stands():
         ("latitude", -41.0), ("longitude", -5.01), ("footprint", "mean 2x2"),
     ],
 )  # fmt: skip
-def test_everything_that_tells_observations_apart_is_in_the_key(column, value):
+def test_the_key_depends_on_station_channel_time_and_position(column, value):
     whole = reports()
     other = whole.assign(**{column: value})
     assert not set(perturbations.keys(whole)) & set(perturbations.keys(other).tolist())
 
 
-def test_neither_the_value_nor_the_turn_of_a_longitude_is():
+def test_the_key_does_not_depend_on_value_or_longitude_convention():
     whole = reports().assign(value=1.0, error=1.0)
     np.testing.assert_array_equal(perturbations.keys(whole), perturbations.keys(whole.assign(value=2.0, error=9.0)))
     np.testing.assert_array_equal(perturbations.keys(whole), perturbations.keys(whole.assign(longitude=355.0)))
 
 
-def test_reports_that_are_alike_in_all_of_it_have_numbers_of_their_own():
+def test_duplicate_reports_have_different_keys():
     twice = pd.concat([reports(), reports()], ignore_index=True)
     found = perturbations.keys(twice)
     assert len(set(found)) == 100
     np.testing.assert_array_equal(found[:50], perturbations.keys(reports()))
 
 
-def test_numbers_are_standard_normal_and_those_of_different_keys_have_nothing_in_common():
+def test_numbers_are_standard_normal_and_independent_between_keys():
     key = perturbations.keys(reports(30000).assign(level=np.arange(30000.0)))
     base = (7, 1, [3], 5)
     draw = lambda seed, purpose, members, step: perturbations.normal(seed, purpose, members, step, key)[0]

@@ -113,20 +113,20 @@ def test_a_globe_whose_last_row_is_off_the_pole_still_reaches_the_pole():
     np.testing.assert_allclose(between(source, regular_grid(60, False), "conservative")(values)[-1], share, rtol=1e-6)
 
 
-def test_a_cap_too_thin_to_matter_may_be_lacking():
+def test_a_negligible_polar_cap_may_be_missing():
     source = Grid(regular_grid(1, True).latitude[1:], regular_grid(10, True).longitude)  # as 720 rows of ERA5's 721
     found = between(source, regular_grid(30, False), "conservative")(np.ones(source.shape))
     np.testing.assert_allclose(found, 1, atol=1e-6)
 
 
-def test_cells_whose_edges_coincide_share_no_sliver_by_rounding():
+def test_cells_with_coinciding_edges_have_no_overlap_from_rounding():
     regrid = between(regular_grid(0.6, False), regular_grid(1.8, False), "conservative")
     assert set(np.diff(regrid.latitude.indptr)) == set(np.diff(regrid.longitude.indptr)) == {3}
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_nan_spreads_to_what_it_has_a_weight_in_and_no_further(method, pair):
+def test_a_nan_spreads_only_to_targets_in_which_it_has_a_weight(method, pair):
     source, target = PAIRS[pair]
     regrid = between(source, target, method)
     for seed in range(10):
@@ -150,7 +150,7 @@ def test_the_same_grid_gives_the_same_bytes(method, turn):
     np.testing.assert_array_equal(values[np.ix_(rows, columns)], values[::-1])
 
 
-def test_points_of_the_source_are_copied_and_known_for_a_selection():
+def test_targets_at_source_points_are_a_selection():
     source = Grid(regular_grid(1.5, True).latitude[::-1], (regular_grid(1.5, True).longitude + 180) % 360 - 180)
     target = regular_grid(3, True, 30, 60, -30, 20)
     values, regrid = noise(source), between(source, target, "bilinear")
@@ -235,7 +235,7 @@ def test_the_error_shrinks_with_the_square_of_the_source_spacing(method, poles):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_grids_that_say_the_same_in_another_way_give_the_same(method):
+def test_equivalent_grids_give_the_same_result(method):
     source, target = regular_grid(10, False), regular_grid(7.2, True)
     values, expected = noise(source), between(source, target, method)(noise(source))
     np.testing.assert_allclose(between(flipped(source), target, method)(values[::-1]), expected, atol=1e-6)
@@ -268,7 +268,7 @@ def test_a_region_is_the_cut_of_the_globe_from_a_globe_or_a_wider_region(method,
         np.testing.assert_allclose(between(turned, region, method)(values[np.ix_(*cut)]), expected, atol=1e-6)
 
 
-def test_a_region_that_is_too_small_is_refused_with_what_it_lacks():
+def test_a_region_that_is_too_small_is_refused_with_its_extent():
     source = regular_grid(1, True, 30, 60, -10, 40)
     lacks = "raw.zarr covers {} in {} from {} degrees, and the domain needs {}; download a wider region or"
     for method, box, words in (
@@ -286,7 +286,7 @@ def test_a_region_that_is_too_small_is_refused_with_what_it_lacks():
             between(belt, regular_grid(2, True), method)
 
 
-def test_a_meridian_that_comes_twice_is_refused_as_is_an_unknown_method():
+def test_a_repeated_meridian_and_an_unknown_method_are_refused():
     twice = Grid(regular_grid(30, True).latitude, np.arange(0.0, 361, 30))
     with pytest.raises(UserError, match="more than the full circle; remove"):
         between(twice, regular_grid(30, True), "conservative")

@@ -54,7 +54,7 @@ def test_by_area_plain_means_are_means_over_the_sphere(scaling):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_the_unit_is_what_a_normalised_one_is_worth(scaling):
+def test_the_unit_is_the_physical_value_of_a_normalised_one(scaling):
     for one, shape in ((scaling, (2, 1, 1)), (scaling.weighted_by_area(WEIGHTS), (2, 3, 4))):
         assert one.unit.shape == shape
         raised = one.restore(np.ones((1, 2, 3, 4)), TIMES[:1]) - one.climatology(TIMES[:1])

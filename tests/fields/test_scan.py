@@ -108,13 +108,13 @@ PLANTED = {  # kind, frames that a fault may last, what it does to them
 
 
 @pytest.mark.parametrize("name", ["random", "world"])
-def test_clean_fields_give_no_alarm(series, name):
+def test_clean_fields_give_no_finding(series, name):
     assert found(series[name]) == {}
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 @pytest.mark.parametrize("name", ["random", "world"])
-def test_faults_are_found_where_they_were_planted(series, name, fault):
+def test_planted_errors_are_found(series, name, fault):
     kind, longest, plant = PLANTED[fault]
     generator, missed = np.random.default_rng(PLACES), []
     for _ in range(PLACES):

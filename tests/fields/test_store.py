@@ -74,7 +74,7 @@ def test_killed_anywhere_a_writer_leaves_the_old_store_or_the_new_one(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
-def test_a_store_that_is_not_there_says_what_to_do(tmp_path):
+def test_a_missing_store_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(UserError, match="run snakemake"):
         store.read(tmp_path / "none.zarr")
 
@@ -160,7 +160,7 @@ def test_parts_that_stop_coming_leave_the_old_store_or_none(tmp_path):
     xr.testing.assert_equal(store.read(tmp_path / "a.zarr").load(), whole(1))
 
 
-def test_too_little_room_is_said_with_what_there_is_and_what_is_asked_for(tmp_path):
+def test_too_little_free_space_is_refused_with_the_amounts(tmp_path):
     store.require_free_space(tmp_path / "new/a.zarr/zarr.json", 0.0)
     with pytest.raises(
         UserError, match=r"only \d+\.\d GB are free in .*new; download.minimum_free_gb requires 1000000000"

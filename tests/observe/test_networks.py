@@ -57,7 +57,7 @@ def binomial(found, total, share):
     return low <= found <= high
 
 
-def test_a_random_network_uses_the_share_asked_for_and_withholds_besides():
+def test_a_random_network_withholds_stations_in_addition_to_its_share():
     found = make(share=0.1, withheld=0.2)
     assert (~found["withheld"]).sum() == 50 and found["withheld"].sum() == 12
     assert not found.duplicated(["latitude", "longitude"]).any() and found["station"].is_unique
@@ -107,7 +107,7 @@ def test_stations_on_land_stand_between_grid_points_and_inside(grid):
     assert scipy.stats.kstest(fraction, scipy.stats.uniform(-0.5, 1).cdf).pvalue > 1e-4  # anywhere in the cell
 
 
-def test_the_likelihood_of_a_station_is_one_in_all_and_nowhere_at_sea_zero():
+def test_the_station_density_sums_to_one_and_is_positive_at_sea():
     static = world(GLOBE)
     land = static["land"].values
     found = networks.station_density(GLOBE, land, static["orography"].values, np.random.default_rng(0))
@@ -196,7 +196,7 @@ def test_a_list_keeps_what_lies_on_the_edge_but_for_rounding(tmp_path):
     assert list(make(file, kind="stations", file="s.csv", withheld=0.0)["station"]) == ["a", "b"]
 
 
-def test_of_a_list_as_many_are_drawn_as_asked_for(tmp_path):
+def test_count_stations_are_drawn_from_a_list(tmp_path):
     file = tmp_path / "s.csv"
     rows = [f"S{n},{30 + 0.3 * n},{0.1 * n}" for n in range(100)]
     file.write_text("station,latitude,longitude\n" + "\n".join(rows))

@@ -57,13 +57,13 @@ def test_the_middle_of_a_block_comes_first():
     np.testing.assert_array_equal(np.sort(found.point[:, :4]), np.sort(middle.point))
 
 
-def test_the_globe_goes_round():
+def test_the_globe_is_periodic():
     field = np.arange(36.0) + 100 * np.arange(36.0)[:, None]  # row 18 is at 2.5 N; 350 E holds 35, 0 E holds 0
     found = footprint.block_mean(GLOBE, np.array([2.5, 2.5, 2.5]), np.array([355.0, -5.0, 715.0]), 1, 4)
     np.testing.assert_allclose(found.apply(field.ravel()), 1800 + (34 + 35 + 0 + 1) / 4)
 
 
-def test_longitudes_may_be_given_in_any_turn():
+def test_longitudes_may_be_counted_from_anywhere():
     north, east = middles(4, 4)
     here = footprint.block_mean(TILE, north, east, 4, 4).point
     np.testing.assert_array_equal(here, footprint.block_mean(TILE, north, east % 360, 4, 4).point)
@@ -92,7 +92,7 @@ def table(*rows):
     return pd.DataFrame(rows, columns=["latitude", "longitude", "footprint"])
 
 
-def test_a_table_says_which_rows_are_means_and_of_what():
+def test_the_footprint_column_defines_the_block_means():
     found = observation_operator(
         TILE, table((0.1, 0.2, ""), (0.0, 0.0, "mean 4x2"), (0.0, 0.25, "centre 4x4"), (-0.3, 0.7, ""))
     )
@@ -102,7 +102,7 @@ def test_a_table_says_which_rows_are_means_and_of_what():
     np.testing.assert_allclose(values, [points[0], FIELD[2:6, 3:5].mean(), FIELD[3:5, 5:7].mean(), points[1]])
 
 
-def test_a_table_without_the_column_holds_values_at_places():
+def test_a_table_without_footprints_holds_point_values():
     rows = table((0.1, 0.2, ""), (-0.3, 0.7, ""))
     old, new = (
         observation_operator(TILE, rows.drop(columns="footprint")),

@@ -25,12 +25,12 @@ def test_grid_points_give_their_own_values():
 
 
 @pytest.mark.parametrize("longitude", [355.0, -5.0, 715.0])
-def test_the_globe_goes_round(longitude):
+def test_the_globe_is_periodic(longitude):
     field = np.tile(np.arange(36.0), (36, 1))  # 350 E holds 35, 0 E holds 0
     assert np.isclose(bilinear(GLOBE, np.array([0.0]), np.array([longitude])).apply(field.ravel())[0], 17.5)
 
 
-def test_longitudes_may_be_given_in_any_turn():
+def test_longitudes_may_be_counted_from_anywhere():
     field = np.random.default_rng(0).standard_normal(REGION.shape).ravel()
     here = bilinear(REGION, np.array([45.0]), np.array([-11.0])).apply(field)
     assert np.allclose(here, bilinear(REGION, np.array([45.0]), np.array([349.0])).apply(field))

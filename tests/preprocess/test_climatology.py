@@ -34,14 +34,14 @@ def test_planted_harmonics_are_found(domain, tmp_path):
 
 def test_a_training_period_shorter_than_a_year_is_refused(domain, source, tmp_path):
     short = Domain.model_validate(domain.model_dump() | {"train": {"start": "2000-01-01", "end": "2000-06-29"}})
-    with pytest.raises(UserError, match="181 days of known frames.*annual_harmonics = 1 needs a year"):
+    with pytest.raises(UserError, match="181 days of available frames.*annual_harmonics = 1 needs at least a year"):
         preprocessed(fields_of(source, domain), short, tmp_path)
 
 
 def test_masked_frames_do_not_make_a_year(domain, source, tmp_path):
     fields = fields_of(source, domain)
     fields["available"] = "time", np.abs(np.arange(fields.sizes["time"]) - 100) > 8
-    with pytest.raises(UserError, match="349 days of known frames.*needs a year"):
+    with pytest.raises(UserError, match="349 days of available frames.*needs at least a year"):
         preprocessed(fields, domain, tmp_path)
     fields["available"] = "time", np.arange(fields.sizes["time"]) != 100  # a day does not matter
     preprocessed(fields, domain, tmp_path)

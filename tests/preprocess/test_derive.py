@@ -34,20 +34,20 @@ def made(raw, name, times=FRAMES, levels="exact"):
     return derive.channel(raw, name, times, levels, "x")
 
 
-def test_wind_speed_and_thickness_are_made_from_what_they_are_of(raw):
+def test_wind_speed_and_thickness_are_computed_from_their_inputs(raw):
     there = raw.sel(time=FRAMES)
     u, v, z = (there[name].values for name in "uvz")
     np.testing.assert_allclose(made(raw, "ws500").values, np.sqrt(u[:, 0] ** 2 + v[:, 0] ** 2), rtol=1e-6)
     np.testing.assert_allclose(made(raw, "dz500_1000").values, (z[:, 0] - z[:, 1]) / 9.80665, rtol=1e-6)
 
 
-def test_only_values_in_other_units_are_gone_through_once_more(raw):
+def test_values_are_converted_only_if_units_differ(raw):
     gone_through = lambda made: any(layer.startswith(("mul", "add")) for layer in made.data.dask.layers)
     assert gone_through(made(raw.assign(z=raw["z"].assign_attrs(units="gpm")), "z500"))
     assert not gone_through(made(raw, "u500"))
 
 
-def test_a_stretch_of_the_source_is_cut_out_without_a_shuffle(raw):
+def test_consecutive_frames_are_selected_without_a_shuffle(raw):
     found = made(raw, "u500", TIMES[5:21].values)
     assert found.chunks[0] == (3, 8, 5)
     np.testing.assert_array_equal(found.values, raw["u"].values[5:21, 0])
@@ -70,30 +70,30 @@ def test_an_accumulation_is_the_sum_of_the_hours_before_the_frame(raw, hours):
     np.testing.assert_allclose(made(parted(raw, 12), f"tp{hours}").values, expected, rtol=1e-6)
 
 
-def test_an_accumulation_that_has_its_hours_is_taken_as_it_is_and_no_other(raw):
+def test_only_an_accumulation_with_known_hours_is_accepted(raw):
     six = raw.sel(time=FRAMES)
     six["tp"].attrs["accumulated_hours"] = 6
     np.testing.assert_allclose(made(six, "tp6").values, six["tp"].values * 1e-3, rtol=1e-6)
     np.testing.assert_allclose(made(six.rename(tp="total_precipitation_6hr"), "tp6").values, six["tp"].values * 1e-3)
     for wrong in (raw, six.assign(tp=six["tp"].assign_attrs(accumulated_hours=5))):
-        with pytest.raises(UserError, match="does not say that it is summed over the 6 h of channel tp6"):
+        with pytest.raises(UserError, match="has no accumulation period; channel tp6 is a sum over 6 h"):
             made(wrong, "tp6")
 
 
-def test_hours_that_are_missing_are_not_taken_for_dry(raw):
+def test_missing_hours_are_not_zero_precipitation(raw):
     gap = parted(raw.where(raw["time"] != TIMES[20]), 6)
     found = made(gap, "tp6").isnull().all(["latitude", "longitude"]).values
     np.testing.assert_array_equal(np.flatnonzero(found), [2])  # 19 to 24 h
 
 
-def test_a_variable_that_does_not_say_its_level_is_taken_for_none(raw):
+def test_a_variable_without_a_level_is_refused(raw):
     one = raw.isel(level=0, drop=True)
-    with pytest.raises(UserError, match="'u' does not say its level.*download.rename: {u: u500}"):
+    with pytest.raises(UserError, match="'u' has no level.*download.rename: {u: u500}"):
         made(one, "u500")
     np.testing.assert_array_equal(made(one.rename(u="u500"), "u500").values, one["u"].sel(time=FRAMES).values)
 
 
-def test_a_level_is_picked_or_interpolated_in_the_logarithm_of_pressure(raw):
+def test_a_level_is_selected_or_interpolated_in_the_logarithm_of_pressure(raw):
     linear = raw.assign(z=raw["z"] * 0 + np.log(raw["level"])).assign()
     linear["z"].attrs["units"] = "m2 s-2"
     found = made(linear, "z700", levels="interpolate")

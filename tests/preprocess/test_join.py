@@ -47,7 +47,7 @@ def test_joined_pieces_are_the_whole(whole, domain, tmp_path):
     assert found.attrs["units"] == "x"
 
 
-def test_frames_between_pieces_are_unknown(whole, domain, tmp_path):
+def test_frames_between_pieces_are_not_available(whole, domain, tmp_path):
     made = pieces(whole, tmp_path)
     join.run(domain, pieces=[made[0], *made[2:]], fields=tmp_path / "fields.zarr/zarr.json")
     found = store.read(tmp_path / "fields.zarr")
@@ -56,7 +56,7 @@ def test_frames_between_pieces_are_unknown(whole, domain, tmp_path):
     np.testing.assert_array_equal(found["fields"][256:].values, whole["fields"][256:].values)
 
 
-def test_a_year_more_touches_no_piece_that_is_there(whole, domain, tmp_path):
+def test_adding_a_year_rewrites_no_existing_piece(whole, domain, tmp_path):
     made = pieces(whole, tmp_path)
     short = domain.model_validate(
         domain.model_dump() | {"test": {"start": "2001-02-01T12:00", "end": "2001-02-02T12:00"}}
@@ -71,7 +71,7 @@ def test_a_year_more_touches_no_piece_that_is_there(whole, domain, tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_killed_anywhere_it_leaves_the_old_store_or_the_new_one(whole, domain, tmp_path, monkeypatch, number):
+def test_a_job_killed_anywhere_leaves_the_old_or_the_new_store(whole, domain, tmp_path, monkeypatch, number):
     made, fields = pieces(whole, tmp_path), tmp_path / "fields.zarr/zarr.json"
     join.run(domain, pieces=made[:1], fields=fields)
     before = store.read(fields).attrs["digest"]
@@ -93,6 +93,6 @@ def test_pieces_that_do_not_fit_together_are_refused(whole, domain, tmp_path):
     coarse = Regrid(chunk_frames=64, file_frames=64, piece_frames=128)
     part = whole.isel(time=slice(128, 256))
     store.write(part.chunk({"time": 64}), tmp_path / "128.zarr", encoding(part, coarse))
-    with pytest.raises(UserError, match="cut in other files"):
+    with pytest.raises(UserError, match="files of other sizes"):
         join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
     assert not (tmp_path / "fields.zarr").exists()

@@ -10,7 +10,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import harmonics
 from hindsight.preprocess import moments
-from hindsight.preprocess.moments import Moments, gathered
+from hindsight.preprocess.moments import Moments, gather
 from hindsight.settings import Preprocess
 from hindsight.settings.domain import Training
 from tests.preprocess.worlds import stored
@@ -101,9 +101,9 @@ def brute_spectrum(left, grid=GLOBE):
     return found / len(left)
 
 
-def test_what_follows_from_pieces_is_what_all_frames_at_once_say(whole, pieces):
+def test_statistics_from_pieces_equal_those_of_all_frames_at_once(whole, pieces):
     left, coefficients, values = residuals(whole)
-    found = gathered(pieces, TRAINING)
+    found = gather(pieces, TRAINING)
     assert found.frames == len(left) == INSIDE.sum() - len([n for n in MASKED if INSIDE[n]])
     np.testing.assert_allclose(found.coefficients, coefficients, rtol=1e-10, atol=1e-9)
     np.testing.assert_allclose(found.variance, left.var(0) + left.mean(0) ** 2, rtol=1e-10)
@@ -119,7 +119,7 @@ def test_the_spectrum_adds_up_to_the_covariance(whole, pieces):
     """Parseval's theorem: every wave but the first and the last stands for two."""
     left, weights = residuals(whole)[0], GLOBE.weights / GLOBE.weights.sum()
     covariance = np.einsum("tchw,tdhw,hw->cd", left, left, weights) / len(left)
-    spectrum = gathered(pieces, TRAINING).spectrum.real
+    spectrum = gather(pieces, TRAINING).spectrum.real
     twice = np.array([1, 2, 2, 2, 1])
     np.testing.assert_allclose((spectrum * twice).sum(-1), covariance, rtol=1e-9)
 
@@ -135,7 +135,7 @@ def nearly(found, expected, scale=1e-12):
 
 def test_pieces_add_up_in_any_order_to_the_same(pieces):
     read = [Moments.read(path) for path in pieces]
-    expected = gathered(pieces, TRAINING)
+    expected = gather(pieces, TRAINING)
     for order in itertools.permutations(read):
         nearly(((order[0] + order[1]) + order[2]) + order[3], expected)
         nearly(order[0] + (order[1] + (order[2] + order[3])), expected)
@@ -145,19 +145,19 @@ def test_pieces_add_up_in_any_order_to_the_same(pieces):
 
 @pytest.mark.parametrize("edges", [[0, 2928], [0, 1, 2, 500, 2928], [0, 1464, 2928]], ids=len)
 def test_pieces_may_be_cut_anywhere(whole, pieces, edges, tmp_path):
-    found, expected = gathered(states(whole, edges, tmp_path, chunk=50), TRAINING), gathered(pieces, TRAINING)
+    found, expected = gather(states(whole, edges, tmp_path, chunk=50), TRAINING), gather(pieces, TRAINING)
     nearly(found, expected)
     np.testing.assert_allclose(found.variance, expected.variance, rtol=1e-10)
     np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-11, atol=1e-8)
 
 
 @pytest.mark.parametrize("block", [1.0, 5 * 8 * 96, 1e9])
-def test_blocks_of_any_size_and_a_store_in_shards_give_the_same(whole, pieces, block, tmp_path, monkeypatch):
+def test_block_size_and_zarr_shards_do_not_change_the_moments(whole, pieces, block, tmp_path, monkeypatch):
     monkeypatch.setattr(moments, "BLOCK", block)
-    nearly(gathered(states(whole, [0, 2928], tmp_path, chunk=64, shard=512), TRAINING), gathered(pieces, TRAINING))
+    nearly(gather(states(whole, [0, 2928], tmp_path, chunk=64, shard=512), TRAINING), gather(pieces, TRAINING))
 
 
-def test_blocks_are_no_larger_than_they_may_be_and_have_every_wanted_frame_once(whole, monkeypatch, tmp_path):
+def test_blocks_keep_to_their_size_and_hold_every_wanted_frame_once(whole, monkeypatch, tmp_path):
     monkeypatch.setattr(moments, "BLOCK", 8 * 96 * 7)
     stored(whole, tmp_path / "fields.zarr", 30)
     array = moments.zarr.open_group(tmp_path / "fields.zarr", mode="r")["fields"]
@@ -169,19 +169,19 @@ def test_blocks_are_no_larger_than_they_may_be_and_have_every_wanted_frame_once(
         np.testing.assert_array_equal(values, whole["fields"].values[numbers])
 
 
-def test_masked_frames_change_nothing_whatever_they_hold(whole, pieces, tmp_path):
+def test_masked_frames_do_not_change_the_moments(whole, pieces, tmp_path):
     other = whole.copy(deep=True)
     other["fields"][MASKED] = 1e6
-    nearly(gathered(states(other, [0, 2928], tmp_path), TRAINING), gathered(pieces, TRAINING))
+    nearly(gather(states(other, [0, 2928], tmp_path), TRAINING), gather(pieces, TRAINING))
 
 
 def test_without_a_mask_every_frame_counts(whole, tmp_path):
     plain = weather().drop_vars("available")
-    assert gathered(states(plain, [0, 2928], tmp_path), TRAINING).frames == INSIDE.sum()
+    assert gather(states(plain, [0, 2928], tmp_path), TRAINING).frames == INSIDE.sum()
 
 
 def test_a_piece_without_a_training_frame_changes_nothing(pieces):
-    nothing, others = Moments.read(pieces[0]), gathered(pieces[1:], TRAINING)
+    nothing, others = Moments.read(pieces[0]), gather(pieces[1:], TRAINING)
     assert nothing.frames == 0 and not nothing.moment.any() and not nothing.waves.any()
     assert np.isposinf(nothing.lowest).all() and np.isneginf(nothing.highest).all()
     for found in (nothing + others, others + nothing):
@@ -189,32 +189,32 @@ def test_a_piece_without_a_training_frame_changes_nothing(pieces):
 
 
 def test_no_training_frame_at_all_is_refused(whole, pieces, tmp_path):
-    says = "none of 1 pieces has a known frame from 2000-02-01 to 2001-11-15.*move domain.train"
+    says = "none of 1 pieces has an available frame from 2000-02-01 to 2001-11-15.*move domain.train"
     with pytest.raises(UserError, match=says):
-        gathered(pieces[:1], TRAINING)
+        gather(pieces[:1], TRAINING)
     masked = whole.assign(available=("time", np.zeros(len(TIMES), bool)))
     with pytest.raises(UserError, match=says):
-        gathered(states(masked, [0, 2928], tmp_path), TRAINING)
+        gather(states(masked, [0, 2928], tmp_path), TRAINING)
     with pytest.raises(UserError, match="none of 0 pieces"):
-        gathered([], TRAINING)
+        gather([], TRAINING)
 
 
 def test_a_file_holds_the_whole_state(pieces, tmp_path):
-    state = gathered(pieces, TRAINING)
+    state = gather(pieces, TRAINING)
     state.write(tmp_path / "m.nc")
     found = Moments.read(tmp_path / "m.nc")
-    assert found.about.matches(state.about) and all(np.array_equal(a, b) for a, b in zip(sums(found), sums(state)))
+    assert found.layout.matches(state.layout) and all(np.array_equal(a, b) for a, b in zip(sums(found), sums(state)))
     with pytest.raises(UserError, match=r"cannot read .*none\.nc.*run snakemake to make it"):
         Moments.read(tmp_path / "none.nc")
 
 
-def test_where_longitudes_do_not_come_round_there_is_no_spectrum(whole, pieces, tmp_path):
-    found = gathered(states(whole, [0, 1464, 2928], tmp_path, OPEN), OPEN)
+def test_there_is_no_spectrum_unless_longitudes_are_periodic(whole, pieces, tmp_path):
+    found = gather(states(whole, [0, 1464, 2928], tmp_path, OPEN), OPEN)
     assert found.spectrum is None
-    np.testing.assert_allclose(found.variance, gathered(pieces, TRAINING).variance, rtol=1e-10)
+    np.testing.assert_allclose(found.variance, gather(pieces, TRAINING).variance, rtol=1e-10)
 
 
-def test_states_that_are_not_of_the_same_do_not_add_up(whole, pieces, tmp_path):
+def test_moments_of_different_layouts_cannot_be_added(whole, pieces, tmp_path):
     year = whole.isel(time=slice(1000, 2000))
     changed = {
         "harmonics": ({}, Preprocess(annual_harmonics=2, daily_harmonics=0), TRAINING),
@@ -225,8 +225,8 @@ def test_states_that_are_not_of_the_same_do_not_add_up(whole, pieces, tmp_path):
     for name, (coordinates, settings, training) in changed.items():
         (tmp_path / name).mkdir()
         other = states(year.assign_coords(coordinates), [0, 1000], tmp_path / name, training, settings)
-        with pytest.raises(UserError, match="do not add up; they are of different settings: delete"):
-            gathered([pieces[0], *other], TRAINING)
+        with pytest.raises(UserError, match="cannot be added, as their settings differ; delete"):
+            gather([pieces[0], *other], TRAINING)
 
 
 def january(years):
@@ -234,13 +234,16 @@ def january(years):
     times = np.arange(np.datetime64("1950-01-01T00", "ns"), np.datetime64("1950-02-01"), np.timedelta64(6, "h"))
     times = np.concatenate([times + np.timedelta64(365 * 24 * year, "h") for year in range(years)])
     point = xr.Dataset(coords={"time": times, "channel": ["z500"], "latitude": [0.0], "longitude": [0.0]})
-    state = Moments.none(point, Preprocess(annual_harmonics=3), False)
-    state.take(times, np.random.default_rng(0).standard_normal((len(times), 1, 1, 1)))
+    state = Moments.zero(point, Preprocess(annual_harmonics=3), False)
+    state.add_frames(times, np.random.default_rng(0).standard_normal((len(times), 1, 1, 1)))
     return state
 
 
-def test_frames_that_do_not_tell_the_year_are_refused(tmp_path):
-    for years, says in ((11, "341 days of known frames.*needs a year"), (20, "2480.* leave out so much of the year")):
+def test_frames_that_do_not_determine_the_harmonics_are_refused(tmp_path):
+    for years, says in (
+        (11, "341 days of available frames.*needs at least a year"),
+        (20, "2480.* leave out so much of the year"),
+    ):
         january(years).write(tmp_path / "moments.nc")
         with pytest.raises(UserError, match=says):
-            gathered([tmp_path / "moments.nc"], TRAINING)
+            gather([tmp_path / "moments.nc"], TRAINING)

@@ -11,7 +11,7 @@ from hindsight.errors import UserError
 from hindsight.fields import intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.preprocess import regrid
-from hindsight.preprocess.regrid import canonical
+from hindsight.preprocess.regrid import canonical_fields
 from hindsight.settings.domain import Scope
 from hindsight.settings.preprocess import Regrid
 
@@ -31,7 +31,7 @@ def source(source):
 
 
 def test_names_units_and_order_are_canonical(source, scope):
-    found = canonical(source, scope, SMALL, TIMES, "x")["fields"]
+    found = canonical_fields(source, scope, SMALL, TIMES, "x")["fields"]
     assert found.dims == ("time", "channel", "latitude", "longitude") and found.dtype == np.float32
     assert (np.diff(found["latitude"]) > 0).all()
     np.testing.assert_allclose(found.sel(channel="t850").values, source["t850"].values[:, ::-1] + 273.15, rtol=1e-6)
@@ -46,40 +46,40 @@ def test_names_units_and_order_are_canonical(source, scope):
         (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
     ],
 )
-def test_what_is_wrong_with_a_source_is_said_in_words(source, scope, spoil, says):
+def test_errors_of_a_source_are_explained(source, scope, spoil, says):
     with pytest.raises(UserError, match=says):
-        canonical(spoil(source), scope, SMALL, TIMES, "x")
+        canonical_fields(spoil(source), scope, SMALL, TIMES, "x")
 
 
-def test_a_level_is_picked_where_there_are_levels(source, scope):
+def test_a_level_is_selected_where_there_are_levels(source, scope):
     levels = source.expand_dims(isobaricInhPa=[850, 500]).copy()
     levels["z500"] = levels["z500"] + 10 * (levels["isobaricInhPa"] == 500)
-    found = canonical(levels, scope, SMALL, TIMES, "x")["fields"].sel(channel="z500")
+    found = canonical_fields(levels, scope, SMALL, TIMES, "x")["fields"].sel(channel="z500")
     np.testing.assert_allclose(found.values, source["z500"].values[:, ::-1] + 10, rtol=1e-6)
     with pytest.raises(UserError, match="no level 500 hPa"):
-        canonical(levels.sel(isobaricInhPa=[850]), scope, SMALL, TIMES, "x")
+        canonical_fields(levels.sel(isobaricInhPa=[850]), scope, SMALL, TIMES, "x")
 
 
 def test_a_region_is_cut_out_also_across_greenwich(source, scope):
     turned = source.assign_coords(lon=source["lon"] % 360)
     turned = turned.sortby("lon")
-    whole, again = (canonical(s, scope, SMALL, TIMES, "x")["fields"] for s in (source, turned))
+    whole, again = (canonical_fields(s, scope, SMALL, TIMES, "x")["fields"] for s in (source, turned))
     np.testing.assert_array_equal(whole.values, again.values)
-    part = canonical(source, scope.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
+    part = canonical_fields(source, scope.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
     assert part["longitude"].min() >= -4 and part["longitude"].max() <= 4
     for accident in ({"south": 80.0}, {"south": 47.0, "north": 49.0}, {"west": 6.0}):
         with pytest.raises(UserError, match="fewer than 2 points"):
-            canonical(source, scope.model_copy(update=accident), SMALL, TIMES, "x")
+            canonical_fields(source, scope.model_copy(update=accident), SMALL, TIMES, "x")
 
 
 def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, scope):
     line = source.isel(lat=[2])
-    found = canonical(line, scope, SMALL, TIMES, "x")["fields"]
+    found = canonical_fields(line, scope, SMALL, TIMES, "x")["fields"]
     np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z500"][:, 2], rtol=1e-6)
-    assert canonical(source.isel(lon=[2]), scope, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
+    assert canonical_fields(source.isel(lon=[2]), scope, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
     for spoilt, region in ((line.isel(lon=[0]), {}), (line, {"south": 60.0}), (line, {"west": 6.0})):
         with pytest.raises(UserError, match="fewer than 2 points"):
-            canonical(spoilt, scope.model_copy(update=region), SMALL, TIMES, "x")
+            canonical_fields(spoilt, scope.model_copy(update=region), SMALL, TIMES, "x")
 
 
 def globe(generator):
@@ -93,7 +93,7 @@ def globe(generator):
 def test_a_coarser_grid_keeps_the_mean_over_the_globe():
     raw, scope = globe(np.random.default_rng(1)), Scope(channels=["z500"])
     coarse = Regrid(spacing=5.625)
-    found = canonical(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
+    found = canonical_fields(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
     assert found.shape == (2, 1, 32, 64) and found["latitude"].values[0] == -87.1875
     weights = [Grid.of(d).weights for d in (raw.sortby("latitude"), found)]
     before, after = (
@@ -106,7 +106,7 @@ def test_a_coarser_grid_keeps_the_mean_over_the_globe():
 def test_a_region_of_a_working_grid_lies_across_the_date_line():
     raw = globe(np.random.default_rng(1))
     over = Scope(channels=["z500"], south=20, north=60, west=170, east=-150)
-    found = canonical(raw, over, Regrid(spacing=5.0, method="bilinear", poles=True), TIMES[:2], "x")["fields"]
+    found = canonical_fields(raw, over, Regrid(spacing=5.0, method="bilinear", poles=True), TIMES[:2], "x")["fields"]
     np.testing.assert_array_equal(found["longitude"], np.arange(170, 211, 5))
     there = raw["z500"].interp(latitude=found["latitude"].values, longitude=found["longitude"].values)
     np.testing.assert_allclose(found.values[:, 0], there.values, rtol=1e-6)
@@ -130,11 +130,11 @@ def written(source, scope, folder, piece="20000101T12_128", masked=(), scheduler
     return folder / f"{piece}.zarr"
 
 
-def test_a_piece_has_its_frames_in_whole_files_whatever_computes_it(source, scope, tmp_path):
+def test_a_piece_has_the_same_files_with_every_scheduler(source, scope, tmp_path):
     one = written(source, scope, tmp_path / "a")
     found = store.read(one)
     np.testing.assert_array_equal(found["time"], intervals.parse("20000101T12_128", 24).times)
-    expected = canonical(source, scope, SMALL, found["time"].values, "x")["fields"]
+    expected = canonical_fields(source, scope, SMALL, found["time"].values, "x")["fields"]
     np.testing.assert_array_equal(found["fields"].values, expected.values)
     array = zarr.open_group(one)["fields"]
     assert array.shards == (64, 2, 6, 8) and array.chunks == (32, 2, 6, 8) and bool(found["available"].all())
@@ -142,7 +142,7 @@ def test_a_piece_has_its_frames_in_whole_files_whatever_computes_it(source, scop
     assert store.read(two).attrs["digest"] == found.attrs["digest"]
 
 
-def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, scope, tmp_path):
+def test_a_masked_frame_is_nan_in_all_channels_and_not_available(source, scope, tmp_path):
     spoilt = source.assign(t850=source["t850"].where(source["time"] != source["time"][3]))
     found = store.read(written(spoilt, scope, tmp_path, masked=["2000-01-04T12:00:00"]))
     holes = found["fields"].isnull().all(["channel", "latitude", "longitude"]).values
@@ -156,10 +156,10 @@ def test_a_masked_frame_is_nan_in_all_channels_and_said_to_be_unknown(source, sc
     [
         (lambda s: s.assign(z500=s.z500.where(s.time != s.time[5])), "z500 has NaN in 1 frame.*2000-01-06"),
         (lambda s: s.isel(time=[k for k in range(425) if k != 7]), "z500 has NaN in 1 frame.*2000-01-08"),
-        (lambda s: s.assign(t850=s.t850 + 300), "outside what it can be"),
+        (lambda s: s.assign(t850=s.t850 + 300), "outside its physical range"),
     ],
 )
-def test_nan_and_impossible_values_are_loud_and_leave_nothing_half_made(source, scope, tmp_path, spoil, says):
+def test_nan_and_unphysical_values_raise_an_error_and_leave_no_store(source, scope, tmp_path, spoil, says):
     source = source.assign(t850=source["t850"].assign_attrs(units="degC"))
     spoilt = spoil(source).map(lambda v: v.assign_attrs(source[v.name].attrs))
     with pytest.raises(UserError, match=says):
@@ -173,7 +173,7 @@ def test_files_are_halved_until_the_memory_holds_one_but_never_below_a_chunk():
     assert frames == {10: 64, 4000: 32, 7000: 32, 16000: 8, 10**6: 8}
 
 
-def test_frames_between_the_periods_are_unknown_and_no_holes(source, tmp_path):
+def test_frames_between_the_periods_are_not_available_and_no_error(source, tmp_path):
     """Two parts of a source, with days between them that nobody has asked for."""
     manifest = tmp_path / "manifest.json"
     manifest.write_text('{"masked": []}')

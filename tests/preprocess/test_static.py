@@ -26,7 +26,7 @@ def globe(values):
 
 def test_a_smooth_field_is_interpolated_across_greenwich():
     field = globe(lambda lat, lon: np.sin(np.deg2rad(lat)) + np.cos(np.deg2rad(lon)))
-    found = static.onto(field, WORKING, Path("x.nc"))
+    found = static.interpolate(field, WORKING, Path("x.nc"))
     expected = np.sin(np.deg2rad(WORKING["latitude"])) + np.cos(np.deg2rad(WORKING["longitude"]))
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
@@ -35,24 +35,24 @@ def test_a_field_that_does_not_cover_the_domain_is_refused():
     part = globe(lambda lat, lon: lat).sel(latitude=slice(41, 90))
     region = globe(lambda lat, lon: lat).sel(longitude=slice(0, 10))  # nothing lies between its two ends
     with pytest.raises(UserError, match="does not cover"):
-        static.onto(region, WORKING, Path("x.nc"))
+        static.interpolate(region, WORKING, Path("x.nc"))
     with pytest.raises(UserError, match="does not cover"):
-        static.onto(part, WORKING, Path("x.nc"))
+        static.interpolate(part, WORKING, Path("x.nc"))
 
 
 @pytest.mark.parametrize("off", [3e-5, -3e-5])
-def test_a_field_that_ends_where_the_domain_does_covers_it_but_for_rounding(off):
+def test_a_field_that_ends_with_the_domain_covers_it_within_rounding(off):
     """Coordinates in single precision err by 3e-5 degrees."""
     coords = {"latitude": WORKING["latitude"].values + off, "longitude": WORKING["longitude"].values + off}
     region = xr.DataArray(np.arange(6.0).reshape(2, 3), coords)
-    found = static.onto(region, WORKING, Path("x.nc"))
+    found = static.interpolate(region, WORKING, Path("x.nc"))
     np.testing.assert_allclose(found, region.values, atol=1e-3)
     assert found["latitude"].equals(WORKING["latitude"]) and found["longitude"].equals(WORKING["longitude"])
     line = region.isel(latitude=[0])
-    found = static.onto(line, WORKING.isel(latitude=[0]), Path("x.nc"))
+    found = static.interpolate(line, WORKING.isel(latitude=[0]), Path("x.nc"))
     np.testing.assert_allclose(found, line.values, atol=1e-3)
     with pytest.raises(UserError, match="does not cover"):
-        static.onto(region.assign_coords(latitude=region["latitude"] + 10 * off), WORKING, Path("x.nc"))
+        static.interpolate(region.assign_coords(latitude=region["latitude"] + 10 * off), WORKING, Path("x.nc"))
 
 
 LATITUDE, LONGITUDE = np.array([30.0, 40.0, 50.0]), np.array([-20.0, 0.0, 20.0])
@@ -118,7 +118,7 @@ def test_the_same_sources_give_the_same_bytes(stores):
     assert len({made(folder).close() or (folder / "static.nc").read_bytes() for _ in range(20)}) == 1
 
 
-def test_a_file_given_goes_before_the_sources_own(stores):
+def test_a_given_file_takes_precedence_over_the_source(stores):
     folder, raw = stores
     raw(land_sea_mask=MASK, geopotential_at_surface=HEIGHT * 9.80665)
     coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
@@ -128,7 +128,7 @@ def test_a_file_given_goes_before_the_sources_own(stores):
     np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-5, atol=1e-3)  # the source's, still
 
 
-def test_two_files_are_told_apart(stores):
+def test_two_files_are_not_confused(stores):
     folder, raw = stores
     raw()
     coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
@@ -139,7 +139,7 @@ def test_two_files_are_told_apart(stores):
     np.testing.assert_allclose(found["orography"], between(HEIGHT), rtol=1e-6, atol=1e-4)
 
 
-def test_a_name_that_another_ends_with_is_not_it(stores):
+def test_a_file_is_found_by_its_whole_name(stores):
     """`mask.nc` is not `land_mask.nc`, nor `deep/mask.nc`; and dots and doubled slashes are no part of a name."""
     folder, raw = stores
     raw()
@@ -153,17 +153,17 @@ def test_a_name_that_another_ends_with_is_not_it(stores):
 
 
 @pytest.mark.parametrize("method", ["bilinear", "conservative"])
-def test_a_hole_in_the_domain_is_called_one(stores, method):
+def test_missing_values_in_the_domain_are_reported(stores, method):
     folder, raw = stores
     raw()
     coords = {"latitude": LATITUDE, "longitude": LONGITUDE}
     holed = np.where(MASK == 0.5, np.nan, MASK)
     xr.Dataset({"land": (tuple(coords), holed)}, coords).to_netcdf(folder / "mask.nc")
-    with pytest.raises(UserError, match="'land' has no value .NaN. in the domain"):
+    with pytest.raises(UserError, match="'land' has missing values .NaN. in the domain"):
         if method == "bilinear":
             made(folder, ["mask.nc"], land="mask.nc")
         else:
-            static.means(xr.open_dataset(folder / "mask.nc")["land"], WORKING, Path("mask.nc"))
+            static.cell_means(xr.open_dataset(folder / "mask.nc")["land"], WORKING, Path("mask.nc"))
 
 
 def test_the_sources_own_orography_is_taken_by_its_units(stores):
@@ -175,7 +175,7 @@ def test_the_sources_own_orography_is_taken_by_its_units(stores):
     np.testing.assert_allclose(made(folder)["orography"], between(HEIGHT), rtol=1e-5, atol=1e-3)
 
 
-def test_where_nothing_is_known_there_is_nothing(stores):
+def test_without_static_variables_the_file_is_empty(stores):
     """Not even the geopotential of a level, or a mask that changes with time (ice)."""
     folder, raw = stores
     raw()
@@ -185,24 +185,24 @@ def test_where_nothing_is_known_there_is_nothing(stores):
     np.testing.assert_array_equal(made(folder)["latitude"], [30.0, 35.0, 50.0])
 
 
-def test_the_grids_own_points_keep_their_values():
+def test_values_at_grid_points_are_unchanged():
     """All of the globe, the seam at Greenwich and the one at 180 degrees too."""
     latitude, longitude = np.arange(-87.5, 90, 5.0), np.arange(0, 360, 5.0)
     coords = {"latitude": latitude, "longitude": longitude}
     field = xr.DataArray(np.random.default_rng(0).random((36, 72)), coords, ("latitude", "longitude"))
-    found = static.onto(field, xr.Dataset(coords=coords), Path("x.nc"))
+    found = static.interpolate(field, xr.Dataset(coords=coords), Path("x.nc"))
     np.testing.assert_allclose(found, field, atol=1e-6)
     np.testing.assert_array_equal(found["longitude"], longitude)
 
 
 @pytest.mark.parametrize("first", [0.5, 5.0, -179.5])
-def test_there_is_no_seam_anywhere(first):
+def test_interpolation_has_no_seam_in_longitude(first):
     """A wave of longitude, on whichever longitudes the source begins, all the way round."""
     longitude = first + np.arange(0, 360, 1.0)
     coords = {"latitude": np.array([-10.0, 10.0]), "longitude": longitude}
     field = xr.DataArray(np.tile(np.cos(np.deg2rad(longitude)), (2, 1)), coords, ("latitude", "longitude"))
     working = xr.Dataset(coords={"latitude": [0.0], "longitude": np.arange(-180, 181, 0.25)})
-    found = static.onto(field, working, Path("x.nc"))
+    found = static.interpolate(field, working, Path("x.nc"))
     np.testing.assert_allclose(found[0], np.cos(np.deg2rad(working["longitude"])), atol=5e-5)
 
 
@@ -211,19 +211,19 @@ def test_onto_a_ring_from_a_globe_or_from_a_ring():
     working = xr.Dataset(coords={"latitude": [0.0], "longitude": np.arange(0, 360, 9.0)})
     wave = np.cos(np.deg2rad(working["longitude"].values))
     field = globe(lambda lat, lon: np.cos(np.deg2rad(lon)) + lat)
-    np.testing.assert_allclose(static.onto(field, working, Path("x.nc"))[0], wave, atol=2e-4)
+    np.testing.assert_allclose(static.interpolate(field, working, Path("x.nc"))[0], wave, atol=2e-4)
     ring = field.isel(latitude=[90]).assign_coords(latitude=[0.0]) - 0.5
-    np.testing.assert_allclose(static.onto(ring, working, Path("x.nc"))[0], wave, atol=2e-4)
+    np.testing.assert_allclose(static.interpolate(ring, working, Path("x.nc"))[0], wave, atol=2e-4)
     with pytest.raises(UserError, match="does not cover the domain"):
-        static.onto(ring, working.assign_coords(latitude=[5.0]), Path("x.nc"))
+        static.interpolate(ring, working.assign_coords(latitude=[5.0]), Path("x.nc"))
 
 
-def test_fields_that_are_means_over_cells_have_land_and_orography_that_are_too(tmp_path):
+def test_land_and_orography_are_cell_means_where_the_fields_are(tmp_path):
     field = globe(lambda lat, lon: (np.cos(np.deg2rad(7 * lat)) > 0.2).astype(float)).isel(
         latitude=slice(None, None, -1)
     )
     coarse = xr.Dataset(coords={"latitude": np.arange(-85.0, 90, 10), "longitude": np.arange(0.0, 360, 10)})
-    found = static.means(field, coarse, Path("x.nc"))
+    found = static.cell_means(field, coarse, Path("x.nc"))
     weights = np.cos(np.deg2rad(field["latitude"]))
     edges = np.deg2rad(np.arange(-90, 91, 10))
     expected = (field * weights).groupby_bins("latitude", np.arange(-90, 91, 10)).sum(...) / 360 * np.deg2rad(1)

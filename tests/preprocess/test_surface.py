@@ -1,4 +1,4 @@
-"""Land and height, whatever they are called and counted in; what may mean two things is asked about."""
+"""Land and orography under any name and in any units; ambiguous variables are refused."""
 
 from pathlib import Path
 
@@ -45,13 +45,13 @@ HEIGHTS = {  # name, units, standard name: how many of its values a metre is
 
 
 @pytest.mark.parametrize("case", HEIGHTS)
-def test_a_height_is_taken_by_its_units(case):
+def test_heights_are_converted_by_their_units(case):
     name, units, standard, of_a_metre = HEIGHTS[case]
     found = surface.orography(xr.Dataset({name: field(HEIGHT * of_a_metre, units, standard)}), FILE)
     np.testing.assert_allclose(found, HEIGHT, rtol=1e-6, atol=1e-4)
 
 
-def test_whole_numbers_are_heights_too():
+def test_heights_may_be_integers():
     found = surface.orography(xr.Dataset({"elevation": field(HEIGHT.astype("i2"), "m")}), FILE)
     np.testing.assert_array_equal(found, HEIGHT.astype("i2"))
 
@@ -59,8 +59,8 @@ def test_whole_numbers_are_heights_too():
 WRONG_HEIGHTS = {
     "no units and a name that has two meanings": ("z", HEIGHT, None, None, "no units, and may be a height .m. or"),
     "units that say nothing": ("Z", HEIGHT, "unknown", None, "no units, and may be"),
-    "a geopotential by a height's name": ("orog", HEIGHT * G, None, None, "taken for m, reaches from .* to 86298.* m"),
-    "a geopotential said to be in metres": ("z", HEIGHT * G, "m", None, "taken for m, reaches"),
+    "a geopotential by a height's name": ("orog", HEIGHT * G, None, None, "read as m, reaches from .* to 86298.* m"),
+    "a geopotential said to be in metres": ("z", HEIGHT * G, "m", None, "read as m, reaches"),
     "a temperature": ("z", HEIGHT, "K", None, "units 'K'; expected a height"),
     "a pressure": ("orog", HEIGHT, "hPa", None, "units 'hPa'"),
     "a missing value that is not marked": ("orog", HEIGHT - 99999.0, "m", None, "_FillValue"),
@@ -69,7 +69,7 @@ WRONG_HEIGHTS = {
 
 
 @pytest.mark.parametrize("case", WRONG_HEIGHTS)
-def test_a_height_that_may_be_none_is_refused(case):
+def test_ambiguous_heights_are_refused(case):
     name, values, units, standard, says = WRONG_HEIGHTS[case]
     with pytest.raises(UserError, match=says):
         surface.orography(xr.Dataset({name: field(values, units, standard)}), FILE)
@@ -91,7 +91,7 @@ LANDS = {  # name, values, units, standard name
 
 
 @pytest.mark.parametrize("case", LANDS)
-def test_land_is_taken_by_its_units(case):
+def test_land_is_converted_by_its_units(case):
     name, values, units, standard = LANDS[case]
     found = surface.land(xr.Dataset({name: field(values, units, standard)}), FILE)
     np.testing.assert_allclose(found, LAND, atol=5e-4)
@@ -134,47 +134,47 @@ WRONG_LANDS = {
     "land 1 and water 2": (np.array([[1, 2, 2], [1, 1, 2]]), {}, "reaches from 1 to 2"),
     "kinds that nobody knows": (np.array([[0, 1, 7], [1, 1, 0]]), {}, "reaches from 0 to 7"),
     "flags without land": (np.array([[0, 1, 1], [1, 1, 0]]), {"flag_values": [0, 1], "flag_meanings": "a b"},
-                           "do not say"),
+                           "do not identify land"),
     "flags of which one is missing": (np.array([[0, 1, 1], [1, 1, 0]]), {"flag_values": [0], "flag_meanings": "a land"},
-                                      "do not say"),
+                                      "do not identify land"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", WRONG_LANDS)
-def test_land_that_may_be_none_is_refused(case):
+def test_ambiguous_land_is_refused(case):
     values, attributes, says = WRONG_LANDS[case]
     with pytest.raises(UserError, match=says):
         surface.land(xr.Dataset({"lsm": field(values, **attributes)}), FILE)
 
 
-def test_the_standard_name_goes_before_names():
+def test_standard_names_take_precedence():
     dataset = xr.Dataset({"z": field(HEIGHT * 0, "m"), "b": field(HEIGHT, "m", "surface_altitude")})
     np.testing.assert_allclose(surface.orography(dataset, FILE), HEIGHT, rtol=1e-6)
     dataset["orog"] = field(HEIGHT + 7, "m", "surface_altitude")  # of two, the one with a name that is known
     np.testing.assert_allclose(surface.orography(dataset, FILE), HEIGHT + 7, rtol=1e-6)
-    with pytest.raises(UserError, match="b and c, which may both be meant"):
+    with pytest.raises(UserError, match="b and c, and either may be meant"):
         surface.orography(xr.Dataset({"b": dataset["b"], "c": dataset["b"]}), FILE)
 
 
-def test_a_file_without_it_says_what_it_has():
+def test_a_file_without_land_is_refused_with_its_variables():
     with pytest.raises(UserError, match="none of land, .*it has: q"):
         surface.land(xr.Dataset({"q": field(LAND)}), FILE)
 
 
 @pytest.mark.parametrize("name", ["time", "number", "band"])
-def test_what_is_the_same_at_all_times_is_taken_and_what_changes_refused(name):
+def test_static_fields_are_accepted_and_changing_ones_refused(name):
     times = xr.concat([field(LAND, "1")] * 3, name)
     np.testing.assert_allclose(surface.land(xr.Dataset({"lsm": times}), FILE), LAND, atol=1e-7)
     holed = xr.concat([field(np.where(LAND > 0, LAND, np.nan), "1")] * 2, name)
     np.testing.assert_allclose(surface.land(xr.Dataset({"lsm": holed}), FILE), LAND, atol=1e-7)
     times = xr.concat([field(LAND, "1"), field(LAND, "1"), field(LAND * 0.999, "1")], name)
-    with pytest.raises(UserError, match=f"changes along {name} .3 of it"):
+    with pytest.raises(UserError, match=f"changes along {name} .size 3"):
         surface.land(xr.Dataset({"lsm": times}), FILE)
 
 
 @pytest.mark.parametrize("levels", [[500.0], [500.0, 850.0]])
-def test_a_geopotential_of_a_level_is_no_orography(levels):
+def test_a_geopotential_on_a_level_is_not_orography(levels):
     height = field(HEIGHT * 0 + 54000.0, "m2 s-2").expand_dims(level=levels)
     for given in (height, height.isel(level=0)):
-        with pytest.raises(UserError, match="at a level of 500.* hPa, and not of the surface"):
+        with pytest.raises(UserError, match="on a level of 500.* hPa, not at the surface"):
             surface.orography(xr.Dataset({"z": given}), FILE)

@@ -52,7 +52,7 @@ MEANT = {  # YAML: first and last second
 
 
 @pytest.mark.parametrize(("text", "meant"), MEANT.items())
-def test_a_date_is_what_a_person_means(text, meant):
+def test_dates_are_read_in_every_unambiguous_form(text, meant):
     value = yaml.safe_load(text)
     assert (first(value), last(value)) == tuple(map(datetime.fromisoformat, meant))
 
@@ -70,35 +70,35 @@ REFUSED = {
     "01/01/2000": "day before the month or after",
     "1.1.2000": "day before the month or after",
     "31-12-2007": "day before the month or after",
-    "2000-01-01T24:00": "next day's 00:00",
-    "2000-13": "is no date",
-    "'2000-00-01'": "is no date",
-    "'2001-02-29'": "is no date",
-    "20000230": "is no date",
-    "Jan 2000": "is no date",
-    "yesterday": "is no date",
+    "2000-01-01T24:00": "00:00 of the next day",
+    "2000-13": "is not a date",
+    "'2000-00-01'": "is not a date",
+    "'2001-02-29'": "is not a date",
+    "20000230": "is not a date",
+    "Jan 2000": "is not a date",
+    "yesterday": "is not a date",
     "2000-01T06": "an hour and no day",
     "2000 06:00": "an hour and no day",
-    "2000-01-01T25": "no time of day",
-    "2000-01-01T06:61": "no time of day",
-    "2000-01-01T06:00 CET": "no time of day",
-    "2000-01-01T06:00 +1": "no time of day",
-    "2000.5": "is no date",
-    "true": "is no date",
-    "946684800": "is no date",
-    "99": "is no date",
-    "0": "is no date",
-    "''": "is no date",
-    "[2000, 1]": "is no date",
-    "0300": "lies beyond",
-    "1500-01-01": "lies beyond",
-    "2500": "lies beyond",
-    "12:00:00": "is no date",
+    "2000-01-01T25": "an invalid time of day",
+    "2000-01-01T06:61": "an invalid time of day",
+    "2000-01-01T06:00 CET": "an invalid time of day",
+    "2000-01-01T06:00 +1": "an invalid time of day",
+    "2000.5": "is not a date",
+    "true": "is not a date",
+    "946684800": "is not a date",
+    "99": "is not a date",
+    "0": "is not a date",
+    "''": "is not a date",
+    "[2000, 1]": "is not a date",
+    "0300": "is not between",
+    "1500-01-01": "is not between",
+    "2500": "is not between",
+    "12:00:00": "is not a date",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "says"), REFUSED.items())
-def test_what_may_mean_anything_is_refused_with_how_to_write_it(text, says):
+def test_ambiguous_dates_are_refused_with_the_format(text, says):
     value = "0300" if text == "0300" else yaml.safe_load(text)
     for reads in (first, last):
         with pytest.raises(ValueError, match=says):
@@ -108,8 +108,8 @@ def test_what_may_mean_anything_is_refused_with_how_to_write_it(text, says):
 
 
 @pytest.mark.parametrize("value", [[2000, 2007], "2000", 2000, "2000/2007"])
-def test_a_period_says_which_end_is_which(value):
-    with pytest.raises(UserError, match="domain.test: is no period; write {start"):
+def test_a_period_must_name_start_and_end(value):
+    with pytest.raises(UserError, match="domain.test: is not a period; write {start"):
         settings.read({"domain": {"test": value}})
 
 
@@ -120,7 +120,7 @@ WHOLE = {"train": {"start": 2000, "end": 2003}, "validation": {"start": "2004-01
 @pytest.mark.parametrize(
     ("step", "last_frame", "frames"), [(24, "2004-07-03T00", 3), (6, "2004-07-03T18", 12), (1, "2004-07-03T23", 72)]
 )
-def test_a_whole_day_has_all_of_its_frames(step, last_frame, frames):
+def test_an_end_given_as_a_day_includes_all_its_frames(step, last_frame, frames):
     domain = Domain.model_validate(WHOLE | {"step_hours": step})
     axis = intervals.time_axis(domain)
     assert axis[-1] == np.datetime64(last_frame)
@@ -134,7 +134,7 @@ def test_periods_that_follow_each_other_by_days_months_or_years_do_not_overlap()
         Domain.model_validate(WHOLE | {"validation": {"start": 2003, "end": 2003}})
 
 
-def test_a_day_that_may_be_missing_is_missing_whole():
+def test_a_missing_day_includes_all_its_times():
     given = ["2000-01-02", "2000-01-05T06:00", {"start": 2001, "end": "2001-02"}]
     download = Download.model_validate({"missing": [*given, date(2000, 3, 1), 2002]})
     for time, lacks in (
@@ -160,7 +160,7 @@ def world(start, end, **domain):
 
 
 @pytest.mark.parametrize("end", ["2004-07-03", "2004-07-03T18:00", "2004-07-03T23:00", "2004-07", 2004])
-def test_a_whole_last_day_asks_for_no_frame_that_the_built_in_world_lacks(end):
+def test_a_last_day_needs_only_frames_that_the_built_in_world_has(end):
     from hindsight.download import synthetic
 
     chosen = world(2000, end)
@@ -175,7 +175,7 @@ def test_a_world_that_lacks_a_frame_is_refused(start, end):
 
 
 @pytest.mark.parametrize("stage", [*settings.STAGE_SECTIONS, "configuration"])
-def test_nothing_shifts_on_the_way_through_the_files_of_stages(stage, tmp_path):
+def test_times_survive_the_settings_files_of_stages(stage, tmp_path):
     chosen = settings.read({
         "domain": WHOLE | {"step_hours": 6},
         "product": {"epoch": 2004}, "verify": {"storm": "2004-07-02T06"},

@@ -41,9 +41,9 @@ def test_all_mistakes_are_told_at_once_with_what_was_given():
         ({"domain": {"channels": ["z500", "z500"]}}, "more than once: z500"),
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
-        ({"domain": {"longitude_edges": "pole"}}, "a pole lies beyond a latitude"),
+        ({"domain": {"longitude_edges": "pole"}}, "only latitudes end at a pole"),
         ({"train": {"linear_prior": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
-        ({"domain": {"latitude_edges": "periodic"}}, "come round only where longitudes do"),
+        ({"domain": {"latitude_edges": "periodic"}}, "latitudes are periodic only on a square"),
         ({"download": {"source": "synthetic"}}, "domain.step_hours: 24, and the built-in world .* every 6 h"),
         ({"download": {"source": "synthetic"}}, "domain.test: lies outside the built-in world"),
         ({"download": {"source": "local", "files": []}}, "a local source needs files"),
@@ -477,8 +477,8 @@ def test_the_lexicon_knows_what_derived_channels_are_made_of():
 
     assert [c.name for c in source_channels(["ws850", "u850", "dz500_1000"])] == ["u850", "v850", "z500", "z1000"]
     for channel in CHANNELS.values():
-        assert all(part in CHANNELS for part in channel.of) and channel.lowest < channel.highest
-        assert channel.of or channel.names("bucket")
+        assert all(part in CHANNELS for part in channel.inputs) and channel.lowest < channel.highest
+        assert channel.inputs or channel.names("bucket")
 
 
 def test_a_configuration_of_before_may_still_set_the_length_of_blocks():

@@ -109,14 +109,14 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("wanted", sorted({channel.units for channel in CHANNELS.values()}))
-def test_what_says_nothing_or_is_no_unit_is_asked_about(wanted):
+def test_missing_or_invalid_units_are_not_converted(wanted):
     for given in NOTHING:
         assert conversion(given, wanted) == ((1.0, 0.0) if wanted == "1" else None), given
     for given in ABSURD:
         assert conversion(given, wanted) is None, given
 
 
-def test_every_unit_of_the_lexicon_is_itself_and_no_other():
+def test_units_of_the_lexicon_convert_only_to_themselves():
     units = sorted({channel.units for channel in CHANNELS.values()})
     same = {(a, b) for a in units for b in units if conversion(a, b)}
     water, numbers = {("m", "kg m-2"), ("kg m-2", "m")}, {("1", "%"), ("%", "1"), ("1", "kg kg-1")}
@@ -193,7 +193,7 @@ def cases():
     return found
 
 
-def test_random_products_are_what_pint_has_by_its_own_definitions(cases):
+def test_random_products_agree_with_pints_own_definitions(cases):
     import pint
 
     units, met = pint.UnitRegistry(), 0
@@ -211,7 +211,7 @@ def test_random_products_are_what_pint_has_by_its_own_definitions(cases):
     assert met > 200
 
 
-def test_random_products_are_what_udunits_has(cases):
+def test_random_products_agree_with_udunits(cases):
     """The library that the CF convention refers to; it comes with the compliance checker."""
     udunits = pytest.importorskip("cf_units")
     met = 0
@@ -238,7 +238,7 @@ def test_spellings_become_one():
     assert unify("m2 s-2") == unify("m**2 s**-2") == unify("m²·s⁻²") == "m**2*s**-2"
 
 
-def test_what_most_sources_have_needs_no_library():
+def test_usual_units_are_converted_without_pint():
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""Baselines: one rule; the wildcard names the module, so a new method is a module and a word in the settings.
+"""Baselines: the wildcard of rule `method` names the module, so a new method needs a module and an entry in the settings.
 
 in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet
 out: results/{run}/baselines/background.npy, {network}/{method}/{shard}-0.nc
@@ -34,7 +34,7 @@ rule covariance:
 
 
 rule method:
-    """Analyse one shard of frames by another method, from the same observations."""
+    """Analyse one shard of frames by a baseline method, from the same observations as the diffusion."""
     input:
         settings="results/{run}/settings/baselines.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),

@@ -1,4 +1,4 @@
-"""Observe: one observation table a network and shard of frames.
+"""Observe: one observation table for each network and shard.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
 out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv

@@ -1,4 +1,4 @@
-"""Preprocess: from a source's own names, units and grid to the pipeline's fields, and what they are like.
+"""Preprocess: convert a source to the pipeline's fields, and compute their climatology and statistics.
 
 in:  resources/{dataset}/raw.zarr or parts/*, results/{run}/download/manifest.json
 out: results/{run}/preprocess/pieces/*.zarr, fields.zarr, moments/*.nc, static.nc, climatology.nc, statistics.nc
@@ -6,7 +6,7 @@ out: results/{run}/preprocess/pieces/*.zarr, fields.zarr, moments/*.nc, static.n
 
 
 rule regrid:
-    """Bring a piece of the source to canonical channels, units, grid and order."""
+    """Convert a piece of the source to canonical channels, units, grid and order."""
     input:
         settings="results/{run}/settings/regrid.json",
         arrived=lambda wildcards: unless_synthetic(
@@ -38,7 +38,7 @@ rule regrid:
 
 
 rule join:
-    """Join the pieces into one store; a piece that is there already is not touched."""
+    """Join the pieces into one store; existing pieces are not rewritten."""
     input:
         settings="results/{run}/settings/join.json",
         pieces=stores(PIECES),
@@ -61,7 +61,7 @@ rule join:
 
 
 rule static:
-    """Bring land fraction and orography to the working grid, where they are given."""
+    """Regrid land fraction and orography to the working grid, where they are available."""
     input:
         settings="results/{run}/settings/preprocess.json",
         fields=stores(pieces_of_splits("train"))[0],  # any will do: it is the grid that counts
@@ -90,7 +90,7 @@ rule static:
 
 
 rule moments:
-    """Add up a piece of the training period: what the climatology, the spread and the spectra are made of."""
+    """Add up the moments of a piece, from which the climatology and the statistics are computed."""
     input:
         settings="results/{run}/settings/preprocess.json",
         piece=store("results/{run}/preprocess/pieces/{piece}.zarr"),
@@ -134,7 +134,7 @@ rule climatology:
 
 
 rule statistics:
-    """Measure the spread of each channel about its climatology, and its spectra, over the training period."""
+    """Compute the spread and spectra of departures from the climatology over the training period."""
     input:
         settings="results/{run}/settings/preprocess.json",
         moments=moments(),

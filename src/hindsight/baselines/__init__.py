@@ -1,1 +1,1 @@
-"""What the diffusion analysis is held against: one module a method, the same observations, members and layout."""
+"""Methods that the diffusion analysis is compared with: one module each, with the same observations and file layout."""

@@ -1,1 +1,1 @@
-"""What the files hold: grids, stores, observations, scaling, calendar."""
+"""Data shared by all stages: grids, stores, observations, scaling, time."""

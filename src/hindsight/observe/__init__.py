@@ -1,1 +1,1 @@
-"""Observation tables: where, when, what, and how wrong."""
+"""Simulated observing networks, their observations, and the usage of observations."""

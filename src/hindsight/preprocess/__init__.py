@@ -1,1 +1,1 @@
-"""From a source's own names, units and order to the pipeline's fields, and what they are like."""
+"""Convert a source to the pipeline's fields, and compute their climatology and statistics."""

@@ -6,7 +6,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import store
-from hindsight.preprocess.moments import gathered
+from hindsight.preprocess.moments import gather
 from hindsight.settings import Preprocess
 from hindsight.settings.domain import Training
 
@@ -14,21 +14,20 @@ from hindsight.settings.domain import Training
 def run(training: Training, settings: Preprocess, *, moments: list[Path], climatology: Path) -> None:
     """Fit the climatology of the training period, by day of year and hour, in few harmonics."""
     _check_day(training, settings)
-    found = gathered(moments, training)
-    about = found.about
+    found = gather(moments, training)
     result = xr.Dataset(
         {"coefficients": (("harmonic", "channel", "latitude", "longitude"), found.coefficients)},
-        coords={"channel": list(about.channels), **vars(about.grid)},
-        attrs={"annual_harmonics": about.annual, "daily_harmonics": about.daily},
+        coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
+        attrs={"annual_harmonics": found.layout.annual, "daily_harmonics": found.layout.daily},
     )
     store.replace(climatology, lambda partial: result.to_netcdf(partial))
 
 
 def _check_day(training: Training, settings: Preprocess) -> None:
-    """Refuse harmonics of the day that so few frames cannot tell apart.
+    """Check that there are enough frames a day to fit the daily harmonics.
 
     Raises:
-        UserError: naming how many it would take.
+        UserError: naming the number of frames that they need.
     """
     daily = settings.daily_harmonics
     if daily and 2 * daily >= 24 / training.step_hours:

@@ -1,6 +1,6 @@
-"""Channels from a source's variables: units, levels, sums over time, and what is made from several.
+"""Channels from a source's variables: units, levels, sums over time, and channels derived from several others.
 
-Everything is lazy: arrays of Dask, block by block of frames.
+Everything is lazy: Dask arrays, in blocks of frames.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from hindsight.fields.regridding import level_weights
 from hindsight.settings.lexicon import CHANNELS, Channel, conversion
 from hindsight.settings.units import GRAVITY
 
-FORMULAS = {  # of the channels named in the lexicon, in canonical units
+FORMULAS = {  # of derived channels, by the lexicon's names; canonical units
     "speed": lambda u, v: np.hypot(u, v),
     "thickness": lambda upper, lower: (upper - lower) / GRAVITY,
 }
@@ -22,79 +22,81 @@ def channel(raw: xr.Dataset, name: str, times: np.ndarray, levels: str, where: s
     """One channel (time, latitude, longitude) in canonical units, NaN at times that the source lacks.
 
     Args:
-        raw: the source, its dimensions named and ordered.
-        name: in the lexicon.
-        times: of the frames wanted.
+        raw: the source, from `axes.standardise` and `axes.sort`.
+        name: of the channel, in the lexicon.
+        times: of the requested frames.
         levels: `exact` or `interpolate`.
-        where: what to call the source in errors.
+        where: name of the source for error messages.
 
     Raises:
-        UserError: on a variable, unit or level that is not there.
+        UserError: if the variable or the level is missing, or its units cannot be converted.
     """
-    about = CHANNELS[name]
-    if about.of:
-        field = FORMULAS[about.formula](*(channel(raw, part, times, levels, where) for part in about.of))
+    wanted = CHANNELS[name]
+    if wanted.inputs:
+        field = FORMULAS[wanted.formula](*(channel(raw, part, times, levels, where) for part in wanted.inputs))
     else:
-        field = _read(raw, about, times, levels, where)
+        field = _read(raw, wanted, times, levels, where)
     field = field.drop_vars([key for key in field.coords if key not in field.dims])
     return field.transpose("time", "latitude", "longitude").drop_attrs()
 
 
-def _read(raw: xr.Dataset, about: Channel, times: np.ndarray, levels: str, where: str) -> xr.DataArray:
-    found = axes.find(raw, about.names("local"), about.name, where)
+def _read(raw: xr.Dataset, wanted: Channel, times: np.ndarray, levels: str, where: str) -> xr.DataArray:
+    found = axes.find(raw, wanted.names("local"), wanted.name, where)
     units = found.attrs.get("units", "")
-    if (factor := conversion(units, about.units)) is None:
+    if (factor := conversion(units, wanted.units)) is None:
         raise UserError(
-            f"{where}: {found.name!r} has units {units!r}, and channel {about.name} needs "
-            f"{about.units!r}; correct the attribute or add the conversion to the lexicon"
+            f"{where}: {found.name!r} has units {units!r}, and channel {wanted.name} needs "
+            f"{wanted.units!r}; correct the attribute or add the conversion to the lexicon"
         )
-    field = _summed(found, about, times, where) if about.hours else _at(found, times)
-    field = _level(field, about, levels, where)
-    return field if factor == (1, 0) else field * factor[0] + factor[1]  # a pass over all the source's values saved
+    field = _summed(found, wanted, times, where) if wanted.hours else _at(found, times)
+    field = _level(field, wanted, levels, where)
+    return (
+        field if factor == (1, 0) else field * factor[0] + factor[1]
+    )  # without a conversion, one pass over the values less
 
 
-def _level(found: xr.DataArray, about: Channel, levels: str, where: str) -> xr.DataArray:
-    """One level, picked or interpolated in the logarithm of pressure."""
+def _level(found: xr.DataArray, wanted: Channel, levels: str, where: str) -> xr.DataArray:
+    """One level of a variable, selected or interpolated in the logarithm of pressure."""
     if "level" not in found.dims:
-        if about.level is not None and found.name != about.name:
+        if wanted.level is not None and found.name != wanted.name:
             raise UserError(
-                f"{where}: {found.name!r} does not say its level, so it may be any, and channel {about.name} is on "
-                f"{about.level} hPa; if it is that one, set download.rename: {{{found.name}: {about.name}}}"
+                f"{where}: {found.name!r} has no level, and channel {wanted.name} is on "
+                f"{wanted.level} hPa; if it is on that level, set download.rename: {{{found.name}: {wanted.name}}}"
             )
         return found
     have = found["level"].values.astype(float)
-    if about.level is not None and (here := np.flatnonzero(np.abs(have - about.level) < axes.NEAR_LEVELS)).size:
-        return found.isel(level=int(here[0]))
+    if wanted.level is not None and (equal := np.flatnonzero(np.abs(have - wanted.level) < axes.NEAR_LEVELS)).size:
+        return found.isel(level=int(equal[0]))
     try:
-        if levels == "interpolate" and about.level is not None:
-            return sum(found.isel(level=number) * weight for number, weight in level_weights(have, about.level))
+        if levels == "interpolate" and wanted.level is not None:
+            return sum(found.isel(level=number) * weight for number, weight in level_weights(have, wanted.level))
     except ValueError:
         pass
     raise UserError(
-        f"{where}: {found.name!r} has no level {about.level} hPa (it has {', '.join(f'{v:g}' for v in have)}); choose "
-        "one of them, or set preprocess.levels: interpolate for one that lies between"
+        f"{where}: {found.name!r} has no level {wanted.level} hPa (it has {', '.join(f'{v:g}' for v in have)}); choose "
+        "one of them, or set preprocess.levels: interpolate for a level between them"
     )
 
 
-def _summed(found: xr.DataArray, about: Channel, times: np.ndarray, where: str) -> xr.DataArray:
-    """An accumulation over the hours before each frame, from the shorter ones that a source has.
+def _summed(found: xr.DataArray, wanted: Channel, times: np.ndarray, where: str) -> xr.DataArray:
+    """An accumulation over the hours before each frame, from the source's shorter accumulations.
 
     Raises:
-        UserError: if they do not fill the hours.
+        UserError: if the source does not give the hours of its accumulations.
     """
     if "hours_before" in found.dims:
-        asked = found.sel(hours_before=found["hours_before"] < about.hours)
-        return _at(asked, times).sum("hours_before", skipna=False)
-    if found.attrs.get("accumulated_hours") == about.hours or found.name in (about.name, about.variable):
+        within = found.sel(hours_before=found["hours_before"] < wanted.hours)
+        return _at(within, times).sum("hours_before", skipna=False)
+    if found.attrs.get("accumulated_hours") == wanted.hours or found.name in (wanted.name, wanted.variable):
         return _at(found, times)
     raise UserError(
-        f"{where}: {found.name!r} does not say that it is summed over the {about.hours} h of channel {about.name}; set "
-        "download.accumulated, or choose another source"
+        f"{where}: {found.name!r} has no accumulation period; channel {wanted.name} is a sum over {wanted.hours} h; "
+        "set download.accumulated, or choose another source"
     )
 
 
 def _at(found: xr.DataArray, times: np.ndarray) -> xr.DataArray:
-    """The frames at some times, NaN where there is none; a stretch that has them all is cut out without a copy."""
+    """The frames at some times, NaN where the source has none; consecutive frames are not copied."""
     inside = np.flatnonzero((found["time"].values >= times[0]) & (found["time"].values <= times[-1]))
     if len(inside) and len(inside) == inside[-1] - inside[0] + 1:
         found = found.isel(time=slice(inside[0], inside[-1] + 1))

@@ -1,4 +1,4 @@
-"""One store from its pieces: their files are linked into it, so that a year is added and no other is touched."""
+"""Join the pieces into one store by linking their files, so that adding a year rewrites no other."""
 
 import hashlib
 import json
@@ -13,41 +13,43 @@ import zarr
 from hindsight.errors import UserError
 from hindsight.fields import intervals, store
 from hindsight.partials import swap
-from hindsight.preprocess.regrid import NOTHING, empty
+from hindsight.preprocess.regrid import MISSING, template
 from hindsight.settings import Domain
 
 
 def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
-    """Join the pieces into one store of fields, with all its times; frames nobody asked for are unknown."""
+    """Join the pieces into one store of fields with all times; frames outside the splits are not available."""
     opened = [(store.folder(path), store.read(path)) for path in pieces]
     times = intervals.time_axis(domain)
     where, partial = store.folder(fields), store.new_partial(store.folder(fields))
-    whole = laid_out([piece for _, piece in opened], times)
+    whole = layout([piece for _, piece in opened], times)
     shapes = _shapes(opened[0][0])
     whole.to_zarr(
-        partial, zarr_format=3, consolidated=False, compute=False, encoding={"fields": shapes | {"fill_value": NOTHING}}
+        partial, zarr_format=3, consolidated=False, compute=False, encoding={"fields": shapes | {"fill_value": MISSING}}
     )
     for path, piece in opened:
         first = int(np.searchsorted(times, piece["time"].values[0]))
         if _shapes(path) != shapes or first % shapes["shards"][0]:
-            raise UserError(f"{path} is cut in other files than {opened[0][0]}; delete {path.parent} and run snakemake")
+            raise UserError(
+                f"{path} has files of other sizes than {opened[0][0]}; delete {path.parent} and run snakemake"
+            )
         _link(path, partial, first // shapes["shards"][0])
     _mark(partial, [piece.attrs["digest"] for _, piece in opened], times)
     swap(partial, where)
 
 
-def laid_out(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
-    """The whole store before there is anything in it but what is known of each frame.
+def layout(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
+    """The joined store without its fields, with the availability of each frame.
 
     Raises:
-        UserError: if a piece has other channels or points.
+        UserError: if the pieces have different channels or points.
     """
     first = pieces[0]
     for piece in pieces[1:]:
         if any(not first[name].equals(piece[name]) for name in ("channel", "latitude", "longitude")):
             raise UserError("pieces of fields have different channels or points; delete them and run snakemake again")
-    known = xr.concat([piece["available"] for piece in pieces], "time").reindex(time=times, fill_value=False)
-    whole = empty(first, times).assign(available=("time", known.values.astype(bool)))
+    available = xr.concat([piece["available"] for piece in pieces], "time").reindex(time=times, fill_value=False)
+    whole = template(first, times).assign(available=("time", available.values.astype(bool)))
     return whole.assign_attrs({key: value for key, value in first.attrs.items() if key != "digest"})
 
 
@@ -57,21 +59,21 @@ def _shapes(path: Path) -> dict:
 
 
 def _link(piece: Path, whole: Path, offset: int) -> None:
-    """Give a piece's files their places in the whole store; copies where the file system has no links."""
+    """Link a piece's files into the joined store, or copy them where the file system has no links."""
     for file in (piece / "fields/c").rglob("*"):
         if file.is_file():
             number, *rest = file.relative_to(piece / "fields/c").parts
-            there = whole.joinpath("fields/c", str(int(number) + offset), *rest)
-            there.parent.mkdir(parents=True, exist_ok=True)
+            target = whole.joinpath("fields/c", str(int(number) + offset), *rest)
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(file, there)
+                os.link(file, target)
             except OSError:
-                shutil.copyfile(file, there)
+                shutil.copyfile(file, target)
 
 
 def _mark(path: Path, digests: list[str], times: np.ndarray) -> None:
-    """Put a digest of the pieces' digests into the metadata, which Snakemake compares by content."""
-    found = hashlib.sha256("".join(digests).encode() + times.tobytes()).hexdigest()
+    """Write a digest of the pieces' digests into the metadata, which Snakemake compares by content."""
+    digest = hashlib.sha256("".join(digests).encode() + times.tobytes()).hexdigest()
     metadata = json.loads((path / "zarr.json").read_text())
-    metadata.setdefault("attributes", {})["digest"] = found
+    metadata.setdefault("attributes", {})["digest"] = digest
     (path / "zarr.json").write_text(json.dumps(metadata, indent=1))

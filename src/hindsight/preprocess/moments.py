@@ -1,9 +1,8 @@
-"""Moments of a piece of the fields: sums that add up over pieces, and hold all that is learnt of the training period.
+"""Moments of a piece of the fields: sums that add up over pieces, for the climatology and the statistics.
 
-The climatology and the statistics follow from them without another look at the data, so when years are added only the
-new pieces are read. Sums are of the values as they are, in double precision: nothing is taken off first, for what that
-would save (a billionth of the variance, of surface pressure in the tropics) is far below a single-precision value's own
-step, and sums without an offset add up in any order.
+The climatology and the statistics are computed from the moments alone, so that only new pieces are read when years are
+added. The sums are in double precision and without an offset, so that they add up in any order. The rounding error (a
+billionth of the variance, of surface pressure in the tropics) is far below the resolution of single precision.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,10 +23,10 @@ from hindsight.progress import Progress
 from hindsight.settings import Preprocess
 from hindsight.settings.domain import Training
 
-BLOCK = 64e6  # bytes of values, in double precision, that are worked on at once
+BLOCK = 64e6  # bytes of values, in double precision, at a time
 LARGEST_CONDITION = 1e6  # of the normal matrix; that of whole years is about 2
-FEW_DAYS = 14  # that a year of training may lack
-SUMS = {  # what is stored: dimensions
+FEW_DAYS = 14  # missing in a year of training, at most
+SUMS = {  # variables of the file: dimensions
     "normal": ("harmonic", "harmonic_too"),
     "moment": ("harmonic", "channel", "latitude", "longitude"),
     "square": ("channel", "latitude", "longitude"),
@@ -38,24 +37,24 @@ SUMS = {  # what is stored: dimensions
 
 
 def run(training: Training, settings: Preprocess, *, piece: Path, moments: Path) -> None:
-    """Add up the moments of a piece's training frames: what the climatology and the statistics are made from."""
+    """Add up the moments of a piece's training frames, from which the climatology and the statistics are computed."""
     dataset = store.read(piece)
-    state = Moments.none(dataset, settings, training.longitude_edges == "periodic")
+    state = Moments.zero(dataset, settings, training.longitude_edges == "periodic")
     times, period = dataset["time"].values, training.train
     inside = (times >= np.datetime64(period.start)) & (times <= np.datetime64(period.end))
     wanted = inside & calendar.available(dataset)
     watch = Progress(f"preprocess.moments {store.folder(piece).stem}", int(wanted.sum()))
     for numbers, values in blocks(zarr.open_group(store.folder(piece), mode="r")["fields"], wanted):
-        state.take(times[numbers], values)
+        state.add_frames(times[numbers], values)
         watch(state.frames)
     state.write(moments)
 
 
 def blocks(array: zarr.Array, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The wanted frames of an array, every chunk read once.
+    """Read the wanted frames of an array, every chunk once.
 
     Yields:
-        Numbers of frames (n,), and their values (n, C, H, W), float64, no more than `BLOCK` of them.
+        Indices of frames (n,), and their values (n, C, H, W), float64, at most `BLOCK` bytes.
     """
     chunk, most = array.chunks[0], max(1, int(BLOCK / (8 * np.prod(array.shape[1:]))))
     for first in range(0, len(wanted), chunk):
@@ -66,17 +65,17 @@ def blocks(array: zarr.Array, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, 
             yield first + chosen, read[chosen].astype(float)
 
 
-def gathered(paths: Iterable[Path], training: Training) -> "Moments":
-    """The moments of all pieces together.
+def gather(paths: Iterable[Path], training: Training) -> "Moments":
+    """The sum of the moments of all pieces.
 
     Raises:
-        UserError: if none of them has a known frame of the training period, or the frames do not tell the harmonics.
+        UserError: if no frame of the training period is available, or the frames do not determine the harmonics.
     """
     paths = list(paths)
     found = reduce(add, map(Moments.read, paths)) if paths else None
     if not found or not found.frames:
         raise UserError(
-            f"none of {len(paths)} pieces has a known frame from {training.train.start:%Y-%m-%d} to "
+            f"none of {len(paths)} pieces has an available frame from {training.train.start:%Y-%m-%d} to "
             f"{training.train.end:%Y-%m-%d}, the training period; move domain.train, or see what the source lacks "
             "(download.missing)"
         )
@@ -85,36 +84,36 @@ def gathered(paths: Iterable[Path], training: Training) -> "Moments":
 
 
 def _check_year(found: "Moments", training: Training) -> None:
-    """Refuse a training period that does not tell its harmonics.
+    """Check that the frames of the training period determine the harmonics.
 
     Raises:
-        UserError: naming how long it is.
+        UserError: naming its length.
     """
-    annual, daily, days = found.about.annual, found.about.daily, found.frames * training.step_hours / 24
+    annual, daily, days = found.layout.annual, found.layout.daily, found.frames * training.step_hours / 24
     if annual and days < 365 - FEW_DAYS:
         raise UserError(
-            f"the training period has {days:.0f} days of known frames, and preprocess.annual_harmonics = {annual} "
-            "needs a year at the least; lengthen domain.train or set it to 0"
+            f"the training period has {days:.0f} days of available frames, and preprocess.annual_harmonics = {annual} "
+            "needs at least a year; lengthen domain.train or set it to 0"
         )
     if np.linalg.cond(found.normal) > LARGEST_CONDITION:
         raise UserError(
-            f"the known frames of the training period ({found.frames}) leave out so much of the year or of the day "
-            f"that preprocess.annual_harmonics = {annual} and daily_harmonics = {daily} cannot be told apart; lower "
+            f"the available frames of the training period ({found.frames}) leave out so much of the year or of the day "
+            f"that preprocess.annual_harmonics = {annual} and daily_harmonics = {daily} are not determined; lower "
             "them, or lengthen domain.train"
         )
 
 
 @dataclass(frozen=True)
-class About:
-    """What moments are of: only those of the same add up."""
+class Layout:
+    """Channels, grid and harmonics of moments; only moments of matching layouts can be added."""
 
     channels: tuple[str, ...]
     grid: Grid
     annual: int
     daily: int
 
-    def same(self, other: "About") -> bool:
-        """Whether channels, harmonics and points are those of another."""
+    def matches(self, other: "Layout") -> bool:
+        """Whether channels, harmonics and grid are those of another layout."""
         plain = lambda one: (one.channels, one.annual, one.daily)
         return plain(self) == plain(other) and self.grid.matches(other.grid)
 
@@ -128,18 +127,18 @@ class Moments:
     """Sums over frames x (C, H, W) whose harmonics (`scaling.harmonics`) are d (K,).
 
     Args:
-        about: what they are of.
-        frames: how many.
+        layout: channels, grid and harmonics.
+        frames: number of frames.
         normal: sum of d d^T, (K, K).
         moment: sum of d x, (K, C, H, W).
         square: sum of x², (C, H, W).
-        lowest: of all values, (C,); infinite of no frame, like `highest`.
-        highest: of all values, (C,).
+        lowest: least value, (C,); infinite without frames.
+        highest: largest value, (C,); negative infinite without frames.
         waves: sum of area-weighted means over latitude of F_c(m) conj F_c'(m), with F the Fourier coefficients along
-            longitude (mean, not sum, over the points), (C, C, W // 2 + 1); none where longitudes do not come round.
+            longitude (mean, not sum, over the points), (C, C, W // 2 + 1); none unless longitudes are periodic.
     """
 
-    about: About
+    layout: Layout
     frames: int
     normal: np.ndarray
     moment: np.ndarray
@@ -149,18 +148,21 @@ class Moments:
     waves: np.ndarray | None
 
     @classmethod
-    def none(cls, dataset: xr.Dataset, settings: Preprocess, periodic: bool) -> "Moments":
-        """Of no frame, for the channels and the grid of a store: what changes nothing that it is added to."""
-        about = About(
+    def zero(cls, dataset: xr.Dataset, settings: Preprocess, periodic: bool) -> "Moments":
+        """The moments of no frames, for the channels and the grid of a store."""
+        layout = Layout(
             tuple(map(str, dataset["channel"].values)),
             Grid.of(dataset),
             settings.annual_harmonics,
             settings.daily_harmonics,
         )
-        count, channels = harmonics(dataset["time"].values[:1], about.annual, about.daily).shape[1], len(about.channels)
-        height, width = about.grid.shape
+        count, channels = (
+            harmonics(dataset["time"].values[:1], layout.annual, layout.daily).shape[1],
+            len(layout.channels),
+        )
+        height, width = layout.grid.shape
         return cls(
-            about,
+            layout,
             0,
             np.zeros((count, count)),
             np.zeros((count, channels, height, width)),
@@ -170,9 +172,9 @@ class Moments:
             np.zeros((channels, channels, width // 2 + 1), complex) if periodic else None,
         )
 
-    def take(self, times: np.ndarray, values: np.ndarray) -> None:
-        """Take frames in; values (n, C, H, W), float64."""
-        design = harmonics(times, self.about.annual, self.about.daily)
+    def add_frames(self, times: np.ndarray, values: np.ndarray) -> None:
+        """Add frames to the sums; values (n, C, H, W), float64."""
+        design = harmonics(times, self.layout.annual, self.layout.daily)
         self.frames += len(times)
         self.normal += design.T @ design
         self.moment += np.tensordot(design.T, values, axes=1)
@@ -183,14 +185,14 @@ class Moments:
             self.waves += self._across(values)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """The moments of both.
+        """The moments of the frames of both.
 
         Raises:
-            UserError: if they are not of the same channels, harmonics and grid.
+            UserError: if their layouts do not match.
         """
-        if not self.about.matches(other.about) or (self.waves is None) != (other.waves is None):
+        if not self.layout.matches(other.layout) or (self.waves is None) != (other.waves is None):
             raise UserError(
-                f"moments of {self.about}, and of {other.about}, do not add up; they are of different settings: delete "
+                f"moments of {self.layout}, and of {other.layout}, cannot be added, as their settings differ; delete "
                 "the folder of the moments and run snakemake to make them"
             )
         sums = {name: getattr(self, name) + getattr(other, name) for name in ("frames", "normal", "moment", "square")}
@@ -224,45 +226,45 @@ class Moments:
 
     @property
     def _explained(self) -> np.ndarray:
-        """Fields L^-1 M (K, C, H, W), N = L L^T: their products add up to M^T N^-1 M, of what the harmonics explain."""
+        """Fields L^-1 M (K, C, H, W), N = L L^T: the sum of their products, M^T N^-1 M, is what harmonics explain."""
         root = np.linalg.cholesky(self.normal)
         return np.linalg.solve(root, self.moment.reshape(len(root), -1)).reshape(self.moment.shape)
 
     def _across(self, values: np.ndarray) -> np.ndarray:
         """Sum over fields (n, C, H, W) of weighted means over latitude of F_c(m) conj F_c'(m), (C, C, W // 2 + 1)."""
-        weights = self.about.grid.weights[:, 0] / len(self.about.grid.latitude)
+        weights = self.layout.grid.weights[:, 0] / len(self.layout.grid.latitude)
         circles = np.fft.rfft(values, norm="forward") * np.sqrt(weights)[:, None]
         by_wave = circles.transpose(3, 1, 0, 2).reshape(circles.shape[3], circles.shape[1], -1)
         return (by_wave @ by_wave.conj().swapaxes(1, 2)).transpose(1, 2, 0)
 
     def write(self, path: Path) -> None:
-        """Write to a file (netCDF)."""
-        given = {name: getattr(self, name) for name in SUMS if name != "waves"}
+        """Write to a netCDF file."""
+        sums = {name: getattr(self, name) for name in SUMS if name != "waves"}
         if self.waves is not None:
-            given["waves"] = np.stack([self.waves.real, self.waves.imag])
+            sums["waves"] = np.stack([self.waves.real, self.waves.imag])
         dataset = xr.Dataset(
-            {name: (SUMS[name], values) for name, values in given.items()},
-            coords={"channel": list(self.about.channels), **vars(self.about.grid)},
+            {name: (SUMS[name], values) for name, values in sums.items()},
+            coords={"channel": list(self.layout.channels), **vars(self.layout.grid)},
             attrs={
                 "frames": self.frames,
-                "annual_harmonics": self.about.annual,
-                "daily_harmonics": self.about.daily,
+                "annual_harmonics": self.layout.annual,
+                "daily_harmonics": self.layout.daily,
             },
         )
         store.replace(path, lambda partial: dataset.to_netcdf(partial))
 
     @classmethod
     def read(cls, path: Path) -> "Moments":
-        """Read from a file.
+        """Read from a netCDF file.
 
         Raises:
-            UserError: if there is none, or it cannot be read.
+            UserError: if it is missing or cannot be read.
         """
         try:
             found = xr.load_dataset(path)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path} ({error}); delete it and run snakemake to make it") from None
-        about = About(
+        layout = Layout(
             tuple(map(str, found["channel"].values)),
             Grid.of(found),
             int(found.attrs["annual_harmonics"]),
@@ -271,4 +273,4 @@ class Moments:
         sums = {name: found[name].values for name in SUMS if name in found}
         waves = sums.pop("waves", None)
         waves = None if waves is None else waves[0] + 1j * waves[1]
-        return cls(about, int(found.attrs["frames"]), **sums, waves=waves)
+        return cls(layout, int(found.attrs["frames"]), **sums, waves=waves)

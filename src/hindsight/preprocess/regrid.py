@@ -1,4 +1,4 @@
-"""From a source's own names, units and grid to the pipeline's fields, a piece of time in a job."""
+"""Convert a source's names, units and grid to the pipeline's fields, one piece in each job."""
 
 import ctypes
 import json
@@ -14,15 +14,15 @@ from hindsight.fields import axes, intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.regridding import Regridding, regular_grid
 from hindsight.preprocess import derive
-from hindsight.preprocess.scheduler import scheduled
+from hindsight.preprocess.scheduler import use_scheduler
 from hindsight.progress import Progress
 from hindsight.settings.domain import Scope
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.preprocess import Regrid
 
-NOTHING = np.float32(np.nan)  # what a store holds where nothing was written
-ARENA_MAX = -8  # how glibc's `mallopt` calls the number of heaps
-HANDED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts")
+MISSING = np.float32(np.nan)  # fill value of the store
+ARENA_MAX = -8  # glibc's code for the number of heaps, in `mallopt`
+PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts")
 
 
 def run(
@@ -36,34 +36,36 @@ def run(
     workers: str,
     fields: Path,
 ) -> None:
-    """Bring a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
+    """Convert a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
     _share_heap()
-    cut, where = intervals.parse(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
+    interval, where = intervals.parse(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
     masked = np.array(json.loads(manifest.read_text())["masked"], "datetime64[ns]")
-    with scheduled(scheduler, int(workers)):
+    with use_scheduler(scheduler, int(workers)):
         parts = [axes.standardise(store.read(path), where) for path in raw]
-        lazy = canonical(_together(parts), scope, settings, cut.times, where)
-        lazy = lazy.assign(available=("time", _asked(parts, cut.times) & ~np.isin(cut.times, masked)))
-        store.write_parts(empty(lazy, cut.times), _shards(lazy, settings, where), fields, encoding(lazy, settings))
+        lazy = canonical_fields(_concatenate(parts), scope, settings, interval.times, where)
+        lazy = lazy.assign(available=("time", _in_parts(parts, interval.times) & ~np.isin(interval.times, masked)))
+        blocks = _blocks(lazy, settings, where)
+        store.write_parts(template(lazy, interval.times), blocks, fields, encoding(lazy, settings))
 
 
-def canonical(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray, where: str) -> xr.Dataset:
-    """Bring a dataset to the pipeline's layout, lazily.
+def canonical_fields(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray, where: str) -> xr.Dataset:
+    """Convert a dataset to the pipeline's layout, lazily.
 
     Args:
-        raw: the source, its names and units untouched.
-        scope: channels, step and region asked for.
+        raw: the source, with its own names and units.
+        scope: requested channels, step and region.
         settings: working grid, method, levels.
-        times: of the frames wanted.
-        where: what to call the source in errors.
+        times: of the requested frames.
+        where: name of the source for error messages.
 
     Returns:
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
-        west to east; NaN at times that the source lacks. A source made of stretches that do not go on from each other
-        has the attribute `segment_starts`, the times at which one begins, and hands it on.
+        west to east; NaN at times that the source lacks. The attribute `segment_starts` of a source, the times at which
+        its weather does not continue that of the frame before, is passed on.
 
     Raises:
-        UserError: on a channel, unit or level that is not there, an irregular grid, or a region the source lacks.
+        UserError: if a variable, level or part of the region is missing, units cannot be converted, or the grid is not
+            regular.
     """
     raw = axes.sort(axes.standardise(raw, where), where)
     if settings.spacing is None:
@@ -71,16 +73,16 @@ def canonical(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray
     channels = [derive.channel(raw, name, times, settings.levels, where) for name in scope.channels]
     fields = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override").astype("float32")
     if settings.spacing is not None:
-        fields = onto_grid(fields, regular_grid(settings.spacing, settings.poles, *scope.box), settings.method, where)
+        fields = to_grid(fields, regular_grid(settings.spacing, settings.poles, *scope.box), settings.method, where)
     fields = fields.assign_coords(channel=np.array(scope.channels, object))
     dataset = fields.transpose("time", "channel", "latitude", "longitude").rename("fields").to_dataset()
-    keep = {key: raw.attrs[key] for key in HANDED_ON if key in raw.attrs}
+    keep = {key: raw.attrs[key] for key in PASSED_ON if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in scope.channels]}
     return dataset
 
 
-def onto_grid(fields: xr.DataArray, target: Grid, method: str, where: str) -> xr.DataArray:
-    """Regrid (…, latitude, longitude), block by block."""
+def to_grid(fields: xr.DataArray, target: Grid, method: str, where: str) -> xr.DataArray:
+    """Regrid fields (…, latitude, longitude) to a target grid, block by block if they are lazy."""
     regridding = Regridding.between(Grid.of(fields), target, method, where)
     whole = fields.transpose(..., "latitude", "longitude")
     if whole.chunks is not None:
@@ -99,30 +101,30 @@ def onto_grid(fields: xr.DataArray, target: Grid, method: str, where: str) -> xr
 
 
 def encoding(dataset: xr.Dataset, settings: Regrid) -> dict:
-    """Chunks for the window reads of training, many of them a file; the same in every piece, also in a short one."""
+    """Chunks for reading training windows, many in each file; the same in every piece, even a short one."""
     space = dataset["fields"].shape[1:]
     shapes = {"chunks": (settings.chunk_frames, *space), "shards": (file_frames(space, settings), *space)}
-    return {"fields": shapes | {"fill_value": NOTHING}}
+    return {"fields": shapes | {"fill_value": MISSING}}
 
 
 def file_frames(space: tuple[int, ...], settings: Regrid) -> int:
-    """Frames a file of the store: `file_frames`, or half, a quarter … of it where that is too much for `file_mb`."""
+    """Frames in each file of the store: `file_frames`, halved until they fit `file_mb`."""
     frames, frame = settings.file_frames, 4 * int(np.prod(space))
     while frames * frame > settings.file_mb * 1e6 and frames % (2 * settings.chunk_frames) == 0:
         frames //= 2
     return frames
 
 
-def empty(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
-    """The store of some frames before there is anything in it, laid out as a piece is."""
+def template(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+    """A store in the layout of a piece for the given times, without values and with no frame available."""
     shape = len(times), *piece["fields"].shape[1:]
-    nothing = dask.array.full(shape, NOTHING, dtype=np.float32, chunks=shape)
+    empty = dask.array.full(shape, MISSING, dtype=np.float32, chunks=shape)
     whole = piece.drop_dims("time").assign_coords(time=times)
-    return whole.assign(fields=(piece["fields"].dims, nothing), available=("time", np.zeros(len(times), bool)))
+    return whole.assign(fields=(piece["fields"].dims, empty), available=("time", np.zeros(len(times), bool)))
 
 
-def _together(parts: list[xr.Dataset]) -> xr.Dataset:
-    """The parts of a source, one after the other in time."""
+def _concatenate(parts: list[xr.Dataset]) -> xr.Dataset:
+    """The parts of a source as one dataset, in order of time."""
     if len(parts) == 1:
         return parts[0]
     joined = xr.concat(
@@ -131,44 +133,48 @@ def _together(parts: list[xr.Dataset]) -> xr.Dataset:
     return joined.sortby("time")
 
 
-def _asked(parts: list[xr.Dataset], times: np.ndarray) -> np.ndarray:
-    """Which frames lie in any part: nobody has asked for those between the periods, and a source need not have them."""
+def _in_parts(parts: list[xr.Dataset], times: np.ndarray) -> np.ndarray:
+    """Whether each frame lies within a part; frames between the periods were not downloaded."""
     spans = [(part["time"].values.min(), part["time"].values.max()) for part in parts]
     return np.any([(times >= first) & (times <= last) for first, last in spans], 0)
 
 
-def _shards(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Dataset]:
-    """Compute, look at and hand over the frames of one file at a time: what is in memory at once."""
+def _blocks(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Dataset]:
+    """Compute and check the frames of one file of the store at a time."""
     watch, frames = Progress("preprocess.regrid", lazy.sizes["time"]), file_frames(lazy["fields"].shape[1:], settings)
     for first in range(0, lazy.sizes["time"], frames):
         block = lazy.isel(time=slice(first, first + frames)).load()
-        _sound(block, where)
+        _check_values(block, where)
         if not block["available"].all():  # a masked frame is masked in all channels
             block = block.assign(fields=block["fields"].where(block["available"]))
         yield block
-        del block  # or it would be there while the next one is made
+        del block  # so that it is freed before the next one is made
         watch(min(first + frames, lazy.sizes["time"]))
 
 
 def _share_heap() -> None:
-    """Have all threads share one heap: glibc gives each its own, and a job would keep what each has freed there."""
+    """Make all threads share one heap: glibc gives each thread its own, and keeps the memory that is freed in it."""
     if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
         set_option(ARENA_MAX, 1)
 
 
-def _sound(block: xr.Dataset, where: str) -> None:
-    """NaN is loud, and so is a value that no atmosphere has."""
-    known, times = block["available"].values, block["time"].values
+def _check_values(block: xr.Dataset, where: str) -> None:
+    """Check that available frames have no NaN and no unphysical values.
+
+    Raises:
+        UserError: naming channel, times and values.
+    """
+    available, times = block["available"].values, block["time"].values
     for name, field in zip(block["channel"].values, block["fields"].transpose("channel", ...).values):
         channel, holes = CHANNELS[name], np.isnan(field).any((1, 2))
-        if (loud := times[holes & known]).size:
+        if (missing := times[holes & available]).size:
             raise UserError(
-                f"{where}: channel {name} has NaN in {loud.size} frame(s), the first at "
-                f"{loud[0].astype('datetime64[m]')}; mend the source, or name the times in download.missing"
+                f"{where}: channel {name} has NaN in {missing.size} frame(s), the first at "
+                f"{missing[0].astype('datetime64[m]')}; mend the source, or name the times in download.missing"
             )
-        field = field[known]
+        field = field[available]
         if field.size and not (channel.lowest <= field.min() and field.max() <= channel.highest):
             raise UserError(
                 f"{where}: channel {name} reaches from {field.min():g} to {field.max():g} {channel.units}, outside "
-                f"what it can be ({channel.lowest:g} to {channel.highest:g}); check its units attribute"
+                f"its physical range ({channel.lowest:g} to {channel.highest:g}); check its units attribute"
             )

@@ -1,4 +1,4 @@
-"""Who computes: Dask's threads, processes, a cluster on this machine, or one that runs elsewhere."""
+"""Dask schedulers: threads, processes, a cluster on this machine, or a cluster elsewhere."""
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,21 +9,21 @@ import dask
 
 from hindsight.errors import UserError
 
-PATIENCE = "30s"  # for a cluster to answer
+TIMEOUT = "30s"  # of a connection to a cluster
 
 
 @contextmanager
-def scheduled(scheduler: str, workers: int) -> Iterator[None]:
-    """Compute what is lazy with a scheduler.
+def use_scheduler(scheduler: str, workers: int) -> Iterator[None]:
+    """Compute lazy arrays with a scheduler, as a context manager.
 
     Args:
-        scheduler: as in `preprocess.scheduler`.
-        workers: threads or processes; a cluster that runs elsewhere has its own.
+        scheduler: as in the setting `preprocess.scheduler`.
+        workers: number of threads or processes; of no effect on a cluster that runs elsewhere.
 
     Raises:
         UserError: if a cluster cannot be reached, or `distributed` is not installed.
     """
-    if scheduler == "processes":  # the same ones all along: Dask would start them anew for every block
+    if scheduler == "processes":  # one pool for all blocks: Dask would start new processes for each
         with (
             ProcessPoolExecutor(workers, get_context("spawn")) as pool,
             dask.config.set(scheduler=scheduler, pool=pool),
@@ -43,15 +43,15 @@ def _client(scheduler: str, workers: int) -> object:
         from distributed import Client
     except ImportError:
         raise UserError(
-            f"preprocess.scheduler: {scheduler} needs the package distributed, which hindsight asks for and is not "
-            "here; set hindsight up again (make setup), or set it to threads"
+            f"preprocess.scheduler: {scheduler} needs the package distributed, a dependency of hindsight that "
+            "is not installed; install hindsight again (make setup), or set it to threads"
         ) from None
     try:
         if scheduler == "distributed":
             return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
         if scheduler.startswith("file:"):
-            return Client(scheduler_file=scheduler.removeprefix("file:"), timeout=PATIENCE)
-        return Client(scheduler, timeout=PATIENCE)
+            return Client(scheduler_file=scheduler.removeprefix("file:"), timeout=TIMEOUT)
+        return Client(scheduler, timeout=TIMEOUT)
     except (OSError, ValueError) as error:
         raise UserError(
             f"no Dask cluster answers at {scheduler} ({error}); start it (`dask scheduler`, `dask worker`), or set "

@@ -1,4 +1,4 @@
-"""Statistics of the training split: how far each channel departs from its climatology, where, and on which scales."""
+"""Statistics of departures from the climatology in the training period: spread, variance, range and spectra."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import store
-from hindsight.preprocess.moments import Moments, gathered
+from hindsight.preprocess.moments import Moments, gather
 from hindsight.settings.domain import Training
 
-NEGLIGIBLE = 1e-6  # of a channel's largest value: what single precision and rounding leave of a constant
+NEGLIGIBLE = 1e-6  # of a channel's largest value: the spread of a constant in single precision
 VARIABLES = {  # of the file: dimensions, comment
     "spread": (
         ("channel",),
@@ -33,29 +33,29 @@ VARIABLES = {  # of the file: dimensions, comment
 
 
 def run(training: Training, *, moments: list[Path], statistics: Path) -> None:
-    """Measure how far each channel departs from its climatology, over the training period."""
-    found = gathered(moments, training)
+    """Compute the spread and spectra of departures from the climatology over the training period."""
+    found = gather(moments, training)
     values = {name: getattr(found, name) for name in ("spread", "variance", "lowest", "highest")}
     _check_varies(found, values["spread"])
     if (spectrum := found.spectrum) is not None:
         values["covariance_spectrum"] = np.stack([spectrum.real, spectrum.imag])
     result = xr.Dataset(
         {name: (VARIABLES[name][0], value, {"comment": VARIABLES[name][1]}) for name, value in values.items()},
-        coords={"channel": list(found.about.channels), **vars(found.about.grid)},
-        attrs={"frames": found.frames, "comment": "of the known frames of the training period"},
+        coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
+        attrs={"frames": found.frames, "comment": "of the available frames of the training period"},
     )
     if spectrum is not None:
-        result = result.assign_coords(channel_too=list(found.about.channels), part=["real", "imaginary"])
+        result = result.assign_coords(channel_too=list(found.layout.channels), part=["real", "imaginary"])
         result = result.assign_coords(wavenumber=np.arange(spectrum.shape[2]))
     store.replace(statistics, lambda partial: result.to_netcdf(partial))
 
 
 def _check_varies(found: Moments, spread: np.ndarray) -> None:
-    """Refuse channels that never change.
+    """Check that every channel varies.
 
     Raises:
-        UserError: naming them.
+        UserError: naming the channels that do not.
     """
     largest = np.maximum(np.abs(found.lowest), np.abs(found.highest))
-    if constant := [name for name, s, most in zip(found.about.channels, spread, largest) if not s > NEGLIGIBLE * most]:
-        raise UserError(f"channel(s) {', '.join(constant)} never change in the training period; drop them")
+    if constant := [name for name, s, most in zip(found.layout.channels, spread, largest) if not s > NEGLIGIBLE * most]:
+        raise UserError(f"channel(s) {', '.join(constant)} are constant in the training period; drop them")

@@ -12,13 +12,13 @@ Method = Literal["climatology", "optimal_interpolation"]
 class OptimalInterpolation(Section):
     """Optimal interpolation with the covariance of the training period."""
 
-    frames: int = Field(1, gt=0, description="frames analysed together; odd, the middle one is kept")
+    frames: int = Field(1, gt=0, description="frames analysed together, an odd number; the middle one is kept")
 
     localisation_km: float | None = Field(
         None,
         gt=0,
         le=20015,
-        description="distance beyond which covariances are taken to be chance (Gaspari and Cohn 1999); none: all count",
+        description="distance (km) at which the taper reaches zero (Gaspari and Cohn 1999); none: no localisation",
     )
 
     @field_validator("frames")
@@ -30,14 +30,18 @@ class OptimalInterpolation(Section):
 
 
 class Climatology(Section):
-    """Draws from the training years at the same time of year."""
+    """An ensemble drawn from the training years at the same time of year."""
 
-    days: int = Field(15, ge=0, description="days either side of the calendar day from which members are drawn")
+    days: int = Field(15, ge=0, description="days before and after the calendar day from which members are drawn")
 
 
 class Baselines(Section):
-    """What the diffusion analysis is held against."""
+    """Methods that the diffusion analysis is compared with."""
 
-    methods: list[Method] = Field(["climatology", "optimal_interpolation"], description="modules of baselines")
-    optimal_interpolation: OptimalInterpolation = Field(OptimalInterpolation(), description="its settings")
-    climatology: Climatology = Field(Climatology(), description="its settings")
+    methods: list[Method] = Field(
+        ["climatology", "optimal_interpolation"], description="baselines to run: modules of hindsight.baselines"
+    )
+    optimal_interpolation: OptimalInterpolation = Field(
+        OptimalInterpolation(), description="settings of optimal_interpolation"
+    )
+    climatology: Climatology = Field(Climatology(), description="settings of climatology")

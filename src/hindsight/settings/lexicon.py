@@ -1,4 +1,4 @@
-"""The lexicon: what each channel is, wherever it comes from."""
+"""The lexicon: name, units, level and physical range of every channel, and its names in sources."""
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,27 +13,27 @@ LEVELS += (700, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000)  # ERA5'
 class Channel:
     """One channel: a variable, on one level where it has levels.
 
-    `hours` is the time before the frame over which the channel is summed, where it is an accumulation; `of` names the
-    channels that it is made from, and `formula` how, where it is derived.
+    `hours` is the period before the frame over which an accumulated channel is summed. A derived channel has
+    `inputs`, the channels that it is computed from, and a `formula` (`preprocess.derive.FORMULAS`).
     """
 
     name: str
-    variable: str  # WeatherBench 2's name
-    standard_name: str  # CF; empty where it has none
+    variable: str  # name in WeatherBench 2
+    standard_name: str  # CF; empty without one
     units: str
     level: int | None  # hPa
-    lowest: float  # physical range; beyond it a value is wrong, not extreme
+    lowest: float  # physical range, in units; values beyond it are errors
     highest: float
     long_name: str
-    parameter: int | None = None  # ECMWF's, in GRIB
-    called: dict[str, tuple[str, ...]] = field(default_factory=dict)  # what a source calls it, by source
+    parameter: int | None = None  # of ECMWF, in GRIB
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names of the variable, by source
     hours: int | None = None
-    of: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     formula: str = ""
 
     def names(self, source: str) -> tuple[str, ...]:
-        """What a source may call the variable, the likeliest first."""
-        return tuple(dict.fromkeys(self.called.get(source, ()) + self.called.get("local", ())))
+        """The names that the variable may have in a source, the likeliest first."""
+        return tuple(dict.fromkeys(self.aliases.get(source, ()) + self.aliases.get("local", ())))
 
 
 def _channel(
@@ -47,15 +47,15 @@ def _channel(
     parameter: int | None = None,
     hours: int | None = None,
 ) -> Channel:
-    """A channel that sources have; `short` are ECMWF's names and those of netCDF files."""
+    """A channel that sources provide; `short` are its names at ECMWF and in netCDF files."""
     words = variable.replace("_", " ")
     long_name = f"{words} at {level} hPa" if level else words
     bucket = ("total_precipitation",) if hours else (variable,)
-    called = {"bucket": bucket, "grib": (*short, name), "local": (name, variable, *bucket, *short)}
-    return Channel(name, variable, standard_name, units, level, *span, long_name, parameter, called, hours)
+    aliases = {"bucket": bucket, "grib": (*short, name), "local": (name, variable, *bucket, *short)}
+    return Channel(name, variable, standard_name, units, level, *span, long_name, parameter, aliases, hours)
 
 
-ON_LEVELS = {  # what others call a variable on levels: NCEP (GRIB), NCEP's reanalysis, CMIP, MERRA-2
+ON_LEVELS = {  # names of variables on levels in NCEP GRIB, the NCEP reanalysis, CMIP and MERRA-2
     "z": ("gh", "hgt", "zg", "H"),
     "t": ("air", "ta"),
     "u": ("uwnd", "ua"),
@@ -78,17 +78,17 @@ def _on_levels(
 def _wind_speed(level: int | None) -> Channel:
     on = str(level or 10)
     variable, at = ("wind_speed", f" at {level} hPa") if level else ("10m_wind_speed", "")
-    made = {"of": (f"u{on}", f"v{on}"), "formula": "speed"}
+    derived = {"inputs": (f"u{on}", f"v{on}"), "formula": "speed"}
     long_name = variable.replace("_", " ") + at
-    return Channel(f"ws{on}", variable, "wind_speed", "m s-1", level, 0.0, 300.0, long_name, **made)
+    return Channel(f"ws{on}", variable, "wind_speed", "m s-1", level, 0.0, 300.0, long_name, **derived)
 
 
 def _thickness(upper: int, lower: int) -> Channel:
-    made = {"of": (f"z{upper}", f"z{lower}"), "formula": "thickness"}
+    derived = {"inputs": (f"z{upper}", f"z{lower}"), "formula": "thickness"}
     name, variable = f"dz{upper}_{lower}", f"thickness_{upper}_{lower}"
     standard_name = "atmosphere_layer_thickness_expressed_as_geopotential_height_difference"
     long_name = f"thickness of the layer from {lower} to {upper} hPa"
-    return Channel(name, variable, standard_name, "m", None, -100.0, 2e4, long_name, **made)
+    return Channel(name, variable, standard_name, "m", None, -100.0, 2e4, long_name, **derived)
 
 
 def _precipitation(hours: int) -> Channel:
@@ -161,12 +161,12 @@ CHANNELS: dict[str, Channel] = {
 
 
 def source_channels(channels: list[str]) -> list[Channel]:
-    """The channels a source must have so that these can be made, each once, in order."""
-    parts = (part for name in channels for part in (CHANNELS[name].of or (name,)))
+    """The channels that a source must provide so that the given ones can be computed; each once, in order."""
+    parts = (part for name in channels for part in (CHANNELS[name].inputs or (name,)))
     return [CHANNELS[name] for name in dict.fromkeys(parts)]
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The names that come nearest to one that is unknown, in words."""
+    """A hint for an unknown name: the most similar known names, as a phrase."""
     close = get_close_matches(name, known, 5, 0.5)
     return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(known[:40])}"

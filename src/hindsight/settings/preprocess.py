@@ -8,30 +8,36 @@ from hindsight.settings.section import Section
 
 
 class Regrid(Section):
-    """How a source's fields become the pipeline's, piece by piece."""
+    """Regridding of a source's fields to the pipeline's, piece by piece."""
 
     spacing: float | None = Field(
-        None, gt=0, le=30, description="degrees between points of the working grid; none: the source's own grid"
+        None, gt=0, le=30, description="spacing of the working grid (degrees); none: the source's own grid"
     )
-    poles: bool = Field(False, description="with spacing: points on the poles; else the first cell begins there")
+    poles: bool = Field(False, description="with spacing: whether points lie on the poles; else the edges of cells do")
     method: Literal["conservative", "bilinear"] = Field(
-        "conservative", description="with spacing: means over cells, or between the source's points"
+        "conservative",
+        description="with spacing: regridding by means over cells, or by interpolation between the source's points",
     )
     levels: Literal["exact", "interpolate"] = Field(
-        "exact", description="a level that the source lacks: refuse it, or interpolate in the logarithm of pressure"
+        "exact",
+        description="a level that the source lacks: raise an error, or interpolate in the logarithm of pressure",
     )
-    piece_frames: int = Field(4096, gt=0, description="frames a job brings to the working grid")
-    file_frames: int = Field(1024, gt=0, description="frames a file of the fields store, at most")
+    piece_frames: int = Field(4096, gt=0, description="frames of a piece, which one job regrids")
+    file_frames: int = Field(1024, gt=0, description="frames in each file (Zarr shard) of fields.zarr, at most")
     file_mb: float = Field(
-        512.0, gt=0, description="memory for the frames of a file, which a job holds at once: halved until they fit"
+        512.0,
+        gt=0,
+        description="memory for the frames of one file (MB), which a job holds; file_frames is halved until they fit",
     )
-    chunk_frames: int = Field(64, gt=0, description="frames a chunk of the fields store: the least that is read")
+    chunk_frames: int = Field(
+        64, gt=0, description="frames in each chunk of fields.zarr, the smallest unit that is read"
+    )
 
     @field_validator("spacing")
     @classmethod
     def _divides(cls, value: float | None) -> float | None:
         if value is not None and abs(180 / value - round(180 / value)) > 1e-6:
-            raise ValueError(f"{value:g} degrees do not divide 180; take 5.625, 2.5, 1.5, 1 or 0.25, say")
+            raise ValueError(f"{value:g} degrees do not divide 180; choose for instance 5.625, 2.5, 1.5, 1 or 0.25")
         return value
 
     @model_validator(mode="after")
@@ -48,21 +54,27 @@ class Regrid(Section):
 
 
 class Preprocess(Regrid):
-    """From the source's names to the pipeline's fields."""
+    """Conversion of the source to the pipeline's fields, and their climatology."""
 
-    annual_harmonics: int = Field(3, ge=0, le=12, description="harmonics of the year in the climatology")
-    daily_harmonics: int = Field(0, ge=0, le=6, description="harmonics of the day in the climatology")
+    annual_harmonics: int = Field(
+        3, ge=0, le=12, description="number of harmonics of the year in the climatology; 0: none"
+    )
+    daily_harmonics: int = Field(
+        0, ge=0, le=6, description="number of harmonics of the day in the climatology; 0: none"
+    )
     land: str | None = Field(
         None,
-        description="file with a land fraction (1 or %, by its units) or a mask, below the data folder; none: none",
+        description="file with a land fraction (1 or %, by its units) or a mask, below the data folder; none: the "
+        "source's, if it has one",
     )
     orography: str | None = Field(
         None,
-        description="file with the orography (m) or surface geopotential (m2 s-2), by its units, below the data folder",
+        description="file with the orography (m) or surface geopotential (m2 s-2), by its units, below the data "
+        "folder; none: the source's, if it has one",
     )
     scheduler: str = Field(
         "threads",
         pattern=r"^(synchronous|threads|processes|distributed|(tcp|tls)://.+|file:.+)$",
-        description="Dask's: synchronous, threads, processes, distributed (a cluster on this machine), the address of "
-        "one that runs (tcp://HOST:PORT), or file:FILE that it wrote",
+        description="Dask scheduler: synchronous, threads, processes, distributed (a cluster on this machine), the "
+        "address of a running cluster (tcp://HOST:PORT), or its scheduler file (file:FILE)",
     )

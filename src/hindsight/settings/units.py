@@ -1,9 +1,9 @@
-"""Units as sources spell them, turned into those of the lexicon.
+"""Conversion of a source's units, however they are spelt, to those of the lexicon.
 
-Pint reads them, with definitions of our own: those of UDUNITS that weather is measured in, by CF's names. Pint's own
-would take `mb` for a millibarn, `C` for a coulomb and `degrees K` for angle times temperature, and take ten times as
-long to load. What a unit means for one quantity and not for another stands here by itself: a height is a geopotential,
-a mass of water on an area a depth, a number a percentage.
+Pint parses them, with the UDUNITS definitions that meteorology needs instead of its own. Its own would read `mb` as
+millibarn, `C` as coulomb and `degrees K` as angle times temperature, and take ten times as long to load. Conversions
+that hold only for certain quantities are written here: height to geopotential, mass of water per area to depth, number
+to percentage.
 """
 
 import math
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pint import UnitRegistry
 
-GRAVITY = 9.80665  # m s-2, what a geopotential metre is defined by
-WATER = 1000.0  # kg m-3, what CF's `lwe_thickness` is measured by
+GRAVITY = 9.80665  # m s-2, by which a geopotential metre is defined
+WATER = 1000.0  # kg m-3, density of liquid water equivalents (`lwe_thickness` of CF)
 OFFSETS = {"degC": (1.0, 273.15), "degF": (5 / 9, 459.67 * 5 / 9)}  # to K
-SAYS_NOTHING = {"", "-", "--", "(-)", "~", "?", "none", "n/a", "na", "nan", "null", "unknown", "undefined", "no_unit"}
+NO_UNITS = {"", "-", "--", "(-)", "~", "?", "none", "n/a", "na", "nan", "null", "unknown", "undefined", "no_unit"}
 NUMBERS = {"1", "dimensionless", "unitless", "nondimensional", "non-dimensional"}
 FRACTION = re.compile(r"[(\[]?\s*0\.?0?\s*(?:-|to|,|\.\.)\s*1\.?0?\s*[)\]]?|fraction|proportion", re.IGNORECASE)
 MASS = re.compile(r"(?:k|m|u|n|kilo|milli|micro|nano)?(?:g|grams?)")
 WATERS = re.compile(r"\s*\b(?:of\s+)?(?:liquid\s+)?(?:water(?:[ -]equivalent)?|w\.e\.)(?!\w)", re.IGNORECASE)
 GEOPOTENTIAL = re.compile(r"geopotential\s+(?=m)|\bgp(?=(?:k|da|d|c)?m\b)", re.IGNORECASE)
-SPELLINGS = (  # what is written one way, whoever writes it
+SPELLINGS = (  # pattern, replacement; in any case
     (r"[{}$\\]", ""),  # LaTeX
     (r"[\u2212\u2013]", "-"),
     (r"[\u00b7\u22c5\u2219\u00d7]", "*"),
@@ -36,13 +36,13 @@ SPELLINGS = (  # what is written one way, whoever writes it
     (r"^(?:c|celsius)$", "degC"),
     (r"^fahrenheit$", "degF"),
     (r"_", " "),
-    (r"^ms(?:\*\*|\^)?-1$", "m s-1"),  # UDUNITS: per millisecond, which nobody means
+    (r"^ms(?:\*\*|\^)?-1$", "m s-1"),  # per millisecond in UDUNITS, which is not meant
     (r"\s*\bper\b\s*", "/"),
     (r"\bsquare ([a-z]+)", r"\1**2"),
     (r"([a-z]) squared\b", r"\1**2"),
     (r"%", "percent"),
 )
-CASED = (  # the same, where capitals matter
+CASED = (  # pattern, replacement; case-sensitive
     (r"\bF\b(?!.)", "degF"),
     (r"\bmb\b", "mbar"),
     (r"\.(?=[A-Za-z])(?![eE][-+]?\d)", "*"),  # m.s-1
@@ -52,7 +52,7 @@ CASED = (  # the same, where capitals matter
     (r"(?<=[\w)])\s+(?=[\w(])", "*"),
 )
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"
-POWER = r"(?:\*\*\(?[-+]?\d{1,2}\)?(?!\d|\*\*))?"  # one, for a tower of them takes for ever
+POWER = r"(?:\*\*\(?[-+]?\d{1,2}\)?(?!\d|\*\*))?"  # one only: evaluating a tower of powers may not end
 FACTOR = rf"\(*(?:[A-Za-z]+|{NUMBER}){POWER}(?:\){POWER})*"
 UNITS = re.compile(rf"{FACTOR}(?:[*/]{FACTOR})*")
 LONGEST = 100  # letters
@@ -100,21 +100,21 @@ DEFINITIONS = """
 
 @lru_cache(maxsize=1024)
 def conversion(given: str, wanted: str) -> tuple[float, float] | None:
-    """The factor and offset that turn values in `given` units into `wanted` ones.
+    """The factor and offset that convert values from `given` to `wanted` units.
 
-    A height becomes a geopotential, a mass of water on an area its depth and the other way, a number a percentage.
+    Heights convert to geopotential, masses of water per area to depth and back, and numbers to percentages.
 
     Args:
-        given: as a source spells it, the CF convention's way or another.
-        wanted: as the lexicon does.
+        given: as the source spells them, by the CF conventions or otherwise.
+        wanted: as the lexicon spells them.
 
     Returns:
         None where there is no way, or where the source says nothing (`-`, `unknown`, nothing at all).
     """
-    if given.strip().lower() in SAYS_NOTHING:
+    if given.strip().lower() in NO_UNITS:
         return (1.0, 0.0) if wanted == "1" else None
     text = unify(given)
-    if text == unify(wanted):  # most are, and Pint is not asked
+    if text == unify(wanted):  # usual, and faster than Pint
         return 1.0, 0.0
     if wanted == "K" and text in OFFSETS:
         return OFFSETS[text]
@@ -123,10 +123,10 @@ def conversion(given: str, wanted: str) -> tuple[float, float] | None:
 
 
 def precipitation_rate(given: str) -> float | None:
-    """The factor that turns a rate of precipitation into m s-1 of water; None where it is no rate.
+    """The factor that converts a precipitation rate to m s-1 of water; None if the units are not of a rate.
 
     Args:
-        given: a depth or a mass on an area in some time, `mm/day` or `kg m-2 s-1`.
+        given: depth or mass per area, per time: `mm/day` or `kg m-2 s-1`.
     """
     text = unify(WATERS.sub("", given))
     depth, mass = ratio(text, "m*s**-1"), ratio(text, "kg*m**-2*s**-1")
@@ -134,7 +134,7 @@ def precipitation_rate(given: str) -> float | None:
 
 
 def _of_numbers(given: str, wanted: str) -> float | None:
-    """A pure number: how many, how many in a hundred, or how much mass of a mass; the three are not the same."""
+    """The factor of a number, a percentage or a mass ratio, which are different quantities."""
     text = "1" if given.strip().lower() in NUMBERS else unify(given)
     words = re.findall(r"[A-Za-z]+", re.sub(NUMBER, "", text))
     if wanted == "kg kg-1":
@@ -146,7 +146,7 @@ def _of_numbers(given: str, wanted: str) -> float | None:
 
 
 def _of_quantities(given: str, wanted: str) -> float | None:
-    """What has a dimension: by it, and by what water weighs and gravity is where the quantity says so."""
+    """The factor of a quantity with a dimension, with the density of water or gravity where the quantity needs it."""
     to, waters, heights = unify(wanted), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
     if wanted == "m2 s-2":
         depth = ratio(unify(heights), "m")
@@ -160,7 +160,7 @@ def _of_quantities(given: str, wanted: str) -> float | None:
 
 
 def unify(text: str) -> str:
-    """Units in one spelling, with `*`, `/` and `**`: `m2 s-2`, `m^2 s^-2` and `m**2.s**-2` become alike."""
+    """Units in one spelling, with `*`, `/` and `**`: the same for `m2 s-2`, `m^2 s^-2` and `m**2.s**-2`."""
     text = unicodedata.normalize("NFKC", re.sub("\u00ba", "\u00b0", text.strip())).strip("[] ")
     for pattern, spelling in SPELLINGS:
         text = re.sub(pattern, spelling, text, flags=re.IGNORECASE)
@@ -170,29 +170,29 @@ def unify(text: str) -> str:
 
 
 def ratio(given: str, wanted: str) -> float | None:
-    """How many `wanted` units one of `given` is, both tidied; None where they measure something else, or nothing."""
+    """The number of `wanted` units in one `given` unit, both unified; None if they cannot be converted or parsed."""
     if given == wanted:
         return 1.0
-    if len(given) > LONGEST or not UNITS.fullmatch(given):  # Pint would also do sums
+    if len(given) > LONGEST or not UNITS.fullmatch(given):  # Pint would also evaluate sums
         return None
     try:
         units = _registry()
         factor = float((units.Quantity(1.0) * units.parse_expression(given)).to(wanted).magnitude)
-    except Exception:  # Pint's own, its tokens', and whatever numbers come to: all say that this is no unit
+    except Exception:  # of Pint, of its parser or of arithmetic: the text is not a unit
         return None
     return _plain(factor) if 0 < factor < math.inf else None
 
 
 def _plain(value: float) -> float:
-    """A factor without the rounding of its making, 100 for 99.99999999999999."""
+    """A factor without rounding errors, 100 for 99.99999999999999."""
     short = float(f"{value:.9g}")
     return short if math.isclose(short, value, rel_tol=1e-13) else value
 
 
 @lru_cache
 def _registry() -> "UnitRegistry":
-    """The units that are known here."""
-    from pint import UnitRegistry  # takes half a second, and most sources need nothing of it
+    """The registry of the units in `DEFINITIONS`."""
+    from pint import UnitRegistry  # takes half a second, and most sources do not need it
 
     units = UnitRegistry(None)
     for line in DEFINITIONS.strip().splitlines():
