@@ -139,7 +139,8 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
     generator = np.random.default_rng(7)
     stations = networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
     error = simulate.error_std(spec, domain.channels, scaling.spread)
-    table = simulate.simulate(truth, stations, error, generator, spec).assign(source=split)
+    seed = np.random.SeedSequence(7)
+    table = simulate.simulate(truth, stations, error, seed, spec, domain.step_hours).assign(source=split)
     usable = tables.usable(tables.check(table, network))
     return Case(trained, truth["time"].values, truth.values, usable, slice(None))
 
