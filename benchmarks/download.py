@@ -163,7 +163,7 @@ def timed(work: Callable[[], object]) -> float:
 def step(url: str, frames: int, folder: Path, gathers: list[float]) -> None:
     """Seconds of the step from an empty folder to a part, and seconds until every chunk had arrived."""
     shutil.rmtree(folder / "parts", ignore_errors=True)
-    began, bring = time.perf_counter(), mirror.Mirror.bring
+    began, bring = time.perf_counter(), mirror.Mirror.fetch
 
     def noted(*given: object) -> object:
         try:
@@ -171,12 +171,12 @@ def step(url: str, frames: int, folder: Path, gathers: list[float]) -> None:
         finally:
             ends.append(time.perf_counter() - began)
 
-    ends, mirror.Mirror.bring = [], noted
+    ends, mirror.Mirror.fetch = [], noted
     try:
         part = f"19590101T00_{frames}"
         bucket.run(settings(url), part=part, raw=folder / f"parts/{part}.zarr", marker=folder / f"parts/{part}.json")
     finally:
-        mirror.Mirror.bring = bring
+        mirror.Mirror.fetch = bring
     gathers.append(ends[-1])
 
 

@@ -475,7 +475,7 @@ def late_versions(source: Source, rng: np.random.Generator) -> None:
 
 def _preliminary(source: Source, rng: np.random.Generator) -> None:
     if rng.random() < 0.5:
-        source.set("download", provisional=True)
+        source.set("download", preliminary=True)
     else:
         source.may("refused")
 

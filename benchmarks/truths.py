@@ -199,7 +199,7 @@ def months(channel: str, value: float) -> Callable:
 SPAN = (r"download\.accumulated",)
 CHOOSES = (r"download\.select",)
 CALENDAR = {name: (name, "calendar") for name in ("360_day", "julian")}
-PRELIMINARY = (r"preliminar", r"download\.provisional")
+PRELIMINARY = (r"preliminar", r"download\.preliminary")
 PATHS = ("brackets", "space", "unicode", "quote", "braces", "percent", "dollar", "deep", "deep1", "colon", "names")
 PATHS += ("link", "exact", "readonly")
 STEPS = {"thirds": (3, 480), "hours32": (1, 1440), "noisy": (1, 1440), "grads": (1, 1440)}
@@ -217,7 +217,7 @@ def _of_dimensions() -> dict[str, Kind]:
     }
     levels = ("lev", "isobaric", "pressure", "isobaric1", "pressure_level", "plev", "level")
     return {
-        "expver": Kind(("expver",), base, PRELIMINARY, at_once=False, setting=download(provisional=True)),
+        "expver": Kind(("expver",), base, PRELIMINARY, at_once=False, setting=download(preliminary=True)),
         **named,
         "step": Kind(("step",), base, ("step", *CHOOSES), setting=download(select={"step": 0})),
         **{name: Kind((name,), walks(t850=280)) for name in levels},
@@ -306,7 +306,7 @@ CASES: dict[str, dict[str, Kind]] = {
     "01": {
         "0001": Kind(("0001",), new_store),
         "0005": Kind(
-            ("0005",), new_store, ("2023-02-20", *PRELIMINARY), at_once=False, setting=download(provisional=True)
+            ("0005",), new_store, ("2023-02-20", *PRELIMINARY), at_once=False, setting=download(preliminary=True)
         ),
     },
     "02": _of_dimensions(),

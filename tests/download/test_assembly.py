@@ -1,4 +1,4 @@
-"""Which messages make which frames: amounts against all ways there are, tried one by one."""
+"""The messages of each frame: amounts against all possible ways, tried one by one."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def times(*numbers: float) -> np.ndarray:
 
 
 def told(messages: pd.DataFrame, one: assembly.Sum) -> float:
-    """The amount that a sum of messages tells of rain that falls by the law x**1.5 from 100 hours before the day."""
+    """The amount of a sum of messages, for rain that falls as x**1.5 from 100 hours before the day."""
     law = lambda time: ((time - hours(-100)) / pd.Timedelta(hours=1)) ** 1.5
     return sum(sign * (law(messages["valid"][row]) - law(messages["begin"][row])) for row, sign in one)
 
@@ -44,7 +44,7 @@ FORECASTS = [(b, b, b + k) for b in (-24, -12, 0, 12) for k in (3, 6, 9, 12)]
 
 @pytest.mark.parametrize("rows", [HOURLY, SINCE_MIDNIGHT, FORECASTS, HOURLY[::2] + SINCE_MIDNIGHT[::2]])
 @pytest.mark.parametrize("window", [1, 3, 6, 12, 24])
-def test_amounts_are_those_of_the_window_wherever_there_are_any(rows, window):
+def test_amounts_are_those_of_the_window_or_empty(rows, window):
     messages, ends = table(rows), range(0, 25)
     law = lambda k: (k + 100) ** 1.5
     found = assembly.amounts(messages, times(*ends), window)
@@ -71,13 +71,13 @@ def test_one_message_is_better_than_two_and_a_late_forecast_than_an_early_one():
     assert assembly.amounts(messages.drop([0, 2]), times(6), 3) == [[(4, 1), (3, -1)]]
 
 
-def test_pieces_may_be_shorter_than_an_hour_and_a_missing_one_is_a_hole():
+def test_periods_may_be_shorter_than_an_hour_and_a_missing_one_leaves_the_sum_empty():
     messages = table([(0, k / 4, (k + 1) / 4) for k in range(8)])
     assert len(assembly.amounts(messages, times(2), 1)[0]) == 4
     assert assembly.amounts(messages.drop(5), times(1, 2), 1)[1] == []
 
 
-def test_old_grib_that_says_nothing_of_the_period_means_since_the_start():
+def test_old_grib_without_a_period_means_since_the_start():
     messages = table([(0, 6, 6), (0, 12, 12)], stepType="instant")
     assert assembly.amounts(messages, times(6, 12), 6) == [[(0, 1)], [(1, 1), (0, -1)]]
     assert assembly.amounts(table([(0, 0, 6)], stepType="avg"), times(6), 6) == [[]]
@@ -92,4 +92,4 @@ def test_analyses_come_before_forecasts_short_before_long_final_before_prelimina
         kept = messages.drop(order[:best])
         for shuffled in (kept, kept.iloc[::-1]):
             assert assembly.instants(shuffled, times(6, 12)) == [[], [(order[best], 1)]]
-    assert assembly.provisional(messages).tolist() == [False, False, True, False, False]
+    assert assembly.preliminary(messages).tolist() == [False, False, True, False, False]

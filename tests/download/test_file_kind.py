@@ -1,4 +1,4 @@
-"""Files that are not what their name says."""
+"""Files of another kind than their name says."""
 
 import bz2
 import gzip
@@ -43,39 +43,39 @@ def tarred(path, name):
         (lambda path: path.write_bytes(b""), "empty, 0 bytes"),
     ],
 )
-def test_what_a_file_is_is_said(tmp_path, make, says):
+def test_a_file_of_another_kind_is_refused_by_its_kind(tmp_path, make, says):
     make(tmp_path / "a.nc")
     with pytest.raises(UserError, match=f"a.nc is .*{says}"):
-        file_kind.refuse(tmp_path / "a.nc")
+        file_kind.check_netcdf(tmp_path / "a.nc")
 
 
 @pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])
-def test_netcdf_is_left_to_those_who_read_it_but_not_where_it_is_cut_short(tmp_path, form):
+def test_netcdf_is_accepted_unless_it_is_truncated(tmp_path, form):
     path = tmp_path / "a.nc"
     variable(field()).to_netcdf(path, format=form)
-    file_kind.refuse(path)
+    file_kind.check_netcdf(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"a.nc is cut short: (9[7-9]|100) bytes lack at its end; fetch it again"):
-        file_kind.refuse(path)
+        file_kind.check_netcdf(path)
 
 
-def test_stores_and_bytes_that_nobody_knows_are_left_to_those_who_read_them(tmp_path):
+def test_stores_and_unknown_bytes_are_accepted(tmp_path):
     (tmp_path / "a.nc").write_bytes(bytes(range(256)))
-    file_kind.refuse(tmp_path / "a.nc")
-    file_kind.refuse(tmp_path)
+    file_kind.check_netcdf(tmp_path / "a.nc")
+    file_kind.check_netcdf(tmp_path)
 
 
-def test_what_is_no_grib_is_called_by_its_name(tmp_path):
+def test_a_file_without_grib_is_refused_by_its_kind(tmp_path):
     path = tmp_path / "a.grib"
     variable(field()).to_netcdf(path)
     with pytest.raises(UserError, match=r"a.grib is netCDF; expected GRIB: read it with download.source: local"):
-        file_kind.refuse_as_grib(path)
+        file_kind.check_grib(path)
     for content, says in ((gzip.compress(b"x"), "compressed by gzip"), (b"<html>404</html>", "a page of HTML .*404")):
         path.write_bytes(content)
         with pytest.raises(UserError, match=f"a.grib is {says}.*; expected GRIB"):
-            file_kind.refuse_as_grib(path)
+            file_kind.check_grib(path)
     path.write_bytes(bytes(100))
-    file_kind.refuse_as_grib(path)
+    file_kind.check_grib(path)
 
 
 def test_the_identity_of_a_store_is_that_of_its_metadata_and_its_chunks(tmp_path):

@@ -1,4 +1,4 @@
-"""The integrity manifest: whether a source arrived whole."""
+"""The integrity manifest: whether a source is complete."""
 
 import json
 
@@ -33,9 +33,9 @@ def parted(source, folder, source_says=None):
     return raw, markers
 
 
-def test_a_whole_source_passes_and_says_what_it_is(source, domain, tmp_path):
+def test_a_complete_source_passes_and_is_identified(source, domain, tmp_path):
     found = checked(source, domain, tmp_path)
-    assert (found["frames"], found["masked"], found["problems"], found["absent"]) == (425, [], [], [])
+    assert (found["frames"], found["masked"], found["problems"], found["missing"]) == (425, [], [], [])
     assert found["variables"]["t"]["units"] == "degC"
     assert found["variables"]["z"]["highest"] == pytest.approx(float(source["z"].max()), rel=1e-6)
     assert found["parts"][0]["source"]["title"] == "a source" and len(found["parts"][0]["digest"]) == 64
@@ -49,11 +49,11 @@ def test_parts_are_judged_together(source, domain, tmp_path):
     assert [one["frames"] for one in found["parts"]] == [200, 225]
 
 
-def test_chunks_that_a_store_lacks_are_named_with_the_setting_that_says_what_they_are(source, domain, tmp_path):
+def test_missing_chunks_are_listed_with_the_setting_of_their_meaning(source, domain, tmp_path):
     spoilt = source.assign(t=source.t.where(source.time != source.time[9]).assign_attrs(units="degC"))
     raw, markers = parted(spoilt, tmp_path, {"chunks_missing": ["t/1.0"], "chunks_filled": ["z/3.0"]})
     says = (
-        r"NaN in 1 frame\(s\), at 2000-01-10T12:00:00; the store lacks 1 of its chunks \(t/1.0\).*absent_chunks: fill"
+        r"NaN in 1 frame\(s\), at 2000-01-10T12:00:00; the store lacks 1 of its chunks \(t/1.0\).*missing_chunks: fill"
     )
     with pytest.raises(UserError, match=says):
         passed(domain, tmp_path, raw, markers)
@@ -75,7 +75,7 @@ def test_chunks_that_a_store_lacks_are_named_with_the_setting_that_says_what_the
         (lambda s: s.isel(time=slice(0, 300)), "no frame from 2001-01-01"),
     ],
 )
-def test_errors_of_a_source_are_explained(source, domain, tmp_path, spoil, says):
+def test_problems_of_a_source_are_described(source, domain, tmp_path, spoil, says):
     spoilt = spoil(source)
     if "z" in spoilt:
         spoilt["z"].attrs["units"] = "m**2 s**-2"
@@ -84,14 +84,14 @@ def test_errors_of_a_source_are_explained(source, domain, tmp_path, spoil, says)
     assert not (tmp_path / "manifest.json").exists()
 
 
-def test_everything_that_is_wrong_is_said_at_once_and_written_down(source, domain, tmp_path):
+def test_all_problems_are_raised_together_and_written(source, domain, tmp_path):
     spoilt = source.isel(time=[k for k in range(425) if k not in (7, 8)]).assign(t=source.t.assign_attrs(units="x"))
     with pytest.raises(UserError) as error:
         checked(spoilt, domain, tmp_path)
     for words in ("2000-01-08T12:00:00, 2000-01-09T12:00:00", "units 'x'", "download.missing"):
         assert words in str(error.value)
     refused = json.loads((tmp_path / "manifest.refused.json").read_text())
-    assert len(refused["problems"]) == 2 and refused["absent"] == ["2000-01-08T12:00:00", "2000-01-09T12:00:00"]
+    assert len(refused["problems"]) == 2 and refused["missing"] == ["2000-01-08T12:00:00", "2000-01-09T12:00:00"]
 
 
 def test_times_that_may_be_missing_are_masked_and_no_others(source, domain, tmp_path):
@@ -105,7 +105,7 @@ def test_times_that_may_be_missing_are_masked_and_no_others(source, domain, tmp_
         checked(spoilt, domain, tmp_path, missing=allowed[1:])
 
 
-def test_a_level_that_no_channel_is_on_may_be_empty(source, domain, tmp_path):
+def test_an_unused_level_may_be_empty(source, domain, tmp_path):
     levels = source.expand_dims(level=[500, 850]).copy()
     levels["z"], levels["t"] = levels["z"].where(levels["level"] == 500), levels["t"].where(levels["level"] == 850)
     for name in levels.data_vars:
@@ -119,7 +119,7 @@ def test_a_level_that_no_channel_is_on_may_be_empty(source, domain, tmp_path):
         checked(levels.transpose("time", ...), other, tmp_path)
 
 
-def test_holes_between_splits_are_nobodys_business(source, domain, tmp_path):
+def test_missing_data_between_splits_are_ignored(source, domain, tmp_path):
     shorter = domain.model_validate(domain.model_dump() | {"validation": {"start": "2001-01-11", "end": "2001-01-31"}})
     spoilt = source.isel(time=[k for k in range(425) if k != 370])  # 2001-01-05
     assert checked(spoilt, shorter, tmp_path)["masked"] == []
@@ -127,12 +127,12 @@ def test_holes_between_splits_are_nobodys_business(source, domain, tmp_path):
         checked(spoilt, domain, tmp_path)
 
 
-def test_preliminary_data_beside_final_ones_are_refused_unless_taken(source, domain, tmp_path):
-    raw, markers = parted(source, tmp_path, {"provisional": ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]})
+def test_preliminary_data_beside_final_data_are_refused_unless_allowed(source, domain, tmp_path):
+    raw, markers = parted(source, tmp_path, {"preliminary": ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]})
     with pytest.raises(UserError, match=r"1 frame\(s\) are preliminary \(ERA5T\) from 2001-02-27"):
         passed(domain, tmp_path, raw, markers)
-    found = passed(domain, tmp_path, raw, markers, provisional=True)
-    assert found["provisional"] == ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]
+    found = passed(domain, tmp_path, raw, markers, preliminary=True)
+    assert found["preliminary"] == ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]
 
 
 def spoilt(source, name, first, last, change):
@@ -159,7 +159,7 @@ def test_values_that_look_wrong_stop_the_run_with_time_and_place(source, domain,
     with pytest.raises(UserError, match=f"'z' .*{says}.*2000-04-09T12:00:00 to 2000-04-11T12:00:00\n.*accepted"):
         checked(wrong, domain, tmp_path)
     refused = json.loads((tmp_path / "manifest.refused.json").read_text())
-    assert [(one["kind"], one["variable"], one["frames"]) for one in refused["odd"]] == [(kind, "z", 3)]
+    assert [(one["kind"], one["variable"], one["frames"]) for one in refused["suspect"]] == [(kind, "z", 3)]
     stretch = [{"start": "2000-04-09T12:00", "end": "2000-04-11T12:00"}]
     found = checked(wrong, domain, tmp_path, accepted=stretch)
     assert found["problems"] == [] == found["masked"] and len(found["notes"]) == 1
@@ -189,7 +189,7 @@ def test_a_lone_frame_is_found_where_parts_meet(domain, tmp_path, frame):
     assert f"within 40 N to 50 N, 5 E to 7 E: {when}" in str(error.value) and str(error.value).count("\n  ") == 1
 
 
-def test_a_polar_row_of_wind_that_does_not_turn_stops_the_run(domain, tmp_path):
+def test_a_polar_row_of_constant_wind_components_stops_the_run(domain, tmp_path):
     times = np.datetime64("2000-01-01T12", "ns") + np.arange(425) * np.timedelta64(1, "D")
     coords = {"time": times, "lat": np.linspace(90, -90, 7), "lon": np.arange(0.0, 360, 30)}
     wind = np.random.default_rng(0).normal(0, 10, (425, 7, 12)).cumsum(2)
@@ -202,7 +202,7 @@ def test_a_polar_row_of_wind_that_does_not_turn_stops_the_run(domain, tmp_path):
         checked(source.expand_dims(level=[500]).transpose("time", ...), chosen, tmp_path)
 
 
-def test_what_is_so_in_most_frames_is_a_note(source, domain, tmp_path):
+def test_a_property_of_most_frames_is_a_note(source, domain, tmp_path):
     found = checked(
         source.assign(z=source.z * 0 + 54000).assign(z=lambda s: s.z.assign_attrs(units="m2 s-2")), domain, tmp_path
     )
@@ -211,7 +211,7 @@ def test_what_is_so_in_most_frames_is_a_note(source, domain, tmp_path):
     ]
 
 
-def test_the_same_points_without_values_in_all_frames_are_no_matter_of_time(source, domain, tmp_path):
+def test_points_that_are_nan_in_all_frames_are_reported_as_points_and_not_as_times(source, domain, tmp_path):
     land = source.assign(t=source.t.where((source.lat > 45) | (source.lon < 0)).assign_attrs(units="degC"))
     with pytest.raises(UserError) as error:
         checked(land, domain, tmp_path)

@@ -1,11 +1,11 @@
-"""Where a Zarr store lacks chunks: against the zeros that a reader finds there."""
+"""Missing chunks of a Zarr store, against the zeros that a reader returns for them."""
 
 import numpy as np
 import pytest
 import zarr
 from zarr.codecs import ShardingCodec
 
-from hindsight.download.missing_chunks import absent
+from hindsight.download.missing_chunks import missing_rows
 from hindsight.errors import UserError
 
 LAYOUTS = {  # version of Zarr, and how chunks are named
@@ -22,7 +22,7 @@ SHAPES = {
 
 
 def made(folder, shape, chunks, layout, generator):
-    """An array of a group, above zero where its chunks are, of which some are left out because they are all zero."""
+    """An array, positive where its chunks exist; chunks of zeros are left out."""
     version, keys = LAYOUTS[layout]
     array = zarr.create_group(folder, zarr_format=version).create_array(
         "v", shape=shape, chunks=chunks, dtype="f4", fill_value=0, compressors=None, chunk_key_encoding=keys,
@@ -39,7 +39,7 @@ def files(folder):
 
 
 def by_values(array):
-    """Brute force: what is read is zero where a chunk is not there."""
+    """Brute force: values are zero where a chunk is missing."""
     return (array[:].reshape(array.shape[0], -1) == 0).any(1)
 
 
@@ -48,12 +48,12 @@ def by_values(array):
 def test_chunks_that_were_left_out_or_deleted_are_found(tmp_path, layout, shape):
     generator = np.random.default_rng(len(shape))
     array = made(tmp_path, shape, SHAPES[shape], layout, generator)
-    np.testing.assert_array_equal(absent(tmp_path, "v"), by_values(array))
+    np.testing.assert_array_equal(missing_rows(tmp_path, "v"), by_values(array))
     there = files(tmp_path)
     for file in generator.choice(there, -(-len(there) // 8), replace=False):
         file.unlink()
     (tmp_path / "v/0.0.0.partial").touch()  # what a killed writer leaves is no chunk
-    found = absent(tmp_path, "v")
+    found = missing_rows(tmp_path, "v")
     assert 0 < found.sum() < len(found)
     np.testing.assert_array_equal(found, by_values(array))
 
@@ -61,7 +61,7 @@ def test_chunks_that_were_left_out_or_deleted_are_found(tmp_path, layout, shape)
 @pytest.mark.parametrize("where", ["start", "end"])
 @pytest.mark.parametrize("index", [["little"], ["little", "crc32c"], ["big", "crc32c"]], ids="-".join)
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if "v3" in layout])
-def test_chunks_that_shards_lack_are_found_in_their_index(tmp_path, layout, index, where):
+def test_chunks_missing_in_shards_are_found_by_the_index(tmp_path, layout, index, where):
     generator = np.random.default_rng(3)
     codecs = [{"name": "bytes", "configuration": {"endian": index[0]}}, *({"name": name} for name in index[1:])]
     shards = ShardingCodec(chunk_shape=(2, 3, 3), index_codecs=codecs, index_location=where)
@@ -75,7 +75,7 @@ def test_chunks_that_shards_lack_are_found_in_their_index(tmp_path, layout, inde
     rows = np.ix_(*(np.arange(length) // size for length, size in zip(array.shape, array.chunks)))
     array[:] = np.where(lost[rows], 0, 1.0)
     files(tmp_path)[4].unlink()
-    found = absent(tmp_path, "v")
+    found = missing_rows(tmp_path, "v")
     assert 6 < found.sum() < 40
     np.testing.assert_array_equal(found, by_values(array))
 
@@ -85,12 +85,12 @@ def test_a_shard_that_is_cut_off_is_refused(tmp_path):
     group.create_array("v", shape=(8, 4), chunks=(1, 2), shards=(4, 4), dtype="f4")[:] = 1
     last = files(tmp_path)[-1]
     last.write_bytes(last.read_bytes()[:100])
-    with pytest.raises(UserError, match="is cut off: it has 100 bytes, and its index alone takes 132; get it again"):
-        absent(tmp_path, "v")
+    with pytest.raises(UserError, match="is cut off: it has 100 bytes, and its index alone takes 132; fetch it again"):
+        missing_rows(tmp_path, "v")
 
 
-def test_an_array_without_any_chunk_lacks_them_all(tmp_path):
+def test_in_an_array_without_chunks_all_are_missing(tmp_path):
     for version in (2, 3):
         group = zarr.create_group(tmp_path / str(version), zarr_format=version)
         group.create_array("v", shape=(5, 4), chunks=(2, 2), dtype="f4")
-        assert absent(tmp_path / str(version), "v").tolist() == [True] * 5
+        assert missing_rows(tmp_path / str(version), "v").tolist() == [True] * 5

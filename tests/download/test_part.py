@@ -1,4 +1,4 @@
-"""Parts of a source: whole or not at all, made once, and looked at."""
+"""Parts of a source: complete or not written, made once, and summarised."""
 
 import json
 
@@ -19,7 +19,7 @@ def written(source, tmp_path):
     return spoilt, raw, marker
 
 
-def test_a_part_says_what_it_holds_and_what_it_lacks(written):
+def test_the_marker_lists_contents_and_missing_values(written):
     spoilt, _, marker = written
     found = json.loads(marker.read_text())
     assert (found["frames"], found["first"], found["steps_hours"]) == (425, "2000-01-01T12:00:00", [24.0])
@@ -33,10 +33,10 @@ def test_a_part_is_made_once_and_again_only_for_another_request(written):
     _, raw, marker = written
     before = marker.read_text()
     marker.unlink()
-    assert part.kept(raw, marker, REQUEST) and marker.read_text() == before
-    assert not part.kept(raw, marker, REQUEST | {"url": "gs://a/c.zarr"})
+    assert part.reuse(raw, marker, REQUEST) and marker.read_text() == before
+    assert not part.reuse(raw, marker, REQUEST | {"url": "gs://a/c.zarr"})
     raw.unlink()
-    assert not part.kept(raw, marker, REQUEST)
+    assert not part.reuse(raw, marker, REQUEST)
 
 
 def test_frames_that_are_all_missing_have_no_range(source):

@@ -17,7 +17,7 @@ def listed(folder, kind="local", **more):
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("local", "nc"), ("grib", "grib")])
-def test_files_are_listed_in_their_order_with_what_says_that_they_are_the_same(tmp_path, kind, ending):
+def test_files_are_listed_in_order_with_size_and_time(tmp_path, kind, ending):
     for name, content in (("b", "123"), ("a {x}", ""), ("c", "1")):
         (tmp_path / f"{name}.{ending}").write_text(content)
     (tmp_path / "other.txt").touch()
@@ -36,7 +36,7 @@ def test_fetched_files_come_first(tmp_path, monkeypatch):
     assert list(found) == ["resources/d/files/z.nc", str(tmp_path / "a.nc")] and found["resources/d/files/z.nc"][0] == 4
 
 
-def test_a_link_that_leads_nowhere_is_refused(tmp_path):
+def test_a_broken_link_is_refused(tmp_path):
     (tmp_path / "a.nc").symlink_to(tmp_path / "gone")
     with pytest.raises(UserError, match="cannot look at .*a.nc"):
         listed(tmp_path)

@@ -1,4 +1,4 @@
-"""What stops a run of what looks wrong, and what is a note."""
+"""Which suspect values stop a run, and which are noted."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from hindsight.download import manifest, part, suspect, synthetic
-from hindsight.download.suspect import Looked
+from hindsight.download.suspect import ScannedVariable
 from hindsight.settings import Domain, Download
 from hindsight.settings.lexicon import CHANNELS
 
@@ -22,8 +22,8 @@ def variable(name, values, **attrs):
 
 def found(*variables, channels, joints=(), wanted=TIMES):
     seen = {one.name: part.inspect(one.to_dataset())[1][one.name] for one in variables}
-    parts = [{one.name: Looked(one, seen[one.name]) for one in variables}]
-    return suspect.found(parts, [CHANNELS[name] for name in channels], wanted, joints)
+    parts = [{one.name: ScannedVariable(one, seen[one.name]) for one in variables}]
+    return suspect.find(parts, [CHANNELS[name] for name in channels], wanted, joints)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def weather():
     return np.sin(np.add.outer(0.1 * np.arange(60), wave))
 
 
-def test_rain_that_falls_nowhere_is_nothing_and_a_wind_of_zero_is_a_fault(weather):
+def test_constant_zero_rain_is_normal_and_constant_zero_wind_is_suspect(weather):
     weather[20:30] = 0
     assert found(variable("tp", weather.clip(0)), channels=["tp6"]) == []
     [one] = found(variable("u10", weather), channels=["u10"])
@@ -50,7 +50,7 @@ def test_a_source_that_is_made_once_a_day_is_a_note(weather):
     assert {one["fatal"] for one in found(variable("t2m", weather[::4].repeat(4, 0)), channels=["t2m"])} == {False}
 
 
-def test_other_weather_may_begin_at_a_joint(weather):
+def test_a_jump_is_normal_where_a_new_simulation_starts(weather):
     weather[30:] = 40 - weather[30:]
     other = variable("t2m", weather)
     assert [one["kind"] for one in found(other, channels=["t2m"])] == ["jump"]
@@ -58,7 +58,7 @@ def test_other_weather_may_begin_at_a_joint(weather):
     assert found(other, channels=["t2m"], wanted=np.delete(TIMES, 30)) == []  # a gap between two splits
 
 
-def test_what_no_channel_is_made_from_is_nobodys_business(weather):
+def test_variables_that_no_channel_uses_are_not_checked(weather):
     assert found(variable("t2m", weather * 0), variable("u10", weather), channels=["u10"]) == []
 
 
@@ -72,11 +72,11 @@ def test_what_no_channel_is_made_from_is_nobodys_business(weather):
         ({"missing": [{"start": "2000-01-01", "end": "2000-01-04"}]}, False, 3),
     ],
 )
-def test_every_frame_that_looks_wrong_has_to_be_spoken_of(settings, stops, masked):
+def test_a_suspect_frame_stops_the_run_unless_it_may_be_missing_or_is_accepted(settings, stops, masked):
     settings = Download(**settings)
-    assert suspect.stops(WRONG, TIMES, settings) == stops
-    assert len(suspect.masked([WRONG], TIMES, settings)) == masked
-    assert not suspect.stops(WRONG | {"fatal": False}, TIMES, settings)
+    assert suspect.stops_run(WRONG, TIMES, settings) == stops
+    assert len(suspect.masked_times([WRONG], TIMES, settings)) == masked
+    assert not suspect.stops_run(WRONG | {"fatal": False}, TIMES, settings)
 
 
 @pytest.mark.slow
@@ -90,4 +90,4 @@ def test_ten_clean_years_of_the_built_in_world_give_no_alarm(tmp_path):
     domain = Domain.model_validate({"channels": ["z500", "u850", "v200"], "step_hours": 6} | splits)
     manifest.run(domain, made, raw=[tmp_path / "raw.zarr"], markers=[], manifest=tmp_path / "manifest.json")
     found = json.loads((tmp_path / "manifest.json").read_text())
-    assert (found["frames"], found["odd"], found["notes"]) == (14612, [], [])
+    assert (found["frames"], found["suspect"], found["notes"]) == (14612, [], [])

@@ -55,8 +55,8 @@ def test_names_order_and_attributes_are_those_of_weatherbench(tmp_path):
     assert named.attrs["source_title"] == "my world" and named.attrs["source_licence"] == "mine"
 
 
-def test_values_are_the_worlds_to_the_last_partial_chunk(tmp_path):
-    """28 frames in chunks of 8, against the world asked for all of them at once."""
+def test_values_are_the_models_to_the_last_partial_chunk(tmp_path):
+    """28 frames in chunks of 8, against the model run for all of them at once."""
     found = make(tmp_path)
     world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     begins = TIMES.values[:1]
@@ -93,7 +93,7 @@ def test_the_same_settings_give_the_same_store(tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_step_too_long_for_the_model_is_refused_and_leaves_nothing_whole(tmp_path):
+def test_a_step_too_long_for_the_model_is_refused_and_leaves_no_store(tmp_path):
     with pytest.raises(UserError, match="broke down at truncation 21 with steps of 720 minutes; lower download.synth"):
         make(tmp_path, truncation=21, latitudes=24, step_hours=12, step_minutes=720.0, spin_up_days=40)
     assert not (tmp_path / "raw.zarr").exists()
@@ -112,7 +112,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_it_goes_through_the_preprocessing_of_any_source(tmp_path):
+def test_a_world_is_preprocessed_like_any_source(tmp_path):
     raw = make(tmp_path)
     domain = Domain(
         channels=["v850", "z500", "u200"],
@@ -163,13 +163,13 @@ def test_a_ring_has_one_latitude_and_no_levels(tmp_path):
     assert make_ring(tmp_path).attrs["digest"] == digest != make_ring(tmp_path, seed=2).attrs["digest"]
 
 
-def test_a_ring_stepped_too_coarsely_is_refused_in_its_own_words(tmp_path):
+def test_a_ring_with_too_long_a_step_is_refused_with_its_setting(tmp_path):
     with pytest.raises(UserError, match="1 step.s. a frame of 0.5 time units; raise download.synthetic.lorenz96.subst"):
         make_ring(tmp_path, lorenz96={"unit_hours": 12.0})
     assert np.isfinite(make_ring(tmp_path, lorenz96={"unit_hours": 12.0, "substeps": 10})["x"]).all()
 
 
-def test_a_ring_goes_through_the_preprocessing_of_any_source(tmp_path):
+def test_a_ring_is_preprocessed_like_any_source(tmp_path):
     raw = make_ring(tmp_path)
     domain = Domain(
         channels=["x"],
@@ -234,14 +234,14 @@ def test_a_square_is_written_x_eastward_and_y_northward_the_same_bytes_whatever_
     assert np.abs(make_square(tmp_path, seed=2)["vorticity"].values - values).max() > 1
 
 
-def test_a_square_stepped_too_coarsely_is_refused_in_its_own_words(tmp_path):
+def test_a_square_with_too_long_a_step_is_refused_with_its_setting(tmp_path):
     with pytest.raises(
         UserError, match="1 step.s. a frame of 60 time units; raise download.synthetic.navier_stokes.sub"
     ):
         make_square(tmp_path, navier_stokes={"points": 26, "substeps": 1, "unit_hours": 0.1})
 
 
-def test_the_joints_of_stretches_go_on_to_the_fields(tmp_path):
+def test_the_starts_of_stretches_are_passed_on_to_the_fields(tmp_path):
     make_square(tmp_path, navier_stokes=SQUARE["navier_stokes"] | {"unit_hours": 30.0}, spin_up_days=20)
     domain = Domain(
         channels=["vorticity"],

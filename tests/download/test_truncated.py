@@ -1,10 +1,10 @@
-"""Whether a netCDF file is all there: files of every format, cut at every place where it matters."""
+"""Truncated netCDF files of every format, cut at every critical place."""
 
 import netCDF4
 import numpy as np
 import pytest
 
-from hindsight.download.truncated import lacking
+from hindsight.download.truncated import missing_bytes
 
 FORMATS = ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4", "NETCDF4_CLASSIC")
 
@@ -29,24 +29,24 @@ def written(path, form, frames, moving=("t", "u"), dtype="i2"):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("frames", [None, 3])
 @pytest.mark.parametrize(("moving", "dtype"), [(("t", "u"), "i2"), (("t",), "i2"), (("t",), "f8"), ((), "i2")])
-def test_a_whole_file_lacks_nothing_and_a_cut_one_what_was_cut(tmp_path, form, frames, moving, dtype):
+def test_missing_bytes_are_those_that_were_cut_off(tmp_path, form, frames, moving, dtype):
     path = written(tmp_path / "a.nc", form, frames, moving, dtype)
-    assert lacking(path) == 0
+    assert missing_bytes(path) == 0
     whole = path.read_bytes()
     path.write_bytes(whole + b"more")
-    assert lacking(path) == 0
+    assert missing_bytes(path) == 0
     for cut in (5, 12, 20):
         path.write_bytes(whole[:-cut])
-        assert cut - 3 <= lacking(path) <= cut  # the last value may be padded
+        assert cut - 3 <= missing_bytes(path) <= cut  # the last value may be padded
 
 
-def test_a_file_cut_in_its_head_lacks_something(tmp_path):
+def test_a_file_cut_in_its_header_has_missing_bytes(tmp_path):
     whole = written(tmp_path / "a.nc", "NETCDF3_CLASSIC", 3).read_bytes()
     (tmp_path / "a.nc").write_bytes(whole[:100])
-    assert lacking(tmp_path / "a.nc") > 0
+    assert missing_bytes(tmp_path / "a.nc") > 0
 
 
-def test_what_is_no_netcdf_lacks_nothing(tmp_path):
+def test_other_files_have_no_missing_bytes(tmp_path):
     for content in (b"", b"CDF", b"GRIB" * 9, b"PK\x03\x04" * 9):
         (tmp_path / "a").write_bytes(content)
-        assert lacking(tmp_path / "a") == 0
+        assert missing_bytes(tmp_path / "a") == 0

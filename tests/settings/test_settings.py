@@ -450,7 +450,8 @@ def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
 def test_times_that_may_be_missing_are_times_or_stretches():
     given = ["2001-02-03T12:00", {"start": "2002-01-01", "end": "2002-01-03"}]
     found = settings.Download(missing=given)
-    allowed = [found.allowed(datetime(*at)) for at in ((2001, 2, 3, 12), (2001, 2, 3), (2002, 1, 2), (2002, 1, 4))]
+    times = ((2001, 2, 3, 12), (2001, 2, 3), (2002, 1, 2), (2002, 1, 4))
+    allowed = [found.may_be_missing(datetime(*time)) for time in times]
     assert allowed == [True, False, True, False]
     assert settings.Download.model_validate(json.loads(found.model_dump_json())) == found
 

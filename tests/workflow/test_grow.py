@@ -113,7 +113,7 @@ def grown(made, dry, refused):
 @pytest.mark.slow
 def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
     assert planned(dry["longer"]) == {
-        "asked": 1, "settings": 4, "synthetic": 1, "manifest": 1, "regrid": 1, "join": 1, "simulate": 2, "plan": 1,
+        "request": 1, "settings": 4, "synthetic": 1, "manifest": 1, "regrid": 1, "join": 1, "simulate": 2, "plan": 1,
         "shard": 2, "layout": 1, "write": 2, "check": 1, "publish": 1, "archive": 1, "total": 20}  # fmt: skip
     assert jobs(dry["longer"], "shard") == [f"{name}-0" for name in NEW] and jobs(dry["longer"], "write") == NEW
 

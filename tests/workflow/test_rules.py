@@ -17,7 +17,7 @@ def config(data):
 def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert runs.executed(done.stdout) == {
-        "settings", "asked", "sources", "contents", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
+        "settings", "request", "sources", "contents", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
         "simulate", "usage", "linear_prior", "prior", "plan", "shard", "covariance", "method", "compare", "score", "report", "layout", "write", "check",
         "publish"}
     assert not (tmp_path / "results").exists()

@@ -1,9 +1,9 @@
-"""Download: a source as it is, names and units untouched; one rule a source, the one that the settings name.
+"""Download a source unchanged, with its names and units; the rules are those of the source in the settings.
 
-in:  files below the data folder or at URLs (local, grib), a bucket (bucket), nothing (synthetic)
+in:  files below the data folder or at URLs (local, grib), a Zarr store (bucket), nothing (synthetic)
 out: resources/{dataset}/raw.zarr (synthetic); parts/*.zarr and parts/*.json (local, bucket, grib); download.json
      resources/{dataset}/sources.json: the files (local, grib)
-     results/{run}/download/manifest.json: that it arrived whole
+     results/{run}/download/manifest.json: that it is complete
 """
 
 DOWNLOAD = resource("download.json")
@@ -12,12 +12,12 @@ REMOTE = settings.remote_files(SETTINGS.download)
 
 if LONG:
 
-    rule asked:
-        """Say what is asked of the source, beside it, in more words than a command has room for."""
+    rule request:
+        """Write the request to the source; it is too long for a command."""
         output:
             DOWNLOAD,
         log:
-            f"logs/{SETTINGS.run}/download/asked.log",
+            f"logs/{SETTINGS.run}/download/request.log",
         localrule: True
         params:
             text=lambda wildcards: settings.stage_settings(SETTINGS, "download"),
@@ -26,12 +26,12 @@ if LONG:
 
 else:
 
-    rule asked:
-        """Say what is asked of the source, beside it: runs share a source, and remake it only when this changes."""
+    rule request:
+        """Write the request to the source; runs share a source, and it is made anew only if this file changes."""
         output:
             DOWNLOAD,
         log:
-            f"logs/{SETTINGS.run}/download/asked.log",
+            f"logs/{SETTINGS.run}/download/request.log",
         localrule: True
         params:
             text=lambda wildcards: settings.stage_settings(SETTINGS, "download"),
@@ -65,9 +65,9 @@ rule files:
 if SETTINGS.download.source in ("local", "grib"):
 
     rule sources:
-        """List the source's files: their names are too many for a command, and so they are no inputs of rules either.
+        """List the source's files, whose names are too many for a command.
 
-        Snakemake would read all those that are small, for their checksums.
+        They are no inputs of rules, because Snakemake would read all small ones for their checksums.
         """
         input:
             settings=DOWNLOAD,
@@ -96,7 +96,7 @@ if SETTINGS.download.source in ("local", "grib"):
 if SETTINGS.download.source == "local":
 
     rule contents:
-        """List what netCDF files and Zarr stores hold, and refuse what the domain cannot be made from."""
+        """List the contents of netCDF files and Zarr stores, and refuse files that cannot make the domain."""
         input:
             settings=DOWNLOAD,
             sources=resource("sources.json"),
@@ -116,7 +116,7 @@ if SETTINGS.download.source == "local":
             " > {log:q} 2>&1"
 
     rule local:
-        """Read a part of the frames from netCDF files and Zarr stores."""
+        """Read one part of the frames from netCDF files and Zarr stores."""
         input:
             settings=DOWNLOAD,
             contents=resource("contents.json"),
@@ -143,7 +143,7 @@ if SETTINGS.download.source == "local":
 if SETTINGS.download.source == "synthetic":
 
     rule synthetic:
-        """Make a built-in world: years of weather from a model's equations, where there is no data."""
+        """Simulate a built-in world: years of weather from a model's equations."""
         input:
             settings=DOWNLOAD,
         output:
@@ -164,7 +164,7 @@ if SETTINGS.download.source == "synthetic":
 if SETTINGS.download.source == "bucket":
 
     rule bucket:
-        """Fetch a part of a Zarr store from a bucket; a killed job resumes with the chunks that it has."""
+        """Fetch one part of a Zarr store; a killed job resumes with the chunks that have arrived."""
         input:
             settings=DOWNLOAD,
         output:
@@ -178,7 +178,7 @@ if SETTINGS.download.source == "bucket":
             runtime=minutes(240),
             connections=SETTINGS.download.bucket.connections,
         params:
-            raw=resource("parts/{part}.zarr"),  # outlives a rerun, which finds it whole: so it is nobody's output
+            raw=resource("parts/{part}.zarr"),  # no output of the rule: Snakemake would delete it before a rerun, which can reuse it
         shell:
             "hindsight download.bucket --settings {input.settings:q}"
             " --part {wildcards.part:q}"
@@ -211,7 +211,7 @@ if SETTINGS.download.source == "grib":
             " > {log:q} 2>&1"
 
     rule grib:
-        """Decode a part of the GRIB files' frames."""
+        """Decode one part of the GRIB files' frames."""
         input:
             settings=DOWNLOAD,
             catalogue=resource("catalogue.parquet"),
@@ -236,7 +236,7 @@ if SETTINGS.download.source == "grib":
 
 
 rule manifest:
-    """Check that the source arrived whole: times, holes, units, ranges; refuse a hole that is not allowed."""
+    """Check that the source is complete and plausible: times, missing data, units, ranges, outliers."""
     input:
         settings="results/{run}/settings/manifest.json",
         arrived=source_markers(),

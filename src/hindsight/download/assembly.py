@@ -14,9 +14,10 @@ Sum = list[tuple[int, int]]  # rows of a table, each with its sign: 1 added, -1 
 
 
 def instants(table: pd.DataFrame, times: np.ndarray) -> list[Sum]:
-    """For each time the message that is valid then: an analysis before a forecast, the shorter before the longer.
+    """For each time the row that is valid then: an analysis before a forecast, a short lead before a long one.
 
-    What is preliminary comes last among equals, and a monthly mean, which may bear the month's first time, last of all.
+    Among equals, preliminary rows come after final ones. A monthly mean, which may bear the month's first time, comes
+    last.
     """
     chosen = _ranked(table[table["begin"] == table["valid"]]).drop_duplicates("valid")
     rows = dict(zip(chosen["valid"], chosen.index, strict=True))
@@ -24,58 +25,59 @@ def instants(table: pd.DataFrame, times: np.ndarray) -> list[Sum]:
 
 
 def amounts(table: pd.DataFrame, times: np.ndarray, hours: int) -> list[Sum]:
-    """For each time the messages that add up to the amount over so many hours before it.
+    """For each time the rows that add up to the amount over the `hours` before it.
 
-    The window is made of equal pieces, as few as will do; each is one message, or the difference of two.
+    The hours are divided into equal periods, as few as possible. The amount of a period is one row, or the difference
+    of two.
     """
-    pieces = _Pieces(_ranked(_periods(table)))
-    return [_tiled(pieces, pd.Timestamp(time), hours) for time in times]
+    by_period = _Amounts(_ranked(_with_begin(table)))
+    return [_fill_window(by_period, pd.Timestamp(time), hours) for time in times]
 
 
-def provisional(table: pd.DataFrame) -> pd.Series:
-    """Which messages are preliminary: ERA5T's, of experiment version 5."""
+def preliminary(table: pd.DataFrame) -> pd.Series:
+    """Which rows are preliminary: those of ERA5T, of experiment version 5."""
     return table["expver"].astype(str).str.lstrip("0") == "5"
 
 
-class _Pieces:
-    """Amounts that messages tell, over any time that they tell it of."""
+class _Amounts:
+    """The amounts that rows give, by period."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self.whole: dict[tuple, int] = {}
-        self.since: dict[pd.Timestamp, dict[pd.Timestamp, int]] = defaultdict(dict)  # by end and start of forecast
+        self.single: dict[tuple, int] = {}
+        self.since_base: dict[pd.Timestamp, dict[pd.Timestamp, int]] = defaultdict(dict)  # by end and start of forecast
         for row, base, begin, valid in zip(table.index, table["base"], table["begin"], table["valid"], strict=True):
-            self.whole.setdefault((begin, valid), row)
+            self.single.setdefault((begin, valid), row)
             if begin == base:
-                self.since[valid].setdefault(base, row)
+                self.since_base[valid].setdefault(base, row)
 
     def between(self, begin: pd.Timestamp, end: pd.Timestamp) -> Sum:
-        """One message, or the difference of two of the latest forecast that has both."""
-        if (begin, end) in self.whole:
-            return [(self.whole[begin, end], 1)]
-        earlier, later = self.since.get(begin, {}), self.since.get(end, {})
+        """One row, or the difference of two rows of the latest forecast that has both."""
+        if (begin, end) in self.single:
+            return [(self.single[begin, end], 1)]
+        earlier, later = self.since_base.get(begin, {}), self.since_base.get(end, {})
         if not (both := earlier.keys() & later.keys()):
             return []
         return [(later[max(both)], 1), (earlier[max(both)], -1)]
 
 
-def _tiled(pieces: _Pieces, end: pd.Timestamp, hours: int) -> Sum:
+def _fill_window(by_period: _Amounts, end: pd.Timestamp, hours: int) -> Sum:
     minutes = hours * 60
     for count in (n for n in range(1, minutes + 1) if minutes % n == 0):
         length, found = pd.Timedelta(minutes=minutes // count), []
         for last in (end - k * length for k in range(count)):
-            if not (piece := pieces.between(last - length, last)):
+            if not (amount := by_period.between(last - length, last)):
                 break
-            found += piece
+            found += amount
         else:
             return found
     return []
 
 
-def _periods(table: pd.DataFrame) -> pd.DataFrame:
-    """Amounts; what old GRIB 1 says of no period is since the start of the forecast."""
+def _with_begin(table: pd.DataFrame) -> pd.DataFrame:
+    """Amounts with the beginning of their period; if old GRIB 1 states no period, it is the start of the forecast."""
     amount = table[table["stepType"].isin(["accum", "instant"])]
-    untold = amount["begin"] == amount["valid"]
-    amount = amount.assign(begin=amount["begin"].where(~untold, amount["base"]))
+    unstated = amount["begin"] == amount["valid"]
+    amount = amount.assign(begin=amount["begin"].where(~unstated, amount["base"]))
     return amount[amount["begin"] < amount["valid"]]
 
 
@@ -84,6 +86,6 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
         "mean": ~table["stepType"].isin(["instant", "accum"]),
         "forecast": table["dataType"] != "an",
         "lead": table["valid"] - table["base"],
-        "late": provisional(table),
+        "preliminary": preliminary(table),
     }
     return table.assign(**rank).sort_values([*rank, "file", "offset", "field"], kind="stable")

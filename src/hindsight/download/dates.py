@@ -1,4 +1,4 @@
-"""Times of a file, as dates: calendars, spellings and rounding as files have them."""
+"""Decode the times of files: calendars, text, numbers and rounding as files have them."""
 
 import numpy as np
 import pandas as pd
@@ -8,24 +8,24 @@ from hindsight.errors import UserError
 
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")  # the same since 1582
 QUARTER = 900 * 10**9  # ns
-OFF = np.timedelta64(180, "s")  # days since 1900 in single precision err by up to 169 s
+OFF = np.timedelta64(180, "s")  # days since 1900 in single precision are off by up to 169 s
 DAYS = "%Y%m%d.%f"  # units of the Climate Data Operators' absolute times
 STEPS = ("step", "forecast_period", "prediction_timedelta", "lead_time")  # hours since a forecast's base time
-Runs = list[list[int]]  # first, step, count: times in few words (ns since 1970)
+Runs = list[list[int]]  # first, step, count (ns since 1970)
 
 
-def decoded(times: xr.Variable, where: str) -> np.ndarray:
+def decode(times: xr.Variable, where: str) -> np.ndarray:
     """Times as dates, NaT where a file has none.
 
     Args:
         times: as the file has them, along one dimension.
-        where: what to call them in errors.
+        where: their name in errors.
 
     Returns:
         Of the shape of `times`, datetime64[ns].
 
     Raises:
-        UserError: naming a calendar or units that are no dates.
+        UserError: for a calendar or units that are not of dates.
     """
     units, calendar = str(times.attrs.get("units", "")), str(times.attrs.get("calendar", "standard")).lower()
     if np.issubdtype(times.dtype, np.datetime64):
@@ -47,16 +47,16 @@ def decoded(times: xr.Variable, where: str) -> np.ndarray:
     return _of_units(times, where)
 
 
-def snapped(times: np.ndarray) -> np.ndarray:
-    """Times to the nearest quarter of an hour where they are within `OFF` of one; else as they are."""
+def snap(times: np.ndarray) -> np.ndarray:
+    """Times rounded to the nearest quarter of an hour if they are within `OFF` of it; else unchanged."""
     number = times.astype("datetime64[ns]").astype(np.int64)
     near = (number + QUARTER // 2) // QUARTER * QUARTER
     close = ~np.isnat(times) & (np.abs(near - number) <= OFF.astype("timedelta64[ns]").astype(int))
     return np.where(close, near, number).astype("datetime64[ns]")
 
 
-def packed(times: np.ndarray) -> Runs:
-    """Times in few words: stretches of equal steps; NaT stands alone."""
+def pack(times: np.ndarray) -> Runs:
+    """Times as runs of equal steps, for a small file; NaT is a run of its own."""
     numbers = times.astype("datetime64[ns]").astype(np.int64).tolist()
     found: Runs = []
     for number in numbers:
@@ -69,14 +69,19 @@ def packed(times: np.ndarray) -> Runs:
     return found
 
 
-def unpacked(runs: Runs) -> np.ndarray:
-    """The times that `packed` was given."""
+def unpack(runs: Runs) -> np.ndarray:
+    """The times of runs that `pack` made."""
     parts = [first + step * np.arange(count, dtype=np.int64) for first, step, count in runs]
     return np.concatenate([np.empty(0, np.int64), *parts]).astype("datetime64[ns]")
 
 
+def to_minute(time: np.datetime64) -> str:
+    """A time as text, to the minute."""
+    return str(np.datetime64(time, "m"))
+
+
 def preliminary(versions: np.ndarray) -> np.ndarray:
-    """Which of ECMWF's versions (`expver`) are preliminary: 5, `5` or `0005`; one is 1, or `0001`."""
+    """Which of ECMWF's versions (`expver`) are preliminary: 5, `5` or `0005`; final data are 1 or `0001`."""
     text = (v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(versions))
     return np.array([t.strip().lstrip("0").split(".")[0] == "5" for t in text])
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, where it is not what its name says; how it is opened, and what identifies it."""
+"""The kind of a file, by its first bytes and not by its name; opening it; and an identity that changes with it."""
 
 import hashlib
 import os
@@ -16,43 +16,43 @@ HEAD = 512  # bytes
 METADATA = ("zarr.json", ".zmetadata", ".zarray", ".zattrs", ".zgroup")
 
 
-def refuse(path: Path) -> None:
-    """Refuse a file that is no netCDF, or is not all there.
+def check_netcdf(path: Path) -> None:
+    """Refuse a file that is not netCDF, or is truncated.
 
     Raises:
-        UserError: saying what it is, and what to do.
+        UserError: with the kind of the file, and the remedy.
     """
     if path.is_dir():
         return
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(NETCDF):
-        if missing := truncated.lacking(path):
+        if missing := truncated.missing_bytes(path):
             raise UserError(f"{path} is cut short: {missing} bytes lack at its end; fetch it again")
     elif head.startswith(b"GRIB"):
         raise UserError(
             f"{path} is GRIB, whatever it is called; expected netCDF or Zarr: read it with download.source: grib and "
             "download.grib.files"
         )
-    elif says := _what(path, head):
-        raise UserError(f"{path} is {says[0]}; expected netCDF or Zarr: {says[1]}")
+    elif found := _other_kind(path, head):
+        raise UserError(f"{path} is {found[0]}; expected netCDF or Zarr: {found[1]}")
 
 
-def refuse_as_grib(path: Path) -> None:
-    """Refuse a file in which no GRIB message begins, if it is of another kind.
+def check_grib(path: Path) -> None:
+    """Refuse a file without a GRIB message if it is of another kind.
 
     Raises:
-        UserError: saying what it is, and what to do.
+        UserError: with the kind of the file, and the remedy.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
-    says = ("netCDF", "read it with download.source: local and download.files") if head.startswith(NETCDF) else None
-    says = says or (_what(path, head) if head else None)
-    if says and not says[0].startswith("text"):
-        raise UserError(f"{path} is {says[0]}; expected GRIB: {says[1]}")
+    found = ("netCDF", "read it with download.source: local and download.files") if head.startswith(NETCDF) else None
+    found = found or (_other_kind(path, head) if head else None)
+    if found and not found[0].startswith("text"):
+        raise UserError(f"{path} is {found[0]}; expected GRIB: {found[1]}")
 
 
-def opened(path: Path) -> xr.Dataset:
+def open_dataset(path: Path) -> xr.Dataset:
     """Open a file or a store; packed values are unpacked, times are not decoded.
 
     Raises:
@@ -60,22 +60,22 @@ def opened(path: Path) -> xr.Dataset:
     """
     undated = {"decode_times": False, "decode_timedelta": False}
     try:
-        refuse(path)
+        check_netcdf(path)
         if path.is_dir():
             return xr.open_zarr(path, chunks=None, decode_coords="all", **undated)
         return xr.open_dataset(path, decode_coords="all", cache=False, **undated)
     except UserError:
         raise
     except Exception as error:  # every backend raises its own
-        says = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        found = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"cannot read {path} ({says}); expected netCDF or Zarr, whole, so replace it or take it out of "
+            f"cannot read {path} ({found}); expected complete netCDF or Zarr, so replace it or remove it from "
             "download.files"
         ) from None
 
 
 def identity(path: Path) -> str:
-    """What says that a file is still the same: its size and time; of a store, its metadata and its folders' times."""
+    """A text that changes with a file: its size and time; of a store, its metadata and the times of its folders."""
     if path.is_file():
         return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
     found = hashlib.sha256()
@@ -86,27 +86,27 @@ def identity(path: Path) -> str:
     return found.hexdigest()
 
 
-def _what(path: Path, head: bytes) -> tuple[str, str] | None:
-    """What a file is that is neither netCDF nor GRIB, and what to do about it."""
+def _other_kind(path: Path, head: bytes) -> tuple[str, str] | None:
+    """The kind of a file that is neither netCDF nor GRIB, and the remedy."""
     if not head:
         return "empty, 0 bytes", "fetch it again"
     if head.startswith(b"PK\x03\x04"):
-        return f"a zip of {_contents(path)}", "unzip it, and name what comes out of it in the settings"
+        return f"a zip of {_zip_contents(path)}", "unzip it, and name what comes out of it in the settings"
     if packed := next((name for name in PACKED if head.startswith(PACKED[name])), None):
         return f"compressed by {packed}", f"unpack it first ({packed} -d)"
     if head[257:262] == b"ustar":
         return "a tar", "unpack it, and name what comes out of it in the settings"
     if head.startswith(b"BUFR"):
-        return "BUFR: observations, no fields", "take it out of the settings"
-    return _text(head)
+        return "BUFR: observations, no fields", "remove it from the settings"
+    return _text_kind(head)
 
 
-def _text(head: bytes) -> tuple[str, str] | None:
-    """What a text is, and what to do about it; None for what is no text."""
+def _text_kind(head: bytes) -> tuple[str, str] | None:
+    """The kind of a text file, and the remedy; None if it is not text."""
     try:
         text = head.decode().strip()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # else a letter is cut in two where the head ends
+        if error.start < len(head) - 3:  # else the head ends within a letter
             return None
         text = head[: error.start].decode().strip()
     if not text or any(not letter.isprintable() and not letter.isspace() for letter in text):
@@ -115,7 +115,7 @@ def _text(head: bytes) -> tuple[str, str] | None:
     return f"{kind.get(text[0], 'text')} ({' '.join(text.split())[:80]!r})", "fetch it again"
 
 
-def _contents(path: Path) -> str:
+def _zip_contents(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]

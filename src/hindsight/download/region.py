@@ -12,15 +12,15 @@ ROUNDING = 2e-5  # degrees; half the spacing of single precision at 360
 def within(
     latitude: np.ndarray, longitude: np.ndarray, box: tuple[float | None, ...], where: str
 ) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """The points in a box, south to north and west to east, and the rows and columns where they are.
+    """The points in a box, south to north and west to east, and their rows and columns in the source.
 
-    Coordinates that differ from four decimals by the rounding of single precision are taken to be those.
+    Coordinates within the rounding of single precision of four decimals are rounded to four decimals.
 
     Args:
         latitude: of the rows, as the source has them (degrees).
         longitude: of the columns.
-        box: south, north, west, east (degrees), each may be open.
-        where: what to call the source in errors.
+        box: south, north, west, east (degrees); None: no limit.
+        where: name of the source in errors.
 
     Raises:
         UserError: if the grid is not regular, or has no points in the box.

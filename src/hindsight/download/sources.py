@@ -1,4 +1,4 @@
-"""The files of a source, in one list: for steps that read thousands of them, whose names no command has room for."""
+"""List the files of a source, for steps that read thousands of them, whose names no command can hold."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from hindsight.settings import Download, identified, remote_files, source_files
 
 
 def run(settings: Download, *, data: str, sources: Path) -> None:
-    """List the files of a source, those that were fetched first, with the size and the time of each."""
+    """List the files of a source, fetched files first, with the size and time of each."""
     files = [*remote_files(settings), *source_files(settings, data)]
     text = json.dumps(identified(files), indent=0)
     store.replace(sources, lambda partial: partial.write_text(text))

@@ -1,4 +1,4 @@
-"""Values that are there and look wrong, in all parts of a source together: what stops a run, and what is a note."""
+"""Values that look wrong, over all parts of a source: which of them stop a run, and which are only noted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,66 +15,68 @@ from hindsight.settings.lexicon import Channel
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A variable of a part, and what a scan has seen of it."""
+class ScannedVariable:
+    """A variable of a part, and its scan."""
 
     variable: xr.DataArray
-    seen: Summary
+    scan: Summary
 
 
-def found(
-    parts: list[dict[str, Looked]],
+def find(
+    parts: list[dict[str, ScannedVariable]],
     channels: list[Channel],
-    wanted: np.ndarray,
+    times: np.ndarray,
     joints: Iterable[np.datetime64],
 ) -> list[dict]:
-    """What looks wrong in the variables that channels are made from.
+    """Find the values that look wrong in the variables that make channels.
 
     Args:
         parts: their variables by name, in order of time.
-        channels: that the source has to have.
-        wanted: times of the frames that are anybody's business.
-        joints: times at which other weather begins.
+        channels: that the source must have.
+        times: of the frames that the domain needs.
+        joints: times at which a new simulation begins.
 
     Returns:
-        What `findings.describe` says, and the name of the `variable`.
+        The findings of `findings.describe`, each with the name of its `variable`.
     """
     names = {}
     for channel in channels:
         name = next((name for name in channel.names("local") if parts and name in parts[0]), None)
         names.setdefault(name, channel.standard_name)
-    of = {name: [one[name] for one in parts if name in one] for name in names if name is not None}
+    by_name = {name: [one[name] for one in parts if name in one] for name in names if name is not None}
     return [
-        {"variable": name} | one for name in of for one in _of_variable(of[name], names[name], wanted, list(joints))
+        {"variable": name} | one
+        for name in by_name
+        for one in _of_variable(by_name[name], names[name], times, list(joints))
     ]
 
 
-def _of_variable(parts: list[Looked], standard_name: str, wanted: np.ndarray, joints: list) -> list[dict]:
-    whole = scan.concatenate([one.seen for one in parts])
-    if (np.diff(whole.times) <= np.timedelta64(0)).any():  # the manifest says so
+def _of_variable(parts: list[ScannedVariable], standard_name: str, times: np.ndarray, joints: list) -> list[dict]:
+    joined = scan.concatenate([one.scan for one in parts])
+    if (np.diff(joined.times) <= np.timedelta64(0)).any():  # the manifest reports it
         return []
-    seen = whole.select(np.isin(whole.times, wanted))
-    _, levels, grid = part.arranged(parts[0].variable.isel(time=slice(0, 1)))
+    seen = joined.select(np.isin(joined.times, times))
+    _, levels, grid = part.as_fields(parts[0].variable.isel(time=slice(0, 1)))
 
     def fields(time: np.datetime64) -> np.ndarray:
-        variable = next(one.variable for one in parts if time in one.seen.times)
-        return part.arranged(variable.sel(time=[time]))[0][0]
+        variable = next(one.variable for one in parts if time in one.scan.times)
+        return part.as_fields(variable.sel(time=[time]))[0][0]
 
     return findings.describe(scan.detect(seen, joints), seen, fields, levels, grid, standard_name)
 
 
-def times(one: dict, wanted: np.ndarray) -> list[datetime]:
-    """The frames that a finding speaks of."""
+def frames_of(one: dict, times: np.ndarray) -> list[datetime]:
+    """The times of the frames of a finding."""
     first, last = np.datetime64(one["first"]), np.datetime64(one["last"])
-    return wanted[(wanted >= first) & (wanted <= last)].astype("datetime64[s]").tolist()
+    return times[(times >= first) & (times <= last)].astype("datetime64[s]").tolist()
 
 
-def masked(odd: list[dict], wanted: np.ndarray, settings: Download) -> set[datetime]:
-    """Frames that look wrong and may be missing: they are left out."""
-    return {time for one in odd if one["fatal"] for time in times(one, wanted) if settings.allowed(time)}
+def masked_times(suspects: list[dict], times: np.ndarray, settings: Download) -> set[datetime]:
+    """Frames that look wrong and may be missing, and are therefore masked."""
+    return {time for one in suspects if one["fatal"] for time in frames_of(one, times) if settings.may_be_missing(time)}
 
 
-def stops(one: dict, wanted: np.ndarray, settings: Download) -> bool:
-    """Whether a finding stops the run: nobody has said that its frames may be missing, or are right."""
-    spoken_of = (settings.allowed(time) or settings.taken(time) for time in times(one, wanted))
-    return one["fatal"] and not all(spoken_of)
+def stops_run(one: dict, times: np.ndarray, settings: Download) -> bool:
+    """Whether a finding stops the run: the settings neither allow its frames to be missing nor accept them."""
+    covered = (settings.may_be_missing(time) or settings.is_accepted(time) for time in frames_of(one, times))
+    return one["fatal"] and not all(covered)

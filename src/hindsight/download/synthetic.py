@@ -1,4 +1,4 @@
-"""Source `synthetic`: a built-in world, written with WeatherBench 2's layout, and its names where it has them."""
+"""Source `synthetic`: simulate a built-in world; layout and, where they exist, names are WeatherBench 2's."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ WORLDS: dict[str, type[World]] = {
 
 
 def run(settings: Download, *, raw: Path) -> None:
-    """Make a built-in world: years of weather from a model's equations, where there is no data."""
+    """Simulate a built-in world: years of weather from a model's equations."""
     store.require_free_space(raw, settings.minimum_free_gb)
     world = WORLDS[settings.synthetic.world](settings.synthetic)
     template = layout(world, settings)
@@ -36,25 +36,25 @@ def run(settings: Download, *, raw: Path) -> None:
 
 
 def times(settings: Synthetic) -> pd.DatetimeIndex:
-    """The frames asked for."""
+    """The times of the frames."""
     return pd.date_range(settings.start, settings.end, freq=f"{settings.step_hours}h")
 
 
 def stretches(frames: int, settings: Synthetic) -> tuple[list[int], int]:
-    """The frames that stretches begin with, and how many a stretch has: whole chunks, but for the last."""
+    """The first frame of each stretch, and the length of stretches: complete chunks, except in the last."""
     chunks = -(-frames // CHUNK)
     length = min(-(-chunks // settings.stretches) * CHUNK, frames)
     return list(range(0, frames, length)), length
 
 
 def layout(world: World, settings: Download) -> xr.Dataset:
-    """The store before there is anything in it; `segment_starts` are the times at which it jumps."""
+    """The store, empty; `segment_starts` are the times at which a new simulation starts."""
     model = settings.synthetic
     coords = {
         "time": ("time", times(model)),
         "level": ("level", np.array(world.levels, int), {"units": "hPa"}),
-        "longitude": ("longitude", world.longitude, _about("longitude", "degrees_east")),
-        "latitude": ("latitude", world.latitude, _about("latitude", "degrees_north")),
+        "longitude": ("longitude", world.longitude, _attributes("longitude", "degrees_east")),
+        "latitude": ("latitude", world.latitude, _attributes("latitude", "degrees_north")),
     }
     if not world.levels:
         del coords["level"]
@@ -62,7 +62,7 @@ def layout(world: World, settings: Download) -> xr.Dataset:
     starts = times(model)[stretches(shape[0], model)[0]]
     empty = dask.array.zeros(shape, dtype=np.float32, chunks=(min(CHUNK, shape[0]), *shape[1:]))
     dataset = xr.Dataset(
-        {name: (tuple(coords), empty, _about(*about)) for name, about in world.variables.items()},
+        {name: (tuple(coords), empty, _attributes(*about)) for name, about in world.variables.items()},
         coords=coords,
         attrs={
             "source_title": settings.title or world.title,
@@ -73,15 +73,15 @@ def layout(world: World, settings: Download) -> xr.Dataset:
         },
     )
     for name, values in world.static().items():
-        dataset[name] = (("longitude", "latitude"), values.T.astype(np.float32), _about(*world.fixed[name]))
+        dataset[name] = (("longitude", "latitude"), values.T.astype(np.float32), _attributes(*world.fixed[name]))
     return dataset
 
 
 def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[xr.Dataset]:
-    """Integrate, and hand over a chunk of frames at a time.
+    """Integrate the model, and yield a chunk of frames at a time.
 
     Raises:
-        UserError: if the integration breaks down.
+        UserError: if the integration becomes unstable.
     """
     axis = template["time"].values
     begins, length = stretches(len(axis), settings)
@@ -103,5 +103,5 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
                 )
 
 
-def _about(standard_name: str, units: str) -> dict[str, str]:
+def _attributes(standard_name: str, units: str) -> dict[str, str]:
     return {"standard_name": standard_name, "units": units} if standard_name else {"units": units}

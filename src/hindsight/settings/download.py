@@ -13,59 +13,59 @@ from hindsight.settings.section import Section
 
 
 class Lorenz96(Section):
-    """The ring of Lorenz (1996), on the equator: chaos in few numbers, to test methods on."""
+    """The model of Lorenz (1996), a ring of variables on the equator: a small chaotic system to test methods on."""
 
-    variables: int = Field(40, ge=4, description="variables round the ring")
-    forcing: float = Field(8.0, description="F; chaotic from about 6 on")
-    unit_hours: float = Field(120.0, gt=0, description="hours that one time unit is taken for; 120: 6 h are 0.05 units")
-    substeps: int = Field(1, gt=0, description="time steps a frame, fourth-order Runge-Kutta")
+    variables: int = Field(40, ge=4, description="variables on the ring")
+    forcing: float = Field(8.0, description="forcing F; chaotic above about 6")
+    unit_hours: float = Field(120.0, gt=0, description="hours in a time unit of the model; 120: 6 h are 0.05 units")
+    substeps: int = Field(1, gt=0, description="time steps per frame, fourth-order Runge-Kutta")
 
 
 class NavierStokes(Section):
-    """Turbulence on a doubly periodic square of side 2 pi, stirred at random: as published by Chen et al. (2024)."""
+    """Stochastically forced turbulence on a doubly periodic square of side 2 pi, as published by Chen et al. (2024)."""
 
-    points: int = Field(64, ge=26, description="points a side that are written; an even number")
-    fine: int = Field(1, gt=0, description="so many times as many points a side are integrated; two thirds carry waves")
-    viscosity: float = Field(1e-3, ge=0, description="nu")
-    drag: float = Field(0.1, gt=0, description="alpha; a time unit, of all scales alike")
-    stirring: float = Field(1.0, ge=0, description="epsilon, of the eight Wiener processes")
+    points: int = Field(64, ge=26, description="points per side of the output; an even number")
+    fine: int = Field(1, gt=0, description="integrated points per side, as a multiple of points; 2/3 carry waves")
+    viscosity: float = Field(1e-3, ge=0, description="viscosity nu")
+    drag: float = Field(0.1, gt=0, description="linear drag alpha, per time unit, equal at all scales")
+    stirring: float = Field(1.0, ge=0, description="amplitude epsilon of the eight Wiener processes")
     unit_hours: float = Field(
-        6.0, gt=0, description="hours that one time unit is taken for; 6: a frame of 6 h is a unit"
+        6.0, gt=0, description="hours in a time unit of the model; 6: frames of 6 h are one unit apart"
     )
-    substeps: int = Field(40, gt=0, description="time steps a frame, fourth-order Runge-Kutta")
+    substeps: int = Field(40, gt=0, description="time steps per frame, fourth-order Runge-Kutta")
 
     @field_validator("points")
     @classmethod
     def _even(cls, value: int) -> int:
         if value % 2:
-            raise ValueError(f"{value} points have no middle; take an even number")
+            raise ValueError(f"{value} points have no middle; choose an even number")
         return value
 
 
 class Synthetic(Section):
-    """The built-in worlds: quasi-geostrophic flow on an Earth-like planet, a ring of numbers, a stirred square."""
+    """The built-in worlds: quasi-geostrophic flow on a planet, the Lorenz 96 ring, turbulence on a square."""
 
     world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes"] = Field(
         "quasi_geostrophic",
-        description="whose weather: truncation, latitudes, levels and step_minutes are of the first, lorenz96 and "
-        "navier_stokes have their own settings below",
+        description="model; truncation, latitudes, levels and step_minutes belong to quasi_geostrophic; the others "
+        "have their own settings below",
     )
     start: Time = Field(datetime(2000, 1, 1), description="first frame (UTC)")
     end: End = Field(datetime(2005, 3, 31, 18), description="last frame (UTC), or last day, month or year")
     step_hours: int = Field(6, gt=0, description="hours between frames")
     truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
-    latitudes: int = Field(32, ge=8, description="latitudes written; cells of equal width, none on a pole")
-    levels: list[Literal[200, 500, 850]] = Field([200, 500, 850], min_length=1, description="levels written (hPa)")
-    seed: int = Field(1, ge=0, description="seed of the disturbance that the spin-up begins with")
+    latitudes: int = Field(32, ge=8, description="latitudes of the output; cells of equal width, no point on a pole")
+    levels: list[Literal[200, 500, 850]] = Field([200, 500, 850], min_length=1, description="output levels (hPa)")
+    seed: int = Field(1, ge=0, description="seed of the initial disturbance of the spin-up")
     spin_up_days: int = Field(150, ge=0, description="days integrated before the first frame")
     step_minutes: float = Field(90.0, gt=0, description="time step; T21 allows 120 minutes, finer truncations less")
     stretches: int = Field(
-        1, gt=0, description="stretches of the period integrated side by side, each with its spin-up; 1: one run"
+        1, gt=0, description="stretches of the period integrated in parallel, each with its spin-up; 1: one run"
     )
-    device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda where there is one")
-    threads: int = Field(1, gt=0, description="CPU threads; fixed, so that the bytes are")
-    lorenz96: Lorenz96 = Field(Lorenz96(), description="the ring, for world: lorenz96")
-    navier_stokes: NavierStokes = Field(NavierStokes(), description="the square, for world: navier_stokes")
+    device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if available")
+    threads: int = Field(1, gt=0, description="CPU threads; fixed, so that results are reproducible")
+    lorenz96: Lorenz96 = Field(Lorenz96(), description="of world: lorenz96")
+    navier_stokes: NavierStokes = Field(NavierStokes(), description="of world: navier_stokes")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Synthetic":
@@ -84,7 +84,7 @@ class Synthetic(Section):
         return self
 
     @model_validator(mode="after")
-    def _flow_can_be_shown(self) -> "Synthetic":
+    def _resolution_is_consistent(self) -> "Synthetic":
         if self.world != "quasi_geostrophic":
             return self
         if len(set(self.levels)) < len(self.levels):
@@ -109,7 +109,7 @@ class Synthetic(Section):
 
 
 class Bucket(Section):
-    """A Zarr store in a public bucket, or anywhere else that fsspec reaches: WeatherBench 2's, ARCO-ERA5, one's own."""
+    """A Zarr store in a public bucket, or anywhere else that fsspec reaches: WeatherBench 2, ARCO-ERA5, your own."""
 
     url: str = Field(
         "", description="gs://BUCKET/STORE.zarr, https://HOST/STORE.zarr, or a folder below the data folder"
@@ -117,32 +117,32 @@ class Bucket(Section):
     options: dict[str, Credential] = Field(
         {},
         repr=False,
-        description="fsspec's, for the protocol of the URL; for gs:// without any: token: anon. Credentials among them "
-        "are shown nowhere",
+        description="fsspec's options for the protocol of the URL; none, for gs://: token: anon. Credentials are never "
+        "shown",
     )
     connections: int = Field(16, gt=0, le=256, description="chunks fetched at the same time")
-    retries: int = Field(8, ge=0, description="times that a chunk is asked for again after a passing error")
+    retries: int = Field(8, ge=0, description="further attempts for a chunk after a temporary error")
     patience_seconds: float = Field(
-        600.0, ge=0, description="for so long a server that does not answer is asked again, with pauses that grow"
+        600.0, ge=0, description="time (s) for which a silent server is tried again, with growing pauses"
     )
-    timeout_seconds: float = Field(120.0, gt=0, description="without a whole chunk for so long, it is asked for again")
+    timeout_seconds: float = Field(120.0, gt=0, description="time (s) after which a missing chunk is requested again")
 
 
 class Grib(Section):
     """GRIB files, one or thousands, of edition 1 or 2."""
 
     files: list[str] = Field([], description="files, or patterns of them, below the data folder")
-    processes: int = Field(2, gt=0, description="files that are read at the same time")
+    processes: int = Field(2, gt=0, description="files read at the same time")
     member: int | None = Field(
-        None, ge=0, description="ensemble member where there are several; none: the deterministic one, or the control"
+        None, ge=0, description="ensemble member; none: the deterministic forecast, or else the control"
     )
 
 
 class Download(Section):
-    """Where the source is."""
+    """The source."""
 
     source: Literal["local", "synthetic", "bucket", "grib"] = Field(
-        "local", description="the module of hindsight.download that reads it, or makes it"
+        "local", description="kind of source, a package or module of hindsight.download"
     )
     dataset: str = Field(
         "dataset", pattern=r"^[a-z0-9_]+$", description="name of the folder under resources/, shared by runs"
@@ -157,21 +157,21 @@ class Download(Section):
     synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
     rename: dict[str, str] = Field(
         {},
-        description="local, bucket: the source's name of a variable, and the channel it is (z: z500), or the lexicon's "
-        "variable; or its name of an axis, and latitude, longitude, time or level",
+        description="local, bucket: for the source's name of a variable, the name of the channel (z: z500) or of the "
+        "lexicon's variable; for its name of an axis, latitude, longitude, time or level",
     )
     select: dict[str, str | int | float] = Field(
         {},
-        description="local: of a further dimension, the value that is taken (number: 0); of a step, hours",
+        description="local: for any other dimension, the value to use (number: 0); for a forecast step, hours",
     )
     accumulated: dict[str, float | Literal["since_midnight"]] = Field(
         {},
-        description="local, bucket: hours that each value of a variable is summed over (tp: 1), where the source does "
-        "not say so; since_midnight for a sum that begins anew at 00 UTC, as ERA5-Land's",
+        description="local, bucket: hours over which each value of a variable is summed (tp: 1), if the source does "
+        "not state them; since_midnight for sums that restart at 00 UTC (ERA5-Land)",
     )
-    memory_mb: float = Field(500.0, ge=10, description="local: memory for the values that a job reads at once")
+    memory_mb: float = Field(500.0, ge=10, description="local: memory (MB) for the values that a job reads at once")
     channels: list[str] = Field([], description="not synthetic: channels to fetch; none: the domain's")
-    periods: list[Period] = Field([], description="not synthetic: what to fetch; none: the domain's splits")
+    periods: list[Period] = Field([], description="not synthetic: periods to fetch; none: the domain's splits")
     step_hours: int | None = Field(None, gt=0, description="not synthetic: hours between frames; none: the domain's")
     south: float | None = Field(None, ge=-90, le=90, description="not synthetic: southern edge; none: the domain's")
     north: float | None = Field(None, ge=-90, le=90, description="not synthetic: northern edge; none: the domain's")
@@ -179,40 +179,41 @@ class Download(Section):
     east: float | None = Field(None, ge=-180, le=360, description="not synthetic: eastern edge; none: the domain's")
     levels: Literal["exact", "interpolate"] | None = Field(
         None,
-        description="local, bucket: a level that it lacks: refuse it, or take its neighbours; none: preprocess.levels",
+        description="local, bucket: for a level that the source lacks: refuse it, or use its neighbours; none: "
+        "preprocess.levels",
     )
-    part_frames: int = Field(1460, gt=0, description="not synthetic: frames that a job fetches")
+    part_frames: int = Field(1460, gt=0, description="not synthetic: frames fetched by one job")
     epoch: Time | None = Field(
         None,
-        description="not synthetic: time that parts are counted from; the store's first, with part_frames a multiple "
-        "of its chunks, so that no chunk is in two parts; none: the start of the first period",
+        description="not synthetic: time from which parts are counted. With the store's first time, and part_frames a "
+        "multiple of its chunks, no chunk is in two parts; none: the start of the first period",
     )
     missing: list[Period] = Field(
         [],
-        description="times, days, or stretches {start, end}, that the source may lack; they are carried as masked",
+        description="times, days or stretches {start, end} at which the source may lack data; they are masked",
     )
     accepted: list[Period] = Field(
         [],
-        description="times, days, or stretches {start, end}, at which values look wrong to the manifest (constant "
-        "fields, outliers, broken packing) and are right",
+        description="times, days or stretches {start, end} at which values are right although the manifest suspects "
+        "them (constant fields, outliers, broken packing)",
     )
-    absent_chunks: Literal["missing", "fill"] = Field(
+    missing_chunks: Literal["missing", "fill"] = Field(
         "missing",
-        description="a chunk that a Zarr store lacks of a variable over time: missing data, or the store's fill value, "
-        "where its makers left out chunks of nothing but zeros, say",
+        description="meaning of a chunk that is missing in a Zarr store, for variables over time: missing data, or the "
+        "fill value, if chunks that hold only that were left out",
     )
-    provisional: bool = Field(
-        False, description="take preliminary data (ERA5T) beside final ones; they are named in the manifest either way"
+    preliminary: bool = Field(
+        False, description="allow preliminary data (ERA5T) beside final data; the manifest lists them in any case"
     )
-    title: str = Field("", description="what the source is called, for the archive's attributes")
-    licence: str = Field("", description="its licence and credit, for the archive's attributes")
+    title: str = Field("", description="title of the source, for the archive's attributes")
+    licence: str = Field("", description="its licence and attribution, for the archive's attributes")
     minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
 
     @field_validator("accumulated")
     @classmethod
-    def _some_hours(cls, value: dict) -> dict:
+    def _positive_hours(cls, value: dict) -> dict:
         if wrong := [f"{name}: {hours:g}" for name, hours in value.items() if hours != "since_midnight" and hours <= 0]:
-            raise ValueError(f"a sum is over some hours, not {', '.join(wrong)}")
+            raise ValueError(f"a sum covers a positive number of hours, not {', '.join(wrong)}")
         return value
 
     @field_validator("missing", "accepted", mode="before")
@@ -236,10 +237,10 @@ class Download(Section):
         crosses = self.west is not None and self.east is not None and self.west > self.east
         return self.south, self.north, self.west, self.east + 360 if crosses else self.east
 
-    def allowed(self, time: datetime) -> bool:
-        """Whether the source may lack a time."""
+    def may_be_missing(self, time: datetime) -> bool:
+        """Whether the source may lack data at a time."""
         return any(period.start <= time <= period.end for period in self.missing)
 
-    def taken(self, time: datetime) -> bool:
-        """Whether values that look wrong are right at a time."""
+    def is_accepted(self, time: datetime) -> bool:
+        """Whether suspect values are accepted as right at a time."""
         return any(period.start <= time <= period.end for period in self.accepted)

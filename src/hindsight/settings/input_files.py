@@ -1,4 +1,4 @@
-"""Which files outside the project a configuration names, and whether they are there: known before any job starts."""
+"""The files outside the project that a configuration names; they are checked before any job starts."""
 
 import hashlib
 import os
@@ -13,22 +13,22 @@ from hindsight.errors import UserError
 if TYPE_CHECKING:
     from hindsight.settings import Download, Settings
 
-LONGEST_NAME = 150  # bytes; a file system has room for 255, with what logs and halves are called besides
+LONGEST_NAME = 150  # bytes; file systems allow 255, and names of logs and partial files are longer
 
 
 def expanded(path: str) -> str:
-    """A path as a shell takes it: `~` is the home folder, `$NAME` a variable; but one that is there stays as it is."""
+    """A path with `~` and `$NAME` expanded as in a shell; a path that exists stays as it is."""
     return path if os.path.exists(path) else os.path.expandvars(os.path.expanduser(path))
 
 
 def source_files(download: "Download", data: str) -> list[str]:
-    """The files of the source that are on this machine, in order."""
+    """The source's files on this machine, in order."""
     patterns = [pattern for pattern in _patterns(download) if "://" not in pattern]
     return sorted({path for pattern in patterns for path in _matching(data, pattern)})
 
 
 def _matching(folder: str, pattern: str) -> list[str]:
-    """What a pattern matches below a folder, whose own name is none; `**` stands for folders, as many as there are."""
+    """The files below a folder that match a pattern; `**` matches any number of folders."""
     pattern = expanded(pattern)
     if os.path.exists(exact := os.path.join(folder, pattern)):
         return [exact]
@@ -36,22 +36,22 @@ def _matching(folder: str, pattern: str) -> list[str]:
 
 
 def remote_files(download: "Download") -> dict[str, str]:
-    """URLs of the source's files that are not on this machine, by where they will lie.
+    """URLs of the source's files on other machines, by the path that each is fetched to.
 
-    Files of one name, as archives with a folder a year have them, or those that only a query tells apart, are named by
-    a digest of the URL, too; and so are names that a file system has no room for.
+    The name of a file is preceded by a digest of its URL if several URLs have that name, as in archives with a folder
+    for each year; a name too long for a file system is replaced by the digest.
     """
     urls = list(dict.fromkeys(url for url in _patterns(download) if "://" in url))
     count = Counter(map(_name, urls))
-    return {f"resources/{download.dataset}/files/{_place(url, count[_name(url)] == 1)}": url for url in urls}
+    return {f"resources/{download.dataset}/files/{_local_name(url, count[_name(url)] == 1)}": url for url in urls}
 
 
-def _place(url: str, alone: bool) -> str:
-    """What a file from a URL is called here."""
+def _local_name(url: str, unique: bool) -> str:
+    """The local name of a file from a URL."""
     name = _name(url)
     if len(name.encode()) > LONGEST_NAME:
         return _digest(url) + os.path.splitext(name)[1][:10]
-    return name if alone and name else f"{_digest(url)}-{name}"
+    return name if unique and name else f"{_digest(url)}-{name}"
 
 
 def _name(url: str) -> str:
@@ -63,18 +63,18 @@ def _digest(url: str) -> str:
 
 
 def identified(files: list[str]) -> dict[str, tuple[int, int]]:
-    """Files with the size (bytes) and the time (ns) of each, which say whether one has changed.
+    """The size (bytes) and time (ns) of files, which change when a file changes.
 
     Raises:
-        UserError: at a file that cannot be looked at.
+        UserError: if a file cannot be accessed.
     """
     try:
-        about = {file: os.stat(file) for file in files}
+        status = {file: os.stat(file) for file in files}
     except OSError as error:
         raise UserError(
-            f"cannot look at {error.filename} ({error.strerror}); take it out of the source, or mend it"
+            f"cannot look at {error.filename} ({error.strerror}); remove it from the source, or repair it"
         ) from None
-    return {file: (one.st_size, one.st_mtime_ns) for file, one in about.items()}
+    return {file: (one.st_size, one.st_mtime_ns) for file, one in status.items()}
 
 
 def _patterns(download: "Download") -> list[str]:
@@ -82,7 +82,7 @@ def _patterns(download: "Download") -> list[str]:
 
 
 def bucket_folder(settings: "Settings") -> str | None:
-    """The bucket, where it is a folder of this machine."""
+    """The bucket, if it is a folder of this machine."""
     bucket = settings.download.bucket
     if settings.download.source != "bucket" or "://" in bucket.url:
         return None
@@ -90,32 +90,32 @@ def bucket_folder(settings: "Settings") -> str | None:
 
 
 def _below(settings: "Settings", name: str) -> str:
-    """A file below the data folder, or anywhere."""
+    """The path of a file below the data folder, or of an absolute path."""
     return str(Path(settings.data) / expanded(name))
 
 
 def static_files(settings: "Settings") -> list[str]:
-    """Land fraction and orography, where given."""
+    """Files of land fraction and orography, if given."""
     given = (settings.preprocess.land, settings.preprocess.orography)
     return [_below(settings, name) for name in dict.fromkeys(given) if name]
 
 
 def station_files(settings: "Settings", network: str) -> list[str]:
-    """The station list of a network, where it has one."""
+    """The station list of a network, if it has one."""
     file = settings.observe.networks[network].file
     return [_below(settings, file)] if file else []
 
 
 def coastline_files(settings: "Settings") -> list[str]:
-    """The coastline that maps are drawn with, where given."""
+    """The coastline of the maps, if given."""
     return [_below(settings, settings.verify.coastline)] if settings.verify.coastline else []
 
 
 def check_files(settings: "Settings") -> None:
-    """Refuse a configuration that names files which are not there.
+    """Refuse a configuration that names missing files.
 
     Raises:
-        UserError: listing all of them; or names that Snakemake does not understand.
+        UserError: listing all missing files, or names that Snakemake would misread.
     """
     folder = Path(settings.data)
     setting = {"grib": "download.grib.files"}.get(settings.download.source, "download.files")
@@ -130,12 +130,12 @@ def check_files(settings: "Settings") -> None:
         if url.endswith("/")
     ]
     missing += [
-        f"{setting}: {url} is an OPeNDAP address, which gives no file; take the server's address of the file itself, "
+        f"{setting}: {url} is an OPeNDAP address, which is not a file; use the server's address of the file itself, "
         f"{url.replace('/dodsC/', '/fileServer/')}"
         for url in remote_files(settings.download).values()
         if "/dodsC/" in url
     ]
-    if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` says so
+    if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` reports it
         missing.append(f"download.bucket.url: there is no {bucket}")
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]
@@ -148,13 +148,13 @@ def check_files(settings: "Settings") -> None:
     named += [(setting, path) for path in remote_files(settings.download)]
     if filled := [f"{where}: {path}" for where, path in named if "{" in path or "}" in path]:
         raise UserError(
-            "names of files that Snakemake looks after may not have braces, which it would fill in; rename them, or "
-            "the folders that they are in:\n  " + "\n  ".join(filled)
+            "names of files in the workflow must not contain braces, which Snakemake would replace; rename them, or "
+            "their folders:\n  " + "\n  ".join(filled)
         )
     if missing:
         unset = "" if folder.exists() else ", ".join(re.findall(r"\$\w+|\$\{\w+\}", settings.data))
         where = f"{folder}, and no variable {unset} is set" if unset else f"{folder}"
         raise UserError(
             "files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {where}; name another "
-            "with `make … DATA=FOLDER` or `--config data=FOLDER`, or take the settings out"
+            "with `make … DATA=FOLDER` or `--config data=FOLDER`, or remove the settings"
         )

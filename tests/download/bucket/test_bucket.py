@@ -97,11 +97,11 @@ def test_a_part_holds_what_the_store_holds_and_only_its_chunks_are_read(root, se
     assert marker["frames"] == 120 and marker["first"] == "1959-01-10T00:00:00"
     source = marker["source"]
     assert (source["chunks"], source["chunks_fetched"]) == (10, 10)
-    assert source["chunks_missing"] == source["provisional"] == source["times_missing"] == []
+    assert source["chunks_missing"] == source["preliminary"] == source["times_missing"] == []
     assert source["bytes_fetched"] == sum(s.bytes for s in server.log if s.name in chunks)
 
 
-def test_a_part_that_is_there_is_not_fetched_again_unless_something_else_is_asked_for(server, tmp_path):
+def test_a_complete_part_is_not_fetched_again_for_the_same_request(server, tmp_path):
     fetched(settings(server), tmp_path)
     marker = tmp_path / f"parts/{PART}.json"
     before = marker.read_text()
@@ -135,7 +135,7 @@ def test_a_region_is_unbroken_wherever_the_store_is_cut(root, server, tmp_path, 
     np.testing.assert_array_equal(found["geopotential"].values, expected.values)
 
 
-def test_an_hourly_store_is_read_at_the_frames_wanted(root, server, tmp_path):
+def test_an_hourly_store_is_read_at_the_requested_frames(root, server, tmp_path):
     chosen = settings(server, f"gs://{ARCO}", channels=["z500", "t2m"], north=60, south=0)
     found, _ = fetched(chosen, tmp_path, "19590102T00_8")
     expected = plain(root, ARCO).isel(time=slice(24, 72, 6)).sel(level=[500], latitude=slice(60, 0))
@@ -183,7 +183,7 @@ def test_version_3_with_and_without_shards_and_consolidated_metadata(root, serve
     assert {int(key.split("/c/")[1].split("/")[0]) for key in server.asked("/geopotential/c")} == blocks
 
 
-def test_metadata_that_nobody_has_consolidated(root, server, tmp_path):
+def test_unconsolidated_metadata(root, server, tmp_path):
     url = "weatherbench2/unconsolidated.zarr"
     found, _ = fetched(settings(server, f"gs://{url}"), tmp_path)
     same(found, plain(root, url).isel(time=slice(36, 156)).sel(level=[500, 850]))
@@ -191,7 +191,7 @@ def test_metadata_that_nobody_has_consolidated(root, server, tmp_path):
 
 @pytest.mark.parametrize("url", [WB2, "weatherbench2/unconsolidated.zarr", "weatherbench2/v3.zarr"])
 def test_a_web_server_and_a_folder_are_read_by_the_same_code(root, server, tmp_path, url):
-    """A web server has no lists: there the names that could matter are tried."""
+    """A web server has no lists, so all possible names are tried."""
     parts = []
     for number, place in enumerate((f"gs://{url}", f"{server.url}/{url}", str(root / url))):
         options = {"endpoint_url": server.url} if number == 0 else {}
@@ -226,7 +226,7 @@ def test_faults_that_pass_leave_no_trace(server, tmp_path, name):
     assert max(whole) == 1, "something that had arrived whole was fetched again"
 
 
-def test_a_chunk_that_is_not_there_is_a_hole_that_is_named(root, tmp_path):
+def test_a_missing_chunk_is_missing_data_and_listed(root, tmp_path):
     shutil.copytree(root / WB2, tmp_path / "b/holes.zarr")
     (tmp_path / "b/holes.zarr/2m_temperature/1.0.0").unlink()
     with Server(tmp_path) as server:
@@ -257,12 +257,13 @@ def zeros(root, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["zero.zarr", "sharded.zarr"])
-def test_a_chunk_that_is_not_there_is_missing_data_unless_the_settings_say_that_it_is_zero(zeros, tmp_path, name):
+def test_a_missing_chunk_is_missing_data_unless_the_settings_fill_it(zeros, tmp_path, name):
     lost = ["2m_temperature/c/0/0/0", "mean_sea_level_pressure/c/0/0/0", "mean_sea_level_pressure/c/1/0/0"]
     with Server(zeros) as server:
         chosen = settings(server, f"gs://b/{name}", channels=["msl", "t2m"])
         found, marker = fetched(chosen, tmp_path / "made", "19590101T00_12")
-        filled, told = fetched(chosen.model_copy(update={"absent_chunks": "fill"}), tmp_path / "made", "19590101T00_12")
+        chosen = chosen.model_copy(update={"missing_chunks": "fill"})
+        filled, told = fetched(chosen, tmp_path / "made", "19590101T00_12")
     assert (marker["source"]["chunks_missing"], marker["source"]["chunks_filled"]) == (lost, [])
     assert np.isnan(found["mean_sea_level_pressure"]).all() and np.isnan(found["2m_temperature"][:6]).all()
     assert len(marker["variables"]["mean_sea_level_pressure"]["holes"]) == 12
@@ -296,7 +297,7 @@ def in_a_process(chosen, folder, before=""):
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_client_that_is_killed_goes_on_where_it_stopped(root, tmp_path):
+def test_a_killed_client_resumes_where_it_stopped(root, tmp_path):
     with Server(root) as server:
         fetched(settings(server), tmp_path / "undisturbed")
     with Server(root, latency=0.25) as server:
@@ -332,7 +333,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(root, tmp_path):
     assert content(tmp_path / "undisturbed") == content(tmp_path / "disturbed")
 
 
-def test_a_server_that_stays_away_is_given_up_and_what_came_is_kept(root, tmp_path):
+def test_after_giving_up_on_a_silent_server_fetched_chunks_are_kept(root, tmp_path):
     server = Server(root)
     server.fault("2m_temperature/", stall=60.0, times=-1)
     with pytest.raises(UserError, match="has sent nothing for .* is kept, so run again") as error:
@@ -356,12 +357,12 @@ def test_times_that_the_store_lacks_are_missing_and_listed(root, tmp_path):
     np.testing.assert_array_equal(np.delete(found["geopotential"], 4, 0), np.delete(expected["geopotential"], 4, 0))
 
 
-def test_preliminary_data_are_listed_and_what_lies_beyond_is_not_there(tmp_path):
+def test_preliminary_data_are_listed_and_times_beyond_them_are_missing(tmp_path):
     stores.arco(tmp_path / "b/arco.zarr", 96, final="1959-01-01", preliminary="1959-01-02", **SMALL)
     with Server(tmp_path) as server:
         chosen = settings(server, "gs://b/arco.zarr", channels=["t2m"])
         found, marker = fetched(chosen, tmp_path / "made", "19590101T12_8")
-        assert marker["source"]["provisional"] == [f"1959-01-02T{hour:02d}:00:00" for hour in (0, 6, 12, 18)]
+        assert marker["source"]["preliminary"] == [f"1959-01-02T{hour:02d}:00:00" for hour in (0, 6, 12, 18)]
         assert marker["source"]["times_missing"] == ["1959-01-03T00:00:00", "1959-01-03T06:00:00"]
         assert np.isnan(found["2m_temperature"][6:]).all() and not np.isnan(found["2m_temperature"][:6]).any()
         assert len(server.asked("2m_temperature/")) == 6
@@ -369,7 +370,7 @@ def test_preliminary_data_are_listed_and_what_lies_beyond_is_not_there(tmp_path)
             fetched(chosen, tmp_path / "beyond", "19590103T00_4")
 
 
-def test_data_that_become_final_are_fetched_anew_and_others_are_not(tmp_path):
+def test_only_data_that_became_final_are_fetched_anew(tmp_path):
     stores.arco(tmp_path / "b/arco.zarr", 96, final="1959-01-01", preliminary="1959-01-02", **SMALL)
     with Server(tmp_path) as server:
         chosen = settings(server, "gs://b/arco.zarr", channels=["t2m"])
@@ -383,18 +384,18 @@ def test_data_that_become_final_are_fetched_anew_and_others_are_not(tmp_path):
         fetched(chosen, tmp_path / "old", "19590101T00_4")
         assert not server.asked("2m_temperature/")
         _, marker = fetched(chosen, tmp_path / "new", "19590102T00_4")
-        assert len(server.asked("2m_temperature/")) == 4 and marker["source"]["provisional"] == []
+        assert len(server.asked("2m_temperature/")) == 4 and marker["source"]["preliminary"] == []
 
 
 @pytest.mark.parametrize("kind", ["int32", "U4"])
-def test_versions_of_times_tell_what_is_preliminary(root, tmp_path, kind):
+def test_versions_of_times_mark_preliminary_data(root, tmp_path, kind):
     made = plain(root, "weatherbench2/v3.zarr").load().drop_encoding()
     versions = np.where(np.arange(48) < 20, 1, 5)
     made["expver"] = ("time", versions if kind == "int32" else np.char.zfill(versions.astype(str), 4))
     made.to_zarr(tmp_path / "b/v.zarr", zarr_format=2, consolidated=True)
     with Server(tmp_path) as server:
         _, marker = fetched(settings(server, "gs://b/v.zarr", channels=["t2m"]), tmp_path / "made", "19590105T00_8")
-    assert marker["source"]["provisional"] == [f"1959-01-06T{hour:02d}:00:00" for hour in (0, 6, 12, 18)]
+    assert marker["source"]["preliminary"] == [f"1959-01-06T{hour:02d}:00:00" for hour in (0, 6, 12, 18)]
 
 
 @pytest.mark.parametrize(
@@ -408,34 +409,34 @@ def test_versions_of_times_tell_what_is_preliminary(root, tmp_path, kind):
             "no variable for channel sp.*has none of its names; did you mean .*mean_sea_level_pressure",
         ),
         ({"channels": ["z300", "t850"]}, r"no level 300 hPa \(it has 500, 700, 850\)"),
-        ({"step_hours": 3}, "has a frame every 6 h, and one is asked for every 3 h"),
+        ({"step_hours": 3}, "has a frame every 6 h, and the settings need one every 3 h"),
         ({"south": 88, "north": 90}, "no latitude in the region"),
         ({"url": "/nowhere/at/all.zarr"}, "no Zarr store at /nowhere/at/all.zarr"),
         ({"url": "ftpx://host/a.zarr"}, "cannot open ftpx://host/a.zarr"),
         ({"options": {"token": "/no/such/key.json"}}, "there is no key file /no/such/key.json.*set it to anon"),
     ],
 )
-def test_wrong_input_is_said_in_a_sentence_with_what_there_is(server, tmp_path, what, says):
+def test_wrong_input_is_refused_with_what_the_store_has(server, tmp_path, what, says):
     with pytest.raises(UserError, match=says) as error:
         fetched(settings(server, **what), tmp_path)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("parts/*.zarr")) and not list(tmp_path.glob("parts/*.json"))
 
 
-def test_a_period_outside_the_store_is_said_with_the_one_it_has(server, tmp_path):
-    says = "no frame from 2024-01-01T00:00 to 2024-01-01T18:00; it has them from 1959-01-01T00:00 to 1959-03-04T06:00"
+def test_a_period_outside_the_store_is_refused_with_the_stores_period(server, tmp_path):
+    says = "no frame from 2024-01-01T00:00 to 2024-01-01T18:00; it has frames from 1959-01-01T00:00 to 1959-03-04T06:00"
     with pytest.raises(UserError, match=says):
         fetched(settings(server), tmp_path, "20240101T00_4")
 
 
-def test_a_bucket_that_strangers_may_not_read_is_refused_at_once(root, tmp_path):
+def test_a_bucket_without_public_access_is_refused_at_once(root, tmp_path):
     with Server(root, private=("weatherbench2",)) as server:
         with pytest.raises(UserError, match="refuses .*Anonymous caller.* check download.bucket.url, and"):
             fetched(settings(server), tmp_path)
         assert len(server.log) <= 6
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_a_rerun_goes_on(root, server, tmp_path):
+def test_a_full_disk_is_reported_and_a_rerun_resumes(root, server, tmp_path):
     """No file may be larger than 30 kB: chunks in space fit, those with levels do not."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)); "
     running = in_a_process(settings(server, connections=1), tmp_path, limit)
@@ -449,7 +450,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_a_rerun_goes_on(root, server, tmp
     assert max(server.asked("2m_temperature/").values(), default=1) == 1 and before <= set(server.asked())
 
 
-def test_no_more_is_asked_for_at_once_than_the_settings_allow(root, tmp_path):
+def test_parallel_requests_are_limited_by_the_settings(root, tmp_path):
     with Server(root, latency=0.05) as server:
         most, entered = [0], Server.struck
 

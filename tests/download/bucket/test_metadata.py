@@ -1,12 +1,12 @@
-"""Metadata of every kind of store, told alike."""
+"""Metadata of every kind of store are read alike."""
 
 import json
 
 import pytest
 
 from hindsight.download.bucket import metadata
-from hindsight.download.transfer.fetch import Fetch
-from hindsight.download.transfer.storage import Place
+from hindsight.download.transfer.fetch import Fetcher
+from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.settings.download import Bucket
 from tests.servers import stores
@@ -17,7 +17,7 @@ WANTED = ["time", "latitude", "geopotential", "no_such"]
 
 
 def read(path):
-    return metadata.read(Place(str(path), {}, 5.0), Fetch(str(path), Bucket(patience_seconds=1.0)), WANTED)
+    return metadata.read(Storage(str(path), {}, 5.0), Fetcher(str(path), Bucket(patience_seconds=1.0)), WANTED)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def root(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["v2", "v3"])
-def test_consolidated_or_not_the_documents_of_what_is_wanted_are_the_same(root, name):
+def test_consolidated_or_not_the_documents_of_requested_arrays_are_the_same(root, name):
     whole, single = read(root / name), read(root / f"{name}_one_by_one")
     assert whole.names == single.names and "geopotential" in whole.names
     assert whole.digest_of(WANTED) == single.digest_of(WANTED)
@@ -41,7 +41,7 @@ def test_consolidated_or_not_the_documents_of_what_is_wanted_are_the_same(root, 
     assert not any(key.startswith("temperature/") for key in single.documents)
 
 
-def test_what_decides_the_bytes_is_told_from_what_a_store_says_of_itself(root, tmp_path):
+def test_the_digest_of_arrays_ignores_the_stores_own_attributes(root, tmp_path):
     before = read(root / "v2")
     document = json.loads((root / "v2/.zmetadata").read_text())
     document["metadata"][".zattrs"] = {"title": "new", "last_updated": "today"}
@@ -67,18 +67,18 @@ NO_STORES = {
 
 @pytest.mark.parametrize("name", NO_STORES)
 @pytest.mark.parametrize("served", [False, True])
-def test_what_is_another_thing_than_a_store_is_called_by_its_name(tmp_path, name, served):
+def test_a_file_in_place_of_a_store_is_refused_by_its_kind(tmp_path, name, served):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / name).write_bytes(NO_STORES[name][0])
     with pytest.raises(UserError, match=NO_STORES[name][1]):
         if not served:
             read(tmp_path / "b" / name)
         with Server(tmp_path) as server:
-            place = Place(f"gs://b/{name}", {"endpoint_url": server.url}, 5.0)
-            metadata.read(place, Fetch(place.url, Bucket(patience_seconds=1.0)), WANTED)
+            storage = Storage(f"gs://b/{name}", {"endpoint_url": server.url}, 5.0)
+            metadata.read(storage, Fetcher(storage.url, Bucket(patience_seconds=1.0)), WANTED)
 
 
-def test_folders_that_are_no_stores_are_called_by_their_names(tmp_path):
+def test_a_folder_that_is_not_a_store_is_refused_by_its_kind(tmp_path):
     (tmp_path / "parquet").mkdir()
     (tmp_path / "parquet/.zmetadata").write_text(json.dumps({"metadata": {".zgroup": {}}, "record_size": 100}))
     with pytest.raises(UserError, match="is a Kerchunk reference"):
@@ -89,9 +89,9 @@ def test_folders_that_are_no_stores_are_called_by_their_names(tmp_path):
         read(tmp_path / "ice")
 
 
-def test_what_is_no_store_is_said_with_what_is_near(root, tmp_path):
+def test_a_missing_store_is_reported_with_the_nearest_names(root, tmp_path):
     with pytest.raises(UserError, match=r"there is no Zarr store at .*/v4: in .* there is no v4; .*v3"):
         read(root / "v4")
     (tmp_path / ".zmetadata").write_text("<html>")
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match="is not JSON"):
         read(tmp_path)

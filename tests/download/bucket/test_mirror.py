@@ -1,4 +1,4 @@
-"""A store laid down without its chunks, and what is made of those that come."""
+"""The local copy of a store, and the chunks that arrive in it."""
 
 import shutil
 
@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from hindsight.download.bucket import metadata
-from hindsight.download.bucket.mirror import Mirror, holes
-from hindsight.download.transfer.fetch import Fetch
-from hindsight.download.transfer.storage import Place
+from hindsight.download.bucket.mirror import Mirror, lost_chunks
+from hindsight.download.transfer.fetch import Fetcher
+from hindsight.download.transfer.storage import Storage
 from hindsight.settings.download import Bucket
 from tests.servers import stores
 
@@ -30,89 +30,89 @@ def store(tmp_path, request):
 
 
 def mirrored(store, folder, request=None):
-    place, fetch = Place(str(store), {}, 5.0), Fetch("store", Bucket(retries=0, patience_seconds=0.5))
-    mirror = Mirror(folder, metadata.read(place, fetch, NAMES), NAMES, request or {"a": 1})
-    return mirror, lambda *cuttings: mirror.bring(list(cuttings), place, fetch, lambda size: None)
+    storage, fetcher = Storage(str(store), {}, 5.0), Fetcher("store", Bucket(retries=0, patience_seconds=0.5))
+    mirror = Mirror(folder, metadata.read(storage, fetcher, NAMES), NAMES, request or {"a": 1})
+    return mirror, lambda *selections: mirror.fetch(list(selections), storage, fetcher, lambda size: None)
 
 
-def test_what_comes_is_decoded_as_xarray_would(store, tmp_path):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
+def test_chunks_that_arrive_are_decoded_as_xarray_would(store, tmp_path):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
     rows = {"time": np.array([5, 1, 1, 6]), "latitude": np.array([0, 3])}
-    cuttings = {name: mirror.cutting(name, rows) for name in ("geopotential", "packed")}
-    found = bring(*cuttings.values())
+    selections = {name: mirror.selection(name, rows) for name in ("geopotential", "packed")}
+    found = fetch(*selections.values())
     assert found.objects == 4 and not found.missing
     with xr.open_zarr(store, consolidated=False) as plain:
-        for name, cutting in cuttings.items():
+        for name, selection in selections.items():
             expected = plain[name].isel(time=[1, 5, 6], latitude=[0, 3])
-            variable = mirror.variable(name, cutting)
+            variable = mirror.variable(name, selection)
             np.testing.assert_array_equal(variable.values, expected.values)
             assert variable.dtype == expected.dtype and variable.attrs == expected.attrs
-        time = mirror.cutting("time")
-        bring(time)
+        time = mirror.selection("time")
+        fetch(time)
         np.testing.assert_array_equal(mirror.variable("time", time, decode_times=True).values, plain["time"].values)
 
 
-def test_what_has_come_is_not_fetched_again_unless_something_else_is_wanted(store, tmp_path):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
-    bring(mirror.cutting("packed", {"time": np.array([0])}))
-    again, bring = mirrored(store, tmp_path / "mirror")
-    assert bring(again.cutting("packed")).objects == 1
-    other, bring = mirrored(store, tmp_path / "mirror", {"a": 2})
-    assert bring(other.cutting("packed")).objects == 2
+def test_chunks_are_not_fetched_again_for_the_same_request(store, tmp_path):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
+    fetch(mirror.selection("packed", {"time": np.array([0])}))
+    again, fetch = mirrored(store, tmp_path / "mirror")
+    assert fetch(again.selection("packed")).objects == 1
+    other, fetch = mirrored(store, tmp_path / "mirror", {"a": 2})
+    assert fetch(other.selection("packed")).objects == 2
 
 
-def test_a_chunk_that_arrived_whole_before_a_kill_is_cut_and_not_fetched(store, tmp_path):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
-    cutting = mirror.cutting("packed")
-    key = cutting.missing()[0]
+def test_a_chunk_that_arrived_before_a_kill_is_used_and_not_fetched(store, tmp_path):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
+    selection = mirror.selection("packed")
+    key = selection.remaining()[0]
     (mirror.store / key).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(store / key, mirror.store / key)
-    assert bring(cutting).objects == 1 and not cutting.missing()
+    assert fetch(selection).objects == 1 and not selection.remaining()
 
 
 def test_a_lost_chunk_is_nan_also_in_a_variable_of_integers(store, tmp_path):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
-    cutting = mirror.cutting("packed")
-    (store / cutting.missing()[1]).unlink()
-    bring(cutting)
-    assert holes(cutting) == cutting.missing() and len(holes(cutting)) == 1
-    found = mirror.variable("packed", cutting).values
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
+    selection = mirror.selection("packed")
+    (store / selection.remaining()[1]).unlink()
+    fetch(selection)
+    assert lost_chunks(selection) == selection.remaining() and len(lost_chunks(selection)) == 1
+    found = mirror.variable("packed", selection).values
     assert np.isnan(found[4:]).all() and not np.isnan(found[:4]).any()
 
 
-def test_what_does_not_change_with_time_is_full_of_its_fill_value_where_no_chunk_is_there(store, tmp_path):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
+def test_a_static_variable_without_any_chunk_is_its_fill_value(store, tmp_path):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
     for name, lost in (("packed", 0), ("geopotential", 2)):
-        cutting = mirror.cutting(name)
-        for key in cutting.missing():
+        selection = mirror.selection(name)
+        for key in selection.remaining():
             (store / key).unlink()
-        bring(cutting)
-        assert len(holes(cutting)) == lost
+        fetch(selection)
+        assert len(lost_chunks(selection)) == lost
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_an_absent_chunk_is_missing_data_or_the_fill_value_as_the_settings_say(store, tmp_path, lost):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
-    keys = mirror.cutting("packed").missing()[:lost]
+def test_a_missing_chunk_is_missing_data_or_the_fill_value_as_the_settings_say(store, tmp_path, lost):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
+    keys = mirror.selection("packed").remaining()[:lost]
     for key in keys:
         (store / key).unlink()
-    for absent, lacks in (("missing", keys), ("fill", [])):
-        cutting = mirror.cutting("packed", absent=absent)
-        bring(cutting)
-        found = mirror.variable("packed", cutting).values
-        assert holes(cutting) == lacks and cutting.lacking() == keys
-        if absent == "fill" and cutting.array.fill_value == 0:  # as Zarr 3 has it: 0 in the file is 270
+    for missing_chunk, lost_keys in (("missing", keys), ("fill", [])):
+        selection = mirror.selection("packed", missing_chunk=missing_chunk)
+        fetch(selection)
+        found = mirror.variable("packed", selection).values
+        assert lost_chunks(selection) == lost_keys and selection.incomplete() == keys
+        if missing_chunk == "fill" and selection.array.fill_value == 0:  # as Zarr 3 has it: 0 in the file is 270
             assert (found[: 4 * lost] == 270).all()
         else:
             assert np.isnan(found[: 4 * lost]).all()
         assert not np.isnan(found[4 * lost :]).any()
 
 
-@pytest.mark.parametrize("absent", ["missing", "fill"])
-def test_where_the_fill_value_is_nan_an_absent_chunk_is_a_hole_whatever_the_settings_say(store, tmp_path, absent):
-    mirror, bring = mirrored(store, tmp_path / "mirror")
-    cutting = mirror.cutting("geopotential", absent=absent)
-    keys = cutting.missing()
+@pytest.mark.parametrize("missing_chunk", ["missing", "fill"])
+def test_where_the_fill_value_is_nan_a_missing_chunk_is_always_missing_data(store, tmp_path, missing_chunk):
+    mirror, fetch = mirrored(store, tmp_path / "mirror")
+    selection = mirror.selection("geopotential", missing_chunk=missing_chunk)
+    keys = selection.remaining()
     (store / keys[0]).unlink()
-    bring(cutting)
-    assert holes(cutting) == keys[:1]
+    fetch(selection)
+    assert lost_chunks(selection) == keys[:1]

@@ -18,11 +18,11 @@ def layout(**dims):
 def chosen(dataset, *channels):
     return {
         name: [c.name for c in found]
-        for name, found in variables.variables(dataset, list(dataset), list(channels), "here").items()
+        for name, found in variables.of_channels(dataset, list(dataset), list(channels), "here").items()
     }
 
 
-def test_each_variable_is_fetched_for_its_channels_and_static_ones_come_along():
+def test_each_variable_is_fetched_for_its_channels_and_so_are_static_ones():
     store = layout(
         geopotential=("time", "level", *SPACE),
         u_component_of_wind=("time", "level", *SPACE),
@@ -51,7 +51,7 @@ def test_a_store_of_channels_needs_no_levels():
     assert chosen(layout(t850=("time", *SPACE), t=("time", *SPACE)), "t850") == {"t850": ["t850"]}
 
 
-def test_what_is_not_there_is_said_with_the_nearest_names():
+def test_a_missing_variable_is_reported_with_the_nearest_names():
     store = layout(temperatures=("time", "level", *SPACE), geopotential=("time", "number", *SPACE))
     with pytest.raises(UserError, match="channel t850: it has none of its names; did you mean temperatures"):
         chosen(store, "t850")
@@ -95,7 +95,7 @@ def test_one_edge_alone_bounds_one_side():
     assert variables.longitude_rows(values, None, 100.0)[1].tolist() == [0, 30, 60, 90]
 
 
-def test_a_level_between_two_of_the_stores_is_fetched_as_its_neighbours_where_that_is_asked_for():
+def test_for_a_level_between_two_of_the_store_its_neighbours_are_fetched_on_request():
     levels = xr.DataArray([1000.0, 850.0, 500.0], dims="level", name="level")
     channels = [CHANNELS["z850"], CHANNELS["z700"]]
     np.testing.assert_array_equal(variables.level_rows(levels, channels, "x", neighbours=True), [1, 2])

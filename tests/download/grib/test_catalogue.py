@@ -99,7 +99,7 @@ def test_two_processes_list_what_one_does(tmp_path, monkeypatch):
     one = listed(tmp_path, processes=1)
     for index in (tmp_path / "catalogue.parquet.index").rglob("*.arrow"):
         index.unlink()
-    monkeypatch.setattr(catalogue, "SPAWNED_BYTES", 0)
+    monkeypatch.setattr(catalogue, "PARALLEL_BYTES", 0)
     pd.testing.assert_frame_equal(listed(tmp_path, processes=2), one)
     assert one["valid"].is_monotonic_increasing
 
@@ -116,7 +116,7 @@ def test_thousands_of_small_messages_in_many_files_take_seconds(tmp_path):
     assert read_at - began < 20 and time.monotonic() - read_at < 3  # 1.0 and 0.2 s where nothing else runs
 
 
-def test_the_inventory_says_what_there_is_from_when_to_when(tmp_path):
+def test_the_inventory_lists_series_with_first_and_last_time(tmp_path):
     days = [DAY + timedelta(days=k) for k in range(3)]
     content = [grib_files.message(grib_files.field(1), time=day, level=lev) for day in days for lev in (500, 850)]
     grib_files.file(tmp_path / "a.grib", *content, grib_files.message(grib_files.field(1), parameter=131, time=days[1]))
@@ -141,7 +141,7 @@ def test_damaged_files_are_named_together_and_leave_no_catalogue(tmp_path, read)
         catalogue.run(settings(), files=[tmp_path / "x.grib"], catalogue=tmp_path / "c.parquet")
 
 
-def test_a_header_that_makes_no_sense_is_damage_and_no_library_chatters_of_it(tmp_path, capfd):
+def test_an_invalid_header_is_damage_and_no_library_prints_it(tmp_path, capfd):
     content = grib_files.message(grib_files.field(1))
     flags = 8 + 52 + 32 + 3  # after sections 0 to 2, octet 4 of section 4 says how values are packed
     grib_files.file(tmp_path / "a.grib", content[:flags] + b"\x50" + content[flags + 1 :])

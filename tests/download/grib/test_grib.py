@@ -118,10 +118,10 @@ def test_final_data_come_before_preliminary_and_the_source_names_preliminary_tim
     for frame, seed in zip(north_up(found["t500"]), (10, 11, 2, 3)):
         assert np.abs(frame - field(seed)).max() < WITHIN
     marker = json.loads((tmp_path / "20200101T00_4.json").read_text())
-    assert marker["source"]["provisional"] == ["2020-01-01T12:00:00", "2020-01-01T18:00:00"]
+    assert marker["source"]["preliminary"] == ["2020-01-01T12:00:00", "2020-01-01T18:00:00"]
 
 
-def test_what_stands_still_comes_along_where_it_is_on_the_grid(tmp_path):
+def test_static_fields_are_included_if_they_are_on_the_grid(tmp_path):
     small = message(field(1)[:, :18], parameter=172, level=None)
     still = message(field(5), parameter=129, level=None, edition=2)
     path = grib_files.file(tmp_path / "a.grib", small, still, message(field(1)))
@@ -159,7 +159,7 @@ def test_a_part_that_is_kept_decodes_nothing_and_other_messages_are_decoded_anew
         (lambda: [message(field(1)), message(field(1)[:, :18], time=hour(6))], "share a grid, so regrid some"),
     ],
 )
-def test_what_will_not_do_is_refused_in_a_sentence_and_leaves_nothing(content, says, tmp_path):
+def test_unusable_input_is_refused_and_leaves_no_part(content, says, tmp_path):
     with pytest.raises(UserError, match=says):
         part(tmp_path, [grib_files.file(tmp_path / "a.grib", *content())], ["t500"], "20200101T00_2")
     assert not (tmp_path / "20200101T00_2.zarr").exists() and not (tmp_path / "20200101T00_2.json").exists()

@@ -18,8 +18,8 @@ EVERYWHERE = (None, None, None, None)
 
 def of(content: bytes, box=EVERYWHERE):
     message = Message(eccodes.codes_new_from_message(content))
-    found = lattice.of(message, box, "a message")
-    return found, found.arranged(messages.values(message, "a.grib", 0))
+    found = lattice.of_message(message, box, "a message")
+    return found, found.arrange(messages.values(message, "a.grib", 0))
 
 
 @pytest.mark.parametrize("edition, flags", [(e, f) for e in (1, 2) for f in product((0, 1), repeat=4) if f[3] < e])
@@ -69,7 +69,7 @@ def test_points_and_values_are_cfgribs(data):
     for path in sorted(data.glob("era5_*_grib/*.grib")):
         reference = cfgrib.open_datasets(str(path), indexpath="", squeeze=False)[0]
         offset, _, _, message = next(messages.walk(path))
-        found = lattice.of(message, EVERYWHERE, "a message")
+        found = lattice.of_message(message, EVERYWHERE, "a message")
         assert np.abs(found.points.latitude[::-1] - reference["latitude"].values).max() < 1e-9
         assert np.abs(found.points.longitude - reference["longitude"].values).max() < 1e-9
 

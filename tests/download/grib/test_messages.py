@@ -31,14 +31,14 @@ def test_fields_of_one_message_are_told_apart_and_taken_one_by_one(tmp_path):
     assert [(o, n, f) for o, n, f, _ in walked(path)] == [(0, len(one), k) for k in range(3)] + [
         (len(one), len(parts[0]), 0)
     ]
-    with messages.opened(path) as file:
+    with messages.open_file(path) as file:
         for k in (2, 0, 1):
-            message = messages.take(file, path, 0, k)
+            message = messages.read_message(file, path, 0, k)
             assert message["level"] == 500 + 100 * k
             assert messages.values(message, path, 0) == pytest.approx(grib_files.field(k).ravel(), abs=1e-4)
 
 
-def test_what_is_missing_is_nan_and_nothing_else_is(tmp_path):
+def test_only_missing_values_are_nan(tmp_path):
     values = grib_files.field(1)
     values[3, 5:9] = np.nan
     for edition in (1, 2):
@@ -76,6 +76,6 @@ def test_values_that_cannot_be_decoded_are_refused(three, tmp_path):
         messages.values(next(messages.walk(path))[3], path, 0)
 
 
-def test_a_file_that_is_not_there_is_a_sentence(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read .*none.grib"):
-        messages.opened(tmp_path / "none.grib")
+        messages.open_file(tmp_path / "none.grib")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hindsight.download.grib import catalogue
-from hindsight.download.grib.part_messages import pick
+from hindsight.download.grib.part_messages import select
 from hindsight.errors import UserError
 from hindsight.fields import intervals
 from hindsight.settings import Download
@@ -28,12 +28,12 @@ def place(tmp_path):
     return tmp_path / "c.parquet"
 
 
-def picked(place, part, *channels, step=6):
-    return pick(source_channels(list(channels)), intervals.parse(part, step), None, place)
+def selected(place, part, *channels, step=6):
+    return select(source_channels(list(channels)), intervals.parse(part, step), None, place)
 
 
 def test_each_frame_has_its_messages_and_what_stands_still_comes_along(place):
-    found = picked(place, "20200101T00_6", "t500", "tp6")
+    found = selected(place, "20200101T00_6", "t500", "tp6")
     assert [len(one) for one in found.sums["t500"]] == [1, 1, 1, 0, 1, 1]
     assert [len(one) for one in found.sums["tp6"]] == [0, 1, 2, 2, 2, 0]
     times = intervals.parse("20200101T00_6", 6).times
@@ -43,25 +43,25 @@ def test_each_frame_has_its_messages_and_what_stands_still_comes_along(place):
         "geopotential_at_surface": 129,
         "land_sea_mask": 172,
     }
-    assert len(found.table) < 40 and len(found.used) == 5 + 4
+    assert len(found.table) < 40 and len(found.used_rows) == 5 + 4
 
 
 def test_the_hours_before_a_part_belong_to_it(place):
-    assert len(picked(place, "20200102T00_1", "tp24").sums["tp24"][0]) == 1
-    assert len(picked(place, "20200101T23_1", "tp3").sums["tp3"][0]) == 2
+    assert len(selected(place, "20200102T00_1", "tp24").sums["tp24"][0]) == 1
+    assert len(selected(place, "20200101T23_1", "tp3").sums["tp3"][0]) == 2
 
 
 def test_a_part_without_messages_has_the_grid_of_the_others(place):
-    found = picked(place, "20200101T18_1", "t500")
-    assert found.sums["t500"] == [[]] and found.used == []
-    assert found.table["paramId"][found.leading] == 130
+    found = selected(place, "20200101T18_1", "t500")
+    assert found.sums["t500"] == [[]] and found.used_rows == []
+    assert found.table["paramId"][found.grid_row] == 130
 
 
 def test_the_digest_is_that_of_the_messages_and_no_others(place):
-    one = picked(place, "20200101T00_4", "t500").digest
-    assert one == picked(place, "20200101T00_4", "t500").digest
-    assert one != picked(place, "20200101T06_4", "t500").digest
-    assert one != picked(place, "20200101T00_4", "t500", "tp6").digest
+    one = selected(place, "20200101T00_4", "t500").digest
+    assert one == selected(place, "20200101T00_4", "t500").digest
+    assert one != selected(place, "20200101T06_4", "t500").digest
+    assert one != selected(place, "20200101T00_4", "t500", "tp6").digest
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_the_digest_is_that_of_the_messages_and_no_others(place):
 )
 def test_a_time_that_is_not_there_is_refused_with_the_times_that_are(place, part, says):
     with pytest.raises(UserError, match=says):
-        picked(place, part, "t500")
+        selected(place, part, "t500")

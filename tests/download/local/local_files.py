@@ -39,7 +39,7 @@ def saved(folder, *files):
 def listed(files, *channels, **settings):
     """The files' contents, and what is asked of them."""
     asked = Download(channels=list(channels), step_hours=6, minimum_free_gb=0, **settings)
-    return contents.listed(files, asked), asked
+    return contents.list_contents(files, asked), asked
 
 
 def part(folder, files, *channels, start=TIMES[0], frames=8, step=6, **settings):

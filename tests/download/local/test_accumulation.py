@@ -1,11 +1,11 @@
-"""Over which time each value of a sum is."""
+"""The period of each value of a sum."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hindsight.download.local import accumulation
-from hindsight.download.local.accumulation import HOUR, hours_of, runs_up
+from hindsight.download.local.accumulation import HOUR, hours_of, is_running_sum
 from hindsight.errors import UserError
 from hindsight.settings.lexicon import CHANNELS
 
@@ -14,18 +14,18 @@ RAIN = np.random.default_rng(0).gamma(0.2, 1.0, (240, 3))
 RUNNING = RAIN.reshape(10, 24, 3).cumsum(1).reshape(240, 3)
 
 
-def of(told=None, says=None, bounds=None, valid=HOURS, channel="tp6"):
-    return accumulation.begins(valid, told, says or {}, bounds, CHANNELS[channel], "it")
+def of(hours=None, attributes=None, bounds=None, valid=HOURS, channel="tp6"):
+    return accumulation.periods(valid, hours, attributes or {}, bounds, CHANNELS[channel], "it")
 
 
 def test_hours_are_counted_back_from_the_end():
-    begin, end = of(told=3)
+    begin, end = of(hours=3)
     np.testing.assert_array_equal(begin, HOURS - np.timedelta64(3, "h"))
     np.testing.assert_array_equal(end, HOURS)
 
 
 def test_a_running_sum_begins_at_the_last_midnight_before_its_end():
-    begin, _ = of(told="since_midnight", valid=HOURS[[0, 22, 23, 24]])
+    begin, _ = of(hours="since_midnight", valid=HOURS[[0, 22, 23, 24]])
     days = np.array(["2023-01-01", "2023-01-01", "2023-01-01", "2023-01-02"], "datetime64[ns]")
     np.testing.assert_array_equal(begin, days)
 
@@ -33,7 +33,7 @@ def test_a_running_sum_begins_at_the_last_midnight_before_its_end():
 def test_bounds_are_taken_as_they_are_unless_the_settings_say_otherwise():
     bounds = np.stack([HOURS - np.timedelta64(90, "m"), HOURS - np.timedelta64(30, "m")], 1)
     np.testing.assert_array_equal(np.stack(of(bounds=bounds), 1), bounds)
-    np.testing.assert_array_equal(of(told=1, bounds=bounds)[1], HOURS)
+    np.testing.assert_array_equal(of(hours=1, bounds=bounds)[1], HOURS)
 
 
 @pytest.mark.parametrize(
@@ -46,42 +46,43 @@ def test_bounds_are_taken_as_they_are_unless_the_settings_say_otherwise():
         ("time: mean (interval: 1 hour)", 1, None),
     ],
 )
-def test_an_interval_is_believed_where_it_is_the_step(methods, every, hours):
+def test_an_interval_is_used_if_it_equals_the_time_step(methods, every, hours):
     valid = HOURS[every - 1 :: every]
     if hours:
-        assert (of(says={"cell_methods": methods}, valid=valid, channel="tp24")[0] == valid - hours * HOUR).all()
+        assert (of(attributes={"cell_methods": methods}, valid=valid, channel="tp24")[0] == valid - hours * HOUR).all()
     else:
         with pytest.raises(UserError, match="does not say over how many hours"):
-            of(says={"cell_methods": methods}, valid=valid, channel="tp24")
+            of(attributes={"cell_methods": methods}, valid=valid, channel="tp24")
 
 
-def test_a_running_sum_is_told_by_its_values_and_dry_or_even_weather_tells_nothing():
-    assert runs_up(HOURS, RUNNING) is True
-    assert runs_up(HOURS[2::3], RUNNING[2::3]) is True
-    assert runs_up(HOURS, RAIN) is False
-    assert runs_up(HOURS, np.zeros((240, 3))) is None
-    assert runs_up(HOURS, np.full((240, 3), 1e-3)) is None
-    assert runs_up(HOURS[23::24], RUNNING[23::24]) is None
-    assert runs_up(HOURS, np.float32(RUNNING) + 1e-6 * np.random.default_rng(1).standard_normal((240, 3))) is True
+def test_a_running_sum_is_recognised_by_its_values_unless_it_is_dry_or_constant():
+    assert is_running_sum(HOURS, RUNNING) is True
+    assert is_running_sum(HOURS[2::3], RUNNING[2::3]) is True
+    assert is_running_sum(HOURS, RAIN) is False
+    assert is_running_sum(HOURS, np.zeros((240, 3))) is None
+    assert is_running_sum(HOURS, np.full((240, 3), 1e-3)) is None
+    assert is_running_sum(HOURS[23::24], RUNNING[23::24]) is None
+    noise = 1e-6 * np.random.default_rng(1).standard_normal((240, 3))
+    assert is_running_sum(HOURS, np.float32(RUNNING) + noise) is True
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"told": 1, "says": {"runs_up": True}}, "runs up from 00 UTC each day, and download.accumulated says 1"),
-        ({"told": "since_midnight", "says": {"runs_up": False}}, "falls within a day"),
-        ({"told": 4}, "sums over 4 h every 1 h, which do not fill its 6 h"),
-        ({"told": 12}, "sums over 12 h"),
-        ({"told": 1, "valid": HOURS[5::6]}, "sums over 1 h every 6 h"),
+        ({"hours": 1, "attributes": {"running_sum": True}}, "is a running sum from 00 UTC.*accumulated says 1"),
+        ({"hours": "since_midnight", "attributes": {"running_sum": False}}, "decreases within a day"),
+        ({"hours": 4}, "sums over 4 h every 1 h, which do not fill its 6 h"),
+        ({"hours": 12}, "sums over 12 h"),
+        ({"hours": 1, "valid": HOURS[5::6]}, "sums over 1 h every 6 h"),
         ({"bounds": np.stack([HOURS[5::6] - HOUR, HOURS[5::6]], 1)}, "sums over 1 h every 6 h"),
     ],
 )
-def test_what_cannot_be_is_refused(given, says):
+def test_contradictions_are_refused(given, says):
     with pytest.raises(UserError, match=says):
         of(**given)
 
 
-def test_names_say_their_hours():
+def test_names_imply_hours():
     assert [hours_of(name) for name in ("tp6", "total_precipitation_24hr", "tp", "z500")] == [
         6,
         24,

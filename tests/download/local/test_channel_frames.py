@@ -1,10 +1,10 @@
-"""What the frames of a channel are made from."""
+"""The rows that make the frames of a channel."""
 
 import numpy as np
 import pytest
 
 from hindsight.download.local import match
-from hindsight.download.local.channel_frames import Frames
+from hindsight.download.local.channel_frames import ChannelFrames
 from hindsight.errors import UserError
 from hindsight.settings.lexicon import CHANNELS
 from tests.download.local.local_files import TIMES, field, listed, saved, variable
@@ -12,7 +12,7 @@ from tests.download.local.local_files import TIMES, field, listed, saved, variab
 
 def frames(folder, *files, times=TIMES, channel="t2m"):
     found, asked = listed(saved(folder, *files), channel)
-    return Frames(CHANNELS[channel], match.matched(found, asked), times)
+    return ChannelFrames(CHANNELS[channel], match.match_channels(found, asked), times)
 
 
 def test_choices_are_ordered_by_what_is_final_then_by_name_then_by_file(tmp_path):
@@ -21,24 +21,24 @@ def test_choices_are_ordered_by_what_is_final_then_by_name_then_by_file(tmp_path
     made = frames(tmp_path, early, named, variable(field()).isel(time=slice(2, 8)))
     order = [made.table["series"].to_numpy()[layer[layer >= 0]].tolist() for layer in made.terms[0][1]]
     assert order == [[1, 1, 2, 2, 2, 2, 2, 2], [0, 0, 1, 1, 0, 0, 0, 0], [0, 0]]
-    assert made.there.all() and not made.provisional.any()
+    assert made.available.all() and not made.preliminary.any()
 
 
-def test_frames_are_those_that_are_there_and_those_that_are_preliminary(tmp_path):
+def test_available_and_preliminary_frames_are_listed(tmp_path):
     late = variable(field()).isel(time=slice(6, 8)).assign_coords(expver=5)
     made = frames(tmp_path, variable(field()).isel(time=slice(0, 5)), late)
-    np.testing.assert_array_equal(made.there, [1, 1, 1, 1, 1, 0, 1, 1])
-    np.testing.assert_array_equal(made.provisional, [0, 0, 0, 0, 0, 0, 1, 1])
-    assert len(made.used) == 7
+    np.testing.assert_array_equal(made.available, [1, 1, 1, 1, 1, 0, 1, 1])
+    np.testing.assert_array_equal(made.preliminary, [0, 0, 0, 0, 0, 0, 1, 1])
+    assert len(made.used_rows) == 7
 
 
-def test_rows_of_files_are_found_however_they_run(tmp_path):
+def test_rows_of_files_are_found_in_any_order(tmp_path):
     made = frames(tmp_path, variable(field()).isel(time=slice(None, None, -1)))
     np.testing.assert_array_equal(made.table["row"].to_numpy()[made.terms[0][1][0]], np.arange(8)[::-1])
 
 
 def test_a_gap_between_the_frames_of_files_is_no_error_and_times_beyond_them_are(tmp_path):
     both = variable(field()).isel(time=[0, 7])
-    assert not frames(tmp_path, both, times=TIMES[2:5]).there.any()
+    assert not frames(tmp_path, both, times=TIMES[2:5]).available.any()
     with pytest.raises(UserError, match="no frame at 2023-01-03T00:00.*from 2023-01-01T00:00 to 2023-01-02T18:00"):
         frames(tmp_path, both, times=TIMES + np.timedelta64(2, "D"))

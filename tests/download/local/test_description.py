@@ -1,4 +1,4 @@
-"""What one file holds."""
+"""The description of one file."""
 
 import netCDF4
 import numpy as np
@@ -17,7 +17,7 @@ def test_variables_in_groups_are_named(tmp_path):
         listed([tmp_path / "a.nc"], "t2m")
 
 
-def test_axes_of_other_names_are_known_by_their_units_and_standard_names(tmp_path):
+def test_axes_of_other_names_are_recognised_by_units_and_standard_names(tmp_path):
     planes = xr.concat([variable(field(280.0 + k)) for k in range(2)], "lv_ISBL1").rename(
         latitude="g0_lat_1", longitude="g0_lon_2"
     )
@@ -34,7 +34,7 @@ def test_axes_of_other_names_are_known_by_their_units_and_standard_names(tmp_pat
         (lambda d: d.drop_vars("time"), "its dimension time has no times"),
         (lambda d: d.drop_vars("latitude"), "has no coordinate latitude"),
         (lambda d: d.rename(latitude="rlat", longitude="rlon"), "has no coordinate latitude"),
-        (lambda d: d.stack(values=("latitude", "longitude")).reset_index("values"), "a list along values, no grid"),
+        (lambda d: d.stack(values=("latitude", "longitude")).reset_index("values"), "a list along values, not a grid"),
         (
             lambda d: d.rename(latitude="y", longitude="x").assign_coords(latitude=(("y", "x"), field()[0])),
             "its latitude varies along y and x",
@@ -47,13 +47,13 @@ def test_axes_of_other_names_are_known_by_their_units_and_standard_names(tmp_pat
         (lambda d: d.assign_coords(longitude=LONGITUDE * 1000), "reaches from -3000 to 3000, so it is not a longitude"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_kept_for_those_who_need_it(tmp_path, change, says):
+def test_a_files_problem_is_reported_only_if_the_file_is_needed(tmp_path, change, says):
     found, _ = listed(saved(tmp_path, change(variable(field()))), "t2m")
     with pytest.raises(UserError, match=says):
-        raise UserError(found.files[0].trouble)
+        raise UserError(found.files[0].problem)
 
 
-def test_a_meridian_that_is_there_twice_is_read_once_and_said(tmp_path, capsys):
+def test_a_repeated_meridian_is_read_once_and_noted(tmp_path, capsys):
     round_ = np.arange(0.0, 361.0, 30.0)
     values = np.broadcast_to(280 + np.cos(np.deg2rad(round_)), (8, 6, 13))
     coords = {"time": TIMES, "latitude": LATITUDE, "longitude": round_}
@@ -61,7 +61,7 @@ def test_a_meridian_that_is_there_twice_is_read_once_and_said(tmp_path, capsys):
     made, marker = part(tmp_path, files, "t2m")
     np.testing.assert_array_equal(made["longitude"], round_[:-1])
     np.testing.assert_array_equal(made["t2m"], values[..., :-1].astype("f4"))
-    assert marker["source"]["notes"] == ["0.nc: its first meridian is there again as its last one, which is left out"]
+    assert marker["source"]["notes"] == ["0.nc: its last meridian repeats the first, and is left out"]
     assert marker["source"]["notes"][0] in capsys.readouterr().out
 
 

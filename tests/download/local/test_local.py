@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from hindsight.download.local import contents, local, match
-from hindsight.download.local.channel_frames import Frames
+from hindsight.download.local.channel_frames import ChannelFrames
 from hindsight.errors import UserError
 from hindsight.settings.lexicon import CHANNELS
 from tests.download.local.local_files import LATITUDE, LONGITUDE, TIMES, field, listed, part, saved, variable
@@ -18,7 +18,7 @@ from tests.download.local.local_files import LATITUDE, LONGITUDE, TIMES, field, 
 NORTHWARD = field()[:, ::-1]  # as a part has it: from the south
 
 
-def test_one_file_a_variable_and_one_file_a_year_come_to_the_same(tmp_path):
+def test_files_by_variable_and_files_by_year_give_the_same_part(tmp_path):
     t2m, msl = variable(field()), variable(field(1013.0, seed=1), "hPa", "msl")
     one, _ = part(tmp_path, saved(tmp_path, t2m, msl), "t2m", "msl", title="a source")
     (tmp_path / "years").mkdir()
@@ -43,7 +43,7 @@ def test_packed_values_are_unpacked_and_a_zarr_store_is_a_source(tmp_path):
         )
 
 
-def test_files_with_other_names_units_order_turn_and_rounding_are_one_source(tmp_path):
+def test_files_may_differ_in_names_units_order_first_meridian_and_rounding(tmp_path):
     whole, late = variable(field()), slice(4, None)
     other = variable(field()[late] - 273.15, "degC", "tas", TIMES[late]).rename(time="valid_time", latitude="lat")
     other = other.assign_coords(lat=other["lat"].astype("f4") + np.float32(2e-6)).isel(lat=slice(None, None, -1))
@@ -55,7 +55,7 @@ def test_files_with_other_names_units_order_turn_and_rounding_are_one_source(tmp
     assert made["t2m"].attrs["source_names"] == "t2m, tas" and marker["variables"]["t2m"]["nan"] == 0
 
 
-def test_files_of_two_grids_do_not_fit(tmp_path):
+def test_files_on_two_grids_are_refused(tmp_path):
     files = saved(tmp_path, variable(field()), variable(field(), "Pa", "msl").isel(latitude=slice(1, None)))
     with pytest.raises(UserError, match="1.nc is on a grid of 5 x 7 points .* share a grid"):
         part(tmp_path, files, "t2m", "msl")
@@ -69,9 +69,9 @@ def test_blocks_of_any_size_make_the_same_bytes(tmp_path, memory_mb):
     given = xr.Dataset({"t2m": (("time", *space), values, {"units": "K"})}, {"time": times} | space)
     given.to_netcdf(tmp_path / "a.nc", encoding={"t2m": {"chunksizes": (7, 40, 60)}})
     found, asked = listed([tmp_path / "a.nc"], "t2m", memory_mb=memory_mb)
-    matched = match.matched(found, asked)
+    matched = match.match_channels(found, asked)
     reader = local.Reader(found, matched, asked)
-    frames = Frames(CHANNELS["t2m"], matched, times)
+    frames = ChannelFrames(CHANNELS["t2m"], matched, times)
     assert (
         reader.block_frames(frames, reader.chunk_frames({"t2m": frames}))
         == {10: 64, 10000: 448 * (10**10 // (40 * 2400) // 448)}[memory_mb]
@@ -98,7 +98,7 @@ def test_memory_is_bounded_by_the_setting_and_not_by_the_file(tmp_path):
 
 
 def peak_mb(folder, frames):
-    """The memory that a part of so many frames takes at most, in a process of its own."""
+    """The peak memory for a part of some frames, in a separate process."""
     script = (
         "import resource, sys\nfrom pathlib import Path\nfrom hindsight.download.local import contents, local\n"
         "from hindsight.settings import Download\nfolder, frames = Path(sys.argv[1]), sys.argv[2]\n"
@@ -130,7 +130,7 @@ def test_a_hole_in_one_file_is_filled_from_another(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["of each frame", "of the file", "a dimension"])
-def test_preliminary_frames_are_told_of(tmp_path, how):
+def test_preliminary_frames_are_listed(tmp_path, how):
     late = np.arange(8) >= 6
     if how == "of each frame":
         version = np.where(late, "0005", "0001").astype(object)
@@ -143,13 +143,13 @@ def test_preliminary_frames_are_told_of(tmp_path, how):
         files = [xr.concat([variable(half) for half in halves], "expver").assign_coords(expver=[1, 5])]
     made, marker = part(tmp_path, saved(tmp_path, *files), "t2m")
     np.testing.assert_array_equal(made["t2m"], NORTHWARD.astype("f4"))
-    assert marker["source"]["provisional"] == ["2023-01-02T12:00:00", "2023-01-02T18:00:00"]
+    assert marker["source"]["preliminary"] == ["2023-01-02T12:00:00", "2023-01-02T18:00:00"]
 
 
 def test_a_preliminary_copy_fills_no_hole_of_a_final_frame(tmp_path):
     holed = variable(np.where(np.arange(8)[:, None, None] == 3, np.nan, field())).assign_coords(expver=1)
     made, marker = part(tmp_path, saved(tmp_path, holed, variable(field()).assign_coords(expver=5)), "t2m")
-    assert marker["source"]["provisional"] == [] and marker["variables"]["t2m"]["holes"] == ["2023-01-01T18:00:00"]
+    assert marker["source"]["preliminary"] == [] and marker["variables"]["t2m"]["holes"] == ["2023-01-01T18:00:00"]
     assert np.isnan(made["t2m"][3]).all()
 
 
@@ -157,7 +157,7 @@ def test_a_final_frame_comes_before_a_preliminary_one(tmp_path):
     early = variable(field() + 1).assign_coords(expver=("time", np.array(["0005"] * 8, object)))
     made, marker = part(tmp_path, saved(tmp_path, early, variable(field())), "t2m")
     np.testing.assert_array_equal(made["t2m"], NORTHWARD.astype("f4"))
-    assert marker["source"]["provisional"] == []
+    assert marker["source"]["preliminary"] == []
 
 
 HOURS = pd.date_range("2023-01-01T01:00", periods=72, freq="h").to_numpy()
@@ -205,7 +205,7 @@ def test_sums_whose_bounds_leave_hours_out_do_not_fill_the_channels(tmp_path):
         part(tmp_path, saved(tmp_path, file), "tp6", start=HOURS[5], frames=len(ENDS))
 
 
-def test_sums_say_their_span_by_the_bounds_of_their_times(tmp_path):
+def test_the_period_of_a_sum_is_taken_from_the_bounds_of_its_times(tmp_path):
     middle = HOURS - np.timedelta64(30, "m")  # as models label means and sums
     bounds = np.stack([HOURS - np.timedelta64(1, "h"), HOURS], 1)
     file = tp(times=middle).assign(time_bnds=(("time", "bnds"), bounds))
@@ -225,12 +225,12 @@ def test_sums_say_their_span_by_the_bounds_of_their_times(tmp_path):
         ),
         (tp(AMOUNT[5::6], HOURS[5::6], cell_methods="time: sum (interval: 1 hour)"), {}, "does not say"),
         (tp(), {"accumulated": {"tp": 12}}, "sums over 12 h every 1 h, which do not fill its 6 h"),
-        (tp(running()), {"accumulated": {"tp": 1}}, "runs up from 00 UTC each day"),
-        (tp(), {"accumulated": {"tp": "since_midnight"}}, "falls within a day"),
+        (tp(running()), {"accumulated": {"tp": 1}}, "is a running sum from 00 UTC each day"),
+        (tp(), {"accumulated": {"tp": "since_midnight"}}, "decreases within a day"),
         (tp(units="mm/fortnight"), {}, "needs 'm', and 'tp' in 0.nc has units 'mm/fortnight'"),
     ],
 )
-def test_a_span_that_nobody_knows_is_asked_for(tmp_path, file, settings, says):
+def test_an_unknown_period_of_a_sum_is_refused_with_the_setting(tmp_path, file, settings, says):
     with pytest.raises(UserError, match=says):
         part(tmp_path, saved(tmp_path, file), "tp6", start=HOURS[5], frames=len(ENDS), **settings)
 
@@ -250,7 +250,7 @@ def test_a_file_that_changed_after_it_was_listed_is_not_read(tmp_path):
     found, asked = listed(files, "t2m")
     contents.run(asked, files=files, contents=tmp_path / "contents.json")
     saved(tmp_path, variable(field()).isel(time=slice(7)))
-    with pytest.raises(UserError, match="not what it was when its contents were listed"):
+    with pytest.raises(UserError, match="has changed since its contents were listed"):
         local.run(
             asked,
             part="20230101T00_8",
@@ -260,7 +260,7 @@ def test_a_file_that_changed_after_it_was_listed_is_not_read(tmp_path):
         )
 
 
-def test_a_chunk_that_a_store_lacks_is_no_zero(tmp_path):
+def test_a_missing_chunk_is_not_read_as_zero(tmp_path):
     given = variable(field().astype("f4"))
     given.to_zarr(tmp_path / "a.zarr", encoding={"t2m": {"chunks": (2, 6, 7), "fill_value": 0.0}}, zarr_format=3)
     (tmp_path / "a.zarr/t2m/c/1/0/0").unlink()
@@ -268,7 +268,7 @@ def test_a_chunk_that_a_store_lacks_is_no_zero(tmp_path):
     assert marker["variables"]["t2m"]["holes"] == ["2023-01-01T12:00:00", "2023-01-01T18:00:00"]
     assert not (made["t2m"] == 0).any()
     (tmp_path / "again").mkdir()
-    made, _ = part(tmp_path / "again", [tmp_path / "a.zarr"], "t2m", absent_chunks="fill")
+    made, _ = part(tmp_path / "again", [tmp_path / "a.zarr"], "t2m", missing_chunks="fill")
     assert (made["t2m"][2:4] == 0).all() and (made["t2m"][[0, 1, 4, 5, 6, 7]] > 200).all()
 
 
@@ -280,7 +280,7 @@ def test_frames_between_those_of_the_files_are_refused_with_the_times_that_there
         part(tmp_path, files, "t2m", start=np.datetime64("2024-01-01T00:00"), frames=4)
 
 
-def test_frames_that_no_file_has_are_told_of(tmp_path):
+def test_frames_that_no_file_has_are_listed(tmp_path):
     files = saved(tmp_path, variable(field()).isel(time=[0, 1, 3, 4, 5, 6, 7]))
     made, marker = part(tmp_path, files, "t2m")
     assert marker["source"]["times_missing"] == ["2023-01-01T12:00:00"] == marker["variables"]["t2m"]["holes"]
@@ -305,7 +305,7 @@ def test_a_region_is_cut_with_the_rows_on_its_edges(tmp_path):
     np.testing.assert_array_equal(made["t2m"], NORTHWARD[:, 1:5, 1:5].astype("f4"))
 
 
-def test_what_stands_still_comes_along(tmp_path):
+def test_static_fields_are_included(tmp_path):
     still = xr.Dataset(
         {"land_sea_mask": (("latitude", "longitude"), field()[0] > 280)},
         {"latitude": LATITUDE, "longitude": LONGITUDE},

@@ -17,7 +17,7 @@ def on_levels(levels, units="hPa", name="t", dim="pressure_level", offsets=None)
 
 def series(files, channel, **settings):
     found, asked = listed(files, channel, **settings)
-    return match.matched(found, asked).terms[channel]
+    return match.match_channels(found, asked).terms[channel]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def series(files, channel, **settings):
         (on_levels([850]).squeeze(drop=True).rename(t="t850"), "t850", 0),
     ],
 )
-def test_a_level_is_found_wherever_it_is_said(tmp_path, file, channel, offset):
+def test_a_level_is_found_wherever_it_is_stated(tmp_path, file, channel, offset):
     made, _ = part(tmp_path, saved(tmp_path, file), channel)
     np.testing.assert_array_equal(made[channel], field(250.0 + offset)[:, ::-1].astype("f4"))
 
@@ -57,20 +57,20 @@ def test_a_level_is_found_wherever_it_is_said(tmp_path, file, channel, offset):
         (variable(field()).isel(time=0, drop=True), "t2m", "'t2m' in 0.nc has no time"),
     ],
 )
-def test_what_is_not_the_channel_is_refused_in_words(tmp_path, file, channel, says):
+def test_a_variable_that_is_not_the_channel_is_refused(tmp_path, file, channel, says):
     with pytest.raises(UserError, match=says):
         series(saved(tmp_path, file), channel)
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_reported_together(tmp_path):
     with pytest.raises(UserError, match="(?s)z500.*t850.*no variable for channel msl"):
         found, asked = listed(
             saved(tmp_path, variable(field(), name="t"), variable(field(), name="z")), "z500", "t850", "msl"
         )
-        match.matched(found, asked)
+        match.match_channels(found, asked)
 
 
-def test_levels_in_files_of_their_own_join_and_are_interpolated_between(tmp_path):
+def test_levels_in_separate_files_are_joined_and_interpolated(tmp_path):
     planes = [variable(field(0.0) + np.log(p), "K", "t", pressure_level=float(p)) for p in (850, 500)]
     for plane in planes:
         plane["pressure_level"].attrs["units"] = "hPa"
@@ -85,7 +85,7 @@ def test_levels_in_files_of_their_own_join_and_are_interpolated_between(tmp_path
 
 
 @pytest.mark.parametrize("dim", ["number", "realization", "member"])
-def test_of_a_further_dimension_one_is_chosen(tmp_path, dim):
+def test_one_value_of_any_other_dimension_is_chosen(tmp_path, dim):
     members = [variable(field(280.0 + k)) for k in range(3)]
     files = saved(tmp_path, xr.concat(members, dim).assign_coords({dim: [10, 11, 12]}))
     with pytest.raises(
@@ -105,7 +105,7 @@ def test_a_forecasts_step_moves_its_frames_to_when_they_are_valid(tmp_path):
     assert found.valid[0] == np.datetime64("2023-01-01T06") and found.at == (("step", 1),)
 
 
-def test_a_name_is_the_users_word(tmp_path):
+def test_a_name_in_the_settings_takes_precedence(tmp_path):
     file = variable(field(), name="TEMP_LEVEL_17").rename(latitude="j", longitude="i")
     renamed = {"TEMP_LEVEL_17": "t850", "j": "latitude", "i": "longitude"}
     made, _ = part(tmp_path, saved(tmp_path, file), "t850", rename=renamed)
@@ -119,16 +119,16 @@ def test_a_variable_on_other_points_than_the_files_grid_is_not_read(tmp_path):
         series(saved(tmp_path, staggered), "t2m")
 
 
-def test_the_name_that_says_most_is_taken_where_two_have_a_frame(tmp_path):
+def test_the_most_specific_name_is_used_where_two_have_a_frame(tmp_path):
     both = on_levels([850]).assign(t850=variable(field(300.0))["t2m"])
     made, _ = part(tmp_path, saved(tmp_path, both), "t850")
     np.testing.assert_array_equal(made["t850"], field(300.0)[:, ::-1].astype("f4"))
 
 
-def test_a_file_that_is_not_needed_does_no_harm(tmp_path):
+def test_problems_of_an_unused_file_are_ignored(tmp_path):
     odd = xr.Dataset(
         {"speed": (("time", "y", "x"), np.zeros((2, 3, 4)))}, {"time": ("time", [0, 1], {"calendar": "noleap"})}
     )
     odd["time"].attrs["units"] = "days since 2000-01-01"
     found, asked = listed(saved(tmp_path, variable(field()), odd), "t2m")
-    assert match.matched(found, asked).notes == ["1 file(s) hold nothing that was asked for (1.nc)"]
+    assert match.match_channels(found, asked).notes == ["1 file(s) are not used (1.nc)"]

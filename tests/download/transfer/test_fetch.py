@@ -1,4 +1,4 @@
-"""Copies of many objects: when to ask again, when to stop, and that nothing is asked for twice."""
+"""Copies of many objects: when to retry, when to give up, and that no object is fetched twice."""
 
 import asyncio
 import os
@@ -8,8 +8,8 @@ import pytest
 
 from hindsight import partials
 from hindsight.download.transfer import fetch
-from hindsight.download.transfer.fetch import Fetch, Told
-from hindsight.download.transfer.retry import Trouble
+from hindsight.download.transfer.fetch import Fetcher, FetchProgress
+from hindsight.download.transfer.retry import TransferError
 from hindsight.errors import UserError
 from hindsight.progress import Progress
 from hindsight.settings.download import Bucket
@@ -18,7 +18,7 @@ KEYS = [f"a/{k}" for k in range(8)]
 
 
 class Scripted:
-    """A source whose answers are known: for each key the troubles before the object arrives."""
+    """A source with given answers: for each key the errors before the object arrives."""
 
     def __init__(self, troubles=None, pause=0.0):
         self.troubles, self.asked, self.pause, self.at_once, self.most = troubles or {}, [], pause, 0, 0
@@ -45,7 +45,7 @@ def ignore(key, path):
 
 
 def busy():
-    return Trouble("busy", "503")
+    return TransferError("busy", "503")
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +53,11 @@ def impatient(monkeypatch):
     monkeypatch.setattr(fetch, "FIRST_PAUSE", 0.01)
 
 
-def test_objects_arrive_and_what_is_there_is_not_asked_for(tmp_path):
+def test_objects_arrive_and_those_in_place_are_not_fetched(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/3").write_text("there")
     source, looked = Scripted(), []
-    found = Fetch("here", limits()).all(source, KEYS, tmp_path, lambda key, path: looked.append(key), ignore_size)
+    found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, lambda key, path: looked.append(key), ignore_size)
     assert (found.objects, found.bytes, found.missing) == (7, 21, [])
     assert sorted(source.asked) == sorted(set(KEYS) - {"a/3"}) and sorted(looked) == KEYS
     assert (tmp_path / "a/3").read_text() == "there" and (tmp_path / "a/4").read_text() == "a/4"
@@ -67,54 +67,54 @@ def ignore_size(size):
     pass
 
 
-def test_no_more_are_under_way_at_once_than_allowed(tmp_path):
+def test_parallel_copies_are_limited(tmp_path):
     source = Scripted(pause=0.01)
-    Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+    Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert source.most == 3
 
 
-def test_an_object_that_fails_for_a_while_is_asked_for_again(tmp_path):
-    source = Scripted({"a/1": [busy(), Trouble("silent", "reset"), busy()]})
-    found = Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+def test_an_object_that_fails_for_a_while_is_retried(tmp_path):
+    source = Scripted({"a/1": [busy(), TransferError("silent", "reset"), busy()]})
+    found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert source.asked.count("a/1") == 4 and found.objects == 8
 
 
 def test_an_object_that_fails_while_others_arrive_is_given_up_after_its_retries(tmp_path):
     source, keys = Scripted({"a/1": [busy() for _ in range(100)]}, pause=0.002), [f"a/{k}" for k in range(500)]
     with pytest.raises(UserError, match=r"here: a/1 has failed 3 times \(503\) while others arrived; what has been"):
-        Fetch("here", limits()).all(source, keys, tmp_path, ignore, ignore_size)
+        Fetcher("here", limits()).fetch(source, keys, tmp_path, ignore, ignore_size)
     assert 3 <= source.asked.count("a/1") <= 4
 
 
-def test_while_nothing_arrives_at_all_patience_counts_and_not_retries(tmp_path, monkeypatch):
-    """Everybody fails twenty times, far more often than `retries`; then all arrive."""
+def test_while_nothing_arrives_patience_is_the_limit_and_not_retries(tmp_path, monkeypatch):
+    """Every object fails twenty times, far more often than `retries`; then all arrive."""
     monkeypatch.setattr(fetch, "LONGEST_PAUSE", 0.02)
     source = Scripted({key: [busy() for _ in range(20)] for key in KEYS[:3]})
-    found = Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+    found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert found.objects == 8
 
 
-def test_a_server_that_stays_away_is_given_up_when_patience_is_out(tmp_path):
-    source = Scripted({key: [Trouble("silent", "nobody") for _ in range(1000)] for key in KEYS})
+def test_a_silent_server_is_given_up_when_patience_ends(tmp_path):
+    source = Scripted({key: [TransferError("silent", "nobody") for _ in range(1000)] for key in KEYS})
     with pytest.raises(UserError, match=r"here has sent nothing for \d+ s \(a/\d: nobody\)"):
-        Fetch("here", limits(patience_seconds=0.3)).all(source, KEYS, tmp_path, ignore, ignore_size)
+        Fetcher("here", limits(patience_seconds=0.3)).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_a_refusal_is_final(tmp_path):
-    source = Scripted({"a/0": [Trouble("refused", "403")]})
+    source = Scripted({"a/0": [TransferError("refused", "403")]})
     with pytest.raises(UserError, match="here refuses a/0 .403.*download.bucket.options"):
-        Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+        Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert source.asked.count("a/0") == 1
 
 
-def test_what_is_not_there_is_listed_and_no_error(tmp_path):
+def test_missing_objects_are_listed_and_no_error(tmp_path):
     source = Scripted({key: [FileNotFoundError(key)] for key in ("a/5", "a/2")})
-    found = Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+    found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert found.missing == ["a/2", "a/5"] and found.objects == 6 and source.asked.count("a/2") == 1
 
 
-def test_what_does_not_pass_the_look_is_fetched_again(tmp_path):
+def test_an_object_that_fails_its_check_is_fetched_again(tmp_path):
     seen = []
 
     def keep(key, path):
@@ -124,26 +124,26 @@ def test_what_does_not_pass_the_look_is_fetched_again(tmp_path):
             raise busy()
 
     source = Scripted()
-    found = Fetch("here", limits()).all(source, KEYS, tmp_path, keep, ignore_size)
+    found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, keep, ignore_size)
     assert source.asked.count("a/2") == 3 and found.objects == 10
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(tmp_path):
+def test_a_bug_keeps_its_traceback(tmp_path):
     def keep(key, path):
         raise KeyError(key)
 
     with pytest.raises(KeyError):
-        Fetch("here", limits()).all(Scripted(), KEYS, tmp_path, keep, ignore_size)
+        Fetcher("here", limits()).fetch(Scripted(), KEYS, tmp_path, keep, ignore_size)
 
 
-def test_an_object_that_came_in_part_is_not_there(tmp_path):
+def test_a_partial_object_is_not_put_in_its_place(tmp_path):
     class Half(Scripted):
         async def copy(self, key, path):
             path.write_text("half")
-            raise Trouble("refused", "cut")
+            raise TransferError("refused", "cut")
 
     with pytest.raises(UserError):
-        Fetch("here", limits()).all(Half(), KEYS, tmp_path, ignore, ignore_size)
+        Fetcher("here", limits()).fetch(Half(), KEYS, tmp_path, ignore, ignore_size)
     assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".partial"}
 
 
@@ -158,35 +158,35 @@ def test_two_jobs_that_fetch_the_same_do_not_spoil_each_others_files(tmp_path, m
             if len(places) == 1:
                 with monkeypatch.context() as patch:
                     patch.setattr(partials.os, "getpid", lambda: os.getppid())
-                    await Fetch("here", limits())._copied(Slow(), key, tmp_path / key)
+                    await Fetcher("here", limits())._copy(Slow(), key, tmp_path / key)
             assert path.read_bytes() == b"x" * 10
             path.write_bytes(b"x" * 100)
 
-    Fetch("here", limits(connections=1)).all(Slow(), ["a/0"], tmp_path, ignore, ignore_size)
+    Fetcher("here", limits(connections=1)).fetch(Slow(), ["a/0"], tmp_path, ignore, ignore_size)
     assert len(set(places)) == 2 and [path.name for path in (tmp_path / "a").iterdir()] == ["0"]
     assert (tmp_path / "a/0").read_bytes() == b"x" * 100
 
 
-def test_a_folder_that_another_job_takes_away_is_no_object_that_is_missing(tmp_path):
+def test_a_folder_removed_by_another_job_is_not_taken_for_a_missing_object(tmp_path):
     class Robbed(Scripted):
         async def copy(self, key, path):
             shutil.rmtree(tmp_path / "a")
             path.write_text("x")
 
-    with pytest.raises(UserError, match="a was taken away while it was filled.*run snakemake again"):
-        Fetch("here", limits()).all(Robbed(), ["a/0"], tmp_path, ignore, ignore_size)
+    with pytest.raises(UserError, match="a was removed while objects were copied to it.*run snakemake again"):
+        Fetcher("here", limits()).fetch(Robbed(), ["a/0"], tmp_path, ignore, ignore_size)
 
 
 def test_pauses_double_with_jitter_and_end_with_patience():
-    asking = Fetch("here", limits(patience_seconds=1000.0))
+    asking = Fetcher("here", limits(patience_seconds=1000.0))
     for number in range(1, 12):
         whole = min(fetch.FIRST_PAUSE * 2 ** (number - 1), fetch.LONGEST_PAUSE)
         assert whole / 2 <= asking._pause(number) <= whole
-    assert Fetch("here", limits(patience_seconds=0.0))._pause(10) <= 0.05
+    assert Fetcher("here", limits(patience_seconds=0.0))._pause(10) <= 0.05
 
 
-def test_progress_tells_objects_and_the_rate(capsys):
-    told = Told(Progress("fetch", 3), 1)
+def test_progress_shows_objects_and_rate(capsys):
+    told = FetchProgress(Progress("fetch", 3), 1)
     told.began -= 2.0
     told(30_000_000)
     told(60_000_000)
@@ -194,14 +194,14 @@ def test_progress_tells_objects_and_the_rate(capsys):
     assert line.startswith("fetch  3/3") and line.endswith("30.0 MB/s")
 
 
-def test_what_others_have_under_way_comes_home_when_there_is_no_use_in_going_on(tmp_path):
+def test_after_a_failure_objects_already_being_copied_still_arrive(tmp_path):
     class Slow(Scripted):
         async def copy(self, key, path):
             await asyncio.sleep(0.0 if key == "a/0" else 0.1)
             await super().copy(key, path)
 
-    source = Slow({"a/0": [Trouble("refused", "403")]})
+    source = Slow({"a/0": [TransferError("refused", "403")]})
     with pytest.raises(UserError, match="refuses a/0"):
-        Fetch("here", limits()).all(source, KEYS, tmp_path, ignore, ignore_size)
+        Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
     assert sorted(source.asked) == ["a/0", "a/1", "a/2"]
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["1", "2"]

@@ -49,7 +49,7 @@ def test_a_file_arrives_whole_from_a_web_server_and_from_a_bucket(content, tmp_p
     assert "download.files  11/11" in (told := capsys.readouterr().err) and "MB/s" in told
 
 
-def test_a_server_that_takes_no_ranges_sends_it_in_one_piece(content, tmp_path):
+def test_a_server_without_ranges_sends_the_file_in_one_piece(content, tmp_path):
     with Server(tmp_path / "served", ranges=False) as server:
         assert fetched(server, tmp_path) == content
         assert {served.status for served in server.log if served.kind == "media"} == {200}
@@ -72,7 +72,7 @@ def test_faults_that_pass_leave_no_trace(content, tmp_path, fault):
         assert sum(s.bytes for s in server.log if s.whole and s.kind == "media") <= len(content) + 1
 
 
-def test_a_job_that_died_goes_on_in_the_middle(content, tmp_path):
+def test_a_failed_job_resumes(content, tmp_path):
     with Server(tmp_path / "served") as server:
         fault = server.fault(NAME, status=403, times=0)
         begun = len(server.log)
@@ -93,7 +93,7 @@ def test_a_job_that_died_goes_on_in_the_middle(content, tmp_path):
         assert there >= 5 and len([s for s in server.log if s.kind == "media" and s.bytes > 1]) == 11 - there
 
 
-def test_a_killed_job_goes_on_in_the_middle(content, tmp_path):
+def test_a_killed_job_resumes(content, tmp_path):
     code = "import sys; from hindsight.download.transfer import files; files.BLOCK = 10_000; "
     code += "from hindsight.cli import main; "
     (tmp_path / "files").mkdir()
@@ -138,7 +138,7 @@ def test_an_empty_file_is_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("google", [False, True])
-def test_a_file_that_is_not_there_is_said(content, tmp_path, google):
+def test_a_missing_file_is_reported(content, tmp_path, google):
     with Server(tmp_path / "served") as server:
         url = "gs://b/sub/b.nc" if google else f"{server.url}/b/sub/b.nc"
         says = "there is no file .*b.nc.*" + ("did you mean a.nc" if google else "") + ".*check download.files"

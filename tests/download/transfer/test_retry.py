@@ -1,4 +1,4 @@
-"""What errors mean."""
+"""The classes of errors."""
 
 import errno
 
@@ -8,7 +8,7 @@ import requests
 from gcsfs.retry import ChecksumError, HttpError
 
 import tests.servers  # noqa: F401 before gcsfs
-from hindsight.download.transfer.retry import room_in, verdict
+from hindsight.download.transfer.retry import classify, explain_full_disk
 from hindsight.errors import UserError
 
 
@@ -24,9 +24,9 @@ class Answered(Exception):
         (HttpError({"code": 503, "message": "later"}), "busy"),
         (HttpError({"code": "429", "message": "slowly"}), "busy"),
         (HttpError({"code": 401, "message": "who are you"}), "refused"),
-        (Answered(404), "absent"),
+        (Answered(404), "missing"),
         (Answered(416), "refused"),
-        (FileNotFoundError("a"), "absent"),
+        (FileNotFoundError("a"), "missing"),
         (TimeoutError(), "busy"),
         (aiohttp.ClientPayloadError("cut"), "busy"),
         (requests.exceptions.ProxyError("502"), "busy"),
@@ -41,13 +41,13 @@ class Answered(Exception):
     ],
 )
 def test_every_error_means_one_of_five_things(error, means):
-    assert verdict(error) == means
+    assert classify(error) == means
 
 
-def test_a_full_disk_is_said_and_other_errors_of_the_disk_are_not_hidden(tmp_path):
+def test_a_full_disk_is_explained_and_other_errors_of_the_disk_are_not_hidden(tmp_path):
     with pytest.raises(UserError, match="no room is left in .*No space left.*what has been fetched is kept"):
-        with room_in(tmp_path):
+        with explain_full_disk(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(PermissionError):
-        with room_in(tmp_path):
+        with explain_full_disk(tmp_path):
             raise PermissionError("no")

@@ -1,9 +1,8 @@
-"""Which chunks of a Zarr array a selection needs, and the array again from what was cut out of each of them.
+"""Which chunks of a Zarr array a selection needs, and the selection put together from them.
 
-A chunk that has arrived is decoded once, which is also how one finds out that it is whole, and what the selection
-wants of it is laid down as a plain array: one level of thirteen, a region, every sixth hour. The chunk itself can go
-then, so a part takes as much disk as it has values, whatever the store's chunks hold besides. In Zarr v3 with shards
-the object that is fetched is a shard.
+Each chunk is decoded once, when it arrives, which also shows whether it is complete. The values that the selection
+needs (one level of thirteen, a region, every sixth hour) are saved as a plain array, and the chunk is deleted, so a
+part takes only the disk space of its own values. In Zarr v3 with sharding the object that is fetched is a Zarr shard.
 """
 
 from dataclasses import dataclass
@@ -15,33 +14,33 @@ import dask.array
 import numpy as np
 import zarr
 
-from hindsight.download.missing_chunks import within
-from hindsight.download.transfer.retry import Trouble
+from hindsight.download.missing_chunks import present_in_shard
+from hindsight.download.transfer.retry import TransferError
 from hindsight.fields import store
 
-Absent = Literal["missing", "fill", "unless_others"]
+MissingChunk = Literal["missing", "fill", "unless_others"]
 BLOSC_HEADER = 16  # bytes
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What is wanted of one chunk: rows along every dimension, counted in the whole array."""
+class ChunkRows:
+    """The rows that a selection needs of one chunk, along every dimension, counted in the whole array."""
 
     key: str
     block: tuple[int, ...]
     rows: tuple[np.ndarray, ...]
 
 
-class Cutting:
+class ArraySelection:
     """A selection of an array, chunk by chunk.
 
     Args:
-        array: opened from a copy of its metadata; its chunks arrive beside that.
+        array: opened from a copy of its metadata, beside which its chunks arrive.
         name: of the array in the store.
-        rows: wanted along every dimension, in rising order.
-        folder: where what is cut out is laid down.
-        absent: what a chunk is that is not there: missing data, the fill value, or the fill value unless others are
-            there. Where the fill value is NaN, or there is none, it is missing data whatever is said here.
+        rows: to select along every dimension, in rising order.
+        folder: where the selected values of each chunk are saved.
+        missing_chunk: the meaning of a chunk that the store does not have: missing data, the fill value, or the fill
+            value unless other chunks exist. Where the fill value is NaN, or there is none, it is always missing data.
     """
 
     def __init__(
@@ -50,112 +49,112 @@ class Cutting:
         name: str,
         rows: tuple[np.ndarray, ...],
         folder: Path,
-        absent: Absent = "unless_others",
+        missing_chunk: MissingChunk = "unless_others",
     ) -> None:
         fill = array.fill_value
         self.array, self.folder = array, folder
-        self.absent = "missing" if fill is None or fill != fill else absent
+        self.missing_chunk = "missing" if fill is None or fill != fill else missing_chunk
         self.grid = array.shards or array.chunks
-        runs = [_runs(wanted, size) for wanted, size in zip(rows, self.grid)]
+        runs = [_runs(each, size) for each, size in zip(rows, self.grid)]
         self.sizes = tuple(tuple(len(run) for run in along) for along in runs)
-        self.pieces = {piece.key: piece for piece in self._pieces(name, runs)}
+        self.chunks = {chunk_rows.key: chunk_rows for chunk_rows in self._chunks(name, runs)}
 
-    def _pieces(self, name: str, runs: list[list[np.ndarray]]) -> list[Piece]:
+    def _chunks(self, name: str, runs: list[list[np.ndarray]]) -> list[ChunkRows]:
         blocks = product(*(range(len(along)) for along in runs))
         found = []
         for block in blocks:
             rows = tuple(along[number] for along, number in zip(runs, block))
             chunk = tuple(int(run[0]) // size for run, size in zip(rows, self.grid))
-            found.append(Piece(f"{name}/{self.array.metadata.encode_chunk_key(chunk)}", block, rows))
+            found.append(ChunkRows(f"{name}/{self.array.metadata.encode_chunk_key(chunk)}", block, rows))
         return found
 
-    def place(self, key: str) -> Path:
-        """Where what is cut out of a chunk lies."""
+    def file(self, key: str) -> Path:
+        """The file of the values selected from a chunk."""
         return self.folder / f"{key}.npy"
 
-    def missing(self) -> list[str]:
-        """Chunks that nothing has been cut out of yet."""
-        return [key for key in self.pieces if not self.place(key).is_file()]
+    def remaining(self) -> list[str]:
+        """Chunks from which nothing has been extracted yet."""
+        return [key for key in self.chunks if not self.file(key).is_file()]
 
-    def cut(self, key: str, chunk: Path) -> None:
-        """Cut out of a chunk that has arrived what is wanted, and remove it.
+    def extract(self, key: str, chunk: Path) -> None:
+        """Save the selected values of a chunk that has arrived, and delete the chunk.
 
         Raises:
-            Trouble: if it does not decode, or not to what it should be; it is removed then, too.
+            TransferError: if the chunk cannot be decoded; it is deleted then, too.
         """
         try:
-            self._measure(chunk)
-            present = self._present(chunk, self.pieces[key])
-            values = self.array.oindex[tuple(map(_plain, self.pieces[key].rows))]
-            chunk.stat()  # were it gone, because another job has cut the same, zarr would have read the fill value
+            self._check_length(chunk)
+            present = self._present_values(chunk, self.chunks[key])
+            values = self.array.oindex[tuple(map(_as_slice, self.chunks[key].rows))]
+            chunk.stat()  # raises if another job removed it meanwhile: zarr would then have read the fill value
         except Exception as error:  # every codec raises its own
             chunk.unlink(missing_ok=True)
-            raise Trouble("busy", f"it does not decode: {error}") from error
-        self._gaps(key).unlink(missing_ok=True)
+            raise TransferError("busy", f"it does not decode: {error}") from error
+        self._presence_file(key).unlink(missing_ok=True)
         if not present.all():
-            store.replace(self._gaps(key), lambda partial: _save(partial, present))
-        store.replace(self.place(key), lambda partial: _save(partial, values))
+            store.replace(self._presence_file(key), lambda partial: _save(partial, present))
+        store.replace(self.file(key), lambda partial: _save(partial, values))
         chunk.unlink(missing_ok=True)
 
-    def lacking(self) -> list[str]:
-        """Chunks that are not there, and shards that lack some of theirs."""
-        return [key for key in self.pieces if not self.place(key).is_file() or self._gaps(key).is_file()]
+    def incomplete(self) -> list[str]:
+        """Chunks that are missing, and Zarr shards in which chunks are missing."""
+        return [key for key in self.chunks if not self.file(key).is_file() or self._presence_file(key).is_file()]
 
-    def _gaps(self, key: str) -> Path:
-        """Where it is noted which values that are wanted of a shard come from chunks that it has, if it lacks any."""
-        return self.folder / f"{key}.there.npy"
+    def _presence_file(self, key: str) -> Path:
+        """Where some chunks of a Zarr shard are missing, the file that says which selected values exist."""
+        return self.folder / f"{key}.present.npy"
 
-    def _present(self, chunk: Path, piece: Piece) -> np.ndarray:
-        """Which values that are wanted come from chunks that there are in a shard."""
+    def _present_values(self, chunk: Path, chunk_rows: ChunkRows) -> np.ndarray:
+        """Which selected values come from chunks that the Zarr shard holds."""
         if self.array.shards is None:
-            return np.ones([1] * len(piece.rows), bool)
-        inner = [rows % whole // size for rows, whole, size in zip(piece.rows, self.grid, self.array.chunks)]
-        return within(chunk, self.array)[np.ix_(*inner)]
+            return np.ones([1] * len(chunk_rows.rows), bool)
+        inner = [rows % shard // size for rows, shard, size in zip(chunk_rows.rows, self.grid, self.array.chunks)]
+        return present_in_shard(chunk, self.array)[np.ix_(*inner)]
 
-    def _measure(self, chunk: Path) -> None:
-        """Refuse a file of the wrong length where the decoder would not: Blosc reads on beyond the end."""
+    def _check_length(self, chunk: Path) -> None:
+        """Refuse a file of the wrong length; the Blosc decoder would read beyond its end."""
         length, sharded = chunk.stat().st_size, self.array.shards is not None
         if length == 0:
             raise ValueError("it is empty")
         if self.array.compressors and "Blosc" in type(self.array.compressors[-1]).__name__ and not sharded:
             with chunk.open("rb") as file:
-                said = int.from_bytes(file.read(BLOSC_HEADER)[12:], "little")
-            if length != said:
-                raise ValueError(f"{length} bytes where its header says {said}")
+                expected = int.from_bytes(file.read(BLOSC_HEADER)[12:], "little")
+            if length != expected:
+                raise ValueError(f"{length} bytes where its header says {expected}")
 
-    def whole(self) -> dask.array.Array:
-        """The selection, lazily; the fill value where a chunk is not there."""
-        return self._laid_out(self._values, self.array.dtype)
+    def values(self) -> dask.array.Array:
+        """The selection, lazy; the fill value where a chunk is missing."""
+        return self._assemble(self._values, self.array.dtype)
 
-    def there(self) -> dask.array.Array:
-        """Where the selection comes from a chunk that was there."""
-        return self._laid_out(self._is_there, np.dtype(bool))
+    def present(self) -> dask.array.Array:
+        """Whether each value of the selection comes from a chunk that exists, lazy."""
+        return self._assemble(self._is_present, np.dtype(bool))
 
-    def _laid_out(self, block: object, dtype: np.dtype) -> dask.array.Array:
-        by_block = {piece.block: piece for piece in self.pieces.values()}
+    def _assemble(self, block: object, dtype: np.dtype) -> dask.array.Array:
+        by_block = {chunk_rows.block: chunk_rows for chunk_rows in self.chunks.values()}
         meta = np.empty((0,) * len(self.sizes), dtype)
         read = lambda block_id: block(by_block[block_id])
         return dask.array.map_blocks(read, chunks=self.sizes, dtype=dtype, meta=meta)
 
-    def _values(self, piece: Piece) -> np.ndarray:
-        path = self.place(piece.key)
+    def _values(self, chunk_rows: ChunkRows) -> np.ndarray:
+        path = self.file(chunk_rows.key)
         if path.is_file():
             return np.load(path, mmap_mode="r")
-        return np.full([len(rows) for rows in piece.rows], self.array.fill_value, self.array.dtype)
+        return np.full([len(rows) for rows in chunk_rows.rows], self.array.fill_value, self.array.dtype)
 
-    def _is_there(self, piece: Piece) -> np.ndarray:
-        if self.absent == "missing" and self._gaps(piece.key).is_file():
-            return np.load(self._gaps(piece.key))
-        return np.full([len(rows) for rows in piece.rows], self.place(piece.key).is_file())
+    def _is_present(self, chunk_rows: ChunkRows) -> np.ndarray:
+        if self.missing_chunk == "missing" and self._presence_file(chunk_rows.key).is_file():
+            return np.load(self._presence_file(chunk_rows.key))
+        return np.full([len(rows) for rows in chunk_rows.rows], self.file(chunk_rows.key).is_file())
 
 
 def _runs(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Rows that lie in the same chunk, together."""
+    """Split rows by the chunk that holds them."""
     return np.split(rows, np.flatnonzero(np.diff(rows // size)) + 1)
 
 
-def _plain(rows: np.ndarray) -> slice | np.ndarray:
-    """A slice, which is read faster, where rows follow each other."""
+def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """A slice if the rows are consecutive, which is read faster."""
     return slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
 
 

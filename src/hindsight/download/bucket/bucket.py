@@ -1,7 +1,8 @@
-"""Source `bucket`: a Zarr store on Google Cloud Storage, on a web server or in a folder, a part of it in a job.
+"""Source `bucket`: fetch a part of a Zarr store on Google Cloud Storage, on a web server or in a folder.
 
-Only the chunks that a part needs are fetched, many at once, each once. What they hold of it gathers in a folder beside
-the part, where a killed job finds it again. When all is there the part is written from it, whole, and the folder goes.
+Only the chunks that a part needs are fetched, many at once, each once. The values that the part needs of them gather in
+a folder beside it, where a killed job finds them again. When all have arrived the part is written, and the folder is
+deleted.
 """
 
 import shutil
@@ -13,13 +14,13 @@ import xarray as xr
 from hindsight.download import conventions
 from hindsight.download import part as parts
 from hindsight.download.bucket import metadata, time_axis, variables
-from hindsight.download.bucket.array_selection import Cutting
-from hindsight.download.bucket.extract import Plan
+from hindsight.download.bucket.array_selection import ArraySelection
+from hindsight.download.bucket.extract import Extract
 from hindsight.download.bucket.metadata import Metadata
-from hindsight.download.bucket.mirror import Mirror, holes
-from hindsight.download.transfer.fetch import Fetch, Fetched, Told
-from hindsight.download.transfer.retry import room_in
-from hindsight.download.transfer.storage import Place
+from hindsight.download.bucket.mirror import Mirror, lost_chunks
+from hindsight.download.transfer.fetch import Fetcher, FetchProgress, FetchSummary
+from hindsight.download.transfer.retry import explain_full_disk
+from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.fields import intervals, store
 from hindsight.progress import Progress
@@ -30,35 +31,37 @@ BLOCKS = 2  # of a part, in memory at once while it is written
 
 
 def run(settings: Download, *, part: str, raw: Path, marker: Path) -> None:
-    """Fetch a part of a Zarr store from a bucket, a web server or a folder: some frames of the channels asked for."""
-    gathered = store.folder(raw).with_name(f"{store.folder(raw).name}.chunks")
-    with room_in(gathered.parent):
-        _fetch(settings, part, raw, marker, gathered)
-    shutil.rmtree(gathered, ignore_errors=True)
+    """Fetch one part of a Zarr store from a bucket, a web server or a folder: some frames of the requested channels."""
+    chunks = store.folder(raw).with_name(f"{store.folder(raw).name}.chunks")
+    with explain_full_disk(chunks.parent):
+        _fetch(settings, part, raw, marker, chunks)
+    shutil.rmtree(chunks, ignore_errors=True)
 
 
-def _fetch(settings: Download, part: str, raw: Path, marker: Path, gathered: Path) -> None:
+def _fetch(settings: Download, part: str, raw: Path, marker: Path, chunks: Path) -> None:
     limits, times = settings.bucket, intervals.parse(part, settings.step_hours).times
-    place = Place(limits.url, limits.options, limits.timeout_seconds)
-    fetch = Fetch(place.url, limits)
-    names = [*variables.names(settings.channels), *settings.rename]
-    about = metadata.read(place, fetch, names)
-    request = _request(settings, part, about.digest_of(names), time_axis.validity(about.attributes, times))
-    if parts.kept(raw, marker, request):
+    storage = Storage(limits.url, limits.options, limits.timeout_seconds)
+    fetcher = Fetcher(storage.url, limits)
+    names = [*variables.candidates(settings.channels), *settings.rename]
+    store_metadata = metadata.read(storage, fetcher, names)
+    request = _request(
+        settings, part, store_metadata.digest_of(names), time_axis.validity(store_metadata.attributes, times)
+    )
+    if parts.reuse(raw, marker, request):
         return
     store.require_free_space(raw, settings.minimum_free_gb)
-    mirror = Mirror(gathered, about, names, request, settings.rename)
-    wanted = variables.variables(mirror.layout, about.names, settings.channels, place.url)
-    axes = _axes(mirror, place, fetch, wanted)
-    attributes = {"": about.attributes} | {name: mirror.layout[name].attrs for name in wanted}
-    plan = Plan.of(wanted, axes, attributes, times, settings)
-    means = {name: settings.absent_chunks for name in wanted if plan.time in mirror.layout[name].dims}
-    cuttings = {name: mirror.cutting(name, plan.rows(name), means.get(name, "unless_others")) for name in wanted}
-    fetched = _gathered(mirror, list(cuttings.values()), place, fetch)
-    laid = {name: plan.laid_out(name, mirror.variable(name, cutting)) for name, cutting in cuttings.items()}
-    dataset = xr.Dataset(laid, attrs=_attributes(settings))
+    mirror = Mirror(chunks, store_metadata, names, request, settings.rename)
+    needed = variables.of_channels(mirror.layout, store_metadata.names, settings.channels, storage.url)
+    axes = _axes(mirror, storage, fetcher, needed)
+    attributes = {"": store_metadata.attributes} | {name: mirror.layout[name].attrs for name in needed}
+    extract = Extract.of(needed, axes, attributes, times, settings)
+    means = {name: settings.missing_chunks for name in needed if extract.time in mirror.layout[name].dims}
+    selections = {name: mirror.selection(name, extract.rows(name), means.get(name, "unless_others")) for name in needed}
+    fetched = _fetch_chunks(mirror, list(selections.values()), storage, fetcher)
+    arranged = {name: extract.arrange(name, mirror.variable(name, selection)) for name, selection in selections.items()}
+    dataset = xr.Dataset(arranged, attrs=_attributes(settings))
     with dask.config.set(num_workers=BLOCKS):
-        parts.write(dataset, raw, marker, request, _source(settings, about, plan, cuttings, fetched))
+        parts.write(dataset, raw, marker, request, _source(settings, store_metadata, extract, selections, fetched))
 
 
 def _request(settings: Download, part: str, digest: str, validity: dict) -> dict:
@@ -71,33 +74,37 @@ def _request(settings: Download, part: str, digest: str, validity: dict) -> dict
         "levels": settings.levels,
         "rename": settings.rename,
         "accumulated": settings.accumulated,
-        "absent_chunks": settings.absent_chunks,
+        "missing_chunks": settings.missing_chunks,
         "box": list(settings.box),
         "metadata": digest,
         "validity": validity,
     }
 
 
-def _axes(mirror: Mirror, place: Place, fetch: Fetch, wanted: dict[str, list[Channel]]) -> dict[str, xr.DataArray]:
-    """The coordinates, whole, by the store's names; and the version of each time, where there is one."""
+def _axes(
+    mirror: Mirror, storage: Storage, fetcher: Fetcher, needed: dict[str, list[Channel]]
+) -> dict[str, xr.DataArray]:
+    """The complete coordinates, by the store's names, and the version of each time if the store has one."""
     layout = mirror.layout
-    dims = list(dict.fromkeys(dim for name in wanted for dim in layout[name].dims))
+    dims = list(dict.fromkeys(dim for name in needed for dim in layout[name].dims))
     if missing := [dim for dim in dims if dim not in layout.variables]:
-        raise UserError(f"{place.url} has no coordinate {', '.join(missing)}; expected one for every dimension")
+        raise UserError(f"{storage.url} has no coordinate {', '.join(missing)}; expected one for every dimension")
     version = [conventions.VERSION] if conventions.VERSION in layout.variables else []
     once = [name for name in version if [conventions.ROLES.get(dim) for dim in layout[name].dims] == ["time"]]
-    cuttings = {name: mirror.cutting(name) for name in dims + once}
-    mirror.bring(list(cuttings.values()), place, fetch, lambda size: None)
-    if lost := [key for cutting in cuttings.values() for key in holes(cutting)]:
-        raise UserError(f"{place.url} lacks {', '.join(lost)}, a piece of its axes; tell whoever keeps the store")
-    return {name: mirror.variable(name, cutting, decode_times=True).load() for name, cutting in cuttings.items()}
+    selections = {name: mirror.selection(name) for name in dims + once}
+    mirror.fetch(list(selections.values()), storage, fetcher, lambda size: None)
+    if lost := [key for selection in selections.values() for key in lost_chunks(selection)]:
+        raise UserError(f"{storage.url} has lost {', '.join(lost)}, of its axes; report it to its provider")
+    return {name: mirror.variable(name, selection, decode_times=True).load() for name, selection in selections.items()}
 
 
-def _gathered(mirror: Mirror, cuttings: list[Cutting], place: Place, fetch: Fetch) -> Fetched:
-    """Fetch what is missing, and tell how it goes."""
-    total = sum(len(cutting.pieces) for cutting in cuttings)
-    missing = sum(len(cutting.missing()) for cutting in cuttings)
-    return mirror.bring(cuttings, place, fetch, Told(Progress("download.bucket", total), total - missing))
+def _fetch_chunks(mirror: Mirror, selections: list[ArraySelection], storage: Storage, fetcher: Fetcher) -> FetchSummary:
+    """Fetch the chunks that have not arrived, and report progress."""
+    total = sum(len(selection.chunks) for selection in selections)
+    missing = sum(len(selection.remaining()) for selection in selections)
+    return mirror.fetch(
+        selections, storage, fetcher, FetchProgress(Progress("download.bucket", total), total - missing)
+    )
 
 
 def _attributes(settings: Download) -> dict[str, str]:
@@ -108,22 +115,30 @@ def _attributes(settings: Download) -> dict[str, str]:
     }
 
 
-def _source(settings: Download, about: Metadata, plan: Plan, cuttings: dict[str, Cutting], fetched: Fetched) -> dict:
-    """What is known of the store and its state."""
-    pieces = sum(len(cutting.pieces) for cutting in cuttings.values())
+def _source(
+    settings: Download,
+    store_metadata: Metadata,
+    extract: Extract,
+    selections: dict[str, ArraySelection],
+    fetched: FetchSummary,
+) -> dict:
+    """Information about the store and its state, for the marker."""
+    total = sum(len(selection.chunks) for selection in selections.values())
     return {
         "url": settings.bucket.url,
-        "metadata_sha256": about.digest(),
-        "says": about.titles,
-        "chunks": pieces,
-        "chunks_fetched": fetched.objects,  # by the job that finished; others may have fetched before it
+        "metadata_sha256": store_metadata.digest(),
+        "titles": store_metadata.titles,
+        "chunks": total,
+        "chunks_fetched": fetched.objects,  # by this job; jobs that were killed may have fetched more
         "bytes_fetched": fetched.bytes,
-        "chunks_missing": sorted(key for cutting in cuttings.values() for key in holes(cutting)),
-        "chunks_filled": sorted(key for c in cuttings.values() if c.absent == "fill" for key in c.lacking()),
-        "times_missing": _texts(plan.times[plan.clock.rows(plan.times) < 0]),
-        "provisional": _texts(plan.clock.provisional(plan.times)),
+        "chunks_missing": sorted(key for selection in selections.values() for key in lost_chunks(selection)),
+        "chunks_filled": sorted(
+            key for c in selections.values() if c.missing_chunk == "fill" for key in c.incomplete()
+        ),
+        "times_missing": _to_seconds(extract.times[extract.time_axis.rows(extract.times) < 0]),
+        "preliminary": _to_seconds(extract.time_axis.preliminary_times(extract.times)),
     }
 
 
-def _texts(times: object) -> list[str]:
+def _to_seconds(times: object) -> list[str]:
     return [str(time.astype("datetime64[s]")) for time in times]

@@ -1,9 +1,9 @@
-"""The catalogue of GRIB files: what each of their messages holds, and where it lies.
+"""The catalogue of GRIB files: for each message its file, its place in it, its parameter, level, member and times.
 
-One file or thousands: nothing is asked of messages but to be messages, so control and members, kinds of levels, steps,
-editions and grids may be mixed as they come, and no hypercube has to be found. Headers are read once: each file has a
-small index beside the catalogue, which holds for as long as the file's size and time do. It is not cfgrib's index,
-which lies beside the data, where one may not write, and passes over a file that was replaced by an older one.
+There may be one file or thousands. Messages need not form a hypercube: control and members, kinds of levels, steps,
+editions and grids may be mixed. Headers are read once: each file has a small index beside the catalogue, which is valid
+while the size and modification time of the file stay the same. It is not cfgrib's index, which lies beside the data,
+where the user may have no right to write, and which ignores a file that was replaced by an older one.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 
-EDITION = 2  # of the index; another one is not read
+EDITION = 2  # of the index; an index of another edition is read anew
 NUMBERS = ("edition", "number", "totalNumber", "eps", "dataDate", "dataTime", "startStep", "endStep", "stepUnits")
-WORDS = ("typeOfLevel", "dataType", "stepType", "gridType", "md5GridSection", "expver")  # ecCodes' keys, as are these:
-NAMES = ("shortName", "cfVarName", "name", "cfName", "units")  # that follow from paramId
-SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1}  # in a unit of a step
-DETERMINISTIC = -1  # the member's number where there is no ensemble
-SPAWNED_BYTES = 64e6  # from so much on another process is worth its start
-BATCH = 1 << 17  # messages whose times are worked out at once
-ROW_GROUP = 1 << 17  # messages; a part reads whole groups
+WORDS = ("typeOfLevel", "dataType", "stepType", "gridType", "md5GridSection", "expver")  # keys of ecCodes, and so are
+NAMES = ("shortName", "cfVarName", "name", "cfName", "units")  # these, which follow from paramId
+SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1}  # in each unit of steps
+DETERMINISTIC = -1  # member of fields without an ensemble
+PARALLEL_BYTES = 64e6  # of files; for fewer, starting a process takes longer than reading
+BATCH = 1 << 17  # messages whose times are computed at once
+ROW_GROUP = 1 << 17  # messages; a part reads complete groups
 SHOWN = 5  # files that an error lists
 HEADERS = pa.schema(  # of a message, as an index has them
     [(name, pa.int64()) for name in ("offset", "length", "field")]
@@ -43,38 +43,38 @@ HEADERS = pa.schema(  # of a message, as an index has them
     + [(name, pa.int64()) for name in NUMBERS]
     + [(name, pa.string()) for name in WORDS]
 )
-KINDS = ["paramId", *NAMES, "typeOfLevel", "level", "member"]  # messages alike in these follow each other in time
+SERIES = ["paramId", *NAMES, "typeOfLevel", "level", "member"]  # messages that agree in these are a series in time
 
 
 def run(settings: Download, *, files: list[Path], catalogue: Path) -> None:
-    """List the messages of all GRIB files, reading those files only that are new or have changed."""
+    """List the messages of all GRIB files; only files that are new or have changed are read."""
     if missing := [str(file) for file in files if not file.is_file()]:
         raise UserError(f"there is no {', '.join(missing[:SHOWN])}; check data and download.grib.files")
     indices = {file: _index_of(file, catalogue) for file in sorted(files)}
-    _read_all({f: i for f, i in indices.items() if not fresh(f, i)}, settings.grib.processes)
+    _read_all({f: i for f, i in indices.items() if not is_current(f, i)}, settings.grib.processes)
     table = pa.concat_tables(_batches(indices)).unify_dictionaries().combine_chunks()
-    table = table.take(np.argsort(table["valid"].to_numpy(), kind="stable"))  # so that a part reads little of it
+    table = table.take(np.argsort(table["valid"].to_numpy(), kind="stable"))  # so that a part reads little
     table = table.replace_schema_metadata({"inventory": _inventory(table)})
     store.replace(catalogue, lambda partial: pq.write_table(table, partial, row_group_size=ROW_GROUP))
 
 
 def inventory(catalogue: Path) -> pd.DataFrame:
-    """What the files hold, without reading the catalogue: a row a series, with its first and last time.
+    """The series in a catalogue, read from its metadata: a row for each series, with its first and last time.
 
     Returns:
-        Columns `KINDS`, `first` and `last`.
+        Columns `SERIES`, `first` and `last`.
     """
     found = pd.DataFrame(json.loads(pq.read_schema(catalogue).metadata[b"inventory"]))
     return found.assign(**{side: found[side].astype("datetime64[s]") for side in ("first", "last")})
 
 
-def fresh(file: Path, index: Path) -> bool:
-    """Whether an index speaks of a file as it is now."""
+def is_current(file: Path, index: Path) -> bool:
+    """Whether an index was made of a file as it is now."""
     return index.is_file() and _read(index).schema.metadata.get(b"identity") == _identity(file)
 
 
-def index(file: Path, index: Path) -> int:
-    """Read the headers of a file and write its index; the number of its messages.
+def write_index(file: Path, index: Path) -> int:
+    """Read the headers of a file, write its index, and return the number of its messages.
 
     Raises:
         UserError: at the first message that cannot be read.
@@ -86,32 +86,34 @@ def index(file: Path, index: Path) -> int:
 
 
 def _read_all(stale: dict[Path, Path], processes: int) -> None:
-    """Read files side by side, the largest first; those that cannot be read are named when all others have been."""
+    """Read files in parallel, the largest first; files that cannot be read are reported together at the end."""
     sizes = {file: file.stat().st_size for file in sorted(stale, key=lambda f: (-f.stat().st_size, f))}
-    watch, done, count, broken = Progress("download.catalogue, MB", int(sum(sizes.values()) / 1e6)), 0.0, 0, []
-    for file, found in _each(sizes, stale, processes):
+    watch, done, number, errors = Progress("download.catalogue, MB", int(sum(sizes.values()) / 1e6)), 0.0, 0, []
+    for file, found in _read_each(sizes, stale, processes):
         done += sizes[file] / 1e6
-        broken += [str(found)] if isinstance(found, UserError) else []
-        count += found if isinstance(found, int) else 0
-        watch(int(done), f"{count} messages")
-    if broken:
-        more = [f"and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
-        raise UserError("\n  ".join([*sorted(broken)[:SHOWN], *more]))
+        errors += [str(found)] if isinstance(found, UserError) else []
+        number += found if isinstance(found, int) else 0
+        watch(int(done), f"{number} messages")
+    if errors:
+        more = [f"and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+        raise UserError("\n  ".join([*sorted(errors)[:SHOWN], *more]))
 
 
-def _each(sizes: dict[Path, int], stale: dict[Path, Path], processes: int) -> Iterator[tuple[Path, int | UserError]]:
+def _read_each(
+    sizes: dict[Path, int], stale: dict[Path, Path], processes: int
+) -> Iterator[tuple[Path, int | UserError]]:
     workers = min(processes, len(sizes))
-    if workers < 2 or sum(sizes.values()) < SPAWNED_BYTES:
-        yield from ((file, _tried(file, stale[file])) for file in sizes)
+    if workers < 2 or sum(sizes.values()) < PARALLEL_BYTES:
+        yield from ((file, _try_index(file, stale[file])) for file in sizes)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = {pool.submit(_tried, file, stale[file]): file for file in sizes}
+        jobs = {pool.submit(_try_index, file, stale[file]): file for file in sizes}
         yield from ((jobs[job], job.result()) for job in as_completed(jobs))
 
 
-def _tried(file: Path, place: Path) -> int | UserError:
+def _try_index(file: Path, index: Path) -> int | UserError:
     try:
-        return index(file, place)
+        return write_index(file, index)
     except UserError as error:
         return error
 
@@ -120,7 +122,7 @@ def _headers(file: Path) -> Iterator[dict]:
     names: dict[int, dict] = {}
     for offset, length, field, message in messages.walk(file):
         if not messages.key(message, "gridType", str):
-            raise messages.broken(file, offset, "a message without a grid")
+            raise messages.damaged(file, offset, "a message without a grid")
         parameter = messages.key(message, "paramId", int)
         if parameter not in names:
             names[parameter] = {name: messages.key(message, name, str) for name in NAMES}
@@ -137,8 +139,8 @@ def _headers(file: Path) -> Iterator[dict]:
         }
 
 
-def _timed(headers: pd.DataFrame) -> pd.DataFrame:
-    """With the forecast's time (`base`), the first and last moment it speaks of (`begin`, `valid`), members and hPa."""
+def _with_times(headers: pd.DataFrame) -> pd.DataFrame:
+    """Add the forecast's base time, first and last time of validity (`begin`, `valid`) and member; levels in hPa."""
     day = pd.to_datetime(headers["dataDate"].astype(str), format="%Y%m%d", errors="coerce")
     clock = headers["dataTime"] // 100 * 60 + headers["dataTime"] % 100
     base = (day + pd.to_timedelta(clock, "min")).astype("datetime64[s]")
@@ -154,21 +156,21 @@ def _timed(headers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _batches(indices: dict[Path, Path]) -> Iterator[pa.Table]:
-    """What the indices of files hold, with its times: of many files at once, for one takes as long as a thousand."""
+    """The indices of files with their times, many files at a time, because one file takes as long as a thousand."""
     batch, rows = [], 0
     for file, index in indices.items():
         headers = _read(index).read_all().replace_schema_metadata()
         batch.append(headers.add_column(0, "file", pa.array([str(file)] * len(headers))))
         rows += len(headers)
         if rows >= BATCH:
-            yield _of_files(batch)
+            yield _catalogued(batch)
             batch, rows = [], 0
     if batch:
-        yield _of_files(batch)
+        yield _catalogued(batch)
 
 
-def _of_files(headers: list[pa.Table]) -> pa.Table:
-    timed = _timed(pa.concat_tables(headers).to_pandas())
+def _catalogued(headers: list[pa.Table]) -> pa.Table:
+    timed = _with_times(pa.concat_tables(headers).to_pandas())
     table = pa.Table.from_pandas(timed, preserve_index=False).replace_schema_metadata()
     for name in ("file", *NAMES, *WORDS):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
@@ -185,17 +187,18 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def _inventory(table: pa.Table) -> str:
-    found = table.group_by(KINDS).aggregate([("valid", "min"), ("valid", "max")]).to_pandas()
-    found = found.rename(columns={"valid_min": "first", "valid_max": "last"}).sort_values(KINDS)
+    found = table.group_by(SERIES).aggregate([("valid", "min"), ("valid", "max")]).to_pandas()
+    found = found.rename(columns={"valid_min": "first", "valid_max": "last"}).sort_values(SERIES)
     text = {side: found[side].dt.strftime("%Y-%m-%dT%H:%M:%S") for side in ("first", "last")}
     return found.assign(**text).to_json(orient="records")
 
 
 def _index_of(file: Path, catalogue: Path) -> Path:
+    """The index of a file, in one of many subfolders so that none holds thousands of files."""
     name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]
-    return catalogue.with_name(catalogue.name + ".index") / name[:2] / f"{name}.arrow"  # no folder of thousands
+    return catalogue.with_name(catalogue.name + ".index") / name[:2] / f"{name}.arrow"
 
 
 def _identity(file: Path) -> bytes:
-    about = file.stat()
-    return json.dumps([EDITION, about.st_size, about.st_mtime_ns]).encode()
+    status = file.stat()
+    return json.dumps([EDITION, status.st_size, status.st_mtime_ns]).encode()

@@ -1,4 +1,4 @@
-"""From places of messages to blocks of frames: each message decoded once a block, in the order it lies on disk."""
+"""Decode messages to blocks of frames: each message once for a block, in the order of their offsets on disk."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cfgrib.messages import Message
 
 
-class Place(NamedTuple):
-    """Where a message lies, and what it is known by."""
+class Location(NamedTuple):
+    """The file and offset of a message, and the checksums that identify it and its grid."""
 
     row: int
     file: str
@@ -39,76 +39,76 @@ class Reader:
     """Reads fields, all on one grid.
 
     Args:
-        table: messages, by row, with the columns of a `Place`.
-        first: the row whose grid is that of all.
-        box: south, north, west, east (degrees), each may be open.
-        watch: told of every message.
+        table: messages, by row, with the columns of a `Location`.
+        first: the row whose grid all messages must have.
+        box: south, north, west, east (degrees); None: no limit.
+        watch: prints the number of decoded messages.
     """
 
     def __init__(self, table: pd.DataFrame, first: int, box: tuple[float | None, ...], watch: Progress) -> None:
-        self.places = table[list(Place._fields[1:])]
+        self.locations = table[list(Location._fields[1:])]
         self.first, self.box, self.watch = first, box, watch
         self.lattices: dict[str, Lattice] = {}
         self.decoded = 0
 
     @cached_property
     def points(self) -> Grid:
-        """The wanted points of the grid."""
+        """The points of the grid in the box."""
         return next(self._messages([self.first]))[2].points
 
     def block(self, sums: list[Sum], precision: type) -> np.ndarray:
-        """Frames (frame, latitude, longitude), float32: each a sum of messages, NaN where there are none to sum.
+        """Frames (frame, latitude, longitude), float32: each a sum of messages, NaN where a sum is empty.
 
         Args:
-            sums: of each frame the messages, and their signs.
+            sums: of each frame, the messages and their signs.
             precision: of the sums.
         """
         frames = np.zeros((len(sums), *self.points.shape), precision)
-        goes_to = defaultdict(list)
+        frames_of_row = defaultdict(list)
         for number, one in enumerate(sums):
             frames[number] = 0.0 if one else np.nan
             for row, sign in one:
-                goes_to[row].append((number, sign))
-        for row, values in self.fields(goes_to):
-            for number, sign in goes_to[row]:
+                frames_of_row[row].append((number, sign))
+        for row, values in self.fields(frames_of_row):
+            for number, sign in frames_of_row[row]:
                 frames[number] += sign * values
         return frames.astype(np.float32, copy=False)
 
     def fields(self, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """The fields of some rows, as they come.
+        """The fields of some rows, in the order of the files.
 
         Raises:
-            UserError: if a message is damaged, is not what the catalogue says, or is on another grid.
+            UserError: if a message is damaged, differs from the catalogue, or is on another grid.
         """
-        for place, message, own in self._messages(rows):
-            if not own.points.matches(self.points):
-                first = Place(self.first, *self.places.loc[self.first])
+        for location, message, grid in self._messages(rows):
+            if not grid.points.matches(self.points):
+                first = Location(self.first, *self.locations.loc[self.first])
                 raise UserError(
-                    f"{place} is on {own.points}, and {first} on {self.points}; all files of one source share a grid, "
-                    "so regrid some, or take them out of download.grib.files"
+                    f"{location} is on {grid.points}, and {first} on {self.points}; all files of a source share "
+                    "a grid, so regrid some, or remove them from download.grib.files"
                 )
-            yield place.row, own.arranged(messages.values(message, Path(place.file), place.offset))
+            yield location.row, grid.arrange(messages.values(message, Path(location.file), location.offset))
             self.decoded += 1
             self.watch(self.decoded)
 
-    def fits(self, row: int) -> bool:
-        """Whether a message is on the grid of all."""
+    def on_grid(self, row: int) -> bool:
+        """Whether a message is on the grid of the reader."""
         try:
             return next(self._messages([row]))[2].points.matches(self.points)
         except UserError:
             return False
 
-    def _messages(self, rows: Iterable[int]) -> Iterator[tuple[Place, "Message", Lattice]]:
-        chosen = self.places.loc[list(rows)].sort_values(["file", "offset", "field"])
-        for name, places in groupby(map(Place._make, chosen.itertuples()), lambda place: place.file):
-            with messages.opened(Path(name)) as file:
-                for place in places:
-                    message = messages.take(file, Path(name), place.offset, place.field)
-                    if messages.checksum(message) != place.checksum:
-                        raise UserError(f"{place} is not what it was when it was catalogued; run snakemake again")
-                    yield place, message, self._lattice(message, place)
+    def _messages(self, rows: Iterable[int]) -> Iterator[tuple[Location, "Message", Lattice]]:
+        chosen = self.locations.loc[list(rows)].sort_values(["file", "offset", "field"])
+        for name, locations in groupby(map(Location._make, chosen.itertuples()), lambda location: location.file):
+            with messages.open_file(Path(name)) as file:
+                for location in locations:
+                    message = messages.read_message(file, Path(name), location.offset, location.field)
+                    if messages.checksum(message) != location.checksum:
+                        raise UserError(f"{location} has changed since it was catalogued; run snakemake again")
+                    yield location, message, self._lattice(message, location)
 
-    def _lattice(self, message: "Message", place: Place) -> Lattice:
-        if place.md5GridSection not in self.lattices:
-            self.lattices[place.md5GridSection] = lattice.of(message, self.box, str(place))
-        return self.lattices[place.md5GridSection]
+    def _lattice(self, message: "Message", location: Location) -> Lattice:
+        if location.md5GridSection not in self.lattices:
+            self.lattices[location.md5GridSection] = lattice.of_message(message, self.box, str(location))
+        return self.lattices[location.md5GridSection]

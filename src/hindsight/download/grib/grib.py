@@ -1,10 +1,10 @@
-"""Source `grib`: the messages that a part needs, taken out of GRIB files one by one.
+"""Source `grib`: decode the messages that a part needs, one by one.
 
-cfgrib opens hypercubes: messages that agree in all but a few keys. Here the catalogue knows every message, and the
-frames of a part say which of them they are made of. Where there are analyses and forecasts, final data and preliminary
-ones, amounts over an hour and since the start of a forecast, that is no hypercube. So messages are decoded by their
-place, with cfgrib's message layer, and no more of them are in memory than a block of frames. Parts are made side by
-side, each by one process that reads its files from front to back.
+cfgrib opens hypercubes: messages that agree in all but a few keys. Analyses with forecasts, final data with preliminary
+data, or amounts over an hour with amounts since the start of a forecast are no hypercube. Here the catalogue lists
+every message, and each frame is a sum of messages of the catalogue. Messages are decoded by their offset in the file,
+with cfgrib's message layer, and memory holds one block of frames. Parts are made in parallel, each by one process that
+reads its files from front to back.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ import xarray as xr
 from hindsight.download import assembly
 from hindsight.download import part as parts
 from hindsight.download.grib.decode import Reader
-from hindsight.download.grib.part_messages import Picked, pick
+from hindsight.download.grib.part_messages import PartMessages, select
 from hindsight.fields import intervals, store
 from hindsight.fields.intervals import Interval
 from hindsight.progress import Progress
@@ -32,49 +32,49 @@ POINTS = {"latitude": "degrees_north", "longitude": "degrees_east"}
 def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Path) -> None:
     """Decode the frames of one part from GRIB files, channel by channel, in the files' units."""
     cut, channels = intervals.parse(part, settings.step_hours), source_channels(settings.channels)
-    picked = pick(channels, cut, settings.grib.member, catalogue)
-    asked = {"channels": settings.channels, "member": settings.grib.member, "box": settings.box, "part": part}
-    request = {"source": "grib", "messages": picked.digest, "step_hours": settings.step_hours} | asked
-    if parts.kept(raw, marker, request):
+    selected = select(channels, cut, settings.grib.member, catalogue)
+    rest = {"channels": settings.channels, "member": settings.grib.member, "box": settings.box, "part": part}
+    request = {"source": "grib", "messages": selected.digest, "step_hours": settings.step_hours} | rest
+    if parts.reuse(raw, marker, request):
         return
     store.require_free_space(raw, settings.minimum_free_gb)
-    watch = Progress(f"download.grib {part}", decodings(picked) + len(picked.static))
-    reader = Reader(picked.table, picked.leading, settings.box, watch)
-    dataset = frames(picked, channels, cut, reader).assign(still(picked, reader))
-    dataset.attrs = _attributes(picked, settings)
-    with dask.config.set(scheduler="synchronous"):  # two threads at once are more than ecCodes is made for
-        parts.write(dataset, raw, marker, request, _source(picked, cut))
+    watch = Progress(f"download.grib {part}", decodings(selected) + len(selected.static))
+    reader = Reader(selected.table, selected.grid_row, settings.box, watch)
+    dataset = frames(selected, channels, cut, reader).assign(static_fields(selected, reader))
+    dataset.attrs = _attributes(selected, settings)
+    with dask.config.set(scheduler="synchronous"):  # ecCodes is not safe in several threads
+        parts.write(dataset, raw, marker, request, _source(selected, cut))
 
 
-def frames(picked: Picked, channels: list[Channel], cut: Interval, reader: Reader) -> xr.Dataset:
-    """A variable a channel, called like it, (time, latitude, longitude), lazy; NaN in frames that no message makes.
+def frames(selected: PartMessages, channels: list[Channel], cut: Interval, reader: Reader) -> xr.Dataset:
+    """The channels as variables of their own names, (time, latitude, longitude), lazy; NaN in frames without messages.
 
-    Each has a name of its own because channels of one parameter need not have the same levels, or hours, and a level
-    that one lacks would look like a hole in another.
+    Channels of one parameter are separate variables because they may have different levels or hours: a level that one
+    channel lacks would look like missing data of the other.
     """
     coords = {"time": ("time", cut.times)}
     for name, units in POINTS.items():
         coords[name] = (name, getattr(reader.points, name), {"standard_name": name, "units": units})
-    return xr.Dataset({c.name: _variable(picked, c, reader) for c in channels}, coords)
+    return xr.Dataset({c.name: _variable(selected, c, reader) for c in channels}, coords)
 
 
-def still(picked: Picked, reader: Reader) -> dict[str, tuple]:
-    """What does not change with time, where it is on the same grid."""
+def static_fields(selected: PartMessages, reader: Reader) -> dict[str, tuple]:
+    """Static fields, if they are on the same grid."""
     found = {}
-    for name, row in picked.static.items():
-        if reader.fits(row):
+    for name, row in selected.static.items():
+        if reader.on_grid(row):
             values = next(reader.fields([row]))[1].astype(np.float32)
-            found[name] = (tuple(POINTS), values, {"units": str(picked.table["units"][row])})
+            found[name] = (tuple(POINTS), values, {"units": str(selected.table["units"][row])})
     return found
 
 
-def decodings(picked: Picked) -> int:
-    """How many messages are decoded: in each block of frames, each that it needs."""
-    return sum(len({row for one in block for row, _ in one}) for s in picked.sums.values() for block in _blocks(s))
+def decodings(selected: PartMessages) -> int:
+    """The number of messages to decode: each message once for every block of frames that needs it."""
+    return sum(len({row for one in block for row, _ in one}) for s in selected.sums.values() for block in _blocks(s))
 
 
-def _variable(picked: Picked, channel: Channel, reader: Reader) -> tuple:
-    precision, sums = np.float64 if channel.hours else np.float32, picked.sums[channel.name]
+def _variable(selected: PartMessages, channel: Channel, reader: Reader) -> tuple:
+    precision, sums = np.float64 if channel.hours else np.float32, selected.sums[channel.name]
     shape = reader.points.shape
     blocks = [
         dask.array.from_delayed(
@@ -82,14 +82,14 @@ def _variable(picked: Picked, channel: Channel, reader: Reader) -> tuple:
         )
         for block in _blocks(sums)
     ]
-    return ("time", *POINTS), dask.array.concatenate(blocks), _described(picked.about[channel.name], channel)
+    return ("time", *POINTS), dask.array.concatenate(blocks), _attributes_of(selected.series[channel.name], channel)
 
 
-def _described(about: pd.Series, channel: Channel) -> dict:
-    given = {"units": about["units"], "long_name": about["name"], "standard_name": about["cfName"]}
-    found = {name: value for name, value in given.items() if value not in ("", "unknown")}
-    found |= {"GRIB_paramId": int(about["paramId"]), "GRIB_shortName": about["shortName"]}
-    found |= {"GRIB_typeOfLevel": about["typeOfLevel"], "GRIB_level": float(about["level"])}
+def _attributes_of(series: pd.Series, channel: Channel) -> dict:
+    attributes = {"units": series["units"], "long_name": series["name"], "standard_name": series["cfName"]}
+    found = {name: value for name, value in attributes.items() if value not in ("", "unknown")}
+    found |= {"GRIB_paramId": int(series["paramId"]), "GRIB_shortName": series["shortName"]}
+    found |= {"GRIB_typeOfLevel": series["typeOfLevel"], "GRIB_level": float(series["level"])}
     return found | ({"accumulated_hours": channel.hours} if channel.hours else {})
 
 
@@ -97,22 +97,22 @@ def _blocks(sums: list[assembly.Sum]) -> list[list[assembly.Sum]]:
     return [sums[first : first + parts.FRAMES] for first in range(0, len(sums), parts.FRAMES)]
 
 
-def _source(picked: Picked, cut: Interval) -> dict:
-    late = set(picked.table.index[assembly.provisional(picked.table)])
-    preliminary = [any(row in late for s in picked.sums.values() for row, _ in s[k]) for k in range(cut.frames)]
-    used = picked.table.loc[picked.used or [picked.sample]]
+def _source(selected: PartMessages, cut: Interval) -> dict:
+    rows = set(selected.table.index[assembly.preliminary(selected.table)])
+    preliminary = [any(row in rows for s in selected.sums.values() for row, _ in s[k]) for k in range(cut.frames)]
+    used = selected.table.loc[selected.used_rows or [selected.sample]]
     return {
         "kind": "grib",
         "files": used["file"].nunique(),
-        "messages": len(picked.used),
+        "messages": len(selected.used_rows),
         "editions": sorted(map(int, set(used["edition"]))),
         "expver": sorted(map(str, set(used["expver"]))),
         "member": sorted(map(int, set(used["member"]))),
-        "provisional": [str(time.astype("datetime64[s]")) for time in cut.times[preliminary]],
+        "preliminary": [str(time.astype("datetime64[s]")) for time in cut.times[preliminary]],
     }
 
 
-def _attributes(picked: Picked, settings: Download) -> dict:
-    names = sorted({Path(name).name for name in picked.table["file"][picked.used or [picked.sample]]})
+def _attributes(selected: PartMessages, settings: Download) -> dict:
+    names = sorted({Path(name).name for name in selected.table["file"][selected.used_rows or [selected.sample]]})
     listed = ", ".join(names) if len(names) <= 10 else f"{names[0]} … {names[-1]}, {len(names)} files"
     return {"source_files": listed, "source_title": settings.title, "source_licence": settings.licence}

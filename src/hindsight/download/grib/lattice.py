@@ -1,7 +1,7 @@
-"""The points of a GRIB message, and its values on those of them that are wanted, south to north and west to east.
+"""The grid points of a GRIB message, and its values on those in a region, south to north and west to east.
 
-Points come from the first and the last, with the scanning mode: ecCodes' lists of distinct longitudes, which cfgrib
-takes, are sorted, and say no more which column is which on a region that GRIB cuts at Greenwich.
+The points are computed from the first and the last, and the scanning mode. ecCodes' lists of distinct longitudes, which
+cfgrib uses, are sorted, so they lose the order of columns on a region that crosses Greenwich.
 """
 
 from dataclasses import dataclass
@@ -17,40 +17,40 @@ from hindsight.fields.grid import Grid
 if TYPE_CHECKING:
     from cfgrib.messages import Message
 
-REMEDIES = {"sh": "transform it first (cdo sp2gpl, then cdo remapcon,r360x180)"}
+REMEDY_OF_GRID = {"sh": "transform it first (cdo sp2gpl, then cdo remapcon,r360x180)"}
 REMEDY = "regrid it first (cdo remapcon,r360x180, say, or ask the archive for a latitude-longitude grid)"
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Wanted points, and where in a message their values are."""
+    """Points in a region, and the places of their values in a message."""
 
     points: Grid
     rows: np.ndarray
     columns: np.ndarray
-    shape: tuple[int, int]  # as the message has it: slowest, fastest
-    by_columns: bool  # points that follow each other follow a meridian
-    there_and_back: bool  # every other line runs the other way
+    shape: tuple[int, int]  # of the values in the message: slowest, fastest dimension
+    by_columns: bool  # consecutive values lie on a meridian
+    alternating: bool  # every other line is reversed
 
-    def arranged(self, values: np.ndarray) -> np.ndarray:
-        """The values of a message on the wanted points, (latitude, longitude)."""
+    def arrange(self, values: np.ndarray) -> np.ndarray:
+        """The values of a message on the points, (latitude, longitude)."""
         lines = values.reshape(self.shape)
-        if self.there_and_back:
+        if self.alternating:
             lines = lines.copy()
             lines[1::2] = lines[1::2, ::-1]
         return (lines.T if self.by_columns else lines)[np.ix_(self.rows, self.columns)]
 
 
-def of(message: "Message", box: tuple[float | None, ...], where: str) -> Lattice:
+def of_message(message: "Message", box: tuple[float | None, ...], where: str) -> Lattice:
     """The points of a message that lie in a box.
 
     Args:
-        message: any on the grid.
-        box: south, north, west, east (degrees), each may be open.
-        where: what to call the message in errors.
+        message: any message on the grid.
+        box: south, north, west, east (degrees); None: no limit.
+        where: name of the message in errors.
 
     Raises:
-        UserError: if its grid is no regular one of latitudes and longitudes, or has no points in the box.
+        UserError: if its grid is not a regular one of latitudes and longitudes, or has no points in the box.
     """
     _regular(message, where)
     by_columns = bool(key(message, "jPointsAreConsecutive", int))
@@ -72,7 +72,7 @@ def _regular(message: "Message", where: str) -> None:
     if kind != "regular_ll":
         raise UserError(
             f"{where}: its grid is {kind}, not regular in latitude and longitude (regular_ll); "
-            + REMEDIES.get(kind, REMEDY)
+            + REMEDY_OF_GRID.get(kind, REMEDY)
         )
 
 
@@ -82,7 +82,7 @@ def _latitudes(message: "Message") -> np.ndarray:
 
 
 def _longitudes(message: "Message") -> np.ndarray:
-    """Unbroken, in the order of the message, and not all beyond 180 where they pass Greenwich."""
+    """Longitudes in the order of the message, without a jump, and not all beyond 180 where they cross Greenwich."""
     first, last = (key(message, f"longitudeOf{end}GridPointInDegrees", float) for end in ("First", "Last"))
     count, sign = key(message, "Ni", int), -1 if key(message, "iScansNegatively", int) else 1
     width = sign * (last - first) % 360 or 360.0 * (count > 1)

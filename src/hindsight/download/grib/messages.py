@@ -1,7 +1,7 @@
-"""GRIB messages, through cfgrib's message layer: walk a file, or take one message out of it; what is wrong in words.
+"""Read GRIB messages through cfgrib's message layer: all headers of a file, or one message.
 
-A file is walked whole, each message read and none of its values decoded. What GRIB itself does not notice is noticed
-here: bytes between two messages that are neither padding nor a bulletin's heading were a message once.
+`walk` reads every message of a file without decoding values. It also finds damage that GRIB itself does not notice:
+bytes between two messages that are neither padding nor the heading of a bulletin were once a message.
 """
 
 import hashlib
@@ -19,42 +19,42 @@ from hindsight.errors import UserError
 if TYPE_CHECKING:
     from cfgrib.messages import Message
 
-HEADING = 100  # bytes; what telecommunication wraps round a message is shorter
+LONGEST_HEADING = 100  # bytes; the heading of a WMO bulletin around a message is shorter
 
 
 def walk(path: Path) -> Iterator[tuple[int, int, int, "Message"]]:
-    """Every field of a file: its message's offset and length (bytes), its number within the message, and itself.
+    """Every field of a file: its message's offset and length (bytes), its number within the message, and the message.
 
     Raises:
-        UserError: at the first byte that cannot be read, naming it.
+        UserError: at the first byte that cannot be read.
     """
     end = 0
     try:
-        with opened(path) as file:
+        with open_file(path) as file:
             for place, message in _stream(path).items():
                 offset, field = place if isinstance(place, tuple) else (place, 0)
                 if not field:
-                    _nothing_between(file, end, offset, path)
+                    _check_gap(file, end, offset, path)
                     length = _length(file, offset, message)
                     end = offset + length
                 yield offset, length, field, message
-            _nothing_between(file, end, path.stat().st_size, path)
+            _check_gap(file, end, path.stat().st_size, path)
     except EOFError:
-        file_kind.refuse_as_grib(path)
-        raise broken(path, 0, "no GRIB message begins in it") from None
+        file_kind.check_grib(path)
+        raise damaged(path, 0, "no GRIB message begins in it") from None
     except OSError as error:
         raise UserError(
             f"cannot read {path} ({error.strerror}); check the data folder and download.grib.files"
         ) from None
-    except _codes_error() as error:
-        raise broken(path, end, str(error)) from None
+    except _eccodes_error() as error:
+        raise damaged(path, end, str(error)) from None
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file, open.
+def open_file(path: Path) -> BinaryIO:
+    """Open a file.
 
     Raises:
-        UserError: if it cannot be.
+        UserError: if it cannot be read.
     """
     try:
         return path.open("rb")
@@ -64,23 +64,23 @@ def opened(path: Path) -> BinaryIO:
         ) from None
 
 
-def take(file: BinaryIO, path: Path, offset: int, field: int = 0) -> "Message":
-    """One message out of an open file.
+def read_message(file: BinaryIO, path: Path, offset: int, field: int = 0) -> "Message":
+    """Read one message of an open file.
 
     Raises:
         UserError: if it is not there any more.
     """
     from cfgrib.messages import Message
 
-    _quiet()
+    _silence_eccodes()
     try:
         return Message.from_file(file, (offset, field) if field else offset)
-    except (EOFError, _codes_error()) as error:
-        raise broken(path, offset, str(error)) from None
+    except (EOFError, _eccodes_error()) as error:
+        raise damaged(path, offset, str(error)) from None
 
 
 def key(message: "Message", name: str, kind: type) -> int | float | str:
-    """A key of ecCodes; zero, or nothing, where a message has not got it."""
+    """The value of one of ecCodes' keys; zero, or empty, where the message does not have it."""
     import eccodes
 
     try:
@@ -90,7 +90,7 @@ def key(message: "Message", name: str, kind: type) -> int | float | str:
 
 
 def values(message: "Message", path: Path, offset: int) -> np.ndarray:
-    """The values of a message as they are packed, in one row, NaN where it has none.
+    """The decoded values of a message, in one row, NaN where they are missing.
 
     Raises:
         UserError: if they cannot be decoded.
@@ -99,8 +99,8 @@ def values(message: "Message", path: Path, offset: int) -> np.ndarray:
 
     try:
         found = np.atleast_1d(message["values"])
-    except _codes_error() as error:
-        raise broken(path, offset, str(error)) from None
+    except _eccodes_error() as error:
+        raise damaged(path, offset, str(error)) from None
     return np.where(found == MISSING_VAUE_INDICATOR, np.nan, found)
 
 
@@ -111,10 +111,10 @@ def checksum(message: "Message") -> str:
     return hashlib.blake2b(eccodes.codes_get_message(message.codes_id), digest_size=8).hexdigest()
 
 
-def broken(path: Path, offset: int, why: str) -> UserError:
-    """What to say of a message that cannot be read."""
+def damaged(path: Path, offset: int, why: str) -> UserError:
+    """The error for a message that cannot be read."""
     return UserError(
-        f"{path} is cut short or damaged at byte {offset} ({why}); fetch the file again, or take it out of "
+        f"{path} is cut short or damaged at byte {offset} ({why}); fetch the file again, or remove it from "
         "download.grib.files"
     )
 
@@ -122,37 +122,37 @@ def broken(path: Path, offset: int, why: str) -> UserError:
 def _stream(path: Path) -> object:
     from cfgrib.messages import FileStream
 
-    _quiet()
+    _silence_eccodes()
     return FileStream(str(path), errors="raise")
 
 
 def _length(file: BinaryIO, offset: int, message: "Message") -> int:
-    """Bytes from GRIB to 7777; of several fields in one message ecCodes tells only the length of each."""
+    """Bytes from GRIB to 7777; of several fields in one message, ecCodes knows only the length of each."""
     file.seek(offset)
     head = file.read(16)
     return int.from_bytes(head[8:], "big") if head[7] == 2 else message["totalLength:int"]
 
 
-def _nothing_between(file: BinaryIO, end: int, offset: int, path: Path) -> None:
-    """Between two messages, or after the last, there are zeros, or a bulletin's heading, or nothing."""
+def _check_gap(file: BinaryIO, end: int, offset: int, path: Path) -> None:
+    """Refuse bytes between two messages, or after the last, other than zeros or the heading of a bulletin."""
     file.seek(end)
-    between = file.read(max(offset - end, 0)).strip(b"\0")
-    if len(between) > HEADING or between.startswith(b"G"):
-        raise broken(path, end, f"{offset - end} bytes that are no message")
+    gap = file.read(max(offset - end, 0)).strip(b"\0")
+    if len(gap) > LONGEST_HEADING or gap.startswith(b"G"):
+        raise damaged(path, end, f"{offset - end} bytes that are no message")
 
 
 @cache
-def _codes_error() -> type[Exception]:
+def _eccodes_error() -> type[Exception]:
     from eccodes import CodesInternalError
 
     return CodesInternalError
 
 
 @cache
-def _quiet() -> object:
-    """Keep ecCodes from printing what is said better here."""
+def _silence_eccodes() -> object:
+    """Keep ecCodes from printing errors; they are raised with more detail here."""
     import eccodes
 
-    nowhere = open(os.devnull, "w")  # noqa: SIM115, the library's for as long as it lives
+    nowhere = open(os.devnull, "w")  # noqa: SIM115, in use until the process ends
     eccodes.codes_context_set_logging(nowhere)
     return nowhere

@@ -1,4 +1,4 @@
-"""The messages that a part is made of: for each channel and frame, out of the catalogue."""
+"""The GRIB messages that a part needs, from the catalogue: for each channel and frame."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,65 +19,73 @@ STATIC = {129: "geopotential_at_surface", 172: "land_sea_mask"}  # by parameter,
 
 
 @dataclass(frozen=True)
-class Picked:
-    """The messages that a part is made of."""
+class PartMessages:
+    """The messages that a part needs.
+
+    Attributes:
+        table: their rows of the catalogue.
+        series: of each channel, its row of the inventory.
+        sums: of each channel, the sum of messages for each frame.
+        static: rows of the static fields.
+        sample: a row of the source, whose grid is used if the part has no messages.
+    """
 
     table: pd.DataFrame
-    about: dict[str, pd.Series]  # of each channel, a row of the inventory
-    sums: dict[str, list[assembly.Sum]]  # of each channel, frame by frame
-    static: dict[str, int]  # rows of what stands still
-    sample: int  # any row of the source, should there be none for the part
+    series: dict[str, pd.Series]
+    sums: dict[str, list[assembly.Sum]]
+    static: dict[str, int]
+    sample: int
 
     @property
-    def used(self) -> list[int]:
-        """Rows that frames are made of."""
+    def used_rows(self) -> list[int]:
+        """Rows of the messages that make frames."""
         return sorted({row for sums in self.sums.values() for one in sums for row, _ in one})
 
     @property
-    def leading(self) -> int:
-        """The row whose grid is the part's."""
-        return next(iter(self.used), self.sample)
+    def grid_row(self) -> int:
+        """The row whose grid is that of the part."""
+        return next(iter(self.used_rows), self.sample)
 
     @property
     def digest(self) -> str:
-        """Of the bytes of all messages that are decoded, and of what is made of them."""
-        content = self.table["checksum"].to_dict()
-        made = {name: [[(content[row], sign) for row, sign in one] for one in sums] for name, sums in self.sums.items()}
-        still = {name: content[row] for name, row in self.static.items()}
-        return hashlib.sha256(repr((made, still)).encode()).hexdigest()
+        """SHA-256 of the checksums of all messages that are decoded, and of the sums made from them."""
+        checksums = self.table["checksum"].to_dict()
+        frames = {n: [[(checksums[row], sign) for row, sign in one] for one in sums] for n, sums in self.sums.items()}
+        static = {name: checksums[row] for name, row in self.static.items()}
+        return hashlib.sha256(repr((frames, static)).encode()).hexdigest()
 
 
-def pick(channels: list[Channel], cut: Interval, member: int | None, catalogue: Path) -> Picked:
-    """Find the messages that the frames of a part are made of.
+def select(channels: list[Channel], cut: Interval, member: int | None, catalogue: Path) -> PartMessages:
+    """Find the messages that the frames of a part need.
 
     Args:
         channels: none of them derived.
         cut: the part.
-        member: of the ensemble; none: the deterministic one, or else the control.
+        member: of the ensemble; None: the deterministic one, or else the control.
         catalogue: of the files.
 
     Raises:
-        UserError: if a channel is not in the files, or not at the time of the part.
+        UserError: if the files do not have a channel, or not at the times of the part.
     """
     inventory = catalogues.inventory(catalogue)
     series = of_channels(inventory, channels, member)
-    _in_time(series, cut)
-    table = _moving(catalogue, series, cut, max(channel.hours or 0 for channel in channels))
+    _check_times(series, cut)
+    table = _read_table(catalogue, series, cut, max(channel.hours or 0 for channel in channels))
     sums = {channel.name: _sums(messages_of(table, series[channel.name]), channel, cut) for channel in channels}
     static = {name: rows for number, name in STATIC.items() if len(rows := _at_surface(inventory, number))}
-    extra = [_earliest(catalogue, rows) for rows in (series[channels[0].name], *static.values())]
-    rows = iter(range(len(table), len(table) + len(extra)))
+    others = [_earliest(catalogue, rows) for rows in (series[channels[0].name], *static.values())]
+    rows = iter(range(len(table), len(table) + len(others)))
     sample = next(rows)
-    about = {name: rows.iloc[0] for name, rows in series.items()}
-    return Picked(pd.concat([table, *extra], ignore_index=True), about, sums, dict(zip(static, rows)), sample)
+    first = {name: rows.iloc[0] for name, rows in series.items()}
+    return PartMessages(pd.concat([table, *others], ignore_index=True), first, sums, dict(zip(static, rows)), sample)
 
 
 def _sums(table: pd.DataFrame, channel: Channel, cut: Interval) -> list[assembly.Sum]:
     return assembly.amounts(table, cut.times, channel.hours) if channel.hours else assembly.instants(table, cut.times)
 
 
-def _moving(catalogue: Path, series: dict[str, pd.DataFrame], cut: Interval, hours: int) -> pd.DataFrame:
-    """The catalogue's rows of some series, as far as the frames of a part can need them."""
+def _read_table(catalogue: Path, series: dict[str, pd.DataFrame], cut: Interval, hours: int) -> pd.DataFrame:
+    """The catalogue's rows of some series that the frames of a part may need."""
     parameters = sorted({int(number) for rows in series.values() for number in rows["paramId"]})
     since, until = cut.times[0] - np.timedelta64(hours, "h"), cut.times[-1]
     within = [("valid", ">=", pd.Timestamp(since)), ("valid", "<=", pd.Timestamp(until))]
@@ -90,12 +98,12 @@ def _at_surface(inventory: pd.DataFrame, parameter: int) -> pd.DataFrame:
 
 def _earliest(catalogue: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """The first message of a series."""
-    about = rows.iloc[0]
-    at = [("paramId", "=", int(about["paramId"])), ("valid", "=", about["first"])]
+    first = rows.iloc[0]
+    at = [("paramId", "=", int(first["paramId"])), ("valid", "=", first["first"])]
     return messages_of(pq.read_table(catalogue, filters=at).to_pandas(), rows).head(1)
 
 
-def _in_time(series: dict[str, pd.DataFrame], cut: Interval) -> None:
+def _check_times(series: dict[str, pd.DataFrame], cut: Interval) -> None:
     for name, rows in series.items():
         if rows["last"].max() < cut.times[0] or rows["first"].min() > cut.times[-1]:
             raise UserError(

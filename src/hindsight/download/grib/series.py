@@ -16,38 +16,38 @@ PRESSURE = ("isobaricInhPa", "isobaricInPa")
 LAYERED = (*PRESSURE, "isobaricLayer", "hybrid", "hybridLayer", "sigma", "theta", "potentialVorticity")
 
 
-def of_channels(inventory: pd.DataFrame, channels: list[Channel], asked: int | None) -> dict[str, pd.DataFrame]:
-    """What the files have of each channel: rows of the inventory, of one parameter and one member.
+def of_channels(inventory: pd.DataFrame, channels: list[Channel], member: int | None) -> dict[str, pd.DataFrame]:
+    """The series of each channel: rows of the inventory, of one parameter and one member.
 
     Args:
-        inventory: what the files hold.
-        channels: what is wanted.
-        asked: the member; none: the deterministic one, or else the control.
+        inventory: the series in the files.
+        channels: to look for.
+        member: of the ensemble; None: the deterministic one, or else the control.
 
     Raises:
-        UserError: if a variable, a level or a member is not there; it says what is.
+        UserError: if the files do not have a variable, a level or a member; it lists those that they have.
     """
     found = {channel.name: _at_level(_named(inventory, channel), channel) for channel in channels}
-    member = _member(pd.concat(found.values()), asked)
+    number = _member(pd.concat(found.values()), member)
     for name, rows in found.items():
-        found[name] = rows[rows["member"] == member]
+        found[name] = rows[rows["member"] == number]
         if found[name].empty:
             raise UserError(
-                f"the GRIB files have no {_who(member)} of channel {name} (they have {_members(rows)}); set "
+                f"the GRIB files have no {_who(number)} of channel {name} (they have {_members(rows)}); set "
                 "download.grib.member to one that all channels have, or add files to download.grib.files"
             )
     return found
 
 
 def messages_of(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The messages that rows of the inventory speak of."""
+    """The messages of some series of the inventory."""
     keys = ["paramId", "typeOfLevel", "level", "member"]
     wanted = pd.MultiIndex.from_frame(rows[keys])
     return table[pd.MultiIndex.from_frame(table[keys]).isin(wanted)]
 
 
 def _named(inventory: pd.DataFrame, channel: Channel) -> pd.DataFrame:
-    """Rows of the channel's parameter, or else of one that goes by one of its names."""
+    """The series of the channel's parameter, or else of a parameter with one of the channel's names."""
     found = inventory[inventory["paramId"] == channel.parameter]
     called = channel.names("grib")
     if found.empty:
@@ -57,7 +57,7 @@ def _named(inventory: pd.DataFrame, channel: Channel) -> pd.DataFrame:
         have = sorted({name for column in ("shortName", "cfVarName") for name in inventory[column]} - {"unknown"})
         raise UserError(
             f"the GRIB files have no variable for channel {channel.name} (parameter {channel.parameter}, "
-            f"{' or '.join(called[:3])}; {_near(called, have)}); add its files to download.grib.files, or drop "
+            f"{' or '.join(called[:3])}; {_near(called, have)}); add its files to download.grib.files, or remove "
             "the channel"
         )
     return found
@@ -78,19 +78,19 @@ def _at_level(rows: pd.DataFrame, channel: Channel) -> pd.DataFrame:
         have = ", ".join(f"{kind} {lev:g}" for kind, lev in sorted(set(zip(rows["typeOfLevel"], rows["level"]))))
         raise UserError(
             f"the GRIB files have {rows['shortName'].iloc[0]!r}, but not at {level}, for channel {channel.name} (they "
-            f"have it at {have}); add its files to download.grib.files, or drop the channel"
+            f"have it at {have}); add its files to download.grib.files, or remove the channel"
         )
     return found
 
 
-def _member(rows: pd.DataFrame, asked: int | None) -> int:
+def _member(rows: pd.DataFrame, member: int | None) -> int:
     have = set(rows["member"])
-    for wanted in [asked] if asked is not None else [DETERMINISTIC, 0]:
+    for wanted in [member] if member is not None else [DETERMINISTIC, 0]:
         if wanted in have:
             return wanted
     raise UserError(
-        f"the GRIB files have no {_who(asked)} (they have {_members(rows)}); set download.grib.member to one of them"
-        + ("" if asked is None or have != {DETERMINISTIC} else ", which is null")
+        f"the GRIB files have no {_who(member)} (they have {_members(rows)}); set download.grib.member to one of them"
+        + ("" if member is None or have != {DETERMINISTIC} else ", which is null")
     )
 
 

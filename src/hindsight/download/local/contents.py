@@ -1,7 +1,7 @@
-"""What netCDF files and Zarr stores hold, listed once for all parts: variables, levels, times, grids, and no values.
+"""List the contents of netCDF files and Zarr stores, once for all parts: variables, levels, times and grids, no values.
 
-Files may be one or thousands, and each may have its own names, order, rounding and calendar. What is wrong with one is
-kept beside it: it is told when the file is needed, with all other mistakes at once.
+There may be one file or thousands, each with its own names, order, rounding and calendar. A file's problem is kept with
+its description and reported if the file is needed, together with all others.
 """
 
 import json
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hindsight.download.local import match
-from hindsight.download.local.description import File, Variable, described
+from hindsight.download.local.description import File, Variable, describe
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.progress import Progress
@@ -20,24 +20,24 @@ SHOWN = 8  # mistakes that an error lists
 
 @dataclass(frozen=True)
 class Contents:
-    """What all files hold; `grids` are their latitudes and longitudes, each once, by the names of their dimensions."""
+    """The descriptions of all files; `grids` are their latitudes and longitudes by dimension, each grid once."""
 
     files: list[File]
     grids: list[dict[str, list[float]]]
 
 
 def run(settings: Download, *, files: list[Path], contents: Path) -> None:
-    """List what netCDF files and Zarr stores hold, and refuse what the domain cannot be made from."""
+    """List the contents of netCDF files and Zarr stores, and refuse files that cannot make the domain."""
     if missing := [str(path) for path in files if not path.exists()]:
         raise UserError(f"there is no {', '.join(missing[:SHOWN])}; check data and download.files")
-    found = listed(files, settings)
-    for note in match.matched(found, settings).notes:
+    found = list_contents(files, settings)
+    for note in match.match_channels(found, settings).notes:
         print(note)
     store.replace(contents, lambda partial: partial.write_text(json.dumps(asdict(found))))
 
 
 def read(contents: Path) -> Contents:
-    """Read what `run` has written."""
+    """Read the file that `run` has written."""
     found = json.loads(contents.read_text())
     files = [
         File(**one | {"variables": {n: Variable(**v) for n, v in one["variables"].items()}}) for one in found["files"]
@@ -45,16 +45,16 @@ def read(contents: Path) -> Contents:
     return Contents(files, found["grids"])
 
 
-def listed(files: list[Path], settings: Download) -> Contents:
-    """List what files hold.
+def list_contents(files: list[Path], settings: Download) -> Contents:
+    """Describe all files.
 
     Raises:
-        UserError: naming all that cannot be read.
+        UserError: naming all files that cannot be read.
     """
     watch, grids, found, broken = Progress("download.contents", len(files)), {}, [], []
     for number, path in enumerate(files):
         try:
-            found.append(described(path, settings, grids))
+            found.append(describe(path, settings, grids))
         except UserError as error:
             broken.append(str(error))
         watch(number + 1)

@@ -1,4 +1,4 @@
-"""What one file holds: what its dimensions are, its times, its grid, and of each variable the levels and the units."""
+"""Describe one file: its dimensions, times and grid, and the levels and units of each variable."""
 
 import json
 import re
@@ -19,10 +19,10 @@ from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.units import conversion
 
 HEIGHTS = ("height", "heightAboveGround", "height_above_ground")  # m
-SAID = ("accumulated_hours", "cell_methods", "long_name", "standard_name")  # attributes that say what a variable is
-HANDED_ON = ("synthetic", "segment_starts")  # attributes of a built-in world's store
+KEPT_ATTRIBUTES = ("accumulated_hours", "cell_methods", "long_name", "standard_name")
+WORLD_ATTRIBUTES = ("synthetic", "segment_starts")  # attributes of a built-in world's store, written to the part
 SUMS = {name for channel in CHANNELS.values() if channel.hours for name in channel.names("local")}
-SAMPLE = 240  # frames by which a running sum is told
+SAMPLE = 240  # frames by which a running sum is recognised
 SHOWN = 8  # groups that an error lists
 
 
@@ -33,13 +33,13 @@ class Variable:
     Attributes:
         dims: its dimensions, in the file's order and by the file's names.
         units: as the file has them.
-        levels: in hPa, along `level` or of that one; none: it does not say on which level it is.
-        level: the dimension of its levels, none where it has but one, outside its dimensions.
+        levels: in hPa, along `level` or its only one; None: the file does not state it.
+        level: the dimension of its levels; None: it has one level, which is not a dimension.
         heights: above the ground in m, as levels.
-        height: the dimension of these.
-        says: attributes that say what it is.
+        height: the dimension of the heights.
+        attributes: those that describe it.
         rows: frames in a chunk of the file.
-        trouble: why it cannot be used.
+        problem: why it cannot be used.
     """
 
     dims: list[str]
@@ -48,9 +48,9 @@ class Variable:
     level: str | None = None
     heights: list[float] | None = None
     height: str | None = None
-    says: dict = field(default_factory=dict)
+    attributes: dict = field(default_factory=dict)
     rows: int = 1
-    trouble: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class File:
     """A file or a store.
 
     Attributes:
-        path: of it.
-        identity: what says that it is still the same.
+        path: of the file.
+        identity: changes when the file changes.
         variables: by name.
-        time: the dimension of time; none where it has one time, or none.
-        times: of its frames, in runs; none where it has no time.
-        spans: first and last moment of what each frame is of, in runs, where the file says so.
-        late: numbers of preliminary frames (ERA5T).
+        time: the dimension of time; None: it has one time, or none.
+        times: of its frames, in runs; None: it has no time.
+        bounds: first and last moment of the period of each frame, in runs, if the file has them.
+        preliminary: numbers of preliminary frames (ERA5T).
         grid: number of its grid among those of all files.
-        further: values along further dimensions.
-        attributes: of the file, those that are handed on.
-        notes: what was done to it without being asked.
-        trouble: why none of its variables can be used.
+        other_dims: values along other dimensions.
+        attributes: of the file, those that are written to the part.
+        notes: corrections that were made to it.
+        problem: why none of its variables can be used.
     """
 
     path: str
@@ -77,32 +77,32 @@ class File:
     variables: dict[str, Variable]
     time: str | None = None
     times: dates.Runs | None = None
-    spans: list[dates.Runs] | None = None
-    late: list[int] = field(default_factory=list)
+    bounds: list[dates.Runs] | None = None
+    preliminary: list[int] = field(default_factory=list)
     grid: int | None = None
-    further: dict[str, list] = field(default_factory=dict)
+    other_dims: dict[str, list] = field(default_factory=dict)
     attributes: dict = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    trouble: str | None = None
+    problem: str | None = None
 
 
-def described(path: Path, settings: Download, grids: dict[str, int]) -> File:
-    """Describe a file; its grid is added to those of all files.
+def describe(path: Path, settings: Download, grids: dict[str, int]) -> File:
+    """Describe a file, and add its grid to those of all files.
 
     Raises:
-        UserError: if it cannot be read, or has nothing at its root.
+        UserError: if it cannot be read, or has no variables at its root.
     """
-    with file_kind.opened(path) as dataset:
+    with file_kind.open_dataset(path) as dataset:
         if not dataset.data_vars:
             raise UserError(f"{path} {_no_variables(path)}")
         roles = _roles(dataset, settings)
-        about, notes, trouble = {}, [], None
+        about, notes, problem = {}, [], None
         try:
             about["time"], when = _times(dataset, roles, str(path))
-            about |= _dated(dataset, about["time"], when, str(path), notes)
+            about |= _time_information(dataset, about["time"], when, str(path), notes)
             about["grid"] = _grid(dataset, roles, settings, str(path), grids, notes)
         except UserError as error:
-            trouble = str(error)
+            problem = str(error)
         variables = {
             str(name): _variable(dataset, str(name), roles, about, settings, str(path)) for name in dataset.data_vars
         }
@@ -110,10 +110,10 @@ def described(path: Path, settings: Download, grids: dict[str, int]) -> File:
             str(path),
             file_kind.identity(path),
             variables,
-            further=_further(dataset, roles, about.get("time")),
-            attributes={key: _plain(dataset.attrs[key]) for key in HANDED_ON if key in dataset.attrs},
+            other_dims=_other_dims(dataset, roles, about.get("time")),
+            attributes={key: _plain(dataset.attrs[key]) for key in WORLD_ATTRIBUTES if key in dataset.attrs},
             notes=notes,
-            trouble=trouble,
+            problem=problem,
             **about,
         )
 
@@ -121,7 +121,7 @@ def described(path: Path, settings: Download, grids: dict[str, int]) -> File:
 def _no_variables(path: Path) -> str:
     groups = _groups(path)
     lie = f"its variables lie in groups ({', '.join(groups[:SHOWN])})" if groups else "it has no variables"
-    return f"has nothing to read: {lie}; expected them at its root, so take each group out into a file of its own"
+    return f"has nothing to read: {lie}; expected them at its root, so write each group to a file of its own"
 
 
 def _groups(path: Path) -> list[str]:
@@ -132,40 +132,42 @@ def _groups(path: Path) -> list[str]:
     try:
         with netCDF4.Dataset(path) as file:
             return list(file.groups)
-    except OSError:  # not one of netCDF's own, and those that are not have no groups
+    except OSError:  # not netCDF, so it has no groups
         return []
 
 
 def _roles(dataset: xr.Dataset, settings: Download) -> dict[str, str]:
-    """What each coordinate, and each dimension, of a file is: latitude, longitude, time, level, height."""
-    told = {theirs: ours for theirs, ours in settings.rename.items() if ours in DIMENSIONS}
-    known = ROLES | dict.fromkeys(HEIGHTS, "height") | told
-    found = {str(name): known[name] for name in (*dataset.coords, *dataset.dims) if name in known}
-    said = {
-        str(dim): _by_convention(dataset[dim]) for dim in dataset.dims if dim in dataset.coords and dim not in found
+    """The role of each coordinate and dimension of a file: latitude, longitude, time, level or height."""
+    renamed = {theirs: ours for theirs, ours in settings.rename.items() if ours in DIMENSIONS}
+    role_of = ROLES | dict.fromkeys(HEIGHTS, "height") | renamed
+    found = {str(name): role_of[name] for name in (*dataset.coords, *dataset.dims) if name in role_of}
+    conventional = {
+        str(dim): _role_by_convention(dataset[dim])
+        for dim in dataset.dims
+        if dim in dataset.coords and dim not in found
     }
-    return found | {name: role for name, role in said.items() if role and role not in found.values()}
+    return found | {name: role for name, role in conventional.items() if role and role not in found.values()}
 
 
-def _by_convention(axis: xr.DataArray) -> str | None:
-    """What an axis of another name is by its standard name or its units, as the CF conventions have it."""
-    says, units = str(axis.attrs.get("standard_name", "")), str(axis.attrs.get("units", ""))
-    if says in ("latitude", "longitude", "time"):
-        return says
+def _role_by_convention(axis: xr.DataArray) -> str | None:
+    """The role of an axis by its standard name or its units, by the CF conventions."""
+    standard_name, units = str(axis.attrs.get("standard_name", "")), str(axis.attrs.get("units", ""))
+    if standard_name in ("latitude", "longitude", "time"):
+        return standard_name
     if side := re.fullmatch(r"degrees?_?(n|north|e|east)", units, re.IGNORECASE):
         return "latitude" if side[1][0].lower() == "n" else "longitude"
-    return "level" if says == "air_pressure" or units and conversion(units, "Pa") else None
+    return "level" if standard_name == "air_pressure" or units and conversion(units, "Pa") else None
 
 
 def _named(dataset: xr.Dataset, roles: dict[str, str], role: str) -> list[xr.DataArray]:
-    """Coordinates of a role, those that the settings name first, then in the order of `DIMENSIONS`."""
+    """Coordinates of a role: first those named in the settings, then in the order of `DIMENSIONS`."""
     found = [name for name in dataset.coords if roles.get(str(name)) == role]
     order = {alias: number for number, alias in enumerate(DIMENSIONS[role])}
     return [dataset[name] for name in sorted(found, key=lambda name: order.get(name, -1))]
 
 
 def _times(dataset: xr.Dataset, roles: dict[str, str], where: str) -> tuple[str | None, xr.DataArray | None]:
-    """The dimension of time, and the coordinate that says when each frame is valid."""
+    """The dimension of time, and the coordinate of the times at which frames are valid."""
     found = [axis for axis in _named(dataset, roles, "time") if axis.ndim < 2]
     if bare := [name for name in dataset.dims if roles.get(str(name)) == "time" and name not in dataset.coords]:
         if not any(bare[0] in axis.dims for axis in found):
@@ -177,21 +179,23 @@ def _times(dataset: xr.Dataset, roles: dict[str, str], where: str) -> tuple[str 
     return (str(valid[0].dims[0]) if valid[0].ndim else None), valid[0]
 
 
-def _dated(dataset: xr.Dataset, dim: str | None, when: xr.DataArray | None, path: str, notes: list[str]) -> dict:
-    """Times, the spans that frames are of, and which of them are preliminary."""
+def _time_information(
+    dataset: xr.Dataset, dim: str | None, when: xr.DataArray | None, path: str, notes: list[str]
+) -> dict:
+    """Times, the periods of frames, and which frames are preliminary."""
     if when is None:
         return {}
     where = f"{path}: its {when.name}"
-    given = dates.decoded(xr.Variable(when.dims, when.values, when.attrs | _units_of(when)), where)
+    given = dates.decode(xr.Variable(when.dims, when.values, when.attrs | _units_of(when)), where)
     given = np.atleast_1d(given + _lead(dataset, when, dim))
-    found = dates.snapped(given)
+    found = dates.snap(given)
     if off := np.abs(given - found)[~np.isnat(given)].max(initial=np.timedelta64(0, "ns")) / np.timedelta64(1, "s"):
-        notes.append(f"times are up to {off:.3g} s off; taken to the nearest quarter of an hour")
+        notes.append(f"times are up to {off:.3g} s off; rounded to the nearest quarter of an hour")
     if lost := int(np.isnat(given).sum()):
         notes.append(f"{lost} frame(s) have no time, and are left out")
-    about = {"times": dates.packed(found), "late": _late(dataset, dim, len(found))}
-    if (spans := _spans(dataset, when)) is not None:
-        about["spans"] = [dates.packed(side) for side in spans.T]
+    about = {"times": dates.pack(found), "preliminary": _preliminary(dataset, dim, len(found))}
+    if (bounds := _bounds(dataset, when)) is not None:
+        about["bounds"] = [dates.pack(side) for side in bounds.T]
     return about
 
 
@@ -200,7 +204,7 @@ def _units_of(when: xr.DataArray) -> dict:
 
 
 def _lead(dataset: xr.Dataset, when: xr.DataArray, dim: str | None) -> np.timedelta64:
-    """What a scalar step of a forecast adds to its base time."""
+    """The lead that a scalar step of a forecast adds to its base time."""
     steps = [dataset[name] for name in dates.STEPS if name in dataset.coords and dataset[name].ndim == 0]
     if when.name == "valid_time" or not steps:
         return np.timedelta64(0, "s")
@@ -213,17 +217,17 @@ def hours(steps: xr.DataArray) -> np.ndarray:
     return np.atleast_1d(steps.values).astype(float) * factor[0]
 
 
-def _spans(dataset: xr.Dataset, when: xr.DataArray) -> np.ndarray | None:
-    """First and last moment of what each frame is of, (T, 2), where the file has bounds of its times."""
+def _bounds(dataset: xr.Dataset, when: xr.DataArray) -> np.ndarray | None:
+    """First and last moment of the period of each frame, (T, 2), if the file has bounds of its times."""
     name = when.attrs.get("bounds") or when.encoding.get("bounds")
     if name not in dataset.variables or when.ndim != 1:
         return None
     bounds = dataset[name].variable
     units = {key: value for key, value in when.attrs.items() if key in ("units", "calendar")}
-    return dates.snapped(dates.decoded(xr.Variable(bounds.dims, bounds.values, units | bounds.attrs), str(name)))
+    return dates.snap(dates.decode(xr.Variable(bounds.dims, bounds.values, units | bounds.attrs), str(name)))
 
 
-def _late(dataset: xr.Dataset, dim: str | None, count: int) -> list[int]:
+def _preliminary(dataset: xr.Dataset, dim: str | None, count: int) -> list[int]:
     """Frames that are preliminary (ERA5T), by the version of each."""
     if VERSION not in dataset.variables:
         return []
@@ -238,16 +242,16 @@ def _late(dataset: xr.Dataset, dim: str | None, count: int) -> list[int]:
 
 def _only_preliminary(values: xr.DataArray, dim: str) -> list[int]:
     """Frames that only the preliminary half of a variable has, by the values at some points."""
-    late = dates.preliminary(values[VERSION].values)
+    preliminary = dates.preliminary(values[VERSION].values)
     space = {d: np.unique([0, n // 2, n - 1]) for d, n in values.sizes.items() if d not in (dim, VERSION)}
-    there = values.isel(space).notnull().any(list(space)).transpose(dim, VERSION).values
-    return np.flatnonzero(~there[:, ~late].any(1) & there[:, late].any(1)).tolist()
+    valid = values.isel(space).notnull().any(list(space)).transpose(dim, VERSION).values
+    return np.flatnonzero(~valid[:, ~preliminary].any(1) & valid[:, preliminary].any(1)).tolist()
 
 
 def _grid(
     dataset: xr.Dataset, roles: dict, settings: Download, where: str, grids: dict[str, int], notes: list[str]
 ) -> int:
-    """The number of a file's grid; one that no file before it has is added."""
+    """The number of a file's grid; a new grid is added."""
     sides = {}
     for role in ("latitude", "longitude"):
         if not (found := _named(dataset, roles, role)):
@@ -260,16 +264,16 @@ def _grid(
         sides[role] = found[0]
     if sides["latitude"].dims == sides["longitude"].dims:
         raise UserError(
-            f"{where}: its points are a list along {sides['latitude'].dims[0]}, no grid; hindsight works on regular "
+            f"{where}: its points are a list along {sides['latitude'].dims[0]}, not a grid; hindsight needs regular "
             "grids of latitude and longitude, so regrid the source first"
         )
     if axes.repeats_first(np.sort(sides["longitude"].values)):
-        notes.append("its first meridian is there again as its last one, which is left out")
+        notes.append("its last meridian repeats the first, and is left out")
     text = json.dumps({str(axis.dims[0]): axis.values.astype(float).tolist() for axis in sides.values()})
     return grids.setdefault(text, len(grids))
 
 
-def _further(dataset: xr.Dataset, roles: dict[str, str], time: str | None) -> dict[str, list]:
+def _other_dims(dataset: xr.Dataset, roles: dict[str, str], time: str | None) -> dict[str, list]:
     """Values along dimensions of variables that are neither time nor space."""
     dims = {str(dim) for variable in dataset.data_vars.values() for dim in variable.dims} - {time}
     found = {dim: dataset[dim] if dim in dataset.coords else None for dim in sorted(dims) if dim not in roles}
@@ -284,7 +288,7 @@ def _values(axis: xr.DataArray) -> np.ndarray:
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it."""
+    """A value as JSON can hold it."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
@@ -292,47 +296,48 @@ def _plain(value: object) -> object:
 
 def _variable(dataset: xr.Dataset, name: str, roles: dict, about: dict, settings: Download, where: str) -> Variable:
     found = dataset[name]
-    says = {key: _plain(found.attrs[key]) for key in SAID if key in found.attrs}
-    given, trouble = {}, None
+    attributes = {key: _plain(found.attrs[key]) for key in KEPT_ATTRIBUTES if key in found.attrs}
+    given, problem = {}, None
     try:
-        given["levels"], given["level"] = _along(dataset, found, roles, "level", where)
-        given["heights"], given["height"] = _along(dataset, found, roles, "height", where)
+        given["levels"], given["level"] = _levels_or_heights(dataset, found, roles, "level", where)
+        given["heights"], given["height"] = _levels_or_heights(dataset, found, roles, "height", where)
     except UserError as error:
-        trouble = str(error)
+        problem = str(error)
     rows = _chunk_rows(found, about.get("time"))
-    if settings.rename.get(name, name) in SUMS and about.get("times") and not trouble:
-        says |= {"runs_up": runs} if (runs := _runs_up(found, about["time"], about["times"])) is not None else {}
+    if settings.rename.get(name, name) in SUMS and about.get("times") and not problem:
+        running = _is_running_sum(found, about["time"], about["times"])
+        attributes |= {} if running is None else {"running_sum": running}
     units = str(found.attrs.get("units", "")).strip()
-    return Variable(list(map(str, found.dims)), units, says=says, rows=rows, trouble=trouble, **given)
+    return Variable(list(map(str, found.dims)), units, attributes=attributes, rows=rows, problem=problem, **given)
 
 
-def _runs_up(found: xr.DataArray, time: str | None, runs: dates.Runs) -> bool | None:
-    """What the values of a sum show at a few points of its first frames: whether it runs up from 00 UTC each day."""
-    valid = dates.unpacked(runs)[:SAMPLE]
+def _is_running_sum(found: xr.DataArray, time: str | None, runs: dates.Runs) -> bool | None:
+    """Whether a sum runs from 00 UTC each day, by the values at a few points of its first frames."""
+    valid = dates.unpack(runs)[:SAMPLE]
     if time not in found.dims or (np.diff(valid) <= np.timedelta64(0)).any():
         return None
     space = {d: np.unique(np.linspace(0, n - 1, 9).astype(int)) for d, n in found.sizes.items() if d != time}
     values = found.isel(space | {time: slice(0, SAMPLE)}).transpose(time, ...).values
-    return accumulation.runs_up(valid, values.reshape(len(valid), -1))
+    return accumulation.is_running_sum(valid, values.reshape(len(valid), -1))
 
 
-def _along(
+def _levels_or_heights(
     dataset: xr.Dataset, found: xr.DataArray, roles: dict, role: str, where: str
 ) -> tuple[list[float] | None, str | None]:
-    """A variable's levels or heights, along one of its dimensions or at just one, and that dimension."""
-    own = found.encoding.get("coordinates", "").split()  # where a variable lists its coordinates, others are not its
+    """Levels or heights of a variable, and their dimension; no dimension for a single level or height."""
+    own = found.encoding.get("coordinates", "").split()  # if it lists coordinates, it has no others
     for dim in found.dims:
         if roles.get(str(dim)) == role:
             if dim not in dataset.coords:
                 raise UserError(f"{where}: {found.name!r} lies along {dim}, which has no values; expected its {role}s")
-            return _measured(dataset[dim], role, where), str(dim)
+            return _axis_values(dataset[dim], role, where), str(dim)
     for name, axis in found.coords.items():
         if roles.get(str(name)) == role and axis.ndim == 0 and (not own or name in own):
-            return _measured(axis, role, where), None
+            return _axis_values(axis, role, where), None
     return None, None
 
 
-def _measured(axis: xr.DataArray, role: str, where: str) -> list[float]:
+def _axis_values(axis: xr.DataArray, role: str, where: str) -> list[float]:
     if role == "level":
         return np.atleast_1d(axes.hectopascals(axis, where)).tolist()
     factor = conversion(str(axis.attrs.get("units", "m")) or "m", "m") or (1.0, 0.0)
@@ -340,7 +345,7 @@ def _measured(axis: xr.DataArray, role: str, where: str) -> list[float]:
 
 
 def _chunk_rows(found: xr.DataArray, time: str | None) -> int:
-    """Frames of a chunk, or of a shard, of a file."""
+    """Frames of a chunk, or of a Zarr shard, of a file."""
     if time not in found.dims:
         return 1
     chunks = found.encoding.get("shards") or found.encoding.get("chunksizes") or found.encoding.get("chunks")

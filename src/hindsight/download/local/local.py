@@ -1,7 +1,8 @@
-"""Source `local`: netCDF files and Zarr stores on disk, one or thousands, a part of their frames in a job.
+"""Source `local`: read a part of the frames of netCDF files and Zarr stores on disk, one file or thousands.
 
-What is asked for is read, no more: a channel, a block of frames, the domain's region. Each block is brought to the
-channel's units by what its own file says, so files of different years may have other names, units, order or rounding.
+Only the requested values are read: a channel, a block of frames, the domain's region. Each block is converted to the
+channel's units by the attributes of its own file, so files of different years may differ in names, units, order and
+rounding.
 """
 
 import hashlib
@@ -18,10 +19,10 @@ from hindsight.download import assembly, file_kind, missing_chunks
 from hindsight.download import part as parts
 from hindsight.download.local import contents as listing
 from hindsight.download.local import match
-from hindsight.download.local.channel_frames import Frames
+from hindsight.download.local.channel_frames import ChannelFrames
 from hindsight.download.local.contents import Contents
 from hindsight.download.local.description import File, Variable
-from hindsight.download.local.match import Matched, Series
+from hindsight.download.local.match import Match, Series
 from hindsight.errors import UserError
 from hindsight.fields import intervals, store
 from hindsight.progress import Progress
@@ -29,24 +30,25 @@ from hindsight.settings import Download
 from hindsight.settings.lexicon import source_channels
 
 POINTS = ("latitude", "longitude")
-OPEN = 32  # files
-WORKING = 40  # bytes a value takes while it is read: unpacked in double precision, brought to its units, written
-ALIKE = 1e-3  # of a field's range: what packing leaves of a difference between two copies of a frame
+OPEN_FILES = 32  # files
+BYTES_PER_VALUE = 40  # while it is read: unpacked in double precision, converted to its units, written
+TOLERANCE = 1e-3  # of a field's range: copies of a frame that are packed differ by less
 SECOND = np.timedelta64(1, "s")
 
 
 def run(settings: Download, *, part: str, contents: Path, raw: Path, marker: Path) -> None:
     """Read the frames of one part from netCDF files and Zarr stores, channel by channel, in the channels' units."""
     cut, listed = intervals.parse(part, settings.step_hours), listing.read(contents)
-    matched, channels = match.matched(listed, settings), source_channels(settings.channels)
-    frames = {channel.name: Frames(channel, matched, cut.times) for channel in channels}
-    request = _request(settings, part, listed, matched, frames)
-    if parts.kept(raw, marker, request):
+    matched, channels = match.match_channels(listed, settings), source_channels(settings.channels)
+    by_channel = {channel.name: ChannelFrames(channel, matched, cut.times) for channel in channels}
+    request = _request(settings, part, listed, matched, by_channel)
+    if parts.reuse(raw, marker, request):
         return
     store.require_free_space(raw, settings.minimum_free_gb)
     reader = Reader(listed, matched, settings)
-    blocks = reader.blocks(frames, Progress(f"download.local {part}", len(cut.times) * len(channels)))
-    parts.write_blocks(_template(frames, cut.times, reader), blocks, raw, marker, request, _source(matched, frames))
+    blocks = reader.blocks(by_channel, Progress(f"download.local {part}", len(cut.times) * len(channels)))
+    template, source = _template(by_channel, cut.times, reader), _source(matched, by_channel)
+    parts.write_blocks(template, blocks, raw, marker, request, source)
 
 
 class Reader:
@@ -54,98 +56,100 @@ class Reader:
 
     Args:
         contents: of all files.
-        matched: what channels are made from.
-        settings: memory, and what an absent chunk means.
+        matched: the series that make the channels.
+        settings: memory, and the meaning of a missing chunk.
     """
 
-    def __init__(self, contents: Contents, matched: Matched, settings: Download) -> None:
+    def __init__(self, contents: Contents, matched: Match, settings: Download) -> None:
         self.contents, self.matched, self.settings = contents, matched, settings
         self.points = matched.points
         self._open: OrderedDict[int, xr.Dataset] = OrderedDict()
-        self._absent: dict[tuple[int, str], np.ndarray] = {}
+        self._missing_rows: dict[tuple[int, str], np.ndarray] = {}
 
-    def blocks(self, frames: dict[str, Frames], watch: Progress) -> Iterator[xr.Dataset]:
+    def blocks(self, by_channel: dict[str, ChannelFrames], watch: Progress) -> Iterator[xr.Dataset]:
         """The channels, one after the other, in blocks of frames that fit into memory."""
-        done, chunk = 0, self.chunk_frames(frames)
-        for name, made in frames.items():
-            size = self.block_frames(made, chunk)
-            for first in range(0, len(made.times), size):
+        done, chunk = 0, self.chunk_frames(by_channel)
+        for name, frames in by_channel.items():
+            size = self.block_frames(frames, chunk)
+            for first in range(0, len(frames.times), size):
                 window = slice(first, first + size)
-                values = self._made(made, window).astype(np.float32)
-                coords = {"time": made.times[window]}
+                values = self._values(frames, window).astype(np.float32)
+                coords = {"time": frames.times[window]}
                 yield xr.Dataset({name: (("time", *POINTS), values)}, coords)
-                watch(done + min(first + size, len(made.times)))
-            done += len(made.times)
+                watch(done + min(first + size, len(frames.times)))
+            done += len(frames.times)
 
-    def chunk_frames(self, frames: dict[str, Frames]) -> int:
-        """Frames of a chunk of the part: no more than memory has room for."""
-        return min(parts.rows(self.points.shape), *map(self._room, frames.values()))
+    def chunk_frames(self, by_channel: dict[str, ChannelFrames]) -> int:
+        """Frames in a chunk of the part, as many as memory can hold."""
+        return min(parts.chunk_frames(self.points.shape), *map(self._frames_in_memory, by_channel.values()))
 
-    def block_frames(self, made: Frames, chunk: int) -> int:
-        """Frames that are read at once: what memory has room for, in whole chunks of the part and of the files."""
-        own = max((self._variable(one).rows for one in made.series), default=1)
-        room, both = self._room(made), chunk * own // int(np.gcd(chunk, own))
-        return room // both * both or room // chunk * chunk
+    def block_frames(self, frames: ChannelFrames, chunk: int) -> int:
+        """Frames to read at once: as many as memory can hold, in complete chunks of the part and of the files."""
+        file_rows = max((self._variable(one).rows for one in frames.series), default=1)
+        room, common = self._frames_in_memory(frames), chunk * file_rows // int(np.gcd(chunk, file_rows))
+        return room // common * common or room // chunk * chunk
 
-    def _room(self, made: Frames) -> int:
+    def _frames_in_memory(self, frames: ChannelFrames) -> int:
         rows, columns = (max(int(np.ptp(side[k])) + 1 for side in self.matched.places.values()) for k in (0, 1))
-        gathered = bool(made.channel.hours) + len(made.terms) > 1  # beside what is read
-        return max(1, int(self.settings.memory_mb * 1e6 // ((WORKING + 16 * gathered) * rows * columns)))
+        gathered = bool(frames.channel.hours) + len(frames.terms) > 1  # a second array, for sums
+        return max(1, int(self.settings.memory_mb * 1e6 // ((BYTES_PER_VALUE + 16 * gathered) * rows * columns)))
 
     def static(self) -> dict[str, tuple]:
-        """What does not change with time."""
+        """Static fields."""
         found = {}
         for name, number in self.matched.static.items():
-            given = self.contents.files[number].variables[name]
+            variable = self.contents.files[number].variables[name]
             values = self._read(number, name, (), None)[0]
-            found[name] = (POINTS, values.astype(np.float32), {"units": given.units} | _words(given.says))
+            attributes = {"units": variable.units} | _names_in(variable.attributes)
+            found[name] = (POINTS, values.astype(np.float32), attributes)
         return found
 
-    def _made(self, made: Frames, window: slice) -> np.ndarray:
+    def _values(self, frames: ChannelFrames, window: slice) -> np.ndarray:
         total = 0.0
-        for weight, chosen in made.terms:
-            values = self._sum(made, chosen[window]) if made.channel.hours else self._chosen(made, chosen[:, window])
+        for weight, chosen in frames.terms:
+            sums = frames.channel.hours
+            values = self._sum(frames, chosen[window]) if sums else self._filled(frames, chosen[:, window])
             total = values if weight == 1.0 else total + weight * values
         return total
 
-    def _chosen(self, made: Frames, layers: np.ndarray) -> np.ndarray:
-        """Frames by their first choice; others fill what it lacks, and must agree with it where both are there.
+    def _filled(self, frames: ChannelFrames, choices: np.ndarray) -> np.ndarray:
+        """Frames from their first choice, with its missing values filled from the others, which must agree with it.
 
-        A preliminary copy fills no hole of a final frame, which would then be neither.
+        Missing values of a final frame are not filled from a preliminary one; the mixture would be neither.
         """
-        values = self._rows(made, layers[0])
-        for layer in layers[1:]:
-            if not (there := np.flatnonzero(layer >= 0)).size:
+        values = self._rows(frames, choices[0])
+        for choice in choices[1:]:
+            if not (available := np.flatnonzero(choice >= 0)).size:
                 break
-            other = self._rows(made, layer[there])
-            self._agree(made, values[there], other, layers[0][there], layer[there])
-            version = made.table["expver"].to_numpy()
-            alike = version[layers[0][there]] == version[layer[there]]
-            values[there] = np.where(np.isnan(values[there]) & alike[:, None, None], other, values[there])
+            other = self._rows(frames, choice[available])
+            self._check_agreement(frames, values[available], other, choices[0][available], choice[available])
+            version = frames.table["expver"].to_numpy()
+            alike = version[choices[0][available]] == version[choice[available]]
+            values[available] = np.where(np.isnan(values[available]) & alike[:, None, None], other, values[available])
         return values
 
-    def _agree(
-        self, made: Frames, values: np.ndarray, other: np.ndarray, first: np.ndarray, second: np.ndarray
+    def _check_agreement(
+        self, frames: ChannelFrames, values: np.ndarray, other: np.ndarray, first: np.ndarray, second: np.ndarray
     ) -> None:
-        """Refuse two copies of a frame that differ: nobody can tell which is right."""
-        table = made.table
+        """Refuse two copies of a frame that differ, because either may be wrong."""
+        table = frames.table
         for row, (one, two) in enumerate(zip(values, other)):
-            mine, theirs = table.loc[first[row]], table.loc[second[row]]
-            if mine["rank"] != theirs["rank"] or mine["expver"] != theirs["expver"] or np.isnan(one - two).all():
-                continue  # another name of it, or its preliminary version, may differ
+            left, right = table.loc[first[row]], table.loc[second[row]]
+            if left["rank"] != right["rank"] or left["expver"] != right["expver"] or np.isnan(one - two).all():
+                continue  # values under another name, or preliminary ones, may differ
             spread = np.nanmax(np.abs(one - two))
-            if spread > ALIKE * np.ptp(one[~np.isnan(one)]) + 1e-5 * np.nanmax(np.abs(one)):
-                names = " and ".join(self._name(made.series[s["series"]]) for s in (mine, theirs))
+            if spread > TOLERANCE * np.ptp(one[~np.isnan(one)]) + 1e-5 * np.nanmax(np.abs(one)):
+                names = " and ".join(self._name(frames.series[s["series"]]) for s in (left, right))
                 raise UserError(
-                    f"channel {made.channel.name} has two frames at {mine['valid']}, in {names}, that differ by up to "
-                    f"{spread:g} {made.channel.units}; take the wrong one out of download.files"
+                    f"channel {frames.channel.name} has two frames at {left['valid']}, in {names}, that differ by "
+                    f"up to {spread:g} {frames.channel.units}; remove the wrong one from download.files"
                 )
 
     def _name(self, series: Series) -> str:
         return f"{series.name!r} of {Path(self.contents.files[series.file].path).name}"
 
-    def _sum(self, made: Frames, sums: list[assembly.Sum]) -> np.ndarray:
-        """Amounts, added up and taken away; NaN where there are none."""
+    def _sum(self, frames: ChannelFrames, sums: list[assembly.Sum]) -> np.ndarray:
+        """Amounts, added and subtracted; NaN where there are none."""
         total = np.zeros((len(sums), *self.points.shape))
         total[[not one for one in sums]] = np.nan
         pairs = [(frame, row, sign) for frame, one in enumerate(sums) for row, sign in one]
@@ -155,19 +159,19 @@ class Reader:
         size = max(len(sums), 1)  # rows in memory at once
         for first in range(0, len(row), size):
             now = slice(first, first + size)
-            np.add.at(total, frame[now], sign[now, None, None] * self._rows(made, row[now]))
+            np.add.at(total, frame[now], sign[now, None, None] * self._rows(frames, row[now]))
         return total
 
-    def _rows(self, made: Frames, rows: np.ndarray) -> np.ndarray:
+    def _rows(self, frames: ChannelFrames, rows: np.ndarray) -> np.ndarray:
         """Values of rows of the table, (n, H, W), in the channel's units; NaN where a row is -1."""
         found = np.full((len(rows), *self.points.shape), np.nan)
-        here = np.flatnonzero(rows >= 0)
-        if not here.size:
+        valid = np.flatnonzero(rows >= 0)
+        if not valid.size:
             return found
-        table = made.table.loc[rows[here]]
+        table = frames.table.loc[rows[valid]]
         for number in table["series"].unique():
             which = (table["series"] == number).to_numpy()
-            series, where = made.series[number], here[which]
+            series, where = frames.series[number], valid[which]
             index, back = np.unique(table["row"].to_numpy()[which], return_inverse=True)
             values = self._read(series.file, series.name, series.at, index)[back]
             values = values * series.factor[0] + series.factor[1]
@@ -185,31 +189,31 @@ class Reader:
         found = dataset[name].variable.isel({dim: row for dim, row in at})
         found = found.isel({d: 0 for d in found.dims if d not in (file.time, south, west)})
         found = found.isel({dim: slice(int(p.min()), int(p.max()) + 1) for dim, p in places.items()})
-        timed = file.time in found.dims
-        found = found.isel({file.time: _strided(rows)} if timed else {}).transpose(..., south, west)
+        over_time = file.time in found.dims
+        found = found.isel({file.time: _as_slice(rows)} if over_time else {}).transpose(..., south, west)
         values = np.asarray(found.values, np.float64).reshape(-1, *found.shape[-2:])
         values = values[:, places[south] - places[south].min()][:, :, places[west] - places[west].min()]
-        if timed and (lost := self._lost(number, name)[rows]).any():
-            values[lost] = np.nan
+        if over_time and (missing := self._missing(number, name)[rows]).any():
+            values[missing] = np.nan
         return values
 
-    def _lost(self, number: int, name: str) -> np.ndarray:
-        """Frames of a store whose chunks are not all there."""
-        if (number, name) not in self._absent:
+    def _missing(self, number: int, name: str) -> np.ndarray:
+        """Frames of a store in which a chunk is missing."""
+        if (number, name) not in self._missing_rows:
             file = self.contents.files[number]
             path, first = Path(file.path), file.variables[name].dims[0] == file.time
-            asked = path.is_dir() and first and self.settings.absent_chunks == "missing"
+            masked = path.is_dir() and first and self.settings.missing_chunks == "missing"
             none = np.zeros(self._dataset(number).sizes[file.time], bool)
-            self._absent[number, name] = missing_chunks.absent(path, name) if asked else none
-        return self._absent[number, name]
+            self._missing_rows[number, name] = missing_chunks.missing_rows(path, name) if masked else none
+        return self._missing_rows[number, name]
 
     def _dataset(self, number: int) -> xr.Dataset:
         if number not in self._open:
             file = self.contents.files[number]
             if file_kind.identity(Path(file.path)) != file.identity:
-                raise UserError(f"{file.path} is not what it was when its contents were listed; run snakemake again")
-            self._open[number] = file_kind.opened(Path(file.path))
-            if len(self._open) > OPEN:
+                raise UserError(f"{file.path} has changed since its contents were listed; run snakemake again")
+            self._open[number] = file_kind.open_dataset(Path(file.path))
+            if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
         return self._open[number]
@@ -218,38 +222,38 @@ class Reader:
         return self.contents.files[series.file].variables[series.name]
 
 
-def _strided(rows: np.ndarray) -> slice | np.ndarray:
-    """A slice, which is read faster, where rows follow each other in equal steps."""
+def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """A slice if the rows are equally spaced, which is read faster."""
     steps = np.unique(np.diff(rows))
     if len(rows) == 1 or len(steps) == 1:
         return slice(int(rows[0]), int(rows[-1]) + 1, int(steps[0]) if len(steps) else 1)
     return rows
 
 
-def _template(frames: dict[str, Frames], times: np.ndarray, reader: Reader) -> xr.Dataset:
-    """The part before there is anything in it but what does not change with time."""
+def _template(by_channel: dict[str, ChannelFrames], times: np.ndarray, reader: Reader) -> xr.Dataset:
+    """The part with its static fields, and NaN elsewhere."""
     shape = (len(times), *reader.points.shape)
-    chunks = (reader.chunk_frames(frames), *shape[1:])
-    nothing = dask.array.full(shape, np.nan, dtype=np.float32, chunks=chunks)
+    chunks = (reader.chunk_frames(by_channel), *shape[1:])
+    empty = dask.array.full(shape, np.nan, dtype=np.float32, chunks=chunks)
     coords = {"time": times, "latitude": reader.points.latitude, "longitude": reader.points.longitude}
-    fields = {name: (("time", *POINTS), nothing, _described(made, reader)) for name, made in frames.items()}
+    fields = {name: (("time", *POINTS), empty, _attributes_of(frames, reader)) for name, frames in by_channel.items()}
     return xr.Dataset(fields | reader.static(), coords, attrs=_attributes(reader))
 
 
-def _described(made: Frames, reader: Reader) -> dict:
-    channel = made.channel
-    series = [made.series[number] for number in made.used["series"].unique()] or made.series[:1]
-    given = [reader._variable(one) for one in series]
-    says = {"units": channel.units, "long_name": channel.long_name, "standard_name": channel.standard_name}
+def _attributes_of(frames: ChannelFrames, reader: Reader) -> dict:
+    channel = frames.channel
+    series = [frames.series[number] for number in frames.used_rows["series"].unique()] or frames.series[:1]
+    variables = [reader._variable(one) for one in series]
+    attributes = {"units": channel.units, "long_name": channel.long_name, "standard_name": channel.standard_name}
     source = {
         "source_names": ", ".join(dict.fromkeys(one.name for one in series)),
-        "source_units": ", ".join(dict.fromkeys(one.units for one in given)),
+        "source_units": ", ".join(dict.fromkeys(one.units for one in variables)),
     }
-    return says | source | ({"accumulated_hours": channel.hours} if channel.hours else {})
+    return attributes | source | ({"accumulated_hours": channel.hours} if channel.hours else {})
 
 
-def _words(says: dict) -> dict:
-    return {key: says[key] for key in ("long_name", "standard_name") if key in says}
+def _names_in(attributes: dict) -> dict:
+    return {key: attributes[key] for key in ("long_name", "standard_name") if key in attributes}
 
 
 def _attributes(reader: Reader) -> dict:
@@ -265,19 +269,21 @@ def _used_files(reader: Reader) -> list[File]:
     return [reader.contents.files[number] for number in sorted(numbers)]
 
 
-def _request(settings: Download, part: str, contents: Contents, matched: Matched, frames: dict[str, Frames]) -> dict:
+def _request(
+    settings: Download, part: str, contents: Contents, matched: Match, by_channel: dict[str, ChannelFrames]
+) -> dict:
     """All that the bytes of a part depend on."""
-    made = hashlib.sha256()
-    for name, one in frames.items():
-        used = one.used
-        made.update(f"{name} {[weight for weight, _ in one.terms]}".encode())
+    digest = hashlib.sha256()
+    for name, one in by_channel.items():
+        used = one.used_rows
+        digest.update(f"{name} {[weight for weight, _ in one.terms]}".encode())
         for number in used["series"].unique():
             series = one.series[number]
             file, rows = contents.files[series.file], used["row"][used["series"] == number]
-            made.update(repr((file.path, file.identity, series.name, series.at, series.factor, series.rate)).encode())
-            made.update(rows.to_numpy(np.int64).tobytes())
-        made.update(pd.util.hash_pandas_object(used[["valid", "begin", "expver"]], index=False).to_numpy().tobytes())
-    still = {name: contents.files[number].identity for name, number in matched.static.items()}
+            digest.update(repr((file.path, file.identity, series.name, series.at, series.factor, series.rate)).encode())
+            digest.update(rows.to_numpy(np.int64).tobytes())
+        digest.update(pd.util.hash_pandas_object(used[["valid", "begin", "expver"]], index=False).to_numpy().tobytes())
+    static = {name: contents.files[number].identity for name, number in matched.static.items()}
     return {
         "source": "local",
         "part": part,
@@ -285,22 +291,22 @@ def _request(settings: Download, part: str, contents: Contents, matched: Matched
         "channels": settings.channels,
         "box": list(settings.box),
         "levels": settings.levels,
-        "absent_chunks": settings.absent_chunks,
-        "content": made.hexdigest(),
-        "static": still,
+        "missing_chunks": settings.missing_chunks,
+        "content": digest.hexdigest(),
+        "static": static,
     }
 
 
-def _source(matched: Matched, frames: dict[str, Frames]) -> dict:
-    """What is known of the files and their state."""
-    late = np.any([one.provisional for one in frames.values()], 0)
-    nowhere = ~np.any([one.there for one in frames.values()], 0)
-    times = next(iter(frames.values())).times
-    used = {one.series[number].file for one in frames.values() for number in one.used["series"].unique()}
+def _source(matched: Match, by_channel: dict[str, ChannelFrames]) -> dict:
+    """Information about the files and their state, for the marker."""
+    preliminary = np.any([one.preliminary for one in by_channel.values()], 0)
+    missing = ~np.any([one.available for one in by_channel.values()], 0)
+    times = next(iter(by_channel.values())).times
+    used = {one.series[number].file for one in by_channel.values() for number in one.used_rows["series"].unique()}
     return {
         "kind": "local",
         "files": len(used),
         "notes": matched.notes,
-        "times_missing": [str(time.astype("datetime64[s]")) for time in times[nowhere]],
-        "provisional": [str(time.astype("datetime64[s]")) for time in times[late]],
+        "times_missing": [str(time.astype("datetime64[s]")) for time in times[missing]],
+        "preliminary": [str(time.astype("datetime64[s]")) for time in times[preliminary]],
     }

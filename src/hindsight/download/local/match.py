@@ -1,8 +1,8 @@
-"""Which variables of which files a channel is made from, frame by frame; what cannot be is refused, all of it at once.
+"""Which variables of which files make each channel; all channels that cannot be made are refused together.
 
-A channel on a level is read from nothing that does not say its level, nor one near the ground from what lies on a level
-of pressure. Each file speaks for itself: its names, its units, its grid; what is not the same in all is brought
-together here, and what nobody can know is asked.
+A channel on a level is read only from a variable that states its level, and a channel near the ground never from a
+pressure level. Each file is read by its own names, units and grid; differences between files are reconciled here, and
+what no file states is left to the settings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HEIGHT = {"t2m": 2.0, "d2m": 2.0, "u10": 10.0, "v10": 10.0}  # m, above the ground
 NEAR_HEIGHTS = 0.6  # m; models have their temperatures at 1.5 m
-SHOWN = 12  # mistakes, and names, that an error lists
+SHOWN = 12  # problems and names that an error lists
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Series:
         file: number of the file.
         name: of the variable, as the file has it.
         at: rows along dimensions other than those of time and of the grid.
-        rank: the less, the sooner its name is taken where another one has the same frame.
-        factor: by which its values are multiplied, and what is then added.
+        rank: preference of its name, the lowest first, where another series has the same frame.
+        factor: factor and offset that convert its values to the channel's units.
         valid: times of its frames.
         rows: their numbers in the file.
-        late: which are preliminary.
-        begin: where each value is of a stretch of time: its first moment.
-        rate: whether each value is a mean over that stretch, in the channel's units a second.
+        preliminary: which frames are preliminary.
+        begin: of a sum or mean over time, the first moment of each value's period.
+        rate: whether each value is a mean over its period, in the channel's units per second.
     """
 
     file: int
@@ -58,28 +58,28 @@ class Series:
     factor: tuple[float, float]
     valid: np.ndarray
     rows: np.ndarray
-    late: np.ndarray
+    preliminary: np.ndarray
     begin: np.ndarray | None = None
     rate: bool = False
 
-    def chosen(self, which: np.ndarray) -> Series:
+    def subset(self, which: np.ndarray) -> Series:
         """Some of its frames."""
         begin = None if self.begin is None else self.begin[which]
         return replace(
-            self, valid=self.valid[which], rows=self.rows[which], late=self.late[which], begin=begin
+            self, valid=self.valid[which], rows=self.rows[which], preliminary=self.preliminary[which], begin=begin
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Matched:
-    """What the channels are made from.
+class Match:
+    """The series that make the channels.
 
     Attributes:
-        terms: of each channel, weights and the series that are weighed: several where a level lies between others.
+        terms: of each channel, weights and the series that are weighted: several where a level lies between others.
         points: the grid.
-        places: of each grid of the files that is used, the rows and columns that are the points.
-        static: names and files of what has no times.
-        notes: what was done without being asked.
+        places: of each grid in use, the rows and columns of the points.
+        static: names of static fields, and the files that hold them.
+        notes: corrections, and files that are not used.
     """
 
     terms: dict[str, list[tuple[float, list[Series]]]]
@@ -89,8 +89,8 @@ class Matched:
     notes: list[str]
 
 
-def matched(contents: Contents, settings: Download) -> Matched:
-    """Find what each channel is made from.
+def match_channels(contents: Contents, settings: Download) -> Match:
+    """Find the series that make each channel.
 
     Raises:
         UserError: listing every channel that cannot be made, and why.
@@ -104,31 +104,31 @@ def matched(contents: Contents, settings: Download) -> Matched:
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise UserError(
-            "the files do not give what the domain asks for:\n  " + "\n  ".join([*_once(problems)[:SHOWN], *more])
+            "the files do not have what the domain needs:\n  " + "\n  ".join([*_once(problems)[:SHOWN], *more])
         )
     used = {one.file for parts in terms.values() for _, series in parts for one in series}
     points, places = _places(contents, sorted(used), settings)
     notes = [f"{Path(contents.files[k].path).name}: {note}" for k in sorted(used) for note in contents.files[k].notes]
-    return Matched(terms, points, places, _static(contents, places), notes + _unused(contents, used))
+    return Match(terms, points, places, _static(contents, places), notes + _unused(contents, used))
 
 
 class _Search:
-    """The search for one channel in all files; what is found wrong on the way is kept for the error."""
+    """The search for one channel in all files; rejected variables and their reasons are kept for the error."""
 
     def __init__(self, contents: Contents, channel: Channel, settings: Download) -> None:
         self.contents, self.channel, self.settings = contents, channel, settings
         self.names = channel.names("local")
-        self.passed: list[str] = []  # variables of the right name, and why they are not it
+        self.rejected: list[str] = []  # variables with the right name, and why they cannot be used
 
     def terms(self) -> list[tuple[float, list[Series]]]:
-        """Weights, and the series to be weighed.
+        """Weights, and the series to be weighted.
 
         Raises:
-            UserError: if there is nothing.
+            UserError: if no variable makes the channel.
         """
         found = [pair for number, file in enumerate(self.contents.files) for pair in self._in_file(number, file)]
         if not found:
-            raise UserError(self._nothing())
+            raise UserError(self._no_variable())
         wanted = self.channel.level
         exact = [one for level, one in found if level is None or wanted is None or abs(level - wanted) < NEAR_LEVELS]
         if exact:
@@ -151,7 +151,7 @@ class _Search:
                 yield from self._in_variable(number, file, name, variable, rank)
 
     def _rank(self, called: str) -> int | None:
-        """Where a name stands among those of the channel; a sum over fewer hours is one of them, too."""
+        """The preference of a name among those of the channel; a sum over fewer hours is one of them."""
         if called in self.names:
             return self.names.index(called)
         other = accumulation.hours_of(called)
@@ -161,31 +161,31 @@ class _Search:
         self, number: int, file: File, name: str, variable: Variable, rank: int
     ) -> Iterator[tuple[float | None, Series]]:
         where = f"{name!r} in {Path(file.path).name}"
-        if variable.trouble:
-            raise UserError(f"channel {self.channel.name}: {variable.trouble}")
+        if variable.problem:
+            raise UserError(f"channel {self.channel.name}: {variable.problem}")
         if (levels := self._levels(file, name, variable, where)) is None:
             return
-        if file.trouble:
-            raise UserError(f"channel {self.channel.name}: {file.trouble}")
+        if file.problem:
+            raise UserError(f"channel {self.channel.name}: {file.problem}")
         if file.times is None:
-            return self.passed.append(f"{where} has no time")
+            return self.rejected.append(f"{where} has no time")
         if lacks := self.contents.grids[file.grid].keys() - set(variable.dims):
-            return self.passed.append(f"{where} does not lie along {' and '.join(sorted(lacks))}")
+            return self.rejected.append(f"{where} does not lie along {' and '.join(sorted(lacks))}")
         base = self._series(number, file, name, variable, rank, where)
         for level, place in levels:
-            for one in self._further(file, variable, base, where):
+            for one in self._along_other_dims(file, variable, base, where):
                 yield level, replace(one, at=(*one.at, *place))
 
     def _levels(
         self, file: File, name: str, variable: Variable, where: str
     ) -> list[tuple[float | None, tuple[tuple[str, int], ...]]] | None:
-        """Levels, and where they are; none if it is not the channel."""
+        """Levels and their places in the variable; None if it is not the channel's."""
         own = self.settings.rename.get(name, name) == self.channel.name
         if self.channel.level is None:
             return self._near_ground(variable, where)
         if variable.levels is None:
             if not own:
-                self.passed.append(
+                self.rejected.append(
                     f"{where} does not say its level (if it is, set download.rename: {{{name}: {self.channel.name}}})"
                 )
             return [(None, ())] if own else None
@@ -197,30 +197,30 @@ class _Search:
         return found
 
     def _near_ground(self, variable: Variable, where: str) -> list | None:
-        """Where it is, for a channel without levels of pressure."""
+        """The place of a channel without pressure levels in a variable."""
         if variable.levels is not None:
-            self.passed.append(f"{where} is on {_listed(variable.levels)} hPa")
+            self.rejected.append(f"{where} is on {_listed(variable.levels)} hPa")
             return None
         wanted = HEIGHT.get(self.channel.name)
         if variable.heights is None or wanted is None and variable.height is None:
             return [(None, ())]
         heights = np.abs(np.array(variable.heights) - (wanted if wanted is not None else np.inf))
         if not (heights <= NEAR_HEIGHTS).any():
-            self.passed.append(f"{where} is {_listed(variable.heights)} m above the ground")
+            self.rejected.append(f"{where} is {_listed(variable.heights)} m above the ground")
             return None
         return [(None, ((variable.height, int(heights.argmin())),) if variable.height else ())]
 
-    def _further(self, file: File, variable: Variable, base: Series, where: str) -> Iterator[Series]:
-        """A choice along every further dimension: the settings', or the only one."""
+    def _along_other_dims(self, file: File, variable: Variable, base: Series, where: str) -> Iterator[Series]:
+        """The choice along every other dimension: from the settings, or the only value."""
         at, halves, lead = [], None, np.timedelta64(0, "s")
         for dim in variable.dims:
-            if dim not in file.further or dim in (variable.level, variable.height):
+            if dim not in file.other_dims or dim in (variable.level, variable.height):
                 continue
-            values = file.further[dim]
+            values = file.other_dims[dim]
             if dim == VERSION and len(values) > 1:
-                halves = {late: _half(values, late) for late in (False, True)}
+                halves = {preliminary: _half(values, preliminary) for preliminary in (False, True)}
                 continue
-            row = self._chosen(dim, values, where)
+            row = self._index_along(dim, values, where)
             at.append((dim, row))
             lead += (
                 np.timedelta64(round(3600 * float(values[row])), "s") if dim in dates.STEPS else np.timedelta64(0, "s")
@@ -229,11 +229,11 @@ class _Search:
         if halves is None:
             yield found
             return
-        for late, row in halves.items():  # final frames from the one half, preliminary ones from the other
+        for preliminary, row in halves.items():  # final frames from the one half, preliminary ones from the other
             if row is not None:
-                yield replace(found.chosen(found.late == late), at=(*at, (VERSION, row)))
+                yield replace(found.subset(found.preliminary == preliminary), at=(*at, (VERSION, row)))
 
-    def _chosen(self, dim: str, values: list, where: str) -> int:
+    def _index_along(self, dim: str, values: list, where: str) -> int:
         if dim in self.settings.select:
             wanted = self.settings.select[dim]
             for row, value in enumerate(values):
@@ -248,58 +248,58 @@ class _Search:
         return 0
 
     def _series(self, number: int, file: File, name: str, variable: Variable, rank: int, where: str) -> Series:
-        given = conversion(variable.units, self.channel.units)
-        flow = precipitation_rate(variable.units) if given is None and self.channel.hours else None
-        if given is None and flow is None:
+        factor = conversion(variable.units, self.channel.units)
+        flux = precipitation_rate(variable.units) if factor is None and self.channel.hours else None
+        if factor is None and flux is None:
             raise UserError(
                 f"channel {self.channel.name} needs {self.channel.units!r}, and {where} has units "
                 f"{variable.units!r}; correct the attribute (ncatted, or xarray), or take another file"
             )
-        valid = dates.unpacked(file.times)
-        late = np.isin(np.arange(len(valid)), file.late)
+        valid = dates.unpack(file.times)
+        preliminary = np.isin(np.arange(len(valid)), file.preliminary)
         found = Series(
-            number, name, (), rank, given or (flow, 0.0), valid, np.arange(len(valid)), late, None, not given
+            number, name, (), rank, factor or (flux, 0.0), valid, np.arange(len(valid)), preliminary, None, not factor
         )
-        found = found.chosen(~np.isnat(valid))
+        found = found.subset(~np.isnat(valid))
         return self._summed(found, file, variable, where) if self.channel.hours else found
 
     def _summed(self, found: Series, file: File, variable: Variable, where: str) -> Series:
-        """With the stretch of time that each value is of."""
-        told = self._told(found.name, variable)
-        bounds = np.stack([dates.unpacked(side)[found.rows] for side in file.spans], 1) if file.spans else None
-        begin, end = accumulation.begins(found.valid, told, variable.says, bounds, self.channel, where)
+        """With the first moment of the period of each value."""
+        hours = self._accumulated_hours(found.name, variable)
+        bounds = np.stack([dates.unpack(side)[found.rows] for side in file.bounds], 1) if file.bounds else None
+        begin, end = accumulation.periods(found.valid, hours, variable.attributes, bounds, self.channel, where)
         return replace(found, begin=begin, valid=end)
 
-    def _told(self, name: str, variable: Variable) -> float | str | None:
+    def _accumulated_hours(self, name: str, variable: Variable) -> float | str | None:
         """Hours of a sum, by the settings, an attribute, or its name."""
         called = self.settings.rename.get(name, name)
         for key in (name, called, self.channel.name):
             if key in self.settings.accumulated:
                 return self.settings.accumulated[key]
-        return variable.says.get("accumulated_hours") or accumulation.hours_of(called)
+        return variable.attributes.get("accumulated_hours") or accumulation.hours_of(called)
 
-    def _nothing(self) -> str:
-        if self.passed:
-            return f"channel {self.channel.name}: {'; '.join(_once(self.passed)[:3])}; add a file that has it"
+    def _no_variable(self) -> str:
+        if self.rejected:
+            return f"channel {self.channel.name}: {'; '.join(_once(self.rejected)[:3])}; add a file that has it"
         have = sorted({name for file in self.contents.files for name in file.variables})
         return (
             f"there is no variable for channel {self.channel.name} (looked for {', '.join(self.names)}; the files have "
-            f"{', '.join(have[:40])}){nearest(self.names, dict.fromkeys(have))}; add its file, drop the channel, or "
+            f"{', '.join(have[:40])}){nearest(self.names, dict.fromkeys(have))}; add its file, remove the channel, or "
             f"say which it is: download.rename: {{NAME: {self.channel.name}}}"
         )
 
 
-def _half(values: list, late: bool) -> int | None:
-    """Where the final, or the preliminary, half of a variable lies."""
-    found = np.flatnonzero(dates.preliminary(np.array(values)) == late)
+def _half(values: list, preliminary: bool) -> int | None:
+    """The row of the final, or the preliminary, half of a variable."""
+    found = np.flatnonzero(dates.preliminary(np.array(values)) == preliminary)
     return int(found[0]) if len(found) else None
 
 
 def _places(contents: Contents, used: list[int], settings: Download) -> tuple[Grid, dict]:
-    """The grid of all files that are used, and where each has its points.
+    """The grid of all files in use, and the places of its points in each.
 
     Raises:
-        UserError: if there are two.
+        UserError: if there are two grids.
     """
     points, first, places = None, None, {}
     for number in used:
@@ -307,19 +307,19 @@ def _places(contents: Contents, used: list[int], settings: Download) -> tuple[Gr
         if file.grid in places:
             continue
         latitude, longitude = contents.grids[file.grid].values()
-        own, rows, columns = region.within(np.array(latitude), np.array(longitude), settings.box, file.path)
-        points, first = points or own, first or file.path
-        if (turned := _turned(own, points)) is None:
+        grid, rows, columns = region.within(np.array(latitude), np.array(longitude), settings.box, file.path)
+        points, first = points or grid, first or file.path
+        if (order := _columns_of(grid, points)) is None:
             raise UserError(
-                f"{file.path} is on {own}, and {first} on {points}; all files of one source share a grid, so regrid "
-                "some, or take them out of download.files"
+                f"{file.path} is on {grid}, and {first} on {points}; all files of one source share a grid, so regrid "
+                "some, or remove them from download.files"
             )
-        places[file.grid] = (rows, columns[turned])
+        places[file.grid] = (rows, columns[order])
     return points, places
 
 
-def _turned(own: Grid, points: Grid) -> np.ndarray | None:
-    """Columns of a grid in the order of another one that begins at another meridian; none if it is another grid."""
+def _columns_of(own: Grid, points: Grid) -> np.ndarray | None:
+    """Columns of a grid in the order of another that begins at another meridian; None if it is another grid."""
     away = np.abs((own.longitude[None] - points.longitude[:, None] + 180) % 360 - 180)
     columns = away.argmin(1) if own.shape == points.shape else np.zeros(0, int)
     brought = Grid(own.latitude, points.longitude + away.min(1, initial=360)) if len(columns) else own
@@ -327,7 +327,7 @@ def _turned(own: Grid, points: Grid) -> np.ndarray | None:
 
 
 def _static(contents: Contents, places: dict) -> dict[str, int]:
-    """What stands still, of files on the same grid."""
+    """Static fields of files on the same grid."""
     found = {}
     for number, file in enumerate(contents.files):
         for name in STATIC:
@@ -338,7 +338,7 @@ def _static(contents: Contents, places: dict) -> dict[str, int]:
 
 def _unused(contents: Contents, used: set[int]) -> list[str]:
     names = [Path(file.path).name for number, file in enumerate(contents.files) if number not in used]
-    return [f"{len(names)} file(s) hold nothing that was asked for ({_listed(names)})"] if names else []
+    return [f"{len(names)} file(s) are not used ({_listed(names)})"] if names else []
 
 
 def _number(value: object) -> float | None:

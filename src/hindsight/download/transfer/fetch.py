@@ -1,9 +1,9 @@
-"""Copy many objects at the same time, so that a killed job goes on where it stopped and a bad hour does no harm.
+"""Copy many objects at the same time, with retries; a killed job resumes where it stopped.
 
-An object is written beside its place and moved there, so what is there is whole and is not asked for again. One that
-cannot be had is asked for again after a pause that doubles, with jitter. Two bounds say when to stop: `retries`, of an
-object that fails while others arrive; `patience_seconds`, when nothing arrives from the server at all. So a server may
-be away for minutes, or say 503 to everybody, and nothing is lost but time.
+An object is written beside its place and then moved there, so an object in its place is complete and is not fetched
+again. A failed request is repeated after a pause that doubles, with jitter. Two limits end the attempts: `retries`, for
+an object that fails while others arrive, and `patience_seconds`, while nothing arrives from the server at all. So a
+server may be away for minutes, or answer 503 to every request, and only time is lost.
 """
 
 import asyncio
@@ -15,37 +15,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from hindsight.download.transfer.retry import Trouble
+from hindsight.download.transfer.retry import TransferError
 from hindsight.errors import UserError
-from hindsight.partials import partial as own
+from hindsight.partials import partial as partial_path
 from hindsight.progress import Progress
 from hindsight.settings.download import Bucket
 
 Answer = TypeVar("Answer")
-Keep = Callable[[str, Path], None]
+OnArrival = Callable[[str, Path], None]
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0  # seconds
-LOOKED_AT = 2  # objects at once, of those that have arrived
-KEPT = "what has been fetched is kept, so run again later"
+CHECKED_AT_ONCE = 2  # objects that have arrived
+RESUMES = "what has been fetched is kept, so run again later"
 
 
 class Source(Protocol):
-    """Where objects are copied from."""
+    """The place that objects are copied from."""
 
     async def copy(self, key: str, path: Path) -> None:
-        """Copy an object to a file; raises as `storage.Place` does."""
+        """Copy an object to a file; raises as `storage.Storage` does."""
 
 
 @dataclass
-class Fetched:
-    """What a fetch has brought."""
+class FetchSummary:
+    """The number of objects and bytes that have arrived, and the keys of objects that do not exist."""
 
     objects: int = 0
     bytes: int = 0
     missing: list[str] = field(default_factory=list)
 
 
-class Fetch:
-    """Asks one server, patiently.
+class Fetcher:
+    """Copies objects from one server, with retries.
 
     Args:
         url: of the server, for errors.
@@ -54,51 +54,51 @@ class Fetch:
 
     def __init__(self, url: str, limits: Bucket) -> None:
         self.url, self.limits = url, limits
-        self.heard = self.told = time.monotonic()  # when something last arrived, and when a trouble was last told
-        self.ended: UserError | None = None  # why there is no use in going on
+        self.last_arrival = self.last_report = time.monotonic()
+        self.failure: UserError | None = None  # ends all workers
 
-    def all(
-        self, source: Source, keys: Iterable[str], folder: Path, keep: Keep, told: Callable[[int], None]
-    ) -> Fetched:
+    def fetch(
+        self, source: Source, keys: Iterable[str], folder: Path, on_arrival: OnArrival, report: Callable[[int], None]
+    ) -> FetchSummary:
         """Copy objects to a folder.
 
         Args:
-            source: where they are.
-            keys: their names there, and below the folder.
-            folder: where they go.
-            keep: called, in a thread, with an object's key and file when it is there; it may move the file on, and
-                raises `Trouble` if the file is not what it should be: it is then fetched again.
-            told: called after every object, with the bytes that have come in all.
+            source: the place of the objects.
+            keys: names of the objects there, and below the folder.
+            folder: destination.
+            on_arrival: called in a thread with the key and the file of each object that has arrived. It may move the
+                file. It raises `TransferError` if the file is wrong, and the object is fetched again.
+            report: called after every object with the total number of bytes that have arrived.
 
         Raises:
-            UserError: when there is no use in going on; objects that have arrived stay where they are.
+            UserError: when more attempts are of no use; objects that have arrived stay in the folder.
         """
-        return in_loop(self._all(source, iter(keys), folder, keep, told))
+        return run_async(self._fetch(source, iter(keys), folder, on_arrival, report))
 
-    async def _all(
-        self, source: Source, keys: Iterator[str], folder: Path, keep: Keep, told: Callable[[int], None]
-    ) -> Fetched:
-        found, looking = Fetched(), asyncio.Semaphore(LOOKED_AT)
+    async def _fetch(
+        self, source: Source, keys: Iterator[str], folder: Path, on_arrival: OnArrival, report: Callable[[int], None]
+    ) -> FetchSummary:
+        found, checking = FetchSummary(), asyncio.Semaphore(CHECKED_AT_ONCE)
 
-        async def whole(key: str) -> None:
+        async def fetch_one(key: str) -> None:
             path = folder / key
             if not path.is_file():
-                size = await self._copied(source, key, path)  # not added at once: others add meanwhile
+                size = await self._copy(source, key, path)  # not in one expression with +=: other workers add meanwhile
                 found.objects, found.bytes = found.objects + 1, found.bytes + size
-            async with looking:
-                await asyncio.to_thread(keep, key, path)
+            async with checking:
+                await asyncio.to_thread(on_arrival, key, path)
 
         async def worker() -> None:
             for key in keys:
                 try:
-                    await self.patiently(lambda key=key: whole(key), key)
+                    await self.retry(lambda key=key: fetch_one(key), key)
                 except FileNotFoundError:
                     found.missing.append(key)
                 except UserError as error:
-                    self.ended = error
-                if self.ended:  # what others have under way comes home yet
+                    self.failure = error
+                if self.failure:  # objects that other workers are copying still arrive
                     return
-                told(found.bytes)
+                report(found.bytes)
 
         workers = [asyncio.ensure_future(worker()) for _ in range(self.limits.connections)]
         try:
@@ -107,86 +107,86 @@ class Fetch:
             for one in workers:
                 one.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        if self.ended:
-            raise self.ended
+        if self.failure:
+            raise self.failure
         found.missing.sort()
         return found
 
-    async def _copied(self, source: Source, key: str, path: Path) -> int:
-        """Copy an object, whole or not at all; its bytes."""
-        partial = own(path)
+    async def _copy(self, source: Source, key: str, path: Path) -> int:
+        """Copy an object completely or not at all, and return its size in bytes."""
+        partial = partial_path(path)
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             await source.copy(key, partial)
             size = partial.stat().st_size
             partial.replace(path)
         except FileNotFoundError:
-            if partial.parent.is_dir():  # the source's own word
+            if partial.parent.is_dir():  # raised by the source itself
                 raise
             raise UserError(
-                f"{partial.parent} was taken away while it was filled, by another job that has fetched the same or by "
-                "somebody; run snakemake again"
+                f"{partial.parent} was removed while objects were copied to it, perhaps by another job that fetched "
+                "the same; run snakemake again"
             ) from None
-        self.heard = time.monotonic()
+        self.last_arrival = time.monotonic()
         return size
 
-    async def patiently(self, attempt: Callable[[], Awaitable[Answer]], what: str) -> Answer:
-        """Ask until there is an answer.
+    async def retry(self, attempt: Callable[[], Awaitable[Answer]], what: str) -> Answer:
+        """Repeat an attempt until it succeeds.
 
         Raises:
-            FileNotFoundError: if the answer is that there is no such object.
-            UserError: if there is no use in asking again.
+            FileNotFoundError: if there is no such object.
+            UserError: if more attempts are of no use.
         """
         pauses, failures, failed = 0, 0, time.monotonic()
         while True:
             try:
                 answer = await attempt()
-            except Trouble as trouble:
-                failures += trouble.means == "busy" and self.heard > failed  # others have fared better since
-                self._stop(trouble, what, failures)
+            except TransferError as error:
+                failures += error.kind == "busy" and self.last_arrival > failed  # other objects have arrived since
+                self._give_up(error, what, failures)
                 failed, pauses = time.monotonic(), pauses + 1
                 await asyncio.sleep(self._pause(pauses))
             else:
-                self.heard = time.monotonic()
+                self.last_arrival = time.monotonic()
                 return answer
 
-    def _stop(self, trouble: Trouble, what: str, failures: int) -> None:
-        """Raise if asking again is of no use; else tell of the trouble, now and then."""
-        if self.ended:
-            raise self.ended
+    def _give_up(self, error: TransferError, what: str, failures: int) -> None:
+        """Raise if more attempts are of no use; else print the error, at most every ten seconds."""
+        if self.failure:
+            raise self.failure
         now = time.monotonic()
-        if trouble.means == "refused":
+        if error.kind == "refused":
             raise UserError(
-                f"{self.url} refuses {what} ({trouble}); it needs credentials, or does not exist: check "
+                f"{self.url} refuses {what} ({error}); it needs credentials, or does not exist: check "
                 "download.bucket.url, and in download.bucket.options the token (anon for a public one, or a key file)"
-            ) from trouble
-        if now - self.heard > self.limits.patience_seconds:
+            ) from error
+        if now - self.last_arrival > self.limits.patience_seconds:
             raise UserError(
-                f"{self.url} has sent nothing for {now - self.heard:.0f} s ({what}: {trouble}); {KEPT}, or raise "
-                "download.bucket.patience_seconds"
-            ) from trouble
+                f"{self.url} has sent nothing for {now - self.last_arrival:.0f} s ({what}: {error}); {RESUMES}, or "
+                "raise download.bucket.patience_seconds"
+            ) from error
         if failures > self.limits.retries:
             raise UserError(
-                f"{self.url}: {what} has failed {failures} times ({trouble}) while others arrived; {KEPT}, raise "
-                "download.bucket.retries, or tell whoever keeps the store"
-            ) from trouble
-        if now - self.told > 10:
-            self.told = now
-            print(f"{self.url}: {what} fails ({trouble}); asking again", file=sys.stderr, flush=True)
+                f"{self.url}: {what} has failed {failures} times ({error}) while others arrived; {RESUMES}, raise "
+                "download.bucket.retries, or report it to the provider of the store"
+            ) from error
+        if now - self.last_report > 10:
+            self.last_report = now
+            print(f"{self.url}: {what} fails ({error}); trying again", file=sys.stderr, flush=True)
 
     def _pause(self, number: int) -> float:
-        """Seconds until the next attempt, not beyond the end of patience."""
+        """Seconds until the next attempt, at most until patience ends."""
         pause = min(FIRST_PAUSE * 2.0 ** (number - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        left = self.limits.patience_seconds - (time.monotonic() - self.heard)
+        left = self.limits.patience_seconds - (time.monotonic() - self.last_arrival)
         return min(pause, max(left, 0.0) + 0.05)
 
 
-class Told:
-    """Progress of a fetch, in objects, with its rate.
+class FetchProgress:
+    """Progress of a fetch, in objects, with its rate in MB/s.
 
     Args:
-        watch: who is told.
-        done: objects that were there before.
+        watch: prints the progress.
+        done: objects that had arrived before.
     """
 
     def __init__(self, watch: Progress, done: int) -> None:
@@ -194,16 +194,16 @@ class Told:
         watch(done)
 
     def __call__(self, size: int) -> None:
-        """Say that one more object is there, and how many bytes have come in all."""
+        """Count one more object; `size` is the total number of bytes that have arrived."""
         self.done += 1
         self.watch(self.done, f"{size / 1e6 / max(time.monotonic() - self.began, 1e-3):.1f} MB/s")
 
 
-def in_loop(work: Awaitable[Answer]) -> Answer:
-    """Do asynchronous work in the loop that fsspec's file systems live in."""
+def run_async(work: Awaitable[Answer]) -> Answer:
+    """Run asynchronous work in the event loop of fsspec's file systems, and wait for its result."""
     from fsspec.asyn import get_loop, sync
 
-    async def the_work() -> Answer:
+    async def awaited() -> Answer:
         return await work
 
-    return sync(get_loop(), the_work)
+    return sync(get_loop(), awaited)

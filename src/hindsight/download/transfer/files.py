@@ -1,98 +1,91 @@
-"""One file from a URL, for a source that is read from files: in blocks, as a store is in chunks.
+"""Fetch one file from a URL in blocks, as the chunks of a store are fetched.
 
-Blocks are asked for by their ranges of bytes, many at once, and gather in a folder beside the file, where a killed job
-finds them again. A server that does not take ranges sends the file in one piece.
+Blocks are requested by their ranges of bytes, many at once, and gather in a folder beside the file; a job that runs
+again after being killed uses them. A server that does not accept ranges sends the file in one piece.
 """
 
 import json
 import shutil
 from pathlib import Path
 
-from hindsight.download.transfer.fetch import Fetch, Told, in_loop
-from hindsight.download.transfer.retry import Trouble, room_in
-from hindsight.download.transfer.storage import Place
+from hindsight.download.transfer.fetch import Fetcher, FetchProgress, run_async
+from hindsight.download.transfer.retry import TransferError, explain_full_disk
+from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 
 BLOCK = 16 << 20  # bytes
-IDENTITY = (
-    "size",
-    "ETag",
-    "Last-Modified",
-    "generation",
-    "md5Hash",
-    "mtime",
-)  # what says that a file is still the same
+IDENTITY = ("size", "ETag", "Last-Modified", "generation", "md5Hash", "mtime")  # change when the file changes
 
 
 class Blocks:
-    """A file as objects that can be copied: ranges of its bytes, or all of it.
+    """The blocks of a file as objects that can be copied: ranges of its bytes, or all of it.
 
     Args:
-        place: the folder that it is in.
-        name: its name there.
-        size: its bytes, if the server tells.
-        ranges: whether the server takes ranges.
+        storage: the folder of the file.
+        name: the file's name there.
+        size: its bytes, if the server knows.
+        ranges: whether the server accepts ranges.
     """
 
-    def __init__(self, place: Place, name: str, size: int | None, ranges: bool) -> None:
-        self.place, self.name, self.size, self.ranges = place, name, size, ranges and size is not None
+    def __init__(self, storage: Storage, name: str, size: int | None, ranges: bool) -> None:
+        self.storage, self.name, self.size, self.ranges = storage, name, size, ranges and size is not None
         self.keys = [f"{k:08d}" for k in range(max(-(-self.size // BLOCK), 1))] if self.ranges else ["whole"]
 
     async def copy(self, key: str, path: Path) -> None:
         """Copy a block to a file."""
         if not self.ranges:
-            return await self.place.copy(self.name, path)
+            return await self.storage.copy(self.name, path)
         first = int(key) * BLOCK
-        path.write_bytes(await self.place.read(self.name, first, min(first + BLOCK, self.size)) if self.size else b"")
+        path.write_bytes(await self.storage.read(self.name, first, min(first + BLOCK, self.size)) if self.size else b"")
 
     def check(self, key: str, path: Path) -> None:
-        """Refuse a block of another length than it has.
+        """Refuse a block of the wrong length.
 
         Raises:
-            Trouble: to have it fetched again.
+            TransferError: so that the block is fetched again.
         """
-        wanted = min(BLOCK, self.size - int(key) * BLOCK) if self.ranges else self.size
+        expected = min(BLOCK, self.size - int(key) * BLOCK) if self.ranges else self.size
         found = path.stat().st_size
-        if wanted is not None and found != wanted:
+        if expected is not None and found != expected:
             path.unlink()
-            raise Trouble("busy", f"{found} bytes arrived of {wanted}")
+            raise TransferError("busy", f"{found} bytes arrived of {expected}")
 
 
 def run(settings: Download, *, url: str, file: Path) -> None:
     """Fetch one file from a URL, resuming where a killed job left off."""
     limits, (folder, name) = settings.bucket, url.rsplit("/", 1)
-    blocks_in = file.with_name(f"{file.name}.blocks")
-    with room_in(file.parent):
+    folder_of_blocks = file.with_name(f"{file.name}.blocks")
+    with explain_full_disk(file.parent):
         store.require_free_space(file, settings.minimum_free_gb)
-        place = Place(folder, limits.options, limits.timeout_seconds)
-        fetch = Fetch(url, limits)
-        about = _about(place, name, fetch)
-        ranges = in_loop(fetch.patiently(lambda: place.takes_ranges(name), name))
-        blocks = Blocks(place, name, about.get("size"), ranges)
-        _same_file(blocks_in, url, about)
-        there = sum((blocks_in / key).is_file() for key in blocks.keys)
-        told = Told(Progress("download.files", len(blocks.keys)), there)
-        missing = [key for key in blocks.keys if not (blocks_in / key).is_file()]
-        if fetch.all(blocks, missing, blocks_in, blocks.check, told).missing:
-            raise UserError(f"{url} went away while it was fetched; run again, or take it out of download.files")
-        store.replace(file, lambda partial: _join([blocks_in / key for key in blocks.keys], partial))
-    shutil.rmtree(blocks_in)
+        storage = Storage(folder, limits.options, limits.timeout_seconds)
+        fetcher = Fetcher(url, limits)
+        info = _info(storage, name, fetcher)
+        ranges = run_async(fetcher.retry(lambda: storage.accepts_ranges(name), name))
+        blocks = Blocks(storage, name, info.get("size"), ranges)
+        _same_file(folder_of_blocks, url, info)
+        done = sum((folder_of_blocks / key).is_file() for key in blocks.keys)
+        progress = FetchProgress(Progress("download.files", len(blocks.keys)), done)
+        missing = [key for key in blocks.keys if not (folder_of_blocks / key).is_file()]
+        if fetcher.fetch(blocks, missing, folder_of_blocks, blocks.check, progress).missing:
+            raise UserError(f"{url} disappeared while it was fetched; run again, or remove it from download.files")
+        store.replace(file, lambda partial: _join([folder_of_blocks / key for key in blocks.keys], partial))
+    shutil.rmtree(folder_of_blocks)
 
 
-def _about(place: Place, name: str, fetch: Fetch) -> dict:
+def _info(storage: Storage, name: str, fetcher: Fetcher) -> dict:
     try:
-        return in_loop(fetch.patiently(lambda: place.about(name), name))
+        return run_async(fetcher.retry(lambda: storage.info(name), name))
     except FileNotFoundError:
-        near = in_loop(place.neighbours(name))
-        raise UserError(f"there is no file {place.url}/{name}: {near}; check download.files") from None
+        near = run_async(storage.nearest_names(name))
+        raise UserError(f"there is no file {storage.url}/{name}: {near}; check download.files") from None
 
 
-def _same_file(folder: Path, url: str, about: dict) -> None:
-    """Throw away the blocks of another file, or of another state of it."""
-    text = json.dumps({"url": url} | {key: str(about[key]) for key in IDENTITY if key in about})
+def _same_file(folder: Path, url: str, info: dict) -> None:
+    """Delete the blocks of another file, or of an older version of this one."""
+    text = json.dumps({"url": url} | {key: str(info[key]) for key in IDENTITY if key in info})
     note = folder / "file.json"
     if note.is_file() and note.read_text() == text:
         return
@@ -102,7 +95,7 @@ def _same_file(folder: Path, url: str, about: dict) -> None:
 
 
 def _join(blocks: list[Path], path: Path) -> None:
-    with path.open("wb") as whole:
+    with path.open("wb") as joined:
         for block in blocks:
-            with block.open("rb") as piece:
-                shutil.copyfileobj(piece, whole)
+            with block.open("rb") as source:
+                shutil.copyfileobj(source, joined)

@@ -1,4 +1,4 @@
-"""What an error means for whoever asked for an object: try again, wait, or give up. And what to say of a full disk."""
+"""What an error of a transfer means: try again, wait or give up. Also the error message of a full disk."""
 
 import errno
 from collections.abc import Iterator
@@ -8,33 +8,33 @@ from typing import Literal
 
 from hindsight.errors import UserError
 
-Verdict = Literal["absent", "busy", "silent", "refused", "full"]
+Kind = Literal["missing", "busy", "silent", "refused", "full"]
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-BUSY = {408, 425, 429}  # and 5xx: the server asks for patience
+BUSY = {408, 425, 429}  # and 5xx: the server asks clients to wait
 SILENT = {"ClientConnectionError", "ConnectionError", "TransportError", "EndpointConnectionError"}
 FAULTY = {"TimeoutError", "ReadTimeout", "ClientPayloadError", "ChunkedEncodingError", "ProxyError", "ChecksumError"}
 
 
-class Trouble(Exception):
-    """A failure of whoever keeps the objects; `means` is its verdict."""
+class TransferError(Exception):
+    """A request to a server has failed; `kind` is what `classify` says of the cause."""
 
-    def __init__(self, means: Verdict, text: str) -> None:
+    def __init__(self, kind: Kind, text: str) -> None:
         super().__init__(text)
-        self.means = means
+        self.kind = kind
 
 
-def verdict(error: BaseException) -> Verdict:
-    """What an error of a file system means for whoever asked.
+def classify(error: BaseException) -> Kind:
+    """Classify an error of a file system by what to do about it.
 
-    `absent`: there is no such object. `busy`: the server has answered, wrongly or not in time; it may do better next
-    time. `silent`: nobody answers. `refused`: no use in asking again. `full`: it is our own disk.
+    `missing`: there is no such object. `busy`: the server answered wrongly or too late; another attempt may succeed.
+    `silent`: no answer at all. `refused`: another attempt is of no use. `full`: the local disk is full.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     status = str(getattr(error, "status", None) or getattr(error, "code", None))
     if getattr(error, "errno", None) in FULL:
         return "full"
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError) or status in ("404", "410"):
-        return "absent"
+        return "missing"
     if status.isdigit():
         return "busy" if int(status) in BUSY or int(status) >= 500 else "refused"
     if names & FAULTY:
@@ -43,8 +43,8 @@ def verdict(error: BaseException) -> Verdict:
 
 
 @contextmanager
-def room_in(folder: Path) -> Iterator[None]:
-    """Say it in words where a disk fills up meanwhile."""
+def explain_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the error of a full disk into a `UserError` that says what to do."""
     try:
         yield
     except OSError as error:
@@ -56,6 +56,6 @@ def room_in(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def sentence(error: BaseException) -> str:
-    """The first line of an error, or its kind where it has no text."""
+def first_line(error: BaseException) -> str:
+    """The first line of an error, or its class where it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
