@@ -42,23 +42,23 @@ def run(training: Training, settings: Preprocess, *, piece: Path, moments: Path)
     state = Moments.zero(dataset, settings, training.longitude_edges == "periodic")
     times, period = dataset["time"].values, training.train
     inside = (times >= np.datetime64(period.start)) & (times <= np.datetime64(period.end))
-    wanted = inside & calendar.available(dataset)
-    watch = Progress(f"preprocess.moments {store.folder(piece).stem}", int(wanted.sum()))
-    for numbers, values in blocks(zarr.open_group(store.folder(piece), mode="r")["fields"], wanted):
+    selected = inside & calendar.available(dataset)
+    watch = Progress(f"preprocess.moments {store.folder(piece).stem}", int(selected.sum()))
+    for numbers, values in blocks(zarr.open_group(store.folder(piece), mode="r")["fields"], selected):
         state.add_frames(times[numbers], values)
         watch(state.frames)
     state.write(moments)
 
 
-def blocks(array: zarr.Array, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read the wanted frames of an array, every chunk once.
+def blocks(array: zarr.Array, selected: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read the selected frames of an array, every chunk once.
 
     Yields:
         Indices of frames (n,), and their values (n, C, H, W), float64, at most `BLOCK` bytes.
     """
     chunk, most = array.chunks[0], max(1, int(BLOCK / (8 * np.prod(array.shape[1:]))))
-    for first in range(0, len(wanted), chunk):
-        numbers = np.flatnonzero(wanted[first : first + chunk])
+    for first in range(0, len(selected), chunk):
+        numbers = np.flatnonzero(selected[first : first + chunk])
         read = array[first : first + chunk] if len(numbers) else None
         for part in range(0, len(numbers), most):
             chosen = numbers[part : part + most]

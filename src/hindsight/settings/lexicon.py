@@ -166,7 +166,7 @@ def source_channels(channels: list[str]) -> list[Channel]:
     return [CHANNELS[name] for name in dict.fromkeys(parts)]
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, choices: list[str]) -> str:
     """A hint for an unknown name: the most similar known names, as a phrase."""
-    close = get_close_matches(name, known, 5, 0.5)
-    return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(known[:40])}"
+    close = get_close_matches(name, choices, 5, 0.5)
+    return f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(choices[:40])}"

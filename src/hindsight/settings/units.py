@@ -99,26 +99,26 @@ DEFINITIONS = """
 
 
 @lru_cache(maxsize=1024)
-def conversion(given: str, wanted: str) -> tuple[float, float] | None:
-    """The factor and offset that convert values from `given` to `wanted` units.
+def conversion(given: str, target: str) -> tuple[float, float] | None:
+    """The factor and offset that convert values from `given` to `target` units.
 
     Heights convert to geopotential, masses of water per area to depth and back, and numbers to percentages.
 
     Args:
         given: as the source spells them, by the CF conventions or otherwise.
-        wanted: as the lexicon spells them.
+        target: as the lexicon spells them.
 
     Returns:
         None where there is no way, or where the source says nothing (`-`, `unknown`, nothing at all).
     """
     if given.strip().lower() in NO_UNITS:
-        return (1.0, 0.0) if wanted == "1" else None
+        return (1.0, 0.0) if target == "1" else None
     text = unify(given)
-    if text == unify(wanted):  # usual, and faster than Pint
+    if text == unify(target):  # usual, and faster than Pint
         return 1.0, 0.0
-    if wanted == "K" and text in OFFSETS:
+    if target == "K" and text in OFFSETS:
         return OFFSETS[text]
-    factor = (_of_numbers if wanted in ("1", "%", "kg kg-1") else _of_quantities)(given, wanted)
+    factor = (_of_numbers if target in ("1", "%", "kg kg-1") else _of_quantities)(given, target)
     return None if factor is None else (factor, 0.0)
 
 
@@ -133,27 +133,27 @@ def precipitation_rate(given: str) -> float | None:
     return depth if mass is None else _plain(mass / WATER)
 
 
-def _of_numbers(given: str, wanted: str) -> float | None:
+def _of_numbers(given: str, target: str) -> float | None:
     """The factor of a number, a percentage or a mass ratio, which are different quantities."""
     text = "1" if given.strip().lower() in NUMBERS else unify(given)
     words = re.findall(r"[A-Za-z]+", re.sub(NUMBER, "", text))
-    if wanted == "kg kg-1":
+    if target == "kg kg-1":
         return ratio(text, "1") if all(map(MASS.fullmatch, words)) else None
     if FRACTION.fullmatch(given.strip()):
         text, words = "1", []
     factor = ratio(text, "1") if set(words) <= {"percent"} else None
-    return factor if factor is None or wanted == "1" else _plain(100 * factor)
+    return factor if factor is None or target == "1" else _plain(100 * factor)
 
 
-def _of_quantities(given: str, wanted: str) -> float | None:
+def _of_quantities(given: str, target: str) -> float | None:
     """The factor of a quantity with a dimension, with the density of water or gravity where the quantity needs it."""
-    to, waters, heights = unify(wanted), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
-    if wanted == "m2 s-2":
+    to, waters, heights = unify(target), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
+    if target == "m2 s-2":
         depth = ratio(unify(heights), "m")
         return ratio(unify(given), to) if depth is None else _plain(depth * GRAVITY)
-    if wanted in ("m", "kg m-2"):
+    if target in ("m", "kg m-2"):
         depth, mass = ratio(unify(waters), "m"), ratio(unify(waters), "kg*m**-2")
-        by_depth, by_mass = (1.0, 1 / WATER) if wanted == "m" else (WATER, 1.0)
+        by_depth, by_mass = (1.0, 1 / WATER) if target == "m" else (WATER, 1.0)
         factors = [_plain(value * by) for value, by in ((depth, by_depth), (mass, by_mass)) if value is not None]
         return factors[0] if factors else None
     return ratio(unify(given), to)
@@ -169,15 +169,15 @@ def unify(text: str) -> str:
     return re.sub(r"(?<!\d)[A-Za-z]{5,}", lambda word: word[0].lower(), text.strip())
 
 
-def ratio(given: str, wanted: str) -> float | None:
-    """The number of `wanted` units in one `given` unit, both unified; None if they cannot be converted or parsed."""
-    if given == wanted:
+def ratio(given: str, target: str) -> float | None:
+    """The number of `target` units in one `given` unit, both unified; None if they cannot be converted or parsed."""
+    if given == target:
         return 1.0
     if len(given) > LONGEST or not UNITS.fullmatch(given):  # Pint would also evaluate sums
         return None
     try:
         units = _registry()
-        factor = float((units.Quantity(1.0) * units.parse_expression(given)).to(wanted).magnitude)
+        factor = float((units.Quantity(1.0) * units.parse_expression(given)).to(target).magnitude)
     except Exception:  # of Pint, of its parser or of arithmetic: the text is not a unit
         return None
     return _plain(factor) if 0 < factor < math.inf else None
