@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs/reference/glossary.md"
 WORDS = Path(__file__).with_name("words.txt")  # of Python and its libraries, and of plain English; reviewed by hand
 TERM = r"\*\*(.+?)\*\*|`(.+?)`|^\| ([A-Za-z, ]+) \|"  # bold, code, or a letter for a dimension
-PENDING = ("archive/", "download/", "verify/")  # rooms whose last names are being changed
+PENDING = ("archive/", "verify/")  # rooms whose last names are being changed
 BARE = set(  # participles and adverbs alone do not say what is named
     "about apart asked beside found held known listed look looked made own picked said seen shown there together told "
     "wanted way whole".split()

@@ -60,13 +60,13 @@ class Metadata:
         return _digest({key: value for key, value in self.documents.items() if key.rsplit("/", 1)[0] in names})
 
 
-def read(storage: Storage, fetcher: Fetcher, wanted: list[str]) -> Metadata:
+def read(storage: Storage, fetcher: Fetcher, requested: list[str]) -> Metadata:
     """Read the metadata of a store.
 
     Args:
         storage: the folder of the store.
         fetcher: retries its requests.
-        wanted: arrays whose documents are read one by one if the metadata is not consolidated.
+        requested: arrays whose documents are read one by one if the metadata is not consolidated.
 
     Raises:
         UserError: if there is no store.
@@ -85,7 +85,7 @@ def read(storage: Storage, fetcher: Fetcher, wanted: list[str]) -> Metadata:
             raise _not_a_store(storage, kind)
         near = run_async(fetcher.retry(storage.nearest_names, "a list of its folder"))
         raise UserError(f"there is no Zarr store at {storage.url}: {near}; check download.bucket.url")
-    return run_async(_one_by_one(storage, fetcher, found, wanted))
+    return run_async(_one_by_one(storage, fetcher, found, requested))
 
 
 def _not_a_store(storage: Storage, kind: str) -> UserError:
@@ -110,12 +110,12 @@ async def _or_none(work: Awaitable[Answer]) -> Answer | None:
         return None
 
 
-async def _one_by_one(storage: Storage, fetcher: Fetcher, found: dict, wanted: list[str]) -> Metadata:
+async def _one_by_one(storage: Storage, fetcher: Fetcher, found: dict, requested: list[str]) -> Metadata:
     """The documents of the arrays that are needed, and the names of all arrays if the folder can be listed."""
     listed = [name for name in await fetcher.retry(storage.list_names, "a list of it") if not name.startswith(".")]
     names = [name for name in listed if name != "zarr.json"]
     each = ("zarr.json",) if "zarr.json" in found else (".zarray", ".zattrs")
-    asked = [name for name in wanted if name in names] if names else wanted
+    asked = [name for name in requested if name in names] if names else requested
     arrays = await _documents(storage, fetcher, [f"{name}/{key}" for name in asked for key in each])
     root = {} if "zarr.json" in found else await _documents(storage, fetcher, [".zattrs"])
     found_names = sorted({key.rpartition("/")[0] for key in arrays})
