@@ -20,14 +20,28 @@ def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
     assert numbers.ratios(scores.drop_vars("ratio")) == []
 
 
-def test_the_sentence_at_the_top_is_the_crps_of_the_table(scores):
-    pick = {"analysis": "diffusion", "compared": "crps"}
-    scores["ratio"].loc[pick] = [[0.9, 1.1], [0.75, 0.5]]
-    assert numbers.headline(scores) == [
-        "CRPS of diffusion relative to optimal interpolation: "
-        "dense −10.0 % (z500), +10.0 % (msl); sparse −25.0 % (z500), −50.0 % (msl)"
-    ]
-    assert numbers.headline(scores.drop_vars("ratio")) == []
+def test_the_headline_is_the_crps_of_the_table_with_its_interval(scores):
+    pick = {"analysis": "diffusion", "compared": "crps", "channel": "msl"}
+    for end, values in (("", [0.9, 1.1]), ("_lower", [0.85, 1.05]), ("_upper", [0.95, np.nan])):
+        scores[f"ratio{end}"].loc[pick] = values
+    scores.attrs["confidence"] = 0.9
+    dense, sparse = numbers.headline(scores, "msl")
+    assert (dense["text"], dense["tone"], sparse["text"]) == ("−10.0 %", "good", "+10.0 %")
+    interval = "90 % interval −15.0 to −5.0 %"
+    assert (
+        dense["label"]
+        == f"CRPS of msl relative to optimal interpolation (negative is better), network dense; {interval}"
+    )
+    assert sparse["label"].endswith("network sparse; no interval")
+
+
+def test_without_a_reference_the_headline_is_the_crps_itself(scores):
+    pick = {"analysis": "diffusion", "metric": "crps", "channel": "msl", "network": "dense"}
+    for name, value in (("score", 12.345), ("lower", 11.0), ("upper", 13.5)):
+        scores[name].loc[pick] = value
+    scores.attrs["confidence"] = 0.9
+    first = numbers.headline(scores.drop_vars("ratio"), "msl")[0]
+    assert (first["text"], first["label"]) == ("12.3 Pa", "CRPS of msl, network dense; 90 % interval 11.0 to 13.5 Pa")
 
 
 def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
@@ -63,6 +77,6 @@ def test_a_change_without_an_interval_is_not_for_certain():
 
 
 def test_the_page_says_how_intervals_are_made_or_why_there_is_none(scores):
-    assert numbers.interval_note(scores, 0.9).startswith("90 %, from how each score varies")
+    assert numbers.interval_note(scores, 0.9).startswith("90 %, from the variation of each score")
     scores["lower"][:] = np.nan
-    assert numbers.interval_note(scores, 0.9) == "none: they need 30 frames that are scored"
+    assert numbers.interval_note(scores, 0.9) == "none: they need 30 scored frames"

@@ -31,7 +31,7 @@ def test_the_page_needs_nothing_from_outside(text):
 
 
 def test_the_page_says_what_was_made(text):
-    assert "48 frames, one every 24 h" in text and "32 × 64 points" in text and "round the globe" in text
+    assert "48 frames, one every 24 h" in text and "32 × 64 points" in text and "all longitudes" in text
     assert "9 stations used, 3 withheld; errors 50 m² s⁻² (z500), 50 Pa (msl)" in text
     assert "mean sea level pressure (Pa)" in text and "4 members" in text
 
@@ -44,12 +44,12 @@ def test_the_page_says_what_became_of_observations(text):
 def test_the_page_says_what_it_cost_as_measured(text):
     """Six shards of 12.5 s, for 48 frames of 4 members."""
     assert re.search(r"<td>reanalyse: shard</td><td>6</td><td>75.0 s</td><td>12.5 s</td><td>2.0 min</td>", text)
-    assert "Sampling took 0.39 s of wall time a frame and member" in text
+    assert "Sampling took 0.39 s of wall time per frame and member" in text
 
 
 def test_a_plan_stands_beside_what_was_used(folder, world, text):
     """Six jobs of 12.5 s that were forecast at 60 s together."""
-    assert "Planned and used" not in text
+    assert "Forecast and use" not in text
     band = {"value": 60 / 3600, "low": 50 / 3600, "high": 70 / 3600}
     plan = {"jobs": 6, "evaluations": 9, "device_hours": band, "analyses_bytes": band, "host_bytes": band}
     path = folder / "reanalyse/sparse/plan.json"
@@ -59,7 +59,7 @@ def test_a_plan_stands_beside_what_was_used(folder, world, text):
     finally:
         path.unlink()
     row = "<td>device time</td><td>60.0 s</td><td>50.0 s to 70.0 s</td><td>75.0 s</td><td>0.80</td>"
-    assert "Planned and used" in more and row in more
+    assert "Forecast and use" in more and row in more
     assert "<td>network evaluations</td><td>9</td><td></td><td>not measured</td><td></td>" in more
 
 
@@ -74,7 +74,7 @@ def test_observations_left_out_are_counted_once_a_shard(monkeypatch):
 
 def test_every_picture_says_what_it_shows(text):
     pictures = re.findall(r"<img [^>]*>", text)
-    assert len(pictures) == 11 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
+    assert len(pictures) == 12 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
 
 
 def test_the_same_inputs_give_the_same_page(text, folder, world):
@@ -87,4 +87,4 @@ def test_without_benchmarks_the_cost_is_not_made_up(folder, world, text):
         bare = worlds.reported_again(folder, world).read_text()
     finally:
         (folder / "benchmarks/elsewhere").rename(folder / "benchmarks/reanalyse")
-    assert "were not measured" in bare and "of wall time a frame" not in bare
+    assert "were not measured" in bare and "of wall time per frame" not in bare

@@ -29,9 +29,11 @@ def world(tmp_path_factory):
 
 def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     scores = xr.load_dataset(worlds.scored(tmp_path, world))
-    found = sections.sections(shown(world, scores), world["curve"], world["settings"].domain, world["settings"].verify)
+    it, settings = shown(world, scores), world["settings"]
+    event = storm.find(it.truth, it.grid, None)
+    found = sections.sections(it, event, world["curve"], settings.domain, settings.verify)
     seams = next(section for section in found if section["title"] == "Seams")
-    assert seams == {"title": "Seams", "text": "One shard, no seam.", "pictures": []}
+    assert seams == {"title": "Seams", "text": "The period is one shard, so there is no seam.", "pictures": []}
     assert all(section["pictures"] for section in found if section is not seams)
     assert all(picture.alt for section in found for picture in section["pictures"])
 

@@ -154,9 +154,11 @@ def reported_again(folder: Path, world: dict) -> Path:
     """Report a world that has its scores; return the page."""
     usage = folder / "sparse.usage.csv"
     usage.write_text("platform,channel,reason,code,rows\nsynop,msl,used,0,90\nsynop,msl,not at a frame's time,12,7\n")
+    (folder / "manifest.json").write_text('{"notes": ["a note on the source"]}')
     report.run(
         world["settings"].domain, world["settings"].verify, usage=[usage], scores=folder / "scores.nc",
         analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
+        manifest=folder / "manifest.json",
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip
     return folder / "report.html"

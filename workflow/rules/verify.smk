@@ -95,6 +95,7 @@ rule report:
         ),
         usage=expand("results/{{run}}/observe/{network}.usage.csv", network=NETWORKS),
         curve="results/{run}/train/curve.csv",
+        manifest=ancient("results/{run}/download/manifest.json"),
         coast=settings.coastline_files(SETTINGS),
         configuration="results/{run}/settings/configuration.json",
     output:
@@ -121,6 +122,7 @@ rule report:
         " --curve {input.curve:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"
+        " --manifest {input.manifest:q}"
         " --configuration {input.configuration:q}"
         " --report {output.report:q}"
         " > {log:q} 2>&1"

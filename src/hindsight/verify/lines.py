@@ -1,4 +1,4 @@
-"""Pictures of a domain that is one line of points, round a circle of latitude or along a meridian: it has no map."""
+"""Pictures of a domain that is one line of points, along a circle of latitude or a meridian."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ MARK = {"color": "black", "markersize": 3.5, "linestyle": "none", "clip_on": Fal
 
 @dataclass(frozen=True)
 class Line:
-    """The coordinate along which the points lie: its name, their places and the edges of their cells (degrees)."""
+    """The coordinate along the line: its name, the points and the edges of their cells (degrees)."""
 
     name: str
     places: np.ndarray
@@ -26,22 +26,22 @@ class Line:
 
     @classmethod
     def of(cls, grid: Grid) -> "Line":
-        """The line of a grid with a side of one point."""
+        """The line of a grid that has only one latitude or longitude."""
         south, west = grid.cell_edges
         if grid.shape[0] == 1:
             return cls("longitude", grid.longitude, west)
         return cls("latitude", grid.latitude, south)
 
     def label(self, axis: Axes) -> None:
-        """Write degrees at the horizontal axis of a picture, from end to end of the line."""
+        """Label the horizontal axis in degrees, from end to end of the line."""
         steps = [1, 1.5, 3, 4.5, 6, 9, 10] if np.ptp(self.edges) > 80 else [1, 2, 5, 10]
         axis.xaxis.set_major_locator(MaxNLocator(4, steps=steps))
-        words = style.format_longitude if self.name == "longitude" else style.format_latitude
-        axis.xaxis.set_major_formatter(lambda value, _: words(value))
+        format_degrees = style.format_longitude if self.name == "longitude" else style.format_latitude
+        axis.xaxis.set_major_formatter(lambda value, _: format_degrees(value))
         axis.set_xlim(self.edges[0], self.edges[-1])
 
     def mark(self, axis: Axes, stations: pd.DataFrame) -> None:
-        """Put triangles at the upper edge of a picture where stations are, longitudes in any turn."""
+        """Draw triangles at stations, at the upper edge of a picture; longitudes may be -180 to 180 or 0 to 360."""
         where = stations[self.name].to_numpy()
         where = maps.wrap_longitude(where, self.edges[0]) if self.name == "longitude" else where
         axis.plot(where, np.ones(len(where)), "v", transform=axis.get_xaxis_transform(), **MARK)
@@ -55,24 +55,29 @@ def time_and_place(
     grid: Grid,
     used: pd.DataFrame,
     network: str,
+    columns: int = 4,
+    size: tuple[float, float] = (style.WIDTH, 4.4),
 ) -> Figure:
-    """Truth, analysis, error and spread in time, which runs down, and along the line (Hovmöller 1949), a row a channel.
+    """Hovmöller diagrams (1949) of truth, analysis, error and spread of every channel; time runs downwards.
 
     Args:
         truth: (T, C, H, W), H or W 1.
         members: (E, T, C, H, W).
         times: of the frames, evenly spaced.
         channels: their names.
-        grid: where.
+        grid: of the fields.
         used: stations, latitude and longitude.
         network: its name.
+        columns: panels in a row, 4 or 2.
+        size: width of the figure and height of a row of panels, inches.
     """
     line, moments = Line.of(grid), _edges(times)
     truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
+    rows = len(channels) * 4 // columns
     figure, axes = style.plt.subplots(
-        len(channels), 4, figsize=(style.WIDTH, 4.4 * len(channels)), squeeze=False, sharex=True, sharey=True
+        rows, columns, figsize=(size[0], size[1] * rows), squeeze=False, sharex=True, sharey=True
     )
-    for c, (channel, row) in enumerate(zip(channels, axes)):
+    for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
         for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c])):
             mesh = axis.pcolormesh(line.edges, moments, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
@@ -81,17 +86,19 @@ def time_and_place(
             if title != "truth":
                 line.mark(axis, used)
     axes[0, 0].set_ylim(moments[-1], moments[0])
-    dates = ConciseDateFormatter(axes[0, 0].yaxis.get_major_locator(), show_offset=False)  # it would push the title up
+    dates = ConciseDateFormatter(
+        axes[0, 0].yaxis.get_major_locator(), show_offset=False
+    )  # which would push the title up
     axes[0, 0].yaxis.set_major_formatter(dates)
     return figure
 
 
 def errors(scores: xr.Dataset, grid: Grid, used: dict[str, pd.DataFrame]) -> Figure:
-    """Root-mean-square error of the mean and spread at every point, a row a network and a column a channel.
+    """RMSE of the ensemble mean, and spread, along the line, for every network and channel.
 
     Args:
         scores: `rmse_map` and `spread_map` of every network and analysis.
-        grid: where.
+        grid: of the fields.
         used: stations of each network, latitude and longitude.
     """
     line = Line.of(grid)
@@ -112,6 +119,6 @@ def errors(scores: xr.Dataset, grid: Grid, used: dict[str, pd.DataFrame]) -> Fig
 
 
 def _edges(times: np.ndarray) -> np.ndarray:
-    """Where the cells of evenly spaced frames begin and end, (T + 1,)."""
+    """Edges of the cells of evenly spaced frames, (T + 1,)."""
     half = (times[1] - times[0]) / 2 if len(times) > 1 else np.timedelta64(1, "h")
     return np.append(times - half, times[-1] + half)

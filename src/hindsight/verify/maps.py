@@ -1,4 +1,4 @@
-"""Maps of the report: equirectangular, a globe centred on Greenwich and closed where its longitudes meet."""
+"""Maps of the report: equirectangular; a globe is centred on Greenwich."""
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,17 @@ from hindsight.verify import style
 
 Coast = list[np.ndarray]  # lines (N, 2) of longitude and latitude
 FIELD, DIFFERENCE, AMOUNT = "viridis", "RdBu_r", "cividis"
-WIDE = 0.7  # height over width below which four maps of a channel do not fit beside each other
-REACH = 30.0, 45.0  # latitudes and longitudes on either side of a storm that are shown of a globe
+WIDE = 0.7  # height over width of a map below which four maps in a row would be too small
+REACH = 30.0, 45.0  # degrees of latitude and longitude shown on either side of a storm on a globe
 
 
 def wrap_longitude(longitude: np.ndarray, west: float) -> np.ndarray:
-    """Longitudes in the turn that begins at `west`."""
+    """Longitudes modulo 360, from `west` to `west` + 360."""
     return west + (np.asarray(longitude) - west) % 360
 
 
 def close_globe(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
-    """A field (…, H, W) as it is drawn: if it goes round, from -180 to 180 and repeated by a column on either side."""
+    """Grid and field (…, H, W) for drawing: if periodic, from -180 to 180 with a column repeated on either side."""
     if not grid.periodic:
         return grid, values
     longitude = wrap_longitude(grid.longitude, -180.0)
@@ -35,7 +35,7 @@ def close_globe(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
 
 
 def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """The part of a grid about a place, with its rows and columns; all of a grid that does not go round."""
+    """The part of a periodic grid around a place, with its rows and columns; a grid that is not periodic unchanged."""
     if not grid.periodic:
         return grid, np.arange(grid.shape[0]), np.arange(grid.shape[1])
     rows = np.flatnonzero(np.abs(grid.latitude - latitude) <= REACH[0])
@@ -48,7 +48,7 @@ def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.n
 def world_map(
     axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **look: object
 ) -> QuadMesh:
-    """Colours on longitudes and latitudes, with coastlines; `isolines` are drawn at the ticks of the colours."""
+    """Draw a field in colours, with coastlines; `isolines` are at the ticks of the colour scale."""
     whole = grid.periodic
     grid, values = close_globe(grid, values)
     south, west = grid.cell_edges
@@ -75,17 +75,17 @@ def world_map(
 
 
 def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
-    """Dots where stations are, whatever turn their longitudes are given in."""
+    """Draw dots at stations; their longitudes may be -180 to 180 or 0 to 360."""
     longitude = wrap_longitude(stations["longitude"].to_numpy(), axis.get_xlim()[0])
     dot = {"color": "white", "markersize": 2.8, "markeredgecolor": "black", "markeredgewidth": 0.6}
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
 def comparison(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
-    """What is drawn of frames (T, …) of a truth and members (E, T, …): title, values, colours and limits."""
+    """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each."""
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
     error = mean - truth
-    both = np.stack([truth, mean])  # the truth may lack a frame
+    both = np.stack([truth, mean])  # the truth may have missing frames
     span = {"vmin": np.nanmin(both), "vmax": np.nanmax(both)}
     most = float(np.nanmax(np.abs(error)))
     return [
@@ -105,16 +105,16 @@ def frame_strip(
     used: pd.DataFrame,
     coast: Coast,
 ) -> Figure:
-    """Truth, analysis, error and spread of one channel, a column a frame.
+    """Maps of truth, analysis, error and spread of one channel, one column per frame.
 
     Args:
         truth: (T, H, W).
         members: (E, T, H, W).
         times: of the frames.
         channel: its name.
-        grid: where.
+        grid: of the fields.
         used: stations, latitude and longitude.
-        coast: lines.
+        coast: coastlines.
     """
     rows = comparison(truth, members)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
@@ -133,13 +133,31 @@ def frame_strip(
 
 
 def channel_maps(
-    truth: np.ndarray, members: np.ndarray, channels: list[str], grid: Grid, used: pd.DataFrame, coast: Coast
+    truth: np.ndarray,
+    members: np.ndarray,
+    channels: list[str],
+    grid: Grid,
+    used: pd.DataFrame,
+    coast: Coast,
+    across: int | None = None,
+    width: float = style.WIDTH,
 ) -> Figure:
-    """Truth, analysis, error and spread of one frame, a row a channel; truth (C, H, W), members (E, C, H, W)."""
-    across = 4 if _height(grid, 1.0) > WIDE else 2
+    """Maps of truth, analysis, error and spread of one frame, for every channel.
+
+    Args:
+        truth: (C, H, W).
+        members: (E, C, H, W).
+        channels: their names.
+        grid: of the fields.
+        used: stations, latitude and longitude.
+        coast: coastlines.
+        across: maps in a row, 4 or 2; None: by the shape of the domain.
+        width: of the figure, inches.
+    """
+    across = across or (4 if _height(grid, 1.0) > WIDE else 2)
     deep = 4 // across
-    height = _height(grid, 0.8 * style.WIDTH / across) + 0.3
-    figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels))
+    height = _height(grid, 0.8 * width / across) + 0.3
+    figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels), width)
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
         one = comparison(truth[number][None], members[:, number][:, None])
         for axis, (title, values, colours, limits) in zip(line, one):
@@ -154,7 +172,7 @@ def channel_maps(
 
 
 def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast) -> Figure:
-    """Root-mean-square error and spread at every point for one analysis of one network, a column a channel."""
+    """Maps of root-mean-square error and spread for one analysis of one network, one column per channel."""
     channels = [str(name) for name in scores["channel"].values]
     width = style.WIDTH / min(max(len(channels), 2), style.ACROSS)
     figure, axes = style.panels(2, len(channels), _height(grid, 0.85 * width) + 0.35, layout="compressed")
@@ -170,11 +188,11 @@ def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast)
 
 
 def _height(grid: Grid, width: float) -> float:
-    """Height of a map of a given width, inches."""
+    """Height of a map of a given width, in the unit of the width."""
     south, west = grid.cell_edges
     narrow = 1.0 if grid.periodic else np.cos(np.deg2rad(grid.latitude.mean()))
     return width * float(np.ptp(south) / (np.ptp(west) * narrow))
 
 
-def _sheet(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
-    return style.plt.subplots(rows, columns, figsize=(style.WIDTH, height), squeeze=False, layout="compressed")
+def _sheet(rows: int, columns: int, height: float, width: float = style.WIDTH) -> tuple[Figure, np.ndarray]:
+    return style.plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="compressed")

@@ -1,4 +1,4 @@
-"""The report's tables of scores: a column a network and channel."""
+"""The report's headline and its tables of scores."""
 
 import math
 
@@ -12,16 +12,16 @@ METRICS = {
     "bias": "bias",
     "crps": "CRPS",
     "spread": "spread",
-    "acc": "anomaly correlation, mean of each time's (WeatherBench 2)",
+    "acc": "anomaly correlation, mean over frames (WeatherBench 2)",
     "acc_pooled": "anomaly correlation, pooled over time",
     "spread_skill": "spread/skill",
 }
-PURE = ("acc", "acc_pooled", "spread_skill")  # without a unit
-NONE = "no interval"  # where a season or a region has too few frames
+PURE = ("acc", "acc_pooled", "spread_skill")  # dimensionless
+NONE = "no interval"  # too few frames
 
 
 def scores_by_metric(scores: xr.Dataset) -> list[dict]:
-    """Every score with its interval: a group of rows a metric, in it a row an analysis, best CRPS first."""
+    """Every score with its interval: a group of rows for each metric, a row for each analysis, best CRPS first."""
     order = scores["score"].sel(metric="crps").mean(["network", "channel"]).argsort().values
     return [
         {
@@ -43,7 +43,7 @@ def scores_by_metric(scores: xr.Dataset) -> list[dict]:
 
 
 def ratios(scores: xr.Dataset) -> list[dict]:
-    """How much better or worse diffusion is than the reference, whole and by season; nothing without a reference."""
+    """Scores of diffusion relative to the reference, for the whole period and by season; empty without a reference."""
     if "ratio" not in scores:
         return []
     groups = []
@@ -57,32 +57,43 @@ def ratios(scores: xr.Dataset) -> list[dict]:
     return groups
 
 
-def headline(scores: xr.Dataset) -> list[str]:
-    """A sentence on how diffusion compares with the reference in CRPS; none without a reference."""
-    if "ratio" not in scores:
-        return []
-    part = scores.sel(compared="crps", analysis="diffusion")
-    networks = [
-        f"{name} "
-        + ", ".join(f"{percent_change(one, 'ratio')['text']} ({one['channel'].values})" for one in _columns(row))
-        for name, row in ((str(name), part.sel(network=[name])) for name in part["network"].values)
-    ]
-    return [f"CRPS of diffusion relative to {style.readable(scores.attrs['reference'])}: {'; '.join(networks)}"]
+def headline(scores: xr.Dataset, channel: str) -> list[dict]:
+    """The main figure of each network: CRPS of a channel relative to the reference, with its interval.
+
+    Without a reference, it is the CRPS itself.
+    """
+    parts = [scores.sel(network=name, channel=channel, analysis="diffusion") for name in scores["network"].values]
+    return [_headline(part, scores.attrs) for part in parts]
+
+
+def _headline(part: xr.Dataset, attributes: dict) -> dict:
+    what = f"CRPS of {part['channel'].values}"
+    if "ratio" in part:
+        figure = percent_change(part.sel(compared="crps"), "ratio")
+        what, unit = f"{what} relative to {style.readable(attributes['reference'])} (negative is better)", " %"
+    else:
+        one = part.sel(metric="crps")
+        figure = format_score(*(float(one[key]) for key in ("score", "lower", "upper")))
+        unit = f" {style.units(style.CHANNELS[str(part['channel'].values)].units)}".rstrip()
+        figure["text"] += unit
+    interval = figure["range"]
+    if interval != NONE:
+        interval = f"{100 * attributes['confidence']:g} % interval {interval}{unit}"
+    return figure | {"label": f"{what}, network {part['network'].values}; {interval}"}
 
 
 def interval_note(scores: xr.Dataset, confidence: float) -> str:
-    """What the intervals are, or why there is none."""
+    """A note on the confidence intervals, or on why there are none."""
     if bool(scores["lower"].isnull().all()):
-        return f"none: they need {significance.LEAST_FRAMES} frames that are scored"
+        return f"none: they need {significance.LEAST_FRAMES} scored frames"
     return (
-        f"{100 * confidence:g} %, from how each score varies from one part of the period to another: the fewer frames "
-        "there are, and the more alike in time, the wider; none from fewer than "
-        f"{significance.LEAST_FRAMES} frames"
+        f"{100 * confidence:g} %, from the variation of each score over the period: wider for fewer frames, and for "
+        f"frames that are correlated in time; none for fewer than {significance.LEAST_FRAMES} frames"
     )
 
 
 def percent_change(one: xr.Dataset, name: str) -> dict:
-    """A ratio as a change in percent with its interval, and whether that is for certain good or bad."""
+    """A ratio as a change in percent with its interval, marked good or bad if the interval excludes zero."""
     value, low, high = (100 * (float(one[key]) - 1) for key in (name, f"{name}_lower", f"{name}_upper"))
     tone = "good" if high < 0 else "bad" if low > 0 else ""
     known = not math.isnan(high - low)
@@ -94,7 +105,7 @@ def percent_change(one: xr.Dataset, name: str) -> dict:
 
 
 def format_score(value: float, low: float, high: float) -> dict:
-    """A score and its interval as text, to two digits of the interval's width, or to three digits of its own."""
+    """A score and its interval, to two digits of the interval's width, or to three digits without an interval."""
     width = high - low
     if math.isnan(width):
         return {"text": style.with_minus_sign(f"{value:.3g}"), "range": NONE, "tone": ""}

@@ -17,8 +17,8 @@ from hindsight.fields import observations as tables
 from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
-from hindsight.verify import coastline, cost, numbers, style
-from hindsight.verify.sections import ReportData, sections
+from hindsight.verify import coastline, cost, numbers, storm, style
+from hindsight.verify.sections import ReportData, overview, sections
 
 
 def run(
@@ -34,26 +34,32 @@ def run(
     curve: Path,
     coast: list[Path],
     benchmarks: Path,
+    manifest: Path,
     configuration: Path,
     report: Path,
 ) -> None:
-    """Draw the report: what was made, how good it is, and from what."""
-    dataset, asked = store.read(fields), json.loads(configuration.read_text())
-    seen = {name: [p for p in observations if p.parent.name == name] for name in _names(observations)}
+    """Write the report: headline, maps, scores, cost and provenance of the run."""
+    dataset, configured = store.read(fields), json.loads(configuration.read_text())
+    of_network = {name: [p for p in observations if p.parent.name == name] for name in _names(observations)}
     test = calendar.in_period(dataset, domain.test, str(store.folder(fields)))
     data = ReportData(
         xr.load_dataset(scores),
         test["fields"],
         calendar.available(test),
         Grid.of(dataset),
-        {name: tables.stations(paths) for name, paths in seen.items()},
-        seen,
+        {name: tables.stations(paths) for name, paths in of_network.items()},
+        of_network,
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
     )
-    sure = "" if data.scores["lower"].isnull().all() else f", with {100 * settings.confidence:g} % intervals"
+    event = storm.find(data.truth, data.grid, settings.storm)
+    uncertain = data.scores["lower"].isnull().all()
     page = {
-        "title": asked["run"],
+        "title": configured["run"],
+        "lead": lead(data, dataset, domain),
+        "overview": overview(data, event),
+        "headline": numbers.headline(data.scores, event.channel),
+        "limits": limits(data, dataset),
         "facts": [*facts(data, dataset, domain, settings), *map(usage_fact, usage)],
         "cost": cost_summary(benchmarks, analyses, data),
         "channels": [
@@ -64,11 +70,11 @@ def run(
         "scores": numbers.scores_by_metric(data.scores),
         "ratios": numbers.ratios(data.scores),
         "reference": style.readable(data.scores.attrs["reference"]),
-        "intervals": sure,
-        "sections": sections(data, curve, domain, settings),
-        "truth": truth_note(dataset),
+        "intervals": "" if uncertain else f", with {100 * settings.confidence:g} % confidence intervals",
+        "sections": sections(data, event, curve, domain, settings),
+        "notes": json.loads(manifest.read_text())["notes"],
         "provenance": provenance(dataset, analyses),
-        "configuration": yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=100),
+        "configuration": yaml.safe_dump(configured, sort_keys=False, allow_unicode=True, width=100),
     }
     environment = Environment(
         loader=PackageLoader("hindsight.verify", "."),
@@ -86,21 +92,43 @@ def _names(observations: list[Path]) -> list[str]:
     return list(dict.fromkeys(path.parent.name for path in observations))
 
 
-def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
-    """What was made, in pairs of a name and a fact."""
-    north, east = _span(data.grid.latitude, style.format_latitude), _span(data.grid.longitude, style.format_longitude)
-    across = "round the globe" if data.grid.periodic else east
-    frames, masked = data.truth.sizes["time"], np.flatnonzero(~data.known)
-    lacking = f"; the source lacks {len(masked)} of them, which are analysed but not scored" if len(masked) else ""
+def lead(data: ReportData, dataset: xr.Dataset, domain: Domain) -> str:
+    """The first sentence of the page: what this reanalysis is."""
+    names = domain.channels
+    channels = f"{', '.join(names[:-1])} and {names[-1]}" if 1 < len(names) <= 4 else names[0]
+    channels = channels if len(names) <= 4 else f"{len(names)} channels"
+    networks = "network " + next(iter(data.networks)) if len(data.networks) == 1 else f"{len(data.networks)} networks"
+    return (
+        f"An ensemble reanalysis by hindsight: {data.scores.attrs['members']} members of {channels} every "
+        f"{domain.step_hours} h, {data.scores.attrs['period']}, sampled from a video diffusion prior given the "
+        f"observations of {networks}, and verified against {dataset.attrs.get('source_title') or 'its source'}."
+    )
+
+
+def limits(data: ReportData, dataset: xr.Dataset) -> list[str]:
+    """What the scores of this run do not show, a sentence each."""
+    missing = int(np.count_nonzero(~data.known))
     return [
-        *(("In short", text) for text in numbers.headline(data.scores)),
-        ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{lacking}"),
+        truth_note(dataset),
+        "The scores are those of this period, domain and observing network; skill elsewhere was not tested.",
+        *([f"{missing} frames are missing in the source: they are analysed, but not scored."] if missing else []),
+    ]
+
+
+def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verify) -> list[tuple[str, str]]:
+    """Facts about data and method, as pairs of a name and a text."""
+    north, east = _span(data.grid.latitude, style.format_latitude), _span(data.grid.longitude, style.format_longitude)
+    across = "all longitudes" if data.grid.periodic else east
+    frames, missing = data.truth.sizes["time"], int(np.count_nonzero(~data.known))
+    unscored = f"; the source lacks {missing} of them, which are analysed but not scored" if missing else ""
+    return [
+        ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{unscored}"),
         ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{data.scores.attrs['members']} members"),
         ("Truth", dataset.attrs.get("source_title") or "the source"),
-        ("Intervals", numbers.interval_note(data.scores, settings.confidence)),
+        ("Confidence intervals", numbers.interval_note(data.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in data.networks.items()),
-        *(("Left out", text) for text in rejected_observations(data.analyses)),
+        *(("Rejected", text) for text in rejected_observations(data.analyses)),
     ]
 
 
@@ -112,7 +140,7 @@ def usage_fact(path: Path) -> tuple[str, str]:
 def rejected_observations(analyses: list[Path]) -> list[str]:
     """A sentence on observations that shards rejected as gross errors; none without any."""
     counts: dict[tuple[str, str], int] = {}
-    for path in analyses:  # every block of members leaves out the same
+    for path in analyses:  # every block of members rejects the same
         made = analysis_files.header(path).attrs
         counts[(path.parts[-3], path.stem.split("-")[0])] = int(made.get("gross_observations", 0))
     count, shards = sum(counts.values()), sum(n > 0 for n in counts.values())
@@ -123,9 +151,11 @@ def rejected_observations(analyses: list[Path]) -> list[str]:
     ]
 
 
-def _span(axis: np.ndarray, words: Callable[[float], str]) -> str:
-    """From where to where the points of an axis lie."""
-    return f"{words(axis[0])} to {words(axis[-1])}" if len(axis) > 1 else f"at {words(axis[0])}"
+def _span(axis: np.ndarray, format_degrees: Callable[[float], str]) -> str:
+    """The ends of an axis."""
+    return (
+        f"{format_degrees(axis[0])} to {format_degrees(axis[-1])}" if len(axis) > 1 else f"at {format_degrees(axis[0])}"
+    )
 
 
 def _network(table: pd.DataFrame) -> str:
@@ -137,12 +167,12 @@ def _network(table: pd.DataFrame) -> str:
 
 
 def cost_summary(benchmarks: Path, analyses: list[Path], data: ReportData) -> dict:
-    """What the run cost, as far as it was measured."""
+    """The cost of the run, as far as it was measured."""
     names = {*data.networks, *(part for path in analyses for part in path.stem.split("-"))}
     kinds = cost.job_kinds(benchmarks, names)
     sampling = next((kind for kind in kinds if kind.name == "reanalyse: shard"), None)
-    made = data.truth.sizes["time"] * int(data.scores.attrs["members"]) * len(data.networks)
-    whole = sampling is not None and sampling.jobs == len(analyses)
+    frames = data.truth.sizes["time"] * int(data.scores.attrs["members"]) * len(data.networks)
+    complete = sampling is not None and sampling.jobs == len(analyses)
     return {
         "kinds": [
             {
@@ -155,7 +185,10 @@ def cost_summary(benchmarks: Path, analyses: list[Path], data: ReportData) -> di
             }
             for kind in kinds
         ],
-        "each": f"{sampling.seconds / made:.2g} s" if whole else None,
+        "jobs": sum(kind.jobs for kind in kinds),
+        "wall": cost.format_duration(sum(kind.seconds for kind in kinds)),
+        "memory": cost.format_size(max((kind.memory for kind in kinds), default=np.nan)),
+        "each": f"{sampling.seconds / frames:.2g} s" if complete else None,
         "evaluations": cost.evaluations(analyses),
         "precision": cost.precision(analyses),
         "forecasts": [_forecast_row(row) for row in cost.forecasts(benchmarks, analyses)],
@@ -163,37 +196,43 @@ def cost_summary(benchmarks: Path, analyses: list[Path], data: ReportData) -> di
 
 
 def _forecast_row(row: cost.Forecast) -> dict[str, str]:
-    """A line of the plan and what was used of it."""
+    """A row of the table of forecast and use."""
     used = "not measured" if row.used is None else cost.format_value(row, row.used)
-    sure = row.low == row.high  # counted, not forecast
+    exact = row.low == row.high  # counted, not forecast
     return {
         "network": row.network,
         "name": row.name,
         "planned": cost.format_value(row, row.planned),
-        "band": "" if sure else f"{cost.format_value(row, row.low)} to {cost.format_value(row, row.high)}",
+        "range": "" if exact else f"{cost.format_value(row, row.low)} to {cost.format_value(row, row.high)}",
         "used": used,
         "ratio": "" if row.ratio is None else f"{row.ratio:.2f}",
     }
 
 
 def truth_note(dataset: xr.Dataset) -> str:
-    """What is to be borne in mind of what served as the truth."""
+    """A note on what the scores mean, given the truth."""
     if "synthetic" in dataset.attrs:
-        return "The truth is a model's and has no error; the prior learnt from other years of the same model."
-    return "The truth is a reanalysis with errors of its own; the prior learnt from other years of it and shares them."
+        return (
+            "The truth is a model run without error, and the prior is trained on other years of the same model: "
+            "errors of a real source are not in these scores."
+        )
+    return (
+        "The truth is a reanalysis with errors, and the prior, trained on other years of it, shares them: the scores "
+        "measure agreement with that reanalysis."
+    )
 
 
 def provenance(dataset: xr.Dataset, analyses: list[Path]) -> list[tuple[str, str]]:
-    """What the analyses were made from."""
-    made = {key: str(value) for key, value in analysis_files.header(analyses[0]).attrs.items()}
-    known = {
+    """Software, source and settings of the analyses."""
+    attributes = {key: str(value) for key, value in analysis_files.header(analyses[0]).attrs.items()}
+    facts = {
         "software": f"hindsight {__version__}",
         "source": dataset.attrs.get("source_title"),
         "credit": dataset.attrs.get("source_licence"),
         "fields, digest": dataset.attrs.get("digest"),
-        "prior, SHA-256": made.get("prior"),
-        "denoising steps": made.get("steps"),
-        "regime": made.get("regime"),
-        "seed": made.get("seed"),
+        "prior, SHA-256": attributes.get("prior"),
+        "sampling steps": attributes.get("steps"),
+        "regime": attributes.get("regime"),
+        "seed": attributes.get("seed"),
     }
-    return [(name, value) for name, value in known.items() if value]
+    return [(name, value) for name, value in facts.items() if value]

@@ -1,4 +1,4 @@
-"""How every picture of the report looks: colours that colour-blind readers can tell apart, and a unit at every axis."""
+"""Style of the pictures of the report: colours safe for colour-blind readers, and a unit on every axis."""
 
 import base64
 import io
@@ -14,9 +14,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-WIDTH = 11.5  # inches, of the wide pictures
+WIDTH, NARROW = 11.5, 5.4  # inches
 DPI = 132
-ACROSS = 4  # panels beside each other, at most
+ACROSS = 4  # panels in a row, at most
 COLOUR = {"diffusion": "#0072B2", "optimal_interpolation": "#D55E00", "climatology": "#7F7F7F"}  # Okabe and Ito
 STYLE = {
     "font.size": 9,
@@ -35,7 +35,7 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure ready for the page: a data URI, its width in inches, and what it shows in words."""
+    """A picture for the page: a data URI, its width in inches, and its alternative text."""
 
     source: str
     inches: float
@@ -43,10 +43,10 @@ class Picture:
 
 
 def picture(figure: Figure, alt: str) -> Picture:
-    """Turn a figure into a PNG inside the page."""
+    """Render a figure as a PNG in a data URI."""
     buffer = io.BytesIO()
-    look = {"dpi": DPI, "bbox_inches": "tight", "pad_inches": 0.04}  # maps keep their shape and leave margins empty
-    figure.savefig(buffer, format="png", metadata={"Software": None}, **look)
+    options = {"dpi": DPI, "bbox_inches": "tight", "pad_inches": 0.04}  # cut the margins that maps leave empty
+    figure.savefig(buffer, format="png", metadata={"Software": None}, **options)
     plt.close(figure)
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     buffer.seek(0)
@@ -54,9 +54,9 @@ def picture(figure: Figure, alt: str) -> Picture:
 
 
 def panels(rows: int, columns: int, height: float, **options: object) -> tuple[Figure, np.ndarray]:
-    """Axes (rows, columns) for a row a network and a column a channel; many channels are wrapped onto further rows.
+    """Axes (rows, columns), a row per network and a column per channel; many channels are wrapped onto further rows.
 
-    Of one channel, the networks stand beside each other.
+    If there is only one channel, the networks are drawn side by side.
     """
     lines, each = (1, rows) if columns == 1 else (rows, columns)
     across = min(each, ACROSS)
@@ -71,70 +71,70 @@ def panels(rows: int, columns: int, height: float, **options: object) -> tuple[F
 
 
 def cells(axes: np.ndarray, scores: xr.Dataset) -> list[tuple[plt.Axes, xr.Dataset]]:
-    """Every panel with the scores of its network and channel, titled."""
-    found = []
+    """Title every panel, and return it with the scores of its network and channel."""
+    titled = []
     for row, network in enumerate(scores["network"].values):
         for column, channel in enumerate(scores["channel"].values):
             axes[row, column].set_title(f"{network}, {channel}")
-            found.append((axes[row, column], scores.sel(network=network, channel=channel)))
-    return found
+            titled.append((axes[row, column], scores.sel(network=network, channel=channel)))
+    return titled
 
 
 def legend(axes: np.ndarray) -> None:
-    """One legend above all panels, of what the panels of the first column show."""
-    shown = {}
+    """Draw one legend above all panels, with the entries of the first column."""
+    entries = {}
     for axis in axes[:, 0]:
         handles, labels = axis.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles))
-    axes[0, 0].figure.legend(shown.values(), shown.keys(), loc="outside upper left", ncols=5, borderaxespad=0.2)
+        entries |= dict(zip(labels, handles))
+    axes[0, 0].figure.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=5, borderaxespad=0.2)
 
 
 def _wide(across: int) -> float:
-    """Fewer panels make a narrower picture, not wider panels."""
+    """Width of a figure with a number of panels in a row, inches: the panels keep their width."""
     return WIDTH * min(1.0, (across + 0.6) / 3.6)
 
 
 def colour(name: str) -> str:
-    """The colour of an analysis, the same in every picture."""
+    """Colour of an analysis, the same in every picture."""
     return COLOUR.get(name, "#009E73")
 
 
 def readable(name: str) -> str:
-    """A name as people write it."""
+    """A name without underscores."""
     return str(name).replace("_", " ")
 
 
 def units(text: str) -> str:
-    """Units with raised exponents; of pure numbers, none."""
+    """Units with superscript exponents; empty for dimensionless numbers."""
     parts = [part.rstrip("-0123456789") for part in text.split() if text != "1"]
     return " ".join(base + part[len(base) :].translate(_RAISED) for base, part in zip(parts, text.split()))
 
 
 def label(channel: str, squared: bool = False) -> str:
-    """A channel with its unit, or the square of its unit."""
+    """Name of a channel with its unit, or with the square of its unit."""
     if not (unit := units(CHANNELS[channel].units)):
         return f"{channel}²" if squared else channel
     return f"{channel}, ({unit})²" if squared else f"{channel} ({unit})"
 
 
 def with_minus_sign(text: str) -> str:
-    """A number with a proper minus sign."""
+    """A number with a minus sign instead of a hyphen."""
     return text.replace("-", "−")
 
 
 def format_latitude(latitude: float) -> str:
-    """A latitude as people write it."""
+    """A latitude with N or S."""
     return f"{abs(latitude):g}°{'S' if latitude < 0 else 'N' if latitude > 0 else ''}"
 
 
 def format_longitude(longitude: float) -> str:
-    """A longitude as people write it."""
+    """A longitude with E or W."""
     turned = (longitude + 180) % 360 - 180
     return f"{abs(turned):g}°{'' if turned in (-180, 0) else 'W' if turned < 0 else 'E'}"
 
 
 def format_place(latitude: float, longitude: float) -> str:
-    """A place as people write it."""
+    """Latitude and longitude of a place."""
     return f"{format_latitude(round(latitude, 1))}, {format_longitude(round(longitude, 1))}"
 
 
