@@ -53,16 +53,16 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_after(place):
 def test_a_number_of_a_process_that_came_again_is_nobody(place):
     """After a restart of the machine the number may be another's: this test's own, here."""
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps(running._me() | {"born": psutil.Process().create_time() - 1000}))
+    place.write_text(json.dumps(running._this_run() | {"born": psutil.Process().create_time() - 1000}))
     assert not running.is_running(place)
-    place.write_text(json.dumps(running._me()))
+    place.write_text(json.dumps(running._this_run()))
     assert running.is_running(place)
 
 
 @pytest.mark.parametrize(("quiet", "lives"), [(0, True), (120, True), (240, False)])
 def test_on_another_machine_a_run_lives_while_it_gives_signs(place, quiet, lives):
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps(running._me() | {"host": "elsewhere"}))
+    place.write_text(json.dumps(running._this_run() | {"host": "elsewhere"}))
     os.utime(place, (time.time() - quiet,) * 2)
     assert running.is_running(place) == lives
     if lives:

@@ -1,9 +1,9 @@
-"""`hindsight STAGE.STEP --settings FILE --… PATH`: what every rule calls.
+"""`hindsight STAGE.STEP --settings FILE --… PATH`, the command that every rule runs.
 
 A step is a module with a function `run`: `hindsight/STAGE/STEP.py`, or `hindsight/STAGE/PACKAGE/STEP.py`, whose package
-is no part of the step's name. Its positional parameters are sections of the settings file; its keyword-only ones are
-paths and become the options of the same names. Where a list of paths would be too long for a command, `@FILE.json`
-stands for those that a JSON file lists.
+is not part of the step's name. Its positional parameters are sections of the settings file; its keyword-only ones are
+paths and become options of the same name. A list of paths that is too long for a command line can be given as
+`@FILE.json`, a JSON file that lists them.
 """
 
 import argparse
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; return 0, 2 after printing what the user has to mend, or 143 after SIGTERM."""
+    """Run one step; return 0, 2 after an error that the user can fix, or 143 after SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help"):
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if name == "where":
         return where.main(argv[1:])
     paths: dict = {}
-    leads = os.environ.get("RANK", "0") == "0"  # of processes that train together one tells
+    leads = os.environ.get("RANK", "0") == "0"  # of several training processes, only one reports
     with signals.handling(f"hindsight {name}"), heartbeat(name) if leads else nullcontext():
         try:
             run = _step(name)
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _mend(error: Exception, name: str, files: list[Path]) -> str | None:
-    """What the user has to mend; None if it is a bug."""
+    """The message for an error that the user can fix; None if the error is a bug."""
     if isinstance(error, UserError):
         # a reader without the right to read a file may report it as damaged
         return system_errors.explain_disk(error, files) or f"{error}"
@@ -71,20 +71,20 @@ def _mend(error: Exception, name: str, files: list[Path]) -> str | None:
 
 
 def _files(paths: dict) -> list[Path]:
-    """The paths among a step's options, one by one."""
-    found = (value if isinstance(value, list) else [value] for value in paths.values())
-    return [path for some in found for path in some if isinstance(path, Path)]
+    """All paths among a step's options."""
+    values = (value if isinstance(value, list) else [value] for value in paths.values())
+    return [path for some in values for path in some if isinstance(path, Path)]
 
 
 def _secrets() -> ModuleType:
-    """What knows credentials, imported with the settings: nobody else waits for it."""
+    """The module of credentials, imported late because `--help` does not need it."""
     from hindsight.settings import credentials
 
     return credentials
 
 
 def _say(line: str) -> None:
-    """Tell whoever runs the step and whoever follows it, if they can still be told."""
+    """Print a line and write it to the progress file; errors of writing are ignored."""
     line = _secrets().scrub(line)
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
@@ -123,44 +123,46 @@ def overview() -> str:
     listing = steps()
     width = max(map(len, listing))
     lines = [f"  {name:<{width}}  {sentence}" for name, (_, sentence) in listing.items()]
-    head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order the data flows:"
+    head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order of the data flow:"
     tail = "`hindsight STAGE.STEP --help` lists a step's options; `hindsight where` prints the path of the Snakefile."
     return "\n".join([head, *lines, "", tail])
 
 
 def _step(name: str) -> Callable:
-    """Find the `run` of a step, importing that step's module and no other."""
-    if name not in (known := steps()):
-        raise UserError(f"there is no step {name!r}; the steps are {', '.join(known)}")
-    return import_module(known[name].module).run
+    """Import the module of a step, and no other, and return its `run`."""
+    if name not in (available := steps()):
+        raise UserError(f"there is no step {name!r}; the steps are {', '.join(available)}")
+    return import_module(available[name].module).run
 
 
 def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
-    """Read a step's options off its signature, and load the sections of the settings that it names."""
+    """Parse the options in a step's signature, and load the sections of the settings that it takes."""
     from hindsight import settings
 
     parser = argparse.ArgumentParser(prog=f"hindsight {name}", description=inspect.getdoc(run))
     parameters = inspect.signature(run).parameters.values()
-    wanted = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if wanted:
+    requested = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if requested:
         parser.add_argument("--settings", type=Path, required=True, help="results/RUN/settings/STAGE.json")
     for parameter in parameters:
         if parameter.kind is parameter.KEYWORD_ONLY:
             many = parameter.annotation == list[Path]
             kind = str if parameter.annotation is str else Path
-            needed = parameter.default is parameter.empty
-            more = {} if needed else {"default": parameter.default}
-            parser.add_argument(f"--{parameter.name}", type=kind, required=needed, nargs="*" if many else None, **more)
+            required = parameter.default is parameter.empty
+            more = {} if required else {"default": parameter.default}
+            parser.add_argument(
+                f"--{parameter.name}", type=kind, required=required, nargs="*" if many else None, **more
+            )
     given = vars(parser.parse_args(argv))
-    sections = settings.load(given.pop("settings"), wanted) if wanted else []
-    return sections, {name: _listed(value) for name, value in given.items()}
+    sections = settings.load(given.pop("settings"), requested) if requested else []
+    return sections, {name: _read_list(value) for name, value in given.items()}
 
 
-def _listed(value: Path | str | list[Path]) -> Path | str | list[Path]:
-    """An option's value; where `@FILE.json` is given for a list, what that file lists.
+def _read_list(value: Path | str | list[Path]) -> Path | str | list[Path]:
+    """The value of an option; `@FILE.json` for a list is replaced by the paths in that file.
 
     Raises:
-        UserError: if there is no such list.
+        UserError: if the file cannot be read.
     """
     given = f"{value[0]}" if isinstance(value, list) and len(value) == 1 else ""
     if not (given.startswith("@") and given.endswith(".json")):

@@ -1,5 +1,5 @@
-"""The one exception whose text is meant for the person running the pipeline."""
+"""The exception whose message is meant for the user of the pipeline."""
 
 
 class UserError(Exception):
-    """Something the user can mend; the message says what was found, where, and what to do."""
+    """An error that the user can fix; the message says what was found, where, and what to do."""

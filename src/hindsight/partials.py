@@ -1,8 +1,8 @@
-"""Names of what is half made, one a process: a job that was given up may live on beside its successor.
+"""Names of partial files and folders, one for each process: a job that was given up may still run beside its successor.
 
-A folder cannot take the place of another in one step on the file systems that many nodes share, so the old one is put
-aside, the new one is moved to its place, and the old one is deleted. A process killed in between leaves the old one
-aside, and whoever comes next (`sweep`) brings it back.
+Shared file systems cannot replace a folder by another in one step. So the old folder is renamed, the new one is moved
+to its place, and the old one is deleted. If a process is killed in between, the next process (`sweep`) restores the old
+folder.
 """
 
 import glob
@@ -15,23 +15,23 @@ from pathlib import Path
 import psutil
 
 END, ASIDE = ".partial", ".old"
-DAY = 86400.0  # seconds without a change after which what another machine left is nobody's
-MINUTE = 60.0  # the same of what was put aside for a moment
+DAY = 86400.0  # seconds without a change after which a partial file of another machine is abandoned
+MINUTE = 60.0  # the same for a folder that was renamed
 
 
 def partial(path: Path) -> Path:
-    """Where this process makes a file or a folder, before it is moved to its place."""
-    return _own(path, END)
+    """The name under which this process writes a file or a folder before it is renamed."""
+    return _name(path, END)
 
 
 def swap(new: Path, path: Path) -> None:
-    """Move a folder to its place; one that is there makes way, and is back in its place if that fails."""
+    """Rename a folder to its final name; an existing one is replaced, and restored if that fails."""
     if not path.exists():
         new.rename(path)
         return
-    old = _own(path, ASIDE)
+    old = _name(path, ASIDE)
     remove(old)
-    os.utime(path)  # it is put aside now, however old it is
+    os.utime(path)  # its age counts from now
     path.rename(old)
     try:
         new.rename(path)
@@ -42,38 +42,38 @@ def swap(new: Path, path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Clear away what processes that are gone have left of a file or a folder.
+    """Clean up after killed processes that were writing a file or a folder.
 
-    What they had half made is deleted. What they had put aside is back in its place, unless there is a new one.
+    Partial files are deleted. A folder that was renamed is restored, unless there is a new one.
     """
     for found in path.parent.glob(f"{glob.escape(path.name)}.*"):
-        if found.name.endswith(END) and _left(found, found.name[len(path.name) + 1 : -len(END)], DAY):
+        if found.name.endswith(END) and _abandoned(found, found.name[len(path.name) + 1 : -len(END)], DAY):
             remove(found)
-        elif found.name.endswith(ASIDE) and _left(found, found.name[len(path.name) + 1 : -len(ASIDE)], MINUTE):
-            _brought_back(found, path)
+        elif found.name.endswith(ASIDE) and _abandoned(found, found.name[len(path.name) + 1 : -len(ASIDE)], MINUTE):
+            _restore(found, path)
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
+    """Delete a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def _own(path: Path, end: str) -> Path:
+def _name(path: Path, end: str) -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.{socket.gethostname()}{end}")
 
 
-def _brought_back(old: Path, path: Path) -> None:
+def _restore(old: Path, path: Path) -> None:
     if path.exists():
         remove(old)
     else:
         old.rename(path)
 
 
-def _left(found: Path, owner: str, seconds: float) -> bool:
-    """Whether nobody will come back for what was found: its process is gone, or long silent on another machine."""
+def _abandoned(found: Path, owner: str, seconds: float) -> bool:
+    """Whether the process that wrote a path has ended, or, on another machine, has long not changed it."""
     number, _, host = owner.partition(".")
     if host == socket.gethostname() and number.isdigit():
         return not psutil.pid_exists(int(number))

@@ -1,7 +1,7 @@
-"""Faults of the machine, each in a sentence: what happened, where, and what to do.
+"""Explain errors of the machine in a sentence: a full disk, missing rights, too little memory, a lost process.
 
-What the system says is often wrapped: safetensors puts its error number into a text, netCDF calls a full disk an HDF
-error. So the whole chain of exceptions is looked at, and the disks themselves.
+Libraries often hide the error of the system: safetensors puts its number into the text, netCDF reports a full disk as
+an HDF error. So the whole chain of exceptions is examined, and the disks themselves.
 """
 
 import errno
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hindsight.partials import partial, remove, sweep
 
-LITTLE = 2**20  # bytes; a disk with less left is full
-LESS_MEMORY = {  # what takes less memory, by stage
+LITTLE = 2**20  # bytes; a disk with less free space counts as full
+LESS_MEMORY = {  # settings that reduce memory, by stage
     "download": "lower download.part_frames",
     "preprocess": "lower preprocess.file_mb",
     "train": "lower train.batch, raise train.accumulate, or set train.recompute: true",
@@ -29,26 +29,26 @@ PEER = r"Connection (closed|reset) by peer|NCCL|gloo"
 
 
 def explain(error: BaseException, step: str, paths: list[Path]) -> str | None:
-    """What a fault of the machine means for the person who runs a step.
+    """Explain an error of the machine to the user of a step.
 
     Args:
         error: that ended the step.
         step: its name.
-        paths: it was given.
+        paths: its options.
 
     Returns:
-        What happened and what to do, or None if this is no fault of the machine.
+        What happened and what to do; None if it is not an error of the machine.
     """
     return explain_disk(error, paths) or _memory(error, step) or _team(error)
 
 
 def explain_disk(error: BaseException, paths: list[Path]) -> str | None:
-    """The same, of faults of the disk alone."""
+    """Explain an error of the disk, as `explain` does; None for other errors."""
     return _full(error, paths) or _forbidden(error, paths)
 
 
 def remove_partial(paths: list[Path]) -> None:
-    """Delete what a step left half-made, so that it takes no room on a disk that is full."""
+    """Delete the partial files of a step, to free their space on a full disk."""
     for path in paths:
         place = path.parent if path.name == "zarr.json" else path
         remove(partial(place))
@@ -56,20 +56,20 @@ def remove_partial(paths: list[Path]) -> None:
 
 
 def _full(error: BaseException, paths: list[Path]) -> str | None:
-    said = [link for link in _chain(error) if _number(link) in FULL]
+    links = [link for link in _chain(error) if _number(link) in FULL]
     opaque = any("HDF error" in str(link) for link in _chain(error))
     full = next((place for path in paths if shutil.disk_usage(place := _folder(path)).free < LITTLE), None)
-    if not said and not (opaque and full):
+    if not links and not (opaque and full):
         return None
-    where = next((path for link in said if (path := _named(link))), full)
+    where = next((path for link in links if (path := _path(link))), full)
     return f"the disk is full{f' where {where} lies' if where else ''}; free some and run again; {NOTHING}"
 
 
 def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
-    said = [link for link in _chain(error) if _number(link) in FORBIDDEN]
-    if not said:
+    links = [link for link in _chain(error) if _number(link) in FORBIDDEN]
+    if not links:
         return None
-    paths = [path for link in said if (path := _named(link))] or paths
+    paths = [path for link in links if (path := _path(link))] or paths
     for path in paths:
         if path.exists() and not _may(path, os.R_OK):
             return f"you may not read {path}; ask {_owner(path)}, who owns it, for the right to, and run again"
@@ -105,15 +105,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _number(error: BaseException) -> int | None:
-    """The system's number of an error, which libraries written in Rust put into the text."""
+    """The error number of the system, which libraries written in Rust put into the text."""
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return error.errno
     found = re.search(r"\(os error (\d+)\)|\[[Ee]rrno (\d+)\]", str(error))
     return int(found[1] or found[2]) if found else None
 
 
-def _named(error: BaseException) -> Path | None:
-    """The path that an error speaks of."""
+def _path(error: BaseException) -> Path | None:
+    """The path that an error names."""
     if name := getattr(error, "filename", None):
         return Path(os.fsdecode(name))
     found = re.search(r"""(?:at path "|local file ')([^"']+)""", str(error))
@@ -125,10 +125,9 @@ def _may(path: Path, what: int) -> bool:
 
 
 def _folder(path: Path) -> Path:
-    """The nearest folder on the way to a path that is there."""
-    return next(
-        parent for parent in path.absolute().parents if os.path.isdir(parent)
-    )  # `is_dir` raises where one may not look
+    """The nearest existing folder above a path."""
+    # not `is_dir`, which raises without the right to look
+    return next(parent for parent in path.absolute().parents if os.path.isdir(parent))
 
 
 def _owner(path: Path) -> str:

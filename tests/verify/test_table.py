@@ -24,7 +24,7 @@ def test_the_best_analysis_comes_first_with_every_number(scores, tmp_path, capsy
 def test_the_table_says_if_nothing_has_an_interval(scores):
     assert not any("interval" in line for line in table.lines(scores))
     scores["lower"][:] = np.nan
-    assert table.lines(scores)[-1] == "No score has an interval: they need 30 frames that are scored."
+    assert table.lines(scores)[-1] == "No score has a confidence interval: at least 30 scored frames are needed."
 
 
 def test_scores_that_are_not_there_are_an_error_in_words(tmp_path):

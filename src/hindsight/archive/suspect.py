@@ -64,7 +64,7 @@ def refuse(suspects: list[dict], settings: Archive, archive: Path) -> None:
     Raises:
         UserError: with variable, member, time and place of each.
     """
-    wrong = [one for one in suspects if one["fatal"] and not settings.taken(one["first"], one["last"])]
+    wrong = [one for one in suspects if one["fatal"] and not settings.accepts(one["first"], one["last"])]
     if wrong:
         lines = [findings.sentence(one["variable"], one) for one in wrong[:LISTED]]
         more = f"\n  and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""

@@ -1,1 +1,1 @@
-"""Scores: a statistic of every frame, then a weighted mean, then the score."""
+"""Scores: statistics of every frame, their weighted mean, and the score as a function of it."""

@@ -1,7 +1,7 @@
-"""Statistics of an ensemble against a truth, frame by frame: what every score is a function of the mean of.
+"""Statistics of an ensemble and a truth for every frame; every score is a function of their means.
 
 Definitions follow WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019, section 3). Statistics are averaged over
-space with area weights at once and over time later, so that shards can be scored apart and joined.
+space with area weights first and over time later, so that shards can be compared separately.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ STATISTICS = (
 def statistics(
     analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Area means of what the scores are made of.
+    """Area means of the statistics of which scores are functions.
 
     Args:
         analysis: members (E, T, C, P), physical units, P points.
@@ -39,7 +39,7 @@ def statistics(
 
 
 def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) -> dict[str, np.ndarray]:
-    """What the scores are made of at every point, before any mean, (T, C, P): `STATISTICS` but for the correlation."""
+    """`STATISTICS` at every point, (T, C, P), without the anomaly correlation."""
     analysis, truth = analysis.astype(float), truth.astype(float)
     centre = analysis.mean(0)
     ours, theirs = centre - climatology, truth - climatology
@@ -58,8 +58,8 @@ def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) 
 def area_means(points: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
     """Means of `pointwise` under weights (P,) of any scale, and the anomaly correlation of each time; (T, C)."""
     share = weights / weights.sum()
-    found = {name: (values * share).sum(-1) for name, values in points.items()}
-    return found | {"anomaly_correlation": _correlation(found)}
+    means = {name: (values * share).sum(-1) for name, values in points.items()}
+    return means | {"anomaly_correlation": _correlation(means)}
 
 
 def _correlation(mean: dict[str, np.ndarray]) -> np.ndarray:
@@ -68,7 +68,7 @@ def _correlation(mean: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def mean_difference(members: np.ndarray) -> np.ndarray:
-    """Mean absolute difference between two different members, (E, …) to (…), by sorting rather than by pairs."""
+    """Mean absolute difference of two different members, (E, …) to (…); sorting is faster than a loop over pairs."""
     count = len(members)
     rank = np.arange(1, count + 1).reshape(-1, *[1] * (members.ndim - 1))
     return 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0) / (count * (count - 1))
@@ -77,16 +77,16 @@ def mean_difference(members: np.ndarray) -> np.ndarray:
 def rank_histogram(
     analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, chance: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """Rank histogram: the weight of points whose truth lies above k of the members; (T, C, E + 1), rows sum to 1.
+    """Rank histogram: weight of the points whose truth is above k members; (T, C, E + 1), rows sum to 1.
 
-    A truth that equals n members, as where it does not rain, has each of the n + 1 ranks that it could have as likely.
+    A truth that equals n members (no rain, for example) gets one of its n + 1 possible ranks at random.
     Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
     Args:
         analysis: members (E, T, C, P).
         truth: (T, C, P).
         weights: of the points (P,), any scale.
-        chance: gives numbers from 0 to 1, (T, C, P); asked only if there is a tie.
+        chance: returns random numbers from 0 to 1, (T, C, P); called only if there is a tie.
     """
     below = (analysis < truth).sum(0)  # (T, C, P)
     ties = (analysis == truth).sum(0)
@@ -105,8 +105,8 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
 
     Returns:
         `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, the
-        time mean of the anomaly correlation of each time, as WeatherBench 2 has it, `acc_pooled`, that of all times
-        together, in which large anomalies count for more, and `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin
+        time mean of the anomaly correlation of each frame, as in WeatherBench 2, `acc_pooled`, that of all frames
+        together, in which large anomalies have more weight, and `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin
         et al. 2014, doi:10.1175/JHM-D-14-0008.1).
     """
     rmse, spread = np.sqrt(mean["squared_error"]), np.sqrt(mean["variance"])
@@ -123,5 +123,5 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
 
 
 METRICS = ("rmse", "bias", "acc", "acc_pooled", "crps", "spread", "spread_skill")
-# scales on which intervals lie, see `significance`; "log" for the others
+# scales on which intervals are symmetric, see `significance`; "log" for the others
 SCALES = {"bias": "linear", "acc": "fisher", "acc_pooled": "fisher"}

@@ -1,7 +1,7 @@
-"""What passes between a frame and the next: whether it differs where one job's frames end and another's begin.
+"""Changes from one frame to the next: do they differ where one job's frames end and another's begin?
 
-An ensemble made in pieces has no seam if, across the cuts, its members and its mean change no faster, its
-perturbations (members less their mean) are as correlated, and its spread is as steady, as anywhere else.
+An ensemble that is computed in shards has no visible seam if, at the edges of shards, members and mean change as fast,
+perturbations (member minus mean) are as correlated, and the spread is as steady as elsewhere.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ MEASURES = ("members", "mean", "truth", "members_to_truth", "mean_to_truth", "co
 def transition(
     earlier: np.ndarray, later: np.ndarray, truth: tuple[np.ndarray, np.ndarray], weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Area means of what the measures are made of, for one frame and the next.
+    """Area means of the statistics from which `measures` are computed, for one frame and the next.
 
     Args:
         earlier: members of the first frame (E, C, P).
@@ -44,10 +44,10 @@ def transition(
 
 
 def measures(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """From means of `SERIES` over transitions to `MEASURES`.
+    """Compute `MEASURES` from means of `SERIES` over transitions.
 
     Root-mean-square changes of the members, their mean, the truth and the spread; those of the members and their mean
-    over the truth's, since the weather itself may have been quick or slow there; the perturbations' lag-1 correlation.
+    relative to the truth, because the weather itself may change fast or slowly; lag-1 correlation of perturbations.
     """
     found = {name: np.sqrt(mean[name]) for name in ("members", "mean", "truth", "spread")}
     with np.errstate(invalid="ignore", divide="ignore"):

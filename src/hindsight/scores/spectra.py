@@ -7,12 +7,12 @@ def zonal(fields: np.ndarray, periodic: bool, weights: np.ndarray | None = None)
     """Mean power by zonal wavenumber.
 
     Args:
-        fields: (…, H, W); the mean over leading dimensions and latitudes is returned.
-        periodic: whether the longitudes go round; if not, a Hann window is laid over them first, its power restored.
-        weights: of the latitudes (H,), any scale: the areas that they stand for; none: all alike.
+        fields: (…, H, W); the result is the mean over leading dimensions and latitudes.
+        periodic: whether the grid covers all longitudes; if not, a Hann window is applied, corrected for lost power.
+        weights: of the latitudes (H,), proportional to area, any scale; None: equal.
 
     Returns:
-        Power of wavenumbers 0 … W // 2; for a periodic field they sum to the mean square, weighed so (Parseval).
+        Power of wavenumbers 0 … W // 2; for a periodic field they sum to the weighted mean square (Parseval).
     """
     width = fields.shape[-1]
     if not periodic:

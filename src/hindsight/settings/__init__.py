@@ -63,7 +63,7 @@ SECTIONS = {
     "encoding": Encoding,
     "optimal_interpolation": OptimalInterpolation,
 }
-PARTS = {  # sections that are part of another
+PARTS = {  # sections that are a part of another section
     "scope": "domain",
     "training": "domain",
     "regrid": "preprocess",
@@ -72,7 +72,7 @@ PARTS = {  # sections that are part of another
     "encoding": "archive",
     "optimal_interpolation": "baselines",
 }
-STAGE_SECTIONS = {  # what each stage sees besides its own section; most see no period, so that years can be added
+STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so that years can be added
     "download": [],
     "manifest": ["domain", "download"],
     "regrid": ["scope"],
@@ -95,28 +95,33 @@ class Settings(Section):
     run: str = Field("run", pattern=r"^[a-z0-9_]+$", description="name of the folder under results/")
     data: Annotated[str, AfterValidator(expanded)] = Field(
         "../shared/data",
-        description="the data folder, from which other files are named; ~ and $NAME as in a shell",
+        description="the data folder, to which paths of other files are relative; ~ and $NAME as in a shell",
     )
-    domain: Domain = Field(Domain(), description="which channels, where and when")
-    download: Download = Field(Download(), description="where the source is")
-    preprocess: Preprocess = Field(Preprocess(), description="from the source's names to the pipeline's fields")
-    observe: Observe = Field(Observe(), description="which networks observe the test period")
+    domain: Domain = Field(Domain(), description="channels, region, periods")
+    download: Download = Field(Download(), description="source of the training data")
+    preprocess: Preprocess = Field(Preprocess(), description="from the source to the fields of the pipeline")
+    observe: Observe = Field(Observe(), description="networks of observations in the test period")
     train: Train = Field(Train(), description="how the prior is trained")
     product: Product = Field(Product(), description="members, shards, seed")
-    reanalyse: Reanalyse = Field(Reanalyse(), description="how prior and observations become an analysis")
-    baselines: Baselines = Field(Baselines(), description="what the analysis is held against")
-    verify: Verify = Field(Verify(), description="how analyses are scored and shown")
-    archive: Archive = Field(Archive(), description="what is published")
+    reanalyse: Reanalyse = Field(Reanalyse(), description="how the prior and observations are combined to an analysis")
+    baselines: Baselines = Field(Baselines(), description="other analyses to compare with")
+    verify: Verify = Field(Verify(), description="scores and report")
+    archive: Archive = Field(Archive(), description="the published data set")
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":
-        wrong = [*self._channels_unknown(), *self._levels_unlearnt(), *self._windows_astray()]
-        wrong += [*self._world_too_small(), *self._waves_on_a_region(), *self._lags_astray(), *self._members_apart()]
-        wrong += [*self._points_unlearnt()]
+        wrong = [*self._channels_unknown(), *self._noise_levels_untrained(), *self._stride_too_long()]
+        wrong += [
+            *self._synthetic_world_too_small(),
+            *self._waves_on_a_region(),
+            *self._lags_not_whole_frames(),
+            *self._members_in_several_jobs(),
+        ]
+        wrong += [*self._point_levels_untrained()]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
-                f" ({self.archive.chunk_frames}), so a shard would not be whole chunks"
+                f" ({self.archive.chunk_frames}), so a shard would not consist of whole chunks"
             )
         if self.archive.network not in (None, *self.observe.networks):
             wrong.append(f"archive.network: there is no network {self.archive.network!r} in observe.networks")
@@ -139,16 +144,16 @@ class Settings(Section):
             if name not in known
         ]
 
-    def _levels_unlearnt(self) -> list[str]:
+    def _noise_levels_untrained(self) -> list[str]:
         if self.reanalyse.sigma_min < self.train.sigma_min or self.reanalyse.sigma_max > self.train.sigma_max:
-            asked = f"{self.reanalyse.sigma_min} to {self.reanalyse.sigma_max}"
+            levels = f"{self.reanalyse.sigma_min} to {self.reanalyse.sigma_max}"
             return [
-                f"reanalyse: noise levels {asked} reach beyond those of train"
+                f"reanalyse: noise levels {levels} reach beyond those of train"
                 f" ({self.train.sigma_min} to {self.train.sigma_max}); set reanalyse.sigma_min and sigma_max within"
             ]
         return []
 
-    def _windows_astray(self) -> list[str]:
+    def _stride_too_long(self) -> list[str]:
         window = self.reanalyse.frames or self.train.window
         if self.reanalyse.stride > window:
             return [
@@ -157,7 +162,7 @@ class Settings(Section):
             ]
         return []
 
-    def _lags_astray(self) -> list[str]:
+    def _lags_not_whole_frames(self) -> list[str]:
         chosen, step, wrong = self.reanalyse, self.domain.step_hours, []
         for name, hours in (("lag_hours", chosen.lag_hours), ("window.hop_hours", chosen.window.hop_hours)):
             if hours and hours % step:
@@ -170,7 +175,7 @@ class Settings(Section):
             )
         return wrong
 
-    def _members_apart(self) -> list[str]:
+    def _members_in_several_jobs(self) -> list[str]:
         chosen, product = self.reanalyse, self.product
         together = chosen.selection.passes > 0 or chosen.uses("window")
         if together and product.member_block < product.members:
@@ -180,7 +185,7 @@ class Settings(Section):
             ]
         return []
 
-    def _points_unlearnt(self) -> list[str]:
+    def _point_levels_untrained(self) -> list[str]:
         guidance = self.reanalyse.guidance
         if guidance.traits.points and not self.train.points.share:
             return [
@@ -189,7 +194,7 @@ class Settings(Section):
             ]
         return []
 
-    def _world_too_small(self) -> list[str]:
+    def _synthetic_world_too_small(self) -> list[str]:
         world, wrong = self.download.synthetic, []
         if self.download.source != "synthetic":
             return wrong
@@ -239,19 +244,19 @@ def _mistakes(error: ValidationError) -> str:
     for mistake in error.errors():
         where = ".".join(map(str, mistake["loc"]))
         what = mistake["msg"].removeprefix("Value error, ")
-        given = f" (got {mistake['input']!r})" if _may_be_told(mistake) else ""
+        given = f" (got {mistake['input']!r})" if _may_be_printed(mistake) else ""
         lines.append(f"  {where}: {what}{given}" if where else f"  {what}")
     return "\n".join(lines)
 
 
-def _may_be_told(mistake: dict) -> bool:
-    """Whether the value of a mistake is short and no credential, which may stand at any place where nothing belongs."""
+def _may_be_printed(mistake: dict) -> bool:
+    """Whether an error message may show the value: not a section, and not possibly a credential."""
     secret = "options" in mistake["loc"] or mistake["type"] == "extra_forbidden"
     return not secret and not isinstance(mistake["input"], dict | Section)
 
 
 def download_request(settings: Settings) -> Download:
-    """What is asked of the source: where `download` leaves it open, what the domain needs, with a margin around it."""
+    """The settings of `download`, with what they leave open taken from the domain, and a margin around its region."""
     chosen, domain = settings.download, settings.domain
     if chosen.source == "synthetic":
         return chosen
@@ -259,7 +264,7 @@ def download_request(settings: Settings) -> Download:
     reach = {"south": -margin, "north": margin, "west": -margin, "east": margin}
     whole = domain.latitude_edges == "pole"
     url = bucket_folder(settings) or chosen.bucket.url
-    found = {
+    update = {
         "bucket": chosen.bucket.model_copy(update={"url": url}),
         "channels": chosen.channels or domain.channels,
         "levels": chosen.levels or settings.preprocess.levels,
@@ -267,34 +272,34 @@ def download_request(settings: Settings) -> Download:
         "step_hours": chosen.step_hours or domain.step_hours,
     }
     for edge, further in reach.items():
-        own, wanted = getattr(chosen, edge), getattr(domain, edge)
-        found[edge] = own if own is not None or wanted is None or whole else _within(edge, wanted + further)
-    return chosen.model_copy(update=found)
+        given, needed = getattr(chosen, edge), getattr(domain, edge)
+        update[edge] = given if given is not None or needed is None or whole else _within(edge, needed + further)
+    return chosen.model_copy(update=update)
 
 
 def _within(edge: str, value: float) -> float:
-    """A latitude no further than the pole, a longitude no further than a turn."""
+    """A latitude limited to the poles, or a longitude limited to -180 to 360."""
     low, high = (-90.0, 90.0) if edge in ("south", "north") else (-180.0, 360.0)
     return min(max(value, low), high)
 
 
 def stage_settings(settings: Settings, stage: str) -> str:
-    """Print, as JSON, the part of the settings that a stage may see; `configuration` is all of them.
+    """The settings that a stage reads, as JSON; `configuration` means all of them.
 
-    Credentials are hidden in it: those who need them have them from `credentials.write`.
+    Credentials are hidden; `credentials.write` stores them for the steps that need them.
     """
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
-    if stage == "download":  # a part's name says its time, and what may be missing or odd is the manifest's business
+    if stage == "download":  # not the periods, which part names contain, nor settings of the manifest
         part = download_request(settings).model_copy(update={"periods": [], "missing": [], "accepted": []})
         return json.dumps({"download": part.model_dump(mode="json")}, indent=1, sort_keys=True)
     sections = [*STAGE_SECTIONS[stage], *([stage] if stage in SECTIONS else [])]
-    part = {name: _seen(settings, name).model_dump(mode="json") for name in sections}
+    part = {name: _section_of(settings, name).model_dump(mode="json") for name in sections}
     return json.dumps(part, indent=1, sort_keys=True)
 
 
-def _seen(settings: Settings, name: str) -> Section:
-    """A section, or the part of another that it is."""
+def _section_of(settings: Settings, name: str) -> Section:
+    """A section of the settings, by name; it may be a part of another section."""
     whole = download_request(settings) if name == "download" else getattr(settings, PARTS.get(name, name))
     if name not in PARTS:
         return whole
@@ -307,7 +312,7 @@ def load(path: Path, sections: list[type[Section]]) -> list[Section]:
     """Load sections from a stage's settings file.
 
     Raises:
-        UserError: where the file is missing, is not JSON, lacks a section or has mistakes in it.
+        UserError: if the file is missing, is not JSON, lacks a section or contains mistakes.
     """
     try:
         part = json.loads(Path(path).read_text())

@@ -11,70 +11,72 @@ from hindsight.settings.section import Section
 
 
 class Encoding(Section):
-    """What the bytes depend on."""
+    """Settings that determine the bytes of the archive."""
 
     network: str | None = Field(None, description="network whose analysis is archived; none: the first one")
-    chunk_frames: int = Field(8, gt=0, description="frames a chunk; product.shard_frames is a multiple")
+    chunk_frames: int = Field(8, gt=0, description="frames per chunk; product.shard_frames must be a multiple")
     chunk_points: int = Field(
-        16, gt=0, description="points a chunk has at most along latitude and along longitude: small for time series"
+        16,
+        gt=0,
+        description="maximum points of a chunk along latitude and along longitude; small values suit time series",
     )
     spread_share: float = Field(
-        0.01, gt=0, lt=1, description="rounding error allowed, as a share of the analysis' own spread"
+        0.01, gt=0, lt=1, description="allowed rounding error, as a share of the ensemble spread"
     )
 
 
 class Copy(Section):
-    """Another place that the archive is copied to."""
+    """A destination that the archive is copied to."""
 
     url: str | None = Field(
-        None, description="folder of the copy, any that fsspec knows (gs://bucket/folder, file:///mnt/x); none: no copy"
+        None, description="folder of the copy, as a URL of fsspec (gs://bucket/folder, file:///mnt/x); none: no copy"
     )
     options: dict[str, Credential] = Field(
         {},
         repr=False,
-        description="what fsspec is told of it (token, endpoint_url, …). Credentials among them are shown nowhere",
+        description="options for fsspec (token, endpoint_url, …). Credentials among them are never printed or copied",
     )
 
 
 class Archive(Encoding):
-    """What is published."""
+    """The published data set."""
 
     title: str = Field("Reanalysis by hindsight", min_length=1, description="title of the data set")
-    summary: str = Field("", description="a paragraph on the data set; empty: one made of what it holds")
-    institution: str = Field("", description="who made it")
+    summary: str = Field("", description="a paragraph about the data set; empty: one generated from its contents")
+    institution: str = Field("", description="institution that made it")
     licence: str = Field("", description="licence of the archive")
     version: str = Field("", description="version of the data set, as users will cite it")
-    id: str = Field("", description="its identifier (a DOI, where it has one); empty: one made of the recipe")
-    naming_authority: str = Field("", description="who gave that identifier, as a reversed domain (org.example)")
-    creator_name: str = Field("", description="who is to be cited")
-    creator_type: Literal["person", "group", "institution", "position"] = Field(
-        "person", description="what the creator is"
+    id: str = Field("", description="identifier, for example a DOI; empty: one derived from the recipe")
+    naming_authority: str = Field(
+        "", description="authority that assigned the identifier, as a reversed domain (org.example)"
     )
-    creator_email: str = Field("", description="where questions go")
-    creator_url: str = Field("", description="page of the creator")
-    publisher_name: str = Field("", description="who keeps the data set")
-    publisher_email: str = Field("", description="address of the publisher")
-    publisher_url: str = Field("", description="page of the publisher")
-    project: str = Field("", description="project that it belongs to")
-    references: str = Field("", description="papers or pages that describe it")
-    metadata_link: str = Field("", description="page of the data set")
+    creator_name: str = Field("", description="name to be cited")
+    creator_type: Literal["person", "group", "institution", "position"] = Field("person", description="kind of creator")
+    creator_email: str = Field("", description="e-mail address for questions")
+    creator_url: str = Field("", description="web page of the creator")
+    publisher_name: str = Field("", description="publisher of the data set")
+    publisher_email: str = Field("", description="e-mail address of the publisher")
+    publisher_url: str = Field("", description="web page of the publisher")
+    project: str = Field("", description="project of the data set")
+    references: str = Field("", description="papers or web pages that describe it")
+    metadata_link: str = Field("", description="web page of the data set")
     accepted: list[Period] = Field(
         [],
-        description="times, days, or stretches {start, end}, at which values of the archive look wrong to its check "
-        "(constant fields, outliers, broken packing) and are right",
+        description="times, days, or periods {start, end} whose suspect values (constant fields, outliers, broken "
+        "packing) are correct, so that the archive's check accepts them",
     )
-    replace: bool = Field(False, description="true: an archive made with another recipe is taken away first")
+    replace: bool = Field(False, description="true: an existing archive with another recipe is deleted first")
     netcdf: Literal["none", "mean", "members"] = Field(
-        "none", description="copies as netCDF, a file a year: none; mean: mean and spread; members: these too"
+        "none", description="netCDF copies, one file per year: none; mean: mean and spread; members: members too"
     )
-    copy_to: Copy = Field(Copy(), description="a copy at another place, a bucket for instance")
+    copy_to: Copy = Field(Copy(), description="a copy at another destination, for example a bucket")
 
     @field_validator("accepted", mode="before")
     @classmethod
     def _as_periods(cls, value: object) -> object:
         return as_periods(value)
 
-    def taken(self, first: str, last: str) -> bool:
-        """Whether values that look wrong are right from one time to another."""
+    def accepts(self, first: str, last: str) -> bool:
+        """Whether suspect values from one time to another are accepted."""
         begin, end = (np.datetime64(time, "s").astype(object) for time in (first, last))
         return any(period.start <= begin and end <= period.end for period in self.accepted)

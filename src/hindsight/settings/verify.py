@@ -16,27 +16,29 @@ class Region(Section):
 
 
 class Verify(Section):
-    """How analyses are scored and shown."""
+    """Settings of the scores and the report."""
 
     regions: dict[str, Region] = Field(
-        {}, description="boxes scored beside the whole domain, by name; none on a globe: the tropics and either side"
+        {},
+        description="boxes to score besides the whole domain, by name; none on a globe: tropics and extratropics",
     )
-    confidence: float = Field(0.95, gt=0, lt=1, description="probability that the intervals cover")
-    resamples: int = Field(1000, gt=0, description="draws that tell what chance alone does at seams")
+    confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the confidence intervals")
+    resamples: int = Field(1000, gt=0, description="random draws for the range of seam ratios by chance")
     seed: int = Field(1, ge=0, description="seed of these draws")
     coastline: str | None = Field(
-        None, description="TopoJSON of coastlines, below the data folder; none: the edge of the land fraction, if known"
+        None,
+        description="TopoJSON file of coastlines, below the data folder; none: from the land fraction, if available",
     )
     place: tuple[float, float] | None = Field(
         None,
-        description="latitude and longitude near which the report's time series are; none: where it varies most",
+        description="latitude and longitude near which the report shows time series; none: where values vary most",
     )
     storm: Time | None = Field(
-        None, description="time (UTC) of the frame that the report's maps are of; none: that of the deepest low"
+        None, description="time (UTC) of the frame in the report's maps; none: that of the deepest low"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _without_blocks(cls, given: object) -> object:
-        """Leave out `block_days`, which older configurations set: intervals are no longer drawn in blocks."""
+        """Ignore `block_days`, which older configurations set: intervals no longer use blocks."""
         return {k: v for k, v in given.items() if k != "block_days"} if isinstance(given, dict) else given

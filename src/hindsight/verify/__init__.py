@@ -1,1 +1,1 @@
-"""Hold analyses against the truth and against observations they did not see."""
+"""Compare analyses with the truth and with withheld observations; scores and report."""

@@ -1,4 +1,4 @@
-"""The curves and bars of the report. Colours are safe for colour-blind readers; every axis has its unit."""
+"""Curves and bars of the report, with colours safe for colour-blind readers and a unit on every axis."""
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,9 @@ SEAM_ROWS = {
 
 
 def skill(scores: xr.Dataset, metric: str) -> Figure:
-    """A score by region and by season, with its intervals: a row a network, a column a channel.
+    """A score by region and by season with its intervals, one row per network and one column per channel.
 
-    A region that was not scored for a network, such as observations withheld where none were, has no line.
+    A region that is not scored for a network (for example without withheld observations) has no line.
     """
     times = [str(name) for name in scores["season"].values] if "season" in scores.coords else []
     height = 0.28 * (scores.sizes["region"] + len(times)) + 1.2
@@ -33,15 +33,15 @@ def skill(scores: xr.Dataset, metric: str) -> Figure:
         part = part.dropna("region", how="all", subset=["regional_score"])
         places = [str(name) for name in part["region"].values]
         at = np.array([*range(len(places)), *(k + 0.6 for k in range(len(places), len(places + times)))])
-        for shift, name in _beside([n for n in scores["analysis"].values if n != "climatology"]):
+        for shift, name in _shifts([n for n in scores["analysis"].values if n != "climatology"]):
             one = part.sel(analysis=name)
             value, low, high = (
                 np.concatenate([one[f"regional_{key}"].values, one[f"seasonal_{key}"].values if times else []])
                 for key in ("score", "lower", "upper")
             )
             reach = np.maximum(np.stack([value - low, high - value]), 0)
-            look = {"color": style.colour(name), "markersize": 4, "elinewidth": 1.4, "label": style.readable(name)}
-            axis.errorbar(value, at + shift, xerr=reach, fmt="o", **look)
+            marks = {"color": style.colour(name), "markersize": 4, "elinewidth": 1.4, "label": style.readable(name)}
+            axis.errorbar(value, at + shift, xerr=reach, fmt="o", **marks)
         axis.set_yticks(at, places + times if axis in axes[:, 0] else [""] * len(at))
         axis.set(xlim=(0, None), ylim=(at[-1] + 0.6, -0.6))
         axis.set_xlabel(f"{metric.upper()}, {style.label(str(part['channel'].values))}")
@@ -51,12 +51,12 @@ def skill(scores: xr.Dataset, metric: str) -> Figure:
 
 
 def distances(scores: xr.Dataset) -> Figure:
-    """Error of the mean, with intervals, and spread by distance to the nearest station used."""
+    """RMSE of the mean, with intervals, and spread by distance to the nearest station used."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.4)
     for axis, part in style.cells(axes, scores):
         edges = part["distance_edge"].values
         middle, width = (edges[1:] + edges[:-1]) / 2, edges[1]
-        for shift, name in _beside([n for n in scores["analysis"].values if n != "climatology"]):
+        for shift, name in _shifts([n for n in scores["analysis"].values if n != "climatology"]):
             value, low, high = (
                 part[f"distance_{k}"].sel(analysis=name, of="rmse").values for k in ("score", "lower", "upper")
             )
@@ -72,7 +72,7 @@ def distances(scores: xr.Dataset) -> Figure:
 
 
 def rank_histograms(scores: xr.Dataset) -> Figure:
-    """Rank histograms: flat where the ensemble knows how wrong it is."""
+    """Rank histograms, flat for a calibrated ensemble."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.1)
     for axis, part in style.cells(axes, scores):
         for name in scores["analysis"].values:
@@ -82,13 +82,13 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
         axis.set(ylim=(0, None), xlabel="members below the truth")
         axis.xaxis.get_major_locator().set_params(integer=True)  # ty: ignore[unknown-argument]
     for axis in axes[:, 0]:
-        axis.set_ylabel("frequency / flat")
+        axis.set_ylabel("frequency / uniform")
     style.legend(axes)
     return figure
 
 
 def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
-    """Zonal power of departures from the climatology: truth, and mean and one member of each analysis."""
+    """Zonal power of departures from the climatology: the truth, and mean and one member of each analysis."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.6)
     degrees = np.ptp(grid.cell_edges[1])
     waves = "zonal wavenumber" if grid.periodic else f"waves in {degrees:g}° of longitude"
@@ -114,7 +114,7 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
 
 
 def time_series(times: np.ndarray, places: list[Series], channels: list[str], network: str) -> Figure:
-    """Truth, ensemble mean, the range of 90 % of the members, and observations with their error."""
+    """Truth, ensemble mean, central 90 % of the members, and observations with their error."""
     size = style.WIDTH, 1.9 * len(channels)
     figure, axes = style.plt.subplots(
         len(channels), len(places), figsize=size, squeeze=False, sharex=True, sharey="row"
@@ -127,13 +127,13 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
             axis.fill_between(times, low, high, color=blue, alpha=0.3, linewidth=0, label="90 % of members")
             axis.plot(times, one.members[..., row].mean(0), color=blue, linewidth=1.1, label="analysis, mean")
             axis.plot(times, one.truth[:, row], color="black", linewidth=0.9, label="truth")
-            seen = one.observations[one.observations["channel"] == channel]
+            observed = one.observations[one.observations["channel"] == channel]
             dots = {"markersize": 3, "elinewidth": 0.8, "color": "#D55E00" if one.withheld else "#009E73"}
             name = "observation, withheld" if one.withheld else "observation, used"
-            axis.errorbar(seen["time"], seen["value"], seen["error"], fmt="o", zorder=1, **dots, label=name)
+            axis.errorbar(observed["time"], observed["value"], observed["error"], fmt="o", zorder=1, **dots, label=name)
     for axis, one in zip(axes[0], places):
         kind = "withheld" if one.withheld else "used"
-        axis.set_title(f"{network}: station {kind}, {style.format_place(one.latitude, one.longitude)}")
+        axis.set_title(f"{network}: {kind} station, {style.format_place(one.latitude, one.longitude)}")
     for axis in axes[-1]:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(axis.xaxis.get_major_locator()))
     style.legend(axes[:1].T)
@@ -141,7 +141,7 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
 
 
 def seam_ratios(scores: xr.Dataset) -> Figure:
-    """Across the edges of shards over inside them, and where chance puts that; coloured where it lies outside."""
+    """Ratios of changes at edges of shards to those inside, with their range by chance; orange if outside of it."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.5)
     at = np.arange(len(SEAM_ROWS))
     for axis, part in style.cells(axes, scores.sel(analysis="diffusion", measure=list(SEAM_ROWS))):
@@ -151,7 +151,7 @@ def seam_ratios(scores: xr.Dataset) -> Figure:
         axis.axvline(1, color="black", linewidth=0.7, linestyle=":")
         outside = (value < low) | (value > high)
         shades = np.where(outside, "#D55E00", style.colour("diffusion"))
-        shades[0] = "black"  # the truth has no seam; it is there to compare with
+        shades[0] = "black"  # the truth has no seam; it is shown for comparison
         axis.scatter(value, at, 18, shades, zorder=3)
         axis.set_yticks(at, SEAM_ROWS.values() if axis in axes[:, 0] else [""] * len(at))
         axis.set(ylim=(at[-1] + 0.5, -0.5), xlabel="at seams / inside shards")
@@ -160,17 +160,17 @@ def seam_ratios(scores: xr.Dataset) -> Figure:
 
 
 def learning_curve(curve: pd.DataFrame) -> Figure:
-    """Validation error of the denoiser relative to the closed form, by noise level."""
+    """Validation error of the denoiser relative to the linear prior, by noise level."""
     figure, axes = style.panels(1, 1, 3.0)
     axis, levels = axes[0, 0], [name for name in curve if name.startswith("sigma_")]
     for name, tone in zip(levels, style.plt.get_cmap("viridis")(np.linspace(0, 0.9, len(levels)))):
         axis.plot(curve["step"], curve[name] / curve[name].iloc[0], color=tone, label=name.replace("sigma_", "noise "))
     axis.axhline(1, color="black", linewidth=0.7, linestyle=":")
-    axis.set(xlabel="optimiser steps", ylabel="error / closed form's")
+    axis.set(xlabel="optimiser steps", ylabel="error / linear prior's")
     axis.legend()
     return figure
 
 
-def _beside(names: list[str]) -> list[tuple[float, str]]:
-    """Shifts that keep marks of several analyses apart."""
+def _shifts(names: list[str]) -> list[tuple[float, str]]:
+    """Shifts that separate the marks of several analyses."""
     return [(0.26 * (k - (len(names) - 1) / 2), name) for k, name in enumerate(names)]

@@ -1,4 +1,4 @@
-"""Boxes that are scored beside the whole domain."""
+"""Boxes that are scored besides the whole domain."""
 
 import numpy as np
 
@@ -14,15 +14,15 @@ GLOBE_REGIONS = {
 }
 
 
-def region_weights(asked: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
-    """Weights (H * W,) of every region, the whole domain first; a globe has regions even if none are asked for.
+def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.ndarray]:
+    """Weights (H * W,) of every region, the whole domain first; without requested regions, a globe has three.
 
     Raises:
         UserError: if a region holds no grid point.
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
-    for name, box in (asked or (GLOBE_REGIONS if grid.is_global else {})).items():
+    for name, box in (requested or (GLOBE_REGIONS if grid.is_global else {})).items():
         inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
         if box.east - box.west < 360:
             inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR

@@ -1,4 +1,4 @@
-"""The score table, for reading at the end of a run."""
+"""Print a table of scores at the end of a run."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def run(*, scores: Path, report: Path) -> None:
 
 
 def lines(scores: xr.Dataset) -> list[str]:
-    """The table, line by line: best analysis first."""
+    """The lines of the table, best analysis first."""
     channels = list(scores["channel"].values)
     units = list(scores["units"].values)
     rows = []
@@ -42,7 +42,10 @@ def lines(scores: xr.Dataset) -> list[str]:
             )
             rows.append(f"{analysis:22}{numbers}")
     if bool(scores["lower"].isnull().all()):
-        rows += ["", f"No score has an interval: they need {significance.LEAST_FRAMES} frames that are scored."]
+        rows += [
+            "",
+            f"No score has a confidence interval: at least {significance.LEAST_FRAMES} scored frames are needed.",
+        ]
     return rows
 
 
