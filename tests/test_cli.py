@@ -71,7 +71,7 @@ def test_what_only_looks_like_a_list_is_a_path(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "{", "3", "[1]"])
-def test_a_list_that_will_not_do_is_refused(tmp_path, text):
+def test_a_wrong_list_of_files_is_refused(tmp_path, text):
     if text is not None:
         (tmp_path / "list.json").write_text(text)
     with pytest.raises(UserError, match="cannot read the list of files .*list.json"):
@@ -87,7 +87,7 @@ def test_a_list_that_will_not_do_is_refused(tmp_path, text):
         (json.dumps({"domain": {"x": 1}, "verify": {}}), "mistakes"),
     ],
 )
-def test_a_settings_file_that_will_not_do_is_refused(tmp_path, capsys, text, says):
+def test_a_wrong_settings_file_is_refused(tmp_path, capsys, text, says):
     file = tmp_path / "s.json"
     if text is not None:
         file.write_text(text)
@@ -107,7 +107,7 @@ def test_a_settings_file_that_will_not_do_is_refused(tmp_path, capsys, text, say
         (ValueError("odd"), "failed (ValueError: odd); its log"),
     ],
 )
-def test_a_follower_is_told_what_went_wrong(monkeypatch, tmp_path, fault, says):
+def test_the_progress_file_gets_the_error(monkeypatch, tmp_path, fault, says):
     def run(*, scores: Path, report: Path) -> None:
         raise fault
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, tmp_path, fault):
         ("", ""),  # of a team, one says it for all
     ],
 )
-def test_work_that_saved_itself_says_where_and_ends_as_a_signal_would(monkeypatch, capsys, stop, says):
+def test_a_step_stopped_by_sigterm_says_where_it_stopped(monkeypatch, capsys, stop, says):
     def run(*, scores: Path, report: Path) -> None:
         raise Stopped(stop)
 
@@ -156,7 +156,7 @@ def test_work_that_saved_itself_says_where_and_ends_as_a_signal_would(monkeypatc
     assert said.startswith(says) and said.count("\n") == bool(says)
 
 
-def test_what_may_not_be_read_is_not_called_broken(monkeypatch, capsys):
+def test_a_file_without_the_right_to_read_is_not_called_damaged(monkeypatch, capsys):
     """A reader that advises to delete what it cannot read would have the user delete what is whole."""
 
     def run(*, scores: Path, report: Path) -> None:
@@ -171,6 +171,6 @@ def test_what_may_not_be_read_is_not_called_broken(monkeypatch, capsys):
     assert "delete" not in (said := capsys.readouterr().err) and "you may not" in said
 
 
-def test_a_follower_that_cannot_be_told_stops_nothing(monkeypatch, capsys, tmp_path):
+def test_a_progress_file_that_cannot_be_written_is_ignored(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "gone/progress"))
     assert cli.main(["verify.nonsense"]) == 2 and "there is no step" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_a_job_that_lives_on_beside_its_successor_does_not_spoil_the_file(tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_the_dead_left_is_swept_and_what_the_living_make_is_not(tmp_path):
+def test_partial_files_of_dead_processes_are_deleted_and_others_kept(tmp_path):
     path, host = tmp_path / "a[1].nc", socket.gethostname()
     owners = (f"{dead()}.{host}", f"{os.getppid()}.{host}", "7.elsewhere.org")
     gone, living, elsewhere = (tmp_path / f"a[1].nc.{owner}.partial" for owner in owners)
@@ -127,7 +127,7 @@ def test_a_rename_that_fails_leaves_the_folder_that_was_there(folders, monkeypat
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_what_was_put_aside_by_a_process_that_was_killed_is_back_or_gone(folders, monkeypatch, number):
+def test_a_folder_renamed_by_a_killed_process_is_restored_or_deleted(folders, monkeypatch, number):
     """Killed before the old one was aside, before the new one was there, and before the old one was deleted."""
     new, path = folders
     with monkeypatch.context() as patch, suppress(OSError):
@@ -140,7 +140,7 @@ def test_what_was_put_aside_by_a_process_that_was_killed_is_back_or_gone(folders
     assert (path / "content").read_text() == ("new" if done else "a.zarr")
 
 
-def test_what_another_machine_puts_aside_is_left_alone_for_a_minute(folders, monkeypatch):
+def test_a_folder_renamed_by_another_machine_is_kept_for_a_minute(folders, monkeypatch):
     new, path = folders
     os.utime(path, (0, 0))
     with monkeypatch.context() as patch, suppress(OSError):

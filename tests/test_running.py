@@ -36,7 +36,7 @@ def started(place, seconds=60):
     return run
 
 
-def test_a_second_run_is_refused_while_the_first_lives_and_not_after(place):
+def test_a_second_run_is_refused_only_while_the_first_is_running(place):
     run = started(place)
     with pytest.raises(
         UserError, match=rf"results/a is being made by another run \(process {run.pid} of .* kill {run.pid}"
@@ -50,7 +50,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_after(place):
     assert heir.wait(20) == 0 and not place.exists()
 
 
-def test_a_number_of_a_process_that_came_again_is_nobody(place):
+def test_a_reused_process_id_is_not_the_run(place):
     """After a restart of the machine the number may be another's: this test's own, here."""
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(running._this_run() | {"born": psutil.Process().create_time() - 1000}))
@@ -60,7 +60,7 @@ def test_a_number_of_a_process_that_came_again_is_nobody(place):
 
 
 @pytest.mark.parametrize(("quiet", "lives"), [(0, True), (120, True), (240, False)])
-def test_on_another_machine_a_run_lives_while_it_gives_signs(place, quiet, lives):
+def test_on_another_machine_a_run_is_alive_while_its_file_is_touched(place, quiet, lives):
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(running._this_run() | {"host": "elsewhere"}))
     os.utime(place, (time.time() - quiet,) * 2)
@@ -70,7 +70,7 @@ def test_on_another_machine_a_run_lives_while_it_gives_signs(place, quiet, lives
             running.claim(place)
 
 
-def test_a_run_gives_signs_and_what_it_says_may_be_deleted(place):
+def test_a_run_touches_its_file_which_may_be_deleted(place):
     run = started(place)
     os.utime(place, (0, 0))
     time.sleep(0.5)
@@ -81,7 +81,7 @@ def test_a_run_gives_signs_and_what_it_says_may_be_deleted(place):
     run.communicate()
 
 
-def test_half_a_file_is_nobody(place):
+def test_an_incomplete_file_is_no_run(place):
     place.parent.mkdir(parents=True)
     place.write_text('{"pid": 1')
     assert not running.is_running(place)

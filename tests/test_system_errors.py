@@ -121,7 +121,7 @@ def test_memory_that_ran_out_says_what_to_lower(take, step, says):
     assert said.startswith("memory ran out (") and says in said and "give the job more" in said and "\n" not in said
 
 
-def test_so_does_that_of_a_gpu():
+def test_gpu_memory_that_ran_out_says_what_to_lower():
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
     assert "Tried to allocate 2.00 GiB.); lower train.batch" in system_errors.explain(error, "train.prior", [])
 
@@ -134,7 +134,7 @@ def test_what_to_lower_are_settings():
 
 
 @pytest.mark.parametrize("text", ["[gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:1", "NCCL error"])
-def test_one_of_a_team_that_is_gone_is_missed(text):
+def test_a_lost_training_process_is_explained(text):
     assert "another process that trains with this one is gone" in system_errors.explain(
         RuntimeError(text), "train.prior", []
     )
@@ -154,7 +154,7 @@ def test_anything_else_is_a_bug(error):
     assert system_errors.explain(error, "train.prior", []) is None
 
 
-def test_a_fault_is_found_behind_what_was_made_of_it(tmp_path):
+def test_an_error_is_found_in_the_chain_of_exceptions(tmp_path):
     try:
         try:
             raise OSError(errno.ENOSPC, "No space left on device", "/a/b")
@@ -164,7 +164,7 @@ def test_a_fault_is_found_behind_what_was_made_of_it(tmp_path):
         assert "the disk is full where /a/b lies" in system_errors.explain(error, "a.b", [])
 
 
-def test_a_full_disk_ends_a_step_in_a_sentence_and_nothing_of_it_stays(disk, capsys, monkeypatch):
+def test_a_full_disk_ends_a_step_with_one_line_and_no_partial_file(disk, capsys, monkeypatch):
     """By the command: what was half-made would keep the disk full, and even the log empty."""
 
     def run(*, scores: cli.Path, report: cli.Path) -> None:

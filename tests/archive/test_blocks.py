@@ -7,7 +7,7 @@ from hindsight.archive import blocks
 from hindsight.errors import UserError
 
 
-def test_members_are_put_in_order_whatever_the_order_of_the_files(small):
+def test_members_are_sorted_whatever_the_order_of_the_files(small):
     heads = blocks.headers(small.paths(small.cuts[0])[::-1])
     assert [int(head["realization"][0]) for head in heads] == [0, 2]
     found, truth = blocks.values(heads, "msl"), small.truth()[:, :10, 1]
@@ -15,7 +15,7 @@ def test_members_are_put_in_order_whatever_the_order_of_the_files(small):
     np.testing.assert_allclose(found, truth, rtol=1e-6)
 
 
-def test_what_an_analysis_says_of_itself_leaves_out_what_its_shard_alone_has(small):
+def test_the_origin_of_an_analysis_has_no_attribute_of_its_shard_alone(small):
     said = blocks.made_from(blocks.headers(small.paths(small.cuts[0]))[1])
     assert set(said) == {"analysis", "regime", "steps", "seed", "prior", "latitude", "longitude"}
     assert said == blocks.made_from(blocks.headers(small.paths(small.cuts[1]))[0])
@@ -35,7 +35,7 @@ def test_other_frames_channels_members_and_grids_are_all_named(small):
     blocks.check_shard(heads, times, 4, ["z500", "msl"], said)
 
 
-def test_a_point_moved_is_another_grid(small):
+def test_a_grid_with_one_point_moved_differs(small):
     heads = blocks.headers(small.paths(small.cuts[0]))
     moved = heads[0].assign_coords(latitude=heads[0]["latitude"].values + [0, 0, 0.1, 0, 0])
     assert blocks.made_from(moved)["latitude"] != blocks.made_from(heads[0])["latitude"]

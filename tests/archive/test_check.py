@@ -20,14 +20,14 @@ def faults(small, markers=None) -> list[str]:
     return lines
 
 
-def test_a_whole_archive_passes_and_says_how_much_there_is(small):
+def test_a_complete_archive_passes_and_its_size_is_reported(small):
     found = json.loads(small.result.read_text())
     assert found["whole"] and (found["shards"], found["frames"], found["members"], found["objects"]) == (3, 25, 4, 24)
     assert found["bytes"] == sum(len(content) for content, *_ in small.objects().values())
 
 
 @pytest.mark.parametrize("at", [0, 7, -5, -1])
-def test_a_flipped_byte_is_found_with_the_command_that_mends_it(small, at):
+def test_a_flipped_byte_is_found_with_the_command_that_repairs_it(small, at):
     victim = small.archive / "spread/msl/c/1/0/0"
     spoilt = bytearray(victim.read_bytes())
     spoilt[at] ^= 1
@@ -45,7 +45,7 @@ def test_a_flipped_bit_of_the_metadata_is_found(small, name):
     assert f"{small.archive / name} is damaged; snakemake --forcerun layout" in faults(small)
 
 
-def test_everything_wrong_is_told_at_once(small):
+def test_all_errors_are_reported_at_once(small):
     (small.archive / "z500/c/0/2/0/0").unlink()
     (small.archive / "mean/msl/c/0/0/0").write_bytes(b"")
     small.markers[1].write_text("{")
@@ -81,7 +81,7 @@ def spoil(small, group, value, at=(5, 2, 2)):
         ("spread", -1.0, "z500 reaches from -1 to"),
     ],
 )
-def test_values_that_no_atmosphere_has_are_found(small, group, value, says):
+def test_physically_impossible_values_are_found(small, group, value, says):
     spoil(small, group, value)
     (line,) = faults(small)
     assert says in line and line.startswith(f"{small.archive}/{group}/z500/c/0/0/0: ")
@@ -97,7 +97,7 @@ def test_a_wrong_time_axis_and_wrong_units_are_found(small):
     assert f"{small.archive}/z500 has units 'm', not 'm2 s-2'" in lines
 
 
-def test_another_recipe_and_an_object_of_nobody_are_found(small):
+def test_another_recipe_and_an_unlisted_object_are_found(small):
     marker = json.loads(small.markers[0].read_text())
     stray = small.archive / "z500/c/0/7/0/0"
     stray.parent.mkdir(parents=True)
@@ -113,12 +113,12 @@ def test_another_recipe_and_an_object_of_nobody_are_found(small):
     ]
 
 
-def test_a_missing_archive_is_a_sentence(small):
+def test_a_missing_archive_is_a_clear_error(small):
     small.archive.rename(small.folder / "away")
     assert f"there is no archive {small.archive}; snakemake --forcerun layout" in faults(small)
 
 
-def test_a_block_that_a_marker_does_not_know_is_found(small):
+def test_an_object_missing_from_a_marker_is_found(small):
     marker = json.loads(small.markers[2].read_text())
     del marker["objects"]["msl/c/1/2/0/0"]
     small.markers[2].write_text(json.dumps(marker))

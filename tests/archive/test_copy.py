@@ -53,7 +53,7 @@ def test_objects_go_first_the_root_after_them_and_the_check_last(small, server):
         assert sent.index(f"shards/{marker.name}") > max(sent.index(f"reanalysis.zarr/{name}") for name in objects)
 
 
-def test_again_nothing_is_sent_and_what_grew_is_sent_alone(small, server):
+def test_a_second_copy_sends_nothing_and_a_longer_archive_only_its_new_objects(small, server):
     send(small, **options(server))
     first = len(server.sent())
     send(small, **options(server))
@@ -72,7 +72,7 @@ def test_again_nothing_is_sent_and_what_grew_is_sent_alone(small, server):
     assert xr.open_zarr("gs://mine/a/reanalysis.zarr", storage_options=options(server)).sizes["time"] == 35
 
 
-def test_a_copy_that_breaks_off_does_not_look_whole_and_goes_on(small, server):
+def test_an_interrupted_copy_is_incomplete_and_can_continue(small, server):
     fault = server.fault(r"z500/c/0/1/0/0", status=403, times=-1)
     with pytest.raises(UserError, match="cannot copy the archive to gs://mine/a .*what has arrived is kept"):
         send(small, **options(server))
@@ -84,7 +84,7 @@ def test_a_copy_that_breaks_off_does_not_look_whole_and_goes_on(small, server):
     assert len(server.sent()) == len(set(server.sent())) and set(before) < set(server.sent())  # nothing twice
 
 
-def test_an_object_that_arrived_short_or_was_changed_there_is_sent_again(small, server):
+def test_a_truncated_or_changed_object_at_the_destination_is_sent_again(small, server):
     server.fault(r"mean/msl/c/1/0/0", short=0.5)
     with pytest.raises(UserError, match=r"gs://mine/a lacks reanalysis.zarr/mean/msl/c/1/0/0 \(1 files\)"):
         send(small, **options(server))
@@ -96,7 +96,7 @@ def test_an_object_that_arrived_short_or_was_changed_there_is_sent_again(small, 
     assert path.read_bytes() == whole
 
 
-def test_another_recipe_there_is_refused_with_what_differs(small, server):
+def test_another_recipe_at_the_destination_is_refused_with_the_differences(small, server):
     send(small, **options(server))
     before = len(server.sent())
     small.said["prior"], small.archive_settings["replace"] = "cd" * 32, True
@@ -115,7 +115,7 @@ def test_damage_is_not_copied(small, server):
 
 
 @pytest.mark.parametrize("url", ["file://{folder}/x/y", "{folder}/x/y", "memory://x"])
-def test_any_place_of_fsspec_will_do(small, url):
+def test_a_copy_to_any_file_system_of_fsspec(small, url):
     url = url.format(folder=small.folder)
     send(small, url)
     found = xr.open_zarr(f"{url}/reanalysis.zarr").load()
@@ -135,6 +135,6 @@ def test_any_place_of_fsspec_will_do(small, url):
         ("file:///proc/x", "file:///proc/x"),
     ],
 )
-def test_a_place_that_is_none_is_a_sentence(small, server, url, says):
+def test_an_unusable_destination_is_a_clear_error(small, server, url, says):
     with pytest.raises(UserError, match=f"cannot copy the archive to .*{says}.*look at archive.copy_to"):
         send(small, url, **(options(server) if url.startswith("gs") else {}))

@@ -29,7 +29,7 @@ def test_tiles_are_even_and_pad_little(shape, most, tile, whole):
     assert layout.tiles(shape, most) == (tile, whole)
 
 
-def test_the_same_again_changes_no_file(small):
+def test_a_repeated_layout_changes_no_file(small):
     before, marker = small.objects(), small.layout.read_text()
     small.layout.unlink()
     small.lay_out()
@@ -113,7 +113,7 @@ def test_another_recipe_is_refused_and_the_archive_stays_as_it_was(small, change
     assert small.objects() == before
 
 
-def test_another_recipe_replaces_the_archive_where_it_is_asked_to(small):
+def test_another_recipe_replaces_the_archive_if_the_settings_say_so(small):
     other_steps(small)
     small.archive_settings["replace"] = True
     small.lay_out()
@@ -127,7 +127,7 @@ def test_another_recipe_replaces_the_archive_where_it_is_asked_to(small):
     assert small.objects() == before
 
 
-def test_other_words_rewrite_metadata_alone(small):
+def test_other_descriptions_rewrite_only_metadata(small):
     before = small.objects()
     small.archive_settings |= {"title": "Better", "creator_name": "A. Person"}
     small.lay_out()
@@ -140,7 +140,7 @@ def test_other_words_rewrite_metadata_alone(small):
     small.check()
 
 
-def test_a_layout_killed_at_any_file_is_mended_by_the_next(small, monkeypatch):
+def test_a_layout_killed_at_any_file_is_completed_by_the_next(small, monkeypatch):
     """Growth is put file by file; whatever was put, readers see the old archive or the new, and a rerun ends alike."""
     small.end = "2009-02-19T12:00"
     real, puts = layout.objects.put, []
@@ -164,7 +164,7 @@ def test_a_layout_killed_at_any_file_is_mended_by_the_next(small, monkeypatch):
     assert len(xr.open_zarr(small.archive).attrs["history"].splitlines()) == 2
 
 
-def test_damaged_metadata_are_mended(small):
+def test_damaged_metadata_are_repaired(small):
     for name in ("zarr.json", "z500/zarr.json", "mean/latitude/c/0"):
         (small.archive / name).write_bytes(b"{")
     with pytest.raises(UserError) as found:
@@ -182,7 +182,7 @@ def test_an_archive_that_begins_within_a_shard_is_refused(small):
         layout._whole_shards(small.domain, product)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(small, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_a_clear_error(small, tmp_path, monkeypatch):
     """The superuser may write anywhere, so a file stands where the folder should be."""
     before = small.objects()
     (tmp_path / "blocked").write_text("")

@@ -45,7 +45,7 @@ def test_a_ring_has_a_line_for_an_outline(latitude, longitude, outline):
     assert metadata._where(holds)["geospatial_bounds"] == outline
 
 
-def test_dates_change_only_where_something_else_does(monkeypatch):
+def test_the_date_of_change_changes_only_with_other_attributes(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     first = metadata.with_history({"title": "a"}, None, "laid out")
     assert first["date_created"] == first["date_modified"] == "1970-01-01"
@@ -57,7 +57,7 @@ def test_dates_change_only_where_something_else_does(monkeypatch):
     assert metadata.with_history({}, first, "metadata changed")["date_modified"] == "1970-01-02"  # an attribute went
 
 
-def test_what_is_said_in_the_settings_is_told_as_acdd_calls_it():
+def test_settings_become_attributes_with_acdd_names():
     said = Archive(creator_name="A", licence="CC0-1.0", version="2")
     names = {name: getattr(said, key) for name, key in metadata.FROM_SETTINGS.items() if getattr(said, key)}
     assert names == {"license": "CC0-1.0", "product_version": "2", "creator_name": "A"}

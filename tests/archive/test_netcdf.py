@@ -34,7 +34,7 @@ def moved(small):
     return Domain(channels=["z500", "msl"], test={"start": "2009-12-15T12:00", "end": small.end})
 
 
-def test_the_years_together_are_the_archive_to_the_bit(newyear):
+def test_the_yearly_files_together_equal_the_archive_bit_for_bit(newyear):
     made = copy(newyear)
     assert sorted(made["files"]) == [
         f"{kind}-{year}.nc" for kind in ("mean", "members", "spread") for year in (2009, 2010)
@@ -51,7 +51,7 @@ def test_the_years_together_are_the_archive_to_the_bit(newyear):
         assert found["z500"].attrs == archive["z500"].attrs and found["z500"].dtype == np.float32
 
 
-def test_a_file_says_which_time_it_covers(newyear):
+def test_a_file_has_attributes_of_the_time_it_covers(newyear):
     copy(newyear, "mean")
     about = xr.load_dataset(newyear.folder / "netcdf/mean-2010.nc").attrs
     assert (
@@ -61,7 +61,7 @@ def test_a_file_says_which_time_it_covers(newyear):
     assert not (newyear.folder / "netcdf/members-2010.nc").exists()
 
 
-def test_a_longer_archive_leaves_finished_years_alone(newyear):
+def test_finished_years_are_not_rewritten_when_the_archive_grows(newyear):
     before = copy(newyear)
     old = (newyear.folder / "netcdf/members-2009.nc").stat()
     newyear.end = "2010-01-20T12:00"
@@ -72,7 +72,7 @@ def test_a_longer_archive_leaves_finished_years_alone(newyear):
     assert xr.load_dataset(newyear.folder / "netcdf/mean-2010.nc").sizes["time"] == 20
 
 
-def test_a_file_that_is_cut_off_is_made_again_to_the_same_bytes(newyear):
+def test_a_truncated_file_is_written_again_with_the_same_bytes(newyear):
     before, path = copy(newyear), newyear.folder / "netcdf/spread-2009.nc"
     path.write_bytes(path.read_bytes()[:500])
     assert copy(newyear) == before
@@ -88,13 +88,13 @@ def test_a_copy_that_is_killed_leaves_no_file(newyear, monkeypatch):
     assert not list((newyear.folder / "netcdf").glob("*.nc")) and not (newyear.folder / "netcdf.json").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(newyear):
+def test_a_folder_that_cannot_be_written_is_a_clear_error(newyear):
     (newyear.folder / "netcdf").write_text("")
     with pytest.raises(UserError, match="cannot write .*mean-2009.nc"):
         copy(newyear)
 
 
-def test_memory_holds_a_shard_at_a_time(newyear, monkeypatch):
+def test_only_one_shard_is_in_memory_at_a_time(newyear, monkeypatch):
     """Nothing longer than a shard is ever read."""
     read, real = [], zarr.Array.__getitem__
     monkeypatch.setattr(zarr.Array, "__getitem__", lambda self, key: read.append(real(self, key)) or read[-1])

@@ -11,7 +11,7 @@ from hindsight.archive import objects
 from hindsight.errors import UserError
 
 
-def test_bytes_made_in_memory_are_those_of_zarr_where_shards_are_cut_off(tmp_path):
+def test_bytes_encoded_in_memory_equal_those_of_zarr_also_for_partial_shards(tmp_path):
     """Blocks, frames and tiles that do not fill the last object."""
     values = np.random.default_rng(0).standard_normal((6, 25, 21, 24)).astype("float32")
     array = zarr.create_array(
@@ -24,7 +24,7 @@ def test_bytes_made_in_memory_are_those_of_zarr_where_shards_are_cut_off(tmp_pat
             assert objects.encode(part, array) == (tmp_path / f"x/c/{block}/{shard}/0/0").read_bytes()
 
 
-def test_the_same_bytes_are_left_alone_and_others_take_their_place(tmp_path):
+def test_equal_bytes_are_not_rewritten_and_others_are_replaced(tmp_path):
     path = tmp_path / "a/b"
     assert objects.put(path, b"one")
     before = path.stat()
@@ -34,7 +34,7 @@ def test_the_same_bytes_are_left_alone_and_others_take_their_place(tmp_path):
     assert path.stat().st_ino != before.st_ino and [p.name for p in path.parent.iterdir()] == ["b"]
 
 
-def test_what_cannot_be_written_is_a_sentence_and_a_full_disk_the_command_lines(tmp_path, monkeypatch):
+def test_an_error_of_writing_is_a_clear_error_and_a_full_disk_is_left_to_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write .* make the folder writable"):
         objects.put(tmp_path / "file/b", b"")

@@ -23,14 +23,14 @@ def published(small):
     return small
 
 
-def test_the_snippet_of_the_page_runs_where_the_page_lies(published):
+def test_the_code_on_the_page_runs_in_the_folder_of_the_page(published):
     text = published.archive.with_name("README.md").read_text()
     code = "".join(re.findall(r"^    (.*\n)", text, re.M))
     done = subprocess.run([sys.executable, "-c", code], cwd=published.archive.parent, capture_output=True, text=True)
     assert done.returncode == 0 and "[[" in done.stdout, done.stderr
 
 
-def test_the_page_says_what_the_metadata_say(published):
+def test_the_page_agrees_with_the_metadata(published):
     text = published.archive.with_name("README.md").read_text()
     checked = json.loads(published.result.read_text())
     assert (
@@ -78,13 +78,13 @@ def test_boxes_are_those_of_geojson(west, east, step, found):
     assert publish.bounding_box(about) == [found[0], 0.0, found[1], 1.0]
 
 
-def test_who_is_not_known_is_not_made_up():
+def test_an_unknown_creator_is_not_invented():
     about = {"title": "T", "id": "hindsight-1", "date_modified": "2026-01-01"}
     assert publish.citation(about) == "(2026). T. hindsight-1."
     assert publish.citation(about | {"institution": "I", "publisher_name": "P"}) == "I (2026). T. P. hindsight-1."
 
 
-def test_the_same_again_touches_nothing(published):
+def test_publishing_again_changes_no_file(published):
     page = published.archive.with_name("README.md")
     before = page.stat().st_mtime_ns
     publish.run(Archive(**published.archive_settings), layout=published.layout, check=published.result, page=page,

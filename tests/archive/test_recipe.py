@@ -55,7 +55,7 @@ def test_every_difference_is_listed_once_by_its_dotted_name():
         {"archive": {"network": "sparse10"}},  # the first one, by name
     ],
 )
-def test_what_does_not_decide_the_values_is_no_other_recipe(changes):
+def test_settings_without_effect_on_values_do_not_change_the_recipe(changes):
     assert recipe.differences(made(), made(**changes)) == []
 
 
@@ -81,7 +81,7 @@ def test_a_store_that_does_not_say_how_it_was_made_is_refused(tmp_path):
         recipe.read(tmp_path)
 
 
-def test_the_snakefile_may_ask_it():
+def test_the_snakefile_can_import_it():
     code = "import sys, hindsight.archive.recipe; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "xarray", "pandas", "zarr"} & set(modules)

@@ -34,7 +34,7 @@ def constant(z500):
 
 
 @pytest.mark.parametrize(("change", "says"), [(frozen, "repeats the frame before"), (constant, "is one number, 54000")])
-def test_what_looks_wrong_is_refused_with_member_and_time_unless_it_is_right(tmp_path, monkeypatch, change, says):
+def test_suspect_values_are_refused_with_member_and_time_unless_accepted(tmp_path, monkeypatch, change, says):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     made = spoilt(tmp_path / "a", change)
     with pytest.raises(UserError) as error:
@@ -51,7 +51,7 @@ def test_what_looks_wrong_is_refused_with_member_and_time_unless_it_is_right(tmp
         made.check()
 
 
-def test_a_mean_that_looks_wrong_is_found(tmp_path):
+def test_a_suspect_mean_is_found(tmp_path):
     def jumps(z500):
         z500[5, :, :2] += 40 * np.ptp(z500)
 
@@ -60,7 +60,7 @@ def test_a_mean_that_looks_wrong_is_found(tmp_path):
         made.make()
 
 
-def test_weather_that_does_not_go_on_where_a_shard_begins_is_no_fault(tmp_path, monkeypatch):
+def test_a_jump_at_the_beginning_of_a_shard_is_not_suspect(tmp_path, monkeypatch):
     def another(z500):
         z500 += 40 * np.ptp(z500)
 

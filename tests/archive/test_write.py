@@ -29,7 +29,7 @@ def test_the_loss_in_the_markers_is_that_of_the_archive(small):
     assert found["worst"] < 0.011  # a share of 0.01 was allowed
 
 
-def test_a_marker_knows_every_object_and_there_are_no_others(small):
+def test_a_marker_lists_every_object_and_no_other(small):
     objects = {name for marker in small.markers for name in json.loads(marker.read_text())["objects"]}
     files = [
         name for name in small.objects() if "/c/" in name and name.split("/c/")[0].split("/")[-1] in ("z500", "msl")
@@ -37,7 +37,7 @@ def test_a_marker_knows_every_object_and_there_are_no_others(small):
     assert objects == set(files) and len(objects) == 3 * 2 * 4
 
 
-def test_a_marker_says_where_every_block_comes_from(small):
+def test_a_marker_has_the_provenance_of_every_block(small):
     marker = json.loads(small.markers[1].read_text())
     assert (marker["shard"], marker["first"], marker["frames"]) == ("20090111T12", 10, 10)
     assert marker["stretch"] == "20090111T12_14" and marker["not_finite"] == 0
@@ -45,7 +45,7 @@ def test_a_marker_says_where_every_block_comes_from(small):
     assert marker["blocks"][1]["observations"] == f"{1:064d}" and marker["blocks"][0]["prior"] == "ab" * 32
 
 
-def test_the_bytes_are_those_that_zarr_itself_writes(small):
+def test_the_bytes_equal_those_that_zarr_writes(small):
     before = small.objects()
     for group in ("", "mean", "spread"):
         array = zarr.open_array(small.archive / group / "msl", mode="r+")
@@ -53,14 +53,14 @@ def test_the_bytes_are_those_that_zarr_itself_writes(small):
     assert {name: item[0] for name, item in small.objects().items()} == {name: item[0] for name, item in before.items()}
 
 
-def test_the_same_shard_again_touches_nothing(small):
+def test_writing_a_shard_again_changes_no_file(small):
     before, marker = small.objects(), small.markers[1].read_bytes()
     small.markers[1].unlink()
     small.write(1)
     assert small.objects() == before and small.markers[1].read_bytes() == marker
 
 
-def test_other_values_replace_their_objects_whole(small):
+def test_other_values_replace_complete_objects(small):
     before = small.objects()
     small.values = lambda shard, member: 50000.0 + np.full((shard.frames, 2, 5, 6), 10.0 * member)
     small.write(1)
@@ -77,7 +77,7 @@ def test_files_of_another_shard_are_refused(small):
     assert small.objects() == before
 
 
-def test_every_fault_of_the_files_is_told_at_once(small):
+def test_all_errors_of_the_files_are_reported_at_once(small):
     before = small.objects()
     small.said["prior"], small.block = "cd" * 32, 4
     small.paths(small.cuts[0])
@@ -110,7 +110,7 @@ def test_a_file_that_is_cut_off_is_refused(small, share):
     assert small.objects() == before
 
 
-def test_values_that_are_not_finite_are_loud(small):
+def test_values_that_are_not_finite_raise_an_error(small):
     paths, before = small.paths(small.cuts[0]), small.objects()
     dataset = xr.load_dataset(paths[0])
     dataset["analysis"][0, 3, 0, 2, 2] = np.nan
@@ -120,7 +120,7 @@ def test_values_that_are_not_finite_are_loud(small):
     assert small.objects() == before
 
 
-def test_members_that_saw_different_frames_are_refused(small):
+def test_members_of_different_stretches_are_refused(small):
     paths = small.paths(small.cuts[0])
     xr.load_dataset(paths[0]).assign_attrs(stretch="20090101T12_10").to_netcdf(paths[0])
     with pytest.raises(UserError, match="saw different frames"):

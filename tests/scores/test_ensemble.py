@@ -65,7 +65,7 @@ def test_a_truth_that_equals_members_is_as_likely_above_as_below_each_of_them():
     assert lowest[0] > 0.6  # as it would be without
 
 
-def test_weights_weigh():
+def test_weights_count():
     x, y = np.array([[1.0, 10.0], [3.0, 10.0]]), np.array([0.0, 0.0])
     assert np.isclose(run(x, y, weights=np.array([1.0, 0.0]))["rmse"], 2)
     assert np.isclose(run(x, y, weights=np.array([1.0, 3.0]))["rmse"], np.sqrt((4 + 3 * 100) / 4))
@@ -98,5 +98,5 @@ def test_bias_has_a_sign():
     assert np.isclose(run(np.full((2, 3), 5.0), np.full(3, 3.0))["bias"], 2)
 
 
-def test_nan_is_loud():
+def test_nan_stays_nan():
     assert np.isnan(run(np.array([[1.0, np.nan], [1.0, 2.0]]), np.zeros(2))["rmse"])

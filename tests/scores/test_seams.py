@@ -34,7 +34,7 @@ def test_the_spread_of_independent_frames_jumps_by_its_sampling_error():
     assert np.isclose(seams.measures(moments(0.0))["spread"], np.sqrt(2 * (1 - c4**2)), rtol=0.01)
 
 
-def test_weights_weigh():
+def test_weights_count():
     a, b = np.zeros((2, 1, 2)), np.array([[[1.0, 5.0]], [[3.0, 9.0]]])
     found = seams.transition(a, b, (a[0], b[0]), np.array([1.0, 0.0]))
     assert found["members"] == [pytest.approx(5.0)] and found["mean"] == [pytest.approx(4.0)]

@@ -28,14 +28,14 @@ def test_the_interval_of_a_mean_covers_as_often_as_it_says(frames):
         assert 0.85 < coverage(series, 0.0, 0.9) < 0.95, rho
 
 
-def test_it_covers_where_what_is_averaged_is_never_below_zero():
+def test_coverage_for_series_that_are_never_negative():
     """Mean squares of errors with a memory of ten frames, and their logarithm."""
     for frames, least in ((60, 0.88), (240, 0.91), (2920, 0.93)):
         squares = np.mean([autoregression(0.9, frames, 500, seed=frames + k) ** 2 for k in range(4)], 0)
         assert least < coverage(squares, 1.0, scale="log") < 0.98
 
 
-def test_a_spectrum_that_is_no_red_noise_is_taken_as_it_is_where_frames_are_many():
+def test_with_many_frames_the_spectrum_need_not_be_red_noise():
     """White noise on top of a slow process; an oscillation of ten frames."""
     slow = autoregression(0.95, 2920, 500, 0) + autoregression(0.0, 2920, 500, 1)
     noise = np.random.default_rng(2).standard_normal((1500, 500))
@@ -43,7 +43,7 @@ def test_a_spectrum_that_is_no_red_noise_is_taken_as_it_is_where_frames_are_many
     assert 0.91 < coverage(slow, 0.0) < 0.98 and 0.91 < coverage(wave, 0.0) < 0.98
 
 
-def test_where_frames_are_many_the_interval_is_hardly_wider_than_it_would_be_if_all_were_known():
+def test_with_many_frames_the_interval_is_hardly_wider_than_with_known_spectrum():
     for rho in (0.0, 0.9):
         series = autoregression(rho, 2920, 300, seed=4)
         lower, upper = significance.interval(significance.weighted_means(series), 0.95)
@@ -86,7 +86,7 @@ def test_of_unknown_corners_it_is_the_quantile_of_their_mixture():
     assert np.isclose(significance.half_width(moved, 0.95), optimize.brentq(beyond, 1e-6, 1e3), rtol=1e-5)
 
 
-def test_means_leave_out_what_is_unknown():
+def test_means_ignore_nan():
     series = np.random.default_rng(0).standard_normal((80, 2, 3))
     series[:40, 0, 1] = np.nan
     series[::2, 1, 2] = np.nan

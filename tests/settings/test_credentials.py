@@ -51,7 +51,7 @@ def file(chosen, tmp_path):
     return path
 
 
-def test_no_stage_and_no_text_made_of_the_settings_has_them(chosen):
+def test_credentials_are_in_no_settings_file_or_text(chosen):
     for text in [settings.stage_settings(chosen, stage) for stage in STAGES]:
         assert not secret(text)
     assert not secret(repr(chosen)) and not secret(f"{chosen}") and not secret(chosen.model_dump_json())
@@ -62,7 +62,7 @@ def test_no_stage_and_no_text_made_of_the_settings_has_them(chosen):
     assert shown["signed"] == shown["own"] == HIDDEN
 
 
-def test_every_setting_that_goes_to_a_library_as_it_is_may_be_a_credential():
+def test_every_option_of_a_library_may_be_a_credential():
     """A new dictionary of options is found by itself, whatever section it is in."""
     found = []
 
@@ -87,7 +87,7 @@ def test_the_step_gets_them_and_only_their_owner_may_read_them(chosen, file):
     assert [path.name for path in file.parent.iterdir() if secret(path.read_text())] == [NAME]
 
 
-def test_they_do_not_reach_the_file_of_another_section(chosen, file, tmp_path):
+def test_credentials_do_not_reach_the_file_of_another_section(chosen, file, tmp_path):
     credentials.write({"archive": chosen.archive}, tmp_path / "results")
     manifest = tmp_path / "results/manifest.json"
     manifest.write_text(settings.stage_settings(chosen, "manifest"))
@@ -97,18 +97,18 @@ def test_they_do_not_reach_the_file_of_another_section(chosen, file, tmp_path):
         credentials.check(download.bucket.options, "download.bucket.options")
 
 
-def test_where_there_are_none_any_more_there_is_no_file(file):
+def test_without_credentials_the_file_is_deleted(file):
     credentials.write({"download": Settings().download}, file.parent)
     assert not (file.parent / NAME).exists()
 
 
-def test_a_file_of_somebody_else_is_a_sentence(file, monkeypatch):
+def test_credentials_of_another_user_are_a_clear_error(file, monkeypatch):
     (file.parent / NAME).write_text("{")
     with pytest.raises(UserError, match="cannot read the credentials .*snakemake"):
         settings.load(file, [Download])
 
 
-def test_a_new_one_changes_no_settings_file(chosen):
+def test_a_new_credential_changes_no_settings_file(chosen):
     """So that nothing is fetched again."""
     changed = json.loads(json.dumps(CONFIG).replace(SECRET, "another"))
     for stage in STAGES:
@@ -126,7 +126,7 @@ def test_a_new_one_changes_no_settings_file(chosen):
         {"token": SECRET},
     ],
 )
-def test_a_mistake_in_the_configuration_does_not_tell_them(wrong):
+def test_errors_of_the_configuration_print_no_credential(wrong):
     with pytest.raises(UserError) as error:
         settings.read(wrong)
     assert not secret(str(error.value)) and ("options" in str(error.value) or "Extra inputs" in str(error.value))
@@ -142,7 +142,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_step_that_fails_does_not_tell_them(file, tmp_path, fault):
+def test_a_failing_step_prints_no_credential(file, tmp_path, fault):
     """In a process of its own, as a job: what it prints, its traceback, and what followers of its progress see."""
     script = f"""
 import sys
@@ -186,7 +186,7 @@ def test_what_is_printed_when_a_step_is_over_is_left_alone(file, capsys):
     assert found.out == f"{HIDDEN}\n{SECRET}\n" and found.err == f"{HIDDEN}\n"
 
 
-def test_the_command_line_says_sentences_without_them(monkeypatch, capsys):
+def test_error_messages_of_the_command_line_have_no_credential(monkeypatch, capsys):
     credentials.remember({"token": SECRET})
     cli._say(f"refused: {SECRET}")
     assert capsys.readouterr().err == f"refused: {HIDDEN}\n"

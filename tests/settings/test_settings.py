@@ -18,7 +18,7 @@ def mistakes(config: dict) -> str:
     return str(error.value)
 
 
-def test_all_mistakes_are_told_at_once_with_what_was_given():
+def test_all_mistakes_are_listed_at_once_with_their_values():
     text = mistakes(
         {"product": {"members": 1, "memebrs": 3}, "verify": {"confidence": 95}, "run": "My Run", "nonsense": 1}
     )
@@ -208,7 +208,7 @@ def test_what_can_work_is_not_refused(config):
     settings.read(config)
 
 
-def test_a_stage_sees_its_own_part_and_no_more():
+def test_a_stage_reads_only_its_sections():
     chosen = settings.read({})
     for stage, seen in settings.STAGE_SECTIONS.items():
         own = {stage} & set(settings.SECTIONS)
@@ -224,14 +224,14 @@ def test_another_title_of_the_archive_costs_no_second_plan():
     assert settings.stage_settings(settings.read({"archive": {"spread_share": 0.1}}), "plan") != known
 
 
-def test_times_are_those_of_greenwich_whatever_clock_they_are_given_by():
+def test_times_of_any_time_zone_become_utc():
     period = {"start": "2000-01-01T02:00+02:00", "end": "2000-12-31T18:00Z"}
     said = settings.read({"domain": {"train": period}, "product": {"epoch": "2000-01-01T00:00-06:00"}})
     assert (said.domain.train.start, said.domain.train.end) == (datetime(2000, 1, 1), datetime(2000, 12, 31, 18))
     assert said.product.epoch == datetime(2000, 1, 1, 6)
 
 
-def test_what_a_stage_was_given_it_loads(tmp_path):
+def test_settings_of_a_stage_are_loaded_unchanged(tmp_path):
     chosen = settings.read({"product": {"members": 5}})
     file = tmp_path / "archive.json"
     file.write_text(settings.stage_settings(chosen, "archive"))
@@ -482,7 +482,7 @@ def test_the_lexicon_knows_what_derived_channels_are_made_of():
         assert channel.inputs or channel.names("bucket")
 
 
-def test_a_configuration_of_before_may_still_set_the_length_of_blocks():
+def test_older_configurations_may_set_the_length_of_blocks():
     assert settings.read({"verify": {"block_days": 5}}) == settings.read({})
     with pytest.raises(UserError, match="verify.blocks"):
         settings.read({"verify": {"blocks": 5}})

@@ -46,7 +46,7 @@ def test_a_perfect_analysis_has_no_error():
     np.testing.assert_allclose(found["sum_power"].sel(kind="truth"), found["sum_power"].sel(kind="mean"))
 
 
-def test_where_truth_and_members_agree_ranks_are_even_and_belong_to_their_time():
+def test_ties_get_uniform_ranks_that_depend_only_on_their_time():
     """Drizzle that nobody foresaw and nobody missed: no frame has it in the lowest rank alone."""
     dry = analysis(np.zeros((4, 3, 1, 2, 5))).assign(truth=(("time", "channel", "latitude", "longitude"), 0 * TRUTH))
     whole = [compare.compare_with_truth(dry, SCALING, EVERYWHERE, NOWHERE, GRID, seed)["rank"] for seed in (0, 1)]
@@ -57,7 +57,7 @@ def test_where_truth_and_members_agree_ranks_are_even_and_belong_to_their_time()
     assert abs(drawn.mean() - 0.5) < 0.005 and np.abs(np.corrcoef(drawn.reshape(6, -1)) - np.eye(6)).max() < 0.04
 
 
-def test_at_withheld_observations_members_get_the_observations_error():
+def test_members_get_observation_errors_at_withheld_observations():
     """A perfect ensemble, compared with noisy observations, is calibrated only if it is given their noise."""
     truth = np.zeros((3, 1, 2, 5))
     rows = pd.DataFrame(
@@ -73,7 +73,7 @@ def test_at_withheld_observations_members_get_the_observations_error():
     assert abs(float(found["squared_error"].mean()) - 1.05) < 0.12
 
 
-def test_a_late_report_changes_the_errors_of_no_other_that_members_are_given(monkeypatch):
+def test_an_additional_report_changes_no_random_error_of_another(monkeypatch):
     """The members at each place, by the place, with and without a report that stands before the others."""
     seen, inner = [], compare.ensemble.statistics
     monkeypatch.setattr(compare.ensemble, "statistics", lambda m, *rest: seen.append(m[:, 0, 0]) or inner(m, *rest))
@@ -125,7 +125,7 @@ def compared(folder, **shape):
     return xr.load_dataset(folder / "sparse.nc")
 
 
-def test_the_cut_into_shards_changes_nothing_but_where_the_seams_are(tmp_path):
+def test_statistics_do_not_depend_on_shards_except_for_seams(tmp_path):
     one = compared(tmp_path / "one", frames=32, shard=32)
     four = compared(tmp_path / "four", frames=32, shard=8)
     assert int(one["seam"].sum()) == 0
@@ -149,7 +149,7 @@ def test_memory_does_not_grow_with_the_shards(tmp_path):
     assert peaks[1] - peaks[0] < 2 * shard
 
 
-def test_where_nothing_is_withheld_nothing_is_scored_there(tmp_path):
+def test_without_withheld_observations_there_is_no_score_of_them(tmp_path):
     """A ring, all of whose stations are used: one region, no row of NaN, and statistics by brute force."""
     world = worlds.make(tmp_path, worlds.RING, frames=16, shard=8, channels=("x",), withheld=False)
     scores = xr.load_dataset(worlds.scored(tmp_path, world))
@@ -161,7 +161,7 @@ def test_where_nothing_is_withheld_nothing_is_scored_there(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_a_withheld_observation_that_is_grossly_wrong_is_not_scored_at(tmp_path, capsys):
+def test_a_withheld_observation_with_a_gross_error_is_not_scored(tmp_path, capsys):
     """The first of all, fifty standard deviations off: the same scores as without it."""
     world, found = worlds.make(tmp_path, worlds.BOX, frames=16, shard=16), []
     table = observations.read(world["observations"])

@@ -12,7 +12,7 @@ from tests.verify.worlds import BENCHMARK, measured
 NAMES = {"sparse", "20090101T12", "20090407T12", "0"}
 
 
-def test_jobs_are_added_up_by_kind_in_the_order_the_data_flow(tmp_path):
+def test_jobs_are_added_up_by_kind_in_the_order_of_the_data_flow(tmp_path):
     measured(tmp_path / "reanalyse/shard-sparse-20090101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "reanalyse/shard-sparse-20090407T12-0.tsv", 30, 700, 25)
     measured(tmp_path / "train/prior.tsv", 100, 900, 200)
@@ -22,7 +22,7 @@ def test_jobs_are_added_up_by_kind_in_the_order_the_data_flow(tmp_path):
     ]
 
 
-def test_what_another_run_left_and_the_report_itself_do_not_count(tmp_path):
+def test_files_of_other_runs_and_of_the_report_itself_are_ignored(tmp_path):
     measured(tmp_path / "reanalyse/shard-dense-20090101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "reanalyse/shard-sparse-19990101T12-0.tsv", 10, 500, 15)
     measured(tmp_path / "verify/report.tsv", 10, 500, 15)
@@ -30,7 +30,7 @@ def test_what_another_run_left_and_the_report_itself_do_not_count(tmp_path):
     assert cost.job_kinds(tmp_path / "nowhere", NAMES) == []
 
 
-def test_a_job_too_short_to_be_looked_at_has_no_memory_and_no_made_up_one(tmp_path):
+def test_the_memory_of_a_job_too_short_to_measure_is_not_invented(tmp_path):
     measured(tmp_path / "train/linear_prior.tsv", 0.2, "-", "-")
     (one,) = cost.job_kinds(tmp_path, NAMES)
     assert cost.format_size(one.memory) == "not measured" and one.processor != one.processor
@@ -44,7 +44,7 @@ def test_another_file_is_refused(tmp_path, text):
         cost.job_kinds(tmp_path, NAMES)
 
 
-def test_passes_are_what_the_jobs_counted(tmp_path):
+def test_network_evaluations_are_those_that_the_jobs_counted(tmp_path):
     def analysis(name, **counted):
         xr.Dataset({"analysis": ("time", [0.0])}, attrs=counted).to_netcdf(tmp_path / name)
         return tmp_path / name
@@ -58,7 +58,7 @@ def test_passes_are_what_the_jobs_counted(tmp_path):
     assert cost.evaluations([*made, analysis("c.nc")]) is None and cost.evaluations([]) is None
 
 
-def test_times_and_sizes_are_written_as_people_do():
+def test_format_of_durations_and_sizes():
     assert [cost.format_duration(s) for s in (2.34, 968, 7200)] == ["2.3 s", "16.1 min", "2.0 h"]
     assert [cost.format_size(m) for m in (809.2, 2048)] == ["809 MB", "2.0 GB"]
 
@@ -90,7 +90,7 @@ def planned(tmp_path):
     return paths
 
 
-def test_what_was_used_stands_beside_the_plan(tmp_path, planned):
+def test_measured_use_is_compared_with_the_forecast(tmp_path, planned):
     rows = {row.name: row for row in cost.forecasts(tmp_path / "logs", planned)}
     assert {row.network for row in rows.values()} == {"sparse"}
     assert (rows["jobs"].planned, rows["jobs"].used) == (2, 2)
@@ -103,7 +103,7 @@ def test_what_was_used_stands_beside_the_plan(tmp_path, planned):
     assert memory.used == 1000 * 2**20 and cost.format_value(memory, memory.used) == "1.0 GB"
 
 
-def test_jobs_that_were_not_measured_have_no_made_up_use(tmp_path, planned):
+def test_the_use_of_unmeasured_jobs_is_not_invented(tmp_path, planned):
     (tmp_path / "logs/reanalyse/shard-sparse-b-0.tsv").unlink()
     rows = {row.name: row for row in cost.forecasts(tmp_path / "logs", planned)}
     assert rows["device time"].used is rows["device time"].ratio is rows["most memory of a job"].used is None

@@ -50,7 +50,7 @@ def test_a_network_that_withholds_nothing_has_one_station(world):
     assert excerpts.choose_stations(table[~table["withheld"]], "msl", None)["withheld"].tolist() == [False]
 
 
-def test_series_at_a_grid_point_are_that_points_own(world):
+def test_series_at_a_grid_point_equal_its_values(world):
     truth = store.read(world["fields"])["fields"].isel(time=slice(5, 20)).load()
     table = observations.read(world["observations"])
     chosen = pd.DataFrame({"station": ["s1"], "latitude": [46.0], "longitude": [-5.0], "withheld": [False]})

@@ -34,7 +34,7 @@ def test_a_figure_is_drawn_and_is_not_blank(scores, name):
     plt.close(figure)
 
 
-def test_regions_and_seasons_stand_beside_their_scores(scores):
+def test_regions_and_seasons_label_their_scores(scores):
     figure = figures.skill(scores, "rmse")
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["everywhere", "withheld observations", "DJF", "MAM"]
@@ -45,7 +45,7 @@ def test_regions_and_seasons_stand_beside_their_scores(scores):
     plt.close(figure)
 
 
-def test_errors_stand_in_the_middle_of_their_bins_of_distance(scores):
+def test_errors_are_drawn_at_the_middle_of_distance_bins(scores):
     figure = figures.distances(scores)
     line = figure.axes[2].containers[0].lines[0]  # the second network, whose bins are 250 km wide
     np.testing.assert_allclose(line.get_xdata(), 125 + 250 * np.arange(8), atol=250 * 0.1)
@@ -55,7 +55,7 @@ def test_errors_stand_in_the_middle_of_their_bins_of_distance(scores):
 
 
 @pytest.mark.parametrize(("grid", "name"), [(GLOBE, "zonal wavenumber"), (BOX, "waves in 33° of longitude")])
-def test_wavenumbers_are_named_for_what_they_count(scores, grid, name):
+def test_labels_of_wavenumbers(scores, grid, name):
     figure = figures.power_spectra(scores, grid)
     assert figure.axes[0].get_xlabel() == name
     plt.close(figure)

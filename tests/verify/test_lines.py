@@ -28,7 +28,7 @@ def test_the_line_is_the_side_with_more_than_a_point():
     assert np.allclose(meridian.edges[[0, -1]], [-70, 70])
 
 
-def test_time_runs_down_and_every_value_is_in_its_place():
+def test_time_runs_downwards_and_every_value_is_in_its_place():
     truth, members = generator.random((9, 2, 1, 40)), generator.random((5, 9, 2, 1, 40))
     figure = lines.time_and_place(truth, members, TIMES, ["z500", "x"], RING, USED, "half")
     axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
@@ -46,7 +46,7 @@ def test_time_runs_down_and_every_value_is_in_its_place():
 
 
 @pytest.mark.parametrize("grid", [RING, MERIDIAN])
-def test_errors_stand_at_their_places(scores, grid):
+def test_errors_are_drawn_at_their_points(scores, grid):
     shape = (*[scores.sizes[d] for d in ("network", "analysis", "channel")], *grid.shape)
     scores = scores.drop_dims(["latitude", "longitude"]).assign(
         {
@@ -65,7 +65,7 @@ def test_errors_stand_at_their_places(scores, grid):
     assert len(axis.lines) == 2 * 2 + 1 and axis.get_xlabel() == ("longitude" if grid is RING else "latitude")
 
 
-def test_degrees_are_written_as_people_do():
+def test_format_of_degrees():
     _, axis = style.plt.subplots()
     lines.Line.of(RING).label(axis)
     axis.figure.canvas.draw()

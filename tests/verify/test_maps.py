@@ -50,7 +50,7 @@ def test_a_box_shows_whole_cells_in_their_true_shape():
     assert np.isclose(axis.get_aspect(), 1 / np.cos(np.deg2rad(47.5)))
 
 
-def test_stations_and_coasts_land_in_the_turn_of_the_map():
+def test_longitudes_of_stations_and_coasts_are_wrapped_to_the_map():
     beyond = Grid(BOX.latitude, np.arange(160.0, 221, 5))
     line = [np.array([[-170.0, 45], [-165, 46]])]
     _, axis = plt.subplots()
@@ -64,7 +64,7 @@ def test_stations_and_coasts_land_in_the_turn_of_the_map():
     assert axis.lines[-1].get_xdata().tolist() == [-10.0, -10.0]
 
 
-def test_the_part_of_a_globe_about_a_storm_crosses_the_date_line():
+def test_the_part_of_a_globe_around_a_storm_may_cross_the_date_line():
     grid, rows, columns = maps.crop_near(GLOBE, 45.0, 178.0)
     field = np.cos(np.deg2rad(GLOBE.longitude)) * GLOBE.latitude[:, None]
     np.testing.assert_allclose(

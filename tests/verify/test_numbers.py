@@ -7,7 +7,7 @@ import xarray as xr
 from hindsight.verify import numbers
 
 
-def test_ratios_say_how_much_better_and_whether_that_is_sure(scores):
+def test_ratios_are_percent_changes_marked_if_significant(scores):
     pick = {"analysis": "diffusion", "compared": "rmse", "network": "dense"}
     for end, values in (("", [0.9, 1.1]), ("_lower", [0.85, 1.05]), ("_upper", [0.95, 1.2])):
         scores[f"ratio{end}"].loc[pick] = values
@@ -44,7 +44,7 @@ def test_without_a_reference_the_headline_is_the_crps_itself(scores):
     assert (first["text"], first["label"]) == ("12.3 Pa", "CRPS of msl, network dense; 90 % interval 11.0 to 13.5 Pa")
 
 
-def test_every_score_stands_in_its_place_and_the_best_analysis_first(scores):
+def test_every_score_is_in_its_column_and_the_best_analysis_first(scores):
     scores["score"].loc[{"metric": "crps", "analysis": "optimal_interpolation"}] = 0.01
     pick = {"metric": "bias", "analysis": "optimal_interpolation", "network": "sparse", "channel": "msl"}
     for name, value in (("score", 12.345), ("lower", 11.0), ("upper", 13.5)):
@@ -71,7 +71,7 @@ def test_a_score_has_the_digits_that_its_interval_supports(score, text, range_):
     assert (found["text"], found["range"]) == (text, range_)
 
 
-def test_a_change_without_an_interval_is_not_for_certain():
+def test_a_change_without_an_interval_is_not_marked():
     one = xr.Dataset({"ratio": 0.5, "ratio_lower": np.nan, "ratio_upper": np.nan})
     assert numbers.percent_change(one, "ratio") == {"text": "−50.0 %", "range": "no interval", "tone": ""}
 

@@ -59,7 +59,7 @@ def page(browser, report, request):
     page.close()
 
 
-def test_the_browser_has_nothing_to_complain_of(page):
+def test_the_browser_reports_no_error(page):
     assert page.complaints == []
 
 

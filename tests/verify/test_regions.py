@@ -35,7 +35,7 @@ def test_an_empty_region_is_refused():
         region_weights({"nowhere": Region(south=70, north=80, west=0, east=1)}, GRID)
 
 
-def test_a_globe_has_regions_of_its_own_and_they_are_bands():
+def test_a_globe_has_bands_of_latitude_as_default_regions():
     globe = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
     areas = region_weights({}, globe)
     assert list(areas) == [WHOLE, "northern extratropics", "tropics", "southern extratropics"]

@@ -36,7 +36,7 @@ def test_the_page_says_what_was_made(text):
     assert "mean sea level pressure (Pa)" in text and "4 members" in text
 
 
-def test_the_page_says_what_became_of_observations(text):
+def test_the_page_counts_used_and_rejected_observations(text):
     assert "Observations sparse" in text
     assert "90 of 97 rows are used; not used: 7 not at a frame&#39;s time" in text
 
@@ -47,7 +47,7 @@ def test_the_page_says_what_it_cost_as_measured(text):
     assert "Sampling took 0.39 s of wall time per frame and member" in text
 
 
-def test_a_plan_stands_beside_what_was_used(folder, world, text):
+def test_the_page_compares_forecast_and_use(folder, world, text):
     """Six jobs of 12.5 s that were forecast at 60 s together."""
     assert "Forecast and use" not in text
     band = {"value": 60 / 3600, "low": 50 / 3600, "high": 70 / 3600}
@@ -63,7 +63,7 @@ def test_a_plan_stands_beside_what_was_used(folder, world, text):
     assert "<td>network evaluations</td><td>9</td><td></td><td>not measured</td><td></td>" in more
 
 
-def test_observations_left_out_are_counted_once_a_shard(monkeypatch):
+def test_rejected_observations_are_counted_once_per_shard(monkeypatch):
     found = {"a-0": 2, "a-1": 2, "b-0": 0, "c-0": 1}
     paths = [Path(f"results/reanalyse/net/diffusion/{name}.nc") for name in found]
     counts = lambda path: xr.Dataset(attrs={"gross_observations": found[path.stem]})
@@ -81,7 +81,7 @@ def test_the_same_inputs_give_the_same_page(text, folder, world):
     assert worlds.reported_again(folder, world).read_text() == text
 
 
-def test_without_benchmarks_the_cost_is_not_made_up(folder, world, text):
+def test_without_benchmarks_the_cost_is_not_invented(folder, world, text):
     (folder / "benchmarks/reanalyse").rename(folder / "benchmarks/elsewhere")
     try:
         bare = worlds.reported_again(folder, world).read_text()

@@ -64,13 +64,13 @@ def test_scores_are_functions_of_time_means(statistics):
     np.testing.assert_allclose(found["rank_histogram"], 0.2)
 
 
-def test_frames_without_observations_count_for_nothing(statistics):
+def test_frames_without_observations_have_no_weight(statistics):
     found = score.network_scores(statistics, Verify(resamples=50))
     expected = np.sqrt(statistics["squared_error"].sel(region="withheld").mean("time", skipna=True))
     np.testing.assert_allclose(found["regional_score"].sel(region="withheld", metric="rmse"), expected)
 
 
-def test_in_a_ratio_what_is_common_cancels(statistics):
+def test_common_errors_cancel_in_a_ratio(statistics):
     """Twice as wrong in every frame: the ratio is exactly 2 however the frames are weighed, the scores are not."""
     found = score.network_scores(statistics, Verify())
     pick = {"compared": "rmse", "analysis": "climatology", "channel": "z500"}
@@ -82,7 +82,7 @@ def test_in_a_ratio_what_is_common_cancels(statistics):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_network_that_withholds_nothing_has_scores_all_the_same(statistics):
+def test_a_network_without_withheld_observations_has_scores(statistics):
     for name in ensemble.STATISTICS:
         statistics[name].loc[{"region": "withheld"}] = np.nan
     found = score.network_scores(statistics, Verify(resamples=50))
@@ -167,7 +167,7 @@ def test_a_walk_cut_into_shards_has_no_seam():
     np.testing.assert_allclose(correlation, RHO, atol=0.02)
 
 
-def test_shards_made_apart_have_the_seams_that_the_closed_form_says():
+def test_independent_shards_have_the_seams_of_the_closed_form():
     """Frames a step apart differ by sqrt(2 - 2 rho); frames of shards that know nothing of each other by sqrt(2)."""
     generator = np.random.default_rng(1)
     apart = np.concatenate([walk(generator, 16, SHAPE, RHO) for _ in range(5)])

@@ -38,7 +38,7 @@ def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     assert all(picture.alt for section in found for picture in section["pictures"])
 
 
-def test_of_streams_it_is_said_that_their_edges_are_those_of_shards(world, scores, monkeypatch):
+def test_the_text_says_that_edges_of_shards_are_edges_of_streams(world, scores, monkeypatch):
     it = shown(world, scores)
     assert sections._streams(it) == ""
     made = {"regime": "fixed_lag"}

@@ -30,7 +30,7 @@ def test_the_deepest_low_of_the_period_is_found_wherever_frames_are_cut():
         assert found == storm.Storm("msl", frame, BOX.latitude[3], BOX.longitude[5])
 
 
-def test_a_low_is_what_lies_below_the_mean_of_its_place_not_what_is_always_low():
+def test_a_low_is_relative_to_the_mean_at_its_point():
     """The northernmost rows are 2500 Pa lower in every frame, and no storm."""
     assert storm.find(fields(BOX, [(7, 1, 5, 100.0)]), BOX, None).frame == 7
 
@@ -54,7 +54,7 @@ def test_the_frame_nearest_to_the_time_asked_for_is_shown():
         storm.find(fields(BOX, lows), BOX, datetime(2008, 1, 1))
 
 
-def test_without_pressure_the_lowest_geopotential_tells_and_else_any_departure():
+def test_without_pressure_the_lowest_geopotential_is_used_or_any_departure():
     assert storm.storm_channel(["z500", "z850", "t850"]) == "z850"
     assert storm.storm_channel(["t850", "q850"]) == "q850"
     assert storm.find(fields(BOX, [(5, 3, 5, -900.0), (9, 3, 5, 300.0)], ("t850",)), BOX, None).frame == 5
@@ -76,5 +76,5 @@ def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
         (("x",), "the largest departure from the mean"),
     ],
 )
-def test_only_of_pressure_and_geopotential_it_is_called_a_storm(channels, called):
+def test_only_pressure_and_geopotential_have_storms(channels, called):
     assert storm.find(fields(BOX, [(7, 3, 5, 900.0)], channels), BOX, None).description == called

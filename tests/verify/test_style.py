@@ -12,11 +12,11 @@ from hindsight.verify import style
 @pytest.mark.parametrize(
     ("value", "text"), [(-20.0, "20°W"), (350.0, "10°W"), (14.5, "14.5°E"), (360.0, "0°"), (180.0, "180°")]
 )
-def test_longitudes_are_written_as_people_do(value, text):
+def test_format_of_longitudes(value, text):
     assert style.format_longitude(value) == text
 
 
-def test_places_times_and_units_are_written_as_people_do():
+def test_format_of_places_times_and_units():
     assert style.format_place(-30.04, 200.0) == "30°S, 160°W"
     assert style.format_time(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
     assert [style.units(u) for u in ("m2 s-2", "K", "kg kg-1")] == ["m² s⁻²", "K", "kg kg⁻¹"]

@@ -27,6 +27,6 @@ def test_the_table_says_if_nothing_has_an_interval(scores):
     assert table.lines(scores)[-1] == "No score has a confidence interval: at least 30 scored frames are needed."
 
 
-def test_scores_that_are_not_there_are_an_error_in_words(tmp_path):
+def test_missing_scores_are_a_clear_error(tmp_path):
     with pytest.raises(UserError, match="cannot read the scores"):
         table.run(scores=tmp_path / "none.nc", report=tmp_path / "report.html")
