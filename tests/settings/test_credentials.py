@@ -33,7 +33,7 @@ secret = lambda text: any(str(value) in text for value in (SECRET, OTHER, NUMBER
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch):
     """What a test makes this process know is forgotten after it."""
-    monkeypatch.setattr(credentials, "_known", set())
+    monkeypatch.setattr(credentials, "_values", set())
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
