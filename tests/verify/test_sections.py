@@ -42,7 +42,7 @@ def test_the_text_says_that_edges_of_shards_are_edges_of_streams(world, scores, 
     it = shown(world, scores)
     assert sections._streams(it) == ""
     made = {"regime": "fixed_lag"}
-    monkeypatch.setattr(sections.analyses, "head", lambda path: xr.Dataset(attrs=made))
+    monkeypatch.setattr(sections.analyses, "header", lambda path: xr.Dataset(attrs=made))
     assert "(fixed lag)" in sections._streams(it) and "edges of streams" in sections._streams(it)
 
 
