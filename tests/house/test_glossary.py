@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs/reference/glossary.md"
 WORDS = Path(__file__).with_name("words.txt")  # of Python and its libraries, and of plain English; reviewed by hand
 TERM = r"\*\*(.+?)\*\*|`(.+?)`|^\| ([A-Za-z, ]+) \|"  # bold, code, or a letter for a dimension
-PENDING = ("archive/", "verify/")  # rooms whose last names are being changed
 BARE = set(  # participles and adverbs alone do not say what is named
     "about apart asked beside found held known listed look looked made own picked said seen shown there together told "
     "wanted way whole".split()
@@ -49,8 +48,6 @@ def names() -> Iterator[tuple[str, str]]:
     """Every public name of the package, with the module that has it."""
     for path in sorted((ROOT / "src/hindsight").rglob("*.py")):
         inside = path.relative_to(ROOT / "src/hindsight")
-        if str(inside).startswith(PENDING):
-            continue
         for name in (path.stem, *public(ast.parse(path.read_text()).body)):
             if not name.startswith("_"):
                 yield str(inside), name

@@ -37,9 +37,9 @@ def run(
         sent += _send_shard(destination, path, archive)
         watch(done + 1, f"{sent} objects sent")
     metadata = {f"{STORE}/{key}": (archive / key, checksum) for key, checksum in layout_json["objects"].items()}
-    sent += destination.send(metadata, known={})
+    sent += destination.send(metadata, existing={})
     for path in [layout, *sorted(documents, key=lambda path: path.name == "check.json")]:
-        sent += destination.send({path.name: (path, objects.sha256(path))}, known={})
+        sent += destination.send({path.name: (path, objects.sha256(path))}, existing={})
     destination.verify()
     objects.put_json(
         marker, {"url": destination.url, "recipe": layout_json["recipe"], "files": len(destination.expected)}
@@ -50,9 +50,9 @@ def run(
 def _send_shard(destination: "Destination", path: Path, archive: Path) -> int:
     """Send the objects of a shard, then its marker; returns the number of files sent."""
     checksums, name = json.loads(path.read_text())["objects"], f"shards/{path.name}"
-    known = {f"{STORE}/{key}": checksum for key, checksum in destination.marker(name).items()}
-    sent = destination.send({f"{STORE}/{key}": (archive / key, checksum) for key, checksum in checksums.items()}, known)
-    return sent + destination.send({name: (path, objects.sha256(path))}, known={})
+    existing = {f"{STORE}/{key}": checksum for key, checksum in destination.marker(name).items()}
+    sent = destination.send({f"{STORE}/{key}": (archive / key, checksum) for key, checksum in checksums.items()}, existing)
+    return sent + destination.send({name: (path, objects.sha256(path))}, existing={})
 
 
 @dataclass
@@ -123,17 +123,17 @@ class Destination:
                 "set archive.copy_to.url to another folder, or empty this one"
             )
 
-    def send(self, files: dict[str, tuple[Path, str]], known: dict[str, str]) -> int:
+    def send(self, files: dict[str, tuple[Path, str]], existing: dict[str, str]) -> int:
         """Send the files that the destination does not have with the same checksum; returns their number.
 
         Args:
             files: local path and checksum of each file, by its name at the destination.
-            known: checksums that the markers at the destination record.
+            existing: checksums that the markers at the destination record.
         """
         missing = {}
         for name, (path, checksum) in files.items():
             self.expected[name] = path.stat().st_size
-            if self._has(name, path, checksum, known):
+            if self._has(name, path, checksum, existing):
                 continue
             content = path.read_bytes()
             if objects.sha256_of(content) != checksum:
@@ -144,14 +144,14 @@ class Destination:
                 self.system.pipe_file(name, content)
         return len(missing)
 
-    def _has(self, name: str, path: Path, checksum: str, known: dict[str, str]) -> bool:
+    def _has(self, name: str, path: Path, checksum: str, existing: dict[str, str]) -> bool:
         """Whether the destination has a file, by the checksum that it lists, or by its marker and size."""
         info = self.listing.get(name)
         if info is None or int(info["size"]) != path.stat().st_size:
             return False
         if listed := info.get("md5Hash"):  # Google's, base64
             return base64.b64decode(listed) == hashlib.md5(path.read_bytes()).digest()
-        return known.get(name) == checksum
+        return existing.get(name) == checksum
 
     def verify(self) -> None:
         """Check that every file has arrived.

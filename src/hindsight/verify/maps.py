@@ -46,13 +46,13 @@ def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.n
 
 
 def world_map(
-    axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **look: object
+    axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **options: object
 ) -> QuadMesh:
     """Draw a field in colours, with coastlines; `isolines` are at the ticks of the colour scale."""
     whole = grid.periodic
     grid, values = close_globe(grid, values)
     south, west = grid.cell_edges
-    mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **look)
+    mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **options)
     if isolines:
         levels = MaxNLocator(10).tick_values(*mesh.get_clim())
         axis.contour(grid.longitude, grid.latitude, values, levels, colors="white", linewidths=0.5, alpha=0.8)

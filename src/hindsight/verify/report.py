@@ -107,7 +107,7 @@ def lead(data: ReportData, dataset: xr.Dataset, domain: Domain) -> str:
 
 def limits(data: ReportData, dataset: xr.Dataset) -> list[str]:
     """What the scores of this run do not show, a sentence each."""
-    missing = int(np.count_nonzero(~data.known))
+    missing = int(np.count_nonzero(~data.available))
     return [
         truth_note(dataset),
         "The scores are those of this period, domain and observing network; skill elsewhere was not tested.",
@@ -119,7 +119,7 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
     """Facts about data and method, as pairs of a name and a text."""
     north, east = _span(data.grid.latitude, style.format_latitude), _span(data.grid.longitude, style.format_longitude)
     across = "all longitudes" if data.grid.periodic else east
-    frames, missing = data.truth.sizes["time"], int(np.count_nonzero(~data.known))
+    frames, missing = data.truth.sizes["time"], int(np.count_nonzero(~data.available))
     unscored = f"; the source lacks {missing} of them, which are analysed but not scored" if missing else ""
     return [
         ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{unscored}"),

@@ -25,7 +25,7 @@ class ReportData:
 
     scores: xr.Dataset
     truth: xr.DataArray
-    known: np.ndarray  # (T,), whether the source has a frame
+    available: np.ndarray  # (T,), whether the source has a frame
     grid: Grid
     networks: dict[str, pd.DataFrame]  # stations of each network
     observations: dict[str, list[Path]]  # files of each network
