@@ -51,7 +51,8 @@ def _send_shard(destination: "Destination", path: Path, archive: Path) -> int:
     """Send the objects of a shard, then its marker; returns the number of files sent."""
     checksums, name = json.loads(path.read_text())["objects"], f"shards/{path.name}"
     existing = {f"{STORE}/{key}": checksum for key, checksum in destination.marker(name).items()}
-    sent = destination.send({f"{STORE}/{key}": (archive / key, checksum) for key, checksum in checksums.items()}, existing)
+    files = {f"{STORE}/{key}": (archive / key, checksum) for key, checksum in checksums.items()}
+    sent = destination.send(files, existing)
     return sent + destination.send({name: (path, objects.sha256(path))}, existing={})
 
 
