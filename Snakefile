@@ -87,7 +87,7 @@ rule observe:
     """The observations of all networks."""
     input:
         every("observe/{network}/{shard}.parquet"),
-        every("observe/{network}/account.csv"),
+        every("observe/{network}.usage.csv"),
     localrule: True
 
 

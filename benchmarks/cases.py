@@ -41,7 +41,7 @@ SHORT_SQUARE = {  # overrides config/navier_stokes.yaml: two months of training 
     "run": "resume",
     "download": {
         "dataset": "resume",
-        "synthetic": {"start": "2000-01-01", "end": "2000-04-30T18:00", "spin_up_days": 5, "stretches": 1},
+        "synthetic": {"start": "2000-01-01", "end": "2000-04-30T18:00", "spin_up_days": 5, "segments": 1},
     },
     "domain": {
         "train": {"start": "2000-01-01", "end": "2000-02-29T18:00"},

@@ -79,7 +79,7 @@ def each(*changes: Callable[[xr.Dataset], xr.Dataset]) -> Mutation:
     return mutation
 
 
-def stretches(count: int) -> Mutation:
+def periods(count: int) -> Mutation:
     """A mutation that splits the only file by time into `count` files."""
 
     def mutation(source: Source, rng: np.random.Generator) -> None:
@@ -323,22 +323,22 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "comment": kind(methods("time: sum"), *SPAN),
     },
     "06": {
-        "duplicate_same": kind(of(stretches(2), DOUBLED)),
-        "mixed": kind(of(stretches(2), calendars("noleap", "standard")), "noleap", "calendar"),
-        "mixed_360": kind(of(stretches(2), calendars("standard", "360_day")), "360_day", "calendar"),
-        "gregorian": kind(of(stretches(2), calendars("gregorian", "proleptic_gregorian"))),
+        "duplicate_same": kind(of(periods(2), DOUBLED)),
+        "mixed": kind(of(periods(2), calendars("noleap", "standard")), "noleap", "calendar"),
+        "mixed_360": kind(of(periods(2), calendars("standard", "360_day")), "360_day", "calendar"),
+        "gregorian": kind(of(periods(2), calendars("gregorian", "proleptic_gregorian"))),
         "seconds_off": kind(of(mutations.seconds_off, step=6)),
         "minutes_off": kind(of(mutations.minutes_off, step=6), "20 min|00:20"),
         "half_hours": kind(of(mutations.half_hours, step=3)),
         "between": kind(of(mutations.between_steps, step=6)),
     },
     "07": {
-        "three": kind(of(stretches(3), ROUNDED, grid="tenths")),
+        "three": kind(of(periods(3), ROUNDED, grid="tenths")),
         "not_by_name": kind(of(mutations.names_do_not_order), seed=2),
-        "units": kind(of(stretches(3), mutations.units_change)),
-        "names": kind(of(stretches(2), each(lambda d: d, lambda d: d.rename(t2m="2t", msl="psl", time="valid_time")))),
-        "zarr": kind(of(stretches(2), mutations.turn_changes, mutations.zarr)),
-        "other_grid": kind(of(stretches(2), mutations.grid_changes), "grid|latitude|longitude"),
+        "units": kind(of(periods(3), mutations.units_change)),
+        "names": kind(of(periods(2), each(lambda d: d, lambda d: d.rename(t2m="2t", msl="psl", time="valid_time")))),
+        "zarr": kind(of(periods(2), mutations.turn_changes, mutations.zarr)),
+        "other_grid": kind(of(periods(2), mutations.grid_changes), "grid|latitude|longitude"),
     },
     "08": {
         "quarters": kind(of(QUARTERS, mutations.single_precision, grid="quarters")),
@@ -392,7 +392,7 @@ FURTHER: dict[str, dict[str, Kind]] = {
         "whole": kind(of(sea, every(lambda d: d, "refused")), MASKED),
     },
     "24": {
-        "knots": kind(of(stretches(3), mutations.units_change, channels=WIND), seed=7),
-        "three": kind(of(stretches(3), mutations.units_change, channels=("q850",)), seed=2),
+        "knots": kind(of(periods(3), mutations.units_change, channels=WIND), seed=7),
+        "three": kind(of(periods(3), mutations.units_change, channels=("q850",)), seed=2),
     },
 }  # fmt: skip

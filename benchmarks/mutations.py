@@ -598,7 +598,7 @@ def a_file_a_level(source: Source, rng: np.random.Generator) -> None:
 
 
 def a_file_a_time(source: Source, rng: np.random.Generator) -> None:
-    """One file per stretch of time; neighbours may share a frame."""
+    """One file per period; neighbours may share a frame."""
     need(len(source.parts) == 1)
     (part,) = source.parts
     count, overlap = int(rng.integers(2, 5)), int(rng.random() < 0.2)

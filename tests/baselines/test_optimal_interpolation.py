@@ -176,9 +176,9 @@ def test_it_takes_its_covariance_over():
     given = BACKGROUND.copy()
     found = OptimalInterpolation.from_covariance(given, 1)
     assert np.abs(given - BACKGROUND).max() > 0.1
-    assert found.background.dtype == np.float32 and found.root.dtype == np.float32
-    assert not np.shares_memory(found.background, given) and not np.shares_memory(found.root, given)
-    np.testing.assert_array_equal(found.background, BACKGROUND.astype(np.float32))
+    assert found.covariance.dtype == np.float32 and found.root.dtype == np.float32
+    assert not np.shares_memory(found.covariance, given) and not np.shares_memory(found.root, given)
+    np.testing.assert_array_equal(found.covariance, BACKGROUND.astype(np.float32))
     root = found.root.astype(float)
     np.testing.assert_array_equal(root, np.tril(root))
     hair = JITTER * np.trace(BACKGROUND) / SIZE
@@ -308,13 +308,13 @@ def test_a_stored_covariance_gives_the_same_analysis(world, domain, frames, reac
     settings = {"frames": frames, "localisation_km": reach}
     whole = analysed(world, domain, settings, members=3)
     files = {name: world / f"{name}.nc" for name in ("climatology", "statistics")}
-    files |= {"fields": world / "fields.zarr/zarr.json", "background": world / "baselines/background.npy"}
+    files |= {"fields": world / "fields.zarr/zarr.json", "covariance": world / "baselines/covariance.npy"}
     covariance.run(domain, Baselines(optimal_interpolation=settings).optimal_interpolation, **files)
     monkeypatch.setattr(covariance, "fit", lambda *_: pytest.fail("it was fitted again"))
-    found = analysed(world, domain, settings, members=3, background=files["background"])
+    found = analysed(world, domain, settings, members=3, covariance=files["covariance"])
     np.testing.assert_allclose(found["analysis"], whole["analysis"], rtol=1e-6)
     with pytest.raises(UserError, match="is for states of"):
-        analysed(world, domain, settings | {"frames": 5}, members=3, background=files["background"])
+        analysed(world, domain, settings | {"frames": 5}, members=3, covariance=files["covariance"])
 
 
 def test_masked_frames_of_the_training_period_are_not_used(world, domain):

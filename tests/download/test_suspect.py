@@ -82,7 +82,7 @@ def test_a_suspect_frame_stops_the_run_unless_it_may_be_missing_or_is_accepted(s
 @pytest.mark.slow
 def test_ten_clean_years_of_the_built_in_world_give_no_alarm(tmp_path):
     world = {"start": "2000-01-01", "end": "2009-12-31T18:00", "truncation": 10, "latitudes": 16, "step_minutes": 180.0}
-    world |= {"stretches": 10}
+    world |= {"segments": 10}
     made = Download.model_validate({"source": "synthetic", "minimum_free_gb": 0, "synthetic": world})
     synthetic.run(made, raw=tmp_path / "raw.zarr")
     years = {"train": (2000, 2007), "validation": (2008, 2008), "test": (2009, 2009)}

@@ -70,11 +70,9 @@ def test_values_are_the_models_to_the_last_partial_chunk(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("stretches", "begins"), [(2, [0, 16]), (4, [0, 8, 16, 24]), (3, [0, 16]), (9, [0, 8, 16, 24])]
-)
-def test_stretches_cover_the_period_once_each_from_its_own_spin_up(tmp_path, stretches, begins):
-    found = make(tmp_path, stretches=stretches)
+@pytest.mark.parametrize(("segments", "begins"), [(2, [0, 16]), (4, [0, 8, 16, 24]), (3, [0, 16]), (9, [0, 8, 16, 24])])
+def test_segments_cover_the_period_once_each_from_its_own_spin_up(tmp_path, segments, begins):
+    found = make(tmp_path, segments=segments)
     pd.testing.assert_index_equal(found.indexes["time"], TIMES, check_names=False, exact=False)
     world = QuasiGeostrophicWorld(Download(source="synthetic", synthetic=WORLD).synthetic)
     times = TIMES.values[begins]
@@ -208,7 +206,7 @@ SQUARE = {
     "start": "2001-01-01T00:00",
     "end": "2001-01-07T18:00",
     "spin_up_days": 1,
-    "stretches": 2,
+    "segments": 2,
     "navier_stokes": {"points": 26, "substeps": 10},
 }
 
@@ -241,7 +239,7 @@ def test_a_square_with_too_long_a_step_is_refused_with_its_setting(tmp_path):
         make_square(tmp_path, navier_stokes={"points": 26, "substeps": 1, "unit_hours": 0.1})
 
 
-def test_the_starts_of_stretches_are_passed_on_to_the_fields(tmp_path):
+def test_the_starts_of_segments_are_passed_on_to_the_fields(tmp_path):
     make_square(tmp_path, navier_stokes=SQUARE["navier_stokes"] | {"unit_hours": 30.0}, spin_up_days=20)
     domain = Domain(
         channels=["vorticity"],
@@ -256,4 +254,4 @@ def test_the_starts_of_stretches_are_passed_on_to_the_fields(tmp_path):
     found = store.read(tmp_path / "fields.zarr")
     assert found.attrs["segment_starts"] == ["2001-01-01T00:00:00", "2001-01-05T00:00:00"]
     change = np.abs(np.diff(found["fields"].values, axis=0)).mean((1, 2, 3))
-    assert change[15] > 1.5 * np.delete(change, 15).max()  # the first frame of the second stretch does not follow
+    assert change[15] > 1.5 * np.delete(change, 15).max()  # the first frame of the second segment does not follow

@@ -105,7 +105,7 @@ def test_a_frame_has_the_requested_hours_and_substeps_change_little():
     torch.testing.assert_close(slower, advance(start, 8.0, 0.05, 2))
 
 
-def test_stretches_begin_differently_depending_on_the_seed():
+def test_segments_begin_differently_depending_on_the_seed():
     one, again, other = (make(seed=seed).spin_up(BEGINS) for seed in (1, 1, 2))
     assert torch.equal(one, again) and (one[0] - one[1]).std() > 3 and (one - other).std() > 3
     assert make().disturbance(0).sub(8).std() == pytest.approx(lorenz96.DISTURBANCE, rel=0.5)

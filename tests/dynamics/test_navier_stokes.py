@@ -188,8 +188,8 @@ def test_a_frame_has_the_requested_hours_and_substeps():
     assert found["vorticity"].dtype == np.float32 and state.dtype == torch.complex64
 
 
-def test_random_numbers_are_a_function_of_seed_stretch_and_step():
-    """For any number of stretches and any pieces."""
+def test_random_numbers_are_a_function_of_seed_segment_and_step():
+    """For any number of segments and any pieces."""
     made = make()
     both, alone = made.spin_up(BEGINS), made.spin_up(BEGINS[:1])
     torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)  # arithmetic in other batches rounds otherwise

@@ -31,7 +31,7 @@ def test_the_same_settings_give_the_same_bytes_and_other_seeds_other_weather():
     assert (np.abs(north - elsewhere).max((0, 1, 3, 4)) > 0.3 * north.std((0, 1, 3, 4))).all()
 
 
-def test_the_disturbance_is_the_same_in_all_versions_and_differs_between_stretches():
+def test_the_disturbance_is_the_same_in_all_versions_and_differs_between_segments():
     made = make(seed=3)
     first, second = (made.model.streamfunction(made.disturbance(k))[1, 2, 3].item() for k in (0, 1))
     assert second == pytest.approx(-109523.313124 + 220936.908716j, rel=1e-9) and abs(first - second) > 1e4
@@ -48,7 +48,7 @@ def test_frames_do_not_depend_on_chunks():
     assert np.abs(np.diff(whole["geopotential"], axis=1)).max((0, 2, 3, 4)).min() > 1  # every frame is another
 
 
-def test_a_stretch_does_not_depend_on_the_others():
+def test_a_segment_does_not_depend_on_the_others():
     made, both = make(), run()
     for k in range(2):
         lone = make()

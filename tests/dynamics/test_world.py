@@ -10,10 +10,10 @@ BEGINS = np.array(["2000-01-03", "2000-02-01T06"], "datetime64[ns]")
 
 
 class Clock(World):
-    """State: the time, the seconds integrated, and the number of the stretch."""
+    """State: the time, the seconds integrated, and the number of the segment."""
 
-    def disturbance(self, stretch):
-        return torch.tensor([0.0, 0.0, stretch], dtype=torch.float64)
+    def disturbance(self, segment):
+        return torch.tensor([0.0, 0.0, segment], dtype=torch.float64)
 
     def advance(self, states, time, interval):
         return torch.stack([time + interval, states[:, 1] + interval, states[:, 2]], 1)
@@ -26,7 +26,7 @@ def make(**settings):
     return Clock(Synthetic(**{"spin_up_days": 2, "step_hours": 3} | settings))
 
 
-def test_a_spin_up_ends_where_the_stretches_begin():
+def test_a_spin_up_ends_where_the_segments_begin():
     progress = []
     found = make().spin_up(BEGINS, progress.append)
     assert found.tolist() == [[2 * DAY, 2 * DAY, 0], [31.25 * DAY, 2 * DAY, 1]] and progress == [1, 2]
@@ -46,6 +46,6 @@ def test_frames_are_the_states_at_their_times_and_can_continue_from_any():
     np.testing.assert_array_equal(np.concatenate([first["x"], rest["x"]], 1), found["x"])
 
 
-def test_random_numbers_are_a_function_of_the_seed_and_the_stretch():
-    draw = lambda seed, stretch: tuple(make(seed=seed).draws(stretch).standard_normal(3))
+def test_random_numbers_are_a_function_of_the_seed_and_the_segment():
+    draw = lambda seed, segment: tuple(make(seed=seed).draws(segment).standard_normal(3))
     assert draw(1, 0) == draw(1, 0) and len({draw(1, 0), draw(1, 1), draw(2, 0)}) == 3

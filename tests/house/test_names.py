@@ -15,7 +15,7 @@ RULES = [
     if "hindsight " in body
 ]
 STEPS = cli.steps()
-ONE_FOR_MANY = {"method"}  # rules whose wildcard is the name of the step
+ONE_FOR_MANY = {"baseline"}  # rules whose wildcard is the name of the step
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def observe(files, network, places=(), seed=1, name="net", shard="20010401T00_12
         fields=folder / "fields.zarr/zarr.json",
         statistics=folder / "statistics.nc",
         static=folder / "static.nc",
-        places=[folder / place for place in places],
+        station_list=[folder / place for place in places],
         observations=folder / "observations.parquet",
     )
     return observations.read([folder / "observations.parquet"])

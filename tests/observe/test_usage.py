@@ -25,7 +25,7 @@ def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
         network="net",
         fields=tmp_path / "fields.zarr",
         observations=[tmp_path / "a.parquet", tmp_path / "b.parquet"],
-        places=[tmp_path / "list.csv"],
+        station_list=[tmp_path / "list.csv"],
         usage=tmp_path / "usage.csv",
     )
     found = pd.read_csv(tmp_path / "usage.csv").fillna("")

@@ -447,7 +447,7 @@ def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
         assert settings.stage_settings(base, stage) != settings.stage_settings(longer, stage)
 
 
-def test_times_that_may_be_missing_are_times_or_stretches():
+def test_times_that_may_be_missing_are_times_or_periods():
     given = ["2001-02-03T12:00", {"start": "2002-01-01", "end": "2002-01-03"}]
     found = settings.Download(missing=given)
     times = ((2001, 2, 3, 12), (2001, 2, 3), (2002, 1, 2), (2002, 1, 4))

@@ -170,24 +170,24 @@ def test_waves_have_the_covariances_of_the_training_period_averaged_over_longitu
 
 def broken(values, lengths):
     """Segments of the given lengths, from the end of a series to its beginning, a masked frame after the first two."""
-    stretch = np.repeat(np.arange(len(lengths)), lengths)
-    values = np.concatenate([values[len(values) - sum(lengths) :][stretch == k] for k in range(len(lengths))[::-1]])
-    stretch = np.repeat(np.arange(len(lengths)), lengths[::-1])
+    segment = np.repeat(np.arange(len(lengths)), lengths)
+    values = np.concatenate([values[len(values) - sum(lengths) :][segment == k] for k in range(len(lengths))[::-1]])
+    segment = np.repeat(np.arange(len(lengths)), lengths[::-1])
     for at in (sum(lengths[::-1][:1]), sum(lengths[::-1][:2])):
-        values, stretch = np.insert(values, at, np.nan, 0), np.insert(stretch, at, -1)
-    return values, stretch
+        values, segment = np.insert(values, at, np.nan, 0), np.insert(segment, at, -1)
+    return values, segment
 
 
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 @pytest.mark.parametrize("block", [64, 37])
 def test_gaps_and_masked_frames_are_left_out_of_the_fit(weather, basis, block):
     """Exactly, in the span of the modes, against sums over frames and pairs."""
-    values, stretch = broken(weather, [23, 31, 17, *[25] * 16])
-    known, pairs = stretch >= 0, np.flatnonzero((stretch[1:] == stretch[:-1]) & (stretch[1:] >= 0))
+    values, segment = broken(weather, [23, 31, 17, *[25] * 16])
+    known, pairs = segment >= 0, np.flatnonzero((segment[1:] == segment[:-1]) & (segment[1:] >= 0))
     chosen = LinearPrior(
         basis=basis, ridge=0.0, floor=1e-9, coupled_modes=500, truncation=T if basis == "waves" else None
     )
-    fitted = linear_prior.fit(helpers.Held(values, GLOBE, stretch, block), chosen)
+    fitted = linear_prior.fit(helpers.Held(values, GLOBE, segment, block), chosen)
     found, size = oracle.covariance(fitted, 2), fitted.size
     meant = homogeneous if basis == "waves" else lambda one, other: flat(one).T @ flat(other) / len(one)
     span = projector(2) if basis == "waves" else np.eye(size)

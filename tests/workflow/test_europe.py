@@ -120,7 +120,7 @@ def test_a_finished_run_does_no_work_again(made, config):
      {"settings", "plan", "layout", "write", "check", "publish", "report"}),
     ({"reanalyse": {"steps": 3}, "archive": {"replace": True}},
      {"settings", "plan", "shard", "compare", "score", "report", "layout", "write", "check", "publish"}),
-    ({"baselines": {"climatology": {"days": 20}}}, {"settings", "method", "compare", "score", "report"}),
+    ({"baselines": {"climatology": {"days": 20}}}, {"settings", "baseline", "compare", "score", "report"}),
 ])
 def test_changing_one_stage_reruns_it_and_what_follows_and_nothing_else(made, config, change, rerun):
     dry = runs.snakemake(made, runs.merged(config, change), "--dry-run")

@@ -28,7 +28,7 @@ SMALL = {
         "synthetic": {
             "end": "2000-07-10T18:00",
             "spin_up_days": 10,
-            "stretches": 3,
+            "segments": 3,
             "navier_stokes": {"points": 32, "substeps": 16},
         }
     },
@@ -125,7 +125,7 @@ def test_training_leaves_its_diary(made):
     assert list((made / RUN / "train/tensorboard").glob("events*"))
 
 
-def test_no_window_reaches_from_one_stretch_into_the_next(made):
+def test_no_window_reaches_from_one_segment_into_the_next(made):
     """The store says where they join, and the flow jumps there."""
     store = fields_of(made)
     breaks = np.array(store.attrs["segment_starts"], "datetime64[ns]")
@@ -139,9 +139,9 @@ def test_no_window_reaches_from_one_stretch_into_the_next(made):
     seen = windows.scaling(chosen.train, Grid.of(store), *whole[1:])
     frames = Frames(whole[0], chosen.domain.train, seen, 1.0)
     drawn = windows.Windows(frames.times, frames, 4, "training", frames.segment)
-    stretch = np.searchsorted(breaks, frames.times, side="right")
-    assert len(drawn) == sum((stretch == k).sum() - 3 for k in np.unique(stretch)) and len(np.unique(stretch)) == 2
-    assert all(len(set(stretch[start : start + 4])) == 1 for start in drawn.starts)
+    segment = np.searchsorted(breaks, frames.times, side="right")
+    assert len(drawn) == sum((segment == k).sum() - 3 for k in np.unique(segment)) and len(np.unique(segment)) == 2
+    assert all(len(set(segment[start : start + 4])) == 1 for start in drawn.starts)
 
 
 def test_one_word_trains_the_published_design_and_one_reanalyses_with_it(again):

@@ -18,9 +18,14 @@ def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert runs.executed(done.stdout) == {
         "settings", "request", "sources", "contents", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
-        "simulate", "usage", "linear_prior", "prior", "plan", "shard", "covariance", "method", "compare", "score", "report", "layout", "write", "check",
+        "simulate", "usage", "linear_prior", "prior", "plan", "shard", "covariance", "baseline", "compare", "score", "report", "layout", "write", "check",
         "publish"}
     assert not (tmp_path / "results").exists()
+
+
+def test_every_stage_is_a_target(config, tmp_path):
+    stages = "download preprocess observe train reanalyse baselines verify archive plans".split()
+    runs.snakemake(tmp_path, config, *stages, "--dry-run")
 
 
 def test_the_rules_lint(config, tmp_path):

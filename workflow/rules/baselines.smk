@@ -1,7 +1,7 @@
-"""Baselines: the wildcard of rule `method` names the module, so a new method needs a module and an entry in the settings.
+"""Baselines: rule `baseline` serves all methods; its wildcard `method` names the module, which is the step.
 
 in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet
-out: results/{run}/baselines/background.npy, {network}/{method}/{shard}-0.nc
+out: results/{run}/baselines/covariance.npy, {network}/{method}/{shard}-0.nc
 """
 
 SPAN = SETTINGS.baselines.optimal_interpolation.frames
@@ -12,11 +12,11 @@ rule covariance:
     input:
         settings="results/{run}/settings/covariance.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train")),  # other years change nothing
+        learnt=stores(pieces_of_splits("train")),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
-        background="results/{run}/baselines/background.npy",
+        covariance="results/{run}/baselines/covariance.npy",
     log:
         "logs/{run}/baselines/covariance.log",
     benchmark:
@@ -29,22 +29,22 @@ rule covariance:
         " --fields {input.fields:q}"
         " --climatology {input.climatology:q}"
         " --statistics {input.statistics:q}"
-        " --background {output.background:q}"
+        " --covariance {output.covariance:q}"
         " > {log:q} 2>&1"
 
 
-rule method:
+rule baseline:
     """Analyse one shard of frames by a baseline method, from the same observations as the diffusion."""
     input:
         settings="results/{run}/settings/baselines.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years change nothing
+        learnt=stores(pieces_of_splits("train", "validation")),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: observation_tables(
             baseline_stretch(wildcards.shard)
         ),
-        background=lambda wildcards: background(wildcards.method),
+        covariance=lambda wildcards: covariance_file(wildcards.method),
     output:
         analysis="results/{run}/baselines/{network}/{method}/{shard}-0.nc",
     log:
@@ -57,10 +57,10 @@ rule method:
     params:
         observations=input_list("observations"),
         shard=lambda wildcards: shard_frames(wildcards.shard),
-        background=lambda wildcards: [
+        covariance=lambda wildcards: [
             word
-            for file in background(wildcards.method)
-            for word in ("--background", file)
+            for file in covariance_file(wildcards.method)
+            for word in ("--covariance", file)
         ],
     shell:
         "hindsight baselines.{wildcards.method:q} --settings {input.settings:q}"
@@ -70,5 +70,5 @@ rule method:
         " --observations {params.observations}"
         " --shard {params.shard:q}"
         " --analysis {output.analysis:q}"
-        " {params.background:q}"
+        " {params.covariance:q}"
         " > {log:q} 2>&1"

@@ -96,10 +96,10 @@ def baseline_stretch(shard: str) -> str:
     return CUTS[shard].with_halo(span, span, SETTINGS.domain).name
 
 
-def background(method: str) -> list[str]:
+def covariance_file(method: str) -> list[str]:
     """The covariance of the training period, for a baseline that needs it."""
     needed = method == "optimal_interpolation"
-    return [result("baselines/background.npy")] if needed else []
+    return [result("baselines/covariance.npy")] if needed else []
 
 
 def members(block: str) -> str:
@@ -209,10 +209,10 @@ def unless_synthetic(files: list[str]) -> list[str]:
 
 
 def world_settings() -> str:
-    """Settings that determine the frames of a built-in world; with several stretches these include its end."""
+    """Settings that determine the frames of a built-in world; with several segments these include its end."""
     if SETTINGS.download.source != "synthetic":
         return ""
-    end = {"synthetic": {"end"}} if DOWNLOAD_REQUEST.synthetic.stretches == 1 else {}
+    end = {"synthetic": {"end"}} if DOWNLOAD_REQUEST.synthetic.segments == 1 else {}
     return DOWNLOAD_REQUEST.model_dump_json(
         exclude={"periods": True, "missing": True, "accepted": True, **end}
     )

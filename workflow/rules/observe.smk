@@ -1,4 +1,4 @@
-"""Observe: one observation table for each network and shard.
+"""Observe: an observation table for each network and shard, and a count of the rows by use for each network.
 
 in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
 out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv
@@ -10,10 +10,12 @@ rule simulate:
     input:
         settings="results/{run}/settings/observe.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years change nothing
+        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years trigger no rerun
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
-        places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
+        station_list=lambda wildcards: settings.station_files(
+            SETTINGS, wildcards.network
+        ),
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
     log:
@@ -32,7 +34,7 @@ rule simulate:
         " --fields {input.fields:q}"
         " --statistics {input.statistics:q}"
         " --static {input.static:q}"
-        " --places {input.places:q}"
+        " --station_list {input.station_list:q}"
         " --observations {output.observations:q}"
         " > {log:q} 2>&1"
 
@@ -45,7 +47,9 @@ rule usage:
             "results/{{run}}/observe/{{network}}/{shard}.parquet", shard=SHARDS
         ),
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        places=lambda wildcards: settings.station_files(SETTINGS, wildcards.network),
+        station_list=lambda wildcards: settings.station_files(
+            SETTINGS, wildcards.network
+        ),
     output:
         usage="results/{run}/observe/{network}.usage.csv",
     log:
@@ -62,6 +66,6 @@ rule usage:
         " --network {wildcards.network:q}"
         " --fields {input.fields:q}"
         " --observations {params.observations}"
-        " --places {input.places:q}"
+        " --station_list {input.station_list:q}"
         " --usage {output.usage:q}"
         " > {log:q} 2>&1"

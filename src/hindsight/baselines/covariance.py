@@ -30,12 +30,12 @@ def run(
     fields: Path,
     climatology: Path,
     statistics: Path,
-    background: Path,
+    covariance: Path,
 ) -> None:
     """Fit the covariance of the training period and its square root, once for all shards and networks."""
     training = Frames(fields, domain.train, Scaling.read(climatology, statistics))
     found = fit(training, settings.frames, settings.localisation_km)
-    store.replace(background, lambda partial: write(found, partial))
+    store.replace(covariance, lambda partial: write(found, partial))
 
 
 def fit(training: Frames, span: int, reach: float | None) -> np.ndarray:

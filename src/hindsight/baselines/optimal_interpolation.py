@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.linalg
 
 from hindsight import __version__
-from hindsight.baselines import covariance
+from hindsight.baselines import covariance as covariances
 from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, intervals, perturbations
 from hindsight.fields import observations as tables
@@ -36,7 +36,7 @@ def run(
     observations: list[Path],
     shard: str,
     analysis: Path,
-    background: Path | None = None,
+    covariance: Path | None = None,
 ) -> None:
     """Analyse by optimal interpolation with the covariance of the training period, and sample its posterior.
 
@@ -45,11 +45,11 @@ def run(
     scaling, span = Scaling.read(climatology, statistics), settings.optimal_interpolation.frames
     training = Frames(fields, domain.train, scaling)
     size, grid = int(np.prod(training.shape)) * span, training.grid
-    if background:
-        method = OptimalInterpolation(*covariance.read(background, size), span)
+    if covariance:
+        method = OptimalInterpolation(*covariances.read(covariance, size), span)
     else:
         reach = settings.optimal_interpolation.localisation_km
-        method = OptimalInterpolation.from_covariance(covariance.fit(training, span, reach), span)
+        method = OptimalInterpolation.from_covariance(covariances.fit(training, span, reach), span)
     times = intervals.parse(shard, domain.step_hours).times
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
@@ -78,29 +78,29 @@ class OptimalInterpolation:
     """The analysis of one frame at a time, from the observations of the `span` frames around it.
 
     Args:
-        background: the background error covariance B of these frames, (n, n).
+        covariance: the background error covariance B of these frames, (n, n).
         root: a square root of B.
         span: number of frames.
     """
 
-    def __init__(self, background: np.ndarray, root: np.ndarray, span: int) -> None:
-        self.background, self.root, self.span = background, root, span
-        self.size = len(background) // span
+    def __init__(self, covariance: np.ndarray, root: np.ndarray, span: int) -> None:
+        self.covariance, self.root, self.span = covariance, root, span
+        self.size = len(covariance) // span
         self._cached: tuple[bytes, tuple] = (b"", ())
 
     @classmethod
-    def from_covariance(cls, background: np.ndarray, span: int) -> "OptimalInterpolation":
-        """Make the method from a covariance; overwrites `background`, to save memory."""
-        single = background.astype(np.float32)
-        return cls(single, covariance.cholesky(background).astype(np.float32), span)
+    def from_covariance(cls, covariance: np.ndarray, span: int) -> "OptimalInterpolation":
+        """Make the method from a covariance; overwrites `covariance`, to save memory."""
+        single = covariance.astype(np.float32)
+        return cls(single, covariances.cholesky(covariance).astype(np.float32), span)
 
     def gain(self, point: np.ndarray, weight: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, tuple]:
         """H B (N rows) and the Cholesky factor of H B H^T + R; cached while H and R stay the same."""
         key = b"".join(a.tobytes() for a in (point, weight, error))
         if key != self._cached[0]:
-            mapped, system = np.zeros((len(point), len(self.background))), np.diag(error**2)
+            mapped, system = np.zeros((len(point), len(self.covariance))), np.diag(error**2)
             for corner, share in zip(point.T, weight.T):
-                mapped += self.background[corner] * share[:, None]
+                mapped += self.covariance[corner] * share[:, None]
             for corner, share in zip(point.T, weight.T):
                 system += mapped[:, corner] * share
             self._cached = key, (mapped, _factor(system, error))

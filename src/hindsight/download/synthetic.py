@@ -40,10 +40,10 @@ def times(settings: Synthetic) -> pd.DatetimeIndex:
     return pd.date_range(settings.start, settings.end, freq=f"{settings.step_hours}h")
 
 
-def stretches(frames: int, settings: Synthetic) -> tuple[list[int], int]:
-    """The first frame of each stretch, and the length of stretches: complete chunks, except in the last."""
+def segments(frames: int, settings: Synthetic) -> tuple[list[int], int]:
+    """The first frame of each segment, and the length of segments: complete chunks, except in the last."""
     chunks = -(-frames // CHUNK)
-    length = min(-(-chunks // settings.stretches) * CHUNK, frames)
+    length = min(-(-chunks // settings.segments) * CHUNK, frames)
     return list(range(0, frames, length)), length
 
 
@@ -59,7 +59,7 @@ def layout(world: World, settings: Download) -> xr.Dataset:
     if not world.levels:
         del coords["level"]
     shape = [len(values) for _, values, *_ in coords.values()]
-    starts = times(model)[stretches(shape[0], model)[0]]
+    starts = times(model)[segments(shape[0], model)[0]]
     empty = dask.array.zeros(shape, dtype=np.float32, chunks=(min(CHUNK, shape[0]), *shape[1:]))
     dataset = xr.Dataset(
         {name: (tuple(coords), empty, _attributes(*about)) for name, about in world.variables.items()},
@@ -84,7 +84,7 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
         UserError: if the integration becomes unstable.
     """
     axis = template["time"].values
-    begins, length = stretches(len(axis), settings)
+    begins, length = segments(len(axis), settings)
     watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step_hours // 24)
     state = world.spin_up(axis[begins], watch)
     for first in range(0, length, CHUNK):

@@ -47,9 +47,9 @@ class Lorenz96World(World):
             "raise download.synthetic.lorenz96.substeps"
         )
 
-    def disturbance(self, stretch: int) -> torch.Tensor:
+    def disturbance(self, segment: int) -> torch.Tensor:
         """The fixed point x = F plus small random numbers, (N,)."""
-        white = torch.from_numpy(self.draws(stretch).standard_normal(self.ring.variables))
+        white = torch.from_numpy(self.draws(segment).standard_normal(self.ring.variables))
         return (self.ring.forcing + DISTURBANCE * white).to(self.device)
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:

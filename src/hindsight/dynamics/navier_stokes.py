@@ -114,27 +114,27 @@ class NavierStokesWorld(World):
             "raise download.synthetic.navier_stokes.substeps"
         )
 
-    def disturbance(self, stretch: int) -> torch.Tensor:
+    def disturbance(self, segment: int) -> torch.Tensor:
         """Random vorticity of the large scales."""
         points, square = self.square.points, self.square.square
-        white = torch.from_numpy(self.draws(stretch).standard_normal((points, points))).to(square)
+        white = torch.from_numpy(self.draws(segment).standard_normal((points, points))).to(square)
         state = self.square.coefficients(white) * ((square > 0) & (square <= LARGE**2))
         return state * DISTURBANCE / self.square.fields(state).std()
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
-        """Integrate over an interval (s), with `substeps` steps per frame; states are in the order of the stretches."""
+        """Integrate over an interval (s), with `substeps` steps per frame; states are in the order of the segments."""
         frame = self.settings.step_hours * 3600
         first = [int(t) * self.flow.substeps // frame for t in time.tolist()]
         step = self.settings.step_hours / self.flow.unit_hours / self.flow.substeps
         for n in range(round(interval * self.flow.substeps / frame)):
-            white = np.stack([self.white(stretch, number + n) for stretch, number in enumerate(first)])
+            white = np.stack([self.white(segment, number + n) for segment, number in enumerate(first)])
             stirred = self.square.stirring(torch.from_numpy(white).to(self.device), step)
             states = self.square.step(states, step) + stirred
         return states
 
-    def white(self, stretch: int, number: int) -> np.ndarray:
+    def white(self, segment: int, number: int) -> np.ndarray:
         """White noise (8,) for a step, counted from 1 January 2000."""
-        counter = [0, number + BEFORE, stretch, STIRRING]
+        counter = [0, number + BEFORE, segment, STIRRING]
         return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=counter)).standard_normal(8)
 
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:

@@ -50,10 +50,10 @@ class QuasiGeostrophicWorld(World):
         height = planet.orography(*places)
         return {"land_sea_mask": planet.land(*places), "geopotential_at_surface": GRAVITY * height}
 
-    def disturbance(self, stretch: int) -> torch.Tensor:
-        """Random waves of all scales in a fluid at rest; a function of the seed and the number of the stretch."""
+    def disturbance(self, segment: int) -> torch.Tensor:
+        """Random waves of all scales in a fluid at rest; a function of the seed and the number of the segment."""
         count = self.settings.truncation + 1
-        white = torch.from_numpy(self.draws(stretch).standard_normal((2, 3, count, count)))
+        white = torch.from_numpy(self.draws(segment).standard_normal((2, 3, count, count)))
         waves = torch.complex(white[0], white[1]).triu() * DISTURBANCE
         waves[:, 0] = waves[:, 0].real + 0j
         waves[:, 0, 0] = 0

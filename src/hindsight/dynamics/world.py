@@ -1,4 +1,4 @@
-"""The base class of built-in worlds, which integrate several stretches of time at once from different disturbances."""
+"""The base class of built-in worlds, which integrate several segments of time at once from different disturbances."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -41,8 +41,8 @@ class World(ABC):
         self.settings = settings
 
     @abstractmethod
-    def disturbance(self, stretch: int) -> torch.Tensor:
-        """The initial state of the spin-up of a stretch; a function of the seed and the number of the stretch."""
+    def disturbance(self, segment: int) -> torch.Tensor:
+        """The initial state of the spin-up of a segment; a function of the seed and the number of the segment."""
 
     @abstractmethod
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
@@ -56,12 +56,12 @@ class World(ABC):
         """Fields that do not change, (H, W), by the names in `fixed`."""
         return {}
 
-    def draws(self, stretch: int) -> np.random.Generator:
-        """Random number generator of a stretch."""
-        return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=[0, 0, stretch, 0]))
+    def draws(self, segment: int) -> np.random.Generator:
+        """Random number generator of a segment."""
+        return np.random.Generator(np.random.Philox(key=self.settings.seed, counter=[0, 0, segment, 0]))
 
     def spin_up(self, begins: np.ndarray, watch: Callable[[int], None] = lambda days: None) -> torch.Tensor:
-        """Integrate from the disturbances to the beginnings of the stretches (S,); returns states (S, …)."""
+        """Integrate from the disturbances to the beginnings of the segments (S,); returns states (S, …)."""
         days = self.settings.spin_up_days
         states = torch.stack([self.disturbance(k) for k in range(len(begins))])
         time = self.seconds(begins) - days * DAY
@@ -81,8 +81,8 @@ class World(ABC):
         """Integrate over `count` frames.
 
         Args:
-            states: states of the stretches at their frame `first`.
-            begins: times at which the stretches begin (S,).
+            states: states of the segments at their frame `first`.
+            begins: times at which the segments begin (S,).
             first: number of the first frame.
             count: number of frames.
             watch: called with the number of days done, including the spin-up.

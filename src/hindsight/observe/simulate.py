@@ -30,7 +30,7 @@ def run(
     fields: Path,
     statistics: Path,
     static: Path,
-    places: list[Path],
+    station_list: list[Path],
     observations: Path,
 ) -> None:
     """Observe a shard of frames with a simulated network: values at stations, with errors."""
@@ -39,7 +39,7 @@ def run(
     spec = settings.networks[network]
     seed = np.random.SeedSequence([settings.seed, zlib.crc32(network.encode())])
     generator = np.random.Generator(np.random.Philox(seed))
-    table = networks.stations(spec, Grid.of(truth), generator, next(iter(places), None), xr.load_dataset(static))
+    table = networks.stations(spec, Grid.of(truth), generator, next(iter(station_list), None), xr.load_dataset(static))
     rows = simulate(truth["fields"], table, error_std(spec, domain.channels, spread), seed, spec, domain.step_hours)
     write(rows.assign(source=f"simulated:{network}"), observations)
 

@@ -20,13 +20,13 @@ def run(
     network: str,
     fields: Path,
     observations: list[Path],
-    places: list[Path],
+    station_list: list[Path],
     usage: Path,
 ) -> None:
     """Count a network's observations: rows that are used, and rows that are not, by reason."""
     dataset = store.read(fields)
     grid, times = Grid.of(dataset), dataset["time"].values
-    parts = [networks.read_list(path, grid)[1] for path in places]
+    parts = [networks.read_list(path, grid)[1] for path in station_list]
     parts += [of_shard(path, times, domain.channels, grid) for path in observations]
     found = total(parts)
     print(f"network {network}: {usages.sentence(found)}", file=sys.stderr)

@@ -59,8 +59,8 @@ class Synthetic(Section):
     seed: int = Field(1, ge=0, description="seed of the initial disturbance of the spin-up")
     spin_up_days: int = Field(150, ge=0, description="days integrated before the first frame")
     step_minutes: float = Field(90.0, gt=0, description="time step; T21 allows 120 minutes, finer truncations less")
-    stretches: int = Field(
-        1, gt=0, description="stretches of the period integrated in parallel, each with its spin-up; 1: one run"
+    segments: int = Field(
+        1, gt=0, description="segments of the period integrated in parallel, each with its spin-up; 1: one run"
     )
     device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if available")
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that results are reproducible")
@@ -190,11 +190,11 @@ class Download(Section):
     )
     missing: list[Period] = Field(
         [],
-        description="times, days or stretches {start, end} at which the source may lack data; they are masked",
+        description="times, days or periods {start, end} at which the source may lack data; they are masked",
     )
     accepted: list[Period] = Field(
         [],
-        description="times, days or stretches {start, end} at which values are right although the manifest suspects "
+        description="times, days or periods {start, end} at which values are right although the manifest suspects "
         "them (constant fields, outliers, broken packing)",
     )
     missing_chunks: Literal["missing", "fill"] = Field(
