@@ -207,7 +207,7 @@ def waiting(windows: Windows, model: Prior, settings: Train, steps: int) -> dict
     make = lambda step: batches.make(windows, settings, shape, step, range(settings.batch))
     loader, began, before = Loader(make, 0, steps + 1, device), 0.0, 0.0
     for step, batch in loader:
-        loop.advance(loss, batch, settings, optimiser, step, Team())
+        loop.optimiser_step(loss, batch, settings, optimiser, step, Team())
         if step == 0:
             began, before = time.perf_counter(), loader.wait_seconds
     seconds = time.perf_counter() - began

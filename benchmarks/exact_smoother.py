@@ -135,7 +135,7 @@ def sampled(process: object, seen: LinearObservations, cycles: list, step: steps
 
     state = sampler.State(torch.zeros(members, FRAMES, SIZE), np.full(FRAMES, np.inf))
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.sample(cycles, state, guided, sampler.Scheme(step), white, weigh):
+    for after in sampler.sample(cycles, state, guided, sampler.StepSettings(step), white, weigh):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found

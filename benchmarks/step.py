@@ -101,7 +101,7 @@ def closed_form(run: Path, steps: int) -> dict:
     shape, rows, seconds = (len(prior.metadata.channels), *prior.metadata.grid.shape), range(settings.batch), []
     make = lambda step: batches.make(training, settings, shape, step, rows)
     for step in range(steps + 1):
-        whole = clocked(lambda step=step: loop.advance(loss, make(step), settings, optimiser, step, Team()))
+        whole = clocked(lambda step=step: loop.optimiser_step(loss, make(step), settings, optimiser, step, Team()))
         batch = make(step)
         now = clocked(lambda b=batch: ideal(prior.process, b.noisy, b.sigma))
         before = clocked(lambda b=batch: Posterior(prior.process, b.sigma).mean(b.noisy))
@@ -127,7 +127,7 @@ def timed(run: Path, way: str, steps: int) -> None:
     shape, rows, found = (len(prior.metadata.channels), *prior.metadata.grid.shape), team.rows(settings.batch), []
     for step in range(steps + 1):
         batch = batches.make(training, settings, shape, step, rows)
-        took = clocked(lambda step=step, batch=batch: loop.advance(loss, batch, settings, optimiser, step, team))
+        took = clocked(lambda step=step, batch=batch: loop.optimiser_step(loss, batch, settings, optimiser, step, team))
         found.append(settings.batch * settings.window / took)
     if team.leads:
         print(json.dumps(found[1:]), flush=True)

@@ -104,9 +104,13 @@ def timed(model: Prior, settings: Train, device: torch.device, steps: int) -> di
     model.network.recompute = settings.recompute
     loss = loop.Loss(model.train(), settings)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
-    first = seconds(lambda: loop.advance(compiled(loss, settings), batch, settings, optimiser, 0, Team()), device)
-    loop.advance(loss, batch, settings, optimiser, 1, Team())
-    each = min(seconds(lambda: loop.advance(loss, batch, settings, optimiser, 2, Team()), device) for _ in range(steps))
+    first = seconds(
+        lambda: loop.optimiser_step(compiled(loss, settings), batch, settings, optimiser, 0, Team()), device
+    )
+    loop.optimiser_step(loss, batch, settings, optimiser, 1, Team())
+    each = min(
+        seconds(lambda: loop.optimiser_step(loss, batch, settings, optimiser, 2, Team()), device) for _ in range(steps)
+    )
     frames, (inputs, conditions) = settings.batch * settings.window, priors.input_sizes(model.metadata, model.maps)
     work = size.flops(model.network, inputs, conditions, settings.window, tuple(model.maps.shape[-2:]))
     return {

@@ -61,6 +61,7 @@ class Prior(nn.Module):
         super().__init__()
         self.metadata, self.process, self.scaling = metadata, process, scaling
         self.register_buffer("maps", maps)
+        # the square root of each point's area, see `Scaling`; priors on disk have this name
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         self.network = network(metadata, maps)
         self.precision = metadata.precision  # of inference, which may differ

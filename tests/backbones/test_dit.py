@@ -74,7 +74,7 @@ class Slow:
             angles = level / 10000 ** (np.arange(32) / 32)
             h = self.linear("embed.layers.0", np.concatenate([np.cos(angles), np.sin(angles)]))
             h = self.linear("embed.layers.2", h / (1 + np.exp(-h)))
-            return h + self.linear("embed.told", conditions) if self.settings["conditions"] else h
+            return h + self.linear("embed.condition_layer", conditions) if self.settings["conditions"] else h
         angles = level * np.exp(np.linspace(np.log(0.1), np.log(20), 16))
         h = self.linear("embed.layers.0", np.concatenate([np.sin(angles), np.cos(angles), conditions]))
         h = self.linear("embed.layers.2", h / (1 + np.exp(-h)))

@@ -98,8 +98,8 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
     x, output, given = torch.randn(2, 3, 4), torch.randn(2, 3, 4), points()
     sigma = torch.tensor([[0.1, 1.0, 5.0], [2.0, 0.3, 0.7]])
     found = denoiser.denoise(white(4), lambda *_: output, x, sigma, points=given)
-    precision = 1 + sigma[..., None] ** -2 + given.precision
-    mean = (x * sigma[..., None] ** -2 + given.value * given.precision) / precision
+    precision = 1 + sigma[..., None] ** -2 + given.inverse_variance
+    mean = (x * sigma[..., None] ** -2 + given.value * given.inverse_variance) / precision
     torch.testing.assert_close(found, mean + precision.rsqrt() * output)
     torch.testing.assert_close(denoiser.estimate_error(white(4), sigma, given), precision.rsqrt())
     clean = torch.randn(2, 3, 4)
@@ -137,10 +137,10 @@ def test_the_inputs_of_the_network_have_values_at_their_own_levels():
 
 def test_points_may_be_shared_by_members():
     x, given = torch.randn(5, 3, 4), points()
-    one, sigma = denoiser.Points(given.value[:1], given.precision[:1]), torch.ones(1, 3)
+    one, sigma = denoiser.Points(given.value[:1], given.inverse_variance[:1]), torch.ones(1, 3)
     mean = ideal(white(4), x, sigma.expand(5, 3))
     shared = denoiser.linear_estimate(white(4), x, sigma, mean, one)
-    own = denoiser.Points(one.value.expand(5, 3, 4), one.precision.expand(5, 3, 4))
+    own = denoiser.Points(one.value.expand(5, 3, 4), one.inverse_variance.expand(5, 3, 4))
     each = denoiser.linear_estimate(white(4), x, sigma, mean, own)
     torch.testing.assert_close(shared.mean, each.mean)
     torch.testing.assert_close(shared.inputs, each.inputs)

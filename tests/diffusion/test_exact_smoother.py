@@ -64,9 +64,9 @@ def white(members, size=SIZE):
 def sampled(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
     """The finished frames of a sample, (E, T, D)."""
     state = sampler.State(torch.zeros(members, frames, process.size), np.full(frames, np.inf))
-    scheme = sampler.Scheme(step or Covariance(), **more)
+    step_settings = sampler.StepSettings(step or Covariance(), **more)
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.sample(cycles, state, denoiser, scheme, white(members, process.size)):
+    for after in sampler.sample(cycles, state, denoiser, step_settings, white(members, process.size)):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found

@@ -69,8 +69,8 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
                 clean[[1, 3], -1] = wrong
             return clean
 
-    state, way = fresh(5, 3), sampler.Scheme(Ddim(), bound=bound)
-    walk = sampler.sample(cycles, state, lambda view: Astray(), way, white(5))
+    state, step_settings = fresh(5, 3), sampler.StepSettings(Ddim(), bound=bound)
+    walk = sampler.sample(cycles, state, lambda view: Astray(), step_settings, white(5))
     next(walk)
     before = copy.deepcopy(state)
     with pytest.raises(sampler.Diverged, match="1, 3 diverged in cycle 1, step 2") as error:
@@ -84,7 +84,9 @@ def test_each_channel_has_its_bound_and_is_named():
     x = torch.full((2, 3, 69, 20), 0.9)
     x[1, 2, 68] = 40.0
     cycle = Cycle(0, np.array([[1.0] * 3, [0.1] * 3]), np.zeros(3, int), 3)
-    check = lambda bound, x=x: sampler._check_bounds(x.flatten(2), cycle, 4, 1, sampler.Scheme(Ddim(), bound=bound))
+    check = lambda bound, x=x: sampler._check_bounds(
+        x.flatten(2), cycle, 4, 1, sampler.StepSettings(Ddim(), bound=bound)
+    )
     assert x.square().mean((2, 3)).sqrt().max() < 6
     check(6.0)
     check((6.0,) * 68 + (60.0,))
@@ -97,18 +99,18 @@ def test_each_channel_has_its_bound_and_is_named():
 def test_white_noise_is_plausible_however_few_values_a_channel_has(count):
     noise = 30 * torch.randn(4000, 1, 2 * count, generator=torch.Generator().manual_seed(0))
     cycle = Cycle(0, np.array([[40.0], [30.0]]), np.zeros(1, int), 1)
-    sampler._check_bounds(noise, cycle, 0, 1, sampler.Scheme(Ddim(), bound=(6.0, 6.0)))
+    sampler._check_bounds(noise, cycle, 0, 1, sampler.StepSettings(Ddim(), bound=(6.0, 6.0)))
 
 
 def test_a_frame_may_be_as_large_as_its_noise():
     """The bound grows with the noise level: twice the noise has not diverged, the same without noise has."""
-    state, way = fresh(1, 1), sampler.Scheme(Recorded(), bound=3.0)
+    state, step_settings = fresh(1, 1), sampler.StepSettings(Recorded(), bound=3.0)
     loud = lambda view, counts, purpose, size=None: torch.full((1, 1, SIZE), 1.9)
     falling = [Cycle(0, np.array([[40.0], [39.0]]), np.zeros(1, int), 1)]
-    next(sampler.sample(falling, state, lambda view: Flat(), way, loud))
+    next(sampler.sample(falling, state, lambda view: Flat(), step_settings, loud))
     with pytest.raises(sampler.Diverged):
         clean = [Cycle(0, np.array([[40.0], [0.0]]), np.zeros(1, int), 1)]
-        next(sampler.sample(clean, fresh(1, 1), lambda view: Flat(), way, loud))
+        next(sampler.sample(clean, fresh(1, 1), lambda view: Flat(), step_settings, loud))
 
 
 def test_new_frames_enter_at_the_largest_level_and_others_are_brought_to_the_first_of_the_cycle():
@@ -117,7 +119,7 @@ def test_new_frames_enter_at_the_largest_level_and_others_are_brought_to_the_fir
     state, step, flat = fresh(2, 3), Recorded(), Flat(7.0)
     state.fields[:], state.level[:] = 5.0, [0.0, 0.3, np.inf]
     cycle = Cycle(0, np.array([[0.5, 0.3, 2.0], [0.4, 0.2, 1.0]]), np.arange(3), 0)
-    next(sampler.sample([cycle], state, lambda view: flat, sampler.Scheme(step), noise))
+    next(sampler.sample([cycle], state, lambda view: flat, sampler.StepSettings(step), noise))
     x = step.seen[0]
     torch.testing.assert_close(x[:, 0], 5 + 0.5 * drawn["carry"][:, 0])
     assert torch.equal(x[:, 1], torch.full((2, SIZE), 5.0))  # noisy enough
@@ -133,7 +135,7 @@ def test_added_noise_is_the_difference_of_the_variances():
     state.level[:] = 0.3
     noise = lambda view, counts, purpose, size=None: torch.ones(1, 1, SIZE)
     cycle = Cycle(0, np.array([[0.5], [0.0]]), np.zeros(1, int), 1)
-    next(sampler.sample([cycle], state, lambda view: Flat(), sampler.Scheme(step), noise))
+    next(sampler.sample([cycle], state, lambda view: Flat(), sampler.StepSettings(step), noise))
     torch.testing.assert_close(step.seen[0], torch.full((1, 1, SIZE), 0.4))  # 0.3, 0.4, 0.5
 
 
@@ -154,7 +156,7 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
                 [Cycle(0, rows, np.zeros(2, int), 2)],
                 fresh(1, 2),
                 lambda view, kind=Watched: kind(),
-                sampler.Scheme(step, corrections=0),
+                sampler.StepSettings(step, corrections=0),
                 white(1),
             )
         )
@@ -181,8 +183,10 @@ def test_sampling_that_is_interrupted_and_resumed_ends_with_the_same_bits(regime
     between = lambda state: inside.append(copy.deepcopy(state))
 
     def go(state):
-        way = sampler.Scheme(STEPS[step](), corrections=1)
-        return sampler.sample(cycles, state, analytic(process, seen), way, white(4), shuffle, told.append, between)
+        step_settings = sampler.StepSettings(STEPS[step](), corrections=1)
+        return sampler.sample(
+            cycles, state, analytic(process, seen), step_settings, white(4), shuffle, told.append, between
+        )
 
     kept = [copy.deepcopy(state) for state in go(fresh(4))]
     whole, counted = kept[-1], told.copy()
@@ -206,8 +210,8 @@ def test_no_two_draws_share_a_key(regime):
         return torch.zeros(2, len(counts), size or SIZE)
 
     process, cycles = oracle.process(SIZE), REGIMES[regime]
-    way = sampler.Scheme(Covariance(), corrections=3)
-    for _ in sampler.sample(cycles, fresh(), analytic(process, observe([2, 7])), way, noise):
+    step_settings = sampler.StepSettings(Covariance(), corrections=3)
+    for _ in sampler.sample(cycles, fresh(), analytic(process, observe([2, 7])), step_settings, noise):
         pass
     assert len(drawn) > 100 and len(set(drawn)) == len(drawn)
 
@@ -216,7 +220,9 @@ def test_members_are_resampled_after_the_cycles_with_resample_only():
     asked, found = [], []
     cycles = schedule.rejuvenated(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
     resample = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
-    for state in sampler.sample(cycles, fresh(2, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(2), resample):
+    for state in sampler.sample(
+        cycles, fresh(2, 2), lambda view: Flat(), sampler.StepSettings(Ddim()), white(2), resample
+    ):
         found.append(state.fields.mean().item())
     assert asked == [cycles[0]] and found == [3.0, 0.0]
 
@@ -229,16 +235,20 @@ def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():
             levels.append((above.item(), below.item()))
             return super().mean(noisy, above, below)
 
-    way = sampler.Scheme(Ddim(), corrections=2)
+    step_settings = sampler.StepSettings(Ddim(), corrections=2)
     cycle = Cycle(0, np.array([[2.0], [1.0], [0.0]]), np.zeros(1, int), 1)
-    *_, state = sampler.sample([cycle], fresh(1, 1), lambda view: Watched(), way, white(1))
+    *_, state = sampler.sample([cycle], fresh(1, 1), lambda view: Watched(), step_settings, white(1))
     assert levels[:4] == [(2.0, 1.0), (1.0, 1.0), (1.0, 1.0), (1.0, 0.0)]
     assert (state.fields == 0).all()
 
 
 def test_sampling_that_is_interrupted_leaves_gradients_enabled():
     walk = sampler.sample(
-        schedule.batch(2, np.array([0.0, 1.0])), fresh(1, 2), lambda view: Flat(), sampler.Scheme(Ddim()), white(1)
+        schedule.batch(2, np.array([0.0, 1.0])),
+        fresh(1, 2),
+        lambda view: Flat(),
+        sampler.StepSettings(Ddim()),
+        white(1),
     )
     next(walk)
     assert torch.is_grad_enabled()

@@ -147,8 +147,8 @@ def test_selection_rescues_members_trapped_in_a_wrong_mode(passes):
 
     cycles = schedule.rejuvenated(frames, noise.levels(24, 0.02, 10.0, 7.0), passes, sigma=0.5)
     state = sampler.State(torch.zeros(members, frames, 2), np.full(frames, np.inf))
-    scheme = sampler.Scheme(Ddim(1.0))
-    *_, state = sampler.sample(cycles, state, lambda view: TwoModes(), scheme, draw, resample)
+    step_settings = sampler.StepSettings(Ddim(1.0))
+    *_, state = sampler.sample(cycles, state, lambda view: TwoModes(), step_settings, draw, resample)
     lost = (state.fields.mean((1, 2)) < 0).float().mean().item()
     assert (0.3 < lost < 0.7) if passes == 0 else lost == 0
     assert state.fields.abs().mean().item() == pytest.approx(1, abs=0.05)

@@ -20,10 +20,10 @@ def variable(name, values, **attrs):
     return xr.DataArray(values, coords, name=name, attrs=attrs)
 
 
-def found(*variables, channels, joints=(), wanted=TIMES):
+def found(*variables, channels, segment_starts=(), wanted=TIMES):
     seen = {one.name: part.inspect(one.to_dataset())[1][one.name] for one in variables}
     parts = [{one.name: ScannedVariable(one, seen[one.name]) for one in variables}]
-    return suspect.find(parts, [CHANNELS[name] for name in channels], wanted, joints)
+    return suspect.find(parts, [CHANNELS[name] for name in channels], wanted, segment_starts)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_jump_is_normal_where_a_new_simulation_starts(weather):
     weather[30:] = 40 - weather[30:]
     other = variable("t2m", weather)
     assert [one["kind"] for one in found(other, channels=["t2m"])] == ["jump"]
-    assert found(other, channels=["t2m"], joints=[TIMES[30]]) == []
+    assert found(other, channels=["t2m"], segment_starts=[TIMES[30]]) == []
     assert found(other, channels=["t2m"], wanted=np.delete(TIMES, 30)) == []  # a gap between two splits
 
 

@@ -83,7 +83,7 @@ def zonal_wind(psi):
 @pytest.mark.parametrize(("time", "sign"), [(JANUARY, 1), (JULY, -1), (JANUARY + planet.YEAR / 4, 0)])
 def test_the_zonal_mean_wind_is_the_given_profile(time, sign):
     """Westerlies cos^5 sin^2, scaled to 1 at their largest, stronger in the winter of either hemisphere."""
-    found = zonal_wind(seasons(shear=(26.0, 17.0), swing=0.3)(time))
+    found = zonal_wind(seasons(shear=(26.0, 17.0), seasonal_amplitude=0.3)(time))
     angle = np.deg2rad(LATITUDE)
     profile = np.cos(angle) ** 5 * np.sin(angle) ** 2 / ((5 / 7) ** 2.5 * (2 / 7))
     expected = profile * (1 + sign * 0.3 * np.tanh(3 * angle))
@@ -93,7 +93,7 @@ def test_the_zonal_mean_wind_is_the_given_profile(time, sign):
 
 
 def test_without_seasons_the_wind_is_exactly_the_profile():
-    found = zonal_wind(seasons(swing=0.0)(JULY))[0]
+    found = zonal_wind(seasons(seasonal_amplitude=0.0)(JULY))[0]
     angle = np.deg2rad(LATITUDE)
     np.testing.assert_allclose(found, 26 * 8.1 * np.cos(angle) ** 5 * np.sin(angle) ** 2, atol=2e-3)
 

@@ -81,7 +81,7 @@ def test_times_with_a_zone_are_utc(tmp_path, zone):
 def test_counts_add_up_and_make_a_sentence(tmp_path):
     found = stored(table([change | {"station": name} for name, (change, _) in CASES.items()]), tmp_path / "a.parquet")
     counts = usage.count(found, usage.reasons(found, TIMES, ["msl", "z500"], GRID))
-    assert counts["rows"].sum() == len(CASES) and set(counts["code"]) == set(usage.REASONS.values()) - {5}
+    assert counts["rows"].sum() == len(CASES) and set(counts["code"]) == set(usage.CODES.values()) - {5}
     expected = pd.Series([reason for _, reason in CASES.values()]).value_counts()
     assert counts.groupby("reason")["rows"].sum().to_dict() == expected.to_dict()
     says = usage.sentence(counts)

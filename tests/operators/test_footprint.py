@@ -81,7 +81,12 @@ def test_a_block_lies_anywhere_in_a_region_wider_than_half_the_globe_but_for_rou
 
 @pytest.mark.parametrize(
     ("latitude", "longitude", "says"),
-    [(0.0, 1.0, "lies outside"), (0.5, 0.0, "lies outside"), (0.03, 0.0, "not the middle"), (0.0, 0.03, "not the mid")],
+    [
+        (0.0, 1.0, "lies outside"),
+        (0.5, 0.0, "lies outside"),
+        (0.03, 0.0, "not at the middle"),
+        (0.0, 0.03, "not at the mid"),
+    ],
 )
 def test_a_block_that_is_not_on_the_grid_is_refused(latitude, longitude, says):
     with pytest.raises(ValueError, match=says):

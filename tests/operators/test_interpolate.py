@@ -78,7 +78,7 @@ def test_on_a_ring_only_its_two_neighbours_make_a_value():
     expected = np.interp(places % 360, np.arange(0, 361, 9.0), around)
     np.testing.assert_allclose(found.apply(field), expected, rtol=1e-12)
     np.testing.assert_allclose(found.weight.sum(1), 1)
-    with pytest.raises(ValueError, match="1.0 lies outside 0.0 … 0.0"):
+    with pytest.raises(ValueError, match="at 1.0 lies outside 0.0 … 0.0"):
         bilinear(RING, np.array([1.0]), np.array([0.0]))
 
 

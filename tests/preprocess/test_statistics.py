@@ -42,13 +42,13 @@ def test_the_file_describes_its_variables(domain, tmp_path):
     np.testing.assert_array_equal(found["highest"], fields["fields"].max(["time", "latitude", "longitude"]))
     assert found.attrs["frames"] == 366 and found["spread"].dims == ("channel",)
     spectrum = found["covariance_spectrum"]
-    assert spectrum.dims == ("part", "channel", "channel_too", "wavenumber")
+    assert spectrum.dims == ("part", "channel", "other_channel", "wavenumber")
     assert spectrum["part"].values.tolist() == ["real", "imaginary"] and spectrum["wavenumber"].values.tolist() == [
         0,
         1,
         2,
     ]
-    one = spectrum.sel(channel="z500", channel_too="t850").values
+    one = spectrum.sel(channel="z500", other_channel="t850").values
     waves, area = np.fft.fft(left) / 4, np.diff(np.sin(np.deg2rad([-67.5, -22.5, 22.5, 67.5])))
     expected = np.average((waves[:, 0] * waves[:, 1].conj()).mean(0), axis=0, weights=area)[:3]
     np.testing.assert_allclose(one[0] + 1j * one[1], expected, rtol=1e-8)

@@ -101,7 +101,7 @@ def test_a_guidance_gets_its_settings_and_the_observations_of_its_frames_only(pr
 def test_levels_of_points_are_the_observed_values(priors):
     found = worlds.assimilation(priors["points"], worlds.table(), guidance={"method": "fused"}).denoiser(slice(2, 5))
     assert type(found) is fused.Fused
-    value, precision = found.points.value[0].view(3, 4, 4), found.points.precision[0].view(3, 4, 4)
+    value, precision = found.points.value[0].view(3, 4, 4), found.points.inverse_variance[0].view(3, 4, 4)
     rows = worlds.table()
     for t in range(3):
         here = rows[rows["time"] == worlds.times(2 + t, 3 + t)[0]]["value"].to_numpy()

@@ -124,7 +124,7 @@ def test_the_operator_gives_means_over_footprints(by_area):
 
 def test_a_footprint_that_is_not_on_the_grid_is_refused():
     wanted = table([(0, "z500", 1.0, 1.0, 0.0, 1.0)]).assign(footprint="mean 2x2")
-    with pytest.raises(UserError, match="an observation 1.0 is not the middle of 2 grid points"):
+    with pytest.raises(UserError, match="an observation at 1.0 is not at the middle of 2 grid points"):
         observation_tensors.from_table(wanted, TIMES, ["z500"], GRID, SCALING)
 
 

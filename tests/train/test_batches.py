@@ -21,7 +21,7 @@ def make(step=3, rows=range(4), settings=POINTS, windows=None):
 def test_rows_made_separately_are_the_rows_of_the_whole_batch():
     """So that processes can share a batch, and a resumed run gets the same batches."""
     whole, parts = make(), [make(rows=range(2)), make(rows=range(2, 4))]
-    for name in ("clean", "noisy", "sigma", "conditions", "value", "precision"):
+    for name in ("clean", "noisy", "sigma", "conditions", "value", "inverse_variance"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(p, name) for p in parts])), name
 
 
@@ -62,14 +62,14 @@ def test_noise_can_be_clipped():
     torch.testing.assert_close(white(batch), white(plain).clamp(-1, 1), atol=1e-4, rtol=1e-4)
 
 
-def test_observed_points_have_errors_of_their_precision():
+def test_observed_points_have_errors_of_their_variance():
     found = [make(step) for step in range(100)]
     column = lambda name: torch.cat([getattr(batch, name) for batch in found])
-    clean, value, precision = column("clean"), column("value"), column("precision")
-    seen = precision > 0
-    off = ((value - clean) * precision.sqrt())[seen]
+    clean, value, inverse_variance = column("clean"), column("value"), column("inverse_variance")
+    observed = inverse_variance > 0
+    off = ((value - clean) * inverse_variance.sqrt())[observed]
     assert abs(off.mean()) < 0.05 and abs(off.std() - 1) < 0.05
-    assert torch.equal(value[~seen], clean[~seen]) and 0.1 < seen.float().mean() < 0.6
+    assert torch.equal(value[~observed], clean[~observed]) and 0.1 < observed.float().mean() < 0.6
     assert make(settings=helpers.SETTINGS).points is None
 
 
@@ -120,4 +120,4 @@ def test_batches_made_ahead_are_the_same():
 def test_a_split_batch_keeps_its_order():
     whole = make()
     assert torch.equal(torch.cat([part.noisy for part in whole.split(2)]), whole.noisy)
-    assert whole.split(2)[1].points.precision.shape[0] == 2 and np.isfinite(whole.noisy).all()
+    assert whole.split(2)[1].points.inverse_variance.shape[0] == 2 and np.isfinite(whole.noisy).all()

@@ -50,17 +50,17 @@ WORLDS = {
 
 def run(path, seed=0, recipe="recipe", kill_at=None, ask_at=None, world="region", **changed):
     """Train the small prior; `seed` is that of the initial weights."""
-    advance = loop.advance
+    optimiser_step = loop.optimiser_step
 
     def stop(loss, batch, settings, optimiser, step, team):
         if step == kill_at:
             raise Killed
         if step == ask_at:
             signal.raise_signal(signal.SIGTERM)
-        return advance(loss, batch, settings, optimiser, step, team)
+        return optimiser_step(loss, batch, settings, optimiser, step, team)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "advance", stop)
+        patch.setattr(loop, "optimiser_step", stop)
         prior, windows = WORLDS[world]
         settings = (POINTS if world == "points" else helpers.SETTINGS).model_copy(update=changed)
         made = prior(seed=seed)
@@ -131,7 +131,7 @@ def test_an_untrained_prior_is_the_linear_prior(world):
 
 
 def test_training_learns_to_use_points(tmp_path):
-    """One observed value determines which of two states it is; the linear prior can only add precisions."""
+    """One observed value determines which of two states it is; the linear prior can only add inverse variances."""
     more = {"steps": 500, "batch": 16, "checkpoint_every": 1000, "validate_every": 1000, "average": 0.98}
     settings = POINTS.model_copy(update=more | {"sigma_max": 10.0, "points": Points(share=1.0, error_min=0.1)})
     prior = helpers.prior(settings)
@@ -246,7 +246,7 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         worse_from(patch, 1)
         first, curve = run(tmp_path / "c", steps=20, validate_every=2, checkpoint_every=50, patience=2)
-    monkeypatch.setattr(loop, "advance", None)  # no step is taken
+    monkeypatch.setattr(loop, "optimiser_step", None)  # no step is taken
     second, again = run(tmp_path / "c", steps=20, validate_every=2, checkpoint_every=50, patience=2, seed=9)
     assert torch.equal(weights(first), weights(second)) and str(again) == str(curve)
 
@@ -279,7 +279,7 @@ def test_a_step_is_that_of_adamw_with_clipped_gradient_and_scheduled_rate():
     batch, loss = batches.make(helpers.windows(), settings, helpers.SHAPE, 0, range(4)), Slope(prior, steepness)
     first, second = 0.0, 0.0
     for step, steep in enumerate(steepness):
-        loop.advance(loss, batch, settings, run_.optimiser, step, Team())
+        loop.optimiser_step(loss, batch, settings, run_.optimiser, step, Team())
         gradient = steep * min(1, 0.5 / (abs(steep) * math.sqrt(count)))
         first, second = 0.8 * first + 0.2 * gradient, 0.95 * second + 0.05 * gradient**2
         move = first / (1 - 0.8 ** (step + 1)) / (math.sqrt(second / (1 - 0.95 ** (step + 1))) + 1e-8)
@@ -304,7 +304,7 @@ def test_dropout_depends_on_seed_step_and_process():
     def drawn(step=3, seed=1, team=Mate(0, 2)):  # noqa: B008 (frozen)
         chosen, prior = settings.model_copy(update={"seed": seed}), helpers.prior()
         loss = Slope(prior, [1.0])
-        loop.advance(loss, batch, chosen, torch.optim.SGD(prior.parameters(), 0.1), step, team)
+        loop.optimiser_step(loss, batch, chosen, torch.optim.SGD(prior.parameters(), 0.1), step, team)
         return loss.drawn[0]
 
     found = [drawn(), drawn(step=4), drawn(seed=2), drawn(team=Mate(1, 2))]
@@ -352,7 +352,7 @@ def test_the_curve_has_errors_of_the_averaged_weights_and_the_mean_loss_since_th
     assert validation.errors_by_level(prior.eval(), held_out, count=count)["sigma_1"] != pytest.approx(
         last["sigma_1"], rel=1e-5
     )
-    monkeypatch.setattr(loop, "advance", lambda *given: float(given[4]))  # the number of the step
+    monkeypatch.setattr(loop, "optimiser_step", lambda *given: float(given[4]))  # the number of the step
     _, header = loop.train(helpers.prior(), helpers.windows(), held_out, settings, tmp_path / "d", {})
     assert [row["loss"] for row in header[1:]] == [1.0, 4.0]
 

@@ -18,8 +18,8 @@ def main(folder: Path, processes: int, accumulate: int, pause: float = 0.0) -> N
     settings = Train.model_validate(helpers.SETTINGS.model_dump() | changed)
     settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"dropout": 0.0})})
     team, _ = join(processes, "cpu")
-    losses, advance = [], loop.advance
-    loop.advance = lambda *given: time.sleep(pause) or losses.append(advance(*given)) or losses[-1]
+    losses, optimiser_step = [], loop.optimiser_step
+    loop.optimiser_step = lambda *given: time.sleep(pause) or losses.append(optimiser_step(*given)) or losses[-1]
     (folder / f"{team.rank}.pid").write_text(f"{os.getpid()}")
     prior = helpers.prior(settings)
     windows = helpers.windows(), helpers.windows(seed=1)

@@ -25,7 +25,7 @@ class VideoTransformer(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers of conditions of each frame; may be 0.
+        conditions: K, number of conditions per frame; may be 0.
         patch: points on each side of a token.
         width: features of a token.
         depth: blocks.
@@ -116,12 +116,12 @@ class Level(nn.Module):
         super().__init__()
         self.size = max(width // 4, 64)
         self.layers = nn.Sequential(nn.Linear(self.size, width), nn.SiLU(), nn.Linear(width, width))
-        self.told = nn.Linear(conditions, width, bias=False) if conditions else None  # its name is in saved priors
+        self.condition_layer = nn.Linear(conditions, width, bias=False) if conditions else None
 
     def forward(self, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """(B,) and (B, K) to (B, D)."""
         embedded = self.layers(sinusoid(noise, self.size))
-        return embedded if self.told is None else embedded + self.told(conditions)
+        return embedded if self.condition_layer is None else embedded + self.condition_layer(conditions)
 
 
 class TransformerBlock(nn.Module):

@@ -1,6 +1,7 @@
 """Padding by the edges of the domain: open, periodic, or across the pole.
 
-Latitudes come first: rows beyond a pole are shifted half-way round the circle itself, not round a padded one.
+Latitudes are padded before longitudes: rows beyond a pole are shifted by half a circle, and with padded longitudes
+they would be longer than the circle.
 """
 
 import torch
@@ -16,7 +17,7 @@ def pad(
     edges: tuple[str, str],
     open_mode: str = "constant",
 ) -> torch.Tensor:
-    """Pad fields (…, H, W), latitudes first.
+    """Pad fields, latitudes before longitudes.
 
     Args:
         fields: (B, C, H, W).
@@ -39,5 +40,5 @@ def pad(
 
 
 def _over_the_pole(rows: torch.Tensor) -> torch.Tensor:
-    """Rows beyond a pole: the rows before it in reverse order, shifted half-way round."""
+    """Rows beyond a pole: the rows before it in reverse order, shifted by half a circle."""
     return rows.flip(-2).roll(rows.shape[-1] // 2, -1)

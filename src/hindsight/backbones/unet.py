@@ -20,7 +20,7 @@ class VideoUNet(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers of conditions of each frame, such as its time of year.
+        conditions: K, number of conditions per frame, such as its time of year.
         patch: points on each side that the first layer merges into one; 1 keeps the full resolution.
         width: features at the first level.
         multipliers: features at each level, times width; every level halves the resolution of the one before.

@@ -28,13 +28,13 @@ Correction = Callable[..., torch.Tensor]  # (inputs (B, T, K, D), log sigma (B, 
 
 @dataclass(frozen=True)
 class Points:
-    """Observed values of the state, with noise of variance 1 / `precision`; precision 0: not observed.
+    """Observed values of the state, and the inverse variance of their noise; 0: not observed.
 
     Both (B, T, D), or (1, T, D) for all members.
     """
 
     value: torch.Tensor
-    precision: torch.Tensor
+    inverse_variance: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ def linear_estimate(
     white = process.modes.expand(process.modes.project(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
     if points is None:
         return LinearEstimate(mean, error, torch.stack([white, mean], 2))
-    mean = mean + error.square() * points.precision * (points.value - mean)
-    precision = sigma[..., None] ** -2 + points.precision
-    value = (noisy * sigma[..., None] ** -2 + points.value * points.precision) / precision
-    scaled = value * (1 + 1 / precision).rsqrt()
-    level = -precision.log() / 8
+    mean = mean + error.square() * points.inverse_variance * (points.value - mean)
+    total = sigma[..., None] ** -2 + points.inverse_variance
+    value = (noisy * sigma[..., None] ** -2 + points.value * points.inverse_variance) / total
+    scaled = value * (1 + 1 / total).rsqrt()
+    level = -total.log() / 8
     return LinearEstimate(mean, error, torch.stack([white, mean, scaled, level.expand_as(scaled)], 2))
 
 
 def estimate_error(process: GaussMarkov, sigma: torch.Tensor, points: Points | None = None) -> torch.Tensor:
     """Root-mean-square error of the linear estimate: `error_scale`, reduced at observed points; (B, T, 1 or D)."""
     error = error_scale(process, sigma)[..., None]
-    return error if points is None else error * (1 + error.square() * points.precision).rsqrt()
+    return error if points is None else error * (1 + error.square() * points.inverse_variance).rsqrt()
 
 
 def error_scale(process: GaussMarkov, sigma: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ def training_points(
     error_max: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Random observed values of training windows, as precisions 1 / error^2; 0 where a value is not observed.
+    """Inverse variances 1 / error^2 of random observed values of training windows; 0 where a value is not observed.
 
     Each window with observations draws one error and one network: all values; every second or fourth along both axes,
     from an offset; or random places, the same in all frames or new ones in each, few or many. In a third of the windows
@@ -60,8 +60,8 @@ def training_points(
     ended = (draw(windows, 1, 1, 1) < 1 / 3) & (torch.arange(frames)[:, None, None] >= integer(frames))
     observed = mask & ~ended & (draw(windows, 1, 1, 1) < share)
     log_error = math.log(error_min) + (math.log(error_max) - math.log(error_min)) * draw(windows, 1, 1, 1)
-    precision = observed * (-2 * log_error).exp()
-    return precision[:, :, None].expand(-1, -1, channels, -1, -1).flatten(2)
+    inverse_variance = observed * (-2 * log_error).exp()
+    return inverse_variance[:, :, None].expand(-1, -1, channels, -1, -1).flatten(2)
 
 
 def training_levels(

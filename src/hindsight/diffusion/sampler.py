@@ -12,11 +12,11 @@ from hindsight.diffusion.guidance import Denoiser
 from hindsight.diffusion.schedule import Cycle
 from hindsight.diffusion.steps import Step
 
-AGES = 2**20  # more than the sampling steps of a frame in one cycle
+MAX_STEPS_PER_CYCLE = 2**20  # no cycle has as many; the counter of random numbers starts at a multiple of it
 
 
 class Noise(Protocol):
-    """White noise of frames (numbered within the stretch), each with its own count of sampling steps."""
+    """White noise for the frames `view` of the stretch; `steps` (V,) counts the sampling steps of each frame."""
 
     def __call__(
         self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
@@ -28,8 +28,8 @@ class Noise(Protocol):
 class State:
     """Members during sampling: fields (E, T, D) and the noise level of each frame (T,), infinite before it enters.
 
-    During a cycle `row` steps of it are done, `partial` (E, V, D) is the result so far, and `memory` is that of the
-    sampling step; `fields` and `level` are those from before the cycle.
+    During a cycle `row` of its sampling steps are done, `partial` (E, V, D) is the result so far, and `memory` is what
+    the sampling step remembers; `fields` and `level` do not change until the cycle ends.
     """
 
     fields: torch.Tensor
@@ -50,7 +50,7 @@ class Diverged(FloatingPointError):
 
 
 @dataclass(frozen=True)
-class Scheme:
+class StepSettings:
     """A sampling step, with Langevin corrections after each.
 
     `bound` is the largest plausible root-mean-square of a channel of a member's frame, one for each channel; a single
@@ -68,7 +68,7 @@ def sample(
     cycles: list[Cycle],
     state: State,
     denoiser: Callable[[slice], Denoiser],
-    scheme: Scheme,
+    step_settings: StepSettings,
     noise: Noise,
     resample: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
     progress: Callable[[int], None] = lambda done: None,
@@ -80,7 +80,7 @@ def sample(
         cycles: views and noise schedules, see `schedule`.
         state: where sampling begins or resumes; it is changed in place.
         denoiser: returns the guided denoiser of a view.
-        scheme: sampling step and corrections.
+        step_settings: sampling step and corrections.
         noise: random numbers.
         resample: resamples members (E, V, D) after the cycles with `Cycle.resample`.
         progress: is called with the number of rows done in all cycles.
@@ -97,13 +97,13 @@ def sample(
         cycle = cycles[number]
         guided = denoiser(cycle.view)
         x = state.partial if state.row else _initial(cycle, state, guided, noise)
-        scheme.step.begin(*state.memory)
+        step_settings.step.begin(*state.memory)
         for row in range(state.row + 1, len(cycle.rows)):
-            x, done = _next_row(cycle, row, x, guided, scheme, noise), done + 1
-            _check_bounds(x, cycle, number, row, scheme)
+            x, done = _next_row(cycle, row, x, guided, step_settings, noise), done + 1
+            _check_bounds(x, cycle, number, row, step_settings)
             progress(done)
             if row < len(cycle.rows) - 1:
-                state.row, state.partial, state.memory = row, x, scheme.step.memory
+                state.row, state.partial, state.memory = row, x, step_settings.step.memory
                 after_row(state)
         if cycle.resample:
             x = resample(x, cycle)
@@ -117,7 +117,7 @@ def sample(
 def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:
     """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
     x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
-    key = cycle.age * AGES
+    key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
     white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
     tensor = lambda values: torch.as_tensor(values, dtype=x.dtype, device=x.device)
     new = torch.as_tensor(np.isinf(before), device=x.device)[:, None]
@@ -130,25 +130,27 @@ def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torc
     return x + more * white("carry") if bool((more > 0).any()) else x
 
 
-def _next_row(cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, scheme: Scheme, noise: Noise) -> torch.Tensor:
+def _next_row(
+    cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, step_settings: StepSettings, noise: Noise
+) -> torch.Tensor:
     """The fields at the levels of a row, from those at the row before it."""
     above, below = torch.as_tensor(cycle.rows[row - 1 : row + 1], dtype=x.dtype, device=x.device)
-    key = cycle.age * AGES + row * (1 + scheme.corrections)
+    key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE + row * (1 + step_settings.corrections)
     white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
-    x = scheme.step(x, above, below, guided, white)
-    for k in range(scheme.corrections):
+    x = step_settings.step(x, above, below, guided, white)
+    for k in range(step_settings.corrections):
         fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
-        x = langevin.correct(x, below, below < above, guided, fresh, scheme.correction_size)
+        x = langevin.correct(x, below, below < above, guided, fresh, step_settings.correction_size)
     return x
 
 
-def _check_bounds(x: torch.Tensor, cycle: Cycle, number: int, row: int, scheme: Scheme) -> None:
+def _check_bounds(x: torch.Tensor, cycle: Cycle, number: int, row: int, step_settings: StepSettings) -> None:
     """Raise an error if members are not finite or a channel exceeds its bound plus a multiple of its noise.
 
     The root-mean-square of M values of white noise is 1 to within a few times 1 / sqrt(2 M).
     """
     level = torch.as_tensor(cycle.rows[row], dtype=x.dtype, device=x.device)[:, None]
-    bound = torch.as_tensor(scheme.bound, dtype=x.dtype, device=x.device).reshape(-1)
+    bound = torch.as_tensor(step_settings.bound, dtype=x.dtype, device=x.device).reshape(-1)
     channels = x.unflatten(2, (len(bound), -1))
     size, noise = channels.square().mean(3).sqrt(), max(2.0, 1 + 8 / (2 * channels.shape[3]) ** 0.5)
     wrong = ~torch.isfinite(size) | (size > bound + noise * level)  # (E, V, C)

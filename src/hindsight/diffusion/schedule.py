@@ -59,14 +59,14 @@ class Cycle:
         first: first frame of the view, counted from the start of the stretch.
         rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A frame whose level is below its level in
             the first row is made noisier first; a new frame enters there.
-        age: number of earlier cycles of each frame, (V,); its random numbers depend on it.
+        earlier_cycles: number of earlier cycles of each frame, (V,); its random numbers depend on it.
         finished: frames before this one are final after the cycle.
         resample: whether members are weighted and resampled after the cycle.
     """
 
     first: int
     rows: np.ndarray
-    age: np.ndarray
+    earlier_cycles: np.ndarray
     finished: int
     resample: bool = False
 
@@ -94,7 +94,7 @@ def rejuvenated(frames: int, levels: np.ndarray, passes: int, sigma: float) -> l
         rows = low[noise_schedule(frames, len(low) - 1, 0)]
         cycles.append(Cycle(0, rows, np.full(frames, k + 1), 0))
     return [
-        Cycle(c.first, c.rows, c.age, frames if last else 0, resample=not last)
+        Cycle(c.first, c.rows, c.earlier_cycles, frames if last else 0, resample=not last)
         for c, last in zip(cycles, [False] * passes + [True])
     ]
 

@@ -3,7 +3,7 @@
 Under guidance with sparse observations some members fall into a wrong mode and have a large misfit. Copies of better
 ones replace them, and the noise added afterwards makes the copies differ again (sequential Monte Carlo with the
 diffusion model as the move; Del Moral et al. 2006, doi:10.1111/j.1467-9868.2006.00553.x). Weights can be local, so that
-good parts of different members combine; noising and denoising again removes the seams.
+good parts of different members combine; noising and denoising again smooths the places where they meet.
 """
 
 import torch
@@ -36,14 +36,14 @@ def tempered(cost: torch.Tensor, effective: float) -> torch.Tensor:
     return torch.softmax(-low * cost, 0)
 
 
-def resampled(weights: torch.Tensor, along: float) -> torch.Tensor:
-    """The member for each place: systematic resampling (Kitagawa 1996) in which survivors keep their place.
+def resampled(weights: torch.Tensor, offset: float) -> torch.Tensor:
+    """The member copied to each position: systematic resampling (Kitagawa 1996) in which survivors keep their position.
 
-    So columns with similar weights differ in few members.
+    Columns with similar weights therefore differ in few members.
 
     Args:
         weights: (E, P), columns sum to 1.
-        along: offset of the systematic resampling, 0 to 1.
+        offset: of the systematic resampling, 0 to 1.
 
     Returns:
         (E, P), member numbers 0 … E - 1.
@@ -51,8 +51,8 @@ def resampled(weights: torch.Tensor, along: float) -> torch.Tensor:
     count = len(weights)
     edges = weights.cumsum(0) * count
     edges[-1] = count
-    teeth = (edges - along).ceil().clamp(0, count).long()
-    copies = teeth.diff(dim=0, prepend=torch.zeros_like(teeth[:1]))
+    ends = (edges - offset).ceil().clamp(0, count).long()
+    copies = ends.diff(dim=0, prepend=torch.zeros_like(ends[:1]))
     chosen = torch.empty_like(copies)
     for column in range(copies.shape[1]):
         number = copies[:, column]

@@ -20,7 +20,7 @@ from hindsight.settings import Domain, Download
 from hindsight.settings.lexicon import Channel, conversion, source_channels
 
 SHOWN = 12  # problems and times that an error lists; the manifest has all
-REPAIR = "mend the source"
+REPAIR = "correct the source"
 LEAVE_OUT = "choose other periods, or name times that may be missing in download.missing"
 ACCEPT = "name times whose values are right in download.accepted, and times that are to be left out in download.missing"
 ELSEWHERE = "choose another region (domain.south, north, west, east), or a source that has values there"
@@ -34,7 +34,7 @@ def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Pa
     times = np.concatenate([axes.standardise(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where)
     variables, missing = _join(summaries), _missing_times(times_needed, times, summaries)
-    suspects = suspect.find(_in_order(scanned), source_channels(domain.channels), times_needed, _joints(raw))
+    suspects = suspect.find(_in_order(scanned), source_channels(domain.channels), times_needed, _segment_starts(raw))
     stopping = [one for one in suspects if suspect.stops_run(one, times_needed, settings)]
     holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, missing)}
     holes |= set(map(_text, suspect.masked_times(suspects, times_needed, settings)))
@@ -115,9 +115,9 @@ def _of_source(raw: Path, domain: Domain) -> tuple[dict, dict[str, ScannedVariab
         )
         if "level" in found.dims and set(levels) <= set(found["level"].values.tolist()):
             found = found.sel(level=levels)
-        summary, seen = part.inspect(found.to_dataset())  # one at a time: together they would share their levels
+        summary, scans = part.inspect(found.to_dataset())  # one at a time: together they would share their levels
         variables |= summary["variables"]
-        scanned |= {name: ScannedVariable(found, one) for name, one in seen.items()}
+        scanned |= {name: ScannedVariable(found, one) for name, one in scans.items()}
     identity = {"files": dataset.attrs.get("source_files", ""), "title": dataset.attrs.get("source_title", "")}
     return summary | {"source": identity, "digest": dataset.attrs.get("digest", ""), "variables": variables}, scanned
 
@@ -126,8 +126,8 @@ def _in_order(scanned: list[tuple[dict, dict[str, ScannedVariable]]]) -> list[di
     return [variables for _, variables in sorted(scanned, key=lambda one: one[0].get("first", ""))]
 
 
-def _joints(raw: list[Path]) -> list[np.datetime64]:
-    """Times at which a built-in world starts a new simulation."""
+def _segment_starts(raw: list[Path]) -> list[np.datetime64]:
+    """Times at which a new simulation of a built-in world starts."""
     return [np.datetime64(time, "ns") for path in raw for time in store.read(path).attrs.get("segment_starts", [])]
 
 

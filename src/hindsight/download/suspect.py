@@ -26,7 +26,7 @@ def find(
     parts: list[dict[str, ScannedVariable]],
     channels: list[Channel],
     times: np.ndarray,
-    joints: Iterable[np.datetime64],
+    segment_starts: Iterable[np.datetime64],
 ) -> list[dict]:
     """Find the values that look wrong in the variables that make channels.
 
@@ -34,7 +34,7 @@ def find(
         parts: their variables by name, in order of time.
         channels: that the source must have.
         times: of the frames that the domain needs.
-        joints: times at which a new simulation begins.
+        segment_starts: times at which a new simulation begins.
 
     Returns:
         The findings of `findings.describe`, each with the name of its `variable`.
@@ -47,22 +47,24 @@ def find(
     return [
         {"variable": name} | one
         for name in by_name
-        for one in _of_variable(by_name[name], names[name], times, list(joints))
+        for one in _of_variable(by_name[name], names[name], times, list(segment_starts))
     ]
 
 
-def _of_variable(parts: list[ScannedVariable], standard_name: str, times: np.ndarray, joints: list) -> list[dict]:
+def _of_variable(
+    parts: list[ScannedVariable], standard_name: str, times: np.ndarray, segment_starts: list
+) -> list[dict]:
     joined = scan.concatenate([one.scan for one in parts])
     if (np.diff(joined.times) <= np.timedelta64(0)).any():  # the manifest reports it
         return []
-    seen = joined.select(np.isin(joined.times, times))
+    summary = joined.select(np.isin(joined.times, times))
     _, levels, grid = part.as_fields(parts[0].variable.isel(time=slice(0, 1)))
 
     def fields(time: np.datetime64) -> np.ndarray:
         variable = next(one.variable for one in parts if time in one.scan.times)
         return part.as_fields(variable.sel(time=[time]))[0][0]
 
-    return findings.describe(scan.detect(seen, joints), seen, fields, levels, grid, standard_name)
+    return findings.describe(scan.detect(summary, segment_starts), summary, fields, levels, grid, standard_name)
 
 
 def frames_of(one: dict, times: np.ndarray) -> list[datetime]:

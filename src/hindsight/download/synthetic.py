@@ -68,7 +68,7 @@ def layout(world: World, settings: Download) -> xr.Dataset:
             "source_title": settings.title or world.title,
             "source_licence": settings.licence or "CC0-1.0",
             "source_files": f"none: made by hindsight {__version__}, {model.model_dump_json()}",
-            "synthetic": f"yes: {world.nature}",
+            "synthetic": f"yes: {world.equations}",
             "segment_starts": [start.isoformat() for start in starts],
         },
     )
@@ -90,7 +90,7 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
     for first in range(0, length, CHUNK):
         state, frames = world.frames(state, axis[begins], first, min(CHUNK, length - first), watch)
         if not all(np.isfinite(values).all() for values in frames.values()):
-            raise UserError(f"the built-in world broke down {world.limit}")
+            raise UserError(f"the built-in world broke down {world.instability_advice}")
         for k, begin in enumerate(begins):
             stop = min(begin + first + CHUNK, len(axis))
             if begin + first < stop:

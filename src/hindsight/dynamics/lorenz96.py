@@ -35,14 +35,14 @@ class Lorenz96World(World):
     variables = {"x": ("", "1")}
     fixed: dict[str, tuple[str, str]] = {}
     title = "Lorenz's ring of 1996 (synthetic)"
-    nature = "the equations of Lorenz (1996), variables on a ring"
+    equations = "the equations of Lorenz (1996), variables on a ring"
 
     def __init__(self, settings: Synthetic) -> None:
         super().__init__(settings)
         self.ring = settings.lorenz96
         self.latitude = np.zeros(1)
         self.longitude = np.arange(self.ring.variables) * 360 / self.ring.variables
-        self.limit = (
+        self.instability_advice = (
             f"with {self.ring.substeps} step(s) a frame of {settings.step_hours / self.ring.unit_hours:g} time units; "
             "raise download.synthetic.lorenz96.substeps"
         )

@@ -102,14 +102,14 @@ class NavierStokesWorld(World):
     variables = {"vorticity": ("", "1")}
     fixed: dict[str, tuple[str, str]] = {}
     title = "Stirred turbulence on a doubly periodic square (synthetic)"
-    nature = "the Navier-Stokes equations in two dimensions, stirred at random as by Chen et al. (2024)"
+    equations = "the Navier-Stokes equations in two dimensions, stirred at random as by Chen et al. (2024)"
 
     def __init__(self, settings: Synthetic) -> None:
         super().__init__(settings)
         self.flow = settings.navier_stokes
         self.square = Square(self.flow.points * self.flow.fine, self.flow, torch.zeros((), device=self.device))
         self.latitude = self.longitude = (np.arange(self.flow.points) + 0.5) / self.flow.points - 0.5
-        self.limit = (
+        self.instability_advice = (
             f"with {self.flow.substeps} step(s) a frame of {settings.step_hours / self.flow.unit_hours:g} time units; "
             "raise download.synthetic.navier_stokes.substeps"
         )

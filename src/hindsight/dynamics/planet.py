@@ -69,7 +69,7 @@ MOUNTAINS = (  # the same, then the height (m)
 
 
 def _inside(latitude: np.ndarray, longitude: np.ndarray, ellipse: tuple) -> np.ndarray:
-    """Distance of each point from the edge of an ellipse: 1 at its centre, 0 on its edge, negative outside."""
+    """How far each point lies inside an ellipse: 1 at the centre, 0 on the edge, negative outside."""
     east, north, along, across, turned = ellipse[:5]
     here, there, gap = np.deg2rad(latitude), np.deg2rad(north), np.deg2rad(longitude - east)
     cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(gap)
@@ -115,7 +115,7 @@ class Seasons:
         harmonics: spherical harmonics of the model.
         weights: quadrature weights of its latitudes.
         shear: westerly wind at 200 above 500 hPa, and at 500 above 850 hPa, in equilibrium (m s-1).
-        swing: amplitude of the seasonal cycle of the shear, relative to the shear.
+        seasonal_amplitude: of the seasonal cycle of the shear, relative to the shear.
         contrast: layer-mean temperature of the sea minus that of land in winter (K).
     """
 
@@ -124,11 +124,11 @@ class Seasons:
         harmonics: Harmonics,
         weights: torch.Tensor,
         shear: tuple[float, float] = (26.0, 17.0),
-        swing: float = 0.3,
+        seasonal_amplitude: float = 0.3,
         contrast: float = 30.0,
     ) -> None:
-        parts = self._zonal(harmonics, shear, swing), self._land_contrast(harmonics, contrast)
-        self._mean, self._swing = (
+        parts = self._zonal(harmonics, shear, seasonal_amplitude), self._land_contrast(harmonics, contrast)
+        self._mean, self._seasonal = (
             harmonics.project(harmonics.waves(zonal + asymmetric), harmonics.table, weights)
             for zonal, asymmetric in zip(*parts)
         )
@@ -136,13 +136,15 @@ class Seasons:
     def __call__(self, time: torch.Tensor) -> torch.Tensor:
         """The equilibrium at times (…,), seconds from a 1 January: (…, 2, T + 1, T + 1), m2 s-1."""
         phase = 2 * torch.pi * (time / YEAR - COLDEST / 365.2425)
-        return self._mean + self._swing * torch.cos(phase)[..., None, None, None]
+        return self._mean + self._seasonal * torch.cos(phase)[..., None, None, None]
 
     @staticmethod
-    def _zonal(harmonics: Harmonics, shear: tuple[float, float], swing: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _zonal(
+        harmonics: Harmonics, shear: tuple[float, float], seasonal_amplitude: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Streamfunctions of the sheared zonal wind, (2, H, W): the annual mean and the northern winter's excess."""
         angle = np.linspace(-np.pi / 2, np.pi / 2, 2001)
-        profile = np.cos(angle) ** 5 * np.sin(angle) ** 2 * 8.1
+        profile = np.cos(angle) ** 5 * np.sin(angle) ** 2 * 8.1  # largest value: 1, at latitude 32
         here = np.arcsin(harmonics.sine.double().cpu().numpy())
 
         def balanced(wind: np.ndarray) -> torch.Tensor:
@@ -151,7 +153,7 @@ class Seasons:
             return torch.stack([line * amount for amount in shear])[..., None].expand(-1, -1, harmonics.width)
 
         device = harmonics.sine.device
-        return balanced(profile).to(device), balanced(profile * swing * np.tanh(3 * angle)).to(device)
+        return balanced(profile).to(device), balanced(profile * seasonal_amplitude * np.tanh(3 * angle)).to(device)
 
     @staticmethod
     def _land_contrast(harmonics: Harmonics, contrast: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -164,7 +166,8 @@ class Seasons:
         thickness = np.array([287 * np.log(500 / 200), 287 * np.log(850 / 500)])[:, None, None]  # m2 s-2 K-1
         colder = -contrast * thickness * share / (2 * ROTATION * np.sin(np.pi / 4))
         # psi = phi / f: cold air has low psi in the north and high psi in the south, where the seasons are reversed,
-        # so that the northern winter's excess has one sign everywhere
+        # so that the northern winter's excess has one sign everywhere; in the annual mean land is colder, too, by a
+        # quarter of that
         mean, winter = 0.25 * np.sign(places[0]) * colder, colder
         as_tensor = lambda part: torch.as_tensor(part, dtype=harmonics.sine.dtype).to(harmonics.sine.device)
         return as_tensor(mean), as_tensor(winter)

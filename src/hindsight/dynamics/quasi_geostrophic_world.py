@@ -28,7 +28,7 @@ class QuasiGeostrophicWorld(World):
         "geopotential_at_surface": ("surface_geopotential", "m2 s-2"),
     }
     title = "hindsight's built-in world (synthetic)"
-    nature = "quasi-geostrophic flow of Marshall and Molteni (1993) on an Earth-like planet"
+    equations = "quasi-geostrophic flow of Marshall and Molteni (1993) on an Earth-like planet"
 
     def __init__(self, settings: Synthetic, physics: Physics | None = None) -> None:
         super().__init__(settings)
@@ -39,7 +39,7 @@ class QuasiGeostrophicWorld(World):
         self.latitude = -90 + 180 / settings.latitudes * (np.arange(settings.latitudes) + 0.5)
         self.longitude = np.arange(width) * 360 / width
         self.output_harmonics = Harmonics(self.latitude, width, truncation, device=self.device)
-        self.limit = (
+        self.instability_advice = (
             f"at truncation {truncation} with steps of {settings.step_minutes:g} minutes; "
             "lower download.synthetic.step_minutes"
         )

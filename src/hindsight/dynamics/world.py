@@ -21,8 +21,8 @@ class World(ABC):
         variables: output of each frame: name to CF standard name (empty if there is none) and units.
         fixed: the same for fields that do not change, see `static`.
         title: title of the source.
-        nature: its equations, in words.
-        limit: the settings and what to change, for the error when the integration becomes unstable.
+        equations: of the world, in words.
+        instability_advice: the settings and what to change, for the error when the integration becomes unstable.
     """
 
     latitude: np.ndarray
@@ -31,8 +31,8 @@ class World(ABC):
     variables: dict[str, tuple[str, str]]
     fixed: dict[str, tuple[str, str]]
     title: str
-    nature: str
-    limit: str
+    equations: str
+    instability_advice: str
 
     def __init__(self, settings: Synthetic) -> None:
         torch.set_num_threads(settings.threads)

@@ -14,7 +14,7 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings.domain import Period
 
-Read = Callable[[int, int], np.ndarray]  # frames from a first to before a last, (n, D)
+ReadFrames = Callable[[int, int], np.ndarray]  # (first, last) -> frames from `first` to before `last`, (n, D)
 
 
 class Frames:

@@ -10,7 +10,7 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.fields import calendar
 
-FRAMES = 128  # at a time
+FRAMES = 128  # normalised at a time
 
 
 def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
@@ -30,7 +30,7 @@ def harmonics(times: np.ndarray, annual: int, daily: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Climatology as harmonic coefficients (K, C, H, W), and the spread of departures from it (C,).
+    """Climatology as harmonic coefficients (K, C, H, W); `spread` (C,) is the standard deviation of departures from it.
 
     `measure` (H, W) is the square root of each point's area (mean square 1) where fields are weighted by area, so that
     the white noise of the diffusion is white on the sphere and not concentrated at the poles. Otherwise it is 1.

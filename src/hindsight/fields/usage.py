@@ -1,7 +1,7 @@
 """Usage of observations: whether each row of an observation table is used, and if not, the reason.
 
-Reasons are a closed list, each with a code: below 12 as in the feedback of analyses, from 12 on for rows that are not
-valid observations. Of several reasons the first counts, in the order in which `reasons` checks them.
+There are no other reasons than those of `CODES`. Codes from 12 on are for rows that are not valid observations. A row
+to which several reasons apply gets the first of them, in the order in which `reasons` checks them.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,22 +12,24 @@ import pandas as pd
 from hindsight.fields.grid import NEAR, Grid
 from hindsight.settings.lexicon import CHANNELS
 
-USED, WITHHELD, FLAGGED, RANGE, OUTSIDE = "used", "withheld", "quality flag", "unphysical value", "outside the domain"
-REPEATED, CHANNEL, OFF, VALUE = "duplicate", "unknown channel or level", "not at a frame's time", "missing value"
-TIME, PLACE, ERROR = "missing time", "invalid position", "error not positive"
-REASONS = {
+USED, WITHHELD, FLAGGED = "used", "withheld", "quality flag"
+UNPHYSICAL, OUTSIDE, DUPLICATE = "unphysical value", "outside the domain", "duplicate"
+UNKNOWN_CHANNEL, OFF_TIME = "unknown channel or level", "not at a frame's time"
+MISSING_VALUE, MISSING_TIME = "missing value", "missing time"
+INVALID_POSITION, INVALID_ERROR = "invalid position", "error not positive"
+CODES = {
     USED: 0,
     WITHHELD: 1,
     FLAGGED: 2,
-    RANGE: 3,
+    UNPHYSICAL: 3,
     OUTSIDE: 4,
-    REPEATED: 5,
-    CHANNEL: 6,
-    OFF: 12,
-    VALUE: 13,
-    TIME: 14,
-    PLACE: 15,
-    ERROR: 16,
+    DUPLICATE: 5,
+    UNKNOWN_CHANNEL: 6,
+    OFF_TIME: 12,
+    MISSING_VALUE: 13,
+    MISSING_TIME: 14,
+    INVALID_POSITION: 15,
+    INVALID_ERROR: 16,
 }
 FILL_VALUES = (
     -9999.0,
@@ -48,7 +50,7 @@ def reasons(
     channels: Sequence[str] | None = None,
     grid: Grid | None = None,
 ) -> np.ndarray:
-    """The reason why each row is not used, or `USED`; (N,), keys of `REASONS`.
+    """The reason why each row is not used, or `USED`; (N,), keys of `CODES`.
 
     Args:
         table: with the columns of `observations.COLUMNS`, any values.
@@ -58,16 +60,16 @@ def reasons(
     """
     found = np.full(len(table), USED, object)
     checks: list[tuple[str, Callable[[], np.ndarray]]] = [
-        (TIME, lambda: table["time"].isna()),
-        (OFF, lambda: False if times is None else ~table["time"].isin(times)),
-        (CHANNEL, lambda: ~_has_channel(table, channels)),
-        (VALUE, lambda: ~np.isfinite(table["value"]) | _is_fill_value(table)),
-        (ERROR, lambda: ~(np.isfinite(table["error"]) & (table["error"] > 0))),
-        (PLACE, lambda: ~(table["latitude"].between(-90, 90) & table["longitude"].between(-360, 540))),
+        (MISSING_TIME, lambda: table["time"].isna()),
+        (OFF_TIME, lambda: False if times is None else ~table["time"].isin(times)),
+        (UNKNOWN_CHANNEL, lambda: ~_has_channel(table, channels)),
+        (MISSING_VALUE, lambda: ~np.isfinite(table["value"]) | _is_fill_value(table)),
+        (INVALID_ERROR, lambda: ~(np.isfinite(table["error"]) & (table["error"] > 0))),
+        (INVALID_POSITION, lambda: ~(table["latitude"].between(-90, 90) & table["longitude"].between(-360, 540))),
         (OUTSIDE, lambda: False if grid is None else ~_inside(table, grid)),
-        (RANGE, lambda: ~_physical(table)),
+        (UNPHYSICAL, lambda: ~_physical(table)),
         (FLAGGED, lambda: table["quality"] != 0),
-        (REPEATED, lambda: _repeated(table, found == USED)),
+        (DUPLICATE, lambda: _repeated(table, found == USED)),
         (WITHHELD, lambda: table["withheld"]),
     ]
     for reason, fails in checks:
@@ -79,10 +81,10 @@ def count(table: pd.DataFrame, reasons: np.ndarray) -> pd.DataFrame:
     """Number of rows by platform, channel and reason.
 
     Returns:
-        Columns platform, channel, reason, code, rows; in the order of `REASONS`.
+        Columns platform, channel, reason, code, rows; in the order of `CODES`.
     """
     rows = table[["platform", "channel"]].astype(str).assign(reason=reasons).value_counts(sort=False).rename("rows")
-    rows = rows.reset_index().assign(code=lambda rows: rows["reason"].map(REASONS))
+    rows = rows.reset_index().assign(code=lambda rows: rows["reason"].map(CODES))
     return rows.sort_values(["code", "platform", "channel"], ignore_index=True)[[*COLUMNS]]
 
 

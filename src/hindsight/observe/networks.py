@@ -106,14 +106,14 @@ def station_density(grid: Grid, land: np.ndarray, height: np.ndarray, generator:
     mountains and at sea (ships, islands).
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
-    mild = 0.15 + np.exp(-(((np.abs(latitude) - 40) / 20) ** 2))
-    people = grid.weights * land * mild * np.exp(-height / 1500)
-    centres = generator.choice(people.size, CENTRES, p=(people / people.sum()).ravel())
-    crowd = np.full(people.shape, 0.3)
+    climate = 0.15 + np.exp(-(((np.abs(latitude) - 40) / 20) ** 2))
+    population = grid.weights * land * climate * np.exp(-height / 1500)
+    centres = generator.choice(population.size, CENTRES, p=(population / population.sum()).ravel())
+    clustering = np.full(population.shape, 0.3)
     for centre in centres:
         distance = great_circle(latitude, longitude, latitude.flat[centre], longitude.flat[centre])
-        crowd += np.exp(-((distance / CENTRE_RADIUS_KM) ** 2))
-    share = people * crowd
+        clustering += np.exp(-((distance / CENTRE_RADIUS_KM) ** 2))
+    share = population * clustering
     sea = grid.weights * (1 - land)
     at_sea = AT_SEA if sea.any() else 0.0
     return (1 - at_sea) * share / share.sum() + at_sea * sea / max(sea.sum(), 1e-12)
@@ -200,7 +200,7 @@ def read_list(file: Path, grid: Grid) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     again = pd.Series(False, table.index)
     again[inside] = table[inside].duplicated(["station", "latitude", "longitude"])
-    reasons = np.select([~valid, ~inside, again], [usage.PLACE, usage.OUTSIDE, usage.REPEATED], usage.USED)
+    reasons = np.select([~valid, ~inside, again], [usage.INVALID_POSITION, usage.OUTSIDE, usage.DUPLICATE], usage.USED)
     found = table.assign(longitude=longitude)[inside & ~again][["station", "latitude", "longitude"]]
     counts = usage.count(table.assign(platform="station list", channel=""), reasons)
     return found.reset_index(drop=True), counts

@@ -92,13 +92,13 @@ def _first(axis: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
     spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
     begin = (np.asarray(place, float) - axis[0]) / spacing - (count - 1) / 2
     if (off := np.abs(begin - np.round(begin)) * spacing > NEAR).any():
-        raise ValueError(f"{place[off][0]} is not the middle of {count} grid points of {axis[0]} … {axis[-1]}")
+        raise ValueError(f"at {place[off][0]} is not at the middle of {count} grid points of {axis[0]} … {axis[-1]}")
     return np.round(begin).astype(int)
 
 
 def _inside(begin: np.ndarray, count: int, points: int, place: np.ndarray) -> None:
     if (outside := (begin < 0) | (begin + count > points)).any():
-        raise ValueError(f"of {count} points about {place[outside][0]} lies outside the grid")
+        raise ValueError(f"at {place[outside][0]} has a block of {count} points that lies outside the grid")
 
 
 def _padded(part: Interpolation, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ def _cell(axis: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spacing = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
     place = np.asarray(place, float)
     if (outside := (place < axis[0] - NEAR) | (place > axis[-1] + NEAR)).any():
-        raise ValueError(f"{place[outside][0]} lies outside {axis[0]} … {axis[-1]}")
+        raise ValueError(f"at {place[outside][0]} lies outside {axis[0]} … {axis[-1]}")
     along = ((place - axis[0]) / spacing).clip(0, len(axis) - 1)
     index = np.minimum(np.floor(along).astype(int), max(len(axis) - 2, 0))
     return index, along - index

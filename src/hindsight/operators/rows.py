@@ -74,8 +74,8 @@ def reject_gross_errors(
     """Separate observations with gross errors from the others.
 
     A gross error departs from the climatology by more than `GROSS` standard deviations (of the channel and of the
-    observation error together) and lies outside the range of the channel in the training period. A cloudburst meets
-    the first condition only.
+    observation error together) and lies outside the range of the channel in the training period. Extreme
+    rain, which is within the range, meets the first condition only and is used.
 
     Args:
         table: as for `normalise`.

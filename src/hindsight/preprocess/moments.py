@@ -25,14 +25,14 @@ from hindsight.settings.domain import Training
 
 BLOCK = 64e6  # bytes of values, in double precision, at a time
 LARGEST_CONDITION = 1e6  # of the normal matrix; that of whole years is about 2
-FEW_DAYS = 14  # missing in a year of training, at most
+MAX_MISSING_DAYS = 14  # of the year that annual harmonics need
 SUMS = {  # variables of the file: dimensions
-    "normal": ("harmonic", "harmonic_too"),
+    "normal": ("harmonic", "other_harmonic"),
     "moment": ("harmonic", "channel", "latitude", "longitude"),
     "square": ("channel", "latitude", "longitude"),
     "lowest": ("channel",),
     "highest": ("channel",),
-    "waves": ("part", "channel", "channel_too", "wavenumber"),
+    "waves": ("part", "channel", "other_channel", "wavenumber"),
 }
 
 
@@ -90,7 +90,7 @@ def _check_year(found: "Moments", training: Training) -> None:
         UserError: naming its length.
     """
     annual, daily, days = found.layout.annual, found.layout.daily, found.frames * training.step_hours / 24
-    if annual and days < 365 - FEW_DAYS:
+    if annual and days < 365 - MAX_MISSING_DAYS:
         raise UserError(
             f"the training period has {days:.0f} days of available frames, and preprocess.annual_harmonics = {annual} "
             "needs at least a year; lengthen domain.train or set it to 0"
@@ -226,7 +226,7 @@ class Moments:
 
     @property
     def _explained(self) -> np.ndarray:
-        """Fields L^-1 M (K, C, H, W), N = L L^T: the sum of their products, M^T N^-1 M, is what harmonics explain."""
+        """L^-1 M (K, C, H, W), with N = L L^T: the sum of its products, M^T N^-1 M, is explained by harmonics."""
         root = np.linalg.cholesky(self.normal)
         return np.linalg.solve(root, self.moment.reshape(len(root), -1)).reshape(self.moment.shape)
 

@@ -170,7 +170,7 @@ def _check_values(block: xr.Dataset, where: str) -> None:
         if (missing := times[holes & available]).size:
             raise UserError(
                 f"{where}: channel {name} has NaN in {missing.size} frame(s), the first at "
-                f"{missing[0].astype('datetime64[m]')}; mend the source, or name the times in download.missing"
+                f"{missing[0].astype('datetime64[m]')}; correct the source, or name the times in download.missing"
             )
         field = field[available]
         if field.size and not (channel.lowest <= field.min() and field.max() <= channel.highest):

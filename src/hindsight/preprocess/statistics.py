@@ -23,11 +23,11 @@ VARIABLES = {  # of the file: dimensions, comment
     "lowest": (("channel",), "least value; in the channel's units"),
     "highest": (("channel",), "largest value; in the channel's units"),
     "covariance_spectrum": (
-        ("part", "channel", "channel_too", "wavenumber"),
+        ("part", "channel", "other_channel", "wavenumber"),
         "E[F_c(m) conj F_c'(m)] of departures from the climatology, area-weighted mean over latitude, with F(m) the "
         "mean over longitude of a departure times exp(-i m longitude): F(0) is the zonal mean. Wavenumbers 0 … W / 2; "
         "the sum of the real parts over all, those between the first and W / 2 twice, is the covariance. In the units "
-        "of channel times those of channel_too",
+        "of channel times those of other_channel",
     ),
 }
 
@@ -45,7 +45,7 @@ def run(training: Training, *, moments: list[Path], statistics: Path) -> None:
         attrs={"frames": found.frames, "comment": "of the available frames of the training period"},
     )
     if spectrum is not None:
-        result = result.assign_coords(channel_too=list(found.layout.channels), part=["real", "imaginary"])
+        result = result.assign_coords(other_channel=list(found.layout.channels), part=["real", "imaginary"])
         result = result.assign_coords(wavenumber=np.arange(spectrum.shape[2]))
     store.replace(statistics, lambda partial: result.to_netcdf(partial))
 

@@ -12,7 +12,7 @@ from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import Posterior
 from hindsight.diffusion.guidance import Denoiser, Setup
 from hindsight.diffusion.guidance.unguided import Cost, Unguided
-from hindsight.diffusion.sampler import AGES
+from hindsight.diffusion.sampler import MAX_STEPS_PER_CYCLE
 from hindsight.diffusion.schedule import Cycle
 from hindsight.fields import calendar
 from hindsight.operators.linear import LinearObservations
@@ -66,7 +66,7 @@ class Assimilation:
     ) -> torch.Tensor:
         """White noise of some frames, (E, V, size), or of observations, given their keys (V, N)."""
         size = self.prior.process.size if size is None else size
-        steps = steps + self.attempt * AGES**2
+        steps = steps + self.attempt * MAX_STEPS_PER_CYCLE**2
         if isinstance(size, torch.Tensor):
             return frame_random.for_observations(self.seed, self.members, size, steps, purpose).to(self.device)
         return frame_random.normal(self.seed, self.members, self.frames[view], steps, purpose, size).to(self.device)
@@ -86,8 +86,8 @@ class Assimilation:
     def resampled(self, cost: torch.Tensor, effective: float, cycle: Cycle) -> torch.Tensor:
         """Member numbers (E, P) after resampling by the costs (E, P), with an effective share of the members."""
         weights = selection.tempered(cost, max(1.0, effective * len(self.members)))
-        along = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.age[0]), "select")
-        return selection.resampled(weights, along)
+        offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.earlier_cycles[0]), "select")
+        return selection.resampled(weights, offset)
 
     def _unguided(self, view: slice) -> Unguided:
         """The prior's denoiser of some frames."""

@@ -1,4 +1,4 @@
-"""Bytes of the analyses and of their archive for each frame, from packing a sample as both do."""
+"""Bytes of the analyses and of their archive for each frame, found by packing a sample in the same way."""
 
 import tempfile
 import time
@@ -16,7 +16,7 @@ from hindsight.fields.rounding import bits, round_to
 from hindsight.settings import Encoding
 
 SUMMARIES = 2  # objects of a channel in addition to those of its blocks of members: mean and spread
-FOLDERS = 2  # of each object of the archive
+FOLDERS_PER_OBJECT = 2  # that Zarr makes for an object of the archive
 INDEX = 16  # bytes of a chunk in the index of its Zarr shard
 
 

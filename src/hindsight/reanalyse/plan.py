@@ -249,7 +249,9 @@ def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archiv
     blocks = len(todo) // len({job.shard for job in todo})
     objects = (blocks + packing.SUMMARIES) * len(domain.channels)
     packed = lambda names: per_frame * sum(frames[name] for name in names)
-    inodes = len(to_make) * (1 + LOG_FILES) + len(missing) * (objects * (1 + packing.FOLDERS) + 1 + LOG_FILES)
+    inodes = len(to_make) * (1 + LOG_FILES) + len(missing) * (
+        objects * (1 + packing.FOLDERS_PER_OBJECT) + 1 + LOG_FILES
+    )
     return {
         "analyses_bytes": Forecast.within(analyses(todo), band),
         "analyses_files": len(todo),

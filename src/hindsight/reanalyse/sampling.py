@@ -1,11 +1,11 @@
-"""From settings to noise levels and the sampling scheme."""
+"""From settings to noise levels and settings of the sampling step."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from hindsight.diffusion import noise, sigmoid, steps
-from hindsight.diffusion.sampler import Scheme
+from hindsight.diffusion.sampler import StepSettings
 from hindsight.settings import Reanalyse
 
 IMPLAUSIBLE = 6.0  # standard deviations: no weather departs that far from its climatology in the whole domain
@@ -21,7 +21,7 @@ def levels(settings: Reanalyse) -> np.ndarray:
     return noise.levels(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho)
 
 
-def scheme(settings: Reanalyse, spread: float, departures: Sequence[float] = (0.0,)) -> Scheme:
+def step_settings(settings: Reanalyse, spread: float, departures: Sequence[float] = (0.0,)) -> StepSettings:
     """The sampling step, its corrections, and the bounds of plausible fields.
 
     Args:
@@ -32,4 +32,4 @@ def scheme(settings: Reanalyse, spread: float, departures: Sequence[float] = (0.
     sampler = settings.sampler
     bounds = tuple(max(IMPLAUSIBLE * spread, MARGIN * departure) for departure in departures)
     step = steps.build(sampler.step, **sampler.options())
-    return Scheme(step, sampler.corrections, sampler.correction_size, bounds)
+    return StepSettings(step, sampler.corrections, sampler.correction_size, bounds)

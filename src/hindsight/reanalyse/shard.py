@@ -13,7 +13,7 @@ from hindsight import __version__, machine
 from hindsight import prior as priors
 from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
-from hindsight.diffusion.sampler import Diverged, Scheme
+from hindsight.diffusion.sampler import Diverged, StepSettings
 from hindsight.errors import UserError
 from hindsight.fields import analyses, intervals
 from hindsight.fields import observations as tables
@@ -151,7 +151,7 @@ def reanalyse(
     for attempt in range(settings.retries + 1):
         assimilation = Assimilation(prior, task, observations, settings, attempt)
         try:
-            sample = _sample(assimilation, sampling.scheme(settings, spread, departures), progress, checkpoint)
+            sample = _sample(assimilation, sampling.step_settings(settings, spread, departures), progress, checkpoint)
             fields = sample.cpu().numpy().reshape(*sample.shape[:2], -1, *prior.metadata.grid.shape)
             return Analysed(prior.scaling.restore(fields, task.times), spent + assimilation.cost, attempt, len(gross))
         except Diverged as error:
@@ -185,7 +185,10 @@ def _remedies(settings: Reanalyse, departures: dict[str, float]) -> str:
 
 
 def _sample(
-    assimilation: Assimilation, scheme: Scheme, progress: Callable[[int], None], checkpoint: Checkpoint | None
+    assimilation: Assimilation,
+    step_settings: StepSettings,
+    progress: Callable[[int], None],
+    checkpoint: Checkpoint | None,
 ) -> torch.Tensor:
     """Sample all cycles, from the checkpoint on if there is one; fields (E, T, D)."""
     frames = len(assimilation.frames)
@@ -203,7 +206,7 @@ def _sample(
             checkpoint.save(now, finished, assimilation.attempt, assimilation.cost)
 
     for now in sampler.sample(
-        cycles, state, assimilation.denoiser, scheme, assimilation.noise, resample, progress, save
+        cycles, state, assimilation.denoiser, step_settings, assimilation.noise, resample, progress, save
     ):
         finished[:, before : now.finished] = now.fields[:, before : now.finished]
         before = now.finished

@@ -27,12 +27,12 @@ class Batch:
     sigma: torch.Tensor
     conditions: torch.Tensor
     value: torch.Tensor | None = None
-    precision: torch.Tensor | None = None
+    inverse_variance: torch.Tensor | None = None
 
     @property
     def points(self) -> Points | None:
-        """The observed values and their precisions; none if the prior does not learn to use them."""
-        return None if self.value is None else Points(self.value, self.precision)
+        """The observed values and their inverse variances; none if the prior does not learn to use them."""
+        return None if self.value is None else Points(self.value, self.inverse_variance)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -84,7 +84,7 @@ def noise_levels(settings: Train, frames: int, generator: torch.Generator) -> to
 def add_noise(
     clean: torch.Tensor, settings: Train, shape: tuple[int, int, int], generator: torch.Generator
 ) -> tuple[torch.Tensor, ...]:
-    """Noisy copy and noise levels of one window (T, D); if points are learnt, also observed values and precisions."""
+    """Noisy copy and noise levels of a window (T, D); if points are learnt, also their values and inverse variances."""
     sigma = noise_levels(settings, len(clean), generator)[0]
     white = torch.randn(clean.shape, generator=generator)
     if settings.noise_limit is not None:
@@ -93,11 +93,11 @@ def add_noise(
     if not settings.points.share:
         return noisy, sigma
     chosen = settings.points
-    precision = noise.training_points(
+    inverse_variance = noise.training_points(
         1, len(clean), shape, chosen.share, chosen.error_min, chosen.error_max, generator
     )[0]
-    error = torch.where(precision > 0, precision.clamp(min=1e-12).rsqrt(), 0.0)
-    return noisy, sigma, clean + error * torch.randn(clean.shape, generator=generator), precision
+    error = torch.where(inverse_variance > 0, inverse_variance.clamp(min=1e-12).rsqrt(), 0.0)
+    return noisy, sigma, clean + error * torch.randn(clean.shape, generator=generator), inverse_variance
 
 
 def _generator(seed: int, step: int, row: int) -> torch.Generator:

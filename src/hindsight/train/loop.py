@@ -146,12 +146,12 @@ class Trainer:
             self.stop()
 
     def _report_precision(self) -> None:
-        """Print a note if the steps of the checkpoint were computed in another precision; they count all the same."""
+        """Print a note if the checkpoint's steps were computed in another precision; they are not repeated."""
         before, self.state.precision = self.state.precision, self.prior.precision
         if before not in ("", self.prior.precision) and self.team.leads:
             print(
                 f"{self.checkpoint_path} has {self.state.step} steps in {before}, and this machine continues in"
-                f" {self.prior.precision}: the prior is as good, but not the same bytes as on one kind of machine",
+                f" {self.prior.precision}: the prior is as good, but not byte for byte that of one precision",
                 flush=True,
             )
 
@@ -174,7 +174,7 @@ class Trainer:
         loss = None
         for step, batch in loader:
             loss = loss or self.prepare_loss()
-            self.state.losses.append(advance(loss, batch, settings, self.optimiser, step, self.team))
+            self.state.losses.append(optimiser_step(loss, batch, settings, self.optimiser, step, self.team))
             average.update(self.average.network, self.prior.network, step, settings.average)
             self.state.step = step + 1
             speed = (step + 1 - done) * settings.batch * settings.window / (time.perf_counter() - began)
@@ -270,7 +270,7 @@ class Trainer:
         return self.average
 
 
-def advance(
+def optimiser_step(
     loss: nn.Module, batch: Batch, settings: Train, optimiser: torch.optim.Optimizer, step: int, team: Team
 ) -> float:
     """Take one optimiser step and return its loss; random numbers depend on seed, step and row alone."""

@@ -9,7 +9,7 @@ import torch
 
 from hindsight.errors import UserError
 from hindsight.fields import calendar
-from hindsight.fields.frames import Read
+from hindsight.fields.frames import ReadFrames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import conditions
@@ -39,7 +39,7 @@ class Windows:
     """
 
     def __init__(
-        self, times: np.ndarray, read: Read, window: int, split: str, segment: np.ndarray | None = None
+        self, times: np.ndarray, read: ReadFrames, window: int, split: str, segment: np.ndarray | None = None
     ) -> None:
         if len(times) == 0:
             raise UserError(f"the {split} period has no frame; move or lengthen domain.{split.removesuffix('ing')}")

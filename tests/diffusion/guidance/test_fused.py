@@ -21,7 +21,7 @@ def exactly(process, frames):
 
     def estimate(noisy, posterior, moving, points):
         square = posterior.sigma[0].double().numpy().repeat(process.size) ** 2
-        precision = points.precision[0].flatten().double().numpy()
+        precision = points.inverse_variance[0].flatten().double().numpy()
         pull = points.value[0].flatten().double().numpy() * precision
         inner = np.linalg.inv(inverse + np.diag(1 / square + precision))
         mean = (noisy.flatten(1).double().numpy() / square + pull) @ inner

@@ -59,7 +59,7 @@ class Observations(Protocol):
         """|h|^2, the squared length of each row of H; (T, N)."""
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Value and precision of each value of the state (T, size); None if H mixes several."""
+        """Observed value and inverse error variance of each value of the state (T, size); None if H mixes several."""
 
     def geometry(self, frame: int) -> bytes:
         """A key shared by frames that have observations at the same places with the same errors."""
@@ -74,7 +74,7 @@ class Setup:
 
     Attributes:
         prior: the unguided denoiser of some frames.
-        observations: of these frames.
+        observations: of the frames that the prior denoises.
         shape: of a field, (C, H, W).
         tolerance: relative residual at which the observation solver stops.
         iterations: after which the observation solver gives up.

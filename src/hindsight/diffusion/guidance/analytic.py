@@ -29,8 +29,8 @@ class Analytic:
     """Posterior means and samples of a stretch of frames, given its observations.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         tolerance: relative residual at which the solver stops, if it is also small beside the observation errors.
         iterations: after which it raises an error; as many again in double precision.
         cache: H U by geometry, shared by the cycles of a stretch.

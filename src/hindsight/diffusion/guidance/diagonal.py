@@ -18,8 +18,8 @@ class Diagonal:
     """Posterior means with a diagonal gain.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         gamma: factor of the error variance.
     """
 

@@ -17,8 +17,8 @@ class Dps:
     """Denoised estimates shifted so that a deterministic step ends where the method's step ends.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         zeta: length of the step.
     """
 

@@ -1,9 +1,9 @@
-"""The guidance of ForcingDAS (arXiv:2605.14285): a step down the gradient of the misfit, weighed frame by frame.
+"""The guidance of ForcingDAS (arXiv:2605.14285): a step down the gradient of the misfit, weighted frame by frame.
 
 After a step the sample moves by -zeta grad L, L = || w (y - H D) ||, w_k = (R + gamma sigma_k^2)^-1/2 with each frame's
-own level, and optionally lambda times a misfit of the spectrum of D to the prior's. Their norm runs over all frames
-and members, so that the step of a frame depends on how many others there are; here each frame of each member has its
-own norm.
+own level, and optionally lambda times a misfit of the spectrum of D to the prior's. The paper's norm runs over all
+frames and members, so that the step of a frame depends on their number; here each frame of each member has its own
+norm.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ class Forcing:
     """Denoised estimates shifted so that a deterministic step ends where the method's step ends.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         gamma: growth of the variance of the misfit with sigma^2.
         zeta: length of the step.
         spectral: weight of the spectral misfit, lambda; 0 leaves it out.
-        spectrum: the prior's, needed where `spectral` is not 0.
+        spectrum: mean spectrum of the prior's fields, needed where `spectral` is not 0.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Spectrum:
         f_b = sigmoid(s (n_b abar - b)), abar = 1 / (1 + sigma^2): small scales count once the noise is small.
         """
         bins = self.power.shape[-1]
-        shown = 1 / (1 + level.square())[:, None] * bins - torch.arange(bins, device=level.device)
-        weight = torch.sigmoid(self.sharpness * shown)[None, :, None]
+        below_cutoff = 1 / (1 + level.square())[:, None] * bins - torch.arange(bins, device=level.device)
+        weight = torch.sigmoid(self.sharpness * below_cutoff)[None, :, None]
         with torch.enable_grad():
             fields = clean.detach().requires_grad_(True)
             power = _binned(fields.view(*clean.shape[:2], *self.shape))

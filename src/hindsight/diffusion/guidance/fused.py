@@ -21,8 +21,8 @@ class Fused(Analytic):
     """Posterior means straight from the network.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         points: the observations as values of the state.
         tolerance: see `Analytic`, as for `iterations` and `cache`.
         iterations: of the observation solver.

@@ -20,8 +20,8 @@ class Mmps:
     """Posterior means with the covariance given by the Jacobian of the network.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         iterations: of the solver; each is a backward pass through the network, and one more follows.
     """
 

@@ -19,8 +19,8 @@ class Sda:
     """Posterior means with one variance for all observations.
 
     Args:
-        prior: unguided.
-        observations: of its frames.
+        prior: the unguided denoiser.
+        observations: of the frames that the prior denoises.
         gamma: posterior variance of an observed value, in units of sigma^2.
     """
 
