@@ -11,11 +11,14 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # bytecode is always kept, whatever the environment says: otherwise every job would compile the sources again
 export PYTHONDONTWRITEBYTECODE :=
 
-# Run the workflow, and show the progress of its jobs, whose output goes to logs/.
+# Run the workflow, and show the progress of its jobs, whose output goes to logs/. With --quiet Snakemake does not show the
+# log of a job that failed, but the command, which names it.
 define run
-	@mkdir -p logs && : > logs/progress
+	@mkdir -p logs && : > logs/progress && touch logs/started
 	@tail -n +1 -f logs/progress & follower=$$!; trap 'kill $$follower' EXIT; \
-	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host
+	  HINDSIGHT_PROGRESS=$(CURDIR)/logs/progress snakemake --profile profiles/local --resources mem_mb=$(MEMORY) $(1) --quiet rules host || { \
+	    find .snakemake/log -type f -newer logs/started -exec sed -n "s/^Command .* > \(.*\) 2>&1' returned .*/\1/p" {} + | xargs -r tail -n 30; \
+	    exit 1; }
 endef
 
 .PHONY: help setup setup-docs demo docs test test-all test-slurm lint coverage europe install-profiles lock format reference dist clean
@@ -23,7 +26,7 @@ endef
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, seven to ten minutes"
 	@echo "make test                 set up, then run the tests that are not marked slow"
-	@echo "make test-all             all of them: kills, every domain from end to end, every command of the docs"
+	@echo "make test-all             also the slow tests, which kill jobs and run every domain and every command of the docs"
 	@echo "make test-slurm           the tests that run a SLURM of two nodes on this machine (it names missing packages)"
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     copy the profiles to Snakemake's folder: snakemake --profile slurm"

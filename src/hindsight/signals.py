@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 CODE = 128 + signal.SIGTERM  # exit status of a process ended by SIGTERM, as a shell reports it
+INCOMPLETE = "incomplete files are never taken for complete ones"  # the end of several messages
 ECHO = 5.0  # seconds within which a second signal repeats the first: SLURM and torchrun both signal every process
 
 
@@ -66,6 +67,6 @@ def _exit() -> NoReturn:
     """Exit without clean-up, which could take too long: unfinished files never look complete."""
     for child in multiprocessing.active_children():
         child.kill()  # otherwise it would wait for work for ever
-    message = f"{_request.step}: stopped by SIGTERM; nothing half-made looks whole; run snakemake again to go on\n"
+    message = f"{_request.step}: stopped by SIGTERM; {INCOMPLETE}; run snakemake again to go on\n"
     os.write(2, message.encode())
     os._exit(CODE)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hindsight.partials import partial, remove, sweep
+from hindsight.signals import INCOMPLETE
 
 LITTLE = 2**20  # bytes; a disk with less free space counts as full
 LESS_MEMORY = {  # settings that reduce memory, by stage
@@ -24,7 +25,6 @@ LESS_MEMORY = {  # settings that reduce memory, by stage
 MEMORY = r"can't allocate memory|out of memory|Unable to allocate"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-NOTHING = "nothing half-made looks whole"
 PEER = r"Connection (closed|reset) by peer|NCCL|gloo"
 
 
@@ -62,7 +62,7 @@ def _full(error: BaseException, paths: list[Path]) -> str | None:
     if not links and not (opaque and full):
         return None
     where = next((path for link in links if (path := _path(link))), full)
-    return f"the disk is full{f' where {where} lies' if where else ''}; free some and run again; {NOTHING}"
+    return f"the disk is full{f' where {where} lies' if where else ''}; free some and run again; {INCOMPLETE}"
 
 
 def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
@@ -76,8 +76,8 @@ def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
     folders = list(map(_folder, paths))
     where = next((folder for folder in folders if not _may(folder, os.W_OK)), folders[0] if folders else Path.cwd())
     if os.statvfs(where).f_flag & os.ST_RDONLY:
-        return f"the disk of {where} is read-only; mount it for writing, or work on another one; {NOTHING}"
-    return f"you may not write in {where}; ask {_owner(where)}, who owns it, or work in another folder; {NOTHING}"
+        return f"the disk of {where} is read-only; mount it for writing, or work on another one; {INCOMPLETE}"
+    return f"you may not write in {where}; ask {_owner(where)}, who owns it, or work in another folder; {INCOMPLETE}"
 
 
 def _memory(error: BaseException, step: str) -> str | None:
@@ -85,7 +85,7 @@ def _memory(error: BaseException, step: str) -> str | None:
         if isinstance(link, MemoryError) or isinstance(link, RuntimeError) and re.search(MEMORY, str(link)):
             lower = LESS_MEMORY.get(step.split(".")[0])
             first = str(link).strip().split("\n")[0]
-            return f"memory ran out ({first}); {f'{lower}, or ' if lower else ''}give the job more; {NOTHING}"
+            return f"memory ran out ({first}); {f'{lower}, or ' if lower else ''}give the job more; {INCOMPLETE}"
     return None
 
 

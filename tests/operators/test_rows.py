@@ -109,4 +109,4 @@ def test_the_worst_are_named_with_what_to_do():
     text = gross_error_note(gross, 7)
     assert text.startswith("6 of 7 observations are rejected as gross errors")
     assert f"t850 {expected - 600:g} at 45 N, 0 E, 2009-01-01T12:00 (-60); t850 {expected + 500:g}" in text
-    assert "(+20)" not in text and "and others; to use them, give them a larger error in the table" in text
+    assert "(+20)" not in text and "and others; to keep them, raise observe.networks.NAME.error" in text

@@ -41,7 +41,7 @@ def analysis(values):
 
 def test_a_perfect_analysis_has_no_error():
     found = compare.compare_with_truth(analysis(np.stack([TRUTH] * 4)), SCALING, EVERYWHERE, NOWHERE, GRID, 0)
-    for name in ("squared_error", "variance", "skill", "sum_squared_error"):
+    for name in ("squared_error", "variance", "member_error", "sum_squared_error"):
         assert np.abs(found[name]).max() < 1e-10
     np.testing.assert_allclose(found["sum_power"].sel(kind="truth"), found["sum_power"].sel(kind="mean"))
 

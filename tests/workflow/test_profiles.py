@@ -222,3 +222,12 @@ def test_jobs_share_the_connections_that_a_profile_allows(profile, tmp_path):
     spans = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("*.txt")]
     at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
     assert len(spans) == 6 and max(at_once) == 2
+
+
+def test_make_demo_prints_the_log_of_a_job_that_failed(tmp_path):
+    rule = 'rule one:\n    output: "one"\n    log: "one.log"\n    shell: "(echo the disk is full; false) > {log} 2>&1"\n'
+    (tmp_path / "Snakefile").write_text(rule)
+    (tmp_path / "profiles").symlink_to(runs.ROOT / "profiles")
+    command = ["make", "-f", runs.ROOT / "Makefile", "-o", "setup", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and "the disk is full\n" in done.stdout, done.stderr

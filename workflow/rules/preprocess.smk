@@ -134,7 +134,7 @@ rule climatology:
 
 
 rule statistics:
-    """Compute the spread and spectra of departures from the climatology over the training period."""
+    """Compute standard deviations and spectra of departures from the climatology over the training period."""
     input:
         settings="results/{run}/settings/preprocess.json",
         moments=moments(),

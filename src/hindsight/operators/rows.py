@@ -110,5 +110,5 @@ def gross_error_note(gross: pd.DataFrame, count: int) -> str:
     return (
         f"{len(gross)} of {count} observations are rejected as gross errors, more than {GROSS:g} standard deviations "
         f"from the climatology and outside the range of the training period: {'; '.join(named)}"
-        f"{' and others' if len(gross) > NAMED else ''}; to use them, give them a larger error in the table"
+        f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error"
     )

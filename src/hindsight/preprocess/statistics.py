@@ -1,4 +1,4 @@
-"""Statistics of departures from the climatology in the training period: spread, variance, range and spectra."""
+"""Statistics of departures from the climatology in the training period: variability, range and spectra."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ VARIABLES = {  # of the file: dimensions, comment
 
 
 def run(training: Training, *, moments: list[Path], statistics: Path) -> None:
-    """Compute the spread and spectra of departures from the climatology over the training period."""
+    """Compute standard deviations and spectra of departures from the climatology over the training period."""
     found = gather(moments, training)
     values = {name: getattr(found, name) for name in ("spread", "variance", "lowest", "highest")}
     _check_varies(found, values["spread"])

@@ -40,7 +40,7 @@ class Network(Section):
     )
     noise: float | dict[str, float] | None = Field(
         0.05,
-        description="observation error (standard deviation), as a fraction of each channel's spread; or by channel",
+        description="observation error in standard deviations of each channel's departures; or by channel",
     )
     error: float | dict[str, float] | None = Field(
         None, description="observation error (standard deviation) in the channel's units; or by channel; replaces noise"

@@ -1,4 +1,4 @@
-"""The house rule: a module imports its own room and the floors below, never a neighbour or a floor above."""
+"""A module imports from its own package and from lower layers only."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[2] / "src/hindsight"
-FLOORS = [  # from the lowest; rooms on one floor do not import each other
+LAYERS = [  # from the lowest; packages of one layer do not import each other
     {"errors", "partials", "progress", "signals"},
     {"running", "settings", "system_errors", "where"},
     {"fields"},
@@ -17,11 +17,11 @@ FLOORS = [  # from the lowest; rooms on one floor do not import each other
     {"cli"},
     {"reference", "__main__"},
 ]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 
 def imports(path: Path) -> set[str]:
-    """The top-level modules and rooms of hindsight that a module imports, at its head or inside functions."""
+    """The top-level modules and packages of hindsight that a module imports, at its head or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "hindsight":
@@ -40,11 +40,11 @@ def test_imports_only_go_down(path):
     if here == "__init__":
         return
     for there in imports(path) - {here}:
-        assert FLOOR[there] < FLOOR[here], f"{here} (floor {FLOOR[here]}) imports {there} (floor {FLOOR[there]})"
+        assert LAYER[there] < LAYER[here], f"{here} (layer {LAYER[here]}) imports {there} (layer {LAYER[there]})"
 
 
-@pytest.mark.parametrize("room", ["settings", "fields", "archive", "download", "preprocess", "verify", "scores"])
-def test_torch_stays_on_the_upper_floors(room):
-    for path in (SRC / room).rglob("*.py"):
+@pytest.mark.parametrize("package", ["settings", "fields", "archive", "download", "preprocess", "verify", "scores"])
+def test_torch_stays_on_the_upper_layers(package):
+    for path in (SRC / package).rglob("*.py"):
         names = [a.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import) for a in n.names]
         assert "torch" not in names, path
