@@ -359,7 +359,7 @@ CASES: dict[str, dict[str, Kind]] = {
     },
     "16": {
         **{n: Kind((n,), uniform("t2m", 280.0, TURN, COARSE), served=True) for n in ("same", "query", "space")},
-        "dap": Kind(("dap",), None, (r"dodsC/era5\.nc", r"404|not there|no file|found"), served=True),
+        "dap": Kind(("dap",), None, (r"dodsC/era5\.nc", r"404|not there|no file|missing"), served=True),
         "catalog": Kind(("catalog",), None, (r"2022/", r"file|folder|name"), served=True),
     },
     "17": {

@@ -62,8 +62,8 @@ def test_wrong_fields_are_called_wrong(fields, source, spoil, says):
 
 
 def test_a_masked_frame_counts_as_missing(fields, source):
-    known = fields["available"].copy(data=np.arange(24) != 5)
-    assert judged(fields.assign(known=known), source) == "wrong: no frame at 2023-01-02T06:00 (1 of them)"
+    available = fields["available"].copy(data=np.arange(24) != 5)
+    assert judged(fields.assign(available=available), source) == "wrong: no frame at 2023-01-02T06:00 (1 of them)"
 
 
 def test_frames_between_the_splits_may_be_missing_but_not_wrong(fields, source):

@@ -83,7 +83,8 @@ def cloned(parent: Path) -> Path:
         shutil.copy(runs.ROOT / name, folder / name)
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     (folder / "config/config.yaml").write_text(yaml.safe_dump(runs.merged(config, SMALL)))
-    (folder / "config/mine.yaml").write_text(yaml.safe_dump(runs.merged(config, SMALL)))
+    for name in ("config/mine.yaml", "mine.yaml"):
+        (folder / name).write_text(yaml.safe_dump(runs.merged(config, SMALL)))
     (folder / ".venv").symlink_to(Path(sys.prefix))
     run(folder, "workflow/scripts/install-profiles")
     if DATA.is_dir():
