@@ -38,7 +38,7 @@ def make(busy=True, **settings):
     return network
 
 
-def told(frames=5, windows=2, conditions=4, **_):
+def noise_and_conditions(frames=5, windows=2, conditions=4, **_):
     generator = torch.Generator().manual_seed(1)
     levels = torch.randint(1000, (windows, frames), generator=generator)
     return levels, torch.randn(windows, frames, conditions, generator=generator)
@@ -54,7 +54,7 @@ def run(network, x, levels, conditions):
 
 
 class Slow:
-    """The network once more, in double precision: loops, complex numbers and explicit softmax."""
+    """The same network written again in double precision, with loops, complex numbers and an explicit softmax."""
 
     def __init__(self, network, settings):
         self.weights = {name: value.detach().double().numpy() for name, value in network.state_dict().items()}
@@ -116,21 +116,21 @@ class Slow:
         time = np.arange(frames)[:, None] * 100.0 ** (-np.arange(4) / 4) if rotary else None
         b = "blocks.0."
         over = lambda name: [[self.modulated(b + name, tokens[t, p], c[t]) for p in range(6)] for t in range(frames)]
-        told = over("before_space")
+        inputs = over("before_space")
         for t in range(frames):
-            found = self.attention(b + "in_space", np.array([h for h, _ in told[t]]), space, False)
-            tokens[t] += np.array([g for _, g in told[t]]) * found
-        told = over("before_time")
+            found = self.attention(b + "in_space", np.array([h for h, _ in inputs[t]]), space, False)
+            tokens[t] += np.array([g for _, g in inputs[t]]) * found
+        inputs = over("before_time")
         for p in range(6):
-            along = np.array([told[t][p][0] for t in range(frames)])
+            along = np.array([inputs[t][p][0] for t in range(frames)])
             found = self.attention(b + "in_time", along, time, self.settings["attention"] == "causal")
-            tokens[:, p] += np.array([told[t][p][1] for t in range(frames)]) * found
-        told, out = over("before_layers"), np.zeros((frames, 2, 4, 6))
+            tokens[:, p] += np.array([inputs[t][p][1] for t in range(frames)]) * found
+        inputs, out = over("before_layers"), np.zeros((frames, 2, 4, 6))
         for t in range(frames):
             for p in range(6):
-                h = self.linear(b + "layers.0", told[t][p][0])
+                h = self.linear(b + "layers.0", inputs[t][p][0])
                 h = h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
-                token = tokens[t, p] + told[t][p][1] * self.linear(b + "layers.2", h)
+                token = tokens[t, p] + inputs[t][p][1] * self.linear(b + "layers.2", h)
                 last = self.linear("leave", self.modulated("norm", token, c[t])[0]).reshape(2, 2, 2)
                 out[t, :, 2 * (p // 3) : 2 * (p // 3) + 2, 2 * (p % 3) : 2 * (p % 3) + 2] = last.transpose(2, 0, 1)
         return out
@@ -142,7 +142,7 @@ class Slow:
 )
 def test_it_computes_the_written_formulas(settings, edges):
     network, x = make(edges=edges, **settings).double(), fields().double()
-    levels, conditions = told(**settings)
+    levels, conditions = noise_and_conditions(**settings)
     levels = levels if settings["levels"] == "index" else levels.double() / 200 - 2
     slow = Slow(network, settings)
     found = run(network, x, levels, conditions.double()).numpy()
@@ -166,7 +166,7 @@ def test_fused_attention_is_attention(tokens, causal):
 @pytest.mark.parametrize("settings", [PUBLISHED, OURS])
 def test_an_untrained_network_is_zero_and_its_blocks_are_the_identity(settings):
     network = make(busy=False, **settings)
-    assert run(network, fields(), *told(**settings)).abs().max() == 0
+    assert run(network, fields(), *noise_and_conditions(**settings)).abs().max() == 0
     x = torch.randn(2, 5, 6, 16)
     assert torch.equal(network.blocks[0](x, torch.randn(2, 5, 16), network.angles, None), x)
 
@@ -184,7 +184,7 @@ def test_an_untrained_network_is_initialised_as_published():
 @pytest.mark.parametrize("attention", ["causal", "full"])
 def test_a_frame_affects_only_later_ones_if_causal(positions, attention):
     settings = PUBLISHED | {"positions": positions, "attention": attention}
-    network, x, (levels, none) = make(depth=2, **settings), fields(), told(**settings)
+    network, x, (levels, none) = make(depth=2, **settings), fields(), noise_and_conditions(**settings)
     base, noisier = run(network, x, levels, none), levels.clone()
     for frame in range(5):
         other = x.clone()
@@ -203,7 +203,7 @@ def test_on_periodic_axes_the_origin_does_not_matter(frames):
         (("pole", "periodic"), [(0, 2), (0, 6)]),
     ):
         network = make(edges=edges, shape=(8, 10), depth=2, **OURS)
-        x, (levels, conditions) = fields(frames, shape=(8, 10)), told(frames)
+        x, (levels, conditions) = fields(frames, shape=(8, 10)), noise_and_conditions(frames)
         base = run(network, x, levels / 250, conditions)
         for turn in turns:
             rolled = run(network, x.roll(turn, (-2, -1)), levels / 250, conditions)
@@ -215,20 +215,20 @@ def test_on_periodic_axes_the_origin_does_not_matter(frames):
 def test_rotary_windows_do_not_depend_on_their_first_frame():
     """Causal: frames late in a window are the same with other frames after them."""
     network = make(**PUBLISHED | {"positions": "rotary"})
-    x, (levels, none) = fields(9), told(9, conditions=0)
+    x, (levels, none) = fields(9), noise_and_conditions(9, conditions=0)
     part = run(network, x[:, :5], levels[:, :5], none[:, :5])
     torch.testing.assert_close(run(network, x, levels, none)[:, :5], part, atol=1e-5, rtol=1e-4)
 
 
 def test_a_window_longer_than_the_table_raises_an_error():
     with pytest.raises(UserError, match="ends at 5 frames, and the window has 6"):
-        run(make(**PUBLISHED), fields(6), *told(6, conditions=0))
+        run(make(**PUBLISHED), fields(6), *noise_and_conditions(6, conditions=0))
 
 
 @pytest.mark.parametrize("size", [(5, 7), (4, 7), (3, 6)])
 def test_sizes_that_are_not_whole_patches_are_padded_by_the_edges(size):
     """The same as a network of whole patches with the padded field as input."""
-    x, (levels, conditions) = fields(shape=size), told()
+    x, (levels, conditions) = fields(shape=size), noise_and_conditions()
     network, whole = make(shape=size, **OURS), make(shape=(size[0] + size[0] % 2, size[1] + size[1] % 2), **OURS)
     padded = torch.cat([x, x[..., -1:, :]], -2) if size[0] % 2 else x
     padded = torch.cat([padded, padded[..., -1:]], -1) if size[1] % 2 else padded
@@ -249,7 +249,7 @@ def test_patches_can_be_put_together_again():
 
 @pytest.mark.parametrize("settings", [PUBLISHED, OURS])
 def test_recomputing_gives_the_same_gradient(settings):
-    found, (levels, conditions) = [], told(**settings)
+    found, (levels, conditions) = [], noise_and_conditions(**settings)
     for recompute in (False, True):
         network, count = make(depth=2, recompute=recompute, **settings).train(), []
         for block in network.blocks:
@@ -262,7 +262,7 @@ def test_recomputing_gives_the_same_gradient(settings):
 
 @pytest.mark.parametrize("settings", [PUBLISHED, OURS])
 def test_half_precision_costs_little(settings):
-    network, x, (levels, conditions) = make(**settings), fields(), told(**settings)
+    network, x, (levels, conditions) = make(**settings), fields(), noise_and_conditions(**settings)
     exact = run(network, x, levels / 250, conditions)
     with torch.autocast("cpu", torch.bfloat16):
         found = run(network, x, levels / 250, conditions)

@@ -35,9 +35,9 @@ def test_an_untrained_network_is_zero():
 
 def test_untrained_blocks_are_the_identity():
     """So depth does no harm at the start of training."""
-    fresh, x, told = make(busy=False), torch.randn(2, 8, 5, 7), torch.randn(2, 5, 16)
+    fresh, x, conditions = make(busy=False), torch.randn(2, 8, 5, 7), torch.randn(2, 5, 16)
     for block in fresh.blocks:
-        assert torch.equal(block(x, told), x)
+        assert torch.equal(block(x, conditions), x)
 
 
 def test_on_a_ring_the_origin_does_not_matter():
@@ -77,17 +77,17 @@ def test_dilations_reach_as_far_as_they_say_and_no_further(dilations, blocks):
 def test_a_stretch_longer_than_in_training_agrees_in_its_interior(dilations):
     """A frame does not depend on where the window begins; only frames near an end differ."""
     network, x, far = make(dilations=dilations), fields(40, 8), reach(dilations, 2)
-    noise, told = torch.randn(1, 40), torch.randn(1, 40, 4)
-    whole, part = run(network, x, noise, told), run(network, x[:, 10:35], noise[:, 10:35], told[:, 10:35])
+    noise, conditions = torch.randn(1, 40), torch.randn(1, 40, 4)
+    whole, part = run(network, x, noise, conditions), run(network, x[:, 10:35], noise[:, 10:35], conditions[:, 10:35])
     torch.testing.assert_close(part[:, far:-far], whole[:, 10 + far : 35 - far], atol=1e-5, rtol=1e-4)
     assert (part[:, 0] - whole[:, 10]).abs().max() > 1e-2
 
 
 def test_every_frame_depends_on_its_own_noise_and_date():
     network, x = make(dilations=(1,), blocks=1), fields(12)
-    base, noise, told = run(network, x), torch.zeros(1, 12), torch.zeros(1, 12, 4)
-    noise[0, 3], told[0, 8] = 1, 1
-    for each in (run(network, x, noise=noise), run(network, x, conditions=told)):
+    base, noise, conditions = run(network, x), torch.zeros(1, 12), torch.zeros(1, 12, 4)
+    noise[0, 3], conditions[0, 8] = 1, 1
+    for each in (run(network, x, noise=noise), run(network, x, conditions=conditions)):
         heard = ((each - base).abs().amax((0, 2, 3, 4)) > 0).nonzero()[:, 0].tolist()
         middle = 3 if heard[0] < 5 else 8
         assert middle in heard and set(heard) <= set(range(middle - 2, middle + 3))
@@ -99,11 +99,11 @@ def test_windows_of_a_batch_are_independent():
 
 
 def test_recomputing_gives_the_same_gradient():
-    x, noise, told, found = fields(windows=2), torch.randn(2, 6), torch.randn(2, 6, 4), []
+    x, noise, conditions, found = fields(windows=2), torch.randn(2, 6), torch.randn(2, 6, 4), []
     for recompute in (False, True):
         network = make().train()
         network.recompute = recompute
-        network(x, noise, told).square().sum().backward()
+        network(x, noise, conditions).square().sum().backward()
         found.append([parameter.grad for parameter in network.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*found))
     assert min(gradient.abs().max() for gradient in found[0]) > 0

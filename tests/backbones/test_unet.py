@@ -52,9 +52,9 @@ def test_every_frame_depends_on_its_own_noise_and_date_and_on_its_neighbours():
     noise[0, 2] = 1
     changed = (run(network, x, noise) - base).abs().amax((0, 2, 3, 4))
     assert changed[2] > 0 and changed[1] > 0
-    told = torch.zeros(1, 6, 4)
-    told[0, 4] = 1
-    assert (run(network, x, conditions=told) - base).abs().amax((0, 2, 3, 4))[4] > 0
+    conditions = torch.zeros(1, 6, 4)
+    conditions[0, 4] = 1
+    assert (run(network, x, conditions=conditions) - base).abs().amax((0, 2, 3, 4))[4] > 0
 
 
 def test_windows_of_a_batch_are_independent():
@@ -90,11 +90,11 @@ def test_on_a_torus_and_a_sphere_the_origin_does_not_matter(edges):
 
 def test_recomputing_gives_the_same_gradient():
     """Dropout included: the same features are dropped again."""
-    x, noise, told, found = torch.randn(2, 3, 3, 8, 8), torch.randn(2, 3), torch.randn(2, 3, 4), []
+    x, noise, conditions, found = torch.randn(2, 3, 3, 8, 8), torch.randn(2, 3), torch.randn(2, 3, 4), []
     for recompute in (False, True):
         network = busy(make(dropout=0.3, recompute=recompute)).train()
         torch.manual_seed(5)
-        network(x, noise, told).square().sum().backward()
+        network(x, noise, conditions).square().sum().backward()
         found.append([parameter.grad for parameter in network.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*found))
     assert min(gradient.abs().max() for gradient in found[0]) > 0

@@ -35,7 +35,7 @@ SHAPE = (2, 6, 8)
 
 
 def points(windows=6000, frames=5, shape=SHAPE, share=0.6, least=0.05, most=1.0, seed=0):
-    """Precisions of training windows, (B, T, C, H, W)."""
+    """Inverse variances of the observed values of training windows, (B, T, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     found = noise.training_points(windows, frames, shape, share, least, most, generator)
     assert found.shape == (windows, frames, np.prod(shape))

@@ -57,7 +57,7 @@ def test_a_delay_longer_than_all_steps_is_refused():
 
 
 def as_text(cycles):
-    """Each cycle as text: its first frame, its rows, the ages of its frames and the number of finished frames."""
+    """Each cycle as text: first frame, rows, earlier cycles of each frame, and number of finished frames."""
     text = lambda row: "".join(map(str, np.asarray(row, int)))
     return [f"{c.first}: {' '.join(map(text, c.rows))} | {text(c.earlier_cycles)} | {c.finished}" for c in cycles]
 

@@ -45,7 +45,7 @@ def test_places_known_to_be_land_or_sea_are(latitude, longitude, land):
 @pytest.mark.parametrize("turned", [0, 30, -75])
 @pytest.mark.parametrize("centre", [(0, 0), (40, 140), (-70, 350)])
 def test_an_ellipse_ends_at_its_half_widths(centre, turned):
-    """Places are reckoned from the centre by the spherical law of cosines; east is 0 and north 90 degrees."""
+    """Positions are computed from the centre by the spherical law of cosines; east is 0 and north 90 degrees."""
     along, across = 20.0, 8.0
     for direction, arc in ((0, along), (180, along), (90, across), (-90, across)):
         heading, c, north = np.deg2rad(90 - direction - turned), np.deg2rad(arc), np.deg2rad(centre[0])

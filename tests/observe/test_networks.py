@@ -166,7 +166,7 @@ def test_a_domain_without_sea_has_no_ships():
 
 
 def test_a_land_fraction_may_be_rounded_beyond_one_or_below_nothing():
-    """As interpolation in single precision leaves it."""
+    """Interpolation in single precision gives such land fractions."""
     static = world(GLOBE)
     static["land"] = xr.where(static["land"] == 1, 1 + 2.4e-7, -6e-8)
     assert len(make(grid=GLOBE, static=static, kind="land", count=40, withheld=0.0)) == 40

@@ -85,7 +85,7 @@ def test_errors_belong_to_the_frame_and_not_to_the_shard(truth):
 
 @pytest.fixture
 def files(truth, tmp_path):
-    """What earlier steps leave: fields, statistics, static and a list of stations; April to be observed."""
+    """The files of earlier steps (fields, statistics, static), and a list of stations; April is to be observed."""
     domain = Domain(
         channels=["z500", "msl"],
         step_hours=6,

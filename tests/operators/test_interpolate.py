@@ -48,7 +48,7 @@ EDGE = Grid(np.linspace(30, 60, 121), np.linspace(0, 359.75, 1440)[:1400])  # no
 @pytest.mark.parametrize("off", [-3e-5, 3e-5])
 @pytest.mark.parametrize("turn", [-360.0, 0.0, 360.0])
 def test_a_rounding_error_beyond_the_edge_is_the_edge(latitude, longitude, off, turn):
-    """What single precision leaves of a coordinate, 3e-5 degrees at 360."""
+    """A coordinate rounded to single precision is off by up to 3e-5 degrees at 360."""
     field = np.random.default_rng(0).standard_normal(EDGE.shape)
     found = bilinear(EDGE, np.array([latitude + off]), np.array([longitude + turn + off]))
     row, column = round((latitude - 30) * 4), round(longitude * 4)

@@ -22,7 +22,7 @@ def test_the_adjoint_passes_the_dot_product_test():
 
 
 def test_the_operator_of_a_frame_as_a_matrix():
-    """Its product is `forward`, that of its transpose the adjoint; padding is a row of zeros."""
+    """The product with the matrix is `forward`, with its transpose the adjoint; padding is a row of zeros."""
     generator = torch.Generator().manual_seed(0)
     size, shape = 12, (3, 9)  # few points, so that the four of a row are often the same one
     point = torch.randint(0, size, (*shape, 4), generator=generator)

@@ -1,4 +1,4 @@
-"""Observations as rows, against the truth that they were read off."""
+"""Observations as rows, against the fields that they were taken from."""
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,8 @@ def table(**columns):
 
 
 @pytest.mark.parametrize("scaling", [SCALING, SCALING.weighted_by_area(GRID.weights)], ids=["alike", "by area"])
-def test_what_rows_see_of_the_normalised_truth_is_what_was_measured(scaling):
-    """Times in no order, repeated, two channels, on a point and between four."""
+def test_rows_applied_to_the_normalised_truth_give_the_observations(scaling):
+    """Unordered and repeated times, two channels, places on a grid point and between four."""
     seen = [(2, 1, 45.0, 5.0), (0, 0, 45.0, 10.0), (2, 0, 47.5, 15.0), (1, 1, 40.0, -10.0), (0, 1, 42.5, 0.0)]
     value = []
     for t, c, north, east in seen:
@@ -67,7 +67,7 @@ def test_an_observation_outside_the_grid_is_refused():
 
 
 def test_a_footprint_is_a_row_with_all_its_points():
-    """Beside a value at a place, which has no more than four."""
+    """The other row is a value at a position, which needs four points only."""
     north, east = GRID.latitude[:2].mean(), GRID.longitude[:4].mean()
     rows = table(latitude=[north, GRID.latitude[1]], longitude=[east, GRID.longitude[2]], footprint=["mean 2x4", ""])
     found = normalise(rows, CHANNELS, GRID, SCALING)
