@@ -1,0 +1,122 @@
+"""Reports: what instruments measured, one row a value, in one layout for every file format.
+
+Columns: `time` (UTC), `latitude`, `longitude` (degrees), `elevation` (m, of the instrument; NaN where unknown),
+`pressure` (hPa, the level of an upper-air value; NaN at the surface), `quantity` (a CF standard name of `UNITS`),
+`value` (in the units of `UNITS`), `platform` (`land`, `ship`, `sonde`, `aircraft`, `satellite`, `profiler`, `bogus`),
+`station`, `flag` (the provider's verdict, a word of `FLAGS`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+UNITS = {
+    "air_pressure_at_mean_sea_level": "Pa",
+    "surface_air_pressure": "Pa",
+    "air_temperature": "K",
+    "dew_point_temperature": "K",
+    "specific_humidity": "kg kg-1",
+    "relative_humidity": "%",
+    "eastward_wind": "m s-1",
+    "northward_wind": "m s-1",
+    "geopotential": "m2 s-2",
+}
+FLAGS = ("good", "unchecked", "suspect", "rejected")  # from the best to the worst
+PLACE = ("time", "latitude", "longitude", "elevation", "pressure", "platform", "station")
+COLUMNS = (*PLACE, "quantity", "value", "flag")
+LAPSE, SEA_LEVEL, STANDARD = 0.0065, 288.15, 101325.0  # K m-1, K, Pa: ICAO's standard atmosphere
+EXPONENT = 0.190263  # R L / g
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One quantity of N reports: values in the units of `UNITS`, NaN where there is none, and their flags."""
+
+    value: np.ndarray
+    flag: np.ndarray
+
+
+def stacked(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame:
+    """Stack the quantities of reports into rows of one value each.
+
+    Args:
+        place: when, where and by what (N rows), the columns of `PLACE`; `elevation` and `pressure` may be absent.
+        measured: values by quantity; those that are NaN give no row.
+    """
+    place = place.reindex(columns=list(PLACE))
+    parts = []
+    for quantity, of in measured.items():
+        there = np.isfinite(of.value)
+        parts.append(place[there].assign(quantity=quantity, value=of.value[there], flag=of.flag[there]))
+    if not parts:
+        return empty()
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+
+
+def upper_air(rows: pd.DataFrame) -> pd.DataFrame:
+    """The reports of an upper-air platform that say at which pressure and when they were made."""
+    return rows[rows["pressure"].notna() & rows["time"].notna()].reset_index(drop=True)
+
+
+def empty() -> pd.DataFrame:
+    """Reports without a row."""
+    numbers = {"latitude", "longitude", "elevation", "pressure", "value"}
+    kinds = {
+        name: "float64" if name in numbers else "datetime64[ns]" if name == "time" else "object" for name in COLUMNS
+    }
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
+def worst(*flags: np.ndarray) -> np.ndarray:
+    """The worst of several flags of the same values, for a quantity that is computed from several."""
+    order = {flag: number for number, flag in enumerate(FLAGS)}
+    numbers = np.stack([np.vectorize(order.__getitem__, otypes=[int])(flag) for flag in flags])
+    return np.array(FLAGS, object)[numbers.max(0)]
+
+
+def wind(speed: Measured, direction: Measured) -> dict[str, Measured]:
+    """Eastward and northward wind (m s-1) from speed (m s-1) and the direction that it comes from (degrees from north).
+
+    Calm air has no direction: both are zero whatever the direction says.
+    """
+    angle = np.deg2rad(np.where(speed.value == 0, 0.0, direction.value))
+    flag = worst(speed.flag, np.where(speed.value == 0, speed.flag, direction.flag))
+    return {
+        "eastward_wind": Measured(-speed.value * np.sin(angle) + 0.0, flag),
+        "northward_wind": Measured(-speed.value * np.cos(angle) + 0.0, flag),
+    }
+
+
+def station_pressure(altimeter: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Station pressure (Pa) from the altimeter setting (QNH, Pa), which reduces it in the standard atmosphere.
+
+    Args:
+        altimeter: QNH, Pa.
+        elevation: of the barometer, m (ICAO Doc 7488; Smithsonian Meteorological Tables, section 66).
+    """
+    reduced = np.asarray(altimeter, float) ** EXPONENT - STANDARD**EXPONENT * LAPSE * np.asarray(elevation) / SEA_LEVEL
+    return reduced ** (1 / EXPONENT)
+
+
+def standard_pressure(altitude: np.ndarray) -> np.ndarray:
+    """Pressure (hPa) at a pressure altitude (m): what an aircraft's altimeter measured before it was told as a height.
+
+    ICAO's standard atmosphere: a lapse rate of 6.5 K/km to 11 km, constant temperature from there to 20 km.
+    """
+    altitude = np.asarray(altitude, float)
+    low = STANDARD * (1 - LAPSE * np.minimum(altitude, 11000.0) / SEA_LEVEL) ** (1 / EXPONENT)
+    return low * np.exp(-np.maximum(altitude - 11000.0, 0) / 6341.62) / 100
+
+
+def saturation_pressure(temperature: np.ndarray) -> np.ndarray:
+    """Saturation vapour pressure over water, Pa, of a temperature in K (Bolton 1980, equation 10)."""
+    celsius = np.asarray(temperature, float) - 273.15
+    return 611.2 * np.exp(17.67 * celsius / (celsius + 243.5))
+
+
+def specific_humidity(dew_point: np.ndarray, pressure: np.ndarray) -> np.ndarray:
+    """Specific humidity (kg kg-1) from the dew point (K) and pressure (Pa)."""
+    vapour = saturation_pressure(dew_point)
+    return 0.62198 * vapour / (np.asarray(pressure, float) - (1 - 0.62198) * vapour)

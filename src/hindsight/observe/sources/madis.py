@@ -1,0 +1,151 @@
+"""Format `madis`: netCDF files of NOAA's Meteorological Assimilation Data Ingest System, plain or gzipped.
+
+Read are surface reports (METAR, maritime), aircraft reports (ACARS) and soundings at mandatory levels. MADIS states a
+verdict on each value by a letter (`temperatureDD`; madis.ncep.noaa.gov, "QC procedures").
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hindsight.errors import UserError
+from hindsight.observe import reports
+from hindsight.observe.reports import Measured
+from hindsight.settings.units import GRAVITY
+
+FLAG_OF = {"B": "rejected", "X": "rejected", "Q": "suspect", "C": "good", "S": "good", "V": "good", "G": "good"}
+SURFACE = {  # MADIS's name: quantity; all are in the units of `reports.UNITS`
+    "seaLevelPress": "air_pressure_at_mean_sea_level",
+    "stationPress": "surface_air_pressure",
+    "temperature": "air_temperature",
+    "dewpoint": "dew_point_temperature",
+}
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read the reports of a file (`reports.COLUMNS`).
+
+    Raises:
+        UserError: if the file is none of MADIS's that this module knows.
+    """
+    dataset = _opened(path)
+    if "prMan" in dataset:
+        return soundings(dataset)
+    if "en_tailNumber" in dataset:
+        return aircraft(dataset)
+    if {"stationName", "timeObs", "temperature"} <= set(dataset.variables):
+        return surface(dataset)
+    raise UserError(f"{path} is no MADIS file of surface, aircraft or sounding reports; it holds {_some(dataset)}")
+
+
+def surface(dataset: xr.Dataset) -> pd.DataFrame:
+    """Reports of stations on land and of ships and buoys."""
+    kind = "ship" if "dataPlatformType" in dataset else "land"
+    place = pd.DataFrame(
+        {
+            "time": _times(dataset["timeObs"]),
+            "latitude": dataset["latitude"].values.astype(float),
+            "longitude": dataset["longitude"].values.astype(float),
+            "elevation": dataset["elevation"].values.astype(float),
+            "platform": kind,
+            "station": _words(dataset["stationName"]),
+        }
+    )
+    return reports.stacked(place, at_surface(lambda name: _measured(dataset, name), place["elevation"].to_numpy()))
+
+
+def at_surface(measured: Callable[[str], Measured | None], elevation: np.ndarray) -> dict[str, Measured]:
+    """The quantities of surface reports.
+
+    Args:
+        measured: returns values and flags by MADIS's name, None where a file lacks it.
+        elevation: of the stations, m; station pressure comes from the altimeter setting where it is not reported.
+    """
+    found = {quantity: values for name, quantity in SURFACE.items() if (values := measured(name))}
+    if "surface_air_pressure" not in found and (setting := measured("altimeter")):
+        found["surface_air_pressure"] = Measured(reports.station_pressure(setting.value, elevation), setting.flag)
+    return found | reports.wind(measured("windSpeed"), measured("windDir"))
+
+
+def aircraft(dataset: xr.Dataset) -> pd.DataFrame:
+    """Reports of aircraft, at the pressure of their pressure altitude."""
+    place = pd.DataFrame(
+        {
+            "time": _times(dataset["timeObs"]),
+            "latitude": dataset["latitude"].values.astype(float),
+            "longitude": dataset["longitude"].values.astype(float),
+            "pressure": reports.standard_pressure(dataset["altitude"].values),
+            "platform": "aircraft",
+            "station": _words(dataset["en_tailNumber"]),
+        }
+    )
+    temperature, speed, direction = (_measured(dataset, name) for name in ("temperature", "windSpeed", "windDir"))
+    return reports.upper_air(reports.stacked(place, {"air_temperature": temperature} | reports.wind(speed, direction)))
+
+
+def soundings(dataset: xr.Dataset) -> pd.DataFrame:
+    """Reports of radiosondes at mandatory levels; files state no verdict on them.
+
+    The lowest level is the surface, at the pressure of the station; it stays at that pressure.
+    """
+    pressure = dataset["prMan"].values.astype(float)  # (N, levels)
+    levels = pressure.shape[1]
+    along = lambda name: np.repeat(dataset[name].values, levels)
+    place = pd.DataFrame(
+        {
+            "time": np.repeat(_times(dataset["synTime"]), levels),
+            "latitude": along("staLat").astype(float),
+            "longitude": along("staLon").astype(float),
+            "elevation": along("staElev").astype(float),
+            "pressure": pressure.ravel(),
+            "platform": "sonde",
+            "station": [f"{number:05d}" for number in along("wmoStaNum").astype(int)],
+        }
+    )
+    value = lambda name: dataset[name].values.astype(float).ravel()
+    plain = lambda values: Measured(values, np.full(values.shape, "unchecked", object))
+    measured = {
+        "geopotential": plain(value("htMan") * GRAVITY),
+        "air_temperature": plain(value("tpMan")),
+        "specific_humidity": plain(reports.specific_humidity(value("tpMan") - value("tdMan"), value("prMan") * 100)),
+        **reports.wind(plain(value("wsMan")), plain(value("wdMan"))),
+    }
+    return reports.upper_air(reports.stacked(place, measured))
+
+
+def _opened(path: Path) -> xr.Dataset:
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return xr.load_dataset(content, decode_times=False, engine="scipy")
+    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read as a MADIS netCDF file ({error})") from None
+
+
+def _measured(dataset: xr.Dataset, name: str) -> Measured | None:
+    if name not in dataset:
+        return None
+    values = dataset[name].values.astype(float)
+    letters = _words(dataset[f"{name}DD"]) if f"{name}DD" in dataset else np.full(values.shape, "")
+    return Measured(values, flags(letters))
+
+
+def flags(letters: np.ndarray) -> np.ndarray:
+    """Flags of MADIS's letters; one that says nothing of a check (Z) is unchecked."""
+    return np.array([FLAG_OF.get(letter, "unchecked") for letter in letters], object)
+
+
+def _times(seconds: xr.DataArray) -> np.ndarray:
+    return (np.round(seconds.values.astype(float)).astype("int64") * 10**9).astype("datetime64[ns]")
+
+
+def _words(values: xr.DataArray) -> np.ndarray:
+    return np.array([value.decode("latin-1").strip("\0 ") for value in values.values], object)
+
+
+def _some(dataset: xr.Dataset) -> str:
+    return ", ".join(sorted(map(str, dataset.variables))[:8])

@@ -1,0 +1,45 @@
+"""Format `metar`: METAR reports in Parquet, with MADIS's columns, units and letters, as WeatherBench-X has them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hindsight.errors import UserError
+from hindsight.observe import reports
+from hindsight.observe.reports import Measured
+from hindsight.observe.sources import madis
+
+NEEDED = ("stationName", "latitude", "longitude", "elevation", "timeObs", "temperature", "windSpeed", "windDir")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read the reports of a file (`reports.COLUMNS`).
+
+    Raises:
+        UserError: if the file cannot be read or lacks columns.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as Parquet ({error})") from None
+    if lacking := [name for name in NEEDED if name not in table]:
+        raise UserError(f"{path} lacks the column(s) {', '.join(lacking)} of METAR reports in MADIS's layout")
+    place = pd.DataFrame(
+        {
+            "time": table["timeObs"].to_numpy("datetime64[ns]"),
+            "latitude": table["latitude"].to_numpy(float),
+            "longitude": table["longitude"].to_numpy(float),
+            "elevation": table["elevation"].to_numpy(float),
+            "platform": "land",
+            "station": table["stationName"].str.strip().to_numpy(object),
+        }
+    )
+    return reports.stacked(place, madis.at_surface(lambda name: _measured(table, name), place["elevation"].to_numpy()))
+
+
+def _measured(table: pd.DataFrame, name: str) -> Measured | None:
+    if name not in table:
+        return None
+    letters = table[f"{name}DD"] if f"{name}DD" in table else np.full(len(table), "")
+    return Measured(table[name].to_numpy(float), madis.flags(letters))
