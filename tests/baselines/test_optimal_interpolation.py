@@ -98,7 +98,7 @@ def test_a_late_report_changes_the_perturbation_of_no_other(monkeypatch):
     monkeypatch.setattr(OptimalInterpolation, "analyse", lambda self, prior, value, *_: given.append(value) or prior)
     whole, without = rows(), rows()
     for name, column in vars(without).items():
-        object.__setattr__(without, name, column[1:])
+        object.__setattr__(without, name, None if column is None else column[1:])
     for table in (whole, without):
         method(BACKGROUND).members(table, TIME, 24, Product(members=5))
     np.testing.assert_array_equal(given[0][:, 1:], given[1])

@@ -123,3 +123,60 @@ def test_observations_between_values_are_not_on_values():
     weight = weight.clone()
     weight[3, 2, 1] = 0.01
     assert dataclasses.replace(seen, weight=weight).on_values(30) is None
+
+
+def spanning(frames=5, most=4, size=20, seed=0):
+    """Observations with values in the frame before, their own and the one after."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (frames, most)
+    point = torch.randint(0, size, (*shape, 3), generator=generator)
+    weight = torch.rand(*shape, 3, generator=generator) + 0.1
+    offset = torch.tensor([-1, 0, 1]).expand(*shape, 3).clone()
+    present = torch.ones(shape)
+    present[0], present[-1] = 0, 0  # their neighbours lie outside
+    return LinearObservations(
+        point,
+        weight,
+        torch.rand(shape, generator=generator),
+        torch.ones(shape),
+        present,
+        offset=offset * (present > 0)[..., None],
+    )
+
+
+def test_between_frames_it_is_a_sum_over_frames():
+    seen, x = spanning(), torch.randn(2, 5, 20)
+    for t, n in ((1, 0), (3, 2)):
+        expected = sum(x[:, t + k - 1, seen.point[t, n, k]] * seen.weight[t, n, k] for k in range(3))
+        torch.testing.assert_close(seen.forward(x)[:, t, n], expected)
+
+
+def test_between_frames_the_adjoint_passes_the_dot_product_test():
+    seen, generator = spanning(), torch.Generator().manual_seed(1)
+    seen = dataclasses.replace(seen, weight=seen.weight.double(), present=seen.present.double())
+    x = torch.randn(2, 5, 20, generator=generator, dtype=torch.double)
+    y = torch.randn(2, 5, 4, generator=generator, dtype=torch.double)
+    torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, 20)).sum())
+
+
+def test_between_frames_the_matrices_of_all_offsets_are_the_operator():
+    seen, x = spanning(), torch.randn(2, 5, 20)
+    for t in range(5):
+        found = sum(x[:, t + k] @ seen.rows(t, 20, k).T for k in seen.offsets(t))
+        torch.testing.assert_close(found, seen.forward(x)[:, t])
+    assert seen.offsets(0) == [0] and seen.offsets(2) == [-1, 0, 1]
+
+
+def test_a_view_has_the_observations_that_need_no_frame_outside_it():
+    """Causality: an observation that depends on a later frame is not used before that frame is in the view."""
+    seen = spanning()
+    for view, inside in ((slice(0, 5), [1, 2, 3]), (slice(1, 4), [2]), (slice(2, 4), []), (slice(0, 3), [1])):
+        part = seen.frames(view)
+        used = [view.start + int(t) for t in torch.nonzero(part.present.any(1))[:, 0]]
+        assert used == inside
+        x = torch.randn(2, view.stop - view.start, 20)
+        whole = torch.zeros(2, 5, 20)
+        whole[:, view] = x
+        for t in inside:
+            torch.testing.assert_close(part.forward(x)[:, t - view.start], seen.forward(whole)[:, t])
+    assert seen.on_values(20) is None

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.operators.footprint import observation_operator
 from hindsight.operators.rows import gross_error_note, normalise, reject_gross_errors
+from hindsight.operators.station_pressure import linearised
 from hindsight.reanalyse import observation_tensors
 
 GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
@@ -110,3 +113,70 @@ def test_the_worst_are_named_with_what_to_do():
     assert text.startswith("6 of 7 observations are rejected as gross errors")
     assert f"t850 {expected - 600:g} at 45 N, 0 E, 2009-01-01T12:00 (-60); t850 {expected + 500:g}" in text
     assert "(+20)" not in text and "and others; to keep them, raise observe.networks.NAME.error" in text
+
+
+PRESSURE = ["msl", "t850"]
+MEAN = np.stack([np.full(GRID.shape, 101500.0), np.full(GRID.shape, 278.0)])
+WEATHER = Scaling(np.concatenate([MEAN[None], np.zeros((2, 2, *GRID.shape))]), np.array([900.0, 4.0]), 1, 0)
+
+
+def mountain(**columns):
+    """Station pressure at two heights and places, with a daily mean's weights."""
+    plain = {
+        "time": TIMES[1],
+        "channel": "sp",
+        "latitude": [42.0, 47.0],
+        "longitude": [3.0, 12.0],
+        "elevation": [1894.0, 30.0],
+        "value": [80000.0, 100000.0],
+        "error": 100.0,
+        "time_weights": "",
+    }
+    return pd.DataFrame(plain | columns)
+
+
+def test_station_pressure_is_a_row_on_two_channels():
+    """Of a small departure from the climatology, it is what the formula gives; its unit is its own spread."""
+    rows = normalise(mountain(), PRESSURE, GRID, WEATHER, 24)
+    departure = np.array([60.0, 0.3])[:, None, None] * np.random.default_rng(1).uniform(0.5, 1, (2, *GRID.shape))
+    state = (departure / WEATHER.spread[:, None, None]).reshape(-1)
+    found = (state[rows.point] * rows.weight).sum(1)
+    for n, row in enumerate(mountain().itertuples()):
+        at = observation_operator(GRID, mountain().iloc[[n]])
+        here = [float(at.apply(field.reshape(1, -1))[0, 0]) for field in MEAN + departure]
+        mean = linearised(101500.0, 278.0, row.elevation)
+        unit = np.hypot(mean.by_pressure * 900, mean.by_temperature * 4)
+        expected = (linearised(*here, row.elevation).value - mean.value) / unit
+        assert found[n] == pytest.approx(expected, rel=2e-3)
+        assert rows.value[n] == pytest.approx((row.value - mean.value) / unit) and rows.error[n] == pytest.approx(
+            100 / unit
+        )
+
+
+def test_a_mean_over_days_is_a_row_on_several_frames():
+    rows = normalise(mountain(time_weights="-1:0.1 0:0.7 1:0.2"), PRESSURE, GRID, WEATHER, 24)
+    single = normalise(mountain(), PRESSURE, GRID, WEATHER, 24)
+    states = np.random.default_rng(2).standard_normal((3, 2 * 12))
+    at = lambda one, t: (states[t][one.point] * one.weight).sum(1)
+    found = (states[1 + rows.offset, rows.point] * rows.weight).sum(1)
+    np.testing.assert_allclose(found, 0.1 * at(single, 0) + 0.7 * at(single, 1) + 0.2 * at(single, 2))
+    seen = observation_tensors.from_table(mountain(time_weights="-1:0.1 0:0.7 1:0.2"), TIMES, PRESSURE, GRID, WEATHER)
+    forward = seen.forward(torch.tensor(states[None], dtype=torch.float32))
+    np.testing.assert_allclose(forward[0, 1], found, rtol=1e-4)
+
+
+def test_observations_that_need_a_frame_outside_the_stretch_are_not_in_its_tensors():
+    table = mountain(time_weights=["-1:0.5 0:0.5", ""])
+    seen = observation_tensors.from_table(table, TIMES[1:], PRESSURE, GRID, WEATHER)
+    assert int(seen.present.sum()) == 1 and int(seen.present[0].sum()) == 1
+    assert int(observation_tensors.from_table(table, TIMES, PRESSURE, GRID, WEATHER).present.sum()) == 2
+
+
+def test_rows_on_one_channel_beside_rows_on_two():
+    table = pd.concat([mountain(), mountain(channel="t850", value=275.0, error=1.0)], ignore_index=True)
+    found = normalise(table, PRESSURE, GRID, WEATHER, 24)
+    state = np.random.default_rng(3).standard_normal(2 * 12)
+    product = lambda one: (state[one.point] * one.weight).sum(1)
+    alone = [normalise(table.iloc[part], PRESSURE, GRID, WEATHER, 24) for part in (slice(2), slice(2, 4))]
+    np.testing.assert_allclose(product(found), np.concatenate([product(one) for one in alone]))
+    np.testing.assert_allclose(found.value, np.concatenate([one.value for one in alone]))

@@ -54,10 +54,10 @@ def run(
     around = np.timedelta64(domain.step_hours * (span // 2), "h")
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
-    table, gross = reject_gross_errors(table, domain.channels, grid, scaling, extremes(statistics))
+    table, gross = reject_gross_errors(table, domain.channels, grid, scaling, extremes(statistics), domain.step_hours)
     if len(gross):
         print(gross_error_note(gross, len(table) + len(gross)), flush=True)
-    rows = normalise(table, domain.channels, grid, scaling)
+    rows = normalise(table, domain.channels, grid, scaling, domain.step_hours)
     watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times)), []
     for time in times:
         found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
@@ -117,10 +117,11 @@ class OptimalInterpolation:
         return prior + scipy.linalg.cho_solve(factor, innovation.T).T @ mapped
 
     def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
-        """Members of the analysis of one frame, (E, D), normalised."""
+        """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span."""
         lag = np.round((rows.time - time) / np.timedelta64(step_hours, "h")).astype(int)
-        near = np.abs(lag) <= self.span // 2
-        point = rows.point[near] + ((lag[near] + self.span // 2) * self.size)[:, None]
+        frames = lag[:, None] + (0 if rows.offset is None else np.where(rows.weight != 0, rows.offset, 0))
+        near = (np.abs(frames) <= self.span // 2).all(1)
+        point = rows.point[near] + (frames[near] + self.span // 2) * self.size
         error = rows.error[near]
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
         states = []

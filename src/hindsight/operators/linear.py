@@ -1,7 +1,7 @@
 """The observations of a stretch of frames as tensors: a sparse linear operator H and its exact adjoint."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,6 +18,8 @@ class LinearObservations:
         present: 1 for an observation, 0 for padding; (T, N).
         key: number that determines each random perturbation (`fields.perturbations`), (T, N); None: its place in the
             table does.
+        offset: frame of each value relative to that of the observation, (T, N, K); None: all are of its own frame. An
+            observation is listed in one of the frames that it depends on.
     """
 
     point: torch.Tensor
@@ -26,10 +28,14 @@ class LinearObservations:
     error: torch.Tensor
     present: torch.Tensor
     key: torch.Tensor | None = None
+    offset: torch.Tensor | None = None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: state (E, T, D) to observed values (E, T, N); zero in the padding."""
-        members, frames, _ = state.shape
+        members, frames, size = state.shape
+        if self.offset is not None:
+            values = state.flatten(1)[:, self._places(size)]
+            return (values * self.weight).sum(-1) * self.present
         index = self.point.flatten(1).expand(members, -1, -1)
         values = state.gather(2, index).view(members, frames, *self.point.shape[1:])
         return (values * self.weight).sum(-1) * self.present
@@ -39,16 +45,37 @@ class LinearObservations:
         members, frames, _ = values.shape
         spread = ((values * self.present)[..., None] * self.weight).flatten(2)
         state = torch.zeros(members, frames, size, dtype=values.dtype, device=values.device)
+        if self.offset is not None:
+            index = self._places(size).flatten().expand(members, -1)
+            return state.flatten(1).scatter_add_(1, index, spread.flatten(1)).view(state.shape)
         return state.scatter_add_(2, self.point.flatten(1).expand(members, -1, -1), spread)
 
     def squared(self) -> torch.Tensor:
         """|h|^2, the squared length of each row of H; (T, N)."""
         return self.weight.square().sum(-1) * self.present
 
+    def _places(self, size: int) -> torch.Tensor:
+        """Indices into all frames of a state, (T, N, K)."""
+        frame = torch.arange(len(self.point), device=self.point.device)[:, None, None]
+        return (frame + self.offset) * size + self.point
+
     def frames(self, view: slice) -> "LinearObservations":
-        """The observations of some frames; their padding, too, depends on no other frame."""
-        most = int(self.present[view].sum(1).max()) if self.present[view].numel() else 0
-        return self._each(lambda tensor: tensor[view, : max(most, 1)])
+        """The observations that depend on some frames alone; their padding, too, depends on no other frame."""
+        inside = self.present[view] if self.offset is None else self.present[view] * self._within(view)
+        columns = torch.nonzero(inside.any(0))
+        most = int(columns.max()) + 1 if len(columns) else 1
+        cut = self._each(lambda tensor: tensor[view, :most])
+        if self.offset is None:
+            return cut
+        present = inside[:, :most]
+        return replace(cut, present=present, offset=cut.offset * (present > 0)[..., None])
+
+    def _within(self, view: slice) -> torch.Tensor:
+        """1 for observations of the frames of a view that need no other frame, (V, N)."""
+        first, last, _ = view.indices(len(self.point))
+        frame = torch.arange(first, last, device=self.point.device)[:, None, None] + self.offset[view]
+        needed = self.weight[view] != 0
+        return (~needed | ((frame >= first) & (frame < last))).all(-1).to(self.present.dtype)
 
     def to(self, device: torch.device) -> "LinearObservations":
         """The same observations on another device."""
@@ -58,13 +85,16 @@ class LinearObservations:
         """Apply the same change to every tensor."""
         key = None if self.key is None else change(self.key)
         numbers = change(self.value), change(self.error), change(self.present)
-        return LinearObservations(change(self.point), change(self.weight), *numbers, key)
+        offset = None if self.offset is None else change(self.offset)
+        return LinearObservations(change(self.point), change(self.weight), *numbers, key, offset)
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The observations as values of the state and their precision 1 / r^2, both (T, size); 0: not observed.
 
         None if an observation depends on more than one value of the state. Several of one value are averaged.
         """
+        if self.offset is not None and bool(self.offset.any()):
+            return None
         largest, which = self.weight.abs().max(-1)
         if bool(((self.weight.abs().sum(-1) - largest) > 1e-6 * largest)[self.present > 0].any()):
             return None
@@ -78,10 +108,20 @@ class LinearObservations:
 
     def geometry(self, frame: int) -> bytes:
         """A key shared by frames that have observations at the same places with the same errors."""
-        parts = (self.point[frame], self.weight[frame], self.present[frame], self.error[frame])
+        parts = [self.point[frame], self.weight[frame], self.present[frame], self.error[frame]]
+        parts += [] if self.offset is None else [self.offset[frame]]
         return b"".join(part.cpu().numpy().tobytes() for part in parts)
 
-    def rows(self, frame: int, size: int) -> torch.Tensor:
-        """H of one frame as a matrix (N, size)."""
+    def offsets(self, frame: int) -> list[int]:
+        """Frames, relative to one, on which its observations depend; 0 at least."""
+        if self.offset is None:
+            return [0]
+        used = (self.weight[frame] != 0) & (self.present[frame] > 0)[:, None]
+        return sorted({0, *self.offset[frame][used].tolist()})
+
+    def rows(self, frame: int, size: int, offset: int = 0) -> torch.Tensor:
+        """The part of H that takes the observations of one frame from the frame at an offset; a matrix (N, size)."""
         matrix = torch.zeros(self.value.shape[1], size, device=self.weight.device)
-        return matrix.scatter_add_(1, self.point[frame], self.weight[frame] * self.present[frame][:, None])
+        weight = self.weight[frame] * self.present[frame][:, None]
+        weight = weight if self.offset is None else weight * (self.offset[frame] == offset)
+        return matrix.scatter_add_(1, self.point[frame], weight)

@@ -9,7 +9,9 @@ from hindsight.errors import UserError
 from hindsight.fields import perturbations
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.operators import derived, time_weights
 from hindsight.operators.footprint import observation_operator
+from hindsight.operators.interpolate import Interpolation
 
 GROSS = 10.0  # standard deviations
 NAMED = 5  # gross errors that a message names
@@ -17,10 +19,11 @@ NAMED = 5  # gross errors that a message names
 
 @dataclass(frozen=True)
 class Rows:
-    """N observations of a flat, normalised state of C * H * W values: y_n = sum_k weight[n, k] x[point[n, k]].
+    """N observations of flat, normalised states of C * H * W values, as weighted sums over values and frames.
 
-    `value` (N,) are departures from the climatology at the station, `error` (N,) the observation errors (standard
-    deviations), both in standard deviations of the channel.
+    y_n = sum_k weight[n, k] x[t_n + offset[n, k]][point[n, k]], t_n the frame at `time`. `value` (N,) are departures
+    from what the climatology has at the station, `error` (N,) the observation errors (standard deviations), both in
+    units of the climatological spread of what is observed.
     """
 
     time: np.ndarray  # (N,)
@@ -29,47 +32,105 @@ class Rows:
     value: np.ndarray
     error: np.ndarray
     key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
+    offset: np.ndarray | None = None  # (N, K), frames; none: all values are of the row's own frame
 
     def __len__(self) -> int:
         return len(self.time)
 
 
-def normalise(table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling) -> Rows:
+def normalise(
+    table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, step_hours: int | None = None
+) -> Rows:
     """Normalise observations in the same way as the state.
 
+    What is observed may be a channel of the state or computed from several (`derived`), at the time of a frame or over
+    several (`time_weights`); a function that is not linear is linearised about the climatology.
+
     Args:
-        table: the rows that an analysis may use; rows of other channels are dropped.
+        table: the rows that an analysis may use; rows of which the state has nothing are dropped.
         channels: of the state.
         grid: of the state.
         scaling: climatology and spread; the climatology at a station is interpolated like the state.
+        step_hours: between frames; needed where rows have time weights.
 
     Raises:
-        UserError: if a row lies outside the grid.
+        UserError: if a row lies outside the grid, or its footprint or time weights are not valid.
     """
-    table = table[table["channel"].isin(channels)]
-    channel = pd.Index(channels).get_indexer(table["channel"])
+    table = table[can_observe(table["channel"], channels)]
     try:
-        found = observation_operator(grid, table)
+        found, (frames, shares) = observation_operator(grid, table), time_weights.arrays(table)
     except ValueError as error:
         raise UserError(f"an observation {error}; remove it from the table or enlarge the domain") from None
-    point = found.point + channel[:, None] * np.prod(grid.shape)
     times = table["time"].to_numpy("datetime64[ns]")
-    unique, back = np.unique(times, return_inverse=True)
-    climatology = scaling.climatology(unique).reshape(len(unique), len(channels) * int(np.prod(grid.shape)))
-    expected = (climatology[back[:, None], point] * found.weight).sum(1)
+    needed = times[:, None] + frames * np.timedelta64(step_hours or 0, "h")
+    unique, back = np.unique(needed, return_inverse=True)
+    climatology = scaling.climatology(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
+    expected = _at_stations(climatology, back.reshape(needed.shape), shares, found)
     measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[found.point]
+    value, slopes = _linearised(table, channels, expected)
+    scaled = slopes * scaling.spread
+    unit = np.where((slopes != 0).sum(1) == 1, np.abs(scaled).max(1, initial=0), np.sqrt((scaled**2).sum(1)))
+    used = np.flatnonzero((slopes != 0).any(0))
+    used = used if (slopes != 0).sum(1).max(initial=0) > 1 else None
+    channel, gain = _terms(scaled / unit[:, None], used)
+    shape = (len(table), channel.shape[1], frames.shape[1], found.point.shape[1])
+    point = channel[:, :, None, None] * int(np.prod(grid.shape)) + found.point[:, None, None]
+    weight = gain[:, :, None, None] * shares[:, None, :, None] * (found.weight / measure)[:, None, None]
+    flat = (len(table), int(np.prod(shape[1:])))
+    offset = np.broadcast_to(frames[:, None, :, None], shape).reshape(flat) if frames.any() else None
     return Rows(
         times,
-        point,
-        found.weight / measure,
-        (table["value"].to_numpy() - expected) / scaling.spread[channel],
-        table["error"].to_numpy() / scaling.spread[channel],
+        np.broadcast_to(point, shape).reshape(flat),
+        weight.reshape(flat),
+        (table["value"].to_numpy() - value) / unit,
+        table["error"].to_numpy() / unit,
         perturbations.keys(table),
+        offset,
     )
 
 
+def can_observe(observed: pd.Series, channels: list[str]) -> np.ndarray:
+    """Whether each observed channel is one of the state or can be computed from the state's, (N,)."""
+    known = {name: derived.of(name, channels) is not None for name in observed.unique()}
+    return observed.map(known).to_numpy(bool)
+
+
+def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, found: Interpolation) -> np.ndarray:
+    """The climatology (U, C, H * W) at stations, times and weights of N rows; (N, C)."""
+    total = np.zeros((len(time), climatology.shape[1]))
+    for frame, share in zip(time.T, shares.T):
+        for point, weight in zip(found.point.T, found.weight.T):
+            total += climatology[frame, :, point] * (share * weight)[:, None]
+    return total
+
+
+def _linearised(table: pd.DataFrame, channels: list[str], state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Observed values (N,) and their slopes by the channels (N, C), at states (N, C)."""
+    value, slopes = np.zeros(len(table)), np.zeros((len(table), len(channels)))
+    names = table["channel"].to_numpy(object)
+    for name in np.unique(names.astype(str)):
+        at, function = np.flatnonzero(names == name), derived.of(str(name), channels)
+        places = [channels.index(channel) for channel in function.channels]
+        value[at], parts = function.linearise([state[at, c] for c in places], table.iloc[at])
+        slopes[at[:, None], places] = np.stack(parts, 1)
+    return value, slopes
+
+
+def _terms(gain: np.ndarray, used: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Channels of each row's terms and their gains, (N, J) each; J is 1 where every row has one channel."""
+    if used is None:
+        channel = np.abs(gain).argmax(1)[:, None] if gain.size else np.zeros((len(gain), 1), int)
+        return channel, np.take_along_axis(gain, channel, 1) if gain.size else np.ones((len(gain), 1))
+    return np.broadcast_to(used, (len(gain), len(used))), gain[:, used]
+
+
 def reject_gross_errors(
-    table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, extremes: np.ndarray | None = None
+    table: pd.DataFrame,
+    channels: list[str],
+    grid: Grid,
+    scaling: Scaling,
+    extremes: np.ndarray | None = None,
+    step_hours: int | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Separate observations with gross errors from the others.
 
@@ -83,17 +144,19 @@ def reject_gross_errors(
         grid: of the state.
         scaling: climatology and spread.
         extremes: least and largest value of each channel in the training period (2, C); none:
-            the first condition decides.
+            the first condition decides, as it does for what is computed from several channels.
+        step_hours: as for `normalise`.
 
     Returns:
         The rows to be used, and the rejected ones with their `departure` in standard deviations.
     """
-    table = table[table["channel"].isin(channels)]
-    rows, values = normalise(table, channels, grid, scaling), table["value"].to_numpy()
+    table = table[can_observe(table["channel"], channels)]
+    rows, values = normalise(table, channels, grid, scaling, step_hours), table["value"].to_numpy()
     gross = np.abs(rows.value) > GROSS * np.sqrt(1 + rows.error**2)
     if extremes is not None:
-        lowest, highest = np.asarray(extremes)[:, pd.Index(channels).get_indexer(table["channel"])]
-        gross &= (values < lowest) | (values > highest)
+        channel = pd.Index(channels).get_indexer(table["channel"])
+        lowest, highest = np.asarray(extremes)[:, channel]
+        gross &= (channel < 0) | (values < lowest) | (values > highest)
     return table[~gross], table[gross].assign(departure=rows.value[gross])
 
 

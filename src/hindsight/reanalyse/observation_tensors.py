@@ -22,12 +22,22 @@ def from_table(
         grid: of the state.
         scaling: climatology and spread; the climatology is interpolated to a place as the state is.
 
+    Returns:
+        The observations, but for those that depend on frames before the first or after the last.
+
     Raises:
         UserError: if a row lies outside the grid.
     """
     index = pd.Index(times)
-    rows = normalise(table[table["time"].isin(index)], channels, grid, scaling)
-    return _padded(index.get_indexer(rows.time), len(times), rows.point, rows.weight, rows.value, rows.error, rows.key)
+    step_hours = int((times[1] - times[0]) / np.timedelta64(1, "h")) if len(times) > 1 else None
+    rows = normalise(table[table["time"].isin(index)], channels, grid, scaling, step_hours)
+    frame = index.get_indexer(rows.time)
+    columns = [rows.point, rows.weight, rows.value, rows.error, rows.key]
+    if rows.offset is None:
+        return _padded(frame, len(times), *columns)
+    needed = np.where(rows.weight != 0, frame[:, None] + rows.offset, frame[:, None])
+    inside = ((needed >= 0) & (needed < len(times))).all(1)
+    return _padded(frame[inside], len(times), *(column[inside] for column in (*columns, rows.offset)))
 
 
 def largest_departures(observations: LinearObservations, channels: int, size: int) -> list[float]:
@@ -56,7 +66,7 @@ def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> LinearObser
         target[frame[order], place] = column[order]
         filled.append(target)
     present = np.arange(most) < counts[:, None]
-    point, weight, value, error, key = filled
+    point, weight, value, error, key, *offset = filled
     as_float = lambda array: torch.tensor(array.astype(np.float32))
     floats = (as_float(array) for array in (weight, value, error, present))
-    return LinearObservations(torch.tensor(point), *floats, torch.tensor(key))
+    return LinearObservations(torch.tensor(point), *floats, torch.tensor(key), *map(torch.tensor, offset))

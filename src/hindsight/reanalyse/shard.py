@@ -141,7 +141,9 @@ def reanalyse(
         UserError: if the sample diverged in every attempt, or the observation solver failed.
     """
     about = prior.metadata.channels, prior.metadata.grid, prior.scaling
-    used, gross = rows.reject_gross_errors(task.table[task.table["time"].isin(task.times)], *about, task.extremes)
+    used, gross = rows.reject_gross_errors(
+        task.table[task.table["time"].isin(task.times)], *about, task.extremes, prior.metadata.step_hours
+    )
     if len(gross):
         print(rows.gross_error_note(gross, len(used) + len(gross)), flush=True)
     observations = observation_tensors.from_table(used, task.times, *about)

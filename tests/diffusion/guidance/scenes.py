@@ -1,5 +1,7 @@
 """A small linear-Gaussian scene for every guidance, and the same as dense matrices."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -29,6 +31,14 @@ def seen(grid=False):
     return LinearObservations(point, weight * present[..., None], blank(value), blank(error), present)
 
 
+def between():
+    """Observations as in `seen` whose values lie in two or three frames; none reaches beyond the first or the last."""
+    one, generator = seen(), torch.Generator().manual_seed(7)
+    offset = torch.randint(-1, 2, one.point.shape, generator=generator)
+    frame = torch.arange(FRAMES)[:, None, None]
+    return replace(one, offset=(frame + offset).clamp(0, FRAMES - 1) - frame)
+
+
 def noisy(seed=0):
     """Members that differ, each frame as large as its noise."""
     generator = torch.Generator().manual_seed(seed)
@@ -55,8 +65,13 @@ def prior(estimate=linear, **more):
 def dense(observed, frames=None):
     """H (N, T * D), errors and values (N,) of the observations of some frames."""
     used = observed.present * (1 if frames is None else torch.tensor(frames, dtype=torch.float32)[:, None])
-    rows = [observed.rows(t, SIZE)[used[t] > 0].double().numpy() for t in range(FRAMES)]
-    return oracle.stacked(rows), *(x[used > 0].double().numpy() for x in (observed.error, observed.value))
+    operator = np.zeros((FRAMES, used.shape[1], FRAMES, SIZE))
+    for t, n, k in np.ndindex(*observed.point.shape):
+        other = t + (0 if observed.offset is None else int(observed.offset[t, n, k]))
+        operator[t, n, other, observed.point[t, n, k]] += float(observed.weight[t, n, k])
+    return operator.reshape(-1, FRAMES * SIZE)[used.flatten() > 0], *(
+        x[used > 0].double().numpy() for x in (observed.error, observed.value)
+    )
 
 
 def squares(level=ABOVE):

@@ -34,14 +34,16 @@ def test_the_update_is_the_dense_gain_for_unequal_levels_of_noise():
     np.testing.assert_allclose(found.numpy().ravel(), mean, atol=1e-4)
 
 
-def test_the_mean_is_dense_conditioning_of_every_member():
-    x, seen = scenes.noisy(), scenes.seen()
+@pytest.mark.parametrize("seen", [scenes.seen(), scenes.between()], ids=["of a frame", "between frames"])
+def test_the_mean_is_dense_conditioning_of_every_member(seen):
+    x = scenes.noisy()
     expected, _ = scenes.conditioned(x, seen)
     scenes.agree(guidance(seen).mean(x, scenes.ABOVE, scenes.BELOW), expected)
 
 
-def test_draws_have_the_mean_and_the_covariance_of_dense_conditioning():
-    seen, generator = scenes.seen(), torch.Generator().manual_seed(0)
+@pytest.mark.parametrize("seen", [scenes.seen(), scenes.between()], ids=["of a frame", "between frames"])
+def test_draws_have_the_mean_and_the_covariance_of_dense_conditioning(seen):
+    generator = torch.Generator().manual_seed(0)
     x = scenes.noisy()[:1].expand(20000, -1, -1)
     white = lambda purpose, size=scenes.SIZE: torch.randn(20000, scenes.FRAMES, size, generator=generator)
     found = guidance(seen).draw(x, scenes.ABOVE, scenes.BELOW, white).flatten(1).double().numpy()

@@ -64,8 +64,11 @@ class Observations(Protocol):
     def geometry(self, frame: int) -> bytes:
         """A key shared by frames that have observations at the same places with the same errors."""
 
-    def rows(self, frame: int, size: int) -> torch.Tensor:
-        """H of one frame as a matrix (N, size)."""
+    def offsets(self, frame: int) -> list[int]:
+        """Frames, relative to one, on which its observations depend."""
+
+    def rows(self, frame: int, size: int, offset: int = 0) -> torch.Tensor:
+        """The part of H that takes the observations of one frame from the frame at an offset; (N, size)."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Setup:
     shape: tuple[int, int, int]
     tolerance: float = 1e-4
     iterations: int = 200
-    cache: dict[bytes, torch.Tensor] = field(default_factory=dict)
+    cache: dict[bytes, dict[int, torch.Tensor]] = field(default_factory=dict)
 
 
 def build(method: str, setup: Setup, **settings: float) -> Denoiser:

@@ -42,7 +42,7 @@ class Analytic:
         observations: Observations,
         tolerance: float = 1e-4,
         iterations: int = 200,
-        cache: dict[bytes, torch.Tensor] | None = None,
+        cache: dict[bytes, dict[int, torch.Tensor]] | None = None,
     ) -> None:
         self.prior, self.process, self.observations = prior, prior.process, observations
         self.tolerance, self.iterations = tolerance, iterations
@@ -51,7 +51,7 @@ class Analytic:
         )  # 1 in the padding
         self._rows, self._row_of = self._rows_in_modes({} if cache is None else cache)
         self._frames = [_run([t for t, g in enumerate(self._row_of) if g == k]) for k in range(len(self._rows))]
-        self._doubled: list[torch.Tensor] = []
+        self._doubled: list[dict[int, torch.Tensor]] = []
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
@@ -115,7 +115,7 @@ class Analytic:
         same value.
         """
         variance = 1 / (1 / self.process.variance + 1 / posterior.sigma[0].square().max())
-        spread = torch.stack([(rows.square() * variance).sum(1).max() for rows in self._rows]).max()
+        spread = torch.stack([(_summed(rows).square() * variance).sum(1).max() for rows in self._rows]).max()
         ratio = (self._variance[self.observations.present > 0].min() / spread).sqrt()
         least = torch.finfo(torch.float32).eps * self.observations.present.sum(1).max().sqrt() / ratio
         return bool(least > torch.clamp(SHARE * ratio, max=self.tolerance))
@@ -157,25 +157,34 @@ class Analytic:
         """U^T H^T v: values at the places (E, T, N) to coefficients (E, T, n)."""
         result = values.new_empty(*values.shape[:2], len(self.process.variance))
         for rows, frames in zip(self._rows_like(values), self._frames):
-            result[:, frames] = values[:, frames] @ rows
+            result[:, frames] = values[:, frames] @ rows[0]
+        for rows, frames in zip(self._rows_like(values), self._frames):
+            for offset, part in rows.items():
+                if offset:
+                    result[:, _shifted(frames, offset)] += values[:, frames] @ part
         return result
 
     def _at_places(self, coefficients: torch.Tensor) -> torch.Tensor:
         """H U a: coefficients (E, T, n) to values at the places (E, T, N)."""
         result = coefficients.new_empty(*coefficients.shape[:2], self.observations.value.shape[1])
         for rows, frames in zip(self._rows_like(coefficients), self._frames):
-            result[:, frames] = coefficients[:, frames] @ rows.T
+            result[:, frames] = coefficients[:, frames] @ rows[0].T
+            for offset, part in rows.items():
+                if offset:
+                    result[:, frames] += coefficients[:, _shifted(frames, offset)] @ part.T
         return result
 
-    def _rows_like(self, values: torch.Tensor) -> list[torch.Tensor]:
+    def _rows_like(self, values: torch.Tensor) -> list[dict[int, torch.Tensor]]:
         """H U of every geometry in the precision of `values`."""
         if values.dtype == torch.float32:
             return self._rows
-        self._doubled = self._doubled or [rows.double() for rows in self._rows]
+        self._doubled = self._doubled or [{k: part.double() for k, part in rows.items()} for rows in self._rows]
         return self._doubled
 
     def _blocks(self, posterior: Posterior) -> list[tuple[list[int] | slice, torch.Tensor]]:
         """Inverse of each frame's block (N, N) without coupling in time, float64, with the frames that share it.
+
+        Observations that depend on several frames count as if these were alike: it preconditions, and decides nothing.
 
         Raises:
             ArithmeticError: if the errors of observations are too small to tell them apart.
@@ -185,7 +194,7 @@ class Analytic:
             sharing.setdefault((geometry, level), []).append(frame)
         inverses, variance = [], self.process.variance.double()
         for (geometry, level), frames in sharing.items():
-            rows, remaining = self._rows[geometry].double(), 1 / (1 / variance + 1 / level)
+            rows, remaining = _summed(self._rows[geometry]).double(), 1 / (1 / variance + 1 / level)
             block = (rows * remaining) @ rows.T + torch.diag(self._variance[frames[0]].double())
             factor, failed = torch.linalg.cholesky_ex(block)
             if bool(failed):
@@ -197,14 +206,19 @@ class Analytic:
             inverses.append((_run(frames), torch.cholesky_inverse(factor)))
         return inverses
 
-    def _rows_in_modes(self, cache: dict[bytes, torch.Tensor]) -> tuple[list[torch.Tensor], list[int]]:
-        """H U (N, n) of every distinct geometry, and the number of each frame's geometry."""
+    def _rows_in_modes(
+        self, cache: dict[bytes, dict[int, torch.Tensor]]
+    ) -> tuple[list[dict[int, torch.Tensor]], list[int]]:
+        """H U (N, n) of every distinct geometry, by offset in frames, and the number of each frame's geometry."""
         numbers: dict[bytes, int] = {}
         rows, row_of = [], []
         for t in range(len(self.observations.value)):
             key = self.observations.geometry(t)
             if key not in cache:
-                cache[key] = self.process.modes.project(self.observations.rows(t, self.process.size))
+                cache[key] = {
+                    offset: self.process.modes.project(self.observations.rows(t, self.process.size, offset))
+                    for offset in self.observations.offsets(t)
+                }
             if key not in numbers:
                 numbers[key] = len(rows)
                 rows.append(cache[key])
@@ -220,6 +234,18 @@ def build(setup: Setup) -> Analytic:
 def _run(frames: list[int]) -> list[int] | slice:
     """Consecutive frames as a slice, which copies nothing where a list would."""
     return slice(frames[0], frames[-1] + 1) if frames == list(range(frames[0], frames[-1] + 1)) else frames
+
+
+def _shifted(frames: list[int] | slice, offset: int) -> list[int] | slice:
+    """Frames at an offset from others."""
+    if isinstance(frames, slice):
+        return slice(frames.start + offset, frames.stop + offset)
+    return [frame + offset for frame in frames]
+
+
+def _summed(rows: dict[int, torch.Tensor]) -> torch.Tensor:
+    """H U of all offsets together: what observations measure of frames that are alike."""
+    return torch.stack(list(rows.values())).sum(0) if len(rows) > 1 else rows[0]
 
 
 def _apply(blocks: list[tuple[list[int] | slice, torch.Tensor]], values: torch.Tensor) -> torch.Tensor:
