@@ -56,9 +56,9 @@ def autoregression(generator: np.random.Generator, rho: float, frames: int, tria
 
 def figures(series: np.ndarray, mean: float, scale: str) -> tuple[float, float]:
     """Coverage of the intervals, and their width relative to the central range of the true sampling distribution."""
-    drawn = significance.weighted_means(series)
-    lower, upper = significance.interval(drawn, CONFIDENCE, scale)
-    low, high = significance.central_range(drawn[0], CONFIDENCE)
+    scores = significance.weighted_means(series)
+    lower, upper = significance.interval(scores, CONFIDENCE, scale)
+    low, high = significance.central_range(scores[0], CONFIDENCE)
     coverage = np.mean((lower <= mean) & (mean <= upper))
     return round(float(coverage), 3), round(float(np.median(upper - lower) / (high - low)), 2)
 

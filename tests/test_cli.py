@@ -2,7 +2,11 @@
 
 import contextlib
 import errno
+import inspect
 import json
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,23 @@ def test_help_lists_every_step_with_its_sentence(capsys):
     ):
         assert step in text
     assert all(step.sentence for step in cli.steps().values())
+
+
+def test_every_option_of_a_step_has_help():
+    used = {
+        parameter.name
+        for module, _ in cli.steps().values()
+        for parameter in inspect.signature(import_module(module).run).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert used == set(cli.OPTIONS)
+
+
+@pytest.mark.parametrize("step", ["", "verify.table"])
+def test_help_may_be_piped_to_a_reader_that_stops_early(step):
+    command = f"{sys.executable} -m hindsight {step} --help | true"
+    done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_unknown_step_is_one_line_and_exit_2(capsys):
@@ -104,7 +125,7 @@ def test_a_wrong_settings_file_is_refused(tmp_path, capsys, text, says):
     ("fault", "says"),
     [
         (UserError("mend this"), "hindsight verify.table: mend this"),
-        (ValueError("odd"), "failed (ValueError: odd); its log"),
+        (ValueError("odd"), "failed (ValueError: odd); see its log for the traceback"),
     ],
 )
 def test_the_progress_file_gets_the_error(monkeypatch, tmp_path, fault, says):
@@ -131,7 +152,9 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, tmp_path, fault):
     assert cli.main(["verify.table", "--scores", "a", "--report", "b"]) == 2
     said = capsys.readouterr().err
     assert (
-        "the disk is full" in said and "free some and run again" in said and said in (tmp_path / "progress").read_text()
+        "the disk is full" in said
+        and "free some space and run again" in said
+        and said in (tmp_path / "progress").read_text()
     )
     assert ("/a/b" in said) == (fault.filename is not None)
 

@@ -56,6 +56,19 @@ def test_the_heartbeat_reports_work_without_progress(tmp_path, monkeypatch, caps
     assert 3 <= len(lines) <= 5 and capsys.readouterr().err == ""  # a log is left alone
 
 
+def test_phases_of_a_step_share_its_clock_and_name_their_unit(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.heartbeat("work"):
+        for phase in ("first", "second"):
+            report = Progress(f"work, {phase}", 4, "days", quiet_seconds=1000)
+            now[0] += 10.0
+            report(1)
+    lines = (tmp_path / "progress").read_text().splitlines()
+    assert lines == ["work, first  1/4 days  0:10, 0:30 to go", "work, second  1/4 days  0:20, 0:30 to go"]
+
+
 def test_the_heartbeat_is_silent_during_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
     with progress.heartbeat("work"):

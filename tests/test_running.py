@@ -16,7 +16,7 @@ HOLDS = """
 import sys, time
 from pathlib import Path
 from hindsight import running
-running.BEAT = 0.1
+running.TOUCH_SECONDS = 0.1
 running.claim(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
@@ -39,7 +39,7 @@ def started(place, seconds=60):
 def test_a_second_run_is_refused_only_while_the_first_is_running(place):
     run = started(place)
     with pytest.raises(
-        UserError, match=rf"results/a is being made by another run \(process {run.pid} of .* kill {run.pid}"
+        UserError, match=rf"results/a is in use by another run \(process {run.pid} of .* kill {run.pid}"
     ):
         running.claim(place)
     assert json.loads(place.read_text())["pid"] == run.pid
@@ -53,7 +53,7 @@ def test_a_second_run_is_refused_only_while_the_first_is_running(place):
 def test_a_reused_process_id_is_not_the_run(place):
     """After a restart of the machine the number may be another's: this test's own, here."""
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps(running._this_run() | {"born": psutil.Process().create_time() - 1000}))
+    place.write_text(json.dumps(running._this_run() | {"process_start": psutil.Process().create_time() - 1000}))
     assert not running.is_running(place)
     place.write_text(json.dumps(running._this_run()))
     assert running.is_running(place)
@@ -91,10 +91,10 @@ def test_a_lock_is_explained_by_who_left_it(place, monkeypatch):
     folder = place.parents[2]
     monkeypatch.chdir(folder)
     assert running.explain_lock(folder / "results").startswith(
-        "a run died here and left its lock; cancel what jobs it left"
+        "a run died here and left its lock; cancel the jobs that it left"
     )
     run = started(place)
-    assert "results/a is being made by another run" in running.explain_lock(folder / "results")
+    assert "results/a is in use by another run" in running.explain_lock(folder / "results")
     run.kill()
     run.wait()
     said = running.explain_lock(folder / "results")

@@ -44,7 +44,7 @@ def test_work_that_cannot_save_exits_at_once_with_one_sentence():
     _, said = running.communicate(timeout=20)
     assert running.returncode == 143 and time.monotonic() - began < 2
     incomplete = "incomplete files are never taken for complete ones"
-    assert said == f"hindsight a.b: stopped by SIGTERM; {incomplete}; run snakemake again to go on\n"
+    assert said == f"hindsight a.b: stopped by SIGTERM; {incomplete}; run snakemake again to continue\n"
 
 
 def test_work_that_can_save_continues_until_it_polls():

@@ -12,12 +12,12 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from hindsight import __version__, signals, system_errors, where
 from hindsight.errors import UserError
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help"):
-        print(overview())
+        with _closed_pipe_ignored():
+            print(overview())
         return 0
     if name == "--version":
         print(f"hindsight {__version__}")
@@ -48,18 +49,18 @@ def main(argv: list[str] | None = None) -> int:
                 run(*sections, **paths)
         except signals.Stopped as stop:
             if f"{stop}":
-                _say(f"hindsight {name}: stopped by SIGTERM {stop}; run snakemake again to go on")
+                _say(f"hindsight {name}: stopped by SIGTERM {stop}; run snakemake again to continue")
             return signals.CODE
         except Exception as error:
-            if says := _mend(error, name, _files(paths)):
+            if says := _explain(error, name, _files(paths)):
                 _say(f"hindsight {name}: {says}")
                 return 2
-            _follow(f"hindsight {name} failed ({type(error).__name__}: {error}); its log has the whole story")
+            _report(f"hindsight {name} failed ({type(error).__name__}: {error}); see {_log()} for the traceback")
             raise
     return 0
 
 
-def _mend(error: Exception, name: str, files: list[Path]) -> str | None:
+def _explain(error: Exception, name: str, files: list[Path]) -> str | None:
     """The message for an error that the user can fix; None if the error is a bug."""
     if isinstance(error, UserError):
         # a reader without the right to read a file may report it as damaged
@@ -88,12 +89,29 @@ def _say(line: str) -> None:
     line = _secrets().scrub(line)
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
-    _follow(line)
+    _report(line)
 
 
-def _follow(line: str) -> None:
-    with suppress(OSError):  # on a full disk, say
+def _report(line: str) -> None:
+    """Write a line to the progress file; errors of writing are ignored."""
+    with suppress(OSError):  # such as a full disk
         report(_secrets().scrub(line))
+
+
+def _log() -> str:
+    """The path of the log, if standard error is a file and the system gives its name."""
+    path = Path("/proc/self/fd/2").resolve()
+    return f"{path}" if path.is_file() else "its log"
+
+
+@contextmanager
+def _closed_pipe_ignored() -> Iterator[None]:
+    """Context that prints help; it is no error if the reader closes the pipe early, as `head` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
 
 
 class Step(NamedTuple):
@@ -115,6 +133,63 @@ def steps() -> dict[str, Step]:
     return dict(sorted(found.items(), key=lambda item: (STAGES.index(item[0].split(".")[0]), item[0])))
 
 
+OPTIONS = {  # of the steps, and what each means
+    "analyses": "analyses (netCDF) to read",
+    "analysis": "analysis (netCDF) to write",
+    "archive": "Zarr store of the archive",
+    "attempt": "number of this attempt at the job; a retry does not time stretches again",
+    "background": "covariance for optimal interpolation (background.npy)",
+    "benchmarks": "folder of the files with the cost of each job (logs/RUN)",
+    "catalogue": "catalogue: of GRIB messages (catalogue.parquet), or the STAC entry (stac.json)",
+    "check": "result of the archive's check (check.json)",
+    "checkpoint": "checkpoint, from which a stopped training resumes",
+    "climatology": "harmonics of the training period (climatology.nc)",
+    "coast": "TopoJSON file of coastlines, if the settings name one",
+    "configuration": "all settings of the run (configuration.json)",
+    "contents": "contents of the source's files (contents.json)",
+    "curve": "validation errors (curve.csv)",
+    "data": "data folder",
+    "documents": "files to copy with the store, such as README.md",
+    "fields": "Zarr store of fields",
+    "figure": "figure of the validation errors (curve.png)",
+    "file": "file to write",
+    "files": "files of the source, or @FILE.json, which lists them",
+    "first": "analyses of the first shard",
+    "folder": "folder to write to",
+    "given": "files of land fraction and orography, if the settings name them",
+    "layout": "layout of the archive (layout.json)",
+    "linear_prior": "the linear prior (linear_prior.safetensors)",
+    "manifest": "manifest of the source (manifest.json)",
+    "marker": "marker to write, which says that the output is complete",
+    "markers": "markers of the parts or shards",
+    "members": "members to sample, such as 0-15",
+    "moments": "sums over training frames, for climatology and statistics",
+    "network": "name of the observing network",
+    "normalisation": "standard deviation of each channel (statistics.nc)",
+    "observations": "observation tables (Parquet)",
+    "page": "landing page to write (README.md)",
+    "part": "part of the source, such as 20000101T00_1460: its start and number of frames",
+    "piece": "piece of the fields",
+    "pieces": "pieces of the fields",
+    "places": "station list, if the settings name one",
+    "plan": "forecast of cost to write (plan.json)",
+    "prior": "the trained prior (prior.safetensors)",
+    "provenance": "table of provenance to write (provenance.csv)",
+    "raw": "data of the source (Zarr)",
+    "report": "report to write",
+    "result": "file to write",
+    "scheduler": "Dask scheduler, as in preprocess.scheduler",
+    "scores": "scores (scores.nc)",
+    "shard": "frames of the shard, such as 20090101T00_96: its start and number of frames",
+    "sources": "list of the source's files to write (sources.json)",
+    "static": "land fraction and orography (static.nc)",
+    "statistics": "statistics of departures (statistics.nc), or of each network for the scores",
+    "stretch": "frames to sample, in the same form: the shard and its halo",
+    "tensorboard": "folder for TensorBoard's scalars",
+    "url": "URL to fetch",
+    "usage": "usage of a network's observations (CSV)",
+    "workers": "number of Dask workers",
+}
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive")
 
 
@@ -135,11 +210,17 @@ def _step(name: str) -> Callable:
     return import_module(available[name].module).run
 
 
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: TextIO | None = None) -> None:
+        with _closed_pipe_ignored():
+            super().print_help(file)
+
+
 def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
     """Parse the options in a step's signature, and load the sections of the settings that it takes."""
     from hindsight import settings
 
-    parser = argparse.ArgumentParser(prog=f"hindsight {name}", description=inspect.getdoc(run))
+    parser = _Parser(prog=f"hindsight {name}", description=inspect.getdoc(run))
     parameters = inspect.signature(run).parameters.values()
     requested = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if requested:
@@ -150,9 +231,9 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
             kind = str if parameter.annotation is str else Path
             required = parameter.default is parameter.empty
             more = {} if required else {"default": parameter.default}
-            parser.add_argument(
-                f"--{parameter.name}", type=kind, required=required, nargs="*" if many else None, **more
-            )
+            more |= {"nargs": "*"} if many else {}
+            text = OPTIONS[parameter.name]
+            parser.add_argument(f"--{parameter.name}", type=kind, required=required, help=text, **more)
     given = vars(parser.parse_args(argv))
     sections = settings.load(given.pop("settings"), requested) if requested else []
     return sections, {name: _read_list(value) for name, value in given.items()}

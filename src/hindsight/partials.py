@@ -1,8 +1,7 @@
-"""Names of partial files and folders, one for each process: a job that was given up may still run beside its successor.
+"""Names of partial files and folders, one for each process: two attempts at a job may write at the same time.
 
-Shared file systems cannot replace a folder by another in one step. So the old folder is renamed, the new one is moved
-to its place, and the old one is deleted. If a process is killed in between, the next process (`sweep`) restores the old
-folder.
+Shared file systems cannot replace a folder by another in one step. So the old folder is renamed, the new one gets its
+name, and the old one is deleted. If a process is killed in between, the next one restores the old folder (`sweep`).
 """
 
 import glob
@@ -16,7 +15,7 @@ import psutil
 
 END, ASIDE = ".partial", ".old"
 DAY = 86400.0  # seconds without a change after which a partial file of another machine is abandoned
-MINUTE = 60.0  # the same for a folder that was renamed
+MINUTE = 60.0  # the same for an old folder that was renamed
 
 
 def partial(path: Path) -> Path:
@@ -31,7 +30,7 @@ def swap(new: Path, path: Path) -> None:
         return
     old = _name(path, ASIDE)
     remove(old)
-    os.utime(path)  # its age counts from now
+    os.utime(path)  # `sweep` counts its age from now
     path.rename(old)
     try:
         new.rename(path)
@@ -44,7 +43,7 @@ def swap(new: Path, path: Path) -> None:
 def sweep(path: Path) -> None:
     """Clean up after killed processes that were writing a file or a folder.
 
-    Partial files are deleted. A folder that was renamed is restored, unless there is a new one.
+    Partial files are deleted. An old folder that was renamed is restored, unless the new one has its name already.
     """
     for found in path.parent.glob(f"{glob.escape(path.name)}.*"):
         if found.name.endswith(END) and _abandoned(found, found.name[len(path.name) + 1 : -len(END)], DAY):
@@ -73,7 +72,7 @@ def _restore(old: Path, path: Path) -> None:
 
 
 def _abandoned(found: Path, owner: str, seconds: float) -> bool:
-    """Whether the process that wrote a path has ended, or, on another machine, has long not changed it."""
+    """Whether the process that wrote a path has ended; on another machine: whether the path is older than `seconds`."""
     number, _, host = owner.partition(".")
     if host == socket.gethostname() and number.isdigit():
         return not psutil.pid_exists(int(number))

@@ -18,35 +18,37 @@ REPORT_SECONDS = 5.0  # between lines in the file of HINDSIGHT_PROGRESS
 
 
 @dataclass
-class _Latest:
-    at: float = 0.0  # monotonic time of the last report
+class _Step:
+    start: float | None = None  # monotonic time; None without `heartbeat`
+    reported: float = 0.0  # monotonic time of the last report
     activity: str = ""  # what the step does at present
 
 
-_latest = _Latest()
+_step = _Step()
 
 
 class Progress:
-    """Reports how much of a long computation is done.
+    """Reports how much of a long computation is done: the time since the step began, and the time that it still takes.
 
     Args:
         name: name of the computation.
-        total: total number of steps.
+        total: amount of work.
+        unit: of the amount, such as days.
         quiet_seconds: shortest time between lines if the output is not a terminal.
     """
 
-    def __init__(self, name: str, total: int, quiet_seconds: float = 30.0) -> None:
-        self.name, self.total = name, max(total, 1)
+    def __init__(self, name: str, total: int, unit: str = "", quiet_seconds: float = 30.0) -> None:
+        self.name, self.total, self.unit = name, max(total, 1), unit and f" {unit}"
         self.terminal = sys.stderr.isatty()
         self.pause = 0.2 if self.terminal else quiet_seconds
-        self.began = self.printed = self.reported = time.monotonic()
+        self.start = self.printed = self.reported = time.monotonic()
         self.before = 0
 
     def __call__(self, done: int, note: object = "") -> None:
-        """Report that `done` steps are done; the first call of a resumed job sets where it began."""
+        """Report that an amount of work is done; the first call of a resumed job sets the amount that it began with."""
         now = time.monotonic()
-        _latest.activity = f"{self.name.partition(', ')[2] or 'step'} {done}/{self.total}"
-        if done == 0 or self.before == 0 and done > 1 and now - self.began < 1:
+        _step.activity = f"{self.name.partition(', ')[2]} {self._share(done)}".strip()
+        if done == 0 or self.before == 0 and done > 1 and now - self.start < 1:
             self.before = done
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now
@@ -56,9 +58,13 @@ class Progress:
             self._print(self._line(done, now, note), done >= self.total)
 
     def _line(self, done: int, now: float, note: object) -> str:
-        pace = (now - self.began) / max(done - self.before, 1)
-        times = f"{_duration(now - self.began)}, {_duration(pace * (self.total - done))} to go"
-        return f"{self.name}  {done}/{self.total}  {times}" + (f"  {note}" if note else "")
+        pace = (now - self.start) / max(done - self.before, 1)
+        elapsed = now - (self.start if _step.start is None else _step.start)
+        times = f"{_duration(elapsed)}, {_duration(pace * (self.total - done))} to go"
+        return f"{self.name}  {self._share(done)}  {times}" + (f"  {note}" if note else "")
+
+    def _share(self, done: int) -> str:
+        return f"{done}/{self.total}{self.unit}"
 
     def _print(self, line: str, last: bool) -> None:
         text, end = ("\r\033[K" + line, "\n" if last else "") if self.terminal else (line, "\n")
@@ -67,8 +73,8 @@ class Progress:
 
 def announce(activity: str) -> None:
     """Set the activity that `heartbeat` reports, and let it report at once."""
-    _latest.activity = activity
-    _latest.at = 0.0
+    _step.activity = activity
+    _step.reported = 0.0
 
 
 @contextmanager
@@ -77,15 +83,15 @@ def heartbeat(step: str) -> Iterator[None]:
 
     Reports go to a terminal and to the file of HINDSIGHT_PROGRESS, not to a log.
     """
-    began, over = time.monotonic(), threading.Event()
-    _latest.__init__(began - REPORT_SECONDS)  # the first report comes sooner, since start-up took seconds already
+    start, over = time.monotonic(), threading.Event()
+    _step.__init__(start, start - REPORT_SECONDS)  # the first report comes sooner, since start-up took seconds already
 
     def beat() -> None:
         while not over.wait(0.5):
             now = time.monotonic()
-            if now - _latest.at >= 1.5 * REPORT_SECONDS:  # unless `Progress` has reported
-                _latest.at = now
-                _report_everywhere(f"{step}  {_duration(now - began)}  {_latest.activity or 'at work'}")
+            if now - _step.reported >= 1.5 * REPORT_SECONDS:  # unless `Progress` has reported
+                _step.reported = now
+                _report_everywhere(f"{step}  {_duration(now - start)}  {_step.activity or 'at work'}")
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -94,6 +100,7 @@ def heartbeat(step: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        _step.__init__()
 
 
 def _report_everywhere(line: str) -> None:
@@ -105,7 +112,7 @@ def _report_everywhere(line: str) -> None:
 
 def report(line: str) -> None:
     """Append a line to the file of HINDSIGHT_PROGRESS, if it is set."""
-    _latest.at = time.monotonic()
+    _step.reported = time.monotonic()
     if path := os.environ.get("HINDSIGHT_PROGRESS"):
         with Path(path).open("a") as file:
             file.write(line + "\n")

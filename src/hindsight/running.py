@@ -1,8 +1,8 @@
 """Prevent two runs of the workflow from writing the same folder of results.
 
-A run records itself in `results/RUN/.running` and touches that file while it is alive. So a second run is stopped with
-a message, even if it was started from another folder or another machine. A run that died does not block others: on its
-own machine not at all, on other machines until its file is a few minutes old.
+A run writes `results/RUN/.running` and touches that file until it ends. A second run is stopped with a message, even if
+it was started from another folder or another machine. A run that died blocks no run on its own machine, and runs on
+other machines only until its file is a few minutes old.
 """
 
 import atexit
@@ -19,8 +19,8 @@ import psutil
 
 from hindsight.errors import UserError
 
-BEAT = 30.0  # seconds between touches of the file
-SILENCE = 180.0  # seconds without one after which a run on another machine counts as dead
+TOUCH_SECONDS = 30.0  # between touches of the file
+DEAD_SECONDS = 180.0  # without a touch, after which a run on another machine counts as dead
 
 
 def claim(path: Path) -> None:
@@ -32,15 +32,15 @@ def claim(path: Path) -> None:
     if is_running(path):
         raise UserError(_busy(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # of a run that died
+    path.unlink(missing_ok=True)  # left by a run that died
     try:
         with path.open("x") as file:
             json.dump(_this_run(), file)
-    except FileExistsError:  # another run came in between
+    except FileExistsError:  # another run claimed it in between
         raise UserError(_busy(path)) from None
     path = path.absolute()  # Snakemake changes the working directory before it ends
     atexit.register(path.unlink, missing_ok=True)
-    threading.Thread(target=_beat, args=(path,), daemon=True).start()
+    threading.Thread(target=_keep_touching, args=(path,), daemon=True).start()
 
 
 def explain_lock(results: Path) -> str:
@@ -50,8 +50,8 @@ def explain_lock(results: Path) -> str:
         return _busy(busy[0])
     who = f" of {here[0].parent} ({_describe(_read(here[0]))})" if here else ""
     return (
-        f"a run{who} died here and left its lock; cancel what jobs it left on a cluster (squeue --me, scancel), then "
-        "give the same command once with --unlock and once without"
+        f"a run{who} died here and left its lock; cancel the jobs that it left on a cluster (squeue --me, scancel), "
+        "then repeat the same command once with --unlock and once without"
     )
 
 
@@ -60,9 +60,9 @@ def is_running(path: Path) -> bool:
     if not (run := _read(path)):
         return False
     if run["host"] != socket.gethostname():
-        return time.time() - path.stat().st_mtime < SILENCE
+        return time.time() - path.stat().st_mtime < DEAD_SECONDS
     try:
-        return abs(psutil.Process(run["pid"]).create_time() - run["born"]) < 1  # process ids are reused
+        return abs(psutil.Process(run["pid"]).create_time() - run["process_start"]) < 1  # process ids are reused
     except psutil.NoSuchProcess:
         return False
 
@@ -70,7 +70,7 @@ def is_running(path: Path) -> bool:
 def _this_run() -> dict:
     return {
         "pid": os.getpid(),
-        "born": psutil.Process().create_time(),
+        "process_start": psutil.Process().create_time(),
         "host": socket.gethostname(),
         "user": getpass.getuser(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,23 +87,23 @@ def _read(path: Path) -> dict:
 
 
 def _describe(run: dict) -> str:
-    return "process {pid} of {user} on {host}, begun {since} in {folder}".format(**run)
+    return "process {pid} of {user} on {host}, started {since} in {folder}".format(**run)
 
 
 def _busy(path: Path) -> str:
-    """The message about another run; if it is on another machine, also how to go on if it is dead."""
+    """The message about another run; for one on another machine, also how to continue if it has died."""
     if not (run := _read(path)):
-        return f"{path.parent} is being made by another run that has just begun; wait for it to end"
-    message = f"{path.parent} is being made by another run ({_describe(run)}); wait for it to end, or stop it"
+        return f"{path.parent} is in use by another run that has just started; wait for it to end"
+    message = f"{path.parent} is in use by another run ({_describe(run)}); wait for it to end, or stop it"
     if run["host"] == socket.gethostname():
         return f"{message}: kill {run['pid']}"
-    return f"{message} there; if {run['host']} is down, wait {SILENCE / 60:.0f} minutes or delete {path}"
+    return f"{message} there; if {run['host']} is down, wait {DEAD_SECONDS / 60:.0f} minutes or delete {path}"
 
 
-def _beat(path: Path) -> None:
+def _keep_touching(path: Path) -> None:
     while path.is_file():
-        time.sleep(BEAT)
+        time.sleep(TOUCH_SECONDS)
         try:
             os.utime(path)
-        except OSError:  # the results were deleted, or their disk is not reachable for a moment
+        except OSError:  # the results were deleted, or their disk is temporarily unreachable
             continue

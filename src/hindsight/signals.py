@@ -64,9 +64,9 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _exit() -> NoReturn:
-    """Exit without clean-up, which could take too long: unfinished files never look complete."""
+    """Exit without clean-up, which could take too long: readers ignore unfinished files."""
     for child in multiprocessing.active_children():
-        child.kill()  # otherwise it would wait for work for ever
-    message = f"{_request.step}: stopped by SIGTERM; {INCOMPLETE}; run snakemake again to go on\n"
+        child.kill()  # it would wait for work for ever
+    message = f"{_request.step}: stopped by SIGTERM; {INCOMPLETE}; run snakemake again to continue\n"
     os.write(2, message.encode())
     os._exit(CODE)

@@ -1,4 +1,4 @@
-"""Explain errors of the machine in a sentence: a full disk, missing rights, too little memory, a lost process.
+"""Explain errors of the machine in a sentence: a full disk, missing permission, too little memory, a lost process.
 
 Libraries often hide the error of the system: safetensors puts its number into the text, netCDF reports a full disk as
 an HDF error. So the whole chain of exceptions is examined, and the disks themselves.
@@ -14,7 +14,7 @@ from pathlib import Path
 from hindsight.partials import partial, remove, sweep
 from hindsight.signals import INCOMPLETE
 
-LITTLE = 2**20  # bytes; a disk with less free space counts as full
+FULL_BELOW = 2**20  # bytes of free space below which a disk counts as full
 LESS_MEMORY = {  # settings that reduce memory, by stage
     "download": "lower download.part_frames",
     "preprocess": "lower preprocess.file_mb",
@@ -25,16 +25,16 @@ LESS_MEMORY = {  # settings that reduce memory, by stage
 MEMORY = r"can't allocate memory|out of memory|Unable to allocate"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-PEER = r"Connection (closed|reset) by peer|NCCL|gloo"
+LOST_PROCESS = r"Connection (closed|reset) by peer|NCCL|gloo"
 
 
 def explain(error: BaseException, step: str, paths: list[Path]) -> str | None:
     """Explain an error of the machine to the user of a step.
 
     Args:
-        error: that ended the step.
-        step: its name.
-        paths: its options.
+        error: the exception that ended the step.
+        step: name of the step.
+        paths: paths among its options.
 
     Returns:
         What happened and what to do; None if it is not an error of the machine.
@@ -58,11 +58,11 @@ def remove_partial(paths: list[Path]) -> None:
 def _full(error: BaseException, paths: list[Path]) -> str | None:
     links = [link for link in _chain(error) if _number(link) in FULL]
     opaque = any("HDF error" in str(link) for link in _chain(error))
-    full = next((place for path in paths if shutil.disk_usage(place := _folder(path)).free < LITTLE), None)
+    full = next((place for path in paths if shutil.disk_usage(place := _folder(path)).free < FULL_BELOW), None)
     if not links and not (opaque and full):
         return None
     where = next((path for link in links if (path := _path(link))), full)
-    return f"the disk is full{f' where {where} lies' if where else ''}; free some and run again; {INCOMPLETE}"
+    return f"the disk is full{f' ({where})' if where else ''}; free some space and run again; {INCOMPLETE}"
 
 
 def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
@@ -72,12 +72,15 @@ def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
     paths = [path for link in links if (path := _path(link))] or paths
     for path in paths:
         if path.exists() and not _may(path, os.R_OK):
-            return f"you may not read {path}; ask {_owner(path)}, who owns it, for the right to, and run again"
+            return f"you may not read {path}; ask its owner ({_owner(path)}) for permission, and run again"
     folders = list(map(_folder, paths))
     where = next((folder for folder in folders if not _may(folder, os.W_OK)), folders[0] if folders else Path.cwd())
     if os.statvfs(where).f_flag & os.ST_RDONLY:
         return f"the disk of {where} is read-only; mount it for writing, or work on another one; {INCOMPLETE}"
-    return f"you may not write in {where}; ask {_owner(where)}, who owns it, or work in another folder; {INCOMPLETE}"
+    return (
+        f"you may not write in {where}; ask its owner ({_owner(where)}) for permission, or work in another folder; "
+        f"{INCOMPLETE}"
+    )
 
 
 def _memory(error: BaseException, step: str) -> str | None:
@@ -90,11 +93,11 @@ def _memory(error: BaseException, step: str) -> str | None:
 
 
 def _team(error: BaseException) -> str | None:
-    if not any(isinstance(link, RuntimeError) and re.search(PEER, str(link)) for link in _chain(error)):
+    if not any(isinstance(link, RuntimeError) and re.search(LOST_PROCESS, str(link)) for link in _chain(error)):
         return None
     return (
-        "another process that trains with this one is gone: killed, out of memory, or its node lost; the log has what "
-        "it said; run snakemake again, training goes on from its checkpoint"
+        "another training process has ended (killed, out of memory, or its node lost); its last messages are in the "
+        "log; run snakemake again, and training continues from its checkpoint"
     )
 
 
@@ -126,7 +129,7 @@ def _may(path: Path, what: int) -> bool:
 
 def _folder(path: Path) -> Path:
     """The nearest existing folder above a path."""
-    # not `is_dir`, which raises without the right to look
+    # not `Path.is_dir`, which raises without read permission
     return next(parent for parent in path.absolute().parents if os.path.isdir(parent))
 
 
@@ -134,4 +137,4 @@ def _owner(path: Path) -> str:
     try:
         return path.owner()
     except (KeyError, OSError):
-        return "the person"
+        return "unknown"

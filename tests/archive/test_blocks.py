@@ -29,8 +29,8 @@ def test_other_frames_channels_members_and_grids_are_all_named(small):
     with pytest.raises(UserError) as found:
         blocks.check_shard(heads, times[:9], 6, ["z500"], said | {"latitude": "9 from 0 to 8 (00000000)"})
     text = str(found.value)
-    for words in ("holds 10 frames", "holds z500, msl, expected z500", "members 0, 1, 2, 3, and members 0 to 5 are",
-                  "latitude: 9 from 0 to 8 (00000000) there, 5 from 40 to 44"):  # fmt: skip
+    for words in ("holds 10 frames", "holds z500, msl, expected z500", "members 0, 1, 2, 3, expected 0 to 5",
+                  "latitude: 9 from 0 to 8 (00000000) in the archive, 5 from 40 to 44"):  # fmt: skip
         assert words in text
     blocks.check_shard(heads, times, 4, ["z500", "msl"], said)
 

@@ -16,13 +16,18 @@ def faults(small, markers=None) -> list[str]:
     with pytest.raises(UserError) as found:
         small.check(markers)
     head, *lines = str(found.value).split("\n  ")
-    assert head.startswith(f"the archive {small.archive} is not whole (snakemake wants") and head.endswith("):")
+    assert head.startswith(f"the archive {small.archive} has errors (run the commands below") and head.endswith("):")
     return lines
 
 
 def test_a_complete_archive_passes_and_its_size_is_reported(small):
     found = json.loads(small.result.read_text())
-    assert found["whole"] and (found["shards"], found["frames"], found["members"], found["objects"]) == (3, 25, 4, 24)
+    assert found["complete"] and (found["shards"], found["frames"], found["members"], found["objects"]) == (
+        3,
+        25,
+        4,
+        24,
+    )
     assert found["bytes"] == sum(len(content) for content, *_ in small.objects().values())
 
 
@@ -51,7 +56,7 @@ def test_all_errors_are_reported_at_once(small):
     small.markers[1].write_text("{")
     lines = faults(small)
     assert lines == [
-        f"{small.markers[1]} is no marker, or cut off; snakemake --forcerun {small.markers[1]}",
+        f"{small.markers[1]} is not a complete marker; snakemake --forcerun {small.markers[1]}",
         f"{small.archive}/mean/msl/c/0/0/0 is damaged; snakemake --forcerun {small.markers[0]}",
         f"{small.archive}/z500/c/0/2/0/0 is missing; snakemake --forcerun {small.markers[2]}",
     ]
@@ -109,7 +114,8 @@ def test_another_recipe_and_an_unlisted_object_are_found(small):
     assert json.loads(small.result.read_text())["bytes"] == told
     small.markers[0].write_text(json.dumps(marker | {"recipe": "other"}))
     assert faults(small) == [
-        f"{small.markers[0]} is of another recipe than the layout; snakemake --forcerun {small.markers[0]}"
+        f"{small.markers[0]} was written for another recipe than that of the layout; "
+        f"snakemake --forcerun {small.markers[0]}"
     ]
 
 

@@ -74,7 +74,7 @@ def test_a_second_copy_sends_nothing_and_a_longer_archive_only_its_new_objects(s
 
 def test_an_interrupted_copy_is_incomplete_and_can_continue(small, server):
     fault = server.fault(r"z500/c/0/1/0/0", status=403, times=-1)
-    with pytest.raises(UserError, match="cannot copy the archive to gs://mine/a .*what has arrived is kept"):
+    with pytest.raises(UserError, match="cannot copy the archive to gs://mine/a .*files that have arrived are kept"):
         send(small, **options(server))
     there = server.root / "mine/a"
     assert not (there / "reanalysis.zarr/zarr.json").exists() and not (there / "check.json").exists()
@@ -101,7 +101,7 @@ def test_another_recipe_at_the_destination_is_refused_with_the_differences(small
     before = len(server.sent())
     small.said["prior"], small.archive_settings["replace"] = "cd" * 32, True
     small.make()
-    with pytest.raises(UserError, match="prior: abababababab… there, cdcdcdcdcdcd… asked for"):
+    with pytest.raises(UserError, match="prior: abababababab… in the archive, cdcdcdcdcdcd… now"):
         send(small, **options(server))
     assert len(server.sent()) == before
 
@@ -136,5 +136,5 @@ def test_a_copy_to_any_file_system_of_fsspec(small, url):
     ],
 )
 def test_an_unusable_destination_is_a_clear_error(small, server, url, says):
-    with pytest.raises(UserError, match=f"cannot copy the archive to .*{says}.*look at archive.copy_to"):
+    with pytest.raises(UserError, match=f"cannot copy the archive to .*{says}.*check archive.copy_to"):
         send(small, url, **(options(server) if url.startswith("gs") else {}))

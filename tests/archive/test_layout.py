@@ -95,11 +95,11 @@ def finer(small):
 
 
 OTHERS = [
-    (other_steps, r"\n  reanalyse.steps: 8 there, 10 asked for\n"),
-    (other_prior, r"\n  prior: abababababab… there, cdcdcdcdcdcd… asked for\n"),
-    (fewer_members, r"\n  product.members: 4 there, 2 asked for, which would shorten the archive\n"),
-    (shorter, r"\n  domain.test.end: 2009-01-25T12:00:00 there, 2009-01-20T12:00:00 asked for, which would shorten"),
-    (finer, r"\n  archive.spread_share: 0.01 there, 0.001 asked for\n"),
+    (other_steps, r"\n  reanalyse.steps: 8 in the archive, 10 now\n"),
+    (other_prior, r"\n  prior: abababababab… in the archive, cdcdcdcdcdcd… now\n"),
+    (fewer_members, r"\n  product.members: 4 in the archive, 2 now, which would shorten the archive\n"),
+    (shorter, r"\n  domain.test.end: 2009-01-25T12:00:00 in the archive, 2009-01-20T12:00:00 now, which would shorten"),
+    (finer, r"\n  archive.spread_share: 0.01 in the archive, 0.001 now\n"),
 ]
 
 

@@ -37,7 +37,11 @@ def test_the_page_agrees_with_the_metadata(published):
         text.startswith("# Small\n")
         and "| `z500` | geopotential at 500 hPa | geopotential | m2 s-2 | 15 of 23 |" in text
     )
-    assert f"{100 * checked['loss']['z500']['rms']:.2g} %" in text and "25 frames" in text and "`sparse10`" in text
+    assert (
+        f"{100 * checked['rounding_error']['z500']['rms']:.2g} %" in text
+        and "25 frames" in text
+        and "`sparse10`" in text
+    )
     assert "> A. Person (2026). Small. version 1.0. hindsight-" in text and "doi" not in text.lower()
     assert "None" not in text and "\n\n\n" not in text
 

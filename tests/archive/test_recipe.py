@@ -29,8 +29,8 @@ def test_a_later_end_and_more_members_are_the_same_recipe_and_the_same_digest():
 def test_an_earlier_end_and_fewer_members_are_named_with_both_values():
     lines = recipe.differences(made(), made(test={"start": "2009-01-01", "end": "2010-01-31"}, product={"members": 8}))
     assert lines == [
-        "domain.test.end: 2010-12-31T23:59:59 there, 2010-01-31T23:59:59 asked for, which would shorten the archive",
-        "product.members: 16 there, 8 asked for, which would shorten the archive",
+        "domain.test.end: 2010-12-31T23:59:59 in the archive, 2010-01-31T23:59:59 now, which would shorten the archive",
+        "product.members: 16 in the archive, 8 now, which would shorten the archive",
     ]
 
 
@@ -38,10 +38,10 @@ def test_every_difference_is_listed_once_by_its_dotted_name():
     other = made(reanalyse={"steps": 10, "guidance": {"gamma": None}}, archive={"spread_share": 0.02},
                  product={"seed": 2}, prior="91bc" + "1" * 60, steps="10")  # fmt: skip
     assert recipe.differences(made(), other) == [
-        "archive.spread_share: 0.01 there, 0.02 asked for",
-        "product.seed: 1 there, 2 asked for",
-        "reanalyse.steps: 8 there, 10 asked for",
-        "prior: 3f2a00000000… there, 91bc11111111… asked for",
+        "archive.spread_share: 0.01 in the archive, 0.02 now",
+        "product.seed: 1 in the archive, 2 now",
+        "reanalyse.steps: 8 in the archive, 10 now",
+        "prior: 3f2a00000000… in the archive, 91bc11111111… now",
     ]
     assert recipe.digest(made()) != recipe.digest(other)
 
@@ -61,23 +61,23 @@ def test_settings_without_effect_on_values_do_not_change_the_recipe(changes):
 
 def test_another_network_or_another_error_of_it_is_another_recipe():
     named = recipe.differences(made(), made(archive={"network": "sparse2"}))
-    assert "archive.network: sparse10 there, sparse2 asked for" in named
+    assert "archive.network: sparse10 in the archive, sparse2 now" in named
     noisier = {"networks": {"sparse10": {"share": 0.1, "noise": 0.1}}}
     assert recipe.differences(made(), made(observe=noisier)) == [
-        "observe.networks.sparse10.noise: 0.05 there, 0.1 asked for"
+        "observe.networks.sparse10.noise: 0.05 in the archive, 0.1 now"
     ]
 
 
 def test_only_parts_that_both_have_are_compared():
     """The Snakefile knows the settings, and not yet the prior."""
     asked = {"settings": made(reanalyse={"steps": 9})["settings"]}
-    assert recipe.differences(json.loads(json.dumps(made())), asked) == ["reanalyse.steps: 8 there, 9 asked for"]
+    assert recipe.differences(json.loads(json.dumps(made())), asked) == ["reanalyse.steps: 8 in the archive, 9 now"]
 
 
 def test_a_store_that_does_not_say_how_it_was_made_is_refused(tmp_path):
     assert recipe.read(tmp_path) is None
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"recipe": "12fb7d28"}}))
-    with pytest.raises(UserError, match="does not say how it was made.*archive.replace: true"):
+    with pytest.raises(UserError, match="has no recipe.*archive.replace: true"):
         recipe.read(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Values of an archive that look wrong: found by its check, with variable, member, time and place."""
+"""The check of the archive finds suspect values, with variable, member, time and place."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_suspect_values_are_refused_with_member_and_time_unless_accepted(tmp_pat
     [found] = json.loads(made.result.read_text())["suspect"]
     assert (found["variable"], found["level"], found["frames"]) == ("z500", "member 3", 3)
     made.archive_settings["accepted"] = [{"start": "2009-01-15", "end": "2009-01-16"}]
-    with pytest.raises(UserError, match="values that look wrong"):
+    with pytest.raises(UserError, match="has suspect values"):
         made.check()
 
 

@@ -23,7 +23,7 @@ def test_what_was_written_is_read_within_the_rounding(small):
 def test_the_loss_in_the_markers_is_that_of_the_archive(small):
     archive, truth = xr.open_zarr(small.archive)["z500"].values, small.truth()[:, :, 0]
     error, spread = archive - truth, np.sqrt(truth.var(0, ddof=1).mean())
-    found = json.loads(small.result.read_text())["loss"]["z500"]
+    found = json.loads(small.result.read_text())["rounding_error"]["z500"]
     assert found["rms"] == pytest.approx(np.sqrt((error**2).mean()) / spread, rel=0.01)
     assert found["worst"] == pytest.approx(np.abs(error).max() / spread, rel=0.01)
     assert found["worst"] < 0.011  # a share of 0.01 was allowed
@@ -83,11 +83,11 @@ def test_all_errors_of_the_files_are_reported_at_once(small):
     small.paths(small.cuts[0])
     small.block = 2
     (small.folder / "analyses/20090101T12-1.nc").unlink()
-    with pytest.raises(UserError, match="prior: abab.* there, cdcd.* asked for"):
+    with pytest.raises(UserError, match="prior: abab.* in the archive, cdcd.* now"):
         run(small, [small.folder / "analyses/20090101T12-0.nc"])
     small.said["prior"] = "ab" * 32
     paths = small.paths(small.cuts[0])
-    with pytest.raises(UserError, match="the files hold members 2, 3, and members 0 to 3 are asked for"):
+    with pytest.raises(UserError, match="the files hold members 2, 3, expected 0 to 3"):
         run(small, paths[1:])
     assert small.objects() == before
 
@@ -123,5 +123,5 @@ def test_values_that_are_not_finite_raise_an_error(small):
 def test_members_of_different_stretches_are_refused(small):
     paths = small.paths(small.cuts[0])
     xr.load_dataset(paths[0]).assign_attrs(stretch="20090101T12_10").to_netcdf(paths[0])
-    with pytest.raises(UserError, match="saw different frames"):
+    with pytest.raises(UserError, match="sampled with different halos"):
         run(small, paths)

@@ -39,9 +39,9 @@ def test_an_ensemble_without_spread_keeps_all_bits():
 def test_losses_of_parts_are_the_loss_of_the_whole():
     values = (300 + np.random.default_rng(2).standard_normal((4, 12, 5, 5))).astype("float32")
     rounded = rounding.round_to(values, 10)
-    parts = [rounding.loss(values[:, a:b], rounded[:, a:b]) for a, b in ((0, 5), (5, 12))]
+    parts = [rounding.error_sums(values[:, a:b], rounded[:, a:b]) for a, b in ((0, 5), (5, 12))]
     found, spread = rounding.share_of_spread(parts), np.sqrt(values.astype(float).var(0, ddof=1).mean())
     error = rounded.astype(float) - values
     assert found["rms"] == pytest.approx(np.sqrt((error**2).mean()) / spread)
     assert found["worst"] == pytest.approx(np.abs(error).max() / spread)
-    assert rounding.share_of_spread([rounding.loss(np.ones((2, 1, 1, 1)), np.ones((2, 1, 1, 1)))])["rms"] == 0
+    assert rounding.share_of_spread([rounding.error_sums(np.ones((2, 1, 1, 1)), np.ones((2, 1, 1, 1)))])["rms"] == 0

@@ -25,7 +25,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
     for part in (
         "product.members",
         "(got 1)",
-        "product.memebrs: Extra inputs",
+        "product.memebrs: there is no such setting; did you mean members",
         "verify.confidence",
         "(got 95)",
         "run:",
@@ -100,7 +100,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"reanalyse": {"regime": "nowcast", "lag_hours": 24}}, "regime 'nowcast' has no lag .*set regime: fixed_lag"),
         (
             {"reanalyse": {"regime": "nowcast", "selection": {"passes": 1}}},
-            "passes are for regime batch, not 'nowcast'",
+            "passes need regime batch, and regime is nowcast",
         ),
         ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 384}}, "16 frames, longer than the window"),
         ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 48, "context": 2}}, r"reanalyse.context = 2\); raise"),
@@ -130,13 +130,13 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ),
         (
             {"product": {"members": 16, "member_block": 8}, "reanalyse": {"selection": {"passes": 1}}},
-            "product.member_block: .* all 16 have to be in one job, not 8",
+            "product.member_block: .* all 16 must be in one job, not 8",
         ),
         (
             {"product": {"members": 17}, "reanalyse": {"regime": "sliding", "lag_hours": 24}},
-            "all 17 have to be in one job, not 16",
+            "all 17 must be in one job, not 16",
         ),
-        ({"reanalyse": {"guidance": {"method": "fused"}}}, "fused needs a prior that has learnt levels of points"),
+        ({"reanalyse": {"guidance": {"method": "fused"}}}, "fused needs a prior trained with observed points"),
         ({"train": {"points": {"error_min": 2.0}}}, r"error_min \(2.0\) must not exceed error_max \(1.0\)"),
         ({"reanalyse": {"guidance": {"method": "magic"}}}, "reanalyse.guidance.method"),
         ({"reanalyse": {"guidance": {"iterations": 33}}}, r"guidance.iterations: .*\(got 33\)"),

@@ -61,7 +61,7 @@ def call(folder, word, **environment):
 
 def test_whatever_went_wrong_the_bytes_are_those_of_the_local_profile(alone, struck):
     folder = struck[0]
-    assert json.loads((folder / "results/lorenz96/archive/check.json").read_text())["whole"]
+    assert json.loads((folder / "results/lorenz96/archive/check.json").read_text())["complete"]
     ours, theirs = products(folder), products(alone())
     assert set(ours) == set(theirs)
     different = [name for name in ours if ours[name] != theirs[name]]

@@ -19,7 +19,7 @@ def scores():
         "region": ["everywhere", "withheld observations"],
         "season": ["DJF", "MAM"],
         "compared": ["rmse", "crps"],
-        "of": ["rmse", "spread"],
+        "quantity": ["rmse", "spread"],
         "measure": list(seams.MEASURES),
         "kind": ["truth", "mean", "member"],
     }
@@ -30,7 +30,7 @@ def scores():
     for name in ("score", "lower", "upper"):
         data[f"regional_{name}"] = make(*four, "region")
         data[f"seasonal_{name}"] = make(*four, "season")
-        data[f"distance_{name}"] = make("network", "analysis", "of", "distance", "channel")
+        data[f"distance_{name}"] = make("network", "analysis", "quantity", "distance", "channel")
     for end in ("", "_lower", "_upper"):
         data[f"ratio{end}"] = make("network", "analysis", "compared", "channel")
         data[f"seasonal_ratio{end}"] = make("network", "analysis", "compared", "channel", "season")

@@ -132,9 +132,9 @@ def test_the_interval_of_a_bias_covers_the_bias_as_often_as_it_says(statistics):
 
 def test_errors_by_distance_are_roots_of_time_means(statistics):
     found = score.network_scores(statistics, Verify(resamples=50)).sel(channel="z500")
-    near, far = found["distance_score"].sel(of="rmse", analysis="diffusion").values
+    near, far = found["distance_score"].sel(quantity="rmse", analysis="diffusion").values
     assert np.isclose(near**2, statistics["distance_squared_error"][0, 0, :, 0].mean()) and np.isclose(far, 2 * near)
-    np.testing.assert_allclose(found["distance_score"].sel(of="spread"), 3.0)
+    np.testing.assert_allclose(found["distance_score"].sel(quantity="spread"), 3.0)
     assert (found["distance_lower"] <= found["distance_score"]).all()
 
 

@@ -62,9 +62,9 @@ def test_without_pressure_the_lowest_geopotential_is_used_or_any_departure():
 
 def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
     one = lambda frame: storm.Storm("msl", frame, 0.0, 0.0)
-    assert storm.frames_about(one(10), 600, 24).tolist() == [8, 9, 10, 11, 12]
-    assert storm.frames_about(one(10), 600, 6).tolist() == [6, 8, 10, 12, 14]
-    assert storm.frames_about(one(1), 3, 24).tolist() == [0, 1, 2]
+    assert storm.frames_around(one(10), 600, 24).tolist() == [8, 9, 10, 11, 12]
+    assert storm.frames_around(one(10), 600, 6).tolist() == [6, 8, 10, 12, 14]
+    assert storm.frames_around(one(1), 3, 24).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

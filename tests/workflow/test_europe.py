@@ -63,7 +63,7 @@ def test_the_archive_opens_with_plain_xarray(made):
         rounding = 0.02 * float(spread[name].mean())
         np.testing.assert_allclose(mean[name], archive[name].mean("realization"), atol=rounding)
         np.testing.assert_allclose(spread[name], archive[name].std("realization", ddof=1), atol=3 * rounding)
-    assert json.loads((results(made) / "archive/check.json").read_text())["whole"]
+    assert json.loads((results(made) / "archive/check.json").read_text())["complete"]
 
 
 def test_the_archive_is_the_analysis_rounded_by_less_than_its_spread(made):
@@ -168,4 +168,4 @@ def test_a_flipped_byte_in_the_archive_is_found_and_the_command_given_mends_it(m
     marker = found.stdout.split("--forcerun ")[1].split()[0]
     runs.snakemake(made, config, "--forcerun", marker)
     assert victim.read_bytes() == original
-    assert json.loads((results(made) / "archive/check.json").read_text())["whole"]
+    assert json.loads((results(made) / "archive/check.json").read_text())["complete"]

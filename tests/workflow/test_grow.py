@@ -144,7 +144,7 @@ def test_what_was_there_keeps_its_bytes_and_its_time(made, grown):
 
 @pytest.mark.slow
 def test_the_grown_archive_is_whole_and_is_left_alone(made, grown):
-    assert json.loads((made / "results/tiny/archive/check.json").read_text())["whole"]
+    assert json.loads((made / "results/tiny/archive/check.json").read_text())["complete"]
     archive = xr.open_zarr(made / "results/tiny/archive/reanalysis.zarr")
     assert archive.sizes["time"] == 64 and archive.sizes["realization"] == 4
     assert bool(np.isfinite(archive["x"]).all())
@@ -156,7 +156,7 @@ def test_another_recipe_is_refused_before_any_job_and_only_where_the_archive_is_
     started, training = refused
     assert started.returncode and "rule " not in started.stdout and "Traceback" not in started.stdout
     assert "results/tiny/archive/reanalysis.zarr was made with another recipe" in started.stdout
-    assert "reanalyse.steps: 2 there, 3 asked for" in started.stdout and "archive.replace: true" in started.stdout
+    assert "reanalyse.steps: 2 in the archive, 3 now" in started.stdout and "archive.replace: true" in started.stdout
     assert training.returncode == 0 and "Nothing to be done" in training.stdout
 
 

@@ -58,7 +58,7 @@ def made():
 
 
 def test_the_archive_is_whole_and_is_a_ring(made):
-    assert json.loads((made / "results/lorenz96/archive/check.json").read_text())["whole"]
+    assert json.loads((made / "results/lorenz96/archive/check.json").read_text())["complete"]
     archive = xr.open_zarr(made / "results/lorenz96/archive/reanalysis.zarr")
     assert dict(archive.sizes) == {"realization": 4, "time": 60, "latitude": 1, "longitude": 40}
     assert archive["x"].attrs["units"] == "1" and "standard_name" not in archive["x"].attrs

@@ -82,7 +82,7 @@ def weights(folder):
 
 
 def test_the_archive_is_whole_and_is_a_tile_of_one_degree(made):
-    assert json.loads((made / RUN / "archive/check.json").read_text())["whole"]
+    assert json.loads((made / RUN / "archive/check.json").read_text())["complete"]
     archive = xr.open_zarr(made / RUN / "archive/reanalysis.zarr")
     assert dict(archive.sizes) == {"realization": 4, "time": 40, "latitude": 32, "longitude": 32}
     for name in ("latitude", "longitude"):

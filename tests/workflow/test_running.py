@@ -108,7 +108,7 @@ def test_a_second_run_from_here_or_from_elsewhere_is_refused_in_a_sentence(folde
     (folder / "results").mkdir(exist_ok=True)
     for place in (folder, other):
         code, said = snakemake(place)
-        assert code and f"results/tiny is being made by another run (process {started.pid} of" in said, said
+        assert code and f"results/tiny is in use by another run (process {started.pid} of" in said, said
         assert "Traceback" not in said and "--unlock" not in said
         assert snakemake(place, "--dry-run")[0] == 0
     assert started.poll() is None and (folder / "results/tiny/.running").is_file()
@@ -155,9 +155,9 @@ def test_the_workflow_itself_minds_who_is_at_work(tmp_path):
     """Somebody, who is this test, makes the run."""
     held = tmp_path / "results/tiny/.running"
     held.parent.mkdir(parents=True)
-    held.write_text(json.dumps(running._me()))
+    held.write_text(json.dumps(running._this_run()))
     config = yaml.safe_load((runs.ROOT / "config/config.yaml").read_text()) | {"run": "tiny"}
     done = runs.snakemake(tmp_path, config, "results/tiny/settings/train.json", check=False)
-    assert done.returncode and "results/tiny is being made by another run" in done.stdout
+    assert done.returncode and "results/tiny is in use by another run" in done.stdout
     held.unlink()
     runs.snakemake(tmp_path, config, "results/tiny/settings/train.json")

@@ -51,11 +51,11 @@ def check_shard(headers: list[xr.Dataset], times: np.ndarray, members: int, chan
     wrong = [line for header in headers for line in _mismatches(header, times, channels, origin)]
     numbers = np.concatenate([header["realization"].values for header in headers])
     if not np.array_equal(numbers, np.arange(members)):
-        wrong.append(f"the files hold members {_join(numbers)}, and members 0 to {members - 1} are asked for")
+        wrong.append(f"the files hold members {_join(numbers)}, expected 0 to {members - 1}")
     if wrong:
         raise UserError(
-            "these analyses are no shard of the archive, and nothing was written:\n  " + "\n  ".join(wrong)
-            + "\nrun snakemake again; if it says the same, delete the files named"
+            "these analyses do not make up a shard of the archive, and nothing was written:\n  " + "\n  ".join(wrong)
+            + "\nrun snakemake again; if the error remains, delete the files named"
         )  # fmt: skip
 
 

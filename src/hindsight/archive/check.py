@@ -39,14 +39,14 @@ def run(
     wrong += foreign_objects(archive, usable) if not wrong else []
     arrays, damage = _open_arrays(archive, domain, product, expected)
     wrong += damage
-    progress = Progress("archive.check", len(usable))
+    progress = Progress("archive.check", len(usable), "shards")
     search = None if wrong else SuspectSearch(archive, domain, product)
     for done, (path, marker) in enumerate(usable.items()):
         wrong += _shard_errors(path, marker, archive, arrays, product, search)
         progress(done + 1, f"{len(wrong)} errors" if wrong else "")
     if wrong:
-        how = "snakemake wants the --profile and --configfile of this run"
-        raise UserError(f"the archive {archive} is not whole ({how}):\n  " + "\n  ".join(wrong))
+        how = "run the commands below with the --profile and --configfile of this run"
+        raise UserError(f"the archive {archive} has errors ({how}):\n  " + "\n  ".join(wrong))
     complete, suspects = list(usable.values()), search.results()
     suspect.refuse(suspects, settings, archive)
     objects.put(provenance, to_csv(provenance_rows(complete)).encode())
@@ -59,13 +59,13 @@ def _read_markers(paths: list[Path], digest: str) -> tuple[dict[Path, dict], lis
     for path in paths:
         try:
             marker = json.loads(path.read_text())
-            complete = {"recipe", "objects", "first", "frames", "loss", "blocks"} <= set(marker)
+            complete = {"recipe", "objects", "first", "frames", "rounding_error", "blocks"} <= set(marker)
         except (OSError, ValueError):
             complete = False
         if not complete:
-            wrong.append(f"{path} is no marker, or cut off; {_remedy(path)}")
+            wrong.append(f"{path} is not a complete marker; {_remedy(path)}")
         elif marker["recipe"] != digest:
-            wrong.append(f"{path} is of another recipe than the layout; {_remedy(path)}")
+            wrong.append(f"{path} was written for another recipe than that of the layout; {_remedy(path)}")
         else:
             usable[path] = marker
     return usable, wrong
@@ -79,16 +79,16 @@ def missing_shards(markers: list[Path], domain: Domain, product: Ensemble) -> li
     """Shards without a marker."""
     available = {marker.stem for marker in markers}
     missing = [shard.name for shard in shards.cut(domain, product) if shard.name not in available]
-    return [f"shard {name} is missing; snakemake {_marker_path(markers, name)}" for name in missing]
+    return [f"shard {name} is missing; {_marker_command(markers, name)}" for name in missing]
 
 
-def _marker_path(markers: list[Path], name: str) -> str:
-    """The path of a shard's marker, the target of the command that makes it."""
-    return str(markers[0].with_name(f"{name}.json")) if markers else "makes it"
+def _marker_command(markers: list[Path], name: str) -> str:
+    """The command that writes a shard and its marker."""
+    return f"snakemake {markers[0].with_name(f'{name}.json')}" if markers else "run snakemake again"
 
 
 def foreign_objects(archive: Path, markers: dict[Path, dict]) -> list[str]:
-    """Objects that no marker lists, provided that no marker is missing: remains of another layout, for example."""
+    """Objects that no marker lists, provided that no marker is missing: files of another layout, for example."""
     listed = {name for marker in markers.values() for name in marker["objects"]}
     channels = {name.split("/c/")[0] for name in listed}
     found = {file.relative_to(archive).as_posix() for folder in channels for file in _files(archive / folder / "c")}
@@ -111,7 +111,7 @@ def _open_arrays(
     else:
         wrong = [] if existing else [f"there is no archive {archive}; {LAYOUT}"]
     if existing and recipe.digest(existing) != layout["recipe"]:
-        wrong.append(f"{archive} is of another recipe than {layout['recipe'][: recipe.DIGITS]}…; {LAYOUT}")
+        wrong.append(f"{archive} has another recipe than {layout['recipe'][: recipe.DIGITS]}…; {LAYOUT}")
     wrong += [line for key, checksum in layout["objects"].items() for line in _damage(archive / key, checksum, LAYOUT)]
     arrays: dict[str, zarr.Array] = {}
     for group in GROUPS:
@@ -237,7 +237,7 @@ def to_csv(rows: list[dict[str, object]]) -> str:
 def _summary(layout: dict, markers: list[dict], archive: Path, domain: Domain) -> dict[str, object]:
     """Content of `check.json`: the size of the archive, and its rounding error as a share of the spread."""
     return {
-        "whole": True,
+        "complete": True,
         "recipe": layout["recipe"],
         "shards": len(markers),
         "frames": sum(marker["frames"] for marker in markers),
@@ -245,5 +245,8 @@ def _summary(layout: dict, markers: list[dict], archive: Path, domain: Domain) -
         "objects": sum(len(marker["objects"]) for marker in markers),
         "bytes": sum(path.stat().st_size for path in _files(archive)),
         "kept_mantissa_bits": layout["bits"],
-        "loss": {name: rounding.share_of_spread([m["loss"][name] for m in markers]) for name in domain.channels},
+        "rounding_error": {
+            name: rounding.share_of_spread([marker["rounding_error"][name] for marker in markers])
+            for name in domain.channels
+        },
     }

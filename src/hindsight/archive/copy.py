@@ -32,7 +32,7 @@ def run(
     layout_json = json.loads(layout.read_text())
     destination = Destination.open(settings.copy_to)
     destination.check_recipe(layout_json)
-    watch, sent = Progress("archive.copy", len(markers)), 0
+    watch, sent = Progress("archive.copy", len(markers), "shards"), 0
     for done, path in enumerate(markers):
         sent += _send_shard(destination, path, archive)
         watch(done + 1, f"{sent} objects sent")
@@ -44,7 +44,9 @@ def run(
     objects.put_json(
         marker, {"url": destination.url, "recipe": layout_json["recipe"], "files": len(destination.expected)}
     )
-    print(f"{destination.url}: {sent} of {len(destination.expected)} files sent, the others were there", flush=True)
+    print(
+        f"{destination.url}: {sent} of {len(destination.expected)} files sent, the others were up to date", flush=True
+    )
 
 
 def _send_shard(destination: "Destination", path: Path, archive: Path) -> int:
@@ -103,7 +105,7 @@ class Destination:
             return {}
 
     def check_recipe(self, layout: dict) -> None:
-        """Check that the destination has no archive with another recipe, and no longer one.
+        """Check that the destination has no archive with another recipe, and none that is longer than this one.
 
         Raises:
             UserError: with every difference.
@@ -115,12 +117,12 @@ class Destination:
             existing = json.loads(json.loads(metadata)["attributes"]["recipe"])
         except (ValueError, KeyError):
             raise UserError(
-                f"{self.url}/{STORE} is no archive of hindsight's; set archive.copy_to.url to another"
+                f"{self.url}/{STORE} is not an archive written by hindsight; set archive.copy_to.url to another folder"
             ) from None
         if lines := recipe.differences(existing, layout):
             listed = "\n  ".join(lines)
             raise UserError(
-                f"the archive at {self.url} was made with another recipe, and two are never mixed:\n  {listed}\n"
+                f"the archive at {self.url} was made with another recipe, and recipes are never mixed:\n  {listed}\n"
                 "set archive.copy_to.url to another folder, or empty this one"
             )
 
@@ -134,7 +136,7 @@ class Destination:
         missing = {}
         for name, (path, checksum) in files.items():
             self.expected[name] = path.stat().st_size
-            if self._has(name, path, checksum, existing):
+            if self._is_up_to_date(name, path, checksum, existing):
                 continue
             content = path.read_bytes()
             if objects.sha256_of(content) != checksum:
@@ -145,8 +147,8 @@ class Destination:
                 self.system.pipe_file(name, content)
         return len(missing)
 
-    def _has(self, name: str, path: Path, checksum: str, existing: dict[str, str]) -> bool:
-        """Whether the destination has a file, by the checksum that it lists, or by its marker and size."""
+    def _is_up_to_date(self, name: str, path: Path, checksum: str, existing: dict[str, str]) -> bool:
+        """Whether the destination has a file, by the checksum that it lists, or by size and the marker's checksum."""
         info = self.listing.get(name)
         if info is None or int(info["size"]) != path.stat().st_size:
             return False
@@ -176,6 +178,6 @@ def _user_errors(url: str | None) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"cannot copy the archive to {url} ({type(error).__name__}: {reason}); look at archive.copy_to, and run "
-            "snakemake again: what has arrived is kept"
+            f"cannot copy the archive to {url} ({type(error).__name__}: {reason}); check archive.copy_to, and run "
+            "snakemake again: files that have arrived are kept"
         ) from None

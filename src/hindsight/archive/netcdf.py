@@ -39,7 +39,7 @@ def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, 
     layout_json = json.loads(layout.read_text())
     shards = sorted((json.loads(path.read_text()) for path in markers), key=lambda shard: shard["first"])
     files = years(zarr.open_array(archive / "time", mode="r")[:], KINDS[settings.netcdf], folder)
-    watch = Progress("archive.netcdf", len(files))
+    watch = Progress("archive.netcdf", len(files), "files")
     for done, year in enumerate(files):
         overlapping = [shard for shard in shards if _overlaps(shard, year.frames)]
         made_from = _digest(layout_json, overlapping, year.group)

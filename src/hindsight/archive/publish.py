@@ -58,8 +58,8 @@ def page_values(layout: dict, checked: dict) -> dict[str, object]:
 
 
 def _row(name: str, layout: dict, checked: dict) -> dict[str, object]:
-    channel, loss = CHANNELS[name], checked["loss"][name]
-    errors = {key: f"{100 * loss[key]:.2g} %" for key in ("rms", "worst")}
+    channel, error = CHANNELS[name], checked["rounding_error"][name]
+    errors = {key: f"{100 * error[key]:.2g} %" for key in ("rms", "worst")}
     row = {"name": name, "long_name": channel.long_name, "units": channel.units}
     return row | {"standard_name": channel.standard_name or "–", "kept": layout["bits"][name], **errors}
 

@@ -60,7 +60,7 @@ def differences(existing: dict, requested: dict) -> list[str]:
         requested: recipe of this run; only parts that both have are compared.
 
     Returns:
-        Lines like `reanalyse.steps: 8 there, 10 asked for`.
+        Lines like `reanalyse.steps: 8 in the archive, 10 now`.
     """
     settings = _differences(existing.get("settings", {}), requested.get("settings", {}))
     attributes = {}
@@ -78,7 +78,7 @@ def _differences(existing: dict, requested: dict) -> dict[str, str]:
         old, new = ours.get(name), theirs.get(name)
         if old != new and not (name in MAY_GROW and _grows(old, new)):
             fewer = ", which would shorten the archive" if name in MAY_GROW else ""
-            lines[name] = f"{name}: {_short(old)} there, {_short(new)} asked for{fewer}"
+            lines[name] = f"{name}: {_short(old)} in the archive, {_short(new)} now{fewer}"
     return lines
 
 
@@ -109,7 +109,7 @@ def read_attributes(archive: Path) -> dict | None:
             continue  # every group has a copy, so that a damaged one can be repaired
     if any(path.is_file() for path in paths):
         raise UserError(
-            f"{archive} does not say how it was made (an older hindsight wrote it, or another program), so nothing can "
+            f"{archive} has no recipe (another program or an older version of hindsight wrote it), so nothing can "
             f"be added to it; {remedies()}"
         )
     return None
@@ -128,12 +128,12 @@ def read(archive: Path) -> dict | None:
 def refusal(archive: Path | str, lines: list[str]) -> str:
     """The error message about two different recipes, with every difference."""
     listed = "\n  ".join(lines)
-    return f"{archive} was made with another recipe, and two are never mixed:\n  {listed}\n{remedies()}"
+    return f"{archive} was made with another recipe, and recipes are never mixed:\n  {listed}\n{remedies()}"
 
 
 def remedies() -> str:
     """What the user can do about an archive with another recipe."""
     return (
-        "name another run with `run:`, move the folder away, or have it replaced: set archive.replace: true, or add "
+        "name another run with `run:`, move the folder away, or replace it: set archive.replace: true, or add "
         "--config archive='{replace: true}'"
     )

@@ -27,7 +27,7 @@ class SuspectSearch:
         self.archive = archive
         times = [shard.times(domain.step_hours) for shard in shards.cut(domain, product)]
         self.times = np.concatenate(times)
-        self.seams = [frames[0] for frames in times]  # a member need not be continuous from one shard to the next
+        self.seams = [frames[0] for frames in times]  # where a member may be discontinuous
         self.grid = tuple(zarr.open_array(archive / axis, mode="r")[:] for axis in ("latitude", "longitude"))
         self.scans: dict[tuple[str, int], list[Summary]] = {}
 
@@ -35,18 +35,18 @@ class SuspectSearch:
         """Scan an object of an array, (E, T, H, W), or (T, H, W) of mean and spread, that begins with frame `first`."""
         fields = values.swapaxes(0, 1) if values.ndim == 4 else values[:, None]
         *group, name = key.split("/")
-        turns = CHANNELS[name].standard_name in findings.VECTOR and group != ["spread"]
+        is_vector = CHANNELS[name].standard_name in findings.VECTOR and group != ["spread"]
         times, span = self.times[first : first + len(fields)], float(np.ptp(self.grid[1]))
-        seen = scan.summarise(fields, times, self.grid[0] if turns else None, span)
-        self.scans.setdefault((key, members.start or 0), []).append(seen)
+        summary = scan.summarise(fields, times, self.grid[0] if is_vector else None, span)
+        self.scans.setdefault((key, members.start or 0), []).append(summary)
 
     def results(self) -> list[dict]:
         """The suspect values, as `findings.describe` returns them, each with its `variable`."""
         return [one for key, first in self.scans for one in self._judge(key, first)]
 
     def _judge(self, key: str, first: int) -> list[dict]:
-        seen, array = scan.concatenate(self.scans[key, first]), zarr.open_array(self.archive / key, mode="r")
-        count = seen.lowest.shape[1]
+        summary, array = scan.concatenate(self.scans[key, first]), zarr.open_array(self.archive / key, mode="r")
+        count = summary.lowest.shape[1]
 
         def fields(time: np.datetime64) -> np.ndarray:
             frame = int(np.searchsorted(self.times, time))
@@ -54,7 +54,7 @@ class SuspectSearch:
 
         levels = [f"member {first + number}" for number in range(count)] if array.ndim == 4 else [""]
         name = "" if key.startswith("spread/") else CHANNELS[key.split("/")[-1]].standard_name
-        described = findings.describe(scan.detect(seen, self.seams), seen, fields, levels, self.grid, name)
+        described = findings.describe(scan.detect(summary, self.seams), summary, fields, levels, self.grid, name)
         return [{"variable": key} | one for one in described]
 
 
@@ -64,12 +64,12 @@ def refuse(suspects: list[dict], settings: Archive, archive: Path) -> None:
     Raises:
         UserError: with variable, member, time and place of each.
     """
-    wrong = [one for one in suspects if one["fatal"] and not settings.accepts(one["first"], one["last"])]
+    wrong = [one for one in suspects if one["fatal"] and not settings.is_accepted(one["first"], one["last"])]
     if wrong:
         lines = [findings.sentence(one["variable"], one) for one in wrong[:LISTED]]
         more = f"\n  and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
         raise UserError(
-            f"the archive {archive} has values that look wrong:\n  " + "\n  ".join(lines) + more + "\n"
-            "Look at the analyses and observations of these times, and make them again; if the values are right, name "
-            "the times in archive.accepted"
+            f"the archive {archive} has suspect values:\n  " + "\n  ".join(lines) + more + "\n"
+            "Check the analyses and observations of these times. If the values are wrong, make the analyses again; if "
+            "they are right, list the times in archive.accepted"
         )

@@ -27,11 +27,11 @@ def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path]
     headers = blocks.headers(analyses)
     times, origin = shard.times(domain.step_hours), layout_json["made_from"]
     blocks.check_shard(headers, times, product.members, domain.channels, origin)
-    checksums, loss = {}, {}
+    checksums, errors = {}, {}
     for channel in domain.channels:
         values = blocks.values(headers, channel)
         bits = layout_json["bits"][channel]
-        loss[channel] = rounding.loss(values, rounding.round_to(values, bits))
+        errors[channel] = rounding.error_sums(values, rounding.round_to(values, bits))
         for group in GROUPS:
             array = _array(archive, group, channel, first + shard.frames)
             for key, part in object_parts(FIELDS[group](values), group, number, array):
@@ -44,8 +44,8 @@ def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path]
         "first": first,
         "recipe": layout_json["recipe"],
         "objects": checksums,
-        "loss": loss,
-        "not_finite": 0,  # `blocks.values` refuses others
+        "rounding_error": errors,
+        "not_finite": 0,  # `blocks.values` refuses values that are not finite
         "hindsight": __version__,
         **_stretch(headers),
         "blocks": [provenance(header) for header in headers],
@@ -92,7 +92,7 @@ def _array(archive: Path, group: str, channel: str, frames: int) -> zarr.Array:
     try:
         array = zarr.open_array(path, mode="r")
     except Exception as error:  # damaged metadata may raise anything
-        raise UserError(f"cannot open {path} ({error}); mend it by snakemake --forcerun layout") from None
+        raise UserError(f"cannot open {path} ({error}); repair it with snakemake --forcerun layout") from None
     if array.shape[-3] < frames:
         raise UserError(
             f"{path} has {array.shape[-3]} frames, and this shard ends with frame {frames}; snakemake --forcerun "
@@ -105,8 +105,10 @@ def _stretch(headers: list[xr.Dataset]) -> dict[str, str]:
     """The stretch (shard and halo) that the jobs analysed, which must stay the same when the period grows."""
     found = sorted({str(header.attrs["stretch"]) for header in headers if "stretch" in header.attrs})
     if len(found) > 1:
-        named = "; ".join(f"{header.attrs['file']} saw {header.attrs.get('stretch')}" for header in headers)
-        raise UserError(f"members of one shard saw different frames ({named}); delete these files and run again")
+        named = "; ".join(f"{header.attrs['file']} with {header.attrs.get('stretch')}" for header in headers)
+        raise UserError(
+            f"members of one shard were sampled with different halos ({named}); delete these files and run again"
+        )
     return {"stretch": found[0]} if found else {}
 
 

@@ -85,7 +85,7 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
     """
     axis = template["time"].values
     begins, length = segments(len(axis), settings)
-    watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step_hours // 24)
+    watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step_hours // 24, "days")
     state = world.spin_up(axis[begins], watch)
     for first in range(0, length, CHUNK):
         state, frames = world.frames(state, axis[begins], first, min(CHUNK, length - first), watch)

@@ -34,8 +34,8 @@ def round_to(values: np.ndarray, bits: int) -> np.ndarray:
     return ((pattern + half + odd) & mask).view(np.float32)
 
 
-def loss(values: np.ndarray, rounded: np.ndarray) -> dict[str, float]:
-    """Sums from which the loss of several shards is put together.
+def error_sums(values: np.ndarray, rounded: np.ndarray) -> dict[str, float]:
+    """Sums from which `share_of_spread` computes the rounding error of several shards.
 
     Args:
         values: of members before rounding, (E, T, H, W).
@@ -51,9 +51,9 @@ def loss(values: np.ndarray, rounded: np.ndarray) -> dict[str, float]:
     return {"count": values.size, "squares": squares, "worst": worst, "variance": float(variance)}
 
 
-def share_of_spread(losses: list[dict[str, float]]) -> dict[str, float]:
+def share_of_spread(sums: list[dict[str, float]]) -> dict[str, float]:
     """The rounding error of several shards as a share of the root-mean-square spread: `rms` and `worst`."""
-    spread = np.sqrt(sum(part["variance"] for part in losses) / sum(part["count"] for part in losses))
-    rms = np.sqrt(sum(part["squares"] for part in losses) / sum(part["count"] for part in losses))
-    worst = max(part["worst"] for part in losses)
+    spread = np.sqrt(sum(part["variance"] for part in sums) / sum(part["count"] for part in sums))
+    rms = np.sqrt(sum(part["squares"] for part in sums) / sum(part["count"] for part in sums))
+    worst = max(part["worst"] for part in sums)
     return {"rms": float(rms / spread), "worst": float(worst / spread)} if spread else {"rms": 0.0, "worst": 0.0}

@@ -141,7 +141,8 @@ def _in_parts(parts: list[xr.Dataset], times: np.ndarray) -> np.ndarray:
 
 def _blocks(lazy: xr.Dataset, settings: Regrid, where: str) -> Iterator[xr.Dataset]:
     """Compute and check the frames of one file of the store at a time."""
-    watch, frames = Progress("preprocess.regrid", lazy.sizes["time"]), file_frames(lazy["fields"].shape[1:], settings)
+    watch = Progress("preprocess.regrid", lazy.sizes["time"], "frames")
+    frames = file_frames(lazy["fields"].shape[1:], settings)
     for first in range(0, lazy.sizes["time"], frames):
         block = lazy.isel(time=slice(first, first + frames)).load()
         _check_values(block, where)

@@ -188,7 +188,7 @@ def _time_stretches(
     short = timing.length(settings, window, len(members), first.frames)
     per_frame = tried.seconds * len(members) / tried.cells
     stretches = timing.affordable(timing.stretches(short, first.frames), budget, per_frame)
-    progress = Progress("reanalyse.plan", len(stretches))
+    progress = Progress("reanalyse.plan", len(stretches), "stretches")
     for number, (begin, frames) in enumerate(stretches):
         progress(number)
         yield analyse(begin, frames, members)

@@ -1,4 +1,4 @@
-"""Statistics of an ensemble and a truth for every frame; every score is a function of their means.
+"""Statistics of an ensemble against a truth, frame by frame; every score is a function of their time means.
 
 Definitions follow WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019, section 3). Statistics are averaged over
 space with area weights first and over time later, so that shards can be compared separately.
@@ -13,7 +13,7 @@ STATISTICS = (
     "error",
     "variance",
     "member_error",
-    "gini",
+    "mean_difference",
     "anomaly_product",
     "anomaly_analysis",
     "anomaly_truth",
@@ -24,7 +24,7 @@ STATISTICS = (
 def statistics(
     analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Area means of the statistics of which scores are functions.
+    """Area means of `STATISTICS`, from whose time means `scores` are computed.
 
     Args:
         analysis: members (E, T, C, P), physical units, P points.
@@ -42,16 +42,16 @@ def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) 
     """`STATISTICS` at every point, (T, C, P), without the anomaly correlation."""
     analysis, truth = analysis.astype(float), truth.astype(float)
     centre = analysis.mean(0)
-    ours, theirs = centre - climatology, truth - climatology
+    anomaly, true_anomaly = centre - climatology, truth - climatology
     return {
         "squared_error": (centre - truth) ** 2,
         "error": centre - truth,
         "variance": analysis.var(0, ddof=1),
         "member_error": np.abs(analysis - truth).mean(0),
-        "gini": mean_difference(analysis),
-        "anomaly_product": ours * theirs,
-        "anomaly_analysis": ours**2,
-        "anomaly_truth": theirs**2,
+        "mean_difference": mean_difference(analysis),
+        "anomaly_product": anomaly * true_anomaly,
+        "anomaly_analysis": anomaly**2,
+        "anomaly_truth": true_anomaly**2,
     }
 
 
@@ -116,7 +116,7 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
             "bias": mean["error"],
             "acc": mean["anomaly_correlation"],
             "acc_pooled": _correlation(mean),
-            "crps": mean["member_error"] - mean["gini"] / 2,
+            "crps": mean["member_error"] - mean["mean_difference"] / 2,
             "spread": spread,
             "spread_skill": np.sqrt((members + 1) / members) * spread / rmse,
         }

@@ -1,4 +1,4 @@
-"""Changes from one frame to the next: do they differ where one job's frames end and another's begin?
+"""Measures of seams: whether fields change differently from one shard to the next than inside a shard.
 
 An ensemble that is computed in shards has no visible seam if, at the edges of shards, members and mean change as fast,
 perturbations (member minus mean) are as correlated, and the spread is as steady as elsewhere.
@@ -31,14 +31,14 @@ def transition(
 
     share = weights / weights.sum()
     a, b = earlier.astype(float), later.astype(float)
-    ours, theirs = a - a.mean(0), b - b.mean(0)
+    first, second = a - a.mean(0), b - b.mean(0)  # perturbations
     return {
         "members": mean(((b - a) ** 2).mean(0)),
         "mean": mean((b.mean(0) - a.mean(0)) ** 2),
         "truth": mean((truth[1].astype(float) - truth[0]) ** 2),
-        "product": mean((ours * theirs).mean(0)),
-        "earlier": mean((ours**2).mean(0)),
-        "later": mean((theirs**2).mean(0)),
+        "product": mean((first * second).mean(0)),
+        "earlier": mean((first**2).mean(0)),
+        "later": mean((second**2).mean(0)),
         "spread": mean((b.std(0, ddof=1) - a.std(0, ddof=1)) ** 2),
     }
 

@@ -1,12 +1,13 @@
 """Confidence intervals of scores, which account for few frames and for correlation in time.
 
-A score g is a function of means over T frames. If the frames have weights 1 + e sqrt(2) cos(pi j (t + 1/2) / T) instead
-of 1, the score changes by e d_j. The d_j are independent, with variance S(j) / T, where S is the spectrum of the series
-that the score follows (its influence function) at j half-waves per period, and S(0) / T is the variance of the score
-(Müller 2007, doi:10.1016/j.jeconom.2006.12.002; Lazarus et al. 2018, doi:10.1080/07350015.2018.1506926). The longest
-waves give S near zero. Below the first of them, S is that of red noise, S(j) = S(0) / (1 + (j / k)^2) (Hasselmann 1976,
-doi:10.3402/tellusa.v28i6.11316); the corner k is integrated over. Where k is well determined, the interval is that of
-Student's t; where the period is hardly longer than the memory, it is wider. `benchmarks/coverage.py` measures coverage.
+A score is a function of means over T frames, and its variance is S(0) / T, where S is the spectrum of its influence
+function, the series of contributions of the frames. S is estimated by weighting the frames with waves: under weights
+1 + e sqrt(2) cos(pi j (t + 1/2) / T) instead of 1, the score changes by e d_j. The d_j are independent, with variance
+S(j) / T at j half-waves per period (Müller 2007, doi:10.1016/j.jeconom.2006.12.002; Lazarus et al. 2018,
+doi:10.1080/07350015.2018.1506926). To extrapolate to S(0), S is taken to be that of red noise, S(j) = S(0) /
+(1 + (j / k)^2) (Hasselmann 1976, doi:10.3402/tellusa.v28i6.11316), and the unknown corner k is integrated out. If the
+d_j determine k well, the interval is that of Student's t; if the period is hardly longer than the memory of the series,
+it is wider. `benchmarks/coverage.py` measures coverage.
 """
 
 import warnings
@@ -14,12 +15,14 @@ import warnings
 import numpy as np
 from scipy.special import stdtr
 
-WAVES = 24  # number of waves, at most T / 2; shorter ones say nothing about S near zero
+WAVES = 24  # number of waves, at most T / 2; shorter waves do not constrain S near zero
 LEAST_FRAMES = 30  # with fewer there is no interval, because its coverage would be too low
-STEP = 0.1  # e
-CORNERS = np.geomspace(0.3, 300, 24)  # k, in half-waves a period
-PRIOR = 0.25 * np.log(CORNERS)  # log density, of log k: between uniform and Jeffreys' (1/2), calibrated for coverage
-SCALES = {  # on which the error of a score is symmetric
+STEP = 0.1  # amplitude e of a wave
+CORNERS = np.geomspace(0.3, 300, 24)  # values of k (half-waves per period)
+PRIOR = 0.25 * np.log(
+    CORNERS
+)  # log prior density of log k, between uniform and Jeffreys' (factor 1/2), tuned for coverage
+SCALES = {  # transformations after which the error of a score is symmetric, and their inverses
     "linear": (lambda x: x, lambda x: x),
     "log": (np.log, np.exp),
     "fisher": (np.arctanh, np.tanh),
@@ -55,11 +58,11 @@ def weighted_means(series: np.ndarray) -> np.ndarray:
     return means.reshape(-1, *series.shape[1:])
 
 
-def interval(drawn: np.ndarray, confidence: float, scale: str = "linear") -> tuple[np.ndarray, np.ndarray]:
+def interval(scores: np.ndarray, confidence: float, scale: str = "linear") -> tuple[np.ndarray, np.ndarray]:
     """Confidence interval of scores.
 
     Args:
-        drawn: scores (1 + 2 WAVES, …), functions of `weighted_means`.
+        scores: (1 + 2 WAVES, …), functions of `weighted_means`.
         confidence: probability that the interval contains the expectation.
         scale: one of `SCALES`; not applied to a score outside of its domain (an error of 0 on "log").
 
@@ -68,21 +71,21 @@ def interval(drawn: np.ndarray, confidence: float, scale: str = "linear") -> tup
     """
     transform, invert = SCALES[scale]
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = transform(drawn)
-    placed = ~(np.isfinite(drawn) & ~np.isfinite(scaled)).any(0)
-    scaled = np.where(placed, scaled, drawn)
+        scaled = transform(scores)
+    valid = ~(np.isfinite(scores) & ~np.isfinite(scaled)).any(0)  # inside the domain of the scale
+    scaled = np.where(valid, scaled, scores)
     width = half_width((scaled[1 : 1 + WAVES] - scaled[1 + WAVES :]) / (2 * STEP), confidence)
     limits = (scaled[0] - width, scaled[0] + width)
-    lower, upper = (np.where(placed, invert(limit), limit) for limit in limits)
+    lower, upper = (np.where(valid, invert(limit), limit) for limit in limits)
     return lower, upper
 
 
 def half_width(changes: np.ndarray, confidence: float) -> np.ndarray:
-    """Half width (…) of the interval, from the changes d_j (WAVES, …) that the waves cause.
+    """Half width (…) of the interval, from the changes d_j (WAVES, …) of the score under the waves.
 
-    Given k, the error follows Student's t with one degree of freedom per wave. The quantile is that of the mixture over
-    k, weighted by the likelihood of the d_j. The mean over T frames of red noise with corner k has the variance
-    S(0) / T (1 - (1 - exp(-pi k)) / (pi k)).
+    Given k, the error follows Student's t with one degree of freedom per wave. The half width is a quantile of the
+    mixture of these distributions over k, weighted by the likelihood of the d_j. The mean over T frames of red noise
+    with corner k has the variance S(0) / T (1 - (1 - exp(-pi k)) / (pi k)).
     """
     valid = np.isfinite(changes)
     count, square = valid.sum(0), np.where(valid, changes, 0.0) ** 2
@@ -92,14 +95,14 @@ def half_width(changes: np.ndarray, confidence: float) -> np.ndarray:
     log_weight = PRIOR.reshape(-1, *[1] * count.ndim) + np.tensordot(np.log(fall), valid.astype(float), 1) / 2
     log_weight = log_weight - count / 2 * np.log(level)
     weight = np.exp(log_weight - log_weight.max(0))
-    shorter = 1 - (1 - np.exp(-np.pi * CORNERS)) / (np.pi * CORNERS)
-    size = np.sqrt(level * shorter.reshape(-1, *[1] * count.ndim))
+    reduction = 1 - (1 - np.exp(-np.pi * CORNERS)) / (np.pi * CORNERS)
+    size = np.sqrt(level * reduction.reshape(-1, *[1] * count.ndim))
     quantile = _quantile(weight / weight.sum(0), size, np.maximum(count, 1), (1 + confidence) / 2)
     return np.where(count >= LEAST_FRAMES // 2, quantile, np.nan)
 
 
 def _quantile(weight: np.ndarray, size: np.ndarray, degrees: np.ndarray, probability: float) -> np.ndarray:
-    """Quantile of mixtures (corner, …) of Student's t of several sizes, by bisection of the logarithm."""
+    """Quantile of a mixture over corners of Student's t scaled by `size` (corner, …), by bisection of its logarithm."""
     low, high = np.log(size.min(0)) - 5, np.log(size.max(0)) + 10
     for _ in range(32):
         middle = (low + high) / 2
@@ -108,10 +111,10 @@ def _quantile(weight: np.ndarray, size: np.ndarray, degrees: np.ndarray, probabi
     return np.exp(high)
 
 
-def central_range(drawn: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray]:
-    """Central range that contains values (R, …) with a probability; NaN if all values are NaN."""
+def central_range(values: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray]:
+    """Limits between which a share `probability` of the values (R, …) lies, in the middle; NaN if all are NaN."""
     tail = (1 - probability) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")
-        lower, upper = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
+        lower, upper = np.nanquantile(values, [tail, 1 - tail], axis=0)
     return lower, upper

@@ -4,9 +4,10 @@
 stage reads, so that changing one stage's settings reruns that stage and the stages after it, and nothing else.
 """
 
+import inspect
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -170,8 +171,8 @@ class Settings(Section):
         lag = (chosen.lag_hours or 0) // step
         if chosen.regime == "fixed_lag" and lag >= chosen.context:
             wrong.append(
-                f"reanalyse.lag_hours: {chosen.lag_hours} h are {lag} frames, longer than the window that a fixed lag"
-                f" sees (reanalyse.context = {chosen.context}); raise context or shorten the lag"
+                f"reanalyse.lag_hours: {chosen.lag_hours} h are {lag} frames, longer than the window of"
+                f" regime fixed_lag (reanalyse.context = {chosen.context}); raise context or shorten the lag"
             )
         return wrong
 
@@ -180,8 +181,8 @@ class Settings(Section):
         together = chosen.selection.passes > 0 or chosen.uses("window")
         if together and product.member_block < product.members:
             return [
-                f"product.member_block: members are weighed against each other, so all {product.members} have to be in"
-                f" one job, not {product.member_block} (reanalyse.selection.passes, or regime sliding)"
+                f"product.member_block: members are weighted relative to each other, so all {product.members} must be"
+                f" in one job, not {product.member_block} (reanalyse.selection.passes, or regime sliding)"
             ]
         return []
 
@@ -189,7 +190,7 @@ class Settings(Section):
         guidance = self.reanalyse.guidance
         if guidance.traits.points and not self.train.points.share:
             return [
-                f"reanalyse.guidance.method: {guidance.method} needs a prior that has learnt levels of points; set"
+                f"reanalyse.guidance.method: {guidance.method} needs a prior trained with observed points; set"
                 " train.points.share above 0 (0.6, say), or choose another method"
             ]
         return []
@@ -236,17 +237,30 @@ def read(config: dict) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        raise UserError("the configuration has mistakes:\n" + _mistakes(error)) from None
+        raise UserError("the configuration has mistakes:\n" + _mistakes(error, Settings)) from None
 
 
-def _mistakes(error: ValidationError) -> str:
+def _mistakes(error: ValidationError, section: type[Section]) -> str:
     lines = []
     for mistake in error.errors():
         where = ".".join(map(str, mistake["loc"]))
         what = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            what = f"there is no such setting; {_hint(mistake['loc'], section)}"
         given = f" (got {mistake['input']!r})" if _may_be_printed(mistake) else ""
         lines.append(f"  {where}: {what}{given}" if where else f"  {what}")
     return "\n".join(lines)
+
+
+def _hint(location: tuple[int | str, ...], section: type[Section]) -> str:
+    """The settings whose names are most similar to that at a location in a section."""
+    from hindsight.settings.lexicon import nearest
+
+    for key in location[:-1]:  # names in a dictionary and numbers in a list are no fields, and change nothing
+        annotation = section.model_fields[key].annotation if key in section.model_fields else None
+        kinds = (annotation, *get_args(annotation))
+        section = next((kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, Section)), section)
+    return nearest(str(location[-1]), list(section.model_fields))
 
 
 def _may_be_printed(mistake: dict) -> bool:
@@ -329,4 +343,4 @@ def _section(path: Path, part: dict, section: type[Section]) -> Section:
     try:
         return section.model_validate(part[name])
     except ValidationError as error:
-        raise UserError(f"{path}: section {name!r} has mistakes:\n{_mistakes(error)}") from None
+        raise UserError(f"{path}: section {name!r} has mistakes:\n{_mistakes(error, section)}") from None

@@ -43,22 +43,24 @@ class Archive(Encoding):
 
     title: str = Field("Reanalysis by hindsight", min_length=1, description="title of the data set")
     summary: str = Field("", description="a paragraph about the data set; empty: one generated from its contents")
-    institution: str = Field("", description="institution that made it")
+    institution: str = Field("", description="institution that made the data set")
     licence: str = Field("", description="licence of the archive")
     version: str = Field("", description="version of the data set, as users will cite it")
     id: str = Field("", description="identifier, for example a DOI; empty: one derived from the recipe")
     naming_authority: str = Field(
         "", description="authority that assigned the identifier, as a reversed domain (org.example)"
     )
-    creator_name: str = Field("", description="name to be cited")
-    creator_type: Literal["person", "group", "institution", "position"] = Field("person", description="kind of creator")
+    creator_name: str = Field("", description="name of the creator, for citations")
+    creator_type: Literal["person", "group", "institution", "position"] = Field(
+        "person", description="person, group, institution or position"
+    )
     creator_email: str = Field("", description="e-mail address for questions")
     creator_url: str = Field("", description="web page of the creator")
     publisher_name: str = Field("", description="publisher of the data set")
     publisher_email: str = Field("", description="e-mail address of the publisher")
     publisher_url: str = Field("", description="web page of the publisher")
     project: str = Field("", description="project of the data set")
-    references: str = Field("", description="papers or web pages that describe it")
+    references: str = Field("", description="papers or web pages that describe the data set")
     metadata_link: str = Field("", description="web page of the data set")
     accepted: list[Period] = Field(
         [],
@@ -76,7 +78,7 @@ class Archive(Encoding):
     def _as_periods(cls, value: object) -> object:
         return as_periods(value)
 
-    def accepts(self, first: str, last: str) -> bool:
+    def is_accepted(self, first: str, last: str) -> bool:
         """Whether suspect values from one time to another are accepted."""
         begin, end = (np.datetime64(time, "s").astype(object) for time in (first, last))
         return any(period.start <= begin and end <= period.end for period in self.accepted)

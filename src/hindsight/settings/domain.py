@@ -48,8 +48,14 @@ class Scope(Section):
         ["z500", "t850", "msl"], min_length=1, description="channels, by their names in the lexicon"
     )
     step_hours: int = Field(24, gt=0, description="hours between frames")
-    latitude_edges: Edge = Field("open", description="boundary beyond the first and the last latitude")
-    longitude_edges: Edge = Field("open", description="boundary beyond the first and the last longitude")
+    latitude_edges: Edge = Field(
+        "open",
+        description="open: the domain ends there; pole: the grid reaches both poles; periodic: the last latitude is "
+        "next to the first (only with periodic longitudes)",
+    )
+    longitude_edges: Edge = Field(
+        "open", description="open: the domain ends there; periodic: the last longitude is next to the first"
+    )
     south: float | None = Field(None, ge=-90, le=90, description="southern edge (degrees); none: that of the source")
     north: float | None = Field(None, ge=-90, le=90, description="northern edge (degrees); none: that of the source")
     west: float | None = Field(
@@ -98,7 +104,7 @@ class Scope(Section):
 
 
 class Training(Scope):
-    """The settings of `Scope`, and the periods of training and validation."""
+    """Channels, region and time step, and the periods of training and validation."""
 
     train: Period = Field(_period("2000-01-01", "2007-12-31T23:00"), description="period that the prior is trained on")
     validation: Period = Field(

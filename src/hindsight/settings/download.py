@@ -25,7 +25,11 @@ class NavierStokes(Section):
     """Stochastically forced turbulence on a doubly periodic square of side 2 pi, as published by Chen et al. (2024)."""
 
     points: int = Field(64, ge=26, description="points per side of the output; an even number")
-    fine: int = Field(1, gt=0, description="integrated points per side, as a multiple of points; 2/3 carry waves")
+    fine: int = Field(
+        1,
+        gt=0,
+        description="points per side of the integration, as a multiple of points; largest wavenumber: a third of them",
+    )
     viscosity: float = Field(1e-3, ge=0, description="viscosity nu")
     drag: float = Field(0.1, gt=0, description="linear drag alpha, per time unit, equal at all scales")
     stirring: float = Field(1.0, ge=0, description="amplitude epsilon of the eight Wiener processes")
@@ -64,8 +68,8 @@ class Synthetic(Section):
     )
     device: str = Field("cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if available")
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that results are reproducible")
-    lorenz96: Lorenz96 = Field(Lorenz96(), description="of world: lorenz96")
-    navier_stokes: NavierStokes = Field(NavierStokes(), description="of world: navier_stokes")
+    lorenz96: Lorenz96 = Field(Lorenz96(), description="world lorenz96")
+    navier_stokes: NavierStokes = Field(NavierStokes(), description="world navier_stokes")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Synthetic":
@@ -109,7 +113,7 @@ class Synthetic(Section):
 
 
 class Bucket(Section):
-    """A Zarr store in a public bucket, or anywhere else that fsspec reaches: WeatherBench 2, ARCO-ERA5, your own."""
+    """A Zarr store in a public bucket (WeatherBench 2, ARCO-ERA5) or anywhere else that fsspec can read."""
 
     url: str = Field(
         "", description="gs://BUCKET/STORE.zarr, https://HOST/STORE.zarr, or a folder below the data folder"
@@ -117,13 +121,15 @@ class Bucket(Section):
     options: dict[str, Credential] = Field(
         {},
         repr=False,
-        description="fsspec's options for the protocol of the URL; none, for gs://: token: anon. Credentials are never "
-        "shown",
+        description="options for fsspec (token, endpoint_url, …); empty: anonymous access to gs://. Credentials among "
+        "them are never printed",
     )
     connections: int = Field(16, gt=0, le=256, description="chunks fetched at the same time")
     retries: int = Field(8, ge=0, description="further attempts for a chunk after a temporary error")
     patience_seconds: float = Field(
-        600.0, ge=0, description="time (s) for which a silent server is tried again, with growing pauses"
+        600.0,
+        ge=0,
+        description="time (s) for which requests to a server that does not answer are repeated, with growing pauses",
     )
     timeout_seconds: float = Field(120.0, gt=0, description="time (s) after which a missing chunk is requested again")
 
@@ -157,12 +163,12 @@ class Download(Section):
     synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
     rename: dict[str, str] = Field(
         {},
-        description="local, bucket: for the source's name of a variable, the name of the channel (z: z500) or of the "
-        "lexicon's variable; for its name of an axis, latitude, longitude, time or level",
+        description="local, bucket: new name for each name in the source. A variable becomes a channel (z: z500) or a "
+        "variable of the lexicon; an axis becomes latitude, longitude, time or level",
     )
     select: dict[str, str | int | float] = Field(
         {},
-        description="local: for any other dimension, the value to use (number: 0); for a forecast step, hours",
+        description="local: value to select in each other dimension (number: 0); hours in that of forecast steps",
     )
     accumulated: dict[str, float | Literal["since_midnight"]] = Field(
         {},
@@ -170,8 +176,8 @@ class Download(Section):
         "not state them; since_midnight for sums that restart at 00 UTC (ERA5-Land)",
     )
     memory_mb: float = Field(500.0, ge=10, description="local: memory (MB) for the values that a job reads at once")
-    channels: list[str] = Field([], description="not synthetic: channels to fetch; none: the domain's")
-    periods: list[Period] = Field([], description="not synthetic: periods to fetch; none: the domain's splits")
+    channels: list[str] = Field([], description="not synthetic: channels to fetch; empty: the domain's")
+    periods: list[Period] = Field([], description="not synthetic: periods to fetch; empty: those of the domain")
     step_hours: int | None = Field(None, gt=0, description="not synthetic: hours between frames; none: the domain's")
     south: float | None = Field(None, ge=-90, le=90, description="not synthetic: southern edge; none: the domain's")
     north: float | None = Field(None, ge=-90, le=90, description="not synthetic: northern edge; none: the domain's")
@@ -179,8 +185,8 @@ class Download(Section):
     east: float | None = Field(None, ge=-180, le=360, description="not synthetic: eastern edge; none: the domain's")
     levels: Literal["exact", "interpolate"] | None = Field(
         None,
-        description="local, bucket: for a level that the source lacks: refuse it, or use its neighbours; none: "
-        "preprocess.levels",
+        description="local, bucket: a level that the source lacks is refused (exact) or interpolated between its "
+        "neighbours; none: preprocess.levels",
     )
     part_frames: int = Field(1460, gt=0, description="not synthetic: frames fetched by one job")
     epoch: Time | None = Field(
@@ -199,15 +205,13 @@ class Download(Section):
     )
     missing_chunks: Literal["missing", "fill"] = Field(
         "missing",
-        description="meaning of a chunk that is missing in a Zarr store, for variables over time: missing data, or the "
-        "fill value, if chunks that hold only that were left out",
+        description="what a missing chunk of a Zarr store stands for, in variables with a time axis: missing data, or "
+        "(fill) the fill value, if the store leaves out chunks that hold nothing else",
     )
-    preliminary: bool = Field(
-        False, description="allow preliminary data (ERA5T) beside final data; the manifest lists them in any case"
-    )
+    preliminary: bool = Field(False, description="allow preliminary data (ERA5T); the manifest lists them in any case")
     title: str = Field("", description="title of the source, for the archive's attributes")
     licence: str = Field("", description="its licence and attribution, for the archive's attributes")
-    minimum_free_gb: float = Field(1.0, ge=0, description="refuse to start with less free disk than this (GB)")
+    minimum_free_gb: float = Field(1.0, ge=0, description="free disk space (GB) below which a download does not start")
 
     @field_validator("accumulated")
     @classmethod

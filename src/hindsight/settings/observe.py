@@ -15,7 +15,8 @@ class Network(Section):
     kind: Literal["random", "regular", "footprint", "land", "stations"] = Field(
         "random",
         description="random grid points; regular: a regular thinning of the grid; footprint: blocks of grid points, "
-        "each observed as one block mean; land: stations where people might live, few at sea; stations: from a file",
+        "each observed as one block mean; land: random, dense on habitable land and few at sea; stations: from a "
+        "file",
     )
     share: float = Field(
         0.1, gt=0, le=1, description="random: share of the grid points with a station that is not withheld"
@@ -23,7 +24,7 @@ class Network(Section):
     every: int = Field(
         3,
         gt=0,
-        description="regular: spacing of stations in grid points; footprint: side of a block in grid points",
+        description="regular: spacing of stations (grid points); footprint: side of a block (grid points)",
     )
     footprint: Literal["mean", "centre"] = Field(
         "mean", description="footprint: mean of the whole block, or of the points next to its centre"
@@ -31,7 +32,8 @@ class Network(Section):
     count: int | None = Field(
         None,
         gt=0,
-        description="land: number of stations that are not withheld; stations: number drawn from the list; none: all",
+        description="land: number of stations that are not withheld (required); stations: number drawn from the file; "
+        "none: all in the file",
     )
     file: str | None = Field(
         None,

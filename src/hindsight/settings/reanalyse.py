@@ -112,7 +112,7 @@ class Sampler(Section):
     )
     eta: float = Field(1.0, ge=0, le=1, description="ddim: 0 deterministic, 1 ancestral")
     corrections: int = Field(0, ge=0, description="Langevin corrections after each step, a network evaluation each")
-    correction_size: float = Field(0.1, gt=0, le=2, description="their size, in units of sigma^2")
+    correction_size: float = Field(0.1, gt=0, le=2, description="size of a Langevin correction, in units of sigma^2")
 
     def options(self) -> dict[str, float]:
         """The step's own settings."""
@@ -120,22 +120,28 @@ class Sampler(Section):
 
 
 class Selection(Section):
-    """Passes of resampling and rejuvenation after a batch: misfits weight members, noise makes copies differ again."""
+    """Passes after a batch: members are resampled by misfit, then noise is added and removed to make copies differ."""
 
     passes: int = Field(0, ge=0, description="passes; needs all members in one job")
-    sigma: float = Field(0.5, gt=0, description="noise level to which members go back")
-    effective: float = Field(0.5, gt=0, le=1, description="least effective share of the members")
-    reach_hours: float = Field(48.0, gt=0, description="misfits count for frames within this time")
+    sigma: float = Field(0.5, gt=0, description="noise level that a pass adds to the members")
+    effective: float = Field(
+        0.5, gt=0, le=1, description="least effective share of the members; misfits are tempered to keep it"
+    )
+    reach_hours: float = Field(
+        48.0, gt=0, description="Gaussian length (h) by which the weight of a misfit falls with time"
+    )
 
 
 class Window(Section):
     """Regime sliding: the moving window of a particle filter or smoother."""
 
     hop_hours: int | None = Field(None, gt=0, description="hours that the window moves by; none: one frame")
-    carried: float = Field(0.5, gt=0, description="noise level to which frames carried over are brought")
+    carried: float = Field(0.5, gt=0, description="noise level of the frames that the window keeps when it moves")
     effective: float = Field(0.5, gt=0, le=1, description="least effective share of the members; 1: no resampling")
     reach_km: float | None = Field(
-        None, gt=0, description="misfits count for places within this distance; none: everywhere"
+        None,
+        gt=0,
+        description="Gaussian length (km) by which the weight of a misfit falls with distance; none: no localisation",
     )
 
 
@@ -152,13 +158,12 @@ class Reanalyse(Section):
     threads: int = Field(1, gt=0, description="CPU threads of a job; the bytes of an analysis depend on it")
     precision: Precision = Field(
         "auto",
-        description="of the network's operations. auto: that of training, or float32 on a machine without native "
-        "bfloat16",
+        description="precision of the network. auto: that of training, or float32 on a machine without native bfloat16",
     )
     regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
         "batch",
         description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast: "
-        "none after it; sliding: a fixed lag by particles in a moving window",
+        "those before and at it; sliding: as fixed_lag, by resampling particles in a moving window",
     )
     lag_hours: int | None = Field(
         None,
@@ -178,33 +183,39 @@ class Reanalyse(Section):
     steps: int = Field(8, gt=0, description="sampling steps: network evaluations of each window")
     noise_levels: Literal["karras", "sigmoid"] = Field(
         "karras",
-        description="of the sampling steps. karras: from sigma_max to sigma_min by rho; sigmoid: those of ForcingDAS, "
-        "cut off at sigma_max",
+        description="noise levels of the sampling steps. karras: from sigma_max to sigma_min by rho; sigmoid: those of "
+        "ForcingDAS, cut off at sigma_max",
     )
     fixed_sigma: float | None = Field(
         None, gt=0, description="noise level that the network is given for finished frames; none: sigma_min"
     )
     sigma_max: float = Field(10.0, gt=0, description="noise level of the first network evaluation")
     sigma_min: float = Field(0.05, gt=0, description="noise level of the last network evaluation")
-    rho: float = Field(7.0, gt=0, description="how the levels bunch towards sigma_min (Karras et al. 2022, eq. 5)")
+    rho: float = Field(
+        7.0,
+        gt=0,
+        description="exponent of the noise levels; larger: more of them near sigma_min (Karras et al. 2022, eq. 5)",
+    )
     frames: int | None = Field(
         None, gt=0, description="frames that the network is given at once; none: as in training (train.window)"
     )
     stride: int = Field(4, gt=0, description="frames between the starts of overlapping network windows")
     halo: int = Field(
-        10, ge=0, description="frames on either side of a shard, analysed and discarded; spin-up of all but batch"
+        10,
+        ge=0,
+        description="frames on either side of a shard, analysed and discarded; spin-up of regimes other than batch",
     )
     batch: int = Field(32, gt=0, description="windows that the network evaluates at once")
-    retries: int = Field(1, ge=0, description="times a diverged sample is tried again, with twice the steps")
+    retries: int = Field(1, ge=0, description="times that a diverged sample is repeated, each with twice the steps")
     solver_tolerance: float = Field(
         1e-4,
         gt=0,
         lt=1,
-        description="residual at which the observation solver stops, relative to the departures of the observations; "
-        "always below a twentieth of their errors",
+        description="residual at which the observation solver stops, relative to the innovations; in any case below "
+        "a twentieth of the observation errors",
     )
     solver_iterations: int = Field(
-        200, gt=0, description="iterations after which it raises an error; as many again in double precision"
+        200, gt=0, description="maximum iterations of the observation solver, in single and again in double precision"
     )
 
     @model_validator(mode="before")
@@ -262,7 +273,7 @@ class Reanalyse(Section):
                 "fixed_lag"
             )
         if self.selection.passes and not self.uses("selection"):
-            wrong.append(f"selection.passes are for regime batch, not {self.regime!r}, which selects as it goes")
+            wrong.append(f"selection.passes need regime batch, and regime is {self.regime}; set passes: 0")
         return wrong
 
     def _check_sampling(self) -> list[str]:

@@ -12,7 +12,7 @@ class LinearPrior(Section):
 
     form: Literal["space_time", "space", "white"] = Field(
         "space_time",
-        description="space_time: a linear inverse model; space: no memory; white: white noise. The last two serve "
+        description="space_time: a linear inverse model; space: no memory; white: white noise. The last two are for "
         "comparisons",
     )
     basis: Literal["empirical", "waves"] = Field(
@@ -68,7 +68,9 @@ class Backbone(Section):
     )
     patch: int = Field(1, gt=0, description="unet, transformer: side of a patch (grid points); 1: full resolution")
     width: int = Field(32, gt=0, multiple_of=8, description="features at the first resolution")
-    multipliers: list[int] = Field([1, 2, 2], min_length=1, description="unet: features at each resolution, over width")
+    multipliers: list[int] = Field(
+        [1, 2, 2], min_length=1, description="unet: features at each resolution, as multiples of width"
+    )
     dilations: list[int] = Field(
         [1, 2], min_length=1, description="line: dilation in time of the convolutions of each block, in turn (frames)"
     )
@@ -126,11 +128,14 @@ class NoiseLevels(Section):
     )
     staircase: Literal["sorted", "pyramid", "autoregressive", "both"] = Field(
         "sorted",
-        description="levels of windows with a staircase (train.staircase_share). sorted: independent levels, sorted; "
-        "the others: a row of the noise schedule of that name, after frames of context (CAT of ForcingDAS)",
+        description="noise levels that rise with time, in train.staircase_share of the windows. sorted: independent "
+        "levels, sorted; as in ForcingDAS, after context frames: pyramid: each frame one sampling step behind the one "
+        "before it; autoregressive: each frame waits until the one before it is finished; both: either at random",
     )
-    steps: int = Field(100, gt=0, description="sampling steps of those schedules")
-    context: int = Field(10, gt=0, description="largest number of context frames before them")
+    steps: int = Field(100, gt=0, description="pyramid, autoregressive: number of sampling steps")
+    context: int = Field(
+        10, gt=0, description="pyramid, autoregressive: largest number of context frames, whose levels are independent"
+    )
 
 
 TRANSFORMERS = {"kind", "size", "depth", "heads", "attention", "positions"}  # keys that belong to a transformer
@@ -177,8 +182,8 @@ class Train(Section):
     threads: int = Field(
         1,
         gt=0,
-        description="CPU threads of each process; fixed, so that the same settings give the same bytes. Where other "
-        "work runs, more processes are faster than more threads, which wait for each other at every operation",
+        description="CPU threads of each process; results depend on it. On a shared machine, more processes are "
+        "faster than more threads",
     )
     processes: int = Field(
         1,
@@ -197,7 +202,9 @@ class Train(Section):
     recompute: bool = Field(
         False, description="recompute activations in the backward pass (checkpointing): less memory, slower"
     )
-    accumulate: int = Field(1, gt=0, description="parts of a process's share of a batch; more take less memory")
+    accumulate: int = Field(
+        1, gt=0, description="parts into which a process splits its share of a batch; more parts: less memory"
+    )
     cache_mb: int = Field(1000, gt=0, description="memory of each process for frames read from the store (MB)")
     window: int = Field(8, gt=0, description="frames in a training window")
     steps: int = Field(2600, ge=0, description="optimiser steps; 0: the prior is the linear prior")

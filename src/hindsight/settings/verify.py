@@ -20,21 +20,22 @@ class Verify(Section):
 
     regions: dict[str, Region] = Field(
         {},
-        description="boxes to score besides the whole domain, by name; none on a globe: tropics and extratropics",
+        description="regions to score besides the whole domain, by name; empty: on a globe, the tropics (20 S to 20 N) "
+        "and the extratropics on either side",
     )
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the confidence intervals")
-    resamples: int = Field(1000, gt=0, description="random draws for the range of seam ratios by chance")
-    seed: int = Field(1, ge=0, description="seed of these draws")
+    resamples: int = Field(1000, gt=0, description="random samples that give the range of seam ratios by chance")
+    seed: int = Field(1, ge=0, description="seed of these samples")
     coastline: str | None = Field(
         None,
         description="TopoJSON file of coastlines, below the data folder; none: from the land fraction, if available",
     )
     place: tuple[float, float] | None = Field(
         None,
-        description="latitude and longitude near which the report shows time series; none: where values vary most",
+        description="latitude and longitude near which the report shows time series; none: where the fields vary most",
     )
     storm: Time | None = Field(
-        None, description="time (UTC) of the frame in the report's maps; none: that of the deepest low"
+        None, description="time (UTC) of the frame in the report's maps; none: the frame with the deepest low"
     )
 
     @model_validator(mode="before")

@@ -169,7 +169,7 @@ class Trainer:
     def run_steps(self, loader: Loader) -> None:
         """Train until training is finished or SIGTERM arrives."""
         settings, done, began = self.settings, self.state.step, time.perf_counter()
-        progress = Progress("train.prior", settings.steps) if self.team.leads else lambda *_: None
+        progress = Progress("train.prior", settings.steps, "steps") if self.team.leads else lambda *_: None
         progress(done)
         loss = None
         for step, batch in loader:

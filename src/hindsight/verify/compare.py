@@ -50,7 +50,7 @@ def run(
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
     groups = sorted(_by_analysis_and_time(analyses).items())
-    progress = Progress("verify.compare", len(groups))
+    progress = Progress("verify.compare", len(groups), "shards")
     for done, ((name, _), paths) in enumerate(groups):
         progress(done)
         frames = analysis_files.read(paths)

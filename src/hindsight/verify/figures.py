@@ -21,7 +21,7 @@ SEAM_ROWS = {
 }
 
 
-def skill(scores: xr.Dataset, metric: str) -> Figure:
+def regional_scores(scores: xr.Dataset, metric: str) -> Figure:
     """A score by region and by season with its intervals, one row per network and one column per channel.
 
     A region that is not scored for a network (for example without withheld observations) has no line.
@@ -58,12 +58,12 @@ def distances(scores: xr.Dataset) -> Figure:
         middle, width = (edges[1:] + edges[:-1]) / 2, edges[1]
         for shift, name in _shifts([n for n in scores["analysis"].values if n != "climatology"]):
             value, low, high = (
-                part[f"distance_{k}"].sel(analysis=name, of="rmse").values for k in ("score", "lower", "upper")
+                part[f"distance_{k}"].sel(analysis=name, quantity="rmse").values for k in ("score", "lower", "upper")
             )
             at, look = middle + 0.4 * shift * width, {"color": style.colour(name)}
             reach = np.maximum(np.stack([value - low, high - value]), 0)
             axis.errorbar(at, value, reach, fmt="o-", markersize=3.5, linewidth=1, **look, label=style.readable(name))
-            spread = part["distance_score"].sel(analysis=name, of="spread").values
+            spread = part["distance_score"].sel(analysis=name, quantity="spread").values
             axis.plot(at, spread, linestyle="--", linewidth=1, **look, label=f"{style.readable(name)}, spread")
         axis.set(xlim=(0, None), ylim=(0, None), xlabel="km to the nearest station used")
         axis.set_ylabel(style.label(str(part["channel"].values)))

@@ -53,11 +53,11 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
         and by season; transitions at seams relative to others; rank histograms, maps and spectra.
     """
     members = int(statistics.attrs["members"])
-    drawn = _weighted_scores(statistics, members)  # (metric, weighting, analysis, region, channel)
+    weighted = _weighted_scores(statistics, members)  # (metric, weighting, analysis, region, channel)
     dimensions = ("metric", "analysis", "region", "channel")
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
-    data = _estimates("regional_{}", dimensions, drawn, ensemble.METRICS, settings.confidence)
-    whole = drawn[:, :, :, list(statistics["region"].values).index(WHOLE)]
+    data = _estimates("regional_{}", dimensions, weighted, ensemble.METRICS, settings.confidence)
+    whole = weighted[:, :, :, list(statistics["region"].values).index(WHOLE)]
     data |= _ratios("ratio", whole, statistics, settings)
     data |= scores_by_distance(statistics, settings.confidence)
     result = xr.Dataset(data, coords=coords)
@@ -79,24 +79,24 @@ def seasonal_scores(statistics: xr.Dataset, members: int, settings: Verify) -> x
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
     for name, inside in seasons.by_season(statistics["time"].values).items():
-        drawn = _weighted_scores(whole.isel(time=inside), members)
+        weighted = _weighted_scores(whole.isel(time=inside), members)
         data = _estimates(
-            "seasonal_{}", ("metric", "analysis", "channel"), drawn, ensemble.METRICS, settings.confidence
+            "seasonal_{}", ("metric", "analysis", "channel"), weighted, ensemble.METRICS, settings.confidence
         )
-        data |= _ratios("seasonal_ratio", drawn, statistics, settings)
+        data |= _ratios("seasonal_ratio", weighted, statistics, settings)
         parts.append(xr.Dataset(data, coords=coords).expand_dims(season=[name]))
     return xr.concat(parts, "season") if parts else xr.Dataset()
 
 
 def scores_by_distance(statistics: xr.Dataset, confidence: float) -> dict:
     """RMSE of the ensemble mean, and spread, by distance to the nearest station used."""
-    drawn = [
+    weighted = [
         np.sqrt(significance.weighted_means(statistics[f"distance_{name}"].transpose("time", ...).values))
         for name in ("squared_error", "variance")
     ]
     order = statistics["distance_variance"].transpose("time", ...).dims[1:]
-    found = _estimates("distance_{}", ("of", *order), np.stack(drawn), ("rmse", "spread"), confidence)
-    return found | {"of": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
+    found = _estimates("distance_{}", ("quantity", *order), np.stack(weighted), ("rmse", "spread"), confidence)
+    return found | {"quantity": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
 
 
 def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
@@ -110,12 +110,12 @@ def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
         one = statistics.sel(analysis=name)
         transition = {s: one[f"transition_{s}"].transpose("time", "channel").values for s in seams.SERIES}
         seam = one["seam"].values == 1
-        known = np.all([np.isfinite(series).all(1) for series in transition.values()], 0)
-        across, inside = np.flatnonzero(known & seam), np.flatnonzero(known & ~seam)
+        finite = np.all([np.isfinite(series).all(1) for series in transition.values()], 0)
+        across, inside = np.flatnonzero(finite & seam), np.flatnonzero(finite & ~seam)
         if not across.size or not inside.size:
             return xr.Dataset()
-        drawn = generator.choice(inside, (settings.resamples, across.size))
-        at_seams, chance, usual = (_measures(transition, where) for where in (across, drawn, inside))
+        at_random = generator.choice(inside, (settings.resamples, across.size))
+        at_seams, chance, usual = (_measures(transition, where) for where in (across, at_random, inside))
         with np.errstate(invalid="ignore", divide="ignore"):
             lower, upper = significance.central_range(chance / usual, settings.confidence)
             ratio = at_seams / usual
@@ -142,24 +142,24 @@ def _weighted_scores(statistics: xr.Dataset, members: int) -> np.ndarray:
     return np.stack([found[metric] for metric in ensemble.METRICS])
 
 
-def _estimates(name: str, dimensions: tuple, drawn: np.ndarray, metrics: Sequence[str], confidence: float) -> dict:
+def _estimates(name: str, dimensions: tuple, weighted: np.ndarray, metrics: Sequence[str], confidence: float) -> dict:
     """Scores and their intervals, from scores of weighted frames (metric, weighting, …)."""
     scales = [ensemble.SCALES.get(metric, "log") for metric in metrics]
-    limits = [significance.interval(one, confidence, scale) for one, scale in zip(drawn, scales)]
+    limits = [significance.interval(one, confidence, scale) for one, scale in zip(weighted, scales)]
     lower, upper = np.stack(limits, 1)
     return {
-        name.format("score"): (dimensions, drawn[:, 0]),
+        name.format("score"): (dimensions, weighted[:, 0]),
         name.format("lower"): (dimensions, lower),
         name.format("upper"): (dimensions, upper),
     }
 
 
-def _ratios(name: str, drawn: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
+def _ratios(name: str, weighted: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
     """RMSE and CRPS relative to the reference under the same weights; (metric, weighting, analysis, channel)."""
     names = list(statistics["analysis"].values)
     if REFERENCE not in names:
         return {}
-    chosen = drawn[[ensemble.METRICS.index(m) for m in COMPARED]]
+    chosen = weighted[[ensemble.METRICS.index(m) for m in COMPARED]]
     ratio = chosen / chosen[:, :, [names.index(REFERENCE)]]
     found = _estimates(f"{name}_{{}}", ("compared", "analysis", "channel"), ratio, COMPARED, settings.confidence)
     return {key.removesuffix("_score"): value for key, value in found.items()}

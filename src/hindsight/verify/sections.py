@@ -83,7 +83,7 @@ def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, 
     """Every section of pictures in the order of the page: title, text and pictures."""
     parts = (
         lambda: [_line(data, event)] if data.grid.is_line else _storm(data, event, domain),
-        lambda: [_where(data), *_skill(data)],
+        lambda: [_where(data), *_regional_scores(data)],
         lambda: _ensemble(data),
         lambda: [_series(data, event, settings), _seams(data, settings), _learning(curve)],
     )
@@ -114,7 +114,7 @@ def _learning(curve: Path) -> dict:
 
 
 def _storm(data: ReportData, event: storm.Storm, domain: Domain) -> list[dict]:
-    numbers = storm.frames_about(event, data.truth.sizes["time"], domain.step_hours)
+    numbers = storm.frames_around(event, data.truth.sizes["time"], domain.step_hours)
     truth, used = data.truth.isel(time=numbers).load(), data.used(data.network)
     members = excerpts.read_frames(data.paths(data.network), truth["time"].values)
     now, when = list(numbers).index(event.frame), style.format_time(data.truth["time"].values[event.frame])
@@ -170,13 +170,15 @@ def _where(data: ReportData) -> dict:
     }
 
 
-def _skill(data: ReportData) -> list[dict]:
+def _regional_scores(data: ReportData) -> list[dict]:
     included = " Scores at withheld observations include the errors of the observations." if data.withheld else ""
     by_region = {
         "title": "Skill by region and season",
         "text": f"RMSE of the ensemble mean, and fair CRPS, with confidence intervals.{included}",
         "pictures": [
-            style.picture(figures.skill(data.scores, metric), f"{metric} by region and season, with intervals")
+            style.picture(
+                figures.regional_scores(data.scores, metric), f"{metric} by region and season, with intervals"
+            )
             for metric in ("rmse", "crps")
         ],
     }
@@ -235,9 +237,9 @@ def _seams(data: ReportData, settings: Verify) -> dict:
     count = int(data.scores["seams"].max())
     return {
         "title": "Seams",
-        "text": f"Changes from one frame to the next at the {count} edge{'s' * (count > 1)} of shards, relative to "
-        f"those inside shards: 1 means no visible seam. Grey: range of {100 * settings.confidence:g} % of equally many "
-        "changes drawn at random from inside shards. Root-mean-square changes, also relative to those of the truth "
-        "(black) at the same times; correlation of perturbations (member minus mean)." + _streams(data),
+        "text": f"Change from one frame to the next at the {count} edge{'s' * (count > 1)} of shards, divided by that "
+        f"inside shards; 1: no visible seam. Grey: the range of {100 * settings.confidence:g} % of random samples of "
+        "as many changes inside shards. Orange: outside it. Black: the truth, for comparison. Changes are "
+        "root-mean-square values; the correlation is that of perturbations (member minus mean)." + _streams(data),
         "pictures": [style.picture(figures.seam_ratios(data.scores), "Ratios at seams, and their range by chance")],
     }

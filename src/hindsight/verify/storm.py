@@ -28,19 +28,19 @@ class Storm:
 
     @property
     def description(self) -> str:
-        """What the page calls it; only in pressure and geopotential is the lowest value a storm."""
+        """Its name in the report: a storm only if the channel is pressure or geopotential, where it is a low."""
         return "the storm" if _is_low(self.channel) else "the largest departure from the mean"
 
 
 def find(fields: xr.DataArray, grid: Grid, requested: datetime | None) -> Storm:
-    """Find the frame and point with the largest departure below the mean of the period.
+    """Find the frame and point where pressure or geopotential is furthest below its mean over the period.
 
-    For channels other than pressure and geopotential, the departure may be of either sign.
+    In a channel of another kind, departures of either sign count.
 
     Args:
         fields: the truth in the period (time, channel, latitude, longitude), read in pieces.
         grid: of the fields.
-        requested: a time whose frame is shown instead, if given.
+        requested: a time; if given, only the frame nearest to it is searched.
 
     Raises:
         UserError: if the requested time is outside the period.
@@ -72,7 +72,7 @@ def storm_channel(channels: list[str]) -> str:
     return max(heights, key=lambda name: CHANNELS[name].level) if heights else channels[-1]
 
 
-def frames_about(storm: Storm, frames: int, step_hours: int) -> np.ndarray:
+def frames_around(storm: Storm, frames: int, step_hours: int) -> np.ndarray:
     """Numbers of the frames shown: around that of the storm, and inside the period."""
     stride = max(1, round(LEAST_HOURS / step_hours))
     chosen = storm.frame + stride * np.arange(-SIDE, SIDE + 1)
@@ -94,7 +94,7 @@ def _nearest(times: np.ndarray, requested: datetime, available: np.ndarray) -> i
 
 
 def _inside(grid: Grid) -> np.ndarray:
-    """Points where storms are looked for, (H, W)."""
+    """Points where storms are searched for, (H, W)."""
 
     def middle(size: int, whole: bool) -> np.ndarray:
         edge = 0 if whole else int(MARGIN * size)

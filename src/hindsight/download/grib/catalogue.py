@@ -88,7 +88,7 @@ def write_index(file: Path, index: Path) -> int:
 def _read_all(stale: dict[Path, Path], processes: int) -> None:
     """Read files in parallel, the largest first; files that cannot be read are reported together at the end."""
     sizes = {file: file.stat().st_size for file in sorted(stale, key=lambda f: (-f.stat().st_size, f))}
-    watch, done, number, errors = Progress("download.catalogue, MB", int(sum(sizes.values()) / 1e6)), 0.0, 0, []
+    watch, done, number, errors = Progress("download.catalogue", int(sum(sizes.values()) / 1e6), "MB"), 0.0, 0, []
     for file, found in _read_each(sizes, stale, processes):
         done += sizes[file] / 1e6
         errors += [str(found)] if isinstance(found, UserError) else []
