@@ -17,11 +17,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple
 
 from hindsight import __version__, signals, system_errors, where
 from hindsight.errors import UserError
 from hindsight.progress import heartbeat, report
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 HERE = Path(__file__).parent
 
@@ -138,7 +141,6 @@ OPTIONS = {  # of the steps, and what each means
     "analysis": "analysis (netCDF) to write",
     "archive": "Zarr store of the archive",
     "attempt": "number of this attempt at the job; a retry does not time stretches again",
-    "background": "covariance for optimal interpolation (background.npy)",
     "benchmarks": "folder of the files with the cost of each job (logs/RUN)",
     "catalogue": "catalogue: of GRIB messages (catalogue.parquet), or the STAC entry (stac.json)",
     "check": "result of the archive's check (check.json)",
@@ -147,6 +149,7 @@ OPTIONS = {  # of the steps, and what each means
     "coast": "TopoJSON file of coastlines, if the settings name one",
     "configuration": "all settings of the run (configuration.json)",
     "contents": "contents of the source's files (contents.json)",
+    "covariance": "covariance for optimal interpolation (covariance.npy)",
     "curve": "validation errors (curve.csv)",
     "data": "data folder",
     "documents": "files to copy with the store, such as README.md",
@@ -171,7 +174,6 @@ OPTIONS = {  # of the steps, and what each means
     "part": "part of the source, such as 20000101T00_1460: its start and number of frames",
     "piece": "piece of the fields",
     "pieces": "pieces of the fields",
-    "places": "station list, if the settings name one",
     "plan": "forecast of cost to write (plan.json)",
     "prior": "the trained prior (prior.safetensors)",
     "provenance": "table of provenance to write (provenance.csv)",
@@ -183,6 +185,7 @@ OPTIONS = {  # of the steps, and what each means
     "shard": "frames of the shard, such as 20090101T00_96: its start and number of frames",
     "sources": "list of the source's files to write (sources.json)",
     "static": "land fraction and orography (static.nc)",
+    "station_list": "station list, if the settings name one",
     "statistics": "statistics of departures (statistics.nc), or of each network for the scores",
     "stretch": "frames to sample, in the same form: the shard and its halo",
     "tensorboard": "folder for TensorBoard's scalars",
@@ -211,7 +214,7 @@ def _step(name: str) -> Callable:
 
 
 class _Parser(argparse.ArgumentParser):
-    def print_help(self, file: TextIO | None = None) -> None:
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         with _closed_pipe_ignored():
             super().print_help(file)
 

@@ -14,8 +14,8 @@ TIMES = np.datetime64("2009-01-01", "ns") + np.arange(9) * np.timedelta64(1, "D"
 SEEN = pd.DataFrame({"time": TIMES[:4], "channel": ["z500", "msl"] * 2, "value": 0.5, "error": 0.1})
 PLACES = [Series(45.0, 5.0, kept, generator.random((9, 2)), generator.random((3, 9, 2)), SEEN) for kept in (0, 1)]
 DRAW = {
-    "bars": lambda s: figures.regional_scores(s, "rmse"),
-    "bars without seasons": lambda s: figures.regional_scores(s.drop_dims("season"), "crps"),
+    "bars": lambda s: figures.scores_by_region(s, "rmse"),
+    "bars without seasons": lambda s: figures.scores_by_region(s.drop_dims("season"), "crps"),
     "distances": figures.distances,
     "ranks": figures.rank_histograms,
     "spectra": lambda s: figures.power_spectra(s, BOX),
@@ -35,7 +35,7 @@ def test_a_figure_is_drawn_and_is_not_blank(scores, name):
 
 
 def test_regions_and_seasons_label_their_scores(scores):
-    figure = figures.regional_scores(scores, "rmse")
+    figure = figures.scores_by_region(scores, "rmse")
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["everywhere", "withheld observations", "DJF", "MAM"]
     pick = {"network": "dense", "channel": "z500", "metric": "rmse", "analysis": "diffusion"}
@@ -64,7 +64,7 @@ def test_labels_of_wavenumbers(scores, grid, name):
 def test_a_region_that_a_network_was_not_scored_in_has_no_line(scores):
     for key in ("score", "lower", "upper"):
         scores[f"regional_{key}"].loc[{"network": "dense", "region": "withheld observations"}] = np.nan
-    figure = figures.regional_scores(scores, "rmse")
+    figure = figures.scores_by_region(scores, "rmse")
     names = [[text.get_text() for text in figure.axes[k].get_yticklabels()] for k in (0, 2)]
     assert names == [["everywhere", "DJF", "MAM"], ["everywhere", "withheld observations", "DJF", "MAM"]]
     plt.close(figure)

@@ -21,7 +21,7 @@ SEAM_ROWS = {
 }
 
 
-def regional_scores(scores: xr.Dataset, metric: str) -> Figure:
+def scores_by_region(scores: xr.Dataset, metric: str) -> Figure:
     """A score by region and by season with its intervals, one row per network and one column per channel.
 
     A region that is not scored for a network (for example without withheld observations) has no line.

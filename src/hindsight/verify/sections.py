@@ -83,7 +83,7 @@ def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, 
     """Every section of pictures in the order of the page: title, text and pictures."""
     parts = (
         lambda: [_line(data, event)] if data.grid.is_line else _storm(data, event, domain),
-        lambda: [_where(data), *_regional_scores(data)],
+        lambda: [_where(data), *_scores_by_region(data)],
         lambda: _ensemble(data),
         lambda: [_series(data, event, settings), _seams(data, settings), _learning(curve)],
     )
@@ -170,14 +170,14 @@ def _where(data: ReportData) -> dict:
     }
 
 
-def _regional_scores(data: ReportData) -> list[dict]:
+def _scores_by_region(data: ReportData) -> list[dict]:
     included = " Scores at withheld observations include the errors of the observations." if data.withheld else ""
     by_region = {
         "title": "Skill by region and season",
         "text": f"RMSE of the ensemble mean, and fair CRPS, with confidence intervals.{included}",
         "pictures": [
             style.picture(
-                figures.regional_scores(data.scores, metric), f"{metric} by region and season, with intervals"
+                figures.scores_by_region(data.scores, metric), f"{metric} by region and season, with intervals"
             )
             for metric in ("rmse", "crps")
         ],
