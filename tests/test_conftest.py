@@ -65,7 +65,7 @@ def test_a_skip_is_a_skip_where_nobody_said_otherwise(suite):
     assert code == 0 and counted == {"passed": 1, "skipped": 5, "xfailed": 1}
 
 
-@pytest.mark.parametrize("how", ["option", "environment", "workers"])
+@pytest.mark.parametrize("how", ["option", "environment", pytest.param("workers", marks=pytest.mark.slow)])
 def test_with_no_skips_a_skip_has_failed_but_for_what_no_machine_has_to_have(suite, how):
     words = {"option": ["--no-skips"], "environment": [], "workers": ["--no-skips", "-n", "2"]}[how]
     words = [*words, "--continue-on-collection-errors"]

@@ -70,6 +70,7 @@ def test_the_standard_error_is_the_scatter_of_ratios(benchmark):
     assert errors.mean() == pytest.approx(ratios.std(), rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_longer_halo_brings_the_cuts_together(benchmark, tmp_path):
     """With noise for weather and an untrained network."""
     whole = benchmark.noise(tmp_path)

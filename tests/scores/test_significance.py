@@ -19,7 +19,9 @@ def coverage(series, truth, confidence=0.95, scale="linear"):
     return np.mean((lower <= truth) & (truth <= upper))
 
 
-@pytest.mark.parametrize("frames", [60, 120, 240, 480, 1460, 2920])
+@pytest.mark.parametrize(
+    "frames", [60, 120, 240, 480, *(pytest.param(n, marks=pytest.mark.slow) for n in (1460, 2920))]
+)
 def test_the_interval_of_a_mean_has_its_nominal_coverage(frames):
     """First-order autoregressions, from white noise to a memory of ten frames; the error of 600 trials is 0.009."""
     for rho in (0.0, 0.5, 0.9):

@@ -46,6 +46,7 @@ def test_names_that_fill_no_command_are_listed_in_a_file(tmp_path):
     assert pd.read_parquet(tmp_path / "run" / TARGET)["valid"].min() == pd.Timestamp(DAY - timedelta(hours=1))
 
 
+@pytest.mark.slow
 def test_settings_that_fill_no_command_are_written_all_the_same(tmp_path):
     """Thousands of files, and of days that may be missing, named one by one."""
     names = [f"it's_{'x' * 40}_{number}.nc" for number in range(3000)]

@@ -4,6 +4,7 @@ torchrun starts the processes and gives each its rank in the environment.
 """
 
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -34,7 +35,14 @@ class Team:
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """The model, wrapped so that its gradients are averaged over all processes."""
-        return DistributedDataParallel(model, broadcast_buffers=False) if self.size > 1 else model
+        if self.size == 1:
+            return model
+        for about in (
+            "`broadcast_buffers` is deprecated",
+            "Grad strides do not match",
+        ):  # torch's; neither concerns a user
+            warnings.filterwarnings("ignore", message=about)
+        return DistributedDataParallel(model, broadcast_buffers=False)
 
     def no_sync(self, model: nn.Module) -> AbstractContextManager:
         """Context in which gradients are accumulated but not averaged, for all parts of a batch except the last."""
