@@ -34,7 +34,7 @@ def round_the_globe():
     modes = waves(7)
     borrowed = oracle.process(len(modes.place), coupled=0)
     variance = torch.where(modes.place < 0, 1e-6, borrowed.variance)
-    return GaussMarkov(modes, variance, borrowed.coupling, borrowed.memory)
+    return GaussMarkov(modes, variance, borrowed.coupling, borrowed.persistence)
 
 
 @pytest.fixture(params=["one group", "two groups", "waves"])
@@ -78,7 +78,7 @@ def test_loss_is_one_for_the_ideal_denoiser_of_white_noise():
 )
 def test_the_error_scale_is_that_of_the_linear_prior_without_time(process):
     process = process()
-    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
+    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.persistence * 0)
     for level in (0.05, 1.0, 20.0):
         sigma = torch.full((1, 2), level)
         units = torch.eye(2 * process.size).view(-1, 2, process.size)

@@ -45,7 +45,7 @@ def rows(seen):
     return zip(*found)
 
 
-def closed_form(noisy, posterior, moving, points):
+def closed_form(noisy, posterior, falling, points):
     """The ideal denoiser, in the place of a trained one."""
     return posterior.mean(noisy)
 

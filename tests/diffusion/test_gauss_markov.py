@@ -22,7 +22,9 @@ def round_the_globe():
     borrowed = oracle.process(len(modes.place), coupled=10, groups=2)
     used = (modes.place >= 0)[:20].view(2, 10)
     assert not used.all()
-    return GaussMarkov(modes, borrowed.variance, borrowed.coupling * used[:, None] * used[..., None], borrowed.memory)
+    return GaussMarkov(
+        modes, borrowed.variance, borrowed.coupling * used[:, None] * used[..., None], borrowed.persistence
+    )
 
 
 PROCESSES = {
@@ -97,6 +99,7 @@ def test_members_may_share_a_factor_or_each_have_their_own(process):
 
 
 def test_a_process_comes_back_from_its_tensors(process, sigma):
+    assert {"variance", "coupling", "memory"} <= set(process.tensors())  # the names in saved priors
     again = GaussMarkov.from_tensors(process.tensors())
     assert again.size == process.size and again.coupled == process.coupled
     assert all(torch.equal(value, again.tensors()[name]) for name, value in process.tensors().items())
@@ -149,7 +152,7 @@ def test_frames_observed_at_other_places_are_guided_by_the_dense_gain(process, s
 def test_without_memory_the_solver_needs_one_iteration():
     """The system is then block diagonal and equal to its preconditioner."""
     process = oracle.process(groups=2)
-    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.memory * 0)
+    process = GaussMarkov(process.modes, process.variance, process.coupling * 0, process.persistence * 0)
     seen, levels = networks(process.size), torch.tensor([0.3, 2.0, 5.0, 40.0, 0.3])
     guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-5, iterations=1)
     found = guidance.update(torch.zeros(1, FRAMES, process.size), process.posterior(levels[None]))

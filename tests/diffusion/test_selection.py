@@ -29,8 +29,8 @@ def effective(cost, b):
 
 
 @pytest.mark.parametrize("least", [1.0, 3.0, 9.5])
-def test_the_temperature_is_the_largest_that_leaves_enough_members(least):
-    """By brute force; b never exceeds 1, and each column has its own temperature."""
+def test_weights_are_as_sharp_as_the_least_effective_number_allows(least):
+    """By brute force over b in exp(-b cost), at most 1 and different for each column."""
     generator = np.random.default_rng(0)
     costs = generator.gamma(1.0, 1.0, (10, 6)) * np.array([0.01, 0.1, 1, 10, 1e3, 1e5])
     weights = selection.tempered(torch.tensor(costs, dtype=torch.float32), least).numpy()
@@ -55,7 +55,7 @@ def test_a_larger_effective_number_never_sharpens_the_weights():
     assert largest == sorted(largest, reverse=True) and largest[0] > 2 * largest[-1]
 
 
-def test_costs_that_are_all_the_same_or_huge_leave_weights_in_order():
+def test_equal_or_huge_costs_give_finite_weights_that_sum_to_one():
     for cost in (torch.full((4, 1), 1e30), torch.tensor([[0.0], [1e30], [1e30], [1e30]])):
         weights = selection.tempered(cost, 1.0)
         assert weights.isfinite().all() and weights.sum().item() == pytest.approx(1)
@@ -66,10 +66,10 @@ def random_weights(count=9, columns=40, seed=0):
     return torch.tensor(weights / weights.sum(0))
 
 
-@pytest.mark.parametrize("along", [0.0, 0.3, 0.999])
-def test_offspring_are_within_one_of_their_share_and_survivors_stay_in_place(along):
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.999])
+def test_offspring_are_within_one_of_their_share_and_survivors_stay_in_place(offset):
     weights = random_weights()
-    chosen = selection.resampled(weights, along)
+    chosen = selection.resampled(weights, offset)
     assert chosen.shape == weights.shape
     for column in range(weights.shape[1]):
         copies = np.bincount(chosen[:, column].numpy(), minlength=9)
@@ -82,8 +82,8 @@ def test_offspring_are_within_one_of_their_share_and_survivors_stay_in_place(alo
 def test_offspring_average_to_their_share_over_the_offsets():
     weights = random_weights(columns=5)
     counts, draws = np.zeros((9, 5)), 2000
-    for along in (np.arange(draws) + 0.5) / draws:
-        chosen = selection.resampled(weights, along)
+    for offset in (np.arange(draws) + 0.5) / draws:
+        chosen = selection.resampled(weights, offset)
         for column in range(5):
             counts[:, column] += np.bincount(chosen[:, column].numpy(), minlength=9)
     np.testing.assert_allclose(counts / draws, 9 * weights.numpy(), atol=2 / draws)

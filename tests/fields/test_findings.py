@@ -37,7 +37,7 @@ def box(values, frames, change):
         (lambda u: u.__setitem__(slice(9, 12), u[8]), "repeats the frame before: 3 frames, "),
         (
             lambda u: u[9:12, 0].fill(2.5),
-            "is one number along the row nearest the pole, where a component of a vector turns with longitude (2.5), "
+            "is constant along the row nearest the pole, where a vector component must change with longitude (2.5), "
             "at 87.5 S: 3 frames, ",
         ),
         (

@@ -22,7 +22,7 @@ def process(size: int = 12, coupled: int = 5, seed: int = 0, modes: int | None =
 
 def evolution(process: GaussMarkov) -> np.ndarray:
     """A of whitened modes: its groups down the diagonal, then the memory of the others; (n, n)."""
-    blocks = [*process.coupling.double().numpy(), *process.memory.double().numpy()[:, None, None]]
+    blocks = [*process.coupling.double().numpy(), *process.persistence.double().numpy()[:, None, None]]
     a, at = np.zeros((len(process.variance),) * 2), 0
     for block in blocks:
         a[at : at + len(block), at : at + len(block)] = block

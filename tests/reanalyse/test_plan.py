@@ -89,7 +89,7 @@ def test_finished_jobs_are_not_forecast_again(world):
     assert rest["evaluations"] == whole["evaluations"]
 
 
-def test_the_forecast_is_printed_and_sent_to_a_follower(world, tmp_path, monkeypatch, capsys):
+def test_the_forecast_is_printed_and_written_to_the_progress_file(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
     found = world.plan(archive=[tmp_path / "archive/reanalysis.zarr"])
     text = capsys.readouterr().out
@@ -191,7 +191,7 @@ def test_devices_take_jobs_in_order():
 def test_memory_lies_on_a_line_through_the_timed_stretches():
     parts = [timed(20, Work(), 1, 1, host=500), timed(20, Work(), 1, 1, host=500), timed(40, Work(), 1, 1, host=700)]
     warm, least = timed(4, Work(), 1, 1, host=460, members=2), timed(8, Work(), 1, 1, host=480, members=2)
-    host = lambda parts, cells: plan.memory(warm, [least, *parts], cells)["host_bytes"]
+    host = lambda parts, member_frames: plan.memory(warm, [least, *parts], member_frames)["host_bytes"]
     assert host(parts, 100) == Forecast(1300, 700, pytest.approx(1900 * 1.1))
     assert host(parts, 40) == Forecast(700, 700, pytest.approx(770))
     assert host([timed(24, Work(), 1, 1, host=720)], 104) == Forecast(720 + 30 * 80, 720, pytest.approx(5520 * 1.1))

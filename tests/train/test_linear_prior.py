@@ -110,7 +110,9 @@ def test_the_fitted_denoiser_is_close_to_the_ideal_one(series):
 def test_modes_are_orthonormal_with_decreasing_variance(series):
     fitted = fit(series, REGION, LinearPrior(coupled_modes=4, modes=7), OPEN)
     torch.testing.assert_close(fitted.modes.project(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
-    assert (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.memory.shape == (3,)
+    assert (
+        (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.persistence.shape == (3,)
+    )
 
 
 @pytest.mark.parametrize("coupled", [0, 100])
@@ -130,7 +132,7 @@ def test_the_process_is_kept_stationary(basis, coupled, drift):
 def test_forms_for_comparison_have_no_memory_or_no_covariance(series):
     assert fit(series, REGION, LinearPrior(form="space"), OPEN).coupling.abs().max() == 0
     white = fit(series, REGION, LinearPrior(form="white"), OPEN)
-    assert isinstance(white.modes, Values) and white.size == SIZE and white.memory.abs().max() == 0
+    assert isinstance(white.modes, Values) and white.size == SIZE and white.persistence.abs().max() == 0
     assert (white.variance == 1).all() and white.coupled == 0
 
 
@@ -144,7 +146,7 @@ def test_few_frames_give_few_modes(weather):
 
 @pytest.mark.parametrize("basis", ["empirical", "waves"])
 def test_too_few_frames_are_refused(basis):
-    with pytest.raises(UserError, match="has 2 frames; covariances need many"):
+    with pytest.raises(UserError, match="has 2 frames; a covariance needs many more"):
         fit(np.zeros((2, 1, H, W)), GLOBE, LinearPrior(basis=basis), ROUND)
     held = helpers.Held(np.zeros((9, 1, H, W)), GLOBE, np.array([0, 0, *[-1] * 7]))
     with pytest.raises(UserError, match=r"has 2 frames with data \(of 9; the others are masked\)"):
@@ -255,7 +257,7 @@ def test_memory_improves_the_denoiser_to_nearly_the_best():
 def test_uncoupled_modes_have_their_own_memory(weather):
     """It is the real part of their own lagged covariance; the process is stationary with the same variance."""
     fitted = waves(weather, coupled_modes=2)
-    assert fitted.coupled >= 2 * (2 * T + 1) and len(fitted.memory) == len(fitted.variance) - fitted.coupled > 0
+    assert fitted.coupled >= 2 * (2 * T + 1) and len(fitted.persistence) == len(fitted.variance) - fitted.coupled > 0
     x = fitted.modes.project(torch.as_tensor(weather).flatten(1)).double().numpy()
     alone = (x[1:] * x[:-1]).mean(0)
     place, whole = fitted.modes.place.numpy(), fitted.modes.table.shape[0] * fitted.modes.table.shape[2]
@@ -263,7 +265,7 @@ def test_uncoupled_modes_have_their_own_memory(weather):
     for n in range(fitted.coupled, len(place)):
         partners = [k for k in range(fitted.coupled, len(place)) if place[k] % whole == place[n] % whole]
         expected.append(alone[partners].mean() / float(fitted.variance[n]))
-    np.testing.assert_allclose(fitted.memory, expected, atol=1e-4)
+    np.testing.assert_allclose(fitted.persistence, expected, atol=1e-4)
     found = oracle.covariance(fitted, 4).reshape(4, fitted.size, 4, fitted.size)
     span = projector(2)
     expected = span @ homogeneous(weather, weather) @ span

@@ -37,7 +37,7 @@ def expected(orders, lag):
     apart = torch.arange(WIDTH)[:, None] - torch.arange(WIDTH)
     for order in orders:
         root = order.variance.sqrt().to(order.functions.dtype)
-        keep = torch.block_diag(order.coupling, torch.diag(order.memory.to(order.coupling.dtype)))
+        keep = torch.block_diag(order.coupling, torch.diag(order.persistence.to(order.coupling.dtype)))
         within = order.functions * root @ torch.matrix_power(keep, lag) @ (order.functions * root).mH
         wave = torch.exp(2j * torch.pi * order.number * apart / WIDTH) / WIDTH * (2 if order.number else 1)
         total += torch.einsum("ij,kl->ikjl", within.to(torch.complex128), wave).real

@@ -32,7 +32,8 @@ class VideoTransformer(nn.Module):
         heads: of each attention; rotary positions need a multiple of 4 features in each.
         attention: `causal`: a frame attends to itself and earlier ones; `full`: to all.
         positions: `table`: learnt, for each place in each frame; `rotary`: by distance, see `positions`.
-        levels: form of the noise input. `index`: the number of a level, from 0; `logarithm`: of order one.
+        levels: form of the noise input. `index`: number of a noise level, from 0; `logarithm`: its logarithm, scaled to
+            order one.
         embedding: size of the embedding, for `logarithm`.
         edges: of latitudes and longitudes, see `padding.pad`.
         shape: latitudes and longitudes of the fields.
@@ -65,7 +66,7 @@ class VideoTransformer(nn.Module):
         nn.init.xavier_uniform_(self.enter.weight.data.flatten(1))
         nn.init.zeros_(self.enter.bias)
         if levels == "index":
-            self.embed, self.widen = Level(conditions, width), nn.Identity()
+            self.embed, self.widen = LevelEmbedding(conditions, width), nn.Identity()
         else:
             self.embed, self.widen = Embedding(conditions, embedding), nn.Linear(embedding, width)
         rotary, places = positions == "rotary", self.grid[0] * self.grid[1]
@@ -73,7 +74,7 @@ class VideoTransformer(nn.Module):
             None if rotary else nn.Parameter(nn.init.trunc_normal_(torch.empty(frames * places, width), std=0.02))
         )
         self.register_buffer("angles", plane(self.grid, width // heads, edges) if rotary else None, persistent=False)
-        self.waves = width // heads // 2 if rotary else 0
+        self.frequencies = width // heads // 2 if rotary else 0
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, attention == "causal") for _ in range(depth))
         self.norm, self.leave = Modulation(width, 2), nn.Linear(width, patch * patch * outputs)
         for parameter in self.leave.parameters():
@@ -85,7 +86,7 @@ class VideoTransformer(nn.Module):
         embedded = self.embed(noise.flatten().to(fields.dtype), conditions.flatten(0, 1))
         embedding = self.widen(embedded).unflatten(0, (windows, frames))
         x = self._tokens(fields)
-        times = axis(frames, self.waves, "open", x.device).to(x.dtype) if self.waves else None
+        times = axis(frames, self.frequencies, "open", x.device).to(x.dtype) if self.frequencies else None
         for block in self.blocks:
             x = call(block, self.recompute and self.training, x, embedding, self.angles, times)
         x = self.leave(self.norm(x, embedding)[0])
@@ -109,7 +110,7 @@ class VideoTransformer(nn.Module):
         return table[:frames]
 
 
-class Level(nn.Module):
+class LevelEmbedding(nn.Module):
     """Sines and cosines of the number of a noise level through two layers, and the conditions through one."""
 
     def __init__(self, conditions: int, width: int) -> None:

@@ -95,7 +95,7 @@ def lagged_covariance(frames: Frames, span: int) -> np.ndarray:
         (span * D, span * D), float64.
 
     Raises:
-        UserError: if no segment is so long.
+        UserError: if no segment has `span` frames.
     """
     starts, size = calendar.window_starts(frames.segment, span), int(np.prod(frames.shape))
     if not len(starts):

@@ -19,7 +19,7 @@ from functools import cached_property
 
 import torch
 
-from hindsight.diffusion import modes as functions
+from hindsight.diffusion import modes as bases
 from hindsight.diffusion.modes import Modes
 
 
@@ -30,24 +30,24 @@ class GaussMarkov:
     modes: Modes  # n of them
     variance: torch.Tensor  # (n,), variance of each mode, the coupled modes first
     coupling: torch.Tensor  # (G, k, k), A within each of G groups of k modes
-    memory: torch.Tensor  # (n - G k,), A's diagonal among the others
+    persistence: torch.Tensor  # (n - G k,), A's diagonal among the others
 
     @property
     def size(self) -> int:
-        """Values a frame, D."""
+        """Number of values in a frame, D."""
         return self.modes.size
 
     @property
     def coupled(self) -> int:
-        """Modes that are coupled, G k."""
+        """Number of coupled modes, G k."""
         return self.coupling.shape[0] * self.coupling.shape[1]
 
     @cached_property
     def inverse_blocks(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The blocks of S^-1 among the coupled modes, (G, k, k), in float64.
+        """The blocks of S^-1, S the prior covariance of the frames, among the coupled modes, (G, k, k), in float64.
 
-        A frame's block given the frame before, the term that the frame after adds to it, and the block between a frame
-        and the one before it.
+        They are a frame's block given the frame before, the term that the frame after adds to it, and the block
+        between a frame and the one before it.
         """
         a = self.coupling.double()
         identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
@@ -60,15 +60,15 @@ class GaussMarkov:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The tensors that define the process, by name; see `from_tensors`."""
-        tensors = {name: getattr(self, name) for name in ("variance", "coupling", "memory")}
+        tensors = {"variance": self.variance, "coupling": self.coupling, "memory": self.persistence}
         return tensors | {f"modes.{name}": value for name, value in self.modes.tensors().items()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> "GaussMarkov":
         """The process that `GaussMarkov.tensors` came from."""
         prefix = "modes."
-        modes = functions.from_tensors({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-        return cls(modes, **{name: value for name, value in tensors.items() if not name.startswith(prefix)})
+        modes = bases.from_tensors({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+        return cls(modes, tensors["variance"], tensors["coupling"], tensors["memory"])
 
     def posterior(self, sigma: torch.Tensor) -> "Posterior":
         """The posterior given frames with noise levels `sigma` (B, T); no level may be zero."""
@@ -78,7 +78,8 @@ class GaussMarkov:
 class Posterior:
     """The distribution of clean frames given noisy ones: N(mean(noisy), P), P = (S^-1 + N^-1)^-1.
 
-    Everything works on the whitened coefficients; the factors are computed in float64 and kept in `dtype`.
+    S is the prior covariance of the frames, N the diagonal covariance of their noise. Everything works on the whitened
+    coefficients; the factors are computed in float64 and kept in `dtype`.
     """
 
     def __init__(self, process: GaussMarkov, sigma: torch.Tensor, dtype: torch.dtype = torch.float32) -> None:
@@ -133,7 +134,7 @@ class Posterior:
 
     def _factor_uncoupled(self, weight: torch.Tensor) -> None:
         """The same for the uncoupled modes, whose blocks are numbers."""
-        rho = self.process.memory.double()
+        rho = self.process.persistence.double()
         inverse = 1 / (1 - rho**2)
         frames = weight.shape[1]
         roots, links = [], []
@@ -144,20 +145,20 @@ class Posterior:
                 value = value - links[-1] ** 2
             roots.append(value.sqrt())
         self._roots = torch.stack(roots).to(self.dtype)
-        self._small_onward = [(link / root).to(self.dtype) for link, root in zip(links, roots[1:])]
-        self._small_backward = [(link / root).to(self.dtype) for link, root in zip(links, roots)]
+        self._uncoupled_onward = [(link / root).to(self.dtype) for link, root in zip(links, roots[1:])]
+        self._uncoupled_backward = [(link / root).to(self.dtype) for link, root in zip(links, roots)]
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""
         coupled, others = self._split(right)
         coupled, others = (coupled @ self._inverses.mT).unbind(), (others / self._roots).unbind()
-        return self._join(_chain(coupled, self._onward), _chain(others, self._small_onward))
+        return self._join(_chain(coupled, self._onward), _chain(others, self._uncoupled_onward))
 
     def _back(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L^T x = y, last frame first; coefficients (E, T, n)."""
         coupled, others = self._split(right)
         coupled, others = (coupled @ self._inverses).unbind()[::-1], (others / self._roots).unbind()[::-1]
-        coupled, others = _chain(coupled, self._backward[::-1]), _chain(others, self._small_backward[::-1])
+        coupled, others = _chain(coupled, self._backward[::-1]), _chain(others, self._uncoupled_backward[::-1])
         return self._join(coupled[::-1], others[::-1])
 
     def _split(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,7 +199,7 @@ def ideal(process: GaussMarkov, noisy: torch.Tensor, sigma: torch.Tensor) -> tor
     right = process.modes.project(noisy / sigma[..., None] ** 2) * deviation
     groups = lambda values: values[..., :count].unflatten(2, process.coupling.shape[:2])
     coupled = _solve_coupled(process, groups(weight), groups(right)).flatten(2)
-    others = _solve_uncoupled(process.memory, weight[..., count:], right[..., count:])
+    others = _solve_uncoupled(process.persistence, weight[..., count:], right[..., count:])
     return process.modes.expand(torch.cat([coupled, others], 2) * deviation)
 
 
@@ -225,21 +226,21 @@ def _solve_coupled(process: GaussMarkov, weight: torch.Tensor, right: torch.Tens
     return torch.stack(solution[::-1], 1)[..., 0]
 
 
-def _solve_uncoupled(memory: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _solve_uncoupled(persistence: torch.Tensor, weight: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """The same for the uncoupled modes, whose blocks are numbers; weight and right (B, T, m)."""
-    inverse, frames = 1 / (1 - memory**2), weight.shape[1]
+    inverse, frames = 1 / (1 - persistence**2), weight.shape[1]
     pivots, solved = [], []
     for t in range(frames):
-        pivot = (inverse if t else 1.0) + (memory**2 * inverse if t < frames - 1 else 0.0) + weight[:, t]
+        pivot = (inverse if t else 1.0) + (persistence**2 * inverse if t < frames - 1 else 0.0) + weight[:, t]
         value = right[:, t]
         if t:
-            share = -memory * inverse / pivots[-1]
-            pivot, value = pivot + share * memory * inverse, value - share * solved[-1]
+            share = -persistence * inverse / pivots[-1]
+            pivot, value = pivot + share * persistence * inverse, value - share * solved[-1]
         pivots.append(pivot)
         solved.append(value)
     solution = [solved[-1] / pivots[-1]]
     for pivot, value in zip(pivots[-2::-1], solved[-2::-1]):
-        solution.append((value + memory * inverse * solution[-1]) / pivot)
+        solution.append((value + persistence * inverse * solution[-1]) / pivot)
     return torch.stack(solution[::-1], 1)
 
 

@@ -57,8 +57,8 @@ class Cycle:
 
     Attributes:
         first: first frame of the view, counted from the start of the stretch.
-        rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A frame whose level is below its level in
-            the first row is made noisier first; a new frame enters there.
+        rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A new frame begins at its level in the
+            first row; an earlier frame with a lower level is first made noisy up to it.
         earlier_cycles: number of earlier cycles of each frame, (V,); its random numbers depend on it.
         finished: frames before this one are final after the cycle.
         resample: whether members are weighted and resampled after the cycle.
@@ -102,13 +102,13 @@ def rejuvenated(frames: int, levels: np.ndarray, passes: int, sigma: float) -> l
 def staircase(frames: int, levels: np.ndarray, lag: int, context: int) -> list[Cycle]:
     """A staircase of noise levels over a stretch, finished frames kept fixed (ForcingDAS, arXiv:2605.14285).
 
-    A frame is finished when the frame `lag` after it has arrived. Later frames take finished ones as certain: exact
-    for the trajectories of a member, but not the Kalman filter (docs/explanation/regimes.md gives the difference).
+    A frame is finished in the cycle in which the frame `lag` after it is the newest. Later frames take finished ones
+    as certain. That is exact given a member's past, but is not the Kalman filter (docs/explanation/regimes.md).
 
     Args:
         frames: T.
         levels: noise levels, rising from 0, (S + 1,).
-        lag: frames after a frame whose observations it may use; 0 is nowcasting.
+        lag: number of later frames whose observations a frame may use; 0 is nowcasting.
         context: frames in view, the newest included.
     """
     steps = _steps_by_row(len(levels) - 1, lag + 1)
@@ -127,9 +127,10 @@ def staircase(frames: int, levels: np.ndarray, lag: int, context: int) -> list[C
 
 
 def _steps_by_row(steps: int, rounds: int) -> np.ndarray:
-    """A frame's steps to go, from `steps` to 0, by row; every round has the same number of rows and the last ends at 0.
+    """Number of steps that a frame has yet to take, by row, from `steps` to 0.
 
-    If the steps are no multiple of the rounds, a frame waits in some rows; the last round always has a step.
+    All rounds have the same number of rows. If `steps` is not a multiple of `rounds`, the frame waits in the last rows
+    of some rounds, but never of the last one.
     """
     taken = np.diff(steps * np.arange(rounds + 1) // rounds)
     falls = np.arange(taken.max()) < taken[:, None]
@@ -150,7 +151,7 @@ def moving_window(
     Args:
         frames: T.
         levels: noise levels, rising from 0, (S + 1,).
-        lag: least number of frames after a frame whose observations it may use; 0 is nowcasting.
+        lag: least number of later frames whose observations a frame may use; 0 is nowcasting.
         context: frames in the window.
         hop: frames that the window moves by.
         carried: noise level that frames carried over are brought to; infinite: all frames begin from pure noise and

@@ -63,7 +63,7 @@ def resampled(weights: torch.Tensor, offset: float) -> torch.Tensor:
 
 
 def in_time(cost: torch.Tensor, reach: int) -> torch.Tensor:
-    """Sum costs (E, T) over frames within `reach`, with weights that fall off like a Gaussian; (E, T)."""
+    """Sum costs (E, T) over frames, with Gaussian weights of standard deviation `reach` (frames); (E, T)."""
     frame = torch.arange(cost.shape[1], device=cost.device, dtype=cost.dtype)
     near = torch.exp(-0.5 * ((frame[:, None] - frame) / max(reach, 1e-3)).square())
     return cost @ near

@@ -11,7 +11,9 @@ Potential vorticity on the levels 1 (200 hPa), 2 (500 hPa) and 3 (850 hPa; 800 h
 is advected by the flow, relaxed towards prescribed differences between the levels (radiation), slowed at the lowest
 level (friction, stronger over land and mountains) and smoothed at the smallest scales (hyperdiffusion):
 
-    dq/dt = -div(u q) - D(psi).
+    dq/dt = -div(u q) - D(psi),
+
+with u the wind, and D radiation, friction and hyperdiffusion together.
 
 The state is q without f and mountains, as coefficients (…, 3, T + 1, T + 1) of `Harmonics`. Products are
 computed on a Gaussian grid fine enough for exact quadratic terms, so that without forcing and friction only errors of
@@ -75,23 +77,23 @@ class QuasiGeostrophic:
         self.harmonics = Harmonics(latitude, width, truncation, dtype=dtype, device=device)
         self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
         self.physics, self.equilibrium = physics or Physics(), equilibrium
-        self._coupling = self._stretching()
-        self._inverse = torch.linalg.pinv(self._coupling.double(), hermitian=True).to(dtype)
+        self._psi_to_q = self._stretching()
+        self._q_to_psi = torch.linalg.pinv(self._psi_to_q.double(), hermitian=True).to(dtype)
         self._smoothing = self._hyperdiffusion()
         flat = np.zeros((len(latitude), width))
         height = torch.as_tensor(flat if orography is None else orography, dtype=dtype, device=device)
         self.background = self._background(height)
         self._drag = self._friction(height, torch.as_tensor(flat if land is None else land, dtype=dtype, device=device))
         self._to_grid, self._from_grid = self._transforms()
-        self._linear = torch.cat([self._inverse, self._relaxation()], 1)
+        self._linear = torch.cat([self._q_to_psi, self._relaxation()], 1)
 
     def vorticity(self, streamfunction: torch.Tensor) -> torch.Tensor:
         """The state q of a streamfunction (…, 3, T + 1, T + 1), m2 s-1."""
-        return torch.einsum("lij,...jml->...iml", self._complex(self._coupling), streamfunction)
+        return torch.einsum("lij,...jml->...iml", self._complex(self._psi_to_q), streamfunction)
 
     def streamfunction(self, state: torch.Tensor) -> torch.Tensor:
-        """The streamfunction psi of a state q, its mean over the sphere zero on average over the levels."""
-        return torch.einsum("lij,...jml->...iml", self._complex(self._inverse), state)
+        """The streamfunction psi of a state q; its mean over the sphere and the levels is zero."""
+        return torch.einsum("lij,...jml->...iml", self._complex(self._q_to_psi), state)
 
     def tendency(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """dq/dt (…, 3, T + 1, T + 1), s-2, at times (…,), seconds.
@@ -111,25 +113,25 @@ class QuasiGeostrophic:
         change = torch.view_as_complex(change.contiguous()).view(state.shape)
         return change + self._heating(self.equilibrium(time)) if self.equilibrium else change
 
-    def _advection(self, psi: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        """Minus the divergence of the fluxes of potential vorticity and of friction; all (m, l, S 3 2)."""
+    def _advection(self, psi: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        """Minus the divergence of the fluxes of q (f and mountains included) and of friction; all (m, l, S 3 2)."""
         slope, table, waves = self._to_grid
-        three = torch.stack([slope @ psi, table @ psi, table @ total])  # (3, m, H, S 3 2)
+        three = torch.stack([slope @ psi, table @ psi, table @ q])  # (3, m, H, S 3 2)
         rows = three.unflatten(3, (-1, 3, 2)).permute(0, 3, 4, 2, 1, 5)  # (3, S, 3, H, m, 2)
         fields = rows.flatten(1, 3).flatten(2) @ waves
-        north, east, total = fields.unflatten(1, rows.shape[1:4])  # u cos(latitude), v cos(latitude), q
+        u, v, q = fields.unflatten(1, rows.shape[1:4])  # the winds times cos(latitude)
         friction = self._drag if self.equilibrium else torch.zeros_like(self._drag)
-        along = torch.addcmul(north * total, friction, east)
-        across = torch.addcmul(east * total, friction, north, value=-1)
+        along = torch.addcmul(u * q, friction, v)
+        across = torch.addcmul(v * q, friction, u, value=-1)
         circles, project = self._from_grid
         found = torch.stack([along, across]).flatten(1, 3) @ circles
-        found = found.unflatten(2, (-1, 2)).unflatten(1, north.shape[:3])  # (2, S, 3, H, m, 2)
+        found = found.unflatten(2, (-1, 2)).unflatten(1, u.shape[:3])  # (2, S, 3, H, m, 2)
         return project @ found.permute(4, 0, 3, 1, 2, 5).flatten(1, 2).flatten(2)
 
-    def _heating(self, aim: torch.Tensor) -> torch.Tensor:
-        """The part of radiation that depends on its equilibrium `aim`."""
+    def _heating(self, equilibrium: torch.Tensor) -> torch.Tensor:
+        """The part of radiation that depends on its equilibrium (…, 2, T + 1, T + 1)."""
         first, second = self._radiation()
-        upper, lower = first * aim[..., 0, :, :], second * aim[..., 1, :, :]
+        upper, lower = first * equilibrium[..., 0, :, :], second * equilibrium[..., 1, :, :]
         return torch.stack([-upper, upper - lower, lower], -3)
 
     def geopotential(self, psi: torch.Tensor) -> torch.Tensor:
@@ -172,7 +174,7 @@ class QuasiGeostrophic:
         differences = [[first, -first, 0], [-first, first + second, -second], [0, -second, second]]
         table = torch.tensor(differences, dtype=self.weights.dtype, device=self.weights.device)
         eye = torch.eye(3, dtype=table.dtype, device=table.device)
-        return table @ self._inverse - self._smoothing[:, None, None] * eye
+        return table @ self._q_to_psi - self._smoothing[:, None, None] * eye
 
     def _transforms(self) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
         """Matrices from coefficients to the grid, and from fluxes on it to minus their divergence.
@@ -224,7 +226,10 @@ class QuasiGeostrophic:
         return torch.stack([torch.zeros_like(rate), torch.zeros_like(rate), rate])
 
     def _mean(self, power: torch.Tensor, levels: bool = True) -> torch.Tensor:
-        """Mean over the sphere of products of coefficients, with orders above 0 counted twice."""
+        """Mean over the sphere, from products of coefficients, summed over the levels if `levels`.
+
+        Orders above 0 count twice, as they stand for the negative orders too.
+        """
         twice = torch.where(self.harmonics.order > 0, 2.0, 1.0)[:, None]
         total = (power * twice).sum((-2, -1)) / (4 * torch.pi)
         return total.sum(-1) if levels else total

@@ -30,8 +30,8 @@ def describe(
     """Describe findings: a dictionary for every run of consecutive frames.
 
     Args:
-        findings: of `scan.detect`.
-        summary: that the findings were made from.
+        findings: result of `scan.detect`.
+        summary: the summary that `scan.detect` was given.
         fields: reads the fields of a time again, (L, H, W).
         levels: names of the levels; an empty one for a single level without a name.
         grid: latitude (H,) and longitude (W,), degrees.
@@ -53,7 +53,7 @@ def describe(
             entry |= {"first": _text(summary.times[run[0]]), "last": _text(summary.times[run[-1]]), "frames": len(run)}
             value = summary.lowest[run[0], finding.level]
             if not (finding.kind == "constant" and value == 0 and standard_name in BOUNDED):  # no rain anywhere
-                at_rest = finding.kind == "constant" and value == 0 and run.tolist() == [0]  # a model starts so
+                at_rest = finding.kind == "constant" and value == 0 and run.tolist() == [0]  # the start of a model run
                 found.append(entry | {"fatal": not at_rest and _is_fatal(finding, standard_name)})
     return found
 
@@ -81,8 +81,8 @@ def _runs(frames: np.ndarray) -> list[np.ndarray]:
 
 def _around(kind: str, frame: int, count: int) -> list[int]:
     """Indices of the frames that a description needs: the suspect one, then its neighbours."""
-    before = {"outlier": [frame - 1, frame + 1], "jump": [frame - 1]}.get(kind, [])
-    return [frame, *(k for k in before if 0 <= k < count)]
+    neighbours = {"outlier": [frame - 1, frame + 1], "jump": [frame - 1]}.get(kind, [])
+    return [frame, *(k for k in neighbours if 0 <= k < count)]
 
 
 def _constant(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
@@ -96,7 +96,7 @@ def _repeated(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
 def _polar(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     rows = [int(grid[0].argmin()), int(grid[0].argmax())]
     row = next((row for row in rows if np.ptp(around[0][row]) == 0 and around[0][row, 0] != 0), rows[0])
-    says = "is one number along the row nearest the pole, where a component of a vector turns with longitude"
+    says = "is constant along the row nearest the pole, where a vector component must change with longitude"
     return f"{says} ({around[0][row, 0]:g})", f"at {_degrees(grid[0][row], 'NS')}"
 
 

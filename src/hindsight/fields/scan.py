@@ -20,11 +20,11 @@ TURN = 90.0  # degrees of longitude that a row must cover to show whether a vect
 FACTOR, SPREADS = 3.0, 6.0  # an outlier exceeds the median 3 times, and its logarithm by 6 robust standard deviations
 APART = 2.0  # and departs from its neighbours twice as far as they differ from each other
 JUMP = 0.5  # of the variable's whole range: the least change at one point, from one frame to the next, that is a jump
-SAME, ONE = 0.04, 16  # values equal to one number: their share above the usual one, and their number, at least
-ROUNDED = 0.6  # share of values equal to another one: steps are then 1/35 of the spread
-ROUNDER = 0.2  # the same, above the usual share
+MODE_EXCESS, MODE_COUNT = 0.04, 16  # least excess of the most frequent number's share over the median; least count
+DUPLICATES = 0.6  # least share of values equal to another one: rounding steps are then 1/35 of the spread
+DUPLICATES_EXCESS = 0.2  # least excess of that share over its median
 JUDGED = 64  # values that it takes to say how they are rounded
-COMMON = 0.3  # a larger usual share says nothing
+COMMON = 0.3  # shares with a larger median belong to the source, and are not judged
 NORMAL = 1.4826  # standard deviations of a normal distribution per median absolute deviation
 KINDS = ("constant", "repeated", "polar", "outlier", "packing", "jump", "rounding")
 
@@ -33,7 +33,7 @@ KINDS = ("constant", "repeated", "polar", "outlier", "packing", "jump", "roundin
 class Summary:
     """A few numbers of every frame and level, each (T, L); a "level" is any of the fields that a frame consists of.
 
-    All are taken over the examined points:
+    All but `south` and `north` are computed from the examined points.
 
     Attributes:
         times: of the frames, (T,).
@@ -46,7 +46,7 @@ class Summary:
         contrast_max: the largest difference.
         duplicates: share of values that others are equal to.
         mode: share of values equal to the most frequent one.
-        south: whether the row nearest the South Pole is one number.
+        south: whether the row nearest the South Pole is constant and not zero.
         north: the same at the North Pole.
         points: indices (P,) of the examined points among the H * W.
         edges: values (4, L, P) of the first two and the last two frames, for `concatenate`; fewer of fewer frames.
@@ -113,7 +113,7 @@ def summarise(values: np.ndarray, times: np.ndarray, latitude: np.ndarray | None
         points.min(-1),
         points.max(-1),
         **_differences(points),
-        **_equal(points[:, :, :: _every(chosen)]),
+        **_equal(points[:, :, :: _stride(chosen)]),
         south=south,
         north=north,
         points=chosen,
@@ -136,7 +136,8 @@ def concatenate(summaries: Sequence[Summary]) -> Summary:
                 one = replace(one, edges=np.concatenate([tail, one.edges])[-2:])
         first, before = first + len(one.times), one
     head = summaries[0].edges[:2]
-    if not np.array_equal(summaries[0].points, before.points):  # their values at the points of the last are not known
+    # the first block may have no values at the points of the last
+    if not np.array_equal(summaries[0].points, before.points):
         head = np.full((len(head), *before.edges.shape[1:]), np.nan, np.float32)
     return Summary(**whole, points=before.points, edges=np.concatenate([head, before.edges[-2:]]))
 
@@ -165,12 +166,12 @@ def _of_level(summary: Summary, level: int, begins: np.ndarray) -> list[Finding]
         "repeated": (change == 0) & ~flat,
         "polar": (one["south"] | one["north"]) & ~flat,
         "outlier": outlier & ~flat,
-        "packing": _packing(one, ~flat, len(summary.points[:: _every(summary.points)])),
+        "packing": _packing(one, ~flat, len(summary.points[:: _stride(summary.points)])),
     }
     suspect = np.any([*found.values()], 0)
     after = np.append(False, suspect[:-1])
     found["jump"] = _unusual(change) & (change > JUMP * span) & ~suspect & ~after
-    rounder = _above(one["duplicates"], ~flat, ROUNDER)
+    rounder = _above(one["duplicates"], ~flat, DUPLICATES_EXCESS)
     found["rounding"] = ~suspect & ~flat & rounder & (len(summary.points) >= JUDGED)
     return [
         Finding(kind, level, np.flatnonzero(where), bool(where.mean() > 0.5))
@@ -193,8 +194,10 @@ def _unusual(values: np.ndarray) -> np.ndarray:
 
 def _packing(one: dict[str, np.ndarray], counted: np.ndarray, size: int) -> np.ndarray:
     """Whether, in each frame, many values are one number or all values are rounded to a few."""
-    saturated = _above(one["mode"], counted, SAME) & (one["mode"] * size >= ONE)
-    rounded = _above(one["duplicates"], counted, ROUNDER) & (one["duplicates"] >= ROUNDED) & (size >= JUDGED)
+    saturated = _above(one["mode"], counted, MODE_EXCESS) & (one["mode"] * size >= MODE_COUNT)
+    rounded = (
+        _above(one["duplicates"], counted, DUPLICATES_EXCESS) & (one["duplicates"] >= DUPLICATES) & (size >= JUDGED)
+    )
     return (saturated | rounded) & counted
 
 
@@ -227,7 +230,7 @@ def _points(frames: np.ndarray) -> np.ndarray:
     return index[valid[index]] if valid[index].any() else index
 
 
-def _every(points: np.ndarray) -> int:
+def _stride(points: np.ndarray) -> int:
     return -(-len(points) // SORTED)
 
 

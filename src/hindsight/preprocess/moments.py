@@ -1,8 +1,8 @@
 """Moments of a piece of the fields: sums that add up over pieces, for the climatology and the statistics.
 
 The climatology and the statistics are computed from the moments alone, so that only new pieces are read when years are
-added. The sums are in double precision and without an offset, so that they add up in any order. The rounding error (a
-billionth of the variance, of surface pressure in the tropics) is far below the resolution of single precision.
+added. The sums are in double precision, and no offset is subtracted, so that they can be added in any order. Their
+rounding error (for surface pressure in the tropics a billionth of the variance) is far below single precision.
 """
 
 from collections.abc import Iterable, Iterator
@@ -182,7 +182,7 @@ class Moments:
         np.minimum(self.lowest, values.min((0, 2, 3)), out=self.lowest)
         np.maximum(self.highest, values.max((0, 2, 3)), out=self.highest)
         if self.waves is not None:
-            self.waves += self._across(values)
+            self.waves += self._cross_spectrum(values)
 
     def __add__(self, other: "Moments") -> "Moments":
         """The moments of the frames of both.
@@ -193,7 +193,7 @@ class Moments:
         if not self.layout.matches(other.layout) or (self.waves is None) != (other.waves is None):
             raise UserError(
                 f"moments of {self.layout}, and of {other.layout}, cannot be added, as their settings differ; delete "
-                "the folder of the moments and run snakemake to make them"
+                "the run's folder preprocess/moments and run snakemake to make them again"
             )
         sums = {name: getattr(self, name) + getattr(other, name) for name in ("frames", "normal", "moment", "square")}
         return replace(
@@ -222,15 +222,15 @@ class Moments:
     @property
     def spectrum(self) -> np.ndarray | None:
         """Covariance spectrum of departures from the harmonics, (C, C, W // 2 + 1), complex."""
-        return None if self.waves is None else (self.waves - self._across(self._explained)) / self.frames
+        return None if self.waves is None else (self.waves - self._cross_spectrum(self._explained)) / self.frames
 
     @property
     def _explained(self) -> np.ndarray:
-        """L^-1 M (K, C, H, W), with N = L L^T: the sum of its products, M^T N^-1 M, is explained by harmonics."""
+        """L^-1 M (K, C, H, W), with M = `moment` and L L^T = `normal`; harmonics explain the sum of its squares."""
         root = np.linalg.cholesky(self.normal)
         return np.linalg.solve(root, self.moment.reshape(len(root), -1)).reshape(self.moment.shape)
 
-    def _across(self, values: np.ndarray) -> np.ndarray:
+    def _cross_spectrum(self, values: np.ndarray) -> np.ndarray:
         """Sum over fields (n, C, H, W) of weighted means over latitude of F_c(m) conj F_c'(m), (C, C, W // 2 + 1)."""
         weights = self.layout.grid.weights[:, 0] / len(self.layout.grid.latitude)
         circles = np.fft.rfft(values, norm="forward") * np.sqrt(weights)[:, None]

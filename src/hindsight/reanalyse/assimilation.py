@@ -96,10 +96,10 @@ class Assimilation:
         starts = np.array(composed.starts(first, count, window, self.settings.stride))
 
         def estimate(
-            noisy: torch.Tensor, posterior: Posterior, moving: torch.Tensor, points: Points | None
+            noisy: torch.Tensor, posterior: Posterior, falling: torch.Tensor, points: Points | None
         ) -> torch.Tensor:
-            falling = moving.cpu().numpy()
-            needed = [int(s) for s in starts if falling[s : s + window].any()]
+            falls = falling.cpu().numpy()
+            needed = [int(s) for s in starts if falls[s : s + window].any()]
             self.cost.evaluations += len(needed) * window * len(noisy)
             return self.prior.denoise_stretch(
                 noisy, posterior, self.conditions[view], needed, self.settings.batch, points, window

@@ -116,9 +116,9 @@ def run(
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology))
-    todo = jobs(domain, product, settings, trained, plan.parent / "diffusion")
+    all_jobs = jobs(domain, product, settings, trained, plan.parent / "diffusion")
     start = timing.start_seconds() + loading
-    warm, *timed = _time_stretches(domain, product, settings, trained, observations, todo, start)
+    warm, *timed = _time_stretches(domain, product, settings, trained, observations, all_jobs, start)
     sample = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames).fields
     sizes = packing.sizes(sample, trained.metadata.channels, trained.metadata.grid, published)
     pace = measured_pace(warm, timed, start, sizes.seconds)
@@ -126,10 +126,10 @@ def run(
         "hindsight": __version__,
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
         "device": device(trained),
-        **counts(todo),
-        **times(todo, pace, product.devices),
-        **disk(todo, sizes, domain, product, archive),
-        **memory(warm, timed, max(job.stretch * job.members for job in todo)),
+        **counts(all_jobs),
+        **times(all_jobs, pace, product.devices),
+        **disk(all_jobs, sizes, domain, product, archive),
+        **memory(warm, timed, max(job.stretch * job.members for job in all_jobs)),
         "timed": [{"frames": t.frames, "seconds": t.seconds, "network_seconds": t.network} for t in timed],
     }
     for line in table(plan.parent.name, forecast):
@@ -164,13 +164,13 @@ def _time_stretches(
     settings: Reanalyse,
     prior: Prior,
     observations: list[Path],
-    todo: list[Job],
+    all_jobs: list[Job],
     start: float,
 ) -> Iterator[Timed]:
     """Analyse and time short stretches of the first shard.
 
-    First one window of two members, to warm up, and two windows, for a first forecast. A tenth of the forecast time may
-    then go into longer stretches, which make the forecast better; stretches that would take more are left out.
+    First one window of two members, to warm up, then two windows, for a rough forecast. Longer stretches refine it as
+    long as they take at most a tenth of the time that it gives for the jobs to make.
     """
     first = shards.cut(domain, product)[0].with_halo(*settings.halo_frames(domain.step_hours), domain)
     rows = tables.usable(tables.read(observations, *first.times[[0, -1]]))
@@ -184,9 +184,9 @@ def _time_stretches(
         yield (tried := analyse(0, min(number * least, first.frames), two))
         progress(number)
     pace = measured_pace(tried, [tried], start, 0.0)
-    budget = SHARE * sum(pace.seconds(job) for job in todo if not job.exists)
+    budget = SHARE * sum(pace.seconds(job) for job in all_jobs if not job.exists)
     short = timing.length(settings, window, len(members), first.frames)
-    per_frame = tried.seconds * len(members) / tried.cells
+    per_frame = tried.seconds * len(members) / tried.member_frames
     stretches = timing.affordable(timing.stretches(short, first.frames), budget, per_frame)
     progress = Progress("reanalyse.plan", len(stretches), "stretches")
     for number, (begin, frames) in enumerate(stretches):
@@ -208,24 +208,24 @@ def measured_pace(warm: Timed, timed: list[Timed], start: float, writing: float)
     return Pace(evaluation, update, writing, start + max(warm.seconds - expected(warm), 0.0), 2 * scatter + UNTIMED)
 
 
-def counts(todo: list[Job]) -> dict:
+def counts(all_jobs: list[Job]) -> dict:
     """Numbers of shards, jobs and network evaluations."""
     return {
-        "shards": len({job.shard for job in todo}),
-        "jobs": len(todo),
-        "to_make": sum(not job.exists for job in todo),
-        "evaluations": sum(job.work.evaluations for job in todo),
+        "shards": len({job.shard for job in all_jobs}),
+        "jobs": len(all_jobs),
+        "to_make": sum(not job.exists for job in all_jobs),
+        "evaluations": sum(job.work.evaluations for job in all_jobs),
     }
 
 
-def times(todo: list[Job], pace: Pace, devices: list[int]) -> dict:
+def times(all_jobs: list[Job], pace: Pace, devices: list[int]) -> dict:
     """Device hours of all jobs and of those to make, seconds of the longest job, wall hours of those to make."""
-    to_make = [pace.seconds(job) for job in todo if not job.exists]
+    to_make = [pace.seconds(job) for job in all_jobs if not job.exists]
     band = lambda seconds: Forecast.within(seconds, pace.band)
     return {
-        "job_seconds": band(max(pace.seconds(job) for job in todo)),
+        "job_seconds": band(max(pace.seconds(job) for job in all_jobs)),
         "start_seconds": band(pace.start),
-        "device_hours": band(sum(map(pace.seconds, todo)) / 3600),
+        "device_hours": band(sum(map(pace.seconds, all_jobs)) / 3600),
         "device_hours_to_make": band(sum(to_make) / 3600),
         "wall_hours": {str(count): band(wall_seconds(to_make, count) / 3600) for count in devices},
     }
@@ -239,22 +239,22 @@ def wall_seconds(seconds: list[float], devices: int) -> float:
     return max(busy)
 
 
-def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archive: list[Path]) -> dict:
+def disk(all_jobs: list[Job], sizes: Sizes, domain: Domain, product: Product, archive: list[Path]) -> dict:
     """Bytes and files of the analyses and, if this network is archived, of the archive; and of those to make."""
-    band, to_make = sizes.difference + UNTIMED, [job for job in todo if not job.exists]
+    band, to_make = sizes.difference + UNTIMED, [job for job in all_jobs if not job.exists]
     analyses = lambda jobs: sum(sizes.head + sizes.analysis * job.members * job.frames for job in jobs)
-    frames = {job.shard: job.frames for job in todo} if archive else {}
+    frames = {job.shard: job.frames for job in all_jobs} if archive else {}
     missing = {name for name in frames if not (archive[0].parent / f"shards/{name}.json").is_file()}
     per_frame = product.members * sizes.member + sizes.summary
-    blocks = len(todo) // len({job.shard for job in todo})
+    blocks = len(all_jobs) // len({job.shard for job in all_jobs})
     objects = (blocks + packing.SUMMARIES) * len(domain.channels)
     packed = lambda names: per_frame * sum(frames[name] for name in names)
     inodes = len(to_make) * (1 + LOG_FILES) + len(missing) * (
         objects * (1 + packing.FOLDERS_PER_OBJECT) + 1 + LOG_FILES
     )
     return {
-        "analyses_bytes": Forecast.within(analyses(todo), band),
-        "analyses_files": len(todo),
+        "analyses_bytes": Forecast.within(analyses(all_jobs), band),
+        "analyses_files": len(all_jobs),
         "archive_bytes": Forecast.within(packed(frames), band),
         "archive_objects": objects * len(frames),
         "bytes_to_make": Forecast.within(analyses(to_make) + packed(missing), band),
@@ -262,26 +262,30 @@ def disk(todo: list[Job], sizes: Sizes, domain: Domain, product: Product, archiv
     }
 
 
-def memory(warm: Timed, timed: list[Timed], cells: int) -> dict:
+def memory(warm: Timed, timed: list[Timed], member_frames: int) -> dict:
     """Peak memory of a job on host and device, by a line through the smallest and the largest timed stretch.
 
     Args:
         warm: the stretch that warmed up, used if only one was timed after it.
         timed: the others, the shortest first; the shortest is not used if there are several more.
-        cells: frames times members of the largest job.
+        member_frames: frames times members of the largest job.
     """
     used = timed[1:] if len(timed) > 2 else timed if len(timed) > 1 else [warm, *timed]
-    small, large = min(used, key=lambda t: t.cells), max(used, key=lambda t: t.cells)
+    small, large = min(used, key=lambda t: t.member_frames), max(used, key=lambda t: t.member_frames)
     return {
-        "host_bytes": _peak(small, large, cells, "host"),
-        "device_bytes": _peak(small, large, cells, "device"),
+        "host_bytes": _peak(small, large, member_frames, "host"),
+        "device_bytes": _peak(small, large, member_frames, "device"),
     }
 
 
-def _peak(small: Timed, large: Timed, cells: int, what: str) -> Forecast:
-    """From the peak of the largest stretch to the forecast plus the same extrapolation again."""
+def _peak(small: Timed, large: Timed, member_frames: int, what: str) -> Forecast:
+    """The largest stretch's peak plus an extrapolation in frames times members, which the band adds once more."""
     peak, before = getattr(large, what), getattr(small, what)
-    more = max(peak - before, 0) / max(large.cells - small.cells, 1) * max(cells - large.cells, 0)
+    more = (
+        max(peak - before, 0)
+        / max(large.member_frames - small.member_frames, 1)
+        * max(member_frames - large.member_frames, 0)
+    )
     return Forecast(peak + more, peak, (peak + 2 * more) * (1 + UNTIMED))
 
 
@@ -343,7 +347,7 @@ def table(network: str, forecast: dict) -> list[str]:
         f"Timed on {forecast['device']}, {forecast['date']}: stretches of "
         + ", ".join(f"{t['frames']} frames ({t['seconds']:.1f} s)" for t in forecast["timed"])
         + ".",
-        f"{'forecast':34}{'':>10}{'from':>10}{'to':>10}",
+        f"{'':34}{'forecast':>10}{'from':>10}{'to':>10}",
     ]
     return head + [f"{name:34}{''.join(f'{_short(v):>10}' for v in asdict(f).values())}" for name, f in rows if f.value]
 

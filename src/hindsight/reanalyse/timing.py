@@ -18,7 +18,7 @@ from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.counting import Counter, Work
 from hindsight.settings import Reanalyse
 
-LEAST = 24  # frames of a timed stretch: the solver couples frames
+LEAST = 24  # fewest frames of a timed stretch: the solver couples frames, so time per frame depends on their number
 MOST = 3  # short stretches to time, in addition to one of twice their length
 
 
@@ -58,7 +58,7 @@ class Timed:
         return self.network + self.rest
 
     @property
-    def cells(self) -> int:
+    def member_frames(self) -> int:
         """Frames times members."""
         return self.frames * len(self.fields)
 

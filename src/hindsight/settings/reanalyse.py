@@ -137,7 +137,12 @@ class Window(Section):
 
     hop_hours: int | None = Field(None, gt=0, description="hours that the window moves by; none: one frame")
     carried: float = Field(0.5, gt=0, description="noise level of the frames that the window keeps when it moves")
-    effective: float = Field(0.5, gt=0, le=1, description="least effective share of the members; 1: no resampling")
+    effective: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="least effective share of the members; misfits are tempered to keep it; 1: no resampling",
+    )
     reach_km: float | None = Field(
         None,
         gt=0,
@@ -168,7 +173,8 @@ class Reanalyse(Section):
     lag_hours: int | None = Field(
         None,
         ge=0,
-        description="fixed_lag, sliding: hours after a frame whose observations it uses; sliding with 0 is a filter",
+        description="fixed_lag, sliding: a frame uses observations up to this number of hours after it; sliding with 0 "
+        "is a filter",
     )
     past: Literal["renoised", "fixed"] = Field(
         "renoised",
@@ -237,7 +243,7 @@ class Reanalyse(Section):
         return name in REGIMES[self.regime]
 
     def lag_frames(self, step_hours: int) -> int:
-        """Frames after a frame whose observations it uses; 0 if the regime has no lag."""
+        """Number of later frames whose observations a frame uses; 0 if the regime has no lag."""
         return (self.lag_hours or 0) // step_hours
 
     def hop_frames(self, step_hours: int) -> int:
@@ -266,7 +272,7 @@ class Reanalyse(Section):
     def _check_regime(self) -> list[str]:
         wrong = []
         if self.uses("lag_hours") and self.lag_hours is None:
-            wrong.append(f"regime {self.regime!r} needs lag_hours, the hours after a frame whose observations it uses")
+            wrong.append(f"regime {self.regime!r} needs lag_hours: for how long after a frame it uses observations")
         if not self.uses("lag_hours") and self.lag_hours is not None:
             wrong.append(
                 f"regime {self.regime!r} has no lag (lag_hours = {self.lag_hours}); leave it out, or set regime: "

@@ -233,7 +233,9 @@ class Train(Section):
         description="weight of each frame in the loss. error: by the expected error of the linear prior at its noise "
         "level; fused_min_snr: also by how clean it and the frames before it are (Chen et al. 2024)",
     )
-    noise_limit: float | None = Field(None, gt=0, description="largest magnitude of noise (standard deviations)")
+    noise_limit: float | None = Field(
+        None, gt=0, description="noise is clipped to this magnitude (standard deviations)"
+    )
     points: Points = Field(Points(), description="observed points in training windows")
     coordinates: bool = Field(True, description="give the network the coordinates of each point on the sphere")
     checkpoint_every: int = Field(100, gt=0, description="optimiser steps between checkpoints")

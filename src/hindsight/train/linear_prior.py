@@ -39,8 +39,8 @@ def fit(frames: Frames, settings: LinearPrior, torus: bool = False) -> GaussMark
 
     Args:
         frames: normalised departures of the training period.
-        settings: modes, number of coupled modes and ridge; `form` white or space leaves out what decision record
-            0004 compares.
+        settings: modes, number of coupled modes and ridge; `form: space` leaves out the coupling in time, and
+            `white` fits nothing (compared in decision record 0004).
         torus: whether the fields are periodic in both directions.
 
     Raises:
@@ -48,10 +48,14 @@ def fit(frames: Frames, settings: LinearPrior, torus: bool = False) -> GaussMark
     """
     if settings.form == "white":
         return white(int(np.prod(frames.shape)))
-    known = int((frames.segment >= 0).sum())
-    if known < 3:
-        masked = f" with data (of {len(frames.segment)}; the others are masked)" if known < len(frames.segment) else ""
-        raise UserError(f"the training period has {known} frames{masked}; covariances need many; lengthen domain.train")
+    available = int((frames.segment >= 0).sum())
+    if available < 3:
+        masked = (
+            f" with data (of {len(frames.segment)}; the others are masked)" if available < len(frames.segment) else ""
+        )
+        raise UserError(
+            f"the training period has {available} frames{masked}; a covariance needs many more; lengthen domain.train"
+        )
     if settings.basis == "empirical":
         return empirical(frames, settings)
     return waves(frames, settings, torus)
@@ -66,17 +70,17 @@ def empirical(frames: Frames, settings: LinearPrior) -> GaussMarkov:
     """Fit empirical orthogonal functions of the whole domain, the leading ones coupled."""
     (sums,) = accumulate(frames, lambda fields: [fields])
     variance, modes = _principal(sums, settings)
-    coupling, memory = _split(_lagged(sums, variance, modes, settings), settings.coupled_modes)
-    return GaussMarkov(Empirical(modes.float()), variance.float(), coupling[None].float(), memory.float())
+    coupling, persistence = _split(_lagged(sums, variance, modes, settings), settings.coupled_modes)
+    return GaussMarkov(Empirical(modes.float()), variance.float(), coupling[None].float(), persistence.float())
 
 
 def waves(frames: Frames, settings: LinearPrior, torus: bool) -> GaussMarkov:
     """Fit complex orthogonal functions of channel and latitude for each zonal wavenumber, the leading ones coupled.
 
     The statistics are assumed to be the same at all longitudes; covariances between wavenumbers, which distinguish
-    land from sea, are left to the network. In return every mode is coupled to the others of its wavenumber and may
-    propagate, and the truncation is that of spherical harmonics, which treats the poles like any other point. A torus
-    has no poles and uses all functions of latitude, for all wavenumbers except the Nyquist wavenumber.
+    land from sea, are left to the network. In return the leading modes of each wavenumber are coupled to each other and
+    may propagate, and the truncation is that of spherical harmonics, which treats the poles like any other point. A
+    torus has no poles and uses all functions of latitude, for all wavenumbers except the Nyquist wavenumber.
     """
     bases = _torus(frames.grid, settings) if torus else _harmonics(frames.grid, settings)
 
@@ -91,9 +95,9 @@ def waves(frames: Frames, settings: LinearPrior, torus: bool) -> GaussMarkov:
         variance, vectors = _principal(sums, settings)
         kept = variance > settings.floor
         variance, vectors = variance[kept], vectors[:, kept]
-        coupling, memory = _split(_lagged(sums, variance, vectors, settings), settings.coupled_modes)
+        coupling, persistence = _split(_lagged(sums, variance, vectors, settings), settings.coupled_modes)
         functions = torch.einsum("hl,clk->chk", basis.to(vectors.dtype), vectors.unflatten(0, (frames.shape[0], -1)))
-        fitted.append(Wavenumber(number, functions.flatten(0, 1), variance, coupling, memory))
+        fitted.append(Wavenumber(number, functions.flatten(0, 1), variance, coupling, persistence))
     return merge(fitted, frames.shape[-1], settings.floor)
 
 

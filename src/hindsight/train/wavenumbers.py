@@ -16,7 +16,7 @@ class Wavenumber:
     functions: torch.Tensor  # (C * H, K), real for wavenumber 0, else complex
     variance: torch.Tensor  # (K,)
     coupling: torch.Tensor  # (k, k), real for wavenumber 0, else complex
-    memory: torch.Tensor  # (K - k,), lag-one correlation of the uncoupled modes
+    persistence: torch.Tensor  # (K - k,), lag-one correlation of the uncoupled modes
 
     @property
     def real_coupling(self) -> torch.Tensor:
@@ -26,9 +26,9 @@ class Wavenumber:
         real, imaginary = self.coupling.real.float(), self.coupling.imag.float()
         return torch.cat([torch.cat([real, -imaginary], 1), torch.cat([imaginary, real], 1)])
 
-    def memories(self) -> torch.Tensor:
+    def persistences(self) -> torch.Tensor:
         """Lag-one correlation of the uncoupled modes, repeated for the imaginary parts of complex modes."""
-        return self._twice(self.memory)
+        return self._twice(self.persistence)
 
     def variances(self, part: slice) -> torch.Tensor:
         """Variance of some modes, repeated for the imaginary parts of complex modes."""
@@ -73,7 +73,7 @@ def merge(fitted: list[Wavenumber], width: int, floor: float) -> GaussMarkov:
         ),
         torch.cat([variance.flatten(), *(model.variances(part) for model, part in uncoupled)]),
         coupling,
-        torch.cat([model.memories() for model in fitted]),
+        torch.cat([model.persistences() for model in fitted]),
     )
 
 

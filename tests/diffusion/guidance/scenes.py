@@ -45,12 +45,12 @@ def noisy(seed=0):
     return torch.randn(MEMBERS, FRAMES, SIZE, generator=generator) * (1 + ABOVE.square()).sqrt()[:, None]
 
 
-def linear(noisy, posterior, moving, points):
+def linear(noisy, posterior, falling, points):
     """The ideal denoiser of the process."""
     return posterior.mean(noisy)
 
 
-def crooked(noisy, posterior, moving, points):
+def crooked(noisy, posterior, falling, points):
     """A denoiser whose Jacobian is neither symmetric nor the same everywhere."""
     turn = torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(9)) / SIZE**0.5
     mean = posterior.mean(noisy)

@@ -63,7 +63,7 @@ def test_after_a_deterministic_step_it_is_the_published_move_with_a_norm_for_eac
                 here = seen.present[t] > 0
                 weight = (seen.error[t, here] ** 2 + gamma * scenes.ABOVE[t] ** 2) ** -0.5
                 total = total + (weight * gap[t, here]).norm()
-        slope = spectrum.slope(clean.detach()[None], scenes.ABOVE)[0]  # tested by itself
+        slope = spectrum.gradient(clean.detach()[None], scenes.ABOVE)[0]  # tested by itself
         return total + spectral * (slope * falls * clean).sum()
 
     for member in range(scenes.MEMBERS):
@@ -78,7 +78,7 @@ def test_the_slope_of_the_spectral_misfit_by_finite_differences(shape):
     spectrum, level = Spectrum.of(process, shape), np.array([0.05, 0.8, 2.0])
     fields = generator.standard_normal((2, 3, *shape))
     told = torch.tensor(fields, dtype=torch.float32).flatten(2)
-    found = spectrum.slope(told, torch.tensor(level, dtype=torch.float32)).double().numpy().reshape(2, 3, -1)
+    found = spectrum.gradient(told, torch.tensor(level, dtype=torch.float32)).double().numpy().reshape(2, 3, -1)
     expected = spectrum.power.double().numpy()
     largest = np.abs(found).max()
     for member in range(2):
@@ -107,7 +107,7 @@ def test_members_and_frames_do_not_share_their_norm():
     guidance = Forcing(scenes.prior(), seen)
     together = guidance.mean(x, scenes.ABOVE, scenes.BELOW)
     torch.testing.assert_close(guidance.mean(x[1:2], scenes.ABOVE, scenes.BELOW), together[1:2])
-    apart = lambda noisy, posterior, moving, points: noisy / (1 + posterior.sigma[..., None] ** 2)
+    apart = lambda noisy, posterior, falling, points: noisy / (1 + posterior.sigma[..., None] ** 2)
     whole = Forcing(scenes.prior(apart), seen).mean(x, scenes.ABOVE, scenes.BELOW)
     alone = Forcing(scenes.prior(apart), seen.frames(slice(1, 2)))
     torch.testing.assert_close(alone.mean(x[:, 1:2], scenes.ABOVE[1:2], scenes.BELOW[1:2]), whole[:, 1:2])
@@ -121,6 +121,6 @@ def test_with_a_spectrum_the_estimate_moves_towards_it():
     flat = 0.01 * torch.randn(1, 1, 24, generator=torch.Generator().manual_seed(0))
     flat = flat + torch.cos(2 * torch.pi * torch.arange(24) / 24)
     expected, here = spectrum.power.double().numpy(), flat.double().numpy().reshape(1, *shape)
-    slope = spectrum.slope(flat, level)
+    slope = spectrum.gradient(flat, level)
     downhill = (flat - 0.01 * slope / slope.norm()).double().numpy().reshape(1, *shape)
     assert misfit(downhill, np.array([0.05]), expected) < misfit(here, np.array([0.05]), expected)

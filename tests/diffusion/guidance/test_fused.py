@@ -19,7 +19,7 @@ def exactly(process, frames):
     """The ideal denoiser given points: all precisions add up, in one dense system."""
     inverse = np.linalg.inv(oracle.covariance(process, frames))
 
-    def estimate(noisy, posterior, moving, points):
+    def estimate(noisy, posterior, falling, points):
         square = posterior.sigma[0].double().numpy().repeat(process.size) ** 2
         precision = points.inverse_variance[0].flatten().double().numpy()
         pull = points.value[0].flatten().double().numpy() * precision

@@ -54,9 +54,9 @@ def test_the_cost_is_a_backward_pass_for_every_iteration_and_one_more():
 
     cost = Cost()
 
-    def estimate(noisy, posterior, moving, points):
+    def estimate(noisy, posterior, falling, points):
         cost.evaluations += noisy.shape[0] * noisy.shape[1]
-        return scenes.linear(noisy, posterior, moving, points)
+        return scenes.linear(noisy, posterior, falling, points)
 
     guidance = Mmps(scenes.prior(estimate, cost=cost, at_once=2), scenes.seen(), iterations=4)
     guidance.mean(scenes.noisy(), scenes.ABOVE, scenes.BELOW)

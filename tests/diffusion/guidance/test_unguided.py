@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion.guidance import moving
+from hindsight.diffusion.guidance import falling
 from hindsight.diffusion.guidance.dps import Dps
 from hindsight.diffusion.guidance.forcing import Forcing, Spectrum
 from hindsight.diffusion.guidance.mmps import Mmps
@@ -38,8 +38,8 @@ def test_the_mean_is_the_estimate_at_the_levels_above_with_clean_frames_at_the_f
 
 def test_frames_whose_level_falls_move_and_all_if_none_falls():
     high, low = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.5, 0.0])
-    assert moving(high, low).tolist() == [False, True, False]
-    assert moving(high, high).tolist() == [True, True, True]
+    assert falling(high, low).tolist() == [False, True, False]
+    assert falling(high, high).tolist() == [True, True, True]
 
 
 def test_a_posterior_is_factored_once_for_its_levels():

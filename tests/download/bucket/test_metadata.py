@@ -48,20 +48,20 @@ def test_the_digest_of_arrays_ignores_the_stores_own_attributes(root, tmp_path):
     (tmp_path / ".zmetadata").write_text(json.dumps(document))
     after = read(tmp_path)
     assert before.digest() != after.digest() and before.digest_of(WANTED) == after.digest_of(WANTED)
-    assert after.titles == {"title": "new", "last_updated": "today"} and before.titles == {}
+    assert after.description == {"title": "new", "last_updated": "today"} and before.description == {}
     document["metadata"]["geopotential/.zarray"]["chunks"][0] = 50
     (tmp_path / ".zmetadata").write_text(json.dumps(document))
     assert read(tmp_path).digest_of(WANTED) != before.digest_of(WANTED)
 
 
 NO_STORES = {
-    "a.zip": (b"PK\x03\x04more", "is a zip and no Zarr store.*unpack it, and name the folder"),
+    "a.zip": (b"PK\x03\x04more", "is a zip, not a Zarr store.*unpack it, and name the folder"),
     "a.json": (b'{"version": 1, "refs": {".zgroup": "{}"}}', "is a Kerchunk reference.*download.files"),
     "b.json": (b'{".zgroup": "{}", "t/0": ["s3://b/a.nc", 0, 10]}', "is a Kerchunk reference.*download.files"),
     "a.nc": (b"\x89HDF\r\n\x1a\n", "is a netCDF file.*download.source: local"),
     "c.nc": (b"CDF\x02", "is a netCDF file.*download.source: local"),
     "a.grib": (b"GRIB", "is a GRIB file.*download.source: grib"),
-    "a.tgz": (b"\x1f\x8b", "is an archive of tar or gzip"),
+    "a.tgz": (b"\x1f\x8b", "is a gzip archive"),
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 White = Callable[..., torch.Tensor]  # (purpose, size=D, or keys (T, N)) -> white noise (E, T, size or N)
 
 
-def moving(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+def falling(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
     """Frames whose level falls (T,); all frames if no level falls, as in a correction."""
     falls = below < above
     return falls | ~falls.any()

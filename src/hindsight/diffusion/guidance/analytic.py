@@ -6,8 +6,8 @@ covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, 
     x = D + xi,   xi ~ N(0, P);      x_0* = x + P H^T (H P H^T + R)^-1 (y + eps - H x),   eps ~ N(0, R),
 
 which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation also
-moves the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and positive
-definite), preconditioned by each frame's own block. It needs no backward pass through the network.
+corrects the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and
+positive definite), preconditioned by each frame's own block. It needs no backward pass through the network.
 
 The residual of the recurrence drifts from the true one where errors are small beside the spread, so the true one
 replaces it every few iterations, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
@@ -49,8 +49,10 @@ class Analytic:
         self._variance = observations.error.square() * observations.present + (
             1 - observations.present
         )  # 1 in the padding
-        self._rows, self._row_of = self._rows_in_modes({} if cache is None else cache)
-        self._frames = [_run([t for t, g in enumerate(self._row_of) if g == k]) for k in range(len(self._rows))]
+        self._rows, self._geometry_of = self._rows_in_modes({} if cache is None else cache)
+        self._frames = [
+            _as_slice([t for t, g in enumerate(self._geometry_of) if g == k]) for k in range(len(self._rows))
+        ]
         self._doubled: list[dict[int, torch.Tensor]] = []
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
@@ -72,20 +74,20 @@ class Analytic:
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
-        gap = (self.observations.value + noise) * self.observations.present - self.observations.forward(sample)
-        return sample + self.gain(gap, posterior)
+        innovation = (self.observations.value + noise) * self.observations.present - self.observations.forward(sample)
+        return sample + self.gain(innovation, posterior)
 
-    def gain(self, gap: torch.Tensor, posterior: Posterior) -> torch.Tensor:
-        """P H^T (H P H^T + R)^-1 times gaps (E, T, N): (E, T, D).
+    def gain(self, innovation: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """P H^T (H P H^T + R)^-1 times innovations (E, T, N): (E, T, D).
 
         Raises:
             ArithmeticError: if the solver does not reach its tolerance.
         """
         if not bool(self.observations.present.any()):
-            return gap.new_zeros(*gap.shape[:2], self.process.size)
-        solved, posterior = self._solve(gap, posterior)
+            return innovation.new_zeros(*innovation.shape[:2], self.process.size)
+        solved, posterior = self._solve(innovation, posterior)
         moved = posterior.covariance_of_modes(self._into_modes(solved))
-        return self.process.modes.expand(moved.to(gap.dtype))
+        return self.process.modes.expand(moved.to(innovation.dtype))
 
     def _errors(self, white: White) -> torch.Tensor:
         size = self.observations.value.shape[1] if self.observations.key is None else self.observations.key
@@ -110,13 +112,13 @@ class Analytic:
     def _needs_double(self, posterior: Posterior) -> bool:
         """Whether single precision does not suffice.
 
-        Products with the system are wrong by its largest eigenvalue times a rounding error, for vectors as large as b
-        over the square root of error variance times spread. The bound takes all observations of a frame to measure the
-        same value.
+        The error of a product with the system is a rounding error times its largest eigenvalue times the length of the
+        vector, which is up to |b| / sqrt(error variance x largest variance of an observed value). The bound assumes
+        that all observations of a frame measure the same value.
         """
         variance = 1 / (1 / self.process.variance + 1 / posterior.sigma[0].square().max())
-        spread = torch.stack([(_summed(rows).square() * variance).sum(1).max() for rows in self._rows]).max()
-        ratio = (self._variance[self.observations.present > 0].min() / spread).sqrt()
+        largest_variance = torch.stack([(_summed(rows).square() * variance).sum(1).max() for rows in self._rows]).max()
+        ratio = (self._variance[self.observations.present > 0].min() / largest_variance).sqrt()
         least = torch.finfo(torch.float32).eps * self.observations.present.sum(1).max().sqrt() / ratio
         return bool(least > torch.clamp(SHARE * ratio, max=self.tolerance))
 
@@ -124,7 +126,7 @@ class Analytic:
         self, right: torch.Tensor, posterior: Posterior, inverse: list[tuple[list[int] | slice, torch.Tensor]]
     ) -> tuple[torch.Tensor, float]:
         """The solution by preconditioned conjugate gradients, and its true residual relative to the allowed one."""
-        solution, residual, search, before, belied = torch.zeros_like(right), right, None, None, 0
+        solution, residual, search, before, false_ends = torch.zeros_like(right), right, None, None, 0
         for number in range(1, self.iterations + 1):
             improved = _apply(inverse, residual)
             after = _dot(residual, improved)
@@ -132,14 +134,16 @@ class Analytic:
             image = self._system(search, posterior)
             length, before = after / _dot(search, image).clamp(min=1e-30), after
             solution, residual = solution + length * search, residual - length * image
-            if (ended := self._over(residual, right) <= 1) or number % REPLACE_EVERY == 0:
+            if (converged := self._residual_ratio(residual, right) <= 1) or number % REPLACE_EVERY == 0:
                 residual = right - self._system(solution, posterior)
-                if (left := self._over(residual, right)) <= 1 or (belied := belied + ended) > PATIENCE:
+                if (left := self._residual_ratio(residual, right)) <= 1 or (
+                    false_ends := false_ends + converged
+                ) > PATIENCE:
                     return solution, left
-                search = None if ended else search
-        return solution, self._over(right - self._system(solution, posterior), right)
+                search = None if converged else search
+        return solution, self._residual_ratio(right - self._system(solution, posterior), right)
 
-    def _over(self, residual: torch.Tensor, right: torch.Tensor) -> float:
+    def _residual_ratio(self, residual: torch.Tensor, right: torch.Tensor) -> float:
         """The largest residual of a member relative to the allowed one: a share of b, and of the observation errors.
 
         The sampler refuses members that are not finite.
@@ -190,7 +194,7 @@ class Analytic:
             ArithmeticError: if the errors of observations are too small to tell them apart.
         """
         sharing: dict[tuple[int, float], list[int]] = {}
-        for frame, (geometry, level) in enumerate(zip(self._row_of, posterior.sigma[0].square().tolist())):
+        for frame, (geometry, level) in enumerate(zip(self._geometry_of, posterior.sigma[0].square().tolist())):
             sharing.setdefault((geometry, level), []).append(frame)
         inverses, variance = [], self.process.variance.double()
         for (geometry, level), frames in sharing.items():
@@ -203,7 +207,7 @@ class Analytic:
                     f"the observation solver cannot tell observations apart whose errors are as small as {least:.1e} "
                     "standard deviations"
                 )
-            inverses.append((_run(frames), torch.cholesky_inverse(factor)))
+            inverses.append((_as_slice(frames), torch.cholesky_inverse(factor)))
         return inverses
 
     def _rows_in_modes(
@@ -211,7 +215,7 @@ class Analytic:
     ) -> tuple[list[dict[int, torch.Tensor]], list[int]]:
         """H U (N, n) of every distinct geometry, by offset in frames, and the number of each frame's geometry."""
         numbers: dict[bytes, int] = {}
-        rows, row_of = [], []
+        rows, geometry_of = [], []
         for t in range(len(self.observations.value)):
             key = self.observations.geometry(t)
             if key not in cache:
@@ -222,8 +226,8 @@ class Analytic:
             if key not in numbers:
                 numbers[key] = len(rows)
                 rows.append(cache[key])
-            row_of.append(numbers[key])
-        return rows, row_of
+            geometry_of.append(numbers[key])
+        return rows, geometry_of
 
 
 def build(setup: Setup) -> Analytic:
@@ -231,7 +235,7 @@ def build(setup: Setup) -> Analytic:
     return Analytic(setup.prior, setup.observations, setup.tolerance, setup.iterations, setup.cache)
 
 
-def _run(frames: list[int]) -> list[int] | slice:
+def _as_slice(frames: list[int]) -> list[int] | slice:
     """Consecutive frames as a slice, which copies nothing where a list would."""
     return slice(frames[0], frames[-1] + 1) if frames == list(range(frames[0], frames[-1] + 1)) else frames
 

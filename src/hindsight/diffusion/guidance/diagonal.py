@@ -32,9 +32,9 @@ class Diagonal:
         clean, obs = self.prior.mean(noisy, above, below), self.observations
         level = above.clamp(min=self.prior.fixed_sigma)[None]
         variance = self.gamma * error_scale(self.prior.process, level)[0].square()[:, None]
-        gap = obs.value * obs.present - obs.forward(clean)
+        innovation = obs.value * obs.present - obs.forward(clean)
         gain = variance / (variance * obs.squared() + obs.error.square()).clamp(min=1e-12)
-        return clean + obs.adjoint(gain * gap, clean.shape[-1])
+        return clean + obs.adjoint(gain * innovation, clean.shape[-1])
 
 
 def build(setup: Setup, gamma: float = 1.0) -> Diagonal:

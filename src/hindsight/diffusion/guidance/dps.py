@@ -1,20 +1,21 @@
 """Diffusion posterior sampling (Chung et al. 2023, arXiv:2209.14687, algorithm 1).
 
 After a step to the level b the sample moves by -zeta / ||y - H D|| grad ||y - H D||^2, the norm over all
-observations of one member. Their process preserves the variance, ours explodes it: with x' = x / sqrt(1 + sigma^2),
-the move is sqrt((1 + a^2)(1 + b^2)) times as far. Kept for comparison: `zeta` has to be found by trial.
+observations of one member. Their noisy state x' = x / sqrt(1 + sigma^2) keeps its variance, ours does not;
+so after a step from the level a the move is sqrt((1 + a^2)(1 + b^2)) times as far. The method is kept for comparison:
+`zeta` has to be found by trial.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, Setup, moving
+from hindsight.diffusion.guidance import Observations, Setup, falling
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
 class Dps:
-    """Denoised estimates shifted so that a deterministic step ends where the method's step ends.
+    """Denoised estimates, shifted so that a deterministic sampling step gives the result of the published step.
 
     Args:
         prior: the unguided denoiser.
@@ -28,13 +29,13 @@ class Dps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        obs, active = self.observations, moving(above, below)[:, None]
+        obs, active = self.observations, falling(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            gap = (obs.value * obs.present - obs.forward(clean)) * active
-            norm = gap.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
-            downhill = back(obs.adjoint(2 * gap, clean.shape[-1])) / norm
-            return clean + self.zeta * shift_factor(above, below) * downhill
+            innovation = (obs.value * obs.present - obs.forward(clean)) * active
+            norm = innovation.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
+            descent = back(obs.adjoint(2 * innovation, clean.shape[-1])) / norm
+            return clean + self.zeta * shift_factor(above, below) * descent
 
         return self.prior.with_jacobian(noisy, above, below, guided)
 

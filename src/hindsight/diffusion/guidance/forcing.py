@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.guidance import Observations, Setup, moving
+from hindsight.diffusion.guidance import Observations, Setup, falling
 from hindsight.diffusion.guidance.dps import shift_factor
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
 class Forcing:
-    """Denoised estimates shifted so that a deterministic step ends where the method's step ends.
+    """Denoised estimates, shifted so that a deterministic sampling step gives the result of the published step.
 
     Args:
         prior: the unguided denoiser.
@@ -44,15 +44,15 @@ class Forcing:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        obs, active = self.observations, moving(above, below)[:, None]
+        obs, active = self.observations, falling(above, below)[:, None]
         weight = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
-            gap = (obs.value * obs.present - obs.forward(clean)) * active
-            norm = (weight * gap.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
-            pull = obs.adjoint(weight * gap / norm, clean.shape[-1])
+            innovation = (obs.value * obs.present - obs.forward(clean)) * active
+            norm = (weight * innovation.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
+            pull = obs.adjoint(weight * innovation / norm, clean.shape[-1])
             if self.spectral:
-                pull = pull - self.spectral * self.spectrum.slope(clean, above) * active
+                pull = pull - self.spectral * self.spectrum.gradient(clean, above) * active
             return clean + self.zeta * shift_factor(above, below) * back(pull)
 
         return self.prior.with_jacobian(noisy, above, below, guided)
@@ -66,7 +66,7 @@ def build(setup: Setup, gamma: float = 0.01, zeta: float = 0.1, spectral: float 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Mean power by wavenumber of the prior's fields, (C, n_b), and the shape (C, H, W) of a field."""
+    """Mean power of the prior's fields in n_b bins of wavenumber, (C, n_b), and the shape (C, H, W) of a field."""
 
     power: torch.Tensor
     shape: tuple[int, int, int]
@@ -79,10 +79,11 @@ class Spectrum:
         power = _binned(modes.view(-1, *shape))
         return cls((process.variance[:, None, None] * power).sum(0), shape)
 
-    def slope(self, clean: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Gradient of (1 / n_b) sum_b f_b (log P_b - log P_b of the prior)^2 by the fields (E, T, D).
+    def gradient(self, clean: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Gradient with respect to the fields (E, T, D) of (1 / n_b) sum_b f_b (log P_b - log Q_b)^2.
 
-        f_b = sigmoid(s (n_b abar - b)), abar = 1 / (1 + sigma^2): small scales count once the noise is small.
+        P_b is the power of the fields in bin b, Q_b that of the prior; f_b = sigmoid(s (n_b abar - b)) with s the
+        sharpness and abar = 1 / (1 + sigma^2), so that small scales count only at low noise.
         """
         bins = self.power.shape[-1]
         below_cutoff = 1 / (1 + level.square())[:, None] * bins - torch.arange(bins, device=level.device)
@@ -90,8 +91,8 @@ class Spectrum:
         with torch.enable_grad():
             fields = clean.detach().requires_grad_(True)
             power = _binned(fields.view(*clean.shape[:2], *self.shape))
-            gap = (power + 1e-8).log() - (self.power + 1e-8).log()
-            misfit = (weight * gap.square()).sum() / bins
+            difference = (power + 1e-8).log() - (self.power + 1e-8).log()
+            misfit = (weight * difference.square()).sum() / bins
         return torch.autograd.grad(misfit, fields)[0]
 
 

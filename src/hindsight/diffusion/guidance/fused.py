@@ -53,8 +53,8 @@ class Fused(Analytic):
         """The mean plus a posterior departure drawn from the linear prior: xi + K (eps - H xi)."""
         posterior = self.prior.posterior(above)
         departure = posterior.draw(white("state"))
-        gap = self._errors(white) * self.observations.present - self.observations.forward(departure)
-        return self.mean(noisy, above, below) + departure + self.gain(gap, posterior)
+        innovation = self._errors(white) * self.observations.present - self.observations.forward(departure)
+        return self.mean(noisy, above, below) + departure + self.gain(innovation, posterior)
 
 
 def build(setup: Setup) -> Fused:

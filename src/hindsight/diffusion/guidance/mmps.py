@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, Setup, moving
+from hindsight.diffusion.guidance import Observations, Setup, falling
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -31,14 +31,14 @@ class Mmps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        obs, square, active = self.observations, above.square()[:, None], moving(above, below)[:, None]
+        obs, square, active = self.observations, above.square()[:, None], falling(above, below)[:, None]
         error = torch.where(obs.present > 0, obs.error, 1.0)
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
             spread = lambda v: square * back(obs.adjoint(v / error * active, clean.shape[-1]))
             system = lambda v: v + obs.forward(spread(v)) / error * active
-            gap = (obs.value * obs.present - obs.forward(clean)) / error * active
-            return clean + spread(gmres(system, gap, self.iterations))
+            innovation = (obs.value * obs.present - obs.forward(clean)) / error * active
+            return clean + spread(gmres(system, innovation, self.iterations))
 
         return self.prior.with_jacobian(noisy, above, below, guided)
 

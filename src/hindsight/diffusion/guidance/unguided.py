@@ -7,9 +7,9 @@ import torch
 
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
-from hindsight.diffusion.guidance import White, moving
+from hindsight.diffusion.guidance import White, falling
 
-# (noisy (E, T, D), linear posterior at the levels, moving frames (T,), observed values or None) -> denoised
+# (noisy (E, T, D), linear posterior at the levels, frames whose level falls (T,), observed values or None) -> denoised
 Estimate = Callable[[torch.Tensor, Posterior, torch.Tensor, Points | None], torch.Tensor]
 
 
@@ -58,7 +58,7 @@ class Unguided:
         self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, points: Points | None = None
     ) -> torch.Tensor:
         """E[x_0 | noisy], and given observed values `points` if the prior has learnt to use them."""
-        return self.estimate(noisy, self.posterior(above), moving(above, below), points)
+        return self.estimate(noisy, self.posterior(above), falling(above, below), points)
 
     def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
         """The denoised estimate plus a draw from the posterior covariance of the linear prior."""

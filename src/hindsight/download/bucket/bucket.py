@@ -127,7 +127,7 @@ def _source(
     return {
         "url": settings.bucket.url,
         "metadata_sha256": store_metadata.digest(),
-        "titles": store_metadata.titles,
+        "titles": store_metadata.description,
         "chunks": total,
         "chunks_fetched": fetched.objects,  # by this job; jobs that were killed may have fetched more
         "bytes_fetched": fetched.bytes,

@@ -22,16 +22,16 @@ NOT_STORES = {  # other things at the URL of a store, and the remedy
     "(xarray: open_zarr(session.store).to_zarr(…))",
     "a netCDF file": "name it in download.files, with download.source: local",
     "a GRIB file": "name it in download.grib.files, with download.source: grib",
-    "an archive of tar or gzip": "unpack it, and name the folder",
+    "a gzip archive": "unpack it, and name the folder",
 }
 FIRST_BYTES = {
     b"PK": "a zip",
     b"\x89HDF": "a netCDF file",
     b"CDF": "a netCDF file",
     b"GRIB": "a GRIB file",
-    b"\x1f\x8b": "an archive of tar or gzip",
+    b"\x1f\x8b": "a gzip archive",
 }
-TITLES = ("title", "source", "institution", "references", "license", "licence", "history", "last_updated")
+DESCRIPTIVE = ("title", "source", "institution", "references", "license", "licence", "history", "last_updated")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Metadata:
         return self.documents.get(".zattrs") or self.documents.get("zarr.json", {}).get("attributes", {})
 
     @property
-    def titles(self) -> dict:
+    def description(self) -> dict:
         """Attributes that describe the store: title, institution, licence and the like."""
-        return {key: self.attributes[key] for key in TITLES if key in self.attributes}
+        return {key: self.attributes[key] for key in DESCRIPTIVE if key in self.attributes}
 
     def digest(self) -> str:
         """SHA-256 of all documents that were read."""
@@ -65,7 +65,7 @@ def read(storage: Storage, fetcher: Fetcher, requested: list[str]) -> Metadata:
 
     Args:
         storage: the folder of the store.
-        fetcher: retries its requests.
+        fetcher: repeats requests that fail.
         requested: arrays whose documents are read one by one if the metadata is not consolidated.
 
     Raises:
@@ -89,11 +89,13 @@ def read(storage: Storage, fetcher: Fetcher, requested: list[str]) -> Metadata:
 
 
 def _not_a_store(storage: Storage, kind: str) -> UserError:
-    return UserError(f"{storage.url} is {kind} and no Zarr store that can be read chunk by chunk; {NOT_STORES[kind]}")
+    return UserError(
+        f"{storage.url} is {kind}, not a Zarr store whose chunks can be read one by one; {NOT_STORES[kind]}"
+    )
 
 
 async def _kind_of(storage: Storage) -> str | None:
-    """What the URL leads to if not to a Zarr store; None if it is of no known kind."""
+    """The kind of thing at the URL, which is no Zarr store; None if it is not in `NOT_STORES`."""
     if {"snapshots", "manifests", "refs"} <= set(await _or_none(storage.list_names()) or ()):
         return "an Icechunk repository"
     head = await _or_none(storage.read("", 0, 4096)) or b""
@@ -112,11 +114,13 @@ async def _or_none(work: Awaitable[Answer]) -> Answer | None:
 
 async def _one_by_one(storage: Storage, fetcher: Fetcher, found: dict, requested: list[str]) -> Metadata:
     """The documents of the arrays that are needed, and the names of all arrays if the folder can be listed."""
-    listed = [name for name in await fetcher.retry(storage.list_names, "a list of it") if not name.startswith(".")]
+    listed = [
+        name for name in await fetcher.retry(storage.list_names, "a list of its folder") if not name.startswith(".")
+    ]
     names = [name for name in listed if name != "zarr.json"]
     each = ("zarr.json",) if "zarr.json" in found else (".zarray", ".zattrs")
-    asked = [name for name in requested if name in names] if names else requested
-    arrays = await _documents(storage, fetcher, [f"{name}/{key}" for name in asked for key in each])
+    needed = [name for name in requested if name in names] if names else requested
+    arrays = await _documents(storage, fetcher, [f"{name}/{key}" for name in needed for key in each])
     root = {} if "zarr.json" in found else await _documents(storage, fetcher, [".zattrs"])
     found_names = sorted({key.rpartition("/")[0] for key in arrays})
     return Metadata(found | root | arrays, names or found_names)

@@ -15,7 +15,7 @@ def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
 
 
 def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
-    """Resample members frame by frame, by their misfits within `selection.reach_hours`."""
+    """Resample members frame by frame, by misfits with Gaussian weights in time, see `selection.reach_hours`."""
     settings = assimilation.settings.selection
     reach = max(1, int(settings.reach_hours // assimilation.prior.metadata.step_hours))
     cost = selection.in_time(assimilation.misfit(members, cycle).sum(2), reach)

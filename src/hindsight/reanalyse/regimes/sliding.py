@@ -21,7 +21,7 @@ def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
 
 
 def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
-    """Resample whole trajectories, or each place by the misfits within `window.reach_km`."""
+    """Resample whole trajectories, or each place by misfits with Gaussian weights, see `window.reach_km`."""
     window = assimilation.settings.window
     misfit = assimilation.misfit(members, cycle)
     if window.reach_km is None:
