@@ -95,7 +95,9 @@ def rename_fails(monkeypatch, *numbers):
 def killed_at_rename(monkeypatch, number, host=None):
     """From a rename on nothing more happens, as after kill -9; who did it is then gone."""
     rename_fails(monkeypatch, *range(number, 9))
-    monkeypatch.setattr(partials, "remove", lambda path: None if path.name.endswith(partials.ASIDE) else remove(path))
+    monkeypatch.setattr(
+        partials, "remove", lambda path: None if path.name.endswith(partials.OLD_SUFFIX) else remove(path)
+    )
     gone = dead()
     monkeypatch.setattr(partials.os, "getpid", lambda: gone)
     if host:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import psutil
 
-END, ASIDE = ".partial", ".old"
+PARTIAL_SUFFIX, OLD_SUFFIX = ".partial", ".old"
 DAY = 86400.0  # seconds without a change after which a partial file of another machine is abandoned
 MINUTE = 60.0  # the same for an old folder that was renamed
 
 
 def partial(path: Path) -> Path:
     """The name under which this process writes a file or a folder before it is renamed."""
-    return _name(path, END)
+    return _name(path, PARTIAL_SUFFIX)
 
 
 def swap(new: Path, path: Path) -> None:
@@ -28,7 +28,7 @@ def swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = _name(path, ASIDE)
+    old = _name(path, OLD_SUFFIX)
     remove(old)
     os.utime(path)  # `sweep` counts its age from now
     path.rename(old)
@@ -46,9 +46,13 @@ def sweep(path: Path) -> None:
     Partial files are deleted. An old folder that was renamed is restored, unless the new one has its name already.
     """
     for found in path.parent.glob(f"{glob.escape(path.name)}.*"):
-        if found.name.endswith(END) and _abandoned(found, found.name[len(path.name) + 1 : -len(END)], DAY):
+        if found.name.endswith(PARTIAL_SUFFIX) and _abandoned(
+            found, found.name[len(path.name) + 1 : -len(PARTIAL_SUFFIX)], DAY
+        ):
             remove(found)
-        elif found.name.endswith(ASIDE) and _abandoned(found, found.name[len(path.name) + 1 : -len(ASIDE)], MINUTE):
+        elif found.name.endswith(OLD_SUFFIX) and _abandoned(
+            found, found.name[len(path.name) + 1 : -len(OLD_SUFFIX)], MINUTE
+        ):
             _restore(found, path)
 
 

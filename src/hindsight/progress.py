@@ -42,14 +42,15 @@ class Progress:
         self.terminal = sys.stderr.isatty()
         self.pause = 0.2 if self.terminal else quiet_seconds
         self.start = self.printed = self.reported = time.monotonic()
-        self.before = 0
+        self.done_at_start = 0
 
     def __call__(self, done: int, note: object = "") -> None:
         """Report that an amount of work is done; the first call of a resumed job sets the amount that it began with."""
         now = time.monotonic()
+        # after a comma the name says what the step is doing: `train.prior, validation`
         _step.activity = f"{self.name.partition(', ')[2]} {self._share(done)}".strip()
-        if done == 0 or self.before == 0 and done > 1 and now - self.start < 1:
-            self.before = done
+        if done == 0 or self.done_at_start == 0 and done > 1 and now - self.start < 1:
+            self.done_at_start = done
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now
             report(self._line(done, now, note))
@@ -58,7 +59,7 @@ class Progress:
             self._print(self._line(done, now, note), done >= self.total)
 
     def _line(self, done: int, now: float, note: object) -> str:
-        pace = (now - self.start) / max(done - self.before, 1)
+        pace = (now - self.start) / max(done - self.done_at_start, 1)
         elapsed = now - (self.start if _step.start is None else _step.start)
         times = f"{_duration(elapsed)}, {_duration(pace * (self.total - done))} to go"
         return f"{self.name}  {self._share(done)}  {times}" + (f"  {note}" if note else "")

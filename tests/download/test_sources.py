@@ -38,5 +38,5 @@ def test_fetched_files_come_first(tmp_path, monkeypatch):
 
 def test_a_broken_link_is_refused(tmp_path):
     (tmp_path / "a.nc").symlink_to(tmp_path / "gone")
-    with pytest.raises(UserError, match="cannot look at .*a.nc"):
+    with pytest.raises(UserError, match="cannot access .*a.nc"):
         listed(tmp_path)

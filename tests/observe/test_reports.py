@@ -45,14 +45,14 @@ def test_humidity_at_saturation():
 
 def test_a_row_is_a_value_and_a_missing_one_gives_none():
     place = pd.DataFrame({"time": pd.to_datetime(["2000-01-01", "2000-01-02"]), "latitude": [1.0, 2], "longitude": 3.0})
-    found = reports.stacked(
+    found = reports.stack(
         place.assign(platform="land", station=["a", "b"]),
         {"air_temperature": of([280, np.nan]), "surface_air_pressure": of([1e5, 9e4], "suspect")},
     )
     assert found["quantity"].tolist() == ["air_temperature", "surface_air_pressure", "surface_air_pressure"]
     assert found["value"].tolist() == [280, 1e5, 9e4] and found["station"].tolist() == ["a", "a", "b"]
     assert tuple(found.columns) == reports.COLUMNS == tuple(reports.empty().columns)
-    assert reports.stacked(place, {}).empty
+    assert reports.stack(place, {}).empty
 
 
 def test_the_worst_flag_wins():

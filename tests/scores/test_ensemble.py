@@ -58,8 +58,8 @@ def test_a_truth_that_equals_members_is_as_likely_above_as_below_each_of_them():
     """Rain in a third of members and truths, exactly 0 elsewhere: exchangeable, so the histogram is flat."""
     rain = lambda *size: np.where(generator.random(size) < 1 / 3, generator.random(size), 0.0)
     x, y = rain(6, 1, 1, 100000), rain(1, 1, 100000)
-    chance = lambda: np.random.default_rng(5).random(y.shape)
-    found = ensemble.rank_histogram(x, y, np.ones(100000), chance)[0, 0]
+    draw_uniform = lambda: np.random.default_rng(5).random(y.shape)
+    found = ensemble.rank_histogram(x, y, np.ones(100000), draw_uniform)[0, 0]
     np.testing.assert_allclose(found, 1 / 7, atol=0.005)
     lowest = ensemble.rank_histogram(x, y, np.ones(100000), lambda: np.zeros(y.shape))[0, 0]
     assert lowest[0] > 0.6  # as it would be without

@@ -1,4 +1,4 @@
-"""Passages between frames of first-order autoregressions, whose moments are known."""
+"""Transitions between frames of first-order autoregressions, whose moments are known."""
 
 import numpy as np
 import pytest

@@ -30,7 +30,7 @@ def test_the_line_is_the_side_with_more_than_a_point():
 
 def test_time_runs_downwards_and_every_value_is_in_its_place():
     truth, members = generator.random((9, 2, 1, 40)), generator.random((5, 9, 2, 1, 40))
-    figure = lines.time_and_place(truth, members, TIMES, ["z500", "x"], RING, USED, "half")
+    figure = lines.hovmoller(truth, members, TIMES, ["z500", "x"], RING, USED, "half")
     axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
     assert [a.get_title(loc="left") for a in axes[4:]] == [
         "half: truth", "half: analysis, mean", "half: analysis − truth", "half: spread"

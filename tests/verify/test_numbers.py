@@ -53,7 +53,7 @@ def test_every_score_is_in_its_column_and_the_best_analysis_first(scores):
     assert list(groups) == list(numbers.METRICS.values())
     assert groups["bias"]["rows"][0]["name"] == "optimal interpolation"
     assert groups["bias"]["rows"][0]["values"][3] == {"text": "12.3", "range": "11.0 to 13.5", "tone": ""}
-    assert groups["anomaly correlation, pooled over time"]["pure"] and not groups["RMSE"]["pure"]
+    assert groups["anomaly correlation, pooled over time"]["dimensionless"] and not groups["RMSE"]["dimensionless"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ if SETTINGS.download.source in ("local", "grib"):
         params:
             data=lambda wildcards: SETTINGS.data,
             files=lambda wildcards: digest(
-                settings.identified(
+                settings.sizes_and_times(
                     settings.source_files(SETTINGS.download, SETTINGS.data)
                 )
             ),

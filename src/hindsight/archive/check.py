@@ -13,7 +13,7 @@ from hindsight.archive.metadata import GROUPS
 from hindsight.archive.suspect import SuspectSearch
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards
-from hindsight.partials import END
+from hindsight.partials import PARTIAL_SUFFIX
 from hindsight.progress import Progress
 from hindsight.settings import Archive, Domain, Ensemble
 from hindsight.settings.lexicon import CHANNELS, Channel
@@ -97,7 +97,7 @@ def foreign_objects(archive: Path, markers: dict[Path, dict]) -> list[str]:
 
 def _files(folder: Path) -> list[Path]:
     """All files below a folder, without the partial files of killed jobs, which readers ignore."""
-    return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(END)]
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(PARTIAL_SUFFIX)]
 
 
 def _open_arrays(

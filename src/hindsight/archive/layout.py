@@ -114,7 +114,7 @@ def _remove(archive: Path) -> None:
 def _event(existing: dict | None, contents: Contents) -> str:
     """What this job changes, for the history of the archive."""
     if existing is None:
-        return "laid out"
+        return "created"
     changes = []
     before, after = (
         {k: recipe.flatten(r["settings"])[k] for k in recipe.MAY_GROW} for r in (existing, contents.recipe)
@@ -175,7 +175,7 @@ def _coordinates(group: zarr.Group, contents: Contents, with_members: bool) -> N
 def _variable(
     group: zarr.Group, name: str, kind: str, contents: Contents, product: Ensemble, settings: Archive
 ) -> None:
-    """Create one array: an object per shard and block of members, its chunks a compromise of maps and time series."""
+    """Create one array: an object per shard and block of members, in chunks between those for maps and for series."""
     dimensions = ["time", "latitude", "longitude"]
     tile, whole = tiles(contents.shape, settings.chunk_points)
     shape, chunk = (len(contents.times), *contents.shape), (settings.chunk_frames, *tile)

@@ -42,17 +42,17 @@ class SuspectSearch:
 
     def results(self) -> list[dict]:
         """The suspect values, as `findings.describe` returns them, each with its `variable`."""
-        return [one for key, first in self.scans for one in self._judge(key, first)]
+        return [one for key, member in self.scans for one in self._judge(key, member)]
 
-    def _judge(self, key: str, first: int) -> list[dict]:
-        summary, array = scan.concatenate(self.scans[key, first]), zarr.open_array(self.archive / key, mode="r")
+    def _judge(self, key: str, first_member: int) -> list[dict]:
+        summary, array = scan.concatenate(self.scans[key, first_member]), zarr.open_array(self.archive / key, mode="r")
         count = summary.lowest.shape[1]
 
         def fields(time: np.datetime64) -> np.ndarray:
             frame = int(np.searchsorted(self.times, time))
-            return array[first : first + count, frame] if array.ndim == 4 else array[frame][None]
+            return array[first_member : first_member + count, frame] if array.ndim == 4 else array[frame][None]
 
-        levels = [f"member {first + number}" for number in range(count)] if array.ndim == 4 else [""]
+        levels = [f"member {first_member + number}" for number in range(count)] if array.ndim == 4 else [""]
         name = "" if key.startswith("spread/") else CHANNELS[key.split("/")[-1]].standard_name
         described = findings.describe(scan.detect(summary, self.seams), summary, fields, levels, self.grid, name)
         return [{"variable": key} | one for one in described]

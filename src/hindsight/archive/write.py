@@ -95,8 +95,8 @@ def _array(archive: Path, group: str, channel: str, frames: int) -> zarr.Array:
         raise UserError(f"cannot open {path} ({error}); repair it with snakemake --forcerun layout") from None
     if array.shape[-3] < frames:
         raise UserError(
-            f"{path} has {array.shape[-3]} frames, and this shard ends with frame {frames}; snakemake --forcerun "
-            "layout lets the archive grow"
+            f"{path} has {array.shape[-3]} frames, and this shard ends with frame {frames}; extend the archive "
+            "first: snakemake --forcerun layout"
         )
     return array
 

@@ -38,7 +38,7 @@ class Measured:
     flag: np.ndarray
 
 
-def stacked(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame:
+def stack(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame:
     """Stack the quantities of reports into rows of one value each.
 
     Args:
@@ -48,14 +48,14 @@ def stacked(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFra
     place = place.reindex(columns=list(PLACE))
     parts = []
     for quantity, of in measured.items():
-        there = np.isfinite(of.value)
-        parts.append(place[there].assign(quantity=quantity, value=of.value[there], flag=of.flag[there]))
+        valid = np.isfinite(of.value)
+        parts.append(place[valid].assign(quantity=quantity, value=of.value[valid], flag=of.flag[valid]))
     if not parts:
         return empty()
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
-def upper_air(rows: pd.DataFrame) -> pd.DataFrame:
+def with_pressure_and_time(rows: pd.DataFrame) -> pd.DataFrame:
     """The reports of an upper-air platform that say at which pressure and when they were made."""
     return rows[rows["pressure"].notna() & rows["time"].notna()].reset_index(drop=True)
 
@@ -101,7 +101,7 @@ def station_pressure(altimeter: np.ndarray, elevation: np.ndarray) -> np.ndarray
 
 
 def standard_pressure(altitude: np.ndarray) -> np.ndarray:
-    """Pressure (hPa) at a pressure altitude (m): what an aircraft's altimeter measured before it was told as a height.
+    """Pressure (hPa) at a pressure altitude (m): what an aircraft's altimeter measured and reported as height.
 
     ICAO's standard atmosphere: a lapse rate of 6.5 K/km to 11 km, constant temperature from there to 20 km.
     """

@@ -75,9 +75,9 @@ def mean_difference(members: np.ndarray) -> np.ndarray:
 
 
 def rank_histogram(
-    analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, chance: Callable[[], np.ndarray]
+    analysis: np.ndarray, truth: np.ndarray, weights: np.ndarray, draw_uniform: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """Rank histogram: weight of the points whose truth is above k members; (T, C, E + 1), rows sum to 1.
+    """Rank histogram: weight of the points whose truth is above exactly k members; (T, C, E + 1), rows sum to 1.
 
     A truth that equals n members (no rain, for example) gets one of its n + 1 possible ranks at random.
     Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
@@ -86,12 +86,12 @@ def rank_histogram(
         analysis: members (E, T, C, P).
         truth: (T, C, P).
         weights: of the points (P,), any scale.
-        chance: returns random numbers from 0 to 1, (T, C, P); called only if there is a tie.
+        draw_uniform: returns random numbers from 0 to 1, (T, C, P); called only if there is a tie.
     """
     below = (analysis < truth).sum(0)  # (T, C, P)
     ties = (analysis == truth).sum(0)
     if ties.any():
-        below = below + np.floor(chance() * (ties + 1)).astype(int)
+        below = below + np.floor(draw_uniform() * (ties + 1)).astype(int)
     share = weights / weights.sum()
     return np.stack([((below == k) * share).sum(-1) for k in range(len(analysis) + 1)], -1)
 

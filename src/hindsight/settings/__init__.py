@@ -22,8 +22,8 @@ from hindsight.settings.input_files import (
     check_files,
     coastline_files,
     expanded,
-    identified,
     remote_files,
+    sizes_and_times,
     source_files,
     static_files,
     station_files,
@@ -39,7 +39,7 @@ from hindsight.settings.verify import Verify
 __all__ = [
     "check_files",
     "coastline_files",
-    "identified",
+    "sizes_and_times",
     "remote_files",
     "source_files",
     "static_files",

@@ -62,7 +62,7 @@ def _digest(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
-def identified(files: list[str]) -> dict[str, tuple[int, int]]:
+def sizes_and_times(files: list[str]) -> dict[str, tuple[int, int]]:
     """The size (bytes) and time (ns) of files, which change when a file changes.
 
     Raises:
@@ -72,7 +72,7 @@ def identified(files: list[str]) -> dict[str, tuple[int, int]]:
         status = {file: os.stat(file) for file in files}
     except OSError as error:
         raise UserError(
-            f"cannot look at {error.filename} ({error.strerror}); remove it from the source, or repair it"
+            f"cannot access {error.filename} ({error.strerror}); remove it from the source, or repair it"
         ) from None
     return {file: (one.st_size, one.st_mtime_ns) for file, one in status.items()}
 
@@ -156,5 +156,5 @@ def check_files(settings: "Settings") -> None:
         where = f"{folder}, and no variable {unset} is set" if unset else f"{folder}"
         raise UserError(
             "files are missing:\n  " + "\n  ".join(missing) + f"\nThe data folder is {where}; name another "
-            "with `make … DATA=FOLDER` or `--config data=FOLDER`, or remove the settings"
+            "with `make … DATA=FOLDER` or `--config data=FOLDER`, or remove the settings listed above"
         )

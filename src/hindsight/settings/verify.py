@@ -24,7 +24,7 @@ class Verify(Section):
         "and the extratropics on either side",
     )
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the confidence intervals")
-    resamples: int = Field(1000, gt=0, description="random samples that give the range of seam ratios by chance")
+    resamples: int = Field(1000, gt=0, description="random samples that give the range that seam ratios have by chance")
     seed: int = Field(1, ge=0, description="seed of these samples")
     coastline: str | None = Field(
         None,

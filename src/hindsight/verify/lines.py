@@ -47,7 +47,7 @@ class Line:
         axis.plot(where, np.ones(len(where)), "v", transform=axis.get_xaxis_transform(), **MARK)
 
 
-def time_and_place(
+def hovmoller(
     truth: np.ndarray,
     members: np.ndarray,
     times: np.ndarray,
@@ -71,7 +71,7 @@ def time_and_place(
         columns: panels in a row, 4 or 2.
         size: width of the figure and height of a row of panels, inches.
     """
-    line, moments = Line.of(grid), _edges(times)
+    line, time_edges = Line.of(grid), _edges(times)
     truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
     rows = len(channels) * 4 // columns
     figure, axes = style.plt.subplots(
@@ -79,13 +79,13 @@ def time_and_place(
     )
     for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
         for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c])):
-            mesh = axis.pcolormesh(line.edges, moments, values, cmap=colours, rasterized=True, **limits)
+            mesh = axis.pcolormesh(line.edges, time_edges, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
             axis.set_title(f"{network}: {title}", pad=8)
             line.label(axis)
             if title != "truth":
                 line.mark(axis, used)
-    axes[0, 0].set_ylim(moments[-1], moments[0])
+    axes[0, 0].set_ylim(time_edges[-1], time_edges[0])
     dates = ConciseDateFormatter(
         axes[0, 0].yaxis.get_major_locator(), show_offset=False
     )  # which would push the title up

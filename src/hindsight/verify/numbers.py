@@ -16,7 +16,7 @@ METRICS = {
     "acc_pooled": "anomaly correlation, pooled over time",
     "spread_skill": "spread/skill",
 }
-PURE = ("acc", "acc_pooled", "spread_skill")  # dimensionless
+DIMENSIONLESS = ("acc", "acc_pooled", "spread_skill")  # dimensionless
 NONE = "no interval"  # too few frames
 
 
@@ -26,7 +26,7 @@ def scores_by_metric(scores: xr.Dataset) -> list[dict]:
     return [
         {
             "name": METRICS[metric],
-            "pure": metric in PURE,
+            "dimensionless": metric in DIMENSIONLESS,
             "rows": [
                 {
                     "name": style.readable(name),

@@ -228,7 +228,7 @@ def provenance(dataset: xr.Dataset, analyses: list[Path]) -> list[tuple[str, str
     facts = {
         "software": f"hindsight {__version__}",
         "source": dataset.attrs.get("source_title"),
-        "credit": dataset.attrs.get("source_licence"),
+        "licence": dataset.attrs.get("source_licence"),
         "fields, digest": dataset.attrs.get("digest"),
         "prior, SHA-256": attributes.get("prior"),
         "sampling steps": attributes.get("steps"),

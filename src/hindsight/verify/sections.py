@@ -63,7 +63,7 @@ def overview(data: ReportData, event: storm.Storm) -> dict:
     members = excerpts.read_frames(data.paths(data.network), times).sel(channel=[event.channel]).values
     if data.grid.is_line:
         coordinate = lines.Line.of(data.grid).name
-        figure = lines.time_and_place(
+        figure = lines.hovmoller(
             truth.values, members, times, [event.channel], data.grid, used, data.network, columns=2,
             size=(style.NARROW, 2.6),
         )  # fmt: skip
@@ -146,7 +146,7 @@ def _line(data: ReportData, event: storm.Storm) -> dict:
     for network in data.networks:
         members = excerpts.read_frames(data.paths(network), times).values
         used = data.used(network)
-        figure = lines.time_and_place(truth.values, members, times, channels, data.grid, used, network)
+        figure = lines.hovmoller(truth.values, members, times, channels, data.grid, used, network)
         pictures.append(style.picture(figure, f"Truth, analysis, error and spread along the line, network {network}"))
     text = f"{len(times)} frames from {style.format_time(times[0])}; time runs downwards. Triangles: stations used."
     return {"title": f"Time and {lines.Line.of(data.grid).name}", "text": text, "pictures": pictures}

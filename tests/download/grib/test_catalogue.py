@@ -137,7 +137,7 @@ def test_damaged_files_are_named_together_and_leave_no_catalogue(tmp_path, read)
     for name in "bd":
         grib_files.file(tmp_path / f"{name}.grib", content)
     assert len(listed(tmp_path)) == 6 and read[4:] == ["b.grib", "d.grib"]  # good ones are not read again
-    with pytest.raises(UserError, match="there is no .*x.grib; check data and download.grib.files"):
+    with pytest.raises(UserError, match="there is no .*x.grib; correct the setting data or download.grib.files"):
         catalogue.run(settings(), files=[tmp_path / "x.grib"], catalogue=tmp_path / "c.parquet")
 
 

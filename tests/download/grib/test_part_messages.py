@@ -67,7 +67,7 @@ def test_the_digest_is_that_of_the_messages_and_no_others(place):
 @pytest.mark.parametrize(
     ("part", "says"),
     [
-        ("20200110T00_4", "have t500 from 2020-01-01 00:00:00 to 2020-01-02 18:00:00, and part .* 2020-01-10T00:00"),
+        ("20200110T00_4", "have t500 from 2020-01-01 00:00:00 to 2020-01-02 18:00:00, but part .* 2020-01-10T00:00"),
         ("20191201T00_4", "have t500 from .*; add files to download.grib.files, or change the periods"),
     ],
 )

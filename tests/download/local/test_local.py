@@ -57,7 +57,7 @@ def test_files_may_differ_in_names_units_order_first_meridian_and_rounding(tmp_p
 
 def test_files_on_two_grids_are_refused(tmp_path):
     files = saved(tmp_path, variable(field()), variable(field(), "Pa", "msl").isel(latitude=slice(1, None)))
-    with pytest.raises(UserError, match="1.nc is on a grid of 5 x 7 points .* share a grid"):
+    with pytest.raises(UserError, match="1.nc is on a grid of 5 x 7 points .* have the same grid"):
         part(tmp_path, files, "t2m", "msl")
 
 
@@ -201,7 +201,9 @@ def test_sums_whose_bounds_leave_hours_out_do_not_fill_the_channels(tmp_path):
     bounds = np.stack([ends - np.timedelta64(1, "h"), ends], 1)
     file = tp(AMOUNT[5::6], ends).assign(time_bnds=(("time", "bnds"), bounds))
     file["time"].attrs["bounds"] = "time_bnds"
-    with pytest.raises(UserError, match="sums over 1 h every 6 h, which do not fill its 6 h; choose tp1"):
+    with pytest.raises(
+        UserError, match="sums over 1 h every 6 h, which do not cover the 6 h of this channel; choose tp1"
+    ):
         part(tmp_path, saved(tmp_path, file), "tp6", start=HOURS[5], frames=len(ENDS))
 
 

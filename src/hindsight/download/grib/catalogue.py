@@ -25,10 +25,11 @@ from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 
-EDITION = 2  # of the index; an index of another edition is read anew
+INDEX_VERSION = 2  # an index of another version is rebuilt
+# keys of ecCodes:
 NUMBERS = ("edition", "number", "totalNumber", "eps", "dataDate", "dataTime", "startStep", "endStep", "stepUnits")
-WORDS = ("typeOfLevel", "dataType", "stepType", "gridType", "md5GridSection", "expver")  # keys of ecCodes, and so are
-NAMES = ("shortName", "cfVarName", "name", "cfName", "units")  # these, which follow from paramId
+WORDS = ("typeOfLevel", "dataType", "stepType", "gridType", "md5GridSection", "expver")
+NAMES = ("shortName", "cfVarName", "name", "cfName", "units")  # follow from paramId
 SECONDS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1}  # in each unit of steps
 DETERMINISTIC = -1  # member of fields without an ensemble
 PARALLEL_BYTES = 64e6  # of files; for fewer, starting a process takes longer than reading
@@ -49,7 +50,7 @@ SERIES = ["paramId", *NAMES, "typeOfLevel", "level", "member"]  # messages that 
 def run(settings: Download, *, files: list[Path], catalogue: Path) -> None:
     """List the messages of all GRIB files; only files that are new or have changed are read."""
     if missing := [str(file) for file in files if not file.is_file()]:
-        raise UserError(f"there is no {', '.join(missing[:SHOWN])}; check data and download.grib.files")
+        raise UserError(f"there is no {', '.join(missing[:SHOWN])}; correct the setting data or download.grib.files")
     indices = {file: _index_of(file, catalogue) for file in sorted(files)}
     _read_all({f: i for f, i in indices.items() if not is_current(f, i)}, settings.grib.processes)
     table = pa.concat_tables(_batches(indices)).unify_dictionaries().combine_chunks()
@@ -156,7 +157,7 @@ def _with_times(headers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _batches(indices: dict[Path, Path]) -> Iterator[pa.Table]:
-    """The indices of files with their times, many files at a time, because one file takes as long as a thousand."""
+    """The indices of files with their times, in batches of many files: a small batch takes as long as a large one."""
     batch, rows = [], 0
     for file, index in indices.items():
         headers = _read(index).read_all().replace_schema_metadata()
@@ -201,4 +202,4 @@ def _index_of(file: Path, catalogue: Path) -> Path:
 
 def _identity(file: Path) -> bytes:
     status = file.stat()
-    return json.dumps([EDITION, status.st_size, status.st_mtime_ns]).encode()
+    return json.dumps([INDEX_VERSION, status.st_size, status.st_mtime_ns]).encode()

@@ -84,8 +84,8 @@ class Reader:
             if not grid.points.matches(self.points):
                 first = Location(self.first, *self.locations.loc[self.first])
                 raise UserError(
-                    f"{location} is on {grid.points}, and {first} on {self.points}; all files of a source share "
-                    "a grid, so regrid some, or remove them from download.grib.files"
+                    f"{location} is on {grid.points}, but {first} is on {self.points}; all files of a source must "
+                    "have the same grid, so regrid some, or remove them from download.grib.files"
                 )
             yield location.row, grid.arrange(messages.values(message, Path(location.file), location.offset))
             self.decoded += 1

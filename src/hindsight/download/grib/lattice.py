@@ -82,7 +82,7 @@ def _latitudes(message: "Message") -> np.ndarray:
 
 
 def _longitudes(message: "Message") -> np.ndarray:
-    """Longitudes in the order of the message, without a jump, and not all beyond 180 where they cross Greenwich."""
+    """Longitudes in the order of the message, without a jump; shifted by 360 if any is above 360 or below -180."""
     first, last = (key(message, f"longitudeOf{end}GridPointInDegrees", float) for end in ("First", "Last"))
     count, sign = key(message, "Ni", int), -1 if key(message, "iScansNegatively", int) else 1
     width = sign * (last - first) % 360 or 360.0 * (count > 1)

@@ -25,7 +25,7 @@ class PartMessages:
     Attributes:
         table: their rows of the catalogue.
         series: of each channel, its row of the inventory.
-        sums: of each channel, the sum of messages for each frame.
+        sums: of each channel, the messages that are summed for each frame; one, unless it is an amount over time.
         static: rows of the static fields.
         sample: a row of the source, whose grid is used if the part has no messages.
     """
@@ -55,12 +55,12 @@ class PartMessages:
         return hashlib.sha256(repr((frames, static)).encode()).hexdigest()
 
 
-def select(channels: list[Channel], cut: Interval, member: int | None, catalogue: Path) -> PartMessages:
+def select(channels: list[Channel], interval: Interval, member: int | None, catalogue: Path) -> PartMessages:
     """Find the messages that the frames of a part need.
 
     Args:
         channels: none of them derived.
-        cut: the part.
+        interval: the part.
         member: of the ensemble; None: the deterministic one, or else the control.
         catalogue: of the files.
 
@@ -69,9 +69,9 @@ def select(channels: list[Channel], cut: Interval, member: int | None, catalogue
     """
     inventory = catalogues.inventory(catalogue)
     series = of_channels(inventory, channels, member)
-    _check_times(series, cut)
-    table = _read_table(catalogue, series, cut, max(channel.hours or 0 for channel in channels))
-    sums = {channel.name: _sums(messages_of(table, series[channel.name]), channel, cut) for channel in channels}
+    _check_times(series, interval)
+    table = _read_table(catalogue, series, interval, max(channel.hours or 0 for channel in channels))
+    sums = {channel.name: _sums(messages_of(table, series[channel.name]), channel, interval) for channel in channels}
     static = {name: rows for number, name in STATIC.items() if len(rows := _at_surface(inventory, number))}
     others = [_earliest(catalogue, rows) for rows in (series[channels[0].name], *static.values())]
     rows = iter(range(len(table), len(table) + len(others)))
@@ -80,14 +80,18 @@ def select(channels: list[Channel], cut: Interval, member: int | None, catalogue
     return PartMessages(pd.concat([table, *others], ignore_index=True), first, sums, dict(zip(static, rows)), sample)
 
 
-def _sums(table: pd.DataFrame, channel: Channel, cut: Interval) -> list[assembly.Sum]:
-    return assembly.amounts(table, cut.times, channel.hours) if channel.hours else assembly.instants(table, cut.times)
+def _sums(table: pd.DataFrame, channel: Channel, interval: Interval) -> list[assembly.Sum]:
+    return (
+        assembly.amounts(table, interval.times, channel.hours)
+        if channel.hours
+        else assembly.instants(table, interval.times)
+    )
 
 
-def _read_table(catalogue: Path, series: dict[str, pd.DataFrame], cut: Interval, hours: int) -> pd.DataFrame:
+def _read_table(catalogue: Path, series: dict[str, pd.DataFrame], interval: Interval, hours: int) -> pd.DataFrame:
     """The catalogue's rows of some series that the frames of a part may need."""
     parameters = sorted({int(number) for rows in series.values() for number in rows["paramId"]})
-    since, until = cut.times[0] - np.timedelta64(hours, "h"), cut.times[-1]
+    since, until = interval.times[0] - np.timedelta64(hours, "h"), interval.times[-1]
     within = [("valid", ">=", pd.Timestamp(since)), ("valid", "<=", pd.Timestamp(until))]
     return pq.read_table(catalogue, filters=[("paramId", "in", parameters), *within]).to_pandas()
 
@@ -103,12 +107,12 @@ def _earliest(catalogue: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return messages_of(pq.read_table(catalogue, filters=at).to_pandas(), rows).head(1)
 
 
-def _check_times(series: dict[str, pd.DataFrame], cut: Interval) -> None:
+def _check_times(series: dict[str, pd.DataFrame], interval: Interval) -> None:
     for name, rows in series.items():
-        if rows["last"].max() < cut.times[0] or rows["first"].min() > cut.times[-1]:
+        if rows["last"].max() < interval.times[0] or rows["first"].min() > interval.times[-1]:
             raise UserError(
-                f"the GRIB files have {_cover({name: rows})}, and part {cut.name} begins at "
-                f"{cut.times[0].astype('datetime64[m]')}; add files to download.grib.files, or change the periods"
+                f"the GRIB files have {_cover({name: rows})}, but part {interval.name} begins at "
+                f"{interval.times[0].astype('datetime64[m]')}; add files to download.grib.files, or change the periods"
             )
 
 

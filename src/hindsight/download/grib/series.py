@@ -33,8 +33,8 @@ def of_channels(inventory: pd.DataFrame, channels: list[Channel], member: int | 
         found[name] = rows[rows["member"] == number]
         if found[name].empty:
             raise UserError(
-                f"the GRIB files have no {_who(number)} of channel {name} (they have {_members(rows)}); set "
-                "download.grib.member to one that all channels have, or add files to download.grib.files"
+                f"the GRIB files have no {_describe_member(number)} of channel {name} (they have {_members(rows)}); "
+                "set download.grib.member to one that all channels have, or add files to download.grib.files"
             )
     return found
 
@@ -89,12 +89,12 @@ def _member(rows: pd.DataFrame, member: int | None) -> int:
         if wanted in have:
             return wanted
     raise UserError(
-        f"the GRIB files have no {_who(member)} (they have {_members(rows)}); set download.grib.member to one of them"
-        + ("" if member is None or have != {DETERMINISTIC} else ", which is null")
+        f"the GRIB files have no {_describe_member(member)} (they have {_members(rows)}); "
+        + ("set download.grib.member: null" if have == {DETERMINISTIC} else "set download.grib.member to one of them")
     )
 
 
-def _who(member: int | None) -> str:
+def _describe_member(member: int | None) -> str:
     if member is None:
         return "deterministic fields and no control"
     return "deterministic field" if member == DETERMINISTIC else f"member {member}"

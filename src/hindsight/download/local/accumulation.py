@@ -13,7 +13,7 @@ from hindsight.settings.lexicon import CHANNELS, Channel
 MIDNIGHT = "since_midnight"
 HOUR = np.timedelta64(3600, "s")
 INTERVAL = re.compile(r"sum\s*\(interval:\s*([\d.]+)\s*(h|hr|hour|day)s?\b")
-FEWEST_DAYS = 4  # ends of days, at least, by which a running sum is recognised
+FEWEST_DAYS = 4  # ends of days without which a running sum is not recognised
 
 
 def periods(
@@ -49,7 +49,11 @@ def periods(
             f"{MIDNIGHT} for sums that restart at 00 UTC each day (ERA5-Land)"
         )
     if running is not None and running != (hours == MIDNIGHT) and hours != 24:
-        found = "is a running sum from 00 UTC each day" if running else "decreases within a day, so is none from 00 UTC"
+        found = (
+            "is a running sum from 00 UTC each day"
+            if running
+            else "decreases within a day, so it is no running sum from 00 UTC"
+        )
         raise UserError(f"channel {channel.name}: {where} {found}, and download.accumulated says {hours}; correct it")
     if hours == MIDNIGHT:
         return (valid - np.timedelta64(1, "ns")).astype("datetime64[D]").astype("datetime64[ns]"), valid
@@ -87,8 +91,8 @@ def _check_hours(hours: np.ndarray, valid: np.ndarray, channel: Channel, where: 
     if len(hours) == 1 and (wanted % hours[0] or hours[0] < min(step, wanted)):
         every = f" every {step:g} h" if step else ""
         raise UserError(
-            f"channel {channel.name}: {where} has sums over {hours[0]:g} h{every}, which do not fill its {wanted} h; "
-            f"choose tp{hours[0]:g}, or take a source that has them all"
+            f"channel {channel.name}: {where} has sums over {hours[0]:g} h{every}, which do not cover the "
+            f"{wanted} h of this channel; choose tp{hours[0]:g}, or take a source that has them all"
         )
 
 
@@ -99,7 +103,7 @@ def _step(valid: np.ndarray) -> float:
 
 
 def _interval(methods: str, valid: np.ndarray) -> float | None:
-    """Hours of `time: sum (interval: 6 hours)` if equal to the time step; else it may be of the summands."""
+    """Hours of `time: sum (interval: 6 hours)` if equal to the time step; else it may be that of what was summed."""
     found = INTERVAL.search(str(methods))
     hours = float(found[1]) * (24 if found[2] == "day" else 1) if found else 0.0
     return hours if hours and hours == _step(valid) else None

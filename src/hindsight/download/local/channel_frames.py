@@ -96,7 +96,7 @@ def _table(series: list[Series], since: np.datetime64, until: np.datetime64) -> 
                     "expver": np.where(chosen.preliminary, "5", "1"),
                     "stepType": "instant" if chosen.begin is None else "accum",
                     "dataType": "an",
-                    "file": chosen.rank,  # by name, then by file
+                    "file": chosen.rank,  # so that `assembly` sorts by name, then by file
                     "offset": number,
                     "field": chosen.rows,
                 }

@@ -15,7 +15,7 @@ from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 
-SHOWN = 8  # mistakes that an error lists
+SHOWN = 8  # files that an error lists
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Contents:
 def run(settings: Download, *, files: list[Path], contents: Path) -> None:
     """List the contents of netCDF files and Zarr stores, and refuse files that cannot make the domain."""
     if missing := [str(path) for path in files if not path.exists()]:
-        raise UserError(f"there is no {', '.join(missing[:SHOWN])}; check data and download.files")
+        raise UserError(f"there is no {', '.join(missing[:SHOWN])}; correct the setting data or download.files")
     found = list_contents(files, settings)
     for note in match.match_channels(found, settings).notes:
         print(note)

@@ -30,7 +30,7 @@ from hindsight.settings import Download
 from hindsight.settings.lexicon import source_channels
 
 POINTS = ("latitude", "longitude")
-OPEN_FILES = 32  # files
+OPEN_FILES = 32  # kept open at the same time
 BYTES_PER_VALUE = 40  # while it is read: unpacked in double precision, converted to its units, written
 TOLERANCE = 1e-3  # of a field's range: copies of a frame that are packed differ by less
 SECOND = np.timedelta64(1, "s")

@@ -192,7 +192,8 @@ class _Search:
         found = [(level, ((variable.level, k),) if variable.level else ()) for k, level in enumerate(variable.levels)]
         if own and not any(abs(level - self.channel.level) < NEAR_LEVELS for level, _ in found):
             raise UserError(
-                f"channel {self.channel.name}: {where} is on {_listed(variable.levels)} hPa, whatever its name"
+                f"channel {self.channel.name}: {where} is on {_listed(variable.levels)} hPa, although it is named or "
+                "renamed so; correct download.rename"
             )
         return found
 
@@ -311,8 +312,8 @@ def _places(contents: Contents, used: list[int], settings: Download) -> tuple[Gr
         points, first = points or grid, first or file.path
         if (order := _columns_of(grid, points)) is None:
             raise UserError(
-                f"{file.path} is on {grid}, and {first} on {points}; all files of one source share a grid, so regrid "
-                "some, or remove them from download.files"
+                f"{file.path} is on {grid}, but {first} is on {points}; all files of one source must have the same "
+                "grid, so regrid some, or remove them from download.files"
             )
         places[file.grid] = (rows, columns[order])
     return points, places
@@ -322,8 +323,8 @@ def _columns_of(own: Grid, points: Grid) -> np.ndarray | None:
     """Columns of a grid in the order of another that begins at another meridian; None if it is another grid."""
     away = np.abs((own.longitude[None] - points.longitude[:, None] + 180) % 360 - 180)
     columns = away.argmin(1) if own.shape == points.shape else np.zeros(0, int)
-    brought = Grid(own.latitude, points.longitude + away.min(1, initial=360)) if len(columns) else own
-    return columns if len(columns) and brought.matches(points) else None
+    shifted = Grid(own.latitude, points.longitude + away.min(1, initial=360)) if len(columns) else own
+    return columns if len(columns) and shifted.matches(points) else None
 
 
 def _static(contents: Contents, places: dict) -> dict[str, int]:

@@ -79,7 +79,7 @@ def _reports(table: pd.DataFrame) -> pd.DataFrame:
         "dew_point_temperature": value("dew_point", ~aloft),
         **reports.wind(value("speed"), value("direction")),
     }
-    found = reports.stacked(place, measured)
+    found = reports.stack(place, measured)
     return found[(found["platform"] != "aircraft") | found["pressure"].notna()].reset_index(drop=True)
 
 

@@ -47,7 +47,7 @@ def read(path: Path) -> pd.DataFrame:
             "station": _texts(headers, 1, 12)[of],
         }
     )
-    return reports.upper_air(reports.stacked(place, _quantities(levels, place["pressure"].to_numpy())))
+    return reports.with_pressure_and_time(reports.stack(place, _quantities(levels, place["pressure"].to_numpy())))
 
 
 def _quantities(levels: np.ndarray, pressure: np.ndarray) -> dict[str, Measured]:

@@ -72,7 +72,7 @@ def full(lines: list[str]) -> pd.DataFrame:
             Measured(number(60, 63, 999), flag(63)),
         ),
     }
-    return reports.stacked(place, measured)
+    return reports.stack(place, measured)
 
 
 def lite(lines: list[str], path: Path, stations: Path | None) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def lite(lines: list[str], path: Path, stations: Path | None) -> pd.DataFrame:
         "air_pressure_at_mean_sea_level": value("sea_level", 10.0),
         **reports.wind(value("speed", 0.1), value("direction", 1.0)),
     }
-    return reports.stacked(place, measured)
+    return reports.stack(place, measured)
 
 
 def _station(stations: Path, usaf: str, wban: str) -> dict[str, object]:

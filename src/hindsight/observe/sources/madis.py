@@ -56,7 +56,7 @@ def surface(dataset: xr.Dataset) -> pd.DataFrame:
             "station": _words(dataset["stationName"]),
         }
     )
-    return reports.stacked(place, at_surface(lambda name: _measured(dataset, name), place["elevation"].to_numpy()))
+    return reports.stack(place, at_surface(lambda name: _measured(dataset, name), place["elevation"].to_numpy()))
 
 
 def at_surface(measured: Callable[[str], Measured | None], elevation: np.ndarray) -> dict[str, Measured]:
@@ -85,7 +85,9 @@ def aircraft(dataset: xr.Dataset) -> pd.DataFrame:
         }
     )
     temperature, speed, direction = (_measured(dataset, name) for name in ("temperature", "windSpeed", "windDir"))
-    return reports.upper_air(reports.stacked(place, {"air_temperature": temperature} | reports.wind(speed, direction)))
+    return reports.with_pressure_and_time(
+        reports.stack(place, {"air_temperature": temperature} | reports.wind(speed, direction))
+    )
 
 
 def soundings(dataset: xr.Dataset) -> pd.DataFrame:
@@ -115,7 +117,7 @@ def soundings(dataset: xr.Dataset) -> pd.DataFrame:
         "specific_humidity": plain(reports.specific_humidity(value("tpMan") - value("tdMan"), value("prMan") * 100)),
         **reports.wind(plain(value("wsMan")), plain(value("wdMan"))),
     }
-    return reports.upper_air(reports.stacked(place, measured))
+    return reports.with_pressure_and_time(reports.stack(place, measured))
 
 
 def _opened(path: Path) -> xr.Dataset:

@@ -35,7 +35,7 @@ def read(path: Path) -> pd.DataFrame:
             "station": table["stationName"].str.strip().to_numpy(object),
         }
     )
-    return reports.stacked(place, madis.at_surface(lambda name: _measured(table, name), place["elevation"].to_numpy()))
+    return reports.stack(place, madis.at_surface(lambda name: _measured(table, name), place["elevation"].to_numpy()))
 
 
 def _measured(table: pd.DataFrame, name: str) -> Measured | None:

@@ -56,7 +56,7 @@ def read(path: Path) -> pd.DataFrame:
             "station": table["station"].str.strip().to_numpy(object),
         }
     )
-    return reports.stacked(place, _quantities(table, near_ground))
+    return reports.stack(place, _quantities(table, near_ground))
 
 
 def _quantities(table: pd.DataFrame, near_ground: np.ndarray) -> dict[str, Measured]:

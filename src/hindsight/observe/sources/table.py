@@ -51,7 +51,7 @@ def _of_column(table: pd.DataFrame, place: pd.DataFrame, column: Column, flag: n
         )
     values = pd.to_numeric(table[column.column], errors="coerce").to_numpy(float) * factor[0] + factor[1]
     measured = Measured(np.where(chosen, values, np.nan), flag)
-    return reports.stacked(place, {column.quantity: measured}).assign(kind=column.name)
+    return reports.stack(place, {column.quantity: measured}).assign(kind=column.name)
 
 
 def _require(table: pd.DataFrame, settings: TableFormat, path: Path, stations: Path | None) -> None:
