@@ -186,7 +186,7 @@ OPTIONS = {  # of the steps, and what each means
     "sources": "list of the source's files to write (sources.json)",
     "static": "land fraction and orography (static.nc)",
     "station_list": "station list, if the settings name one",
-    "statistics": "statistics of departures (statistics.nc), or of each network for the scores",
+    "statistics": "statistics.nc of preprocess; for verify.score: the statistics of every network",
     "stretch": "frames to sample, in the same form: the shard and its halo",
     "tensorboard": "folder for TensorBoard's scalars",
     "url": "URL to fetch",

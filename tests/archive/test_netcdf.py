@@ -25,12 +25,12 @@ def newyear(tmp_path, monkeypatch):
     """An archive whose second shard lies in two years."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     made = Small(tmp_path, end="2010-01-04T12:00")
-    monkeypatch.setattr(Small, "domain", property(lambda self: moved(self)))
+    monkeypatch.setattr(Small, "domain", property(lambda self: domain_across_new_year(self)))
     made.make()
     return made
 
 
-def moved(small):
+def domain_across_new_year(small):
     return Domain(channels=["z500", "msl"], test={"start": "2009-12-15T12:00", "end": small.end})
 
 

@@ -84,7 +84,7 @@ def test_boxes_are_those_of_geojson(west, east, step, found):
 
 def test_an_unknown_creator_is_not_invented():
     about = {"title": "T", "id": "hindsight-1", "date_modified": "2026-01-01"}
-    assert publish.citation(about) == "(2026). T. hindsight-1."
+    assert publish.citation(about) == "T (2026). hindsight-1."
     assert publish.citation(about | {"institution": "I", "publisher_name": "P"}) == "I (2026). T. P. hindsight-1."
 
 

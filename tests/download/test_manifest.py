@@ -197,7 +197,7 @@ def test_a_polar_row_of_constant_wind_components_stops_the_run(domain, tmp_path)
     source = xr.Dataset({"u": (tuple(coords), wind, {"units": "m s-1"})}, coords)
     chosen = domain.model_copy(update={"channels": ["u500"]})
     with pytest.raises(
-        UserError, match=r"one number along the row nearest the pole.*\(4.5\), at 90 N: 2 frames, 2000-01-08"
+        UserError, match=r"is constant along the row nearest the pole.*\(4.5\), at 90 N: 2 frames, 2000-01-08"
     ):
         checked(source.expand_dims(level=[500]).transpose("time", ...), chosen, tmp_path)
 

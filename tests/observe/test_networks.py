@@ -304,7 +304,7 @@ def test_on_a_ring_a_footprint_is_a_stretch_of_it():
 
 
 def test_footprints_that_the_grid_cannot_hold_are_refused():
-    with pytest.raises(UserError, match="blocks of 22 points a side, and the grid has 21 x 24; lower its every"):
+    with pytest.raises(UserError, match="blocks of 22 points a side, and the grid has 21 x 24; lower its `every`"):
         make(kind="footprint", every=22)
 
 

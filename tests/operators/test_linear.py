@@ -144,14 +144,14 @@ def spanning(frames=5, most=4, size=20, seed=0):
     )
 
 
-def test_between_frames_it_is_a_sum_over_frames():
+def test_an_operator_over_several_frames_is_a_sum_over_them():
     seen, x = spanning(), torch.randn(2, 5, 20)
     for t, n in ((1, 0), (3, 2)):
         expected = sum(x[:, t + k - 1, seen.point[t, n, k]] * seen.weight[t, n, k] for k in range(3))
         torch.testing.assert_close(seen.forward(x)[:, t, n], expected)
 
 
-def test_between_frames_the_adjoint_passes_the_dot_product_test():
+def test_over_several_frames_the_adjoint_passes_the_dot_product_test():
     seen, generator = spanning(), torch.Generator().manual_seed(1)
     seen = dataclasses.replace(seen, weight=seen.weight.double(), present=seen.present.double())
     x = torch.randn(2, 5, 20, generator=generator, dtype=torch.double)
@@ -159,7 +159,7 @@ def test_between_frames_the_adjoint_passes_the_dot_product_test():
     torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, 20)).sum())
 
 
-def test_between_frames_the_matrices_of_all_offsets_are_the_operator():
+def test_over_several_frames_the_matrices_of_all_offsets_are_the_operator():
     seen, x = spanning(), torch.randn(2, 5, 20)
     for t in range(5):
         found = sum(x[:, t + k] @ seen.rows(t, 20, k).T for k in seen.offsets(t))

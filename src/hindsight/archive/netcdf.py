@@ -21,12 +21,17 @@ from hindsight.settings import Archive
 KINDS = {"none": {}, "mean": {"mean": "mean", "spread": "spread"}}  # prefix of the file name: group of the archive
 KINDS["members"] = KINDS["mean"] | {"members": ""}
 NUMBERS = {"time": "i4", "realization": "i4"}  # not all CF readers know longer integers
-WHOLE_ARCHIVE = ("recipe", "time_coverage_start", "time_coverage_end", "time_coverage_duration")  # attributes
+WHOLE_ARCHIVE = (
+    "recipe",
+    "time_coverage_start",
+    "time_coverage_end",
+    "time_coverage_duration",
+)  # attributes that do not hold for one file
 ORIGIN = np.datetime64("1900-01-01T00", "h")
 
 
 @dataclass(frozen=True)
-class Year:
+class YearFile:
     """One netCDF file: its path, the group that it copies, and its frames."""
 
     path: Path
@@ -40,18 +45,18 @@ def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, 
     shards = sorted((json.loads(path.read_text()) for path in markers), key=lambda shard: shard["first"])
     files = years(zarr.open_array(archive / "time", mode="r")[:], KINDS[settings.netcdf], folder)
     watch = Progress("archive.netcdf", len(files), "files")
-    for done, year in enumerate(files):
-        overlapping = [shard for shard in shards if _overlaps(shard, year.frames)]
-        made_from = _digest(layout_json, overlapping, year.group)
-        if _recorded_digest(year.path) != made_from:
-            with objects.writing(year.path):
-                store.replace(year.path, lambda partial: _write(partial, year, made_from, overlapping, archive))  # noqa: B023
-        watch(done + 1, year.path.name)
-    checksums = {year.path.name: objects.sha256(year.path) for year in files}
+    for done, file in enumerate(files):
+        overlapping = [shard for shard in shards if _overlaps(shard, file.frames)]
+        made_from = _digest(layout_json, overlapping, file.group)
+        if _recorded_digest(file.path) != made_from:
+            with objects.writing(file.path):
+                store.replace(file.path, lambda partial: _write(partial, file, made_from, overlapping, archive))  # noqa: B023
+        watch(done + 1, file.path.name)
+    checksums = {file.path.name: objects.sha256(file.path) for file in files}
     objects.put_json(marker, {"recipe": layout_json["recipe"], "files": checksums})
 
 
-def years(hours: np.ndarray, kinds: dict[str, str], folder: Path) -> list[Year]:
+def years(hours: np.ndarray, kinds: dict[str, str], folder: Path) -> list[YearFile]:
     """The netCDF files of an archive.
 
     Args:
@@ -64,7 +69,7 @@ def years(hours: np.ndarray, kinds: dict[str, str], folder: Path) -> list[Year]:
     for year in np.unique(of_frames):
         inside = np.flatnonzero(of_frames == year)
         frames = slice(int(inside[0]), int(inside[-1]) + 1)
-        files += [Year(folder / f"{kind}-{year}.nc", group, frames) for kind, group in kinds.items()]
+        files += [YearFile(folder / f"{kind}-{year}.nc", group, frames) for kind, group in kinds.items()]
     return files
 
 
@@ -97,7 +102,7 @@ def _recorded_digest(path: Path) -> str | None:
         return None
 
 
-def _write(path: Path, year: Year, made_from: str, shards: list[dict], archive: Path) -> None:
+def _write(path: Path, year: YearFile, made_from: str, shards: list[dict], archive: Path) -> None:
     root = zarr.open_group(archive / year.group, mode="r", use_consolidated=False)
     with netCDF4.Dataset(path, "w") as file:
         arrays = dict(sorted(root.arrays()))

@@ -68,7 +68,7 @@ def citation(attributes: dict) -> str:
     """How to cite the archive: creator if known, year, title, and identifier."""
     who = attributes.get("creator_name") or attributes.get("institution") or attributes.get("publisher_name")
     year = attributes["date_modified"][:4]
-    parts = [f"{who} ({year})" if who else f"({year})", attributes["title"]]
+    parts = [f"{who} ({year})", attributes["title"]] if who else [f"{attributes['title']} ({year})"]
     if attributes.get("product_version"):
         parts.append(f"version {attributes['product_version']}")
     if attributes.get("publisher_name"):

@@ -21,7 +21,7 @@ class Noise(Protocol):
     def __call__(
         self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(E, V, size), D if no size is given; (E, V, N) for the keys (V, N) of observations."""
+        """Of shape (E, V, size), D if no size is given; (E, V, N) if given the keys (V, N) of observations."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Diverged(FloatingPointError):
     """Members whose fields are not finite or implausibly large; none of them may be written."""
 
     def __init__(self, cycle: int, row: int, members: list[int], channels: list[int]) -> None:
-        super().__init__(f"member(s) {', '.join(map(str, members))} diverged in cycle {cycle}, step {row}")
+        super().__init__(f"member(s) {', '.join(map(str, members))} of the block diverged in cycle {cycle}, step {row}")
         self.members, self.channels = members, channels
 
 

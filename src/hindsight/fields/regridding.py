@@ -189,9 +189,9 @@ def regular_grid(
 ) -> Grid:
     """The regular grid of a spacing (degrees): the whole globe from 0 E, or its points in a box, bounds included.
 
-    Either points or the edges of cells are on the poles. Longitudes are counted as in the box: from -10 to 40, from
-    170 to 190. A box whose west exceeds its east crosses the date line (170 to -170, counted from 170 to 190) or
-    Greenwich (350 to 20, counted from -10 to 20).
+    With `poles` points lie on the poles, otherwise the edges of cells do. Longitudes are counted as in the box: from
+    -10 to 40, from 170 to 190. A box whose west exceeds its east crosses the date line (170 to -170, counted from 170
+    to 190) or Greenwich (350 to 20, counted from -10 to 20).
 
     Raises:
         UserError: the spacing does not divide 180 degrees, or no points lie in the box.

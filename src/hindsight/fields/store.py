@@ -18,7 +18,7 @@ from hindsight.partials import remove, swap, sweep
 
 
 def folder(path: Path) -> Path:
-    """The folder of a store, given itself or its metadata file."""
+    """The folder of a store, given the folder or its metadata file."""
     path = Path(path)
     return path.parent if path.name == "zarr.json" else path
 
@@ -50,7 +50,7 @@ def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None
     path = folder(path)
     partial = new_partial(path)
     dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-    _mark(partial)
+    _add_digest(partial)
     swap(partial, path)
 
 
@@ -59,7 +59,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
 
     Args:
         template: the whole store, its large variables lazy; variables that are not lazy are written from here.
-        parts: the lazy variables, some time at a time, aligned with their chunks.
+        parts: the lazy variables, a range of times in each part, aligned with the chunks.
         path: of the store.
         encoding: chunks, Zarr shards and so on, by variable.
     """
@@ -70,7 +70,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
         static = [name for name in part.variables if "time" not in part[name].dims]
         part.drop_vars(static).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
         del part  # so that it is freed before the next one is made
-    _mark(partial)
+    _add_digest(partial)
     swap(partial, path)
 
 
@@ -87,7 +87,7 @@ def require_free_space(path: Path, gigabytes: float) -> None:
         raise UserError(f"only {free:.1f} GB are free in {parent}; download.minimum_free_gb requires {gigabytes}")
 
 
-def _mark(path: Path) -> None:
+def _add_digest(path: Path) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
     metadata.setdefault("attributes", {})["digest"] = digest(path)
     (path / "zarr.json").write_text(json.dumps(metadata, indent=1))

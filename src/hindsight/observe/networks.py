@@ -134,7 +134,7 @@ def random_points(network: Network, grid: Grid, generator: np.random.Generator) 
 
 
 def regular_points(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of every `every`-th grid point, from half of `every` on (or the end of a shorter axis)."""
+    """Rows and columns of one grid point in `every` along each axis, from index `every // 2` or a shorter axis' end."""
     axes = [np.arange(min(network.every // 2, size - 1), size, network.every) for size in grid.shape]
     rows, columns = np.meshgrid(*axes, indexing="ij")
     return rows.ravel(), columns.ravel()
@@ -151,7 +151,7 @@ def block_stations(network: Network, grid: Grid) -> pd.DataFrame:
     if not first[0].size or not first[1].size:
         raise UserError(
             f"a network of kind 'footprint' has blocks of {network.every} points a side, and the grid has "
-            f"{grid.shape[0]} x {grid.shape[1]}; lower its every"
+            f"{grid.shape[0]} x {grid.shape[1]}; lower its `every`"
         )
     axes = grid.latitude, grid.longitude
     middle = [axis[at] + (axis[at + side - 1] - axis[at]) / 2 for axis, at, side in zip(axes, first, sides)]
@@ -218,7 +218,9 @@ def _columns(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if {"usaf", "wban"} <= set(table):  # the history of the Integrated Surface Database
         table["station"] = table["usaf"].str.strip() + "-" + table["wban"].str.strip()
     table = table.rename(columns={"lat": "latitude", "lon": "longitude"})
-    if measurements := [name for name in table if name in MEASUREMENTS or name in CHANNELS and name != "x"]:
+    if measurements := [
+        name for name in table if name in MEASUREMENTS or name in CHANNELS and name != "x"
+    ]:  # usually a coordinate
         raise UserError(
             f"{file} has the column(s) {', '.join(measurements)}: a list of stations gives their positions, and "
             "measurements in it would not be used; remove these columns, and the network observes the truth there"

@@ -60,7 +60,7 @@ class LinearObservations:
         return (frame + self.offset) * size + self.point
 
     def frames(self, view: slice) -> "LinearObservations":
-        """The observations that depend on some frames alone; their padding, too, depends on no other frame."""
+        """The observations that need only the frames of a view; their padding does not depend on others either."""
         inside = self.present[view] if self.offset is None else self.present[view] * self._within(view)
         columns = torch.nonzero(inside.any(0))
         most = int(columns.max()) + 1 if len(columns) else 1

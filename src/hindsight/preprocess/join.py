@@ -18,7 +18,7 @@ from hindsight.settings import Domain
 
 
 def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
-    """Join the pieces into one store of fields with all times; frames outside the splits are not available."""
+    """Join the pieces into one store with all times; frames outside the splits are NaN, with `available` false."""
     opened = [(store.folder(path), store.read(path)) for path in pieces]
     times = intervals.time_axis(domain)
     where, partial = store.folder(fields), store.new_partial(store.folder(fields))
@@ -34,7 +34,7 @@ def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
                 f"{path} has files of other sizes than {opened[0][0]}; delete {path.parent} and run snakemake"
             )
         _link(path, partial, first // shapes["shards"][0])
-    _mark(partial, [piece.attrs["digest"] for _, piece in opened], times)
+    _add_digest(partial, [piece.attrs["digest"] for _, piece in opened], times)
     swap(partial, where)
 
 
@@ -71,7 +71,7 @@ def _link(piece: Path, whole: Path, offset: int) -> None:
                 shutil.copyfile(file, target)
 
 
-def _mark(path: Path, digests: list[str], times: np.ndarray) -> None:
+def _add_digest(path: Path, digests: list[str], times: np.ndarray) -> None:
     """Write a digest of the pieces' digests into the metadata, which Snakemake compares by content."""
     digest = hashlib.sha256("".join(digests).encode() + times.tobytes()).hexdigest()
     metadata = json.loads((path / "zarr.json").read_text())

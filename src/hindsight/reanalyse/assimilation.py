@@ -83,9 +83,9 @@ class Assimilation:
         """Half the squared normalised departures of members (E, V, D) from the observations; (E, V, N)."""
         return selection.misfit(members, self.observations.frames(cycle.view))
 
-    def resampled(self, cost: torch.Tensor, effective: float, cycle: Cycle) -> torch.Tensor:
-        """Member numbers (E, P) after resampling by the costs (E, P), with an effective share of the members."""
-        weights = selection.tempered(cost, max(1.0, effective * len(self.members)))
+    def resampled(self, cost: torch.Tensor, effective_share: float, cycle: Cycle) -> torch.Tensor:
+        """Member numbers (E, P) after resampling by costs (E, P), tempered to keep a share of the members effective."""
+        weights = selection.tempered(cost, max(1.0, effective_share * len(self.members)))
         offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.earlier_cycles[0]), "select")
         return selection.resampled(weights, offset)
 

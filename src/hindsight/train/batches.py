@@ -55,7 +55,7 @@ def make(windows: Windows, settings: Train, shape: tuple[int, int, int], step: i
 
     Args:
         windows: the windows to draw from.
-        settings: batch size, noise levels and shares of each kind.
+        settings: batch size, noise levels, and the shares of windows with equal and with rising levels.
         shape: shape of a frame, (C, H, W).
         step: number of the optimiser step.
         rows: rows of the batch to make.

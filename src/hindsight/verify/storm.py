@@ -65,11 +65,11 @@ def find(fields: xr.DataArray, grid: Grid, requested: datetime | None) -> Storm:
 
 
 def storm_channel(channels: list[str]) -> str:
-    """The channel for finding storms: sea level pressure, else the lowest geopotential, else the last one."""
-    heights = [name for name in channels if CHANNELS[name].variable == "geopotential"]
+    """The channel for finding storms: sea level pressure, else geopotential at the lowest level, else the last one."""
+    geopotentials = [name for name in channels if CHANNELS[name].variable == "geopotential"]
     if "msl" in channels:
         return "msl"
-    return max(heights, key=lambda name: CHANNELS[name].level) if heights else channels[-1]
+    return max(geopotentials, key=lambda name: CHANNELS[name].level) if geopotentials else channels[-1]
 
 
 def frames_around(storm: Storm, frames: int, step_hours: int) -> np.ndarray:
@@ -100,5 +100,5 @@ def _inside(grid: Grid) -> np.ndarray:
         edge = 0 if whole else int(MARGIN * size)
         return (np.arange(size) >= edge) & (np.arange(size) < size - edge)
 
-    rows, low = middle(grid.shape[0], grid.is_global), np.abs(grid.latitude) <= POLEWARD
-    return (rows & low if (rows & low).any() else rows)[:, None] & middle(grid.shape[1], grid.periodic)
+    rows, not_polar = middle(grid.shape[0], grid.is_global), np.abs(grid.latitude) <= POLEWARD
+    return (rows & not_polar if (rows & not_polar).any() else rows)[:, None] & middle(grid.shape[1], grid.periodic)

@@ -223,10 +223,10 @@ def test_the_period_of_a_sum_is_taken_from_the_bounds_of_its_times(tmp_path):
         (
             tp(AMOUNT[5::6], HOURS[5::6]),
             {"accumulated": {"tp": 1}},
-            "sums over 1 h every 6 h, which do not fill its 6 h",
+            "sums over 1 h every 6 h, which do not cover the 6 h",
         ),
         (tp(AMOUNT[5::6], HOURS[5::6], cell_methods="time: sum (interval: 1 hour)"), {}, "does not say"),
-        (tp(), {"accumulated": {"tp": 12}}, "sums over 12 h every 1 h, which do not fill its 6 h"),
+        (tp(), {"accumulated": {"tp": 12}}, "sums over 12 h every 1 h, which do not cover the 6 h"),
         (tp(running()), {"accumulated": {"tp": 1}}, "is a running sum from 00 UTC each day"),
         (tp(), {"accumulated": {"tp": "since_midnight"}}, "decreases within a day"),
         (tp(units="mm/fortnight"), {}, "needs 'm', and 'tp' in 0.nc has units 'mm/fortnight'"),

@@ -32,7 +32,7 @@ class Unguided:
         estimate: the prior's denoiser.
         fixed_sigma: noise level that the network is given for frames that are clean.
         cost: counts the backward passes here; `estimate` counts evaluations.
-        at_once: members whose backward passes share memory.
+        at_once: members for which the network's graph is held at once; it limits memory.
     """
 
     def __init__(
