@@ -136,7 +136,7 @@ def test_no_window_reaches_from_one_segment_into_the_next(made):
     assert at.sum() == 2 and abs(alike[at]).max() < 0.1 and np.quantile(alike[~at], 0.02) > 0.1
     chosen = settings.read(configuration())
     whole = [made / RUN / f"preprocess/{name}" for name in ("fields.zarr/zarr.json", "climatology.nc", "statistics.nc")]
-    seen = windows.scaling(chosen.train, Grid.of(store), *whole[1:])
+    seen = windows.scaling_for(chosen.train, Grid.of(store), *whole[1:])
     frames = Frames(whole[0], chosen.domain.train, seen, 1.0)
     drawn = windows.Windows(frames.times, frames, 4, "training", frames.segment)
     segment = np.searchsorted(breaks, frames.times, side="right")

@@ -24,7 +24,7 @@ def source_file(source, tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "says"), [
-    ({"verify": {"resampels": 3}}, "verify.resampels: Extra inputs are not permitted"),
+    ({"verify": {"resampels": 3}}, "verify.resampels: there is no such setting; did you mean resamples?"),
     ({"data": "/nowhere"}, "nothing matches /nowhere/a.nc"),
     ({"observe": {"networks": {"n": {"kind": "stations", "file": "s.csv"}}}}, "there is no"),
 ])
