@@ -7,7 +7,7 @@
 exists. The benchmark makes these files (empty, except for the archive's markers), and `snakemake --touch` registers
 them.
 
-`overhead_per_job_s`: in a small run of real jobs (`observe.simulate`, few frames each, one after the other), the
+`overhead_per_job_s`: in a small run of real jobs (`observe.simulate`, few frames each, then `observe.usage`), the
 seconds of the whole run, Snakemake's start included, minus those of the jobs' commands by their benchmark files
 (`logs/**/*.tsv`, which include the start of an interpreter), divided by the number of jobs. `--quick` takes five
 years and a few jobs: a check that the benchmark runs.
@@ -125,9 +125,10 @@ def overhead(folder: Path, jobs: int) -> dict:
     snakemake(folder, config, "preprocess", "results/dag/settings/observe.json")
     seconds, _ = snakemake(folder, config, "observe")
     own = [took(path) for path in folder.glob("logs/dag/observe/*.tsv")]
-    if len(own) != jobs:
-        sys.exit(f"{len(own)} jobs ran, not {jobs}")
-    return {"overhead_per_job_s": (seconds - sum(own)) / jobs, "own_s": sum(own) / jobs, "small_jobs": jobs}
+    if len(own) != jobs + 1:  # and one that counts the observations
+        sys.exit(f"{len(own)} jobs ran, not {jobs + 1}")
+    count = len(own)
+    return {"overhead_per_job_s": (seconds - sum(own)) / count, "own_s": sum(own) / count, "small_jobs": count}
 
 
 def took(path: Path) -> float:

@@ -115,7 +115,7 @@ def _spoilt(source: Source, rng: np.random.Generator, value: float, every_frame:
     name = pick(rng, source.variables)
 
     def spoil(dataset: xr.Dataset) -> xr.Dataset:
-        where = {d: int(rng.integers(n)) for d, n in dataset[name].sizes.items() if d not in ("time", "level")}
+        where = {d: _requested(source, dataset, d, rng) for d in dataset[name].dims if d not in ("time", "level")}
         where |= {} if every_frame else {"time": int(rng.integers(dataset.sizes["time"]))}
         dataset = dataset.copy(deep=True)
         dataset[name][where] = value
@@ -123,6 +123,13 @@ def _spoilt(source: Source, rng: np.random.Generator, value: float, every_frame:
 
     source.everywhere(spoil)
     source.may("refused")
+
+
+def _requested(source: Source, dataset: xr.Dataset, dim: str, rng: np.random.Generator) -> int:
+    """A place along a dimension that the domain asks for: what lies outside a region is not read."""
+    wanted = source.truth[dim].values
+    apart = (dataset[dim].values[:, None] - wanted + 180) % 360 - 180
+    return int(rng.choice(np.flatnonzero((np.abs(apart) < 1e-6).any(1))))
 
 
 def nan_once(source: Source, rng: np.random.Generator) -> None:
@@ -867,8 +874,8 @@ def chunks_lost(source: Source, rng: np.random.Generator) -> None:
 
 GROUPS: dict[str, tuple[Mutation, ...]] = {  # in the order in which they are applied
     "frames": (gap, ends_early, left_out, between_steps, before_and_after, twice, twice_and_different),
-    "values": (nan_once, nan_mask, impossible, infinite),
     "region": (region, across_greenwich),
+    "values": (nan_once, nan_mask, impossible, infinite),
     "levels": (
         levels_in_pascals, levels_rounded, levels_turned, levels_say_no_units, more_levels, level_lost, level_unstated,
     ),

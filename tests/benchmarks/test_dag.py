@@ -18,4 +18,4 @@ def test_the_figures_have_their_names_and_are_within_their_limits(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(path.read_text())
     assert 250 < found["jobs"] < 400 and 0 < found["nothing_to_do_s"] < 60 and 0 < found["dry_run_s"] < 60
-    assert 0 < found["overhead_per_job_s"] < 30 and found["small_jobs"] == 4
+    assert 0 < found["overhead_per_job_s"] < 30 and found["small_jobs"] == 5

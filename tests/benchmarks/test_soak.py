@@ -71,7 +71,8 @@ def toys(benchmark, tmp_path, request):
 def test_a_workflow_that_is_struck_in_every_way_completes(benchmark, toys):
     blows, kinds = [], toys.place.kinds()
     benchmark.beaten(toys, len(kinds), blows, random.Random(1), benchmark.Pace(1.0, 6))
-    assert toys.whole() and {path.name for path in (toys.folder / "results/soak").iterdir()} == {*"012345"}
+    made = {path.name for path in (toys.folder / "results/soak").iterdir()}
+    assert toys.whole() and made - {".running"} == {*"012345"}  # a run killed after its last job leaves that file
     assert len(blows) >= 4 and {blow.kind for blow in blows} <= {*kinds}  # it may be whole before all have hit
     assert toys.starts > 2 and toys.jobs() == [] and toys.stumbles == 0
     benchmark.show(blows)

@@ -180,3 +180,15 @@ def test_rows_on_one_channel_beside_rows_on_two():
     alone = [normalise(table.iloc[part], PRESSURE, GRID, WEATHER, 24) for part in (slice(2), slice(2, 4))]
     np.testing.assert_allclose(product(found), np.concatenate([product(one) for one in alone]))
     np.testing.assert_allclose(found.value, np.concatenate([one.value for one in alone]))
+
+
+def test_time_weights_need_the_hours_between_frames():
+    with pytest.raises(ValueError, match="need the hours between frames"):
+        normalise(mountain(time_weights="-1:0.5 0:0.5"), PRESSURE, GRID, WEATHER)
+
+
+def test_values_without_weight_are_of_the_own_frame():
+    """A weight of zero asks for no frame: the row is used in a stretch that lacks that one."""
+    table = mountain(time_weights="-1:0 0:1")
+    assert not normalise(table, PRESSURE, GRID, WEATHER, 24).offset.any()
+    assert int(observation_tensors.from_table(table, TIMES[1:], PRESSURE, GRID, WEATHER).present.sum()) == 2

@@ -16,7 +16,7 @@ from hindsight.scores.ensemble import METRICS
 from tests.workflow import runs
 
 pytestmark = pytest.mark.slow
-COST = re.compile(rb'<section id="cost">.*?</section>', re.S)
+COST = re.compile(rb'<section class="cost">.*?</section>', re.S)
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ class OptimalInterpolation:
     def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span."""
         lag = np.round((rows.time - time) / np.timedelta64(step_hours, "h")).astype(int)
-        frames = lag[:, None] + (0 if rows.offset is None else np.where(rows.weight != 0, rows.offset, 0))
+        frames = lag[:, None] + (0 if rows.offset is None else rows.offset)
         near = (np.abs(frames) <= self.span // 2).all(1)
         point = rows.point[near] + (frames[near] + self.span // 2) * self.size
         error = rows.error[near]

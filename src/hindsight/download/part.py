@@ -8,7 +8,6 @@ last.
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +137,7 @@ def _rows(variable: xr.DataArray) -> int:
 
 def _attributes(dataset: xr.Dataset, request: dict, source: dict) -> dict:
     """A part's attributes, with its request and the information about its source."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return dataset.attrs | {"request": _as_json(request), "source": _as_json(source | {"accessed": now})}
+    return dataset.attrs | {"request": _as_json(request), "source": _as_json(source)}
 
 
 def _summarise(name: str, variable: xr.DataArray) -> tuple[dict, Summary]:

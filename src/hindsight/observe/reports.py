@@ -6,11 +6,14 @@ Columns: `time` (UTC), `latitude`, `longitude` (degrees), `elevation` (m, of the
 `station`, `flag` (the provider's verdict, a word of `FLAGS`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from hindsight.errors import UserError
 
 UNITS = {
     "air_pressure_at_mean_sea_level": "Pa",
@@ -36,6 +39,26 @@ class Measured:
 
     value: np.ndarray
     flag: np.ndarray
+
+
+def read_parquet(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
+    """Read a Parquet file of reports.
+
+    Args:
+        path: of the file.
+        columns: that it has to have.
+        kind: of reports, for the message.
+
+    Raises:
+        UserError: if it cannot be read or lacks columns.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as Parquet ({error})") from None
+    if missing := [name for name in columns if name not in table]:
+        raise UserError(f"{path} lacks the column(s) {', '.join(missing)} of {kind}")
+    return table
 
 
 def stack(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame:

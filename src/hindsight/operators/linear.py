@@ -18,8 +18,8 @@ class LinearObservations:
         present: 1 for an observation, 0 for padding; (T, N).
         key: number that determines each random perturbation (`fields.perturbations`), (T, N); None: its place in the
             table does.
-        offset: frame of each value relative to that of the observation, (T, N, K); None: all are of its own frame. An
-            observation is listed in one of the frames that it depends on.
+        offset: frame of each value relative to that of the observation, (T, N, K), 0 without weight; None: all are of
+            its own frame. An observation is listed in one of the frames that it depends on.
     """
 
     point: torch.Tensor
@@ -74,8 +74,7 @@ class LinearObservations:
         """1 for observations of the frames of a view that need no other frame, (V, N)."""
         first, last, _ = view.indices(len(self.point))
         frame = torch.arange(first, last, device=self.point.device)[:, None, None] + self.offset[view]
-        needed = self.weight[view] != 0
-        return (~needed | ((frame >= first) & (frame < last))).all(-1).to(self.present.dtype)
+        return ((frame >= first) & (frame < last)).all(-1).to(self.present.dtype)
 
     def to(self, device: torch.device) -> "LinearObservations":
         """The same observations on another device."""

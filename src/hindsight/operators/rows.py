@@ -32,7 +32,7 @@ class Rows:
     value: np.ndarray
     error: np.ndarray
     key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
-    offset: np.ndarray | None = None  # (N, K), frames; none: all values are of the row's own frame
+    offset: np.ndarray | None = None  # (N, K), frames, 0 without weight; none: all are of the row's own frame
 
     def __len__(self) -> int:
         return len(self.time)
@@ -55,37 +55,36 @@ def normalise(
 
     Raises:
         UserError: if a row lies outside the grid, or its footprint or time weights are not valid.
+        ValueError: if rows have time weights and `step_hours` is not given.
     """
     table = table[can_observe(table["channel"], channels)]
     try:
         found, (frames, shares) = observation_operator(grid, table), time_weights.arrays(table)
     except ValueError as error:
         raise UserError(f"an observation {error}; remove it from the table or enlarge the domain") from None
+    if frames.any() and step_hours is None:
+        raise ValueError("rows with time weights need the hours between frames")
     times = table["time"].to_numpy("datetime64[ns]")
     needed = times[:, None] + frames * np.timedelta64(step_hours or 0, "h")
     unique, back = np.unique(needed, return_inverse=True)
     climatology = scaling.climatology(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
     expected = _at_stations(climatology, back.reshape(needed.shape), shares, found)
-    measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[found.point]
     value, slopes = _linearised(table, channels, expected)
-    scaled = slopes * scaling.spread
-    unit = np.where((slopes != 0).sum(1) == 1, np.abs(scaled).max(1, initial=0), np.sqrt((scaled**2).sum(1)))
-    used = np.flatnonzero((slopes != 0).any(0))
-    used = used if (slopes != 0).sum(1).max(initial=0) > 1 else None
-    channel, gain = _terms(scaled / unit[:, None], used)
-    shape = (len(table), channel.shape[1], frames.shape[1], found.point.shape[1])
+    unit = np.sqrt(((slopes * scaling.spread) ** 2).sum(1))
+    channel, gain = _terms(slopes * scaling.spread / unit[:, None])
+    measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[found.point]
     point = channel[:, :, None, None] * int(np.prod(grid.shape)) + found.point[:, None, None]
     weight = gain[:, :, None, None] * shares[:, None, :, None] * (found.weight / measure)[:, None, None]
-    flat = (len(table), int(np.prod(shape[1:])))
-    offset = np.broadcast_to(frames[:, None, :, None], shape).reshape(flat) if frames.any() else None
+    offset = np.where(weight != 0, frames[:, None, :, None], 0)
+    flat = (len(table), int(np.prod(weight.shape[1:])))
     return Rows(
         times,
-        np.broadcast_to(point, shape).reshape(flat),
+        np.broadcast_to(point, weight.shape).reshape(flat),
         weight.reshape(flat),
         (table["value"].to_numpy() - value) / unit,
         table["error"].to_numpy() / unit,
         perturbations.keys(table),
-        offset,
+        offset.reshape(flat) if frames.any() else None,
     )
 
 
@@ -116,12 +115,17 @@ def _linearised(table: pd.DataFrame, channels: list[str], state: np.ndarray) -> 
     return value, slopes
 
 
-def _terms(gain: np.ndarray, used: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Channels of each row's terms and their gains, (N, J) each; J is 1 where every row has one channel."""
-    if used is None:
-        channel = np.abs(gain).argmax(1)[:, None] if gain.size else np.zeros((len(gain), 1), int)
-        return channel, np.take_along_axis(gain, channel, 1) if gain.size else np.ones((len(gain), 1))
-    return np.broadcast_to(used, (len(gain), len(used))), gain[:, used]
+def _terms(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The channels that each row depends on and its gains by them, (N, J) each, the largest first.
+
+    J is the largest number of channels of a row.
+
+    Args:
+        gain: by all channels, (N, C).
+    """
+    most = max(1, int((gain != 0).sum(1).max(initial=0)))
+    channel = np.argsort(-np.abs(gain), axis=1, kind="stable")[:, :most]
+    return channel, np.take_along_axis(gain, channel, 1)
 
 
 def reject_gross_errors(

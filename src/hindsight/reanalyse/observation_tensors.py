@@ -29,13 +29,13 @@ def from_table(
         UserError: if a row lies outside the grid.
     """
     index = pd.Index(times)
-    step_hours = int((times[1] - times[0]) / np.timedelta64(1, "h")) if len(times) > 1 else None
+    step_hours = int((times[1] - times[0]) / np.timedelta64(1, "h")) if len(times) > 1 else 1  # of one frame: any
     rows = normalise(table[table["time"].isin(index)], channels, grid, scaling, step_hours)
     frame = index.get_indexer(rows.time)
     columns = [rows.point, rows.weight, rows.value, rows.error, rows.key]
     if rows.offset is None:
         return _padded(frame, len(times), *columns)
-    needed = np.where(rows.weight != 0, frame[:, None] + rows.offset, frame[:, None])
+    needed = frame[:, None] + rows.offset
     inside = ((needed >= 0) & (needed < len(times))).all(1)
     return _padded(frame[inside], len(times), *(column[inside] for column in (*columns, rows.offset)))
 

@@ -83,7 +83,7 @@ def _without_gross_errors(
     table: pd.DataFrame, domain: Domain, grid: Grid, scaling: Scaling, limits: np.ndarray | None
 ) -> pd.DataFrame:
     """The withheld observations, without those that an analysis would reject as gross errors."""
-    kept, gross = reject_gross_errors(tables.withheld(table), domain.channels, grid, scaling, limits)
+    kept, gross = reject_gross_errors(tables.withheld(table), domain.channels, grid, scaling, limits, domain.step_hours)
     if len(gross):
         print(f"withheld: {gross_error_note(gross, len(kept) + len(gross))}", flush=True)
     return kept

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,7 @@ def test_a_part_holds_what_the_store_holds_and_only_its_chunks_are_read(root, se
     assert marker["frames"] == 120 and marker["first"] == "1959-01-10T00:00:00"
     source = marker["source"]
     assert (source["chunks"], source["chunks_fetched"]) == (10, 10)
+    assert datetime.now(UTC) - datetime.fromisoformat(source["accessed"]) < timedelta(hours=1)
     assert source["chunks_missing"] == source["preliminary"] == source["times_missing"] == []
     assert source["bytes_fetched"] == sum(s.bytes for s in server.log if s.name in chunks)
 

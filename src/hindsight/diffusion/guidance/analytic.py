@@ -159,23 +159,18 @@ class Analytic:
 
     def _into_modes(self, values: torch.Tensor) -> torch.Tensor:
         """U^T H^T v: values at the places (E, T, N) to coefficients (E, T, n)."""
-        result = values.new_empty(*values.shape[:2], len(self.process.variance))
-        for rows, frames in zip(self._rows_like(values), self._frames):
-            result[:, frames] = values[:, frames] @ rows[0]
+        result = values.new_zeros(*values.shape[:2], len(self.process.variance))
         for rows, frames in zip(self._rows_like(values), self._frames):
             for offset, part in rows.items():
-                if offset:
-                    result[:, _shifted(frames, offset)] += values[:, frames] @ part
+                result[:, _shifted(frames, offset)] += values[:, frames] @ part
         return result
 
     def _at_places(self, coefficients: torch.Tensor) -> torch.Tensor:
         """H U a: coefficients (E, T, n) to values at the places (E, T, N)."""
-        result = coefficients.new_empty(*coefficients.shape[:2], self.observations.value.shape[1])
+        result = coefficients.new_zeros(*coefficients.shape[:2], self.observations.value.shape[1])
         for rows, frames in zip(self._rows_like(coefficients), self._frames):
-            result[:, frames] = coefficients[:, frames] @ rows[0].T
             for offset, part in rows.items():
-                if offset:
-                    result[:, frames] += coefficients[:, _shifted(frames, offset)] @ part.T
+                result[:, frames] += coefficients[:, _shifted(frames, offset)] @ part.T
         return result
 
     def _rows_like(self, values: torch.Tensor) -> list[dict[int, torch.Tensor]]:

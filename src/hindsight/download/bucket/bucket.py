@@ -6,6 +6,7 @@ deleted.
 """
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dask
@@ -126,6 +127,7 @@ def _source(
     total = sum(len(selection.chunks) for selection in selections.values())
     return {
         "url": settings.bucket.url,
+        "accessed": datetime.now(UTC).isoformat(timespec="seconds"),  # a store may change
         "metadata_sha256": store_metadata.digest(),
         "titles": store_metadata.description,
         "chunks": total,

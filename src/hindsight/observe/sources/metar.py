@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
 from hindsight.observe.sources import madis
@@ -19,12 +18,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         UserError: if the file cannot be read or lacks columns.
     """
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as Parquet ({error})") from None
-    if lacking := [name for name in NEEDED if name not in table]:
-        raise UserError(f"{path} lacks the column(s) {', '.join(lacking)} of METAR reports in MADIS's layout")
+    table = reports.read_parquet(path, NEEDED, "METAR reports in MADIS's layout")
     place = pd.DataFrame(
         {
             "time": table["timeObs"].to_numpy("datetime64[ns]"),

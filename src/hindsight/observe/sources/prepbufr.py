@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
 from hindsight.settings.units import GRAVITY
@@ -37,12 +36,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         UserError: if the file cannot be read or lacks columns.
     """
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as Parquet ({error})") from None
-    if lacking := [name for name in NEEDED if name not in table]:
-        raise UserError(f"{path} lacks the column(s) {', '.join(lacking)} of decoded PREPBUFR")
+    table = reports.read_parquet(path, NEEDED, "decoded PREPBUFR")
     table = table[table["msgtype"].isin(PLATFORMS)]
     near_ground = ((table["CAT"] == SURFACE) | table["msgtype"].isin(["ADPSFC", "SFCSHP"])).to_numpy()
     place = pd.DataFrame(
