@@ -94,5 +94,5 @@ def test_the_report_draws_time_and_longitude_and_no_map(made):
     titles = re.findall(r'<h2 id="s\d+">(.*?)</h2>', text)
     assert titles[:2] == ["Time and longitude", "Where the errors are"] and "At a station" in titles
     assert not {"The storm", "Every channel", "Error against distance"} & {*titles}
-    assert "20 stations used; errors 1 (x)" in text and "1 × 40 points, at 0°, round the globe" in text
+    assert "20 stations used; errors 1 (x)" in text and "1 × 40 points, at 0°, all longitudes" in text
     assert "The truth is a model" in text and not re.search(r">\s*nan", text)
