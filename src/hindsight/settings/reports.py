@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from hindsight.settings.credentials import Credential
 from hindsight.settings.section import Section
 
+Source = Literal["table", "madis", "metar", "isd", "igra", "bufr", "prepbufr", "nnja"]
 Quantity = Literal[
     "air_pressure_at_mean_sea_level",
     "surface_air_pressure",
@@ -50,3 +52,38 @@ class TableFormat(Section):
     )
     platform: str = Field("land", description="platform of rows that name none")
     flags: dict[str, Flag] = Field({}, description="the provider's codes in words; others are unchecked")
+
+
+class Reports(Section):
+    """Files of real reports: their format and where they are."""
+
+    source: Source = Field(
+        description="format of the files. table: CSV or Parquet with columns of your own; madis: MADIS netCDF; metar: "
+        "METAR in MADIS's columns, Parquet; isd: Integrated Surface Database, full or Lite; igra: IGRA soundings, "
+        "version 2; bufr: WMO BUFR; prepbufr: NCEP's PREPBUFR, decoded to Parquet; nnja: NNJA-AI's Parquet in a bucket"
+    )
+    files: list[str] = Field(
+        min_length=1,
+        description="files or patterns of them below the data folder, perhaps with the codes %Y, %m, %d, %H of their "
+        "date; nnja: folders of message types below url",
+    )
+    stations: str | None = Field(
+        None,
+        description="list of stations below the data folder. table: CSV or Parquet whose columns are added to the rows "
+        "of each station; isd: isd-history.csv, which ISD-Lite needs",
+    )
+    table: TableFormat = Field(TableFormat(), description="table: which column is what")
+    url: str = Field("gs://gcp-nnja-ai/data/v1", description="nnja: folder of the archive, in a bucket or elsewhere")
+    options: dict[str, Credential] = Field(
+        {}, description="nnja: fsspec's options for the protocol of url; token: anon is assumed for gs://"
+    )
+    retries: int = Field(8, ge=0, description="nnja: further attempts for a request after a temporary error")
+    timeout_seconds: float = Field(120.0, gt=0, description="nnja: time (s) after which a request has failed")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Reports":
+        if self.source == "table" and not self.table.values:
+            raise ValueError("source: table needs table.values, which say what its columns measure and in which units")
+        if self.stations is not None and self.source not in ("table", "isd"):
+            raise ValueError(f"source: {self.source} has its stations in its files; remove stations")
+        return self
