@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from hindsight.observe import reports
@@ -58,3 +59,15 @@ def test_a_row_is_a_value_and_a_missing_one_gives_none():
 def test_the_worst_flag_wins():
     flags = reports.worst(np.array(["good", "unchecked"], object), np.array(["suspect", "good"], object))
     assert flags.tolist() == ["suspect", "unchecked"]
+
+
+def test_a_damaged_row_group_costs_its_own_rows(tmp_path):
+    table = pd.DataFrame({"a": np.arange(1000), "b": np.random.default_rng(0).standard_normal(1000)})
+    table.to_parquet(tmp_path / "t.parquet", row_group_size=250, write_page_checksum=True)
+    raw = bytearray((tmp_path / "t.parquet").read_bytes())
+    place = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(1).column(1).data_page_offset + 300
+    raw[place : place + 8] = b"\xff" * 8
+    (tmp_path / "t.parquet").write_bytes(raw)
+    said = []
+    found = reports.read_parquet(tmp_path / "t.parquet", ["a"], "a table", said.append)
+    assert found["a"].tolist() == [*range(250), *range(500, 1000)] and "250 of 1000 rows could not be read" in said[0]

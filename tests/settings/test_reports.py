@@ -16,6 +16,14 @@ VALUES = {"values": [{"column": "p", "quantity": "surface_air_pressure", "units"
         ({"source": "igra", "files": []}, "at least 1 item"),
         ({"source": "gts", "files": ["a"]}, "'table', 'madis'"),
         ({"source": "bufr"}, "files"),
+        (
+            {
+                "source": "table",
+                "files": ["a.csv"],
+                "table": {"values": [{"column": "t", "quantity": "air_temperature", "units": "hPa"}]},
+            },
+            "air_temperature in 'hPa', which cannot be converted to K",
+        ),
     ],
 )
 def test_incomplete_settings_are_refused(given, message):

@@ -6,26 +6,18 @@ Columns: `time` (UTC), `latitude`, `longitude` (degrees), `elevation` (m, of the
 `station`, `flag` (the provider's verdict, a word of `FLAGS`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hindsight.errors import UserError
+from hindsight.settings.reports import UNITS as UNITS
 
-UNITS = {
-    "air_pressure_at_mean_sea_level": "Pa",
-    "surface_air_pressure": "Pa",
-    "air_temperature": "K",
-    "dew_point_temperature": "K",
-    "specific_humidity": "kg kg-1",
-    "relative_humidity": "%",
-    "eastward_wind": "m s-1",
-    "northward_wind": "m s-1",
-    "geopotential": "m2 s-2",
-}
 FLAGS = ("good", "unchecked", "suspect", "rejected")  # from the best to the worst
 PLACE = ("time", "latitude", "longitude", "elevation", "pressure", "platform", "station")
 COLUMNS = (*PLACE, "quantity", "value", "flag")
@@ -41,24 +33,42 @@ class Measured:
     flag: np.ndarray
 
 
-def read_parquet(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
-    """Read a Parquet file of reports.
+def read_parquet(path: Path, columns: Sequence[str], kind: str, warn: Callable[[str], None] = print) -> pd.DataFrame:
+    """Read a Parquet file of reports; a row group that is damaged costs its own rows.
 
     Args:
         path: of the file.
         columns: that it has to have.
         kind: of reports, for the message.
+        warn: is given a sentence on the rows that were lost.
 
     Raises:
         UserError: if it cannot be read or lacks columns.
     """
     try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        groups = [_row_group(file, number) for number in range(file.num_row_groups)]
+        readable = [group for group in groups if isinstance(group, pa.Table)]
+        lost = [str(group) for group in groups if not isinstance(group, pa.Table)]
+        table = pa.concat_tables(readable or [file.schema_arrow.empty_table()]).to_pandas()
+    except (OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"{path} cannot be read as Parquet ({error})") from None
+    if lost and not readable:
+        raise UserError(f"{path} is damaged and cannot be read as Parquet ({lost[0]}); fetch it again")
+    if lost:
+        count = file.metadata.num_rows - len(table)
+        warn(f"{path} is damaged: {count} of {file.metadata.num_rows} rows could not be read ({lost[0]})")
     if missing := [name for name in columns if name not in table]:
         raise UserError(f"{path} lacks the column(s) {', '.join(missing)} of {kind}")
     return table
+
+
+def _row_group(file: pq.ParquetFile, number: int) -> pa.Table | Exception:
+    """A row group, or why it cannot be read."""
+    try:
+        return file.read_row_group(number)
+    except (OSError, ValueError) as error:
+        return error
 
 
 def stack(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame:
@@ -94,8 +104,7 @@ def empty() -> pd.DataFrame:
 
 def worst(*flags: np.ndarray) -> np.ndarray:
     """The worst of several flags of the same values, for a quantity that is computed from several."""
-    order = {flag: number for number, flag in enumerate(FLAGS)}
-    numbers = np.stack([np.vectorize(order.__getitem__, otypes=[int])(flag) for flag in flags])
+    numbers = np.stack([pd.Categorical(flag, FLAGS).codes for flag in flags])
     return np.array(FLAGS, object)[numbers.max(0)]
 
 

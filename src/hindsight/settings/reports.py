@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.section import Section
+from hindsight.settings.units import conversion
 
 Source = Literal["table", "madis", "metar", "isd", "igra", "bufr", "prepbufr", "nnja"]
 Quantity = Literal[
@@ -19,6 +20,17 @@ Quantity = Literal[
     "northward_wind",
     "geopotential",
 ]
+UNITS: dict[Quantity, str] = {  # of reports
+    "air_pressure_at_mean_sea_level": "Pa",
+    "surface_air_pressure": "Pa",
+    "air_temperature": "K",
+    "dew_point_temperature": "K",
+    "specific_humidity": "kg kg-1",
+    "relative_humidity": "%",
+    "eastward_wind": "m s-1",
+    "northward_wind": "m s-1",
+    "geopotential": "m2 s-2",
+}
 Flag = Literal["good", "unchecked", "suspect", "rejected"]
 
 
@@ -30,6 +42,15 @@ class Column(Section):
     units: str = Field(description="units of the column")
     where: dict[str, list[str]] = Field({}, description="only rows in which these columns have one of these values")
     name: str = Field("", description="name of this kind of value in tables and reports; none: the column's")
+
+    @model_validator(mode="after")
+    def _fitting_units(self) -> "Column":
+        if conversion(self.units, UNITS[self.quantity]) is None:
+            raise ValueError(
+                f"column {self.column!r} is {self.quantity} in {self.units!r}, which cannot be converted to "
+                f"{UNITS[self.quantity]}; correct units or quantity"
+            )
+        return self
 
     @model_validator(mode="after")
     def _named(self) -> "Column":

@@ -22,6 +22,7 @@ EUROPE = TableFormat.model_validate(
         ],
     }
 )  # fmt: skip
+FORMAT_COLUMNS = {name: name for name in ("time", "latitude", "longitude", "station")}
 FORMAT = {"values": [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]}
 
 
@@ -63,12 +64,7 @@ def test_codes_of_the_provider_become_flags(tmp_path):
     ("text", "changes", "message"),
     [
         ("time,latitude,station,p\n", {}, r"lacks the column\(s\) longitude .* it has time, latitude, station, p"),
-        (
-            "time,latitude,longitude,station,p\n",
-            {"values": [FORMAT["values"][0] | {"units": "K"}]},
-            "cannot be converted to Pa",
-        ),
-        ("", {}, "cannot be read as a table"),
+        ("", {}, "is empty"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(tmp_path, text, changes, message):
@@ -81,3 +77,36 @@ def test_a_station_listed_twice_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("time,station,p\n2000-01-01,a,1000\n")
     with pytest.raises(UserError, match="lists 'a' more than once"):
         table.read(tmp_path / "t.csv", TableFormat.model_validate(FORMAT), tmp_path / "stations.csv")
+
+
+def test_times_with_and_without_a_zone_may_be_mixed(tmp_path):
+    times = ["2000-01-01T12:00+01:00", "2000-01-01T12:00", "2000-01-01 12:00:00Z", "20000102"]
+    text = "time,latitude,longitude,station,p\n" + "".join(f"{time},50,10,a,1000\n" for time in times)
+    hours = written(tmp_path, text)["time"].tolist()
+    assert hours == [pd.Timestamp(f"2000-01-01T{hour}:00") for hour in (11, 12, 12)] + [pd.Timestamp("2000-01-02")]
+
+
+def test_dates_that_are_whole_numbers_are_dates(tmp_path):
+    found = written(tmp_path, "time,latitude,longitude,station,p\n20000131,50,10,a,1000\n", hour_of_dates=6)
+    assert found["time"].tolist() == [pd.Timestamp("2000-01-31T06")]
+
+
+def test_what_is_no_time_and_no_number_is_counted(tmp_path, capsys):
+    text = "time,latitude,longitude,station,p\n01/02/2000,50,10,a,1000\n2000-01-02,50,10,a,much\n2000-01-03,50,10,a,1\n"
+    found = written(tmp_path, text)
+    assert found["value"].tolist() == [1e5, 100.0] and found["time"].isna().tolist() == [True, False]
+    said = capsys.readouterr().out
+    assert "1 of 3 times in 'time' are not ISO 8601" in said and "1 values of 'p' are no numbers ('much'" in said
+
+
+def test_rows_without_an_elevation_are_kept(tmp_path):
+    columns = FORMAT_COLUMNS | {"elevation": "h"}
+    found = written(tmp_path, "time,latitude,longitude,station,h,p\n2000-01-01,5,6,a,,1000\n", columns=columns)
+    assert found["elevation"].isna().all() and found["value"].tolist() == [1e5]
+    assert written(tmp_path, "time,latitude,longitude,station,p\n2000-01-01,5,6,a,1\n")["elevation"].isna().all()
+
+
+def test_codes_in_a_column_of_numbers_are_chosen_by_their_words(tmp_path):
+    values = [FORMAT["values"][0] | {"where": {"code": ["7"]}}]
+    text = "time,latitude,longitude,station,code,p\n2000-01-01,5,6,a,7,1000\n2000-01-01,5,6,b,8,1000\n"
+    assert written(tmp_path, text, values=values)["station"].tolist() == ["a"]

@@ -1,7 +1,9 @@
 """Format `bufr`: WMO BUFR messages of surface stations, ships and aircraft, decoded by ecCodes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
+from hindsight.observe.sources import content
+from hindsight.observe.sources.content import Warn
 
 WORDS = {  # ours: the element names of BUFR table B, the likeliest first
     "latitude": ("latitude",),
@@ -29,17 +33,21 @@ PLATFORMS = {LAND: "land", SHIPS: "ship", AIRCRAFT: "aircraft"}
 NAMES = ("shipOrMobileLandStationIdentifier", "aircraftRegistrationNumberOrOtherIdentification", "aircraftFlightNumber")
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
 
     Of each subset its first value of an element is taken; soundings (category 2) are left to `igra` and `prepbufr`.
     A message that cannot be decoded costs its own reports, and a warning says how many were.
 
+    Args:
+        path: of the file.
+        warn: is given a sentence on the messages that were left out.
+
     Raises:
-        UserError: if no message begins in the file.
+        UserError: if no message can be read.
     """
     rows, lost = [], Counter()
-    for message in _messages(path):
+    for message in _messages(content.read(path, warn)):
         if isinstance(message, str):
             lost[message] += 1
         else:
@@ -47,7 +55,7 @@ def read(path: Path) -> pd.DataFrame:
     if not rows:
         raise UserError(f"{path} holds no BUFR message of surface stations, ships or aircraft{_in_words(lost)}")
     if lost:
-        print(f"{path}: left out are{_in_words(lost)}", flush=True)
+        warn(f"{path}: left out are{_in_words(lost)}")
     return _reports(pd.DataFrame(rows, columns=[*WORDS, *CLOCK, "category", "station"]))
 
 
@@ -83,32 +91,54 @@ def _reports(table: pd.DataFrame) -> pd.DataFrame:
     return found[(found["platform"] != "aircraft") | found["pressure"].notna()].reset_index(drop=True)
 
 
-def _messages(path: Path) -> Iterator[list[dict] | str]:
+def _messages(raw: bytes) -> list[list[dict] | str]:
     """The subsets of each message of the categories that are read, or why it is left out.
+
+    A damaged message can crash ecCodes, so messages are decoded in another process; one that ends it costs itself.
+    """
+    whole, decoded, context = _split(raw), [], get_context("forkserver")
+    context.set_forkserver_preload([__name__, "eccodes"])  # once, instead of at the start of every process
+    messages = [message for message in whole if message is not None]
+    while len(decoded) < len(messages):
+        with ProcessPoolExecutor(1, context) as pool:
+            try:
+                for subsets in pool.map(_decoded, messages[len(decoded) :]):
+                    decoded.append(subsets)
+            except BrokenProcessPool:
+                decoded.append("on which ecCodes crashes")
+    return decoded + ["without their end"] * (len(whole) - len(messages))
+
+
+def _split(raw: bytes) -> list[bytes | None]:
+    """The messages of a file, None where one has no end.
 
     A message begins with `BUFR` and its length, and ends with `7777`: where it does not, the next one is searched for.
     """
+    place, messages = 0, []
+    while (place := raw.find(b"BUFR", place)) >= 0:
+        size = int.from_bytes(raw[place + 4 : place + 7], "big")
+        whole = size >= 8 and raw[place + size - 4 : place + size] == b"7777"
+        messages.append(raw[place : place + size] if whole else None)
+        place += size if whole else 4
+    return messages
+
+
+def _decoded(message: bytes) -> list[dict] | str:
+    """The subsets of a message, or why it is left out."""
     import eccodes
 
-    content, place = path.read_bytes(), 0
-    while (place := content.find(b"BUFR", place)) >= 0:
-        size = int.from_bytes(content[place + 4 : place + 7], "big")
-        if size < 8 or content[place + size - 4 : place + size] != b"7777":
-            yield "without their end"
-            place += 4
-            continue
-        message = eccodes.codes_new_from_message(content[place : place + size])
-        place += size
-        try:
-            if (category := eccodes.codes_get(message, "dataCategory")) in PLATFORMS:
-                eccodes.codes_set(message, "unpack", 1)
-                yield _subsets(message)
-            else:
-                yield f"of category {category}"
-        except eccodes.CodesInternalError as error:
-            yield f"that ecCodes cannot decode ({error})"
-        finally:
-            eccodes.codes_release(message)
+    handle = None
+    try:
+        handle = eccodes.codes_new_from_message(message)
+        if (category := eccodes.codes_get(handle, "dataCategory")) not in PLATFORMS:
+            return f"of category {category}"
+        eccodes.codes_set(handle, "unpack", 1)
+        return _subsets(handle)
+    except (eccodes.CodesInternalError, ValueError, IndexError) as error:  # damaged: values are missing, or are words
+        return f"that ecCodes cannot decode ({error})"
+    finally:
+        if handle is not None:
+            eccodes.codes_release(handle)
 
 
 def _subsets(message: int) -> list[dict]:

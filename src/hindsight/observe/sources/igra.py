@@ -4,9 +4,6 @@ A header line begins with `#`, a line a level follows; columns are those of NCEI
 NCEI's quality assurance removed (-8888) are missing here too; a letter says which checks the others have passed.
 """
 
-import gzip
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +12,36 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
+from hindsight.observe.sources import content
+from hindsight.observe.sources.content import Warn
 from hindsight.settings.units import GRAVITY
 
-WIDTH = 71  # characters of the longest line
+WIDTH, SHORTEST = 71, 51  # characters of a header line, and of a level line without blanks at its end
 MISSING = (-9999, -8888)
 CHECKED = (b"A", b"B")  # within climatological limits
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the soundings of a file (`reports.COLUMNS`).
 
-    Levels with a pressure give values at it; a time without an hour of day or release gives none.
+    Levels with a pressure give values at it; a time without an hour of day or release gives none. Lines that are cut
+    short are left out.
+
+    Args:
+        path: of the file.
+        warn: is given a sentence on what was lost of the file.
 
     Raises:
         UserError: if the file cannot be read or holds no sounding.
     """
-    lines = [line for line in _content(path).splitlines() if line]
+    every = content.lines(path, warn)
+    lines = [line for line in every if len(line) >= (WIDTH if line[:1] == b"#" else SHORTEST)]
     padded = np.array([line[:WIDTH].ljust(WIDTH) for line in lines], f"S{WIDTH}").view("S1").reshape(len(lines), WIDTH)
     is_header = padded[:, 0] == b"#" if lines else np.zeros(0, bool)
     if not is_header.any() or not is_header[0]:
         raise UserError(f"{path} holds no IGRA sounding: it does not begin with a header line, which begins with #")
+    if len(lines) < len(every):
+        warn(f"{path}: {len(every) - len(lines)} of {len(every)} lines are cut short and left out")
     headers, levels = padded[is_header], padded[~is_header]
     of = np.cumsum(is_header)[~is_header] - 1  # the sounding of each level
     place = pd.DataFrame(
@@ -62,16 +69,6 @@ def _quantities(levels: np.ndarray, pressure: np.ndarray) -> dict[str, Measured]
         "specific_humidity": Measured(reports.specific_humidity(dew_point, pressure * 100), flag_of(27)),
         **reports.wind(Measured(speed, unchecked), Measured(direction, unchecked)),
     }
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                return b"".join(archive.read(name) for name in sorted(archive.namelist()))
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
 
 
 def _texts(lines: np.ndarray, first: int, last: int) -> np.ndarray:

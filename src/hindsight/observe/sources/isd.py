@@ -5,9 +5,7 @@ station list (`isd-history.csv`) its place. Columns are those of NCEI's `isd-for
 `isd-lite-format.txt`.
 """
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,36 +14,44 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
+from hindsight.observe.sources import content
+from hindsight.observe.sources.content import Warn
 
 FLAG_OF = {"2": "suspect", "6": "suspect", "3": "rejected", "7": "rejected", "1": "good", "5": "good"}
 NAME = re.compile(r"([0-9A-Z]{6})-([0-9]{5})-[0-9]{4}")
 PRESSURE = re.compile(r"MA1.{5}.(\d{5})(.)")  # altimeter setting and its code, station pressure and its code
 LITE = ["year", "month", "day", "hour", "temperature", "dew_point", "sea_level", "direction", "speed"]
+LITE_COLUMNS = 12  # with cloud cover and precipitation, which are not read
+MANDATORY = 105  # characters of a full record before its additional data, whose length are its first four
 
 
-def read(path: Path, stations: Path | None = None) -> pd.DataFrame:
+def read(path: Path, stations: Path | None = None, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
 
     Args:
         path: full records or ISD-Lite.
         stations: the station list, which ISD-Lite needs.
+        warn: is given a sentence on what was lost of the file.
 
     Raises:
         UserError: if the file cannot be read or is neither, or its station is not in the list.
     """
-    lines = _lines(path)
-    if lines and re.match(r"\d{4}[0-9A-Z]{6}\d{5}\d{12}", lines[0]):
+    every = [line.decode("latin-1") for line in content.lines(path, warn)]
+    is_full = any(re.match(r"\d{4}[0-9A-Z]{6}\d{5}\d{12}", line) for line in every[:10])
+    lines = [line for line in every if (_is_whole if is_full else _has_all_columns)(line)]
+    if lines and len(lines) < len(every):
+        warn(f"{path}: {len(every) - len(lines)} of {len(every)} records are damaged and left out")
+    if lines and is_full:
         return full(lines)
     if lines and re.match(r"\s*\d{4}\s+\d{1,2}\s+\d{1,2}\s+\d{1,2}(\s+-?\d+){5,}\s*$", lines[0]):
         return lite(lines, path, stations)
     raise UserError(
-        f"{path} holds neither full ISD records nor ISD-Lite; its first line is {(lines or [''])[0][:60]!r}"
+        f"{path} holds neither full ISD records nor ISD-Lite; its first line is {(every or [''])[0][:60]!r}"
     )
 
 
 def full(lines: list[str]) -> pd.DataFrame:
     """Full records: a line a report, 105 characters and additional data."""
-    lines = [line for line in lines if len(line) >= 105]
     text = pd.Series(lines, dtype=object).str
     number = lambda first, last, missing: _scaled(text[first:last], missing)
     elevation = number(46, 51, 9999)
@@ -60,7 +66,7 @@ def full(lines: list[str]) -> pd.DataFrame:
         }
     )
     flag = lambda column: _flags(text[column])
-    more = [PRESSURE.search(line, 105) for line in lines]
+    more = [PRESSURE.search(line, MANDATORY) for line in lines]
     pressure = np.array([float(m[1]) * 10 if m and m[1] != "99999" else np.nan for m in more])
     measured = {
         "air_temperature": Measured(number(87, 92, 9999) / 10 + 273.15, flag(92)),
@@ -85,9 +91,7 @@ def lite(lines: list[str], path: Path, stations: Path | None) -> pd.DataFrame:
         )
     where = _station(stations, *name.groups())
     rows = [line.split()[: len(LITE)] for line in lines]
-    table = pd.DataFrame([row for row in rows if len(row) == len(LITE)], columns=LITE).apply(
-        pd.to_numeric, errors="coerce"
-    )
+    table = pd.DataFrame(rows, columns=LITE).apply(pd.to_numeric, errors="coerce")
     table = table.astype(float).replace(-9999.0, np.nan)
     unchecked = np.full(len(table), "unchecked", object)
     value = lambda column, scale, offset=0.0: Measured(table[column].to_numpy() * scale + offset, unchecked)
@@ -121,13 +125,13 @@ def _station(stations: Path, usaf: str, wban: str) -> dict[str, object]:
     return {"latitude": latitude, "longitude": longitude, "elevation": elevation, "station": f"{usaf}-{wban}"}
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
-    return content.decode("latin-1").splitlines()
+def _is_whole(line: str) -> bool:
+    """Whether a full record has the length that it states."""
+    return line[:4].isdecimal() and MANDATORY <= MANDATORY + int(line[:4]) <= len(line)
+
+
+def _has_all_columns(line: str) -> bool:
+    return len(line.split()) == LITE_COLUMNS
 
 
 def _scaled(text: pd.Series, missing: int) -> np.ndarray:

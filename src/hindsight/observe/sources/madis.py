@@ -4,8 +4,7 @@ Read are surface reports (METAR, maritime), aircraft reports (ACARS) and soundin
 verdict on each value by a letter (`temperatureDD`; madis.ncep.noaa.gov, "QC procedures").
 """
 
-import gzip
-import zlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +15,21 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
-from hindsight.settings.units import GRAVITY
+from hindsight.observe.sources import content
+from hindsight.observe.sources.content import Warn
+from hindsight.settings.units import GRAVITY, conversion
 
 FLAG_OF = {"B": "rejected", "X": "rejected", "Q": "suspect", "C": "good", "S": "good", "V": "good", "G": "good"}
-SURFACE = {  # MADIS's name: quantity; all are in the units of `reports.UNITS`
+RECORDS = "recNum"
+ERRORS = (ValueError, TypeError, OSError, EOFError, KeyError, IndexError, OverflowError, AssertionError, MemoryError)
+UNITS = {  # that a file may spell differently, or replace by others of the same quantity
+    **dict.fromkeys(("temperature", "dewpoint", "tpMan"), "K"),
+    **dict.fromkeys(("seaLevelPress", "stationPress", "altimeter"), "Pa"),
+    **dict.fromkeys(("windSpeed", "wsMan"), "m s-1"),
+    **dict.fromkeys(("elevation", "htMan", "staElev"), "m"),
+    "prMan": "hPa",
+}
+SURFACE = {  # MADIS's name: quantity
     "seaLevelPress": "air_pressure_at_mean_sea_level",
     "stationPress": "surface_air_pressure",
     "temperature": "air_temperature",
@@ -27,13 +37,19 @@ SURFACE = {  # MADIS's name: quantity; all are in the units of `reports.UNITS`
 }
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
 
+    Of a truncated file the records before the cut are read.
+
+    Args:
+        path: of the file.
+        warn: is given a sentence on what was lost of the file.
+
     Raises:
-        UserError: if the file is none of MADIS's that this module knows.
+        UserError: if the file is none of MADIS's that this module knows, or states units of another quantity.
     """
-    dataset = _opened(path)
+    dataset = _in_our_units(_opened(path, warn), path)
     if "prMan" in dataset:
         return soundings(dataset)
     if "en_tailNumber" in dataset:
@@ -120,12 +136,50 @@ def soundings(dataset: xr.Dataset) -> pd.DataFrame:
     return reports.with_pressure_and_time(reports.stack(place, measured))
 
 
-def _opened(path: Path) -> xr.Dataset:
+def _opened(path: Path, warn: Warn) -> xr.Dataset:
+    raw = content.read(path, warn)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return xr.load_dataset(content, decode_times=False, engine="scipy")
-    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read as a MADIS netCDF file ({error})") from None
+        return _decoded(raw)
+    except ERRORS as error:
+        whole = _before_the_cut(raw)
+        if whole is None:
+            raise UserError(f"{path} cannot be read as a MADIS netCDF file ({error})") from None
+        warn(f"{path} is truncated: {whole.sizes[RECORDS]} of {int.from_bytes(raw[4:8], 'big')} records could be read")
+        return whole
+
+
+def _decoded(raw: bytes) -> xr.Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xr.SerializationWarning)  # a variable that is not read has two fill values
+        return xr.load_dataset(raw, decode_times=False, engine="scipy")
+
+
+def _before_the_cut(raw: bytes) -> xr.Dataset | None:
+    """The records of a netCDF file (version 3) that lie before the cut; None if it is damaged otherwise.
+
+    Records follow one another at the end of such a file, and its header states how many there are: the largest number
+    with which the file can be read is searched for by bisection.
+    """
+    first, last, found = 1, int.from_bytes(raw[4:8], "big") - 1, None
+    while first <= last:
+        middle = (first + last) // 2
+        try:
+            found, first = _decoded(raw[:4] + middle.to_bytes(4, "big") + raw[8:]), middle + 1
+        except ERRORS:
+            last = middle - 1
+    return found if found is not None and RECORDS in found.sizes else None
+
+
+def _in_our_units(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """The dataset in the units of `UNITS`; a variable without units is in them."""
+    for name, ours in UNITS.items():
+        if name in dataset and (theirs := dataset[name].attrs.get("units")):
+            factor = conversion(str(theirs), ours)
+            if factor is None:
+                raise UserError(f"{path}: {name} is in {theirs!r}, not in a unit like {ours}; correct the file")
+            if factor != (1.0, 0.0):
+                dataset[name] = dataset[name] * factor[0] + factor[1]
+    return dataset
 
 
 def _measured(dataset: xr.Dataset, name: str) -> Measured | None:

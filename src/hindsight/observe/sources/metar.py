@@ -8,17 +8,22 @@ import pandas as pd
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
 from hindsight.observe.sources import madis
+from hindsight.observe.sources.content import Warn
 
 NEEDED = ("stationName", "latitude", "longitude", "elevation", "timeObs", "temperature", "windSpeed", "windDir")
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
+
+    Args:
+        path: of the file.
+        warn: is given a sentence on what was lost of the file.
 
     Raises:
         UserError: if the file cannot be read or lacks columns.
     """
-    table = reports.read_parquet(path, NEEDED, "METAR reports in MADIS's layout")
+    table = reports.read_parquet(path, NEEDED, "METAR reports in MADIS's layout", warn)
     place = pd.DataFrame(
         {
             "time": table["timeObs"].to_numpy("datetime64[ns]"),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
+from hindsight.observe.sources.content import Warn
 from hindsight.settings.units import GRAVITY
 
 NEEDED = ["time", "msgtype", "station", "lat", "lon", "elev", "CAT", "POB", "PQM"]
@@ -28,15 +29,19 @@ PLATFORMS = {
 SURFACE = 0  # the category of a surface level
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
 
     A surface level gives station pressure, temperature, wind and humidity without a level.
 
+    Args:
+        path: of the file.
+        warn: is given a sentence on what was lost of the file.
+
     Raises:
         UserError: if the file cannot be read or lacks columns.
     """
-    table = reports.read_parquet(path, NEEDED, "decoded PREPBUFR")
+    table = reports.read_parquet(path, NEEDED, "decoded PREPBUFR", warn)
     table = table[table["msgtype"].isin(PLATFORMS)]
     near_ground = ((table["CAT"] == SURFACE) | table["msgtype"].isin(["ADPSFC", "SFCSHP"])).to_numpy()
     place = pd.DataFrame(

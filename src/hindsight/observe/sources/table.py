@@ -1,5 +1,6 @@
 """Format `table`: CSV or Parquet with a column for each kind of value, and a map that says which column is what."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
+from hindsight.observe.sources import content
+from hindsight.observe.sources.content import Warn
 from hindsight.settings.reports import Column, TableFormat
 from hindsight.settings.units import conversion
 
@@ -15,43 +18,49 @@ PLACE = ("time", "latitude", "longitude", "elevation", "pressure", "station", "p
 NUMBERS = ("latitude", "longitude", "elevation", "pressure")
 
 
-def read(path: Path, settings: TableFormat, stations: Path | None = None) -> pd.DataFrame:
+def read(path: Path, settings: TableFormat, stations: Path | None = None, warn: Warn = print) -> pd.DataFrame:
     """Read the values of a table (`reports.COLUMNS`).
 
     Args:
         path: CSV or Parquet, perhaps compressed.
         settings: which column is what.
         stations: a table with a row a station, whose columns are added to the rows of that station.
+        warn: is given a sentence on what was lost of the file: times and values that cannot be read.
 
     Raises:
-        UserError: if a file cannot be read, lacks columns that the map names, or states units that do not fit.
+        UserError: if a file cannot be read, or lacks columns that the map names.
     """
-    table = _joined(_table(path), stations, settings) if stations else _table(path)
+    table = _table(path, warn)
+    table = _joined(table, stations, settings) if stations else table
     _require(table, settings, path, stations)
     place = pd.DataFrame({name: table[column] for name, column in settings.columns.items() if name != "flag"})
     place = place.reindex(columns=[name for name in PLACE if name != "flag"])
-    place["time"] = _times(table[settings.columns["time"]], settings)
+    place["time"] = _times(table[settings.columns["time"]], settings, path, warn)
     place["platform"] = place["platform"].fillna(settings.platform)
     for name in NUMBERS:
-        place[name] = pd.to_numeric(place[name], errors="coerce").astype(float)
+        place[name] = _numbers(place[name], path, warn)
     flag = _flags(table, settings)
-    parts = [_of_column(table, place, column, flag, path) for column in settings.values]
+    parts = [_of_column(table, place, column, flag, path, warn) for column in settings.values]
     return pd.concat(parts, ignore_index=True) if parts else reports.empty()
 
 
-def _of_column(table: pd.DataFrame, place: pd.DataFrame, column: Column, flag: np.ndarray, path: Path) -> pd.DataFrame:
+def _of_column(
+    table: pd.DataFrame, place: pd.DataFrame, column: Column, flag: np.ndarray, path: Path, warn: Warn
+) -> pd.DataFrame:
     chosen = np.ones(len(table), bool)
     for name, accepted in column.where.items():
-        chosen &= table[name].isin(accepted).to_numpy()
-    factor = conversion(column.units, reports.UNITS[column.quantity])
-    if factor is None:
-        raise UserError(
-            f"{path}: column {column.column!r} is {column.quantity} in {column.units!r}, which cannot be converted to "
-            f"{reports.UNITS[column.quantity]}; correct `units` or `quantity`"
-        )
-    values = pd.to_numeric(table[column.column], errors="coerce").to_numpy(float) * factor[0] + factor[1]
-    measured = Measured(np.where(chosen, values, np.nan), flag)
-    return reports.stack(place, {column.quantity: measured}).assign(kind=column.name)
+        chosen &= table[name].map(_word).isin(accepted).to_numpy()
+    factor, offset = conversion(column.units, reports.UNITS[column.quantity]) or (np.nan, 0.0)  # settings checked it
+    values = _numbers(table[column.column].where(chosen), path, warn) * factor + offset
+    return reports.stack(place, {column.quantity: Measured(values, flag)}).assign(kind=column.name)
+
+
+def _numbers(column: pd.Series, path: Path, warn: Warn) -> np.ndarray:
+    """The numbers of a column; NaN, with a warning, where there is something else."""
+    values = pd.to_numeric(column, errors="coerce").astype(float)
+    if (wrong := column.notna() & values.isna()).any():
+        warn(f"{path}: {wrong.sum()} values of {column.name!r} are no numbers ({column[wrong].iloc[0]!r}, for one)")
+    return values.to_numpy(float)
 
 
 def _require(table: pd.DataFrame, settings: TableFormat, path: Path, stations: Path | None) -> None:
@@ -78,17 +87,35 @@ def _joined(table: pd.DataFrame, stations: Path, settings: TableFormat) -> pd.Da
     return table.merge(places, on=key, how="left", suffixes=("", " of the station"))
 
 
-def _table(path: Path) -> pd.DataFrame:
-    reader = pd.read_parquet if ".parquet" in path.suffixes or path.suffix == ".pq" else pd.read_csv
+def _table(path: Path, warn: Warn = print) -> pd.DataFrame:
+    if ".parquet" in path.suffixes or path.suffix == ".pq":
+        return reports.read_parquet(path, [], "the table", warn)
     try:
-        return reader(path)
-    except (OSError, ValueError, EOFError) as error:
+        return pd.read_csv(io.BytesIO(b"\n".join(_whole_lines(path, warn))))
+    except ValueError as error:
         raise UserError(f"{path} cannot be read as a table ({error})") from None
 
 
-def _times(column: pd.Series, settings: TableFormat) -> np.ndarray:
-    """Times in UTC; a date alone means the hour that the settings give to dates."""
-    times = pd.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
+def _whole_lines(path: Path, warn: Warn) -> list[bytes]:
+    """The lines of a CSV file, without the last one if it is cut short."""
+    lines = content.lines(path, warn)
+    if lines and lines[-1].count(b",") < lines[0].count(b","):
+        warn(f"{path} is truncated: its last line is cut short and left out")
+        return lines[:-1]
+    return lines
+
+
+def _times(column: pd.Series, settings: TableFormat, path: Path, warn: Warn) -> np.ndarray:
+    """Times in UTC, of which some may have a zone; a date alone means the hour that the settings give to dates."""
+    given = column
+    if pd.api.types.is_numeric_dtype(column):  # 20000131 is a date, not nanoseconds
+        given = column.map(_word)
+    times = pd.to_datetime(given, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
+    if (wrong := column.notna() & times.isna()).any():
+        warn(
+            f"{path}: {wrong.sum()} of {len(column)} times in {column.name!r} are not ISO 8601, like "
+            f"2000-01-31T12:00+01:00 ({column[wrong].iloc[0]!r}, for one)"
+        )
     if settings.hour_of_dates is not None:
         times = times.dt.normalize() + pd.Timedelta(hours=settings.hour_of_dates)
     return times.to_numpy("datetime64[ns]")
