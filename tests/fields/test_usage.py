@@ -97,3 +97,38 @@ def test_rows_counted_as_used_are_those_that_an_analysis_uses(tmp_path):
     scaling = Scaling(np.zeros((1, 2, 10, 6)), np.array([1.0, 1.0]), 0, 0)
     seen = observation_tensors.from_table(observations.usable(found), TIMES, ["msl", "z500"], GRID, scaling)
     assert int(seen.present.sum()) == used.sum() == 5
+
+
+SOUNDING = {"channel": "t", "value": 280.0}
+LEVELS = {  # of a state with t500, t850 and the components of the wind
+    "between levels": (SOUNDING | {"level": 700.0}, "used"),
+    "on the lowest level": (SOUNDING | {"level": 850.0}, "used"),
+    "below the levels": (SOUNDING | {"level": 925.0}, "unknown channel or level"),
+    "above the levels": (SOUNDING | {"level": 300.0}, "unknown channel or level"),
+    "a variable without a level": (SOUNDING, "unknown channel or level"),
+    "a variable of which the state has nothing": (
+        {"channel": "q", "value": 0.01, "level": 700.0},
+        "unknown channel or level",
+    ),
+    "a temperature that no level can have": (SOUNDING | {"level": 700.0, "value": 400.0}, "unphysical value"),
+    "wind speed": ({"channel": "ws10", "value": 7.0}, "used"),
+    "a wind speed below zero": ({"channel": "ws10", "value": -7.0}, "unphysical value"),
+    "wind speed aloft without its components": ({"channel": "ws850", "value": 7.0}, "unknown channel or level"),
+    "station pressure without elevation": ({"channel": "sp", "value": 9e4}, "unknown channel or level"),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), LEVELS.values(), ids=LEVELS)
+def test_what_can_be_computed_from_the_state_is_used(change, expected):
+    found = pd.DataFrame([GOOD | change])
+    assert usage.reasons(found, TIMES, ["t500", "t850", "u10", "v10"], GRID).tolist() == [expected]
+
+
+def test_station_pressure_needs_the_elevation_of_the_station():
+    found = pd.DataFrame([GOOD | {"channel": "sp", "value": 9e4}] * 2).assign(elevation=[800.0, np.nan])
+    assert usage.reasons(found, TIMES, ["msl", "t850"], GRID).tolist() == ["used", "unknown channel or level"]
+
+
+def test_values_of_a_sounding_at_several_levels_are_no_duplicates():
+    found = pd.DataFrame([GOOD | SOUNDING | {"level": level} for level in (700.0, 600.0, 700.0)])
+    assert usage.reasons(found, TIMES, ["t500", "t850"], GRID).tolist() == ["used", "used", "duplicate"]

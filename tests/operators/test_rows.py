@@ -9,7 +9,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import observation_operator
-from hindsight.operators.rows import gross_error_note, normalise, reject_gross_errors
+from hindsight.operators.rows import equivalents, gross_error_note, normalise, reject_gross_errors
 from hindsight.operators.station_pressure import linearised
 from hindsight.reanalyse import observation_tensors
 
@@ -192,3 +192,73 @@ def test_values_without_weight_are_of_the_own_frame():
     table = mountain(time_weights="-1:0 0:1")
     assert not normalise(table, PRESSURE, GRID, WEATHER, 24).offset.any()
     assert int(observation_tensors.from_table(table, TIMES[1:], PRESSURE, GRID, WEATHER).present.sum()) == 2
+
+
+UPPER = ["t500", "t850", "u10", "v10"]
+ALOFT = np.stack([np.full(GRID.shape, mean) for mean in (250.0, 280.0, 3.0, -4.0)])
+SOUNDED = Scaling(np.concatenate([ALOFT[None], np.zeros((2, 4, *GRID.shape))]), np.array([3.0, 5.0, 4.0, 2.0]), 1, 0)
+
+
+def sounding(**columns):
+    """A temperature at a pressure, and what else is given."""
+    plain = {
+        "time": TIMES[1],
+        "channel": "t",
+        "level": [700.0, 500.0],
+        "latitude": [42.0, 47.0],
+        "longitude": [3.0, 12.0],
+    }
+    return pd.DataFrame(plain | {"value": 271.0, "error": 1.0} | columns)
+
+
+def seen_by(rows, state):
+    return (state[rows.point] * rows.weight).sum(1)
+
+
+def test_a_temperature_between_levels_is_a_row_on_both_of_them():
+    rows = normalise(sounding(), UPPER, GRID, SOUNDED, 24)
+    departure = np.random.default_rng(1).uniform(-9, 9, (4, *GRID.shape))
+    found = seen_by(rows, (departure / SOUNDED.spread[:, None, None]).reshape(-1))
+    share = np.log(700 / 500) / np.log(850 / 500)
+    at = observation_operator(GRID, sounding())
+    upper, lower = (at.apply((ALOFT + departure)[c].reshape(1, -1))[0] for c in (0, 1))
+    expected = [(1 - share) * upper[0] + share * lower[0], upper[1]]
+    unit = np.array([np.hypot((1 - share) * 3, share * 5), 3.0])
+    np.testing.assert_allclose(found - rows.value, (expected - sounding()["value"]) / unit)
+    np.testing.assert_allclose(rows.error, 1 / unit)
+
+
+def test_on_a_level_a_variable_is_the_channel_to_the_bit():
+    one = normalise(sounding(level=[850.0, 500.0]), UPPER, GRID, SOUNDED, 24)
+    other = normalise(sounding(channel=["t850", "t500"], level=np.nan), UPPER, GRID, SOUNDED, 24)
+    for name in ("point", "weight", "value", "error"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_outside_the_levels_there_is_no_row():
+    assert len(normalise(sounding(level=[900.0, np.nan]), UPPER, GRID, SOUNDED, 24)) == 0
+    assert len(normalise(sounding(channel="q"), UPPER, GRID, SOUNDED, 24)) == 0
+
+
+def test_the_limits_between_levels_are_the_widest_of_both():
+    limits = np.array([[240.0, 255, -50, -50], [260.0, 300, 50, 50]])
+    table = sounding(value=[335.0, 299.0])  # both more than 10 spreads off
+    kept, gross = reject_gross_errors(table, UPPER, GRID, SOUNDED, limits, 24)
+    assert kept.empty and len(gross) == 2  # on the level itself, its own limits count
+    limits[1, 1] = 340
+    assert reject_gross_errors(table, UPPER, GRID, SOUNDED, limits, 24)[0].index.tolist() == [0]
+
+
+def test_equivalents_are_the_functions_of_the_fields():
+    """Of members at one time: speed, a temperature between levels and one on a level."""
+    fields = ALOFT + np.random.default_rng(8).standard_normal((2, 4, *GRID.shape)) * SOUNDED.spread[:, None, None]
+    table = pd.concat(
+        [sounding(channel="ws10", level=np.nan), sounding(), sounding(channel="t850", level=np.nan)], ignore_index=True
+    )
+    flat, share = fields.reshape(2, 4, -1), np.log(700 / 500) / np.log(850 / 500)
+    upper, lower, u, v = (
+        observation_operator(GRID, sounding(channel="ws10", level=np.nan)).apply(flat[:, c]) for c in range(4)
+    )
+    between = np.stack([(1 - share) * upper[:, 0] + share * lower[:, 0], upper[:, 1]], 1)
+    expected = np.concatenate([np.hypot(u, v), between, lower], 1)
+    np.testing.assert_allclose(equivalents(fields, table, UPPER, GRID), expected)

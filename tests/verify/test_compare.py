@@ -176,3 +176,19 @@ def test_a_withheld_observation_with_a_gross_error_is_not_scored(tmp_path, capsy
         found.append(xr.load_dataset(folder / "sparse.nc").sel(region=compare.WITHHELD)["squared_error"])
         assert ("withheld: 1 of" in capsys.readouterr().out) == (number == 0)
     xr.testing.assert_equal(*found)
+
+
+def test_withheld_values_between_levels_are_scored_with_the_nearest_level():
+    """Members that have the truth on both levels have no error between them; a wind speed has no channel there."""
+    times, upper, lower = TIMES[:1], 5.0, 9.0
+    fields = np.stack([np.full((2, 5), upper), np.full((2, 5), lower)])[None, None].repeat(3, 0)
+    coordinates = {"realization": range(3), "time": times, "channel": ["t500", "t850"]}
+    dims = ("realization", "time", "channel", "latitude", "longitude")
+    frames = xr.Dataset({"analysis": (dims, fields)}, coordinates)
+    scaling = Scaling(np.zeros((1, 2, 2, 5)), np.ones(2), 0, 0)
+    share = np.log(600 / 500) / np.log(850 / 500)
+    rows = pd.DataFrame({"time": times[0], "latitude": 30.0, "longitude": 0.5, "error": 1e-6, "station": "a"}, range(3))
+    rows = rows.assign(channel=["t", "t", "ws10"], level=[600.0, 850.0, np.nan])
+    rows["value"] = [(1 - share) * upper + share * lower, lower + 2, 4.0]
+    found = compare.compare_with_observations(frames, rows, scaling, GRID, 0)["squared_error"]
+    np.testing.assert_allclose(found[0, 0], [0.0, 4.0], atol=1e-4)

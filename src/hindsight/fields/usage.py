@@ -4,13 +4,13 @@ There are no other reasons than those of `CODES`. Codes from 12 on are for rows 
 to which several reasons apply gets the first of them, in the order in which `reasons` checks them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
 from hindsight.fields.grid import NEAR, Grid
-from hindsight.settings.lexicon import CHANNELS
+from hindsight.settings.lexicon import CHANNELS, COMPUTED, ON_LEVELS, inputs, physical_range
 
 USED, WITHHELD, FLAGGED = "used", "withheld", "quality flag"
 UNPHYSICAL, OUTSIDE, DUPLICATE = "unphysical value", "outside the domain", "duplicate"
@@ -41,13 +41,19 @@ FILL_VALUES = (
     99999.0,
     9.96921e36,
 )  # of missing values
-IDENTITY = ["time", "latitude", "longitude", "channel", "station"]  # rows equal in all of these are duplicates
+IDENTITY = [
+    "time",
+    "latitude",
+    "longitude",
+    "channel",
+    "station",
+]  # rows equal in all of these (and the level of a variable) are duplicates
 
 
 def reasons(
     table: pd.DataFrame,
     times: np.ndarray | None = None,
-    channels: Sequence[str] | None = None,
+    channels: Collection[str] | None = None,
     grid: Grid | None = None,
 ) -> np.ndarray:
     """The reason why each row is not used, or `USED`; (N,), keys of `CODES`.
@@ -62,7 +68,7 @@ def reasons(
     checks: list[tuple[str, Callable[[], np.ndarray]]] = [
         (MISSING_TIME, lambda: table["time"].isna()),
         (OFF_TIME, lambda: False if times is None else ~table["time"].isin(times)),
-        (UNKNOWN_CHANNEL, lambda: ~_has_channel(table, channels)),
+        (UNKNOWN_CHANNEL, lambda: ~observable(table, channels)),
         (MISSING_VALUE, lambda: ~np.isfinite(table["value"]) | _is_fill_value(table)),
         (INVALID_ERROR, lambda: ~(np.isfinite(table["error"]) & (table["error"] > 0))),
         (INVALID_POSITION, lambda: ~(table["latitude"].between(-90, 90) & table["longitude"].between(-360, 540))),
@@ -98,12 +104,36 @@ def sentence(counts: pd.DataFrame) -> str:
     return f"{total.get(USED, 0)} of {total.sum()} rows are used" + (f"; not used: {why}" if why else "")
 
 
-def _has_channel(table: pd.DataFrame, channels: Sequence[str] | None) -> np.ndarray:
-    """Whether the fields have each row's channel, on the row's level where it gives one."""
-    level = table["channel"].map({name: channel.level for name, channel in CHANNELS.items()}).to_numpy(float)
-    given = table["level"].to_numpy(float)
-    at = np.isnan(given) | np.isclose(given, level, rtol=0, atol=NEAR)
-    return table["channel"].isin(CHANNELS if channels is None else channels).to_numpy() & at
+def observable(table: pd.DataFrame, channels: Collection[str] | None) -> np.ndarray:
+    """Whether each row's channel is one of the fields' or can be computed from them, on the row's level; (N,).
+
+    A channel on a level has that level, where a row gives one. A variable without a level in its name (`t`) lies
+    between the highest and the lowest level on which the fields have it. Station pressure that is computed needs the
+    station's elevation.
+
+    Args:
+        table: with the columns `channel`, and `level` and `elevation` where rows have them.
+        channels: of the fields; none: any of the lexicon.
+    """
+    known = CHANNELS if channels is None else channels
+    name = table["channel"].astype(object).to_numpy()
+    given = table["level"].to_numpy(float) if "level" in table else np.full(len(table), np.nan)
+    found = np.zeros(len(table), bool)
+    for observed in table["channel"].unique():
+        at, needed = name == observed, inputs(str(observed), known)
+        found[at] = bool(needed) & _on_level(str(observed), given[at], needed)
+        if observed in COMPUTED and observed not in known:
+            found[at] &= np.isfinite(table["elevation"].to_numpy(float)[at]) if "elevation" in table else False
+    return found
+
+
+def _on_level(observed: str, given: np.ndarray, needed: Sequence[str]) -> np.ndarray:
+    """Whether levels (N,) are the observed channel's own, or lie among those of the channels that it depends on."""
+    if observed in ON_LEVELS:
+        levels = [level for name in needed if (level := CHANNELS[name].level)] or [np.nan]
+        return (given >= min(levels) - NEAR) & (given <= max(levels) + NEAR)
+    own = CHANNELS[observed].level if observed in CHANNELS else None
+    return np.isnan(given) | np.isclose(given, np.nan if own is None else own, rtol=0, atol=NEAR)
 
 
 def _is_fill_value(table: pd.DataFrame) -> np.ndarray:
@@ -113,9 +143,9 @@ def _is_fill_value(table: pd.DataFrame) -> np.ndarray:
 
 
 def _physical(table: pd.DataFrame) -> np.ndarray:
+    ranges = {name: physical_range(str(name)) for name in table["channel"].unique()}
     low, high = (
-        table["channel"].map({name: getattr(channel, side) for name, channel in CHANNELS.items()}).to_numpy(float)
-        for side in ("lowest", "highest")
+        table["channel"].map({name: one[side] for name, one in ranges.items()}).to_numpy(float) for side in (0, 1)
     )
     value = table["value"].to_numpy(float)
     return (value >= low) & (value <= high)
@@ -129,5 +159,6 @@ def _inside(table: pd.DataFrame, grid: Grid) -> np.ndarray:
 def _repeated(table: pd.DataFrame, candidates: np.ndarray) -> np.ndarray:
     """Whether each row duplicates an earlier one, among the rows that could be used otherwise."""
     found = np.zeros(len(table), bool)
-    found[candidates] = table[candidates].duplicated([*IDENTITY]).to_numpy()
+    level = table["level"].where(table["channel"].isin(ON_LEVELS))  # a channel on a level has one already
+    found[candidates] = table.assign(level=level)[candidates].duplicated([*IDENTITY, "level"]).to_numpy()
     return found

@@ -1,18 +1,37 @@
 """Channels that observations have and the state has not, computed from channels of the state.
 
-Station pressure follows from sea-level pressure and the temperature at 850 hPa. Each is linearised: its value and its
-slopes by the channels that it is computed from, at given values of these.
+Linear ones are a variable between two levels (`levels`) and the thickness of a layer. Station pressure, from sea-level
+pressure and the temperature at 850 hPa (`station_pressure`), and wind speed are not linear. Each is linearised at given
+values of the channels that it is computed from, given how uncertain these are.
+
+Wind speed has no slope where both components are zero. If they are uncertain by a standard deviation s each, about u
+and v, its mean, its slopes and the variance that these do not explain are taken as
+
+    f = (u^2 + v^2 + s^2)^(1/2),      df/du = u / f,      df/dv = v / f,      s^4 / (2 f^2).
+
+Where s is small beside the wind, f and the variance are exact to second order in s (Jazwinski 1970, chapter 9). Without
+wind they are s, zero and s^2 / 2; the speed then has the distribution of Rayleigh, of mean 1.25 s and variance
+0.43 s^2. So a speed is hardly used while its direction is unknown.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
+from hindsight.operators import levels, station_pressure
+from hindsight.settings import lexicon
+from hindsight.settings.units import GRAVITY
 
-from hindsight.operators import station_pressure
+Array = Any  # of NumPy or Torch; the functions of this module accept both
 
-Linearise = Callable[[Sequence[np.ndarray], pd.DataFrame], tuple[np.ndarray, list[np.ndarray]]]
+
+class Linear(NamedTuple):
+    """A function near some state: its value, its slopes by each channel, and the variance that these leave out."""
+
+    value: Array
+    slopes: list[Array]
+    variance: Array
 
 
 @dataclass(frozen=True)
@@ -21,25 +40,61 @@ class Derived:
 
     Attributes:
         channels: that it is computed from.
-        linearise: from their values at the stations, (N,) each and in the channels' units, and the rows of the table,
-            to the observed value (N,) and its slopes by each of them.
+        linearise: from their values at the stations, (N,) each and in the channels' units, their standard spreads
+            there, and columns of the table, to `Linear`, (N,) each.
+        columns: of the observation table that it needs.
+        curve: its number in `CURVED`, from 1; 0: it is linear.
     """
 
     channels: tuple[str, ...]
-    linearise: Linearise
+    linearise: Callable[[Sequence[Array], Sequence[Array], Mapping[str, Array]], Linear]
+    columns: tuple[str, ...] = ()
+    curve: int = 0
 
 
 def of(observed: str, channels: Sequence[str]) -> Derived | None:
     """How an observed channel is computed from those of a state; None if it cannot be."""
-    if observed in channels:
-        return Derived((observed,), lambda values, rows: (values[0], [np.ones(len(rows))]))
-    found = DERIVED.get(observed)
-    return found if found and set(found.channels) <= set(channels) else None
+    needed = lexicon.inputs(observed, channels)
+    if needed in ((), (observed,)):
+        return Derived(needed, _itself) if needed else None
+    if observed in lexicon.ON_LEVELS:
+        return Derived(needed, partial(_between, [lexicon.CHANNELS[name].level for name in needed]), ("level",))
+    formula = lexicon.CHANNELS[observed].formula or observed
+    if formula in CURVED:
+        return Derived(needed, CURVED[formula], COLUMNS.get(formula, ()), 1 + list(CURVED).index(formula))
+    return Derived(needed, LINEAR[formula])
 
 
-def _station_pressure(values: Sequence[np.ndarray], rows: pd.DataFrame) -> tuple[np.ndarray, list[np.ndarray]]:
-    found = station_pressure.linearised(*values, rows["elevation"].to_numpy(float))
-    return found.value, [found.by_pressure, found.by_temperature]
+def _itself(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
+    return Linear(values[0], [values[0] * 0 + 1], values[0] * 0)
 
 
-DERIVED = {"sp": Derived(("msl", "t850"), _station_pressure)}
+def _between(on: list[int], values: Sequence[Array], spreads: Sequence[Array], columns: Mapping) -> Linear:
+    share = levels.weights(on, columns["level"])
+    return Linear(sum(w * x for w, x in zip(share, values)), share, values[0] * 0)
+
+
+def _thickness(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
+    upper, lower = values
+    slope = upper * 0 + 1 / GRAVITY
+    return Linear((upper - lower) / GRAVITY, [slope, -slope], upper * 0)
+
+
+def _station_pressure(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
+    """What it leaves out is small: 1e-4 of the variance at 2000 m."""
+    found = station_pressure.linearised(*values, columns["elevation"])
+    return Linear(found.value, [found.by_pressure, found.by_temperature], values[0] * 0)
+
+
+def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
+    (u, v), (a, b) = values, spreads
+    square = (a * a + b * b) / 2
+    total = u * u + v * v + square
+    total = total + (total == 0)  # no wind and no doubt: slopes of zero
+    speed = total**0.5
+    return Linear(speed * (u * u + v * v + square > 0), [u / speed, v / speed], square * square / (2 * total))
+
+
+LINEAR = {"thickness": _thickness}
+CURVED = {"sp": _station_pressure, "speed": _speed}
+COLUMNS = {"sp": ("elevation",)}

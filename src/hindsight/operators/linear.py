@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from hindsight.operators.curve import Curve
+
 
 @dataclass(frozen=True)
 class LinearObservations:
@@ -20,6 +22,9 @@ class LinearObservations:
             table does.
         offset: frame of each value relative to that of the observation, (T, N, K), 0 without weight; None: all are of
             its own frame. An observation is listed in one of the frames that it depends on.
+        curve: what those that are not linear need to be linearised again, see `at`; None: all are linear.
+
+    Linearised about each member's own estimate, weight, value and error have members as their first axis.
     """
 
     point: torch.Tensor
@@ -29,16 +34,32 @@ class LinearObservations:
     present: torch.Tensor
     key: torch.Tensor | None = None
     offset: torch.Tensor | None = None
+    curve: Curve | None = None
+
+    def at(self, state: torch.Tensor, spread: torch.Tensor) -> "LinearObservations":
+        """The same observations, linearised about each member's own estimate.
+
+        Each member has its own slopes because two members with opposite winds have a mean without wind, about which
+        a wind speed says nothing; and because a member must not depend on the others that share its job.
+
+        Args:
+            state: the estimates (E, T, D).
+            spread: their standard deviation in each frame, in units of the state, (T,).
+        """
+        if self.curve is None or not bool((self.curve.kind > 0).any()):
+            return self
+        members, curve = len(state), self.curve
+        blocks = curve.operator.unflatten(-1, (curve.mean.shape[-1], -1))
+        values = self._gather(state) * curve.operator
+        weight, value, error, curved = curve.at(values, blocks.sum(-1).abs() * spread[:, None, None])
+        own = [tensor.expand(members, *tensor.shape).clone() for tensor in (self.weight, self.value, self.error)]
+        for tensor, new in zip(own, (weight, value, error)):
+            tensor[:, curved] = new
+        return replace(self, weight=own[0], value=own[1], error=own[2])
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: state (E, T, D) to observed values (E, T, N); zero in the padding."""
-        members, frames, size = state.shape
-        if self.offset is not None:
-            values = state.flatten(1)[:, self._places(size)]
-            return (values * self.weight).sum(-1) * self.present
-        index = self.point.flatten(1).expand(members, -1, -1)
-        values = state.gather(2, index).view(members, frames, *self.point.shape[1:])
-        return (values * self.weight).sum(-1) * self.present
+        return (self._gather(state) * self.weight).sum(-1) * self.present
 
     def adjoint(self, values: torch.Tensor, size: int) -> torch.Tensor:
         """H^T y: observed values (E, T, N) to the state (E, T, size)."""
@@ -53,6 +74,14 @@ class LinearObservations:
     def squared(self) -> torch.Tensor:
         """|h|^2, the squared length of each row of H; (T, N)."""
         return self.weight.square().sum(-1) * self.present
+
+    def _gather(self, state: torch.Tensor) -> torch.Tensor:
+        """The values of a state (E, T, D) that the observations depend on, (E, T, N, K)."""
+        members, frames, size = state.shape
+        if self.offset is not None:
+            return state.flatten(1)[:, self._places(size)]
+        index = self.point.flatten(1).expand(members, -1, -1)
+        return state.gather(2, index).view(members, frames, *self.point.shape[1:])
 
     def _places(self, size: int) -> torch.Tensor:
         """Indices into all frames of a state, (T, N, K)."""
@@ -85,7 +114,12 @@ class LinearObservations:
         key = None if self.key is None else change(self.key)
         numbers = change(self.value), change(self.error), change(self.present)
         offset = None if self.offset is None else change(self.offset)
-        return LinearObservations(change(self.point), change(self.weight), *numbers, key, offset)
+        curve = None if self.curve is None else self.curve.each(change)
+        return LinearObservations(change(self.point), change(self.weight), *numbers, key, offset, curve)
+
+    def double(self) -> "LinearObservations":
+        """The same observations in double precision."""
+        return self._each(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The observations as values of the state and their precision 1 / r^2, both (T, size); 0: not observed.

@@ -1,6 +1,8 @@
 """Observations as rows of a normalised observation operator, for the analyses and the baselines."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,10 @@ from hindsight.errors import UserError
 from hindsight.fields import perturbations
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.fields.usage import observable
 from hindsight.operators import derived, time_weights
+from hindsight.operators.curve import Curve
+from hindsight.operators.derived import Derived
 from hindsight.operators.footprint import observation_operator
 from hindsight.operators.interpolate import Interpolation
 
@@ -22,8 +27,8 @@ class Rows:
     """N observations of flat, normalised states of C * H * W values, as weighted sums over values and frames.
 
     y_n = sum_k weight[n, k] x[t_n + offset[n, k]][point[n, k]], t_n the frame at `time`. `value` (N,) are departures
-    from what the climatology has at the station, `error` (N,) the observation errors (standard deviations), both in
-    units of the climatological spread of what is observed.
+    from what the climatology has at the station, `error` (N,) the observation errors (standard deviations, with what
+    the weights leave out of rows that are not linear), both in units of the climatological spread of what is observed.
     """
 
     time: np.ndarray  # (N,)
@@ -33,9 +38,17 @@ class Rows:
     error: np.ndarray
     key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
     offset: np.ndarray | None = None  # (N, K), frames, 0 without weight; none: all are of the row's own frame
+    curve: Curve | None = None  # none: all rows are linear
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def each(self, change: Callable[[np.ndarray], Any]) -> "Rows":
+        """Apply the same change to every array."""
+        names = ("time", "point", "weight", "value", "error", "key")
+        offset = None if self.offset is None else change(self.offset)
+        curve = None if self.curve is None else self.curve.each(change)
+        return Rows(*(change(getattr(self, name)) for name in names), offset, curve)
 
 
 def normalise(
@@ -44,7 +57,8 @@ def normalise(
     """Normalise observations in the same way as the state.
 
     What is observed may be a channel of the state or computed from several (`derived`), at the time of a frame or over
-    several (`time_weights`); a function that is not linear is linearised about the climatology.
+    several (`time_weights`); a function that is not linear is linearised about the climatology, and has what it takes
+    to be linearised again (`curve`). Of a mean over time, it is the function of the mean.
 
     Args:
         table: the rows that an analysis may use; rows of which the state has nothing are dropped.
@@ -57,7 +71,7 @@ def normalise(
         UserError: if a row lies outside the grid, or its footprint or time weights are not valid.
         ValueError: if rows have time weights and `step_hours` is not given.
     """
-    table = table[can_observe(table["channel"], channels)]
+    table = table[can_observe(table, channels)]
     try:
         found, (frames, shares) = observation_operator(grid, table), time_weights.arrays(table)
     except ValueError as error:
@@ -69,29 +83,36 @@ def normalise(
     unique, back = np.unique(needed, return_inverse=True)
     climatology = scaling.climatology(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
     expected = _at_stations(climatology, back.reshape(needed.shape), shares, found)
-    value, slopes = _linearised(table, channels, expected)
-    unit = np.sqrt(((slopes * scaling.spread) ** 2).sum(1))
-    channel, gain = _terms(slopes * scaling.spread / unit[:, None])
+    value, slopes, left_out, order = _linearised(table, channels, expected, scaling.spread)
+    unit = _positive(np.sqrt(((slopes * scaling.spread) ** 2).sum(1) + left_out), order, scaling.spread)
+    channel, gain, block = _terms(slopes * scaling.spread / unit[:, None], order)
     measure = np.broadcast_to(scaling.measure, grid.shape).ravel()[found.point]
     point = channel[:, :, None, None] * int(np.prod(grid.shape)) + found.point[:, None, None]
-    weight = gain[:, :, None, None] * shares[:, None, :, None] * (found.weight / measure)[:, None, None]
-    offset = np.where(weight != 0, frames[:, None, :, None], 0)
-    flat = (len(table), int(np.prod(weight.shape[1:])))
+    share = shares[:, None, :, None] * (found.weight / measure)[:, None, None]
+    weight, base = gain[:, :, None, None] * share, (scaling.spread[channel] * block)[:, :, None, None] * share
+    offset = np.where((weight != 0) | (base != 0), frames[:, None, :, None], 0)
+    flat, values, error = (
+        (len(table), int(np.prod(weight.shape[1:]))),
+        *(table[n].to_numpy(float) for n in ("value", "error")),
+    )
+    kind = _kinds(table, channels)
+    mean = np.take_along_axis(expected, channel, 1)
+    curve = (kind, base.reshape(flat), mean, values, error, unit, _column(table, "elevation"))
     return Rows(
         times,
         np.broadcast_to(point, weight.shape).reshape(flat),
         weight.reshape(flat),
-        (table["value"].to_numpy() - value) / unit,
-        table["error"].to_numpy() / unit,
+        (values - value) / unit,
+        np.where(left_out > 0, np.sqrt(error**2 + left_out), error) / unit,
         perturbations.keys(table),
         offset.reshape(flat) if frames.any() else None,
+        Curve(*curve) if kind.any() else None,
     )
 
 
-def can_observe(observed: pd.Series, channels: list[str]) -> np.ndarray:
-    """Whether each observed channel is one of the state or can be computed from the state's, (N,)."""
-    known = {name: derived.of(name, channels) is not None for name in observed.unique()}
-    return observed.map(known).to_numpy(bool)
+def can_observe(table: pd.DataFrame, channels: list[str]) -> np.ndarray:
+    """Whether the channel of each row is one of the state, or can be computed from the state's, (N,)."""
+    return observable(table, channels)
 
 
 def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, found: Interpolation) -> np.ndarray:
@@ -103,29 +124,82 @@ def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, 
     return total
 
 
-def _linearised(table: pd.DataFrame, channels: list[str], state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Observed values (N,) and their slopes by the channels (N, C), at states (N, C)."""
-    value, slopes = np.zeros(len(table)), np.zeros((len(table), len(channels)))
+def _linearised(
+    table: pd.DataFrame, channels: list[str], state: np.ndarray, spread: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Observed values (N,) and their slopes by the channels (N, C), at states (N, C) with standard deviations (C,).
+
+    Returns:
+        Also the variance that the slopes leave out (N,), and for rows that are not linear the place of each channel
+        in the function, counted from its last to 1; 0 elsewhere, (N, C).
+    """
+    value, left_out = np.zeros(len(table)), np.zeros(len(table))
+    slopes, order = np.zeros((len(table), len(channels))), np.zeros((len(table), len(channels)))
+    for at, function in _functions(table, channels):
+        places = [channels.index(channel) for channel in function.channels]
+        columns = {name: table[name].to_numpy(float)[at] for name in function.columns}
+        line = function.linearise([state[at, c] for c in places], [spread[c] for c in places], columns)
+        value[at], left_out[at], slopes[at[:, None], places] = line.value, line.variance, np.stack(line.slopes, 1)
+        order[at[:, None], places] = np.arange(len(places), 0, -1) * bool(function.curve)
+    return value, slopes, left_out, order
+
+
+def _functions(table: pd.DataFrame, channels: list[str]) -> Iterator[tuple[np.ndarray, Derived]]:
+    """The rows of every observed channel, and the function that it is of the state's channels."""
     names = table["channel"].to_numpy(object)
     for name in np.unique(names.astype(str)):
-        at, function = np.flatnonzero(names == name), derived.of(str(name), channels)
-        places = [channels.index(channel) for channel in function.channels]
-        value[at], parts = function.linearise([state[at, c] for c in places], table.iloc[at])
-        slopes[at[:, None], places] = np.stack(parts, 1)
-    return value, slopes
+        yield np.flatnonzero(names == name), derived.of(str(name), channels)
 
 
-def _terms(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The channels that each row depends on and its gains by them, (N, J) each, the largest first.
+def _kinds(table: pd.DataFrame, channels: list[str]) -> np.ndarray:
+    """`Derived.curve` of every row, (N,)."""
+    kind = np.zeros(len(table), int)
+    for at, function in _functions(table, channels):
+        kind[at] = function.curve
+    return kind
 
-    J is the largest number of channels of a row.
+
+def _positive(unit: np.ndarray, order: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Units of the rows; where one is zero, the root-mean-square spread of the channels that the row depends on."""
+    mean = np.sqrt(((order > 0) * spread**2).sum(1) / np.maximum((order > 0).sum(1), 1))
+    return np.where(unit > 0, unit, mean)
+
+
+def _terms(gain: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The channels that each row depends on, its gains by them, and whether it is a curve in them, (N, J) each.
+
+    J is the largest number of channels of a row. The largest gain comes first; in rows that are not linear, the order
+    is that of the function.
 
     Args:
         gain: by all channels, (N, C).
+        order: of the channels in rows that are not linear, see `_linearised`.
     """
-    most = max(1, int((gain != 0).sum(1).max(initial=0)))
-    channel = np.argsort(-np.abs(gain), axis=1, kind="stable")[:, :most]
-    return channel, np.take_along_axis(gain, channel, 1)
+    rank = np.where(order.any(1)[:, None], order, np.abs(gain))
+    most = max(1, int((rank != 0).sum(1).max(initial=0)))
+    channel = np.argsort(-rank, axis=1, kind="stable")[:, :most]
+    return channel, np.take_along_axis(gain, channel, 1), np.take_along_axis(order > 0, channel, 1)
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)
+
+
+def _extremes(table: pd.DataFrame, channels: list[str], extremes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value in the training period, (N,) each: of the row's channel, or of those on levels around it.
+
+    For what is computed from several channels otherwise, limits that every value exceeds.
+    """
+    lowest, highest = np.full(len(table), np.inf), np.full(len(table), -np.inf)
+    for at, function in _functions(table, channels):
+        places, names = [channels.index(channel) for channel in function.channels], table["channel"].iloc[at]
+        if function.columns == ("level",):
+            near = np.stack(function.linearise(*([np.zeros(len(at))] * len(places),) * 2, table.iloc[at]).slopes, 1) > 0
+            lowest[at] = np.where(near, np.asarray(extremes)[0, places], np.inf).min(1)
+            highest[at] = np.where(near, np.asarray(extremes)[1, places], -np.inf).max(1)
+        elif names.iloc[0] in channels:
+            lowest[at], highest[at] = np.asarray(extremes)[:, places[0]]
+    return lowest, highest
 
 
 def reject_gross_errors(
@@ -154,13 +228,12 @@ def reject_gross_errors(
     Returns:
         The rows to be used, and the rejected ones with their `departure` in standard deviations.
     """
-    table = table[can_observe(table["channel"], channels)]
+    table = table[can_observe(table, channels)]
     rows, values = normalise(table, channels, grid, scaling, step_hours), table["value"].to_numpy()
     gross = np.abs(rows.value) > GROSS * np.sqrt(1 + rows.error**2)
     if extremes is not None:
-        channel = pd.Index(channels).get_indexer(table["channel"])
-        lowest, highest = np.asarray(extremes)[:, channel]
-        gross &= (channel < 0) | (values < lowest) | (values > highest)
+        lowest, highest = _extremes(table, channels, extremes)
+        gross &= (values < lowest) | (values > highest)
     return table[~gross], table[gross].assign(departure=rows.value[gross])
 
 
@@ -179,3 +252,25 @@ def gross_error_note(gross: pd.DataFrame, count: int) -> str:
         f"from the climatology and outside the range of the training period: {'; '.join(named)}"
         f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error"
     )
+
+
+def equivalents(fields: np.ndarray, table: pd.DataFrame, channels: list[str], grid: Grid) -> np.ndarray:
+    """What the rows would observe of fields of their time, in their units; not linearised.
+
+    Args:
+        fields: in the channels' units, (E, C, H, W).
+        table: rows that the state can observe, at one time.
+        channels: of the fields.
+        grid: of the fields.
+
+    Returns:
+        (E, N).
+    """
+    operator, found = observation_operator(grid, table), np.zeros((len(fields), len(table)))
+    for at, function in _functions(table, channels):
+        here = Interpolation(operator.point[at], operator.weight[at])
+        flat = [fields[:, channels.index(name)].reshape(len(fields), -1).astype(float) for name in function.channels]
+        values = [here.apply(field) for field in flat]
+        columns = {name: table[name].to_numpy(float)[at] for name in function.columns}
+        found[:, at] = function.linearise(values, [np.zeros(1)] * len(values), columns).value
+    return found

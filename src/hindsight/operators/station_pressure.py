@@ -9,9 +9,9 @@ inversions and daily cycle, does not. The relation is not linear: `linearised` g
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
+Array = Any  # of NumPy or Torch
 LAPSE = 0.0065  # K m-1
 EXPONENT = 9.80665 / (287.053 * LAPSE)  # g / (R L)
 REFERENCE = 85000.0  # Pa
@@ -21,12 +21,12 @@ REFERENCE = 85000.0  # Pa
 class Linearised:
     """Station pressure (Pa), and its derivatives by sea-level pressure (1) and by temperature at 850 hPa (Pa K-1)."""
 
-    value: np.ndarray
-    by_pressure: np.ndarray
-    by_temperature: np.ndarray
+    value: Array
+    by_pressure: Array
+    by_temperature: Array
 
 
-def linearised(sea_level: np.ndarray, temperature: np.ndarray, height: np.ndarray) -> Linearised:
+def linearised(sea_level: Array, temperature: Array, height: Array) -> Linearised:
     """Station pressure and its slopes, at a state.
 
     Args:
@@ -34,10 +34,9 @@ def linearised(sea_level: np.ndarray, temperature: np.ndarray, height: np.ndarra
         temperature: at 850 hPa, K.
         height: of the barometer above sea level, m; broadcast against the others.
     """
-    sea_level, temperature = np.asarray(sea_level, float), np.asarray(temperature, float)
     ratio = (sea_level / REFERENCE) ** (1 / EXPONENT)
     ground = temperature * ratio  # T_0
-    share = 1 - LAPSE * np.asarray(height, float) / ground
+    share = 1 - LAPSE * height / ground
     value = sea_level * share**EXPONENT
     by_ground = EXPONENT * value / share * (1 - share) / ground  # dp / dT_0
     by_pressure = value / sea_level + by_ground * ground / (EXPONENT * sea_level)

@@ -7,7 +7,7 @@ import torch
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.linear import LinearObservations
-from hindsight.operators.rows import normalise
+from hindsight.operators.rows import Rows, normalise
 
 
 def from_table(
@@ -32,12 +32,11 @@ def from_table(
     step_hours = int((times[1] - times[0]) / np.timedelta64(1, "h")) if len(times) > 1 else 1  # of one frame: any
     rows = normalise(table[table["time"].isin(index)], channels, grid, scaling, step_hours)
     frame = index.get_indexer(rows.time)
-    columns = [rows.point, rows.weight, rows.value, rows.error, rows.key]
-    if rows.offset is None:
-        return _padded(frame, len(times), *columns)
-    needed = frame[:, None] + rows.offset
-    inside = ((needed >= 0) & (needed < len(times))).all(1)
-    return _padded(frame[inside], len(times), *(column[inside] for column in (*columns, rows.offset)))
+    if rows.offset is not None:
+        needed = frame[:, None] + rows.offset
+        inside = ((needed >= 0) & (needed < len(times))).all(1)
+        frame, rows = frame[inside], rows.each(lambda column: column[inside])
+    return _padded(frame, len(times), rows)
 
 
 def largest_departures(observations: LinearObservations, channels: int, size: int) -> list[float]:
@@ -54,19 +53,20 @@ def largest_departures(observations: LinearObservations, channels: int, size: in
     return largest.scatter_reduce_(0, channel, observations.value[present].abs(), "amax").tolist()
 
 
-def _padded(frame: np.ndarray, frames: int, *columns: np.ndarray) -> LinearObservations:
-    """Columns of rows to tensors (T, N, …), N the largest number of rows in a frame."""
+def _padded(frame: np.ndarray, frames: int, rows: Rows) -> LinearObservations:
+    """Rows to tensors (T, N, …), N the largest number of rows in a frame."""
     order = np.argsort(frame, kind="stable")
     counts = np.bincount(frame, minlength=frames)
     most = int(counts.max(initial=0))
     place = np.concatenate([np.arange(n) for n in counts]).astype(int)
-    filled = []
-    for column in columns:
+
+    def fill(column: np.ndarray) -> torch.Tensor:
+        column = column.astype(np.int64) if column.dtype.kind == "M" else column
         target = np.zeros((frames, most, *column.shape[1:]), column.dtype)
         target[frame[order], place] = column[order]
-        filled.append(target)
-    present = np.arange(most) < counts[:, None]
-    point, weight, value, error, key, *offset = filled
-    as_float = lambda array: torch.tensor(array.astype(np.float32))
-    floats = (as_float(array) for array in (weight, value, error, present))
-    return LinearObservations(torch.tensor(point), *floats, torch.tensor(key), *map(torch.tensor, offset))
+        return torch.tensor(target.astype(np.float32) if column.dtype.kind == "f" else target)
+
+    filled = rows.each(fill)
+    present = torch.tensor((np.arange(most) < counts[:, None]).astype(np.float32))
+    numbers = filled.point, filled.weight, filled.value, filled.error, present
+    return LinearObservations(*numbers, filled.key, filled.offset, filled.curve)

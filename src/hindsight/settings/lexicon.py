@@ -1,5 +1,6 @@
 """The lexicon: name, units, level and physical range of every channel, and its names in sources."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -158,6 +159,40 @@ CHANNELS: dict[str, Channel] = {
         _channel("vorticity", "vorticity", "", "1", None, (-1000.0, 1000.0)),  # of a square of side 2 pi
     ]
 }
+
+
+COMPUTED = {"sp": ("msl", "t850")}  # channels that a station observes and that follow from these of a state
+
+
+def on_levels(variable: str, channels: Collection[str]) -> dict[int, str]:
+    """Those of the given channels that are a variable, such as `t`, on a level (hPa); from the top down."""
+    named = {f"{variable}{level}": level for level in LEVELS} if variable in ON_LEVELS else {}
+    return {level: name for name, level in named.items() if name in channels}
+
+
+def inputs(observed: str, channels: Collection[str]) -> tuple[str, ...]:
+    """The channels of a state that an observed channel is computed from; none if the state lacks one of them.
+
+    Args:
+        observed: a channel, or a variable such as `t` that is observed between levels: it depends on all of the
+            variable's channels in the state.
+        channels: of the state.
+    """
+    if observed in channels:
+        return (observed,)
+    if observed in ON_LEVELS:
+        return tuple(on_levels(observed, channels).values())
+    needed = COMPUTED.get(observed) or (CHANNELS[observed].inputs if observed in CHANNELS else ())
+    return needed if set(needed) <= set(channels) else ()
+
+
+def physical_range(observed: str) -> tuple[float, float]:
+    """Least and largest physical value of a channel, or of a variable on any level; NaN if it is not in the lexicon."""
+    names = on_levels(observed, CHANNELS).values() if observed in ON_LEVELS else [observed]
+    known = [CHANNELS[name] for name in names if name in CHANNELS]
+    if not known:
+        return float("nan"), float("nan")
+    return min(channel.lowest for channel in known), max(channel.highest for channel in known)
 
 
 def source_channels(channels: list[str]) -> list[Channel]:

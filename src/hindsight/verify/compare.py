@@ -13,11 +13,11 @@ from hindsight.fields import calendar, perturbations, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
-from hindsight.operators.footprint import observation_operator
-from hindsight.operators.rows import gross_error_note, reject_gross_errors
+from hindsight.operators.rows import equivalents, gross_error_note, reject_gross_errors
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
+from hindsight.settings.lexicon import ON_LEVELS, on_levels
 from hindsight.verify.regions import WHOLE, region_weights
 
 WITHHELD = "withheld observations"
@@ -208,16 +208,13 @@ def compare_with_observations(
     times, channels = frames["time"].values, list(frames["channel"].values)
     shape = (1, len(times), len(channels))
     data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
-    inside = table[table["time"].isin(times) & table["channel"].isin(channels)]
-    for (time, channel), rows in inside.groupby(["time", "channel"], sort=True):
+    inside = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
+    for (time, channel), rows in inside.groupby(["time", "scored_as"], sort=True):
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
-        operator = observation_operator(grid, rows)
-        members = operator.apply(
-            frames["analysis"].values[:, t, c].reshape(len(frames["realization"]), -1).astype(float)
-        )
+        members = equivalents(frames["analysis"].values[:, t], rows, channels, grid)
         noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(rows))
         members = members + rows["error"].to_numpy() * noise
-        expected = operator.apply(scaling.climatology(times[t : t + 1])[0, c].reshape(-1))
+        expected = equivalents(scaling.climatology(times[t : t + 1]), rows, channels, grid)[0]
         at_stations = ensemble.statistics(
             members[:, None, None], rows["value"].to_numpy()[None, None], expected[None, None], np.ones(len(rows))
         )
@@ -227,6 +224,19 @@ def compare_with_observations(
         {name: (("region", "time", "channel"), values) for name, values in data.items()},
         coords={"region": [WITHHELD], "time": times, "channel": channels},
     )
+
+
+def _scored_as(table: pd.DataFrame, channels: list[str]) -> pd.Series:
+    """The channel of the fields that each row is scored with: its own, or that of the nearest level; none: not scored.
+
+    What is computed from several channels otherwise, as wind speed, has no channel among the scores.
+    """
+    found = table["channel"].where(table["channel"].isin(channels)).astype(object)
+    for variable in set(table["channel"]) & ON_LEVELS.keys() - set(channels):
+        at, known = table["channel"] == variable, on_levels(variable, channels)
+        away = np.abs(np.log(table["level"].to_numpy(float)[at, None] / np.array(list(known), float)))
+        found[at] = np.array(list(known.values()), object)[away.argmin(1)] if known else None
+    return found
 
 
 def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]]:

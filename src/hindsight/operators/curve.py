@@ -1,0 +1,79 @@
+"""Observations that are not linear, linearised about any estimate of the state.
+
+Where y = h(z) + e and the channels z at the station are weighted sums of the state, z = z_c + B x, then near x_e
+
+    y - h(z_e) + H_e x_e = H_e x + e',      H_e = h'(z_e) B,
+
+and the variance of e' is that of e plus what the slopes leave out (`derived`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from hindsight.operators import derived
+from hindsight.operators.derived import Array, Linear
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the rows of an observation operator need to be linearised again; arrays of NumPy or Torch.
+
+    The leading axes … are those of the rows. The K values of a row are J blocks, one for each channel that a row may
+    be computed from, in the order of `Derived.channels`.
+
+    Attributes:
+        kind: number of the function, `Derived.curve`; 0: the row is linear; (…).
+        operator: B, weights of the state's values in the channels' units, (…, K).
+        mean: of these channels at the station, by the climatology, (…, J).
+        observed: value in its units, (…).
+        error: of the observation, in its units, (…).
+        unit: that the row is divided by, (…).
+        elevation: of the station, m, (…).
+    """
+
+    kind: Array
+    operator: Array
+    mean: Array
+    observed: Array
+    error: Array
+    unit: Array
+    elevation: Array
+
+    def each(self, change: Callable[[Array], Array]) -> "Curve":
+        """Apply the same change to every array."""
+        return Curve(*(change(getattr(self, one.name)) for one in fields(self)))
+
+    def at(self, values: Array, spread: Array) -> tuple[Array, Array, Array, Array]:
+        """The curved rows about an estimate.
+
+        Args:
+            values: B x_e of every value of the rows, (E, …, K).
+            spread: standard deviation of the estimate's channels, (…, J), in their units.
+
+        Returns:
+            For the R rows that are curved: weights (E, R, K), values y - h(z_e) + H_e x_e (E, R) and errors (E, R), all
+            in the unit of each row, and the mask of these rows (…).
+        """
+        curved, shape = self.kind > 0, self.mean.shape[-1]
+        kind, operator, unit = self.kind[curved], self.operator[curved], self.unit[curved]
+        moved = values[:, curved].reshape(len(values), len(kind), shape, -1).sum(-1)
+        line = self._line(kind, self.mean[curved] + moved, spread[curved], self.elevation[curved])
+        slopes = line.slopes[0]
+        weight = operator.reshape(len(kind), shape, -1) * (slopes / unit[:, None])[..., None]
+        value = (self.observed[curved] - line.value + (slopes * moved).sum(-1)) / unit
+        error = (self.error[curved] ** 2 + line.variance) ** 0.5 / unit
+        return weight.reshape(len(values), *operator.shape), value, error, curved
+
+    def _line(self, kind: Array, state: Array, spread: Array, elevation: Array) -> Linear:
+        """Values (E, R), slopes (E, R, J) and variances (E, R) at the states (E, R, J)."""
+        value, slopes, variance = state[..., 0] * 0, state * 0, state[..., 0] * 0
+        for number, function in enumerate(derived.CURVED.values(), 1):
+            rows = kind == number
+            if not rows.any():
+                continue
+            z, s, columns = state[:, rows], spread[rows], {"elevation": elevation[rows]}
+            line = function([z[..., 0], z[..., 1]], [s[..., 0], s[..., 1]], columns)
+            value[:, rows], variance[:, rows] = line.value, line.variance
+            for place, slope in enumerate(line.slopes):
+                slopes[:, rows, place] = slope
+        return Linear(value, [slopes], variance)
