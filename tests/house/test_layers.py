@@ -8,8 +8,8 @@ import pytest
 SRC = Path(__file__).parents[2] / "src/hindsight"
 LAYERS = [  # from the lowest; packages of one layer do not import each other
     {"errors", "partials", "progress", "signals"},
-    {"running", "settings", "system_errors", "where"},
-    {"fields"},
+    {"running", "settings", "system_errors", "transfer_errors", "where"},
+    {"fields", "storage"},
     {"harmonics", "machine"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},
     {"prior"},

@@ -9,7 +9,7 @@ from numcodecs import Blosc
 from zarr.codecs import BloscCodec
 
 from hindsight.download.bucket.array_selection import ArraySelection
-from hindsight.download.transfer.retry import TransferError
+from hindsight.transfer_errors import TransferError
 
 SHAPE, CHUNKS, SHARDS = (23, 7, 10), (5, 3, 4), (10, 3, 8)
 ROWS = (np.array([0, 4, 5, 11, 12, 13, 22]), np.array([2, 5]), np.arange(3, 9))

@@ -6,9 +6,9 @@ import pytest
 
 from hindsight.download.bucket import metadata
 from hindsight.download.transfer.fetch import Fetcher
-from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.settings.download import Bucket
+from hindsight.storage import Storage
 from tests.servers import stores
 from tests.servers.gcs import Server
 

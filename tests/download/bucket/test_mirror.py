@@ -9,8 +9,8 @@ import xarray as xr
 from hindsight.download.bucket import metadata
 from hindsight.download.bucket.mirror import Mirror, lost_chunks
 from hindsight.download.transfer.fetch import Fetcher
-from hindsight.download.transfer.storage import Storage
 from hindsight.settings.download import Bucket
+from hindsight.storage import Storage
 from tests.servers import stores
 
 NAMES = ["time", "level", "latitude", "longitude", "geopotential", "packed"]

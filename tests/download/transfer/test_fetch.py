@@ -9,10 +9,10 @@ import pytest
 from hindsight import partials
 from hindsight.download.transfer import fetch
 from hindsight.download.transfer.fetch import Fetcher, FetchProgress
-from hindsight.download.transfer.retry import TransferError
 from hindsight.errors import UserError
 from hindsight.progress import Progress
 from hindsight.settings.download import Bucket
+from hindsight.transfer_errors import TransferError
 
 KEYS = [f"a/{k}" for k in range(8)]
 

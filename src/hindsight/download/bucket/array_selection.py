@@ -15,8 +15,8 @@ import numpy as np
 import zarr
 
 from hindsight.download.missing_chunks import present_in_shard
-from hindsight.download.transfer.retry import TransferError
 from hindsight.fields import store
+from hindsight.transfer_errors import TransferError
 
 MissingChunk = Literal["missing", "fill", "unless_others"]
 BLOSC_HEADER = 16  # bytes

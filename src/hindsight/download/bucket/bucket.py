@@ -20,13 +20,13 @@ from hindsight.download.bucket.extract import Extract
 from hindsight.download.bucket.metadata import Metadata
 from hindsight.download.bucket.mirror import Mirror, lost_chunks
 from hindsight.download.transfer.fetch import Fetcher, FetchProgress, FetchSummary
-from hindsight.download.transfer.retry import explain_full_disk
-from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.fields import intervals, store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 from hindsight.settings.lexicon import Channel
+from hindsight.storage import Storage
+from hindsight.transfer_errors import explain_full_disk
 
 BLOCKS = 2  # of a part, in memory at once while it is written
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hindsight.download.transfer.fetch import Fetcher, run_async
-from hindsight.download.transfer.retry import TransferError
-from hindsight.download.transfer.storage import Answer, Storage
 from hindsight.errors import UserError
+from hindsight.storage import Answer, Storage
+from hindsight.transfer_errors import TransferError
 
 ROOTS = (".zmetadata", "zarr.json", ".zgroup")
 NOT_STORES = {  # other things at the URL of a store, and the remedy

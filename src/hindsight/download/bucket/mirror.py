@@ -17,7 +17,7 @@ import zarr
 from hindsight.download.bucket.array_selection import ArraySelection, MissingChunk
 from hindsight.download.bucket.metadata import Metadata
 from hindsight.download.transfer.fetch import Fetcher, FetchSummary
-from hindsight.download.transfer.storage import Storage
+from hindsight.storage import Storage
 
 
 class Mirror:

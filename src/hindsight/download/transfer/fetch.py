@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from hindsight.download.transfer.retry import TransferError
 from hindsight.errors import UserError
 from hindsight.partials import partial as partial_path
 from hindsight.progress import Progress
 from hindsight.settings.download import Bucket
+from hindsight.storage import run_async
+from hindsight.transfer_errors import TransferError
 
 Answer = TypeVar("Answer")
 OnArrival = Callable[[str, Path], None]
@@ -197,13 +198,3 @@ class FetchProgress:
         """Count one more object; `size` is the total number of bytes that have arrived."""
         self.done += 1
         self.watch(self.done, f"{size / 1e6 / max(time.monotonic() - self.began, 1e-3):.1f} MB/s")
-
-
-def run_async(work: Awaitable[Answer]) -> Answer:
-    """Run asynchronous work in the event loop of fsspec's file systems, and wait for its result."""
-    from fsspec.asyn import get_loop, sync
-
-    async def awaited() -> Answer:
-        return await work
-
-    return sync(get_loop(), awaited)

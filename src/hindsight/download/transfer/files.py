@@ -9,12 +9,12 @@ import shutil
 from pathlib import Path
 
 from hindsight.download.transfer.fetch import Fetcher, FetchProgress, run_async
-from hindsight.download.transfer.retry import TransferError, explain_full_disk
-from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Download
+from hindsight.storage import Storage
+from hindsight.transfer_errors import TransferError, explain_full_disk
 
 BLOCK = 16 << 20  # bytes
 IDENTITY = ("size", "ETag", "Last-Modified", "generation", "md5Hash", "mtime")  # change when the file changes

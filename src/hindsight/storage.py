@@ -7,12 +7,12 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from hindsight.download.transfer.retry import TransferError, classify, first_line
 from hindsight.errors import UserError
 from hindsight.settings import credentials
 from hindsight.settings.lexicon import nearest
+from hindsight.transfer_errors import TransferError, classify, first_line
 
 Answer = TypeVar("Answer")
 
@@ -27,20 +27,21 @@ class Storage:
         url: gs://…, https://…, a path, or another URL of fsspec.
         options: fsspec's options for the protocol.
         timeout_seconds: time after which a request has failed.
+        setting: the section of settings that has options and timeout, for messages.
 
     Raises:
         UserError: if the URL or the options cannot be used.
     """
 
-    def __init__(self, url: str, options: dict, timeout_seconds: float) -> None:
-        self.url, self.timeout_seconds = url.rstrip("/"), timeout_seconds
-        options = credentials.check(options, "download.bucket.options")
+    def __init__(self, url: str, options: dict, timeout_seconds: float, setting: str = "download.bucket") -> None:
+        self.url, self.timeout_seconds, self.setting = url.rstrip("/"), timeout_seconds, setting
+        options = credentials.check(options, f"{setting}.options")
         google = self.url.startswith(("gs://", "gcs://"))
         if google:  # else gcsfs asks over gRPC for the kind of bucket, and waits a minute where gRPC is blocked
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
             options = {"token": "anon"} | options
-            _check_key_file(options["token"])
-        self.fs, self.root = _open(self.url, options)
+            _check_key_file(options["token"], setting)
+        self.fs, self.root = _open(self.url, options, setting)
         self._no_size_request = {"headers": {}} if google else {}  # without headers gcsfs asks for the size first
         _disable_gcsfs_retries(self.fs)
 
@@ -86,7 +87,7 @@ class Storage:
                 return f"in {protocol}{above.removeprefix(protocol)} there is no {missing}; {nearest(missing, found)}"
         return "no folder above it can be listed either, so perhaps there is no such bucket or server"
 
-    async def _call(self, method: str, path: str, *given: object, **more: object) -> object:
+    async def _call(self, method: str, path: str, *given: object, **more: object) -> Any:  # noqa: ANN401 of any method
         """Call a method of the file system, in a thread if it is not asynchronous."""
         if self.fs.async_impl:
             return await self._answer(getattr(self.fs, f"_{method}")(path, *given, **more), path)
@@ -114,7 +115,7 @@ class Storage:
             return answer.status == 206
 
     def _reason(self, error: Exception) -> str:
-        late = f"not complete after {self.timeout_seconds:g} s, download.bucket.timeout_seconds"
+        late = f"not complete after {self.timeout_seconds:g} s, {self.setting}.timeout_seconds"
         return late if isinstance(error, TimeoutError) else first_line(error)
 
     def _at(self, key: str) -> str:
@@ -125,7 +126,7 @@ def _last(paths: list[str]) -> list[str]:
     return sorted({str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths})
 
 
-def _open(url: str, options: dict) -> tuple:
+def _open(url: str, options: dict, setting: str) -> tuple:
     import fsspec
 
     try:
@@ -136,17 +137,17 @@ def _open(url: str, options: dict) -> tuple:
         )  # the text may quote the key
         raise UserError(
             f"cannot open {url} with the options {', '.join(options) or 'none'} ({reason}); expected a URL "
-            "like gs://BUCKET/STORE.zarr, and in download.bucket.options what fsspec needs for it (token: anon for a "
+            f"like gs://BUCKET/STORE.zarr, and in {setting}.options what fsspec needs for it (token: anon for a "
             "public bucket, or the path of a key file)"
         ) from None
 
 
-def _check_key_file(token: object) -> None:
+def _check_key_file(token: object, setting: str) -> None:
     """Refuse a key file that does not exist; gcsfs would take its path for a token and ask Google about it."""
     if isinstance(token, str) and ("/" in token or token.endswith(".json")) and not Path(token).is_file():
         raise UserError(
-            f"there is no key file {token}; correct token in download.bucket.options, or set it to anon, which a "
-            "public bucket wants"
+            f"there is no key file {token}; correct token in {setting}.options, or set it to anon, which a public "
+            "bucket wants"
         )
 
 
@@ -156,3 +157,13 @@ def _disable_gcsfs_retries(fs: object) -> None:
         inner = getattr(getattr(type(fs), method, None), "__wrapped__", None)
         if inner is not None:
             setattr(fs, method, inner.__get__(fs))
+
+
+def run_async(work: Awaitable[Answer]) -> Answer:
+    """Run asynchronous work in the event loop of fsspec's file systems, and wait for its result."""
+    from fsspec.asyn import get_loop, sync
+
+    async def awaited() -> Answer:
+        return await work
+
+    return sync(get_loop(), awaited)

@@ -3,9 +3,9 @@
 import pytest
 
 from hindsight.download.transfer.fetch import run_async
-from hindsight.download.transfer.retry import TransferError
-from hindsight.download.transfer.storage import Storage
 from hindsight.errors import UserError
+from hindsight.storage import Storage
+from hindsight.transfer_errors import TransferError
 from tests.servers.gcs import Server
 
 

@@ -2,14 +2,16 @@
 
 import errno
 
+import tests.servers  # noqa: F401 before gcsfs
+
+# isort: split
 import aiohttp
 import pytest
 import requests
 from gcsfs.retry import ChecksumError, HttpError
 
-import tests.servers  # noqa: F401 before gcsfs
-from hindsight.download.transfer.retry import classify, explain_full_disk
 from hindsight.errors import UserError
+from hindsight.transfer_errors import classify, explain_full_disk
 
 
 class Answered(Exception):
