@@ -194,6 +194,24 @@ def test_a_file_without_the_right_to_read_is_not_called_damaged(monkeypatch, cap
     assert "delete" not in (said := capsys.readouterr().err) and "you may not" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "job"),
+    [
+        (
+            "reanalyse.shard --shard 2004T00_4 --analysis results/demo/reanalyse/stations/diffusion/2004T00_4-1.nc",
+            "reanalyse.shard stations 2004T00_4-1",
+        ),
+        ("reanalyse.plan --observations a b --plan results/demo/reanalyse/sparse/plan.json", "reanalyse.plan sparse"),
+        ("preprocess.moments --piece pieces/2004T00_4.zarr/zarr.json --moments m.nc", "preprocess.moments 2004T00_4"),
+        ("download.grib --part 2004T00_4 --marker m", "download.grib 2004T00_4"),
+        ("verify.table --scores a --report", "verify.table"),
+    ],
+)
+def test_a_job_is_named_by_the_network_and_shard_or_piece_that_it_works_on(command, job):
+    name, *options = command.split()
+    assert cli._job(name, options) == job
+
+
 def test_a_progress_file_that_cannot_be_written_is_ignored(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "gone/progress"))
     assert cli.main(["verify.nonsense"]) == 2 and "there is no step" in capsys.readouterr().err

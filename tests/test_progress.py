@@ -69,6 +69,19 @@ def test_phases_of_a_step_share_its_clock_and_name_their_unit(tmp_path, monkeypa
     assert lines == ["work, first  1/4 days  0:10, 0:30 to go", "work, second  1/4 days  0:20, 0:30 to go"]
 
 
+def test_every_line_of_a_job_begins_with_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 0.2)
+    with progress.heartbeat("reanalyse.shard stations 20041201T00_184-0"):
+        time.sleep(1.2)
+        report = Progress("reanalyse.shard, rows", 4)
+        time.sleep(0.3)
+        report(4)
+    lines = [*(tmp_path / "progress").read_text().splitlines(), *capsys.readouterr().err.splitlines()]
+    assert all(line.startswith("reanalyse.shard stations 20041201T00_184-0") for line in lines)
+    assert lines[-1].endswith("-0, rows  4/4  0:01, 0:00 to go")
+
+
 def test_the_heartbeat_is_silent_during_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
     with progress.heartbeat("work"):

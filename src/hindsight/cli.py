@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         return where.main(argv[1:])
     paths: dict = {}
     leads = os.environ.get("RANK", "0") == "0"  # of several training processes, only one reports
-    with signals.handling(f"hindsight {name}"), heartbeat(name) if leads else nullcontext():
+    with signals.handling(f"hindsight {name}"), heartbeat(_job(name, argv[1:])) if leads else nullcontext():
         try:
             run = _step(name)
             sections, paths = _parse(name, run, argv[1:])
@@ -193,6 +194,14 @@ OPTIONS = {  # of the steps, and what each means
     "usage": "usage of a network's observations (CSV)",
     "workers": "number of Dask workers",
 }
+JOB_OPTIONS: dict[str, Callable[[str], str]] = {  # options that say what a job works on, and how to read it
+    "--network": str,
+    "--part": str,
+    "--piece": lambda text: Path(text.removesuffix("/zarr.json")).stem,
+    "--plan": lambda text: Path(text).absolute().parent.name,  # results/RUN/reanalyse/NETWORK/plan.json
+    # results/RUN/STAGE/NETWORK/METHOD/SHARD-BLOCK.nc
+    "--analysis": lambda text: " ".join(Path(text).absolute().with_suffix("").parts[-3::2]),
+}
 STAGES = ("download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive")
 
 
@@ -219,11 +228,20 @@ class _Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
+def _job(name: str, options: list[str]) -> str:
+    """A step with what its job works on: a part, a piece, or the network and shard of an analysis.
+
+    It is read before the step is imported, which takes seconds that are reported too.
+    """
+    values = dict(pairwise(options))
+    return " ".join([name, *(read(values[option]) for option, read in JOB_OPTIONS.items() if option in values)])
+
+
 def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
     """Parse the options in a step's signature, and load the sections of the settings that it takes."""
     from hindsight import settings
 
-    parser = _Parser(prog=f"hindsight {name}", description=inspect.getdoc(run))
+    parser = _Parser(prog=f"hindsight {name}", description=(inspect.getdoc(run) or "").split("\n\nArgs:")[0])
     parameters = inspect.signature(run).parameters.values()
     requested = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if requested:

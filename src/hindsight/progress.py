@@ -1,8 +1,9 @@
 """Progress of a step with an ETA: one line that is redrawn on a terminal, or a line every half minute in a log.
 
 If the environment variable HINDSIGHT_PROGRESS names a file, lines are also appended to it every few seconds, so that
-many jobs whose output goes to logs can be followed in one place (`make demo` does). `heartbeat` reports that a step is
-at work while it imports, fits or compiles and reports no progress.
+many jobs whose output goes to logs can be followed in one place (`make demo` does). `heartbeat` reports that a job is
+at work while it imports, fits or compiles and reports no progress. Within it all lines begin with the name of the job
+and the time since the job began.
 """
 
 import os
@@ -19,6 +20,7 @@ REPORT_SECONDS = 5.0  # between lines in the file of HINDSIGHT_PROGRESS
 
 @dataclass
 class _Step:
+    job: str = ""  # its name; empty without `heartbeat`
     start: float | None = None  # monotonic time; None without `heartbeat`
     reported: float = 0.0  # monotonic time of the last report
     activity: str = ""  # what the step does at present
@@ -28,17 +30,18 @@ _step = _Step()
 
 
 class Progress:
-    """Reports how much of a long computation is done: the time since the step began, and the time that it still takes.
+    """Reports how much of a long computation is done: the time since the job began, and the time that it still takes.
 
     Args:
-        name: name of the computation.
+        name: the step, and after a comma what it does at present; `heartbeat` puts the job in the place of the step.
         total: amount of work.
         unit: of the amount, such as days.
         quiet_seconds: shortest time between lines if the output is not a terminal.
     """
 
     def __init__(self, name: str, total: int, unit: str = "", quiet_seconds: float = 30.0) -> None:
-        self.name, self.total, self.unit = name, max(total, 1), unit and f" {unit}"
+        step, comma, self.phase = name.partition(", ")
+        self.name, self.total, self.unit = (_step.job or step) + comma + self.phase, max(total, 1), unit and f" {unit}"
         self.terminal = sys.stderr.isatty()
         self.pause = 0.2 if self.terminal else quiet_seconds
         self.start = self.printed = self.reported = time.monotonic()
@@ -47,8 +50,7 @@ class Progress:
     def __call__(self, done: int, note: object = "") -> None:
         """Report that an amount of work is done; the first call of a resumed job sets the amount that it began with."""
         now = time.monotonic()
-        # after a comma the name says what the step is doing: `train.prior, validation`
-        _step.activity = f"{self.name.partition(', ')[2]} {self._share(done)}".strip()
+        _step.activity = f"{self.phase} {self._share(done)}".strip()
         if done == 0 or self.done_at_start == 0 and done > 1 and now - self.start < 1:
             self.done_at_start = done
         if now - self.reported >= REPORT_SECONDS:
@@ -79,20 +81,23 @@ def announce(activity: str) -> None:
 
 
 @contextmanager
-def heartbeat(step: str) -> Iterator[None]:
-    """Context that reports every few seconds that a step is at work, and its activity.
+def heartbeat(job: str) -> Iterator[None]:
+    """Context that reports every few seconds that a job is at work, and its activity.
 
     Reports go to a terminal and to the file of HINDSIGHT_PROGRESS, not to a log.
+
+    Args:
+        job: the step and, where jobs run at the same time, what this one works on.
     """
     start, over = time.monotonic(), threading.Event()
-    _step.__init__(start, start - REPORT_SECONDS)  # the first report comes sooner, since start-up took seconds already
+    _step.__init__(job, start, start - REPORT_SECONDS)  # the first report comes sooner: start-up took seconds already
 
     def beat() -> None:
         while not over.wait(0.5):
             now = time.monotonic()
             if now - _step.reported >= 1.5 * REPORT_SECONDS:  # unless `Progress` has reported
                 _step.reported = now
-                _report_everywhere(f"{step}  {_duration(now - start)}  {_step.activity or 'at work'}")
+                _report_everywhere(f"{job}  {_duration(now - start)}  {_step.activity or 'at work'}")
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -53,10 +53,10 @@ def closed_form(noisy, posterior, falling, points):
 def white(members, size=SIZE):
     """White noise, faster than `frame_random`, which is tested elsewhere."""
 
-    def noise(view, counts, purpose, count=None):
+    def noise(view, counts, purpose, size=size):
         key = hash((view.start, tuple(counts.tolist()), frame_random.PURPOSES.index(purpose)))
         generator = torch.Generator().manual_seed(key % 2**62)
-        return torch.randn(members, len(counts), size if count is None else count, generator=generator)
+        return torch.randn(members, len(counts), size, generator=generator)
 
     return noise
 

@@ -73,8 +73,9 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
     walk = sampler.sample(cycles, state, lambda view: Astray(), step_settings, white(5))
     next(walk)
     before = copy.deepcopy(state)
-    with pytest.raises(sampler.Diverged, match="1, 3 of the block diverged in cycle 1, step 2") as error:
+    with pytest.raises(sampler.Diverged, match="1, 3 diverged in cycle 1, step 2") as error:
         next(walk)
+    assert error.value.describe([8, 9, 10, 11, 12]) == "member(s) 9, 11 diverged in cycle 1, step 2"
     assert error.value.members == [1, 3] and isinstance(error.value, FloatingPointError)
     assert torch.equal(state.fields, before.fields) and state.finished == before.finished == 1
 

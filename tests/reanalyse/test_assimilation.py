@@ -1,5 +1,7 @@
 """An assimilation: its random numbers and its guidance."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,7 @@ def test_a_late_report_changes_the_perturbation_of_no_other(priors):
         """Perturbations by frame, place and value of the observation."""
         whole = worlds.assimilation(priors["region"], seen)
         part = whole.denoiser(slice(0, 6))
-        errors = part._errors(lambda purpose, size=None: whole.noise(slice(0, 6), np.full(6, 7), purpose, size))
+        errors = part._errors(partial(whole.noise, slice(0, 6), np.full(6, 7)))
         there = zip(*np.nonzero(part.observations.present.numpy()))
         named = {
             (t, part.observations.point[t, n, 0].item(), part.observations.value[t, n].item()): (t, n) for t, n in there

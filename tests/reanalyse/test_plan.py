@@ -93,10 +93,18 @@ def test_the_forecast_is_printed_and_written_to_the_progress_file(world, tmp_pat
     monkeypatch.setenv("HINDSIGHT_PROGRESS", str(tmp_path / "progress"))
     found = world.plan(archive=[tmp_path / "archive/reanalysis.zarr"])
     text = capsys.readouterr().out
-    assert "Network sparse: 3 shards, 6 jobs, 6 to make" in text and "wall hours on 64 device(s)" in text
+    assert "Network sparse: 3 shards, 6 jobs, 6 to make" in text and "wall hours on 16, 64 device(s)" in text
+    assert f" {found['evaluations']:,.0f} network evaluations" in text and "device hours, jobs to make" not in text
     assert "12 objects of the archive" in text and found["archive_objects"] == 12  # two blocks, mean and spread
     assert "GPU" not in text  # there is none
     assert text in (tmp_path / "progress").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(22734.0, "22,734"), (61.84, "61.8"), (0.06684, "0.0668"), (1.2e-5, "0.000012"), (0.0, "0")]
+)
+def test_values_are_printed_without_powers_of_ten(value, text):
+    assert plan._short(value) == text
 
 
 LIMITS = {
@@ -134,7 +142,7 @@ def test_a_retry_is_refused_without_timing_and_a_new_run_is_timed_again(world, m
 def test_what_does_not_fit_on_the_disk_is_refused(world, monkeypatch):
     Usage, plain = namedtuple("Usage", "total used free"), shutil.disk_usage
     monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: Usage(10**15, 10**15 - 1, 1))
-    with pytest.raises(UserError, match=r"GB are forecast and 1\.0e-09 GB are free in .*sparse"):
+    with pytest.raises(UserError, match=r"GB are forecast and 0\.000000001 GB are free in .*sparse"):
         world.plan()
     monkeypatch.setattr(plan.shutil, "disk_usage", plain)
     Files = namedtuple("Files", "f_files f_favail f_bavail f_frsize f_blocks f_bfree")

@@ -58,7 +58,7 @@ def run(
     if len(gross):
         print(gross_error_note(gross, len(table) + len(gross)), flush=True)
     rows = normalise(table, domain.channels, grid, scaling, domain.step_hours)
-    watch, found = Progress(f"baselines.optimal_interpolation {shard}", len(times), "frames"), []
+    watch, found = Progress("baselines.optimal_interpolation", len(times), "frames"), []
     for time in times:
         found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
         watch(len(found))

@@ -1,7 +1,8 @@
 """Sample the cycles of a regime, from noise to analyses; the same sampler serves every regime."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -19,9 +20,14 @@ class Noise(Protocol):
     """White noise for the frames `view` of the stretch; `steps` (V,) counts the sampling steps of each frame."""
 
     def __call__(
-        self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
+        self,
+        view: slice,
+        steps: np.ndarray,
+        purpose: str,
+        size: int | None = None,
+        keys: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Of shape (E, V, size), D if no size is given; (E, V, N) if given the keys (V, N) of observations."""
+        """`size` numbers for each frame, D by default; with `keys` (V, N), one for each observation; (E, V, size)."""
 
 
 @dataclass
@@ -42,11 +48,21 @@ class State:
 
 
 class Diverged(FloatingPointError):
-    """Members whose fields are not finite or implausibly large; none of them may be written."""
+    """Members whose fields are not finite or implausibly large; none of them may be written.
+
+    Attributes:
+        members: their positions on the axis of members; `describe` takes the members' numbers.
+        channels: positions of the channels that show it.
+    """
 
     def __init__(self, cycle: int, row: int, members: list[int], channels: list[int]) -> None:
-        super().__init__(f"member(s) {', '.join(map(str, members))} of the block diverged in cycle {cycle}, step {row}")
-        self.members, self.channels = members, channels
+        self.cycle, self.row, self.members, self.channels = cycle, row, members, channels
+        super().__init__(self.describe(range(max(members) + 1)))
+
+    def describe(self, numbers: Sequence[int]) -> str:
+        """Which members diverged, by their numbers (E,), and when."""
+        members = ", ".join(str(numbers[e]) for e in self.members)
+        return f"member(s) {members} diverged in cycle {self.cycle}, step {self.row}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +134,7 @@ def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torc
     """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
     x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
     key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
-    white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
+    white = partial(noise, cycle.view, key)
     tensor = lambda values: torch.as_tensor(values, dtype=x.dtype, device=x.device)
     new = torch.as_tensor(np.isinf(before), device=x.device)[:, None]
     target = tensor(first)[:, None]
@@ -136,10 +152,10 @@ def _next_row(
     """The fields at the levels of a row, from those at the row before it."""
     above, below = torch.as_tensor(cycle.rows[row - 1 : row + 1], dtype=x.dtype, device=x.device)
     key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE + row * (1 + step_settings.corrections)
-    white = lambda purpose, size=None: noise(cycle.view, key, purpose, size)
+    white = partial(noise, cycle.view, key)
     x = step_settings.step(x, above, below, guided, white)
     for k in range(step_settings.corrections):
-        fresh = lambda purpose, size=None, key=key + k: noise(cycle.view, key, purpose, size)
+        fresh = partial(noise, cycle.view, key + k)
         x = langevin.correct(x, below, below < above, guided, fresh, step_settings.correction_size)
     return x
 

@@ -43,7 +43,7 @@ def run(training: Training, settings: Preprocess, *, piece: Path, moments: Path)
     times, period = dataset["time"].values, training.train
     inside = (times >= np.datetime64(period.start)) & (times <= np.datetime64(period.end))
     selected = inside & calendar.available(dataset)
-    watch = Progress(f"preprocess.moments {store.folder(piece).stem}", int(selected.sum()))
+    watch = Progress("preprocess.moments", int(selected.sum()))
     for numbers, values in blocks(zarr.open_group(store.folder(piece), mode="r")["fields"], selected):
         state.add_frames(times[numbers], values)
         watch(state.frames)

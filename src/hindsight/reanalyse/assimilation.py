@@ -62,13 +62,18 @@ class Assimilation:
         self.window = settings.frames or prior.metadata.window
 
     def noise(
-        self, view: slice, steps: np.ndarray, purpose: str, size: int | torch.Tensor | None = None
+        self,
+        view: slice,
+        steps: np.ndarray,
+        purpose: str,
+        size: int | None = None,
+        keys: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """White noise of some frames, (E, V, size), or of observations, given their keys (V, N)."""
-        size = self.prior.process.size if size is None else size
+        """White noise (E, V, size) for some frames, or (E, V, N) for their observations, given the keys (V, N)."""
         steps = steps + self.attempt * MAX_STEPS_PER_CYCLE**2
-        if isinstance(size, torch.Tensor):
-            return frame_random.for_observations(self.seed, self.members, size, steps, purpose).to(self.device)
+        if keys is not None:
+            return frame_random.for_observations(self.seed, self.members, keys, steps, purpose).to(self.device)
+        size = self.prior.process.size if size is None else size
         return frame_random.normal(self.seed, self.members, self.frames[view], steps, purpose, size).to(self.device)
 
     def denoiser(self, view: slice) -> Denoiser:

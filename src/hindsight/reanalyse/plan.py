@@ -326,13 +326,13 @@ def device(prior: Prior) -> str:
 
 def table(network: str, forecast: dict) -> list[str]:
     """A forecast as lines of text."""
-    gb = 1e-9
+    gb, exist = 1e-9, forecast["to_make"] < forecast["jobs"]
     rows = [
-        ("a job, seconds (the longest)", forecast["job_seconds"]),
+        ("seconds of the longest job", forecast["job_seconds"]),
         ("  of these before its first step", forecast["start_seconds"]),
         ("device hours, all jobs", forecast["device_hours"]),
-        ("device hours, jobs to make", forecast["device_hours_to_make"]),
-        *((f"wall hours on {count} device(s)", each) for count, each in forecast["wall_hours"].items()),
+        *([("device hours, jobs to make", forecast["device_hours_to_make"])] if exist else []),
+        *((f"wall hours on {counts} device(s)", each) for counts, each in _by_hours(forecast["wall_hours"]).items()),
         ("analyses, GB", forecast["analyses_bytes"] * gb),
         ("archive, GB", forecast["archive_bytes"] * gb),
         ("GB to make", forecast["bytes_to_make"] * gb),
@@ -340,18 +340,26 @@ def table(network: str, forecast: dict) -> list[str]:
         ("a job's memory on its GPU, GB", forecast["device_bytes"] * gb),
     ]
     head = [
-        f"Network {network}: {forecast['shards']} shards, {forecast['jobs']} jobs, {forecast['to_make']} to make;"
-        f" {forecast['evaluations']:.3g} network evaluations of a frame and member.",
-        f"{forecast['analyses_files']} files of analyses, {forecast['archive_objects']} objects of the archive;"
-        f" {forecast['inodes_to_make']} files and folders to make.",
+        f"Network {network}: {forecast['shards']:,} shards, {forecast['jobs']:,} jobs, {forecast['to_make']:,} to make;"
+        f" {forecast['evaluations']:,.0f} network evaluations, each of one frame of one member.",
+        f"{forecast['analyses_files']:,} files of analyses, {forecast['archive_objects']:,} objects of the archive;"
+        f" {forecast['inodes_to_make']:,} files and folders to make.",
         f"Timed on {forecast['device']}, {forecast['date']}: stretches of "
         + ", ".join(f"{t['frames']} frames ({t['seconds']:.1f} s)" for t in forecast["timed"])
         + ".",
-        f"{'':34}{'forecast':>10}{'from':>10}{'to':>10}",
+        f"{'':44}{'forecast':>10}{'from':>10}{'to':>10}",
     ]
-    return head + [f"{name:34}{''.join(f'{_short(v):>10}' for v in asdict(f).values())}" for name, f in rows if f.value]
+    return head + [f"{name:44}{''.join(f'{_short(v):>10}' for v in asdict(f).values())}" for name, f in rows if f.value]
+
+
+def _by_hours(wall_hours: dict[str, Forecast]) -> dict[str, Forecast]:
+    """Wall hours by the numbers of devices that take as long, such as `4, 16, 64` where there are four jobs."""
+    same: dict[Forecast, list[str]] = {}
+    for devices, hours in wall_hours.items():
+        same.setdefault(hours, []).append(devices)
+    return {", ".join(devices): hours for hours, devices in same.items()}
 
 
 def _short(value: float) -> str:
-    """Three digits, with a power of ten only below 0.001."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 1e-3 else f"{value:.1e}"
+    """Three significant digits, or all before the decimal point, without a power of ten."""
+    return f"{value:,.0f}" if value >= 100 else np.format_float_positional(value, 3, fractional=False, trim="-")

@@ -52,7 +52,7 @@ def run(
     times, inside = within(intervals.parse(shard, domain.step_hours), intervals.parse(stretch, domain.step_hours))
     table = tables.usable(tables.read(observations, times[0], times[-1]))
     numbers = member_numbers(members)
-    progress = Progress(f"reanalyse.shard {shard}", regimes.rows(settings, len(times), domain.step_hours))
+    progress = Progress("reanalyse.shard", regimes.rows(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
@@ -159,7 +159,7 @@ def reanalyse(
         except Diverged as error:
             channels = ", ".join(prior.metadata.channels[k] for k in error.channels)
             how = f"at guidance {settings.guidance.method!r}, {settings.steps} steps"
-            print(f"{error} {how}, in {channels}", flush=True)
+            print(f"{error.describe(task.members)} {how}, in {channels}", flush=True)
             settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + assimilation.cost
         except ArithmeticError as error:
             raise UserError(

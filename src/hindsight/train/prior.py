@@ -83,8 +83,8 @@ def _summary(prior: priors.Prior) -> str:
     """Kind, size and cost of the network, in a line for the log."""
     inputs, conditions = priors.input_sizes(prior.metadata, prior.maps)
     work = size.flops(prior.network, inputs, conditions, prior.metadata.window, tuple(prior.maps.shape[-2:]))
-    count = size.parameters(prior.network)
-    return f"{prior.metadata.backbone['kind']}: {count / 1e6:.2f} M parameters, {work / 1e9:.3g} GFLOP a frame forward"
+    kind, count = prior.metadata.backbone["kind"], size.parameters(prior.network)
+    return f"{kind}: {count / 1e6:.2f} M parameters, {work / 1e9:.3g} GFLOP per frame and forward pass"
 
 
 def build(

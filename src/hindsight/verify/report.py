@@ -38,7 +38,24 @@ def run(
     configuration: Path,
     report: Path,
 ) -> None:
-    """Write the report: headline, maps, scores, cost and provenance of the run."""
+    """Write the report: headline, maps, scores, cost and provenance of the run.
+
+    Args:
+        domain: channels, grid and periods.
+        settings: of the verification: confidence, the storm to show.
+        fields: the truth (`fields.zarr`), of which the test period is read.
+        static: land fraction and orography; coastlines follow from the land if `coast` is empty.
+        scores: of all networks and analyses (`scores.nc`).
+        observations: tables of all shards, `{network}/{shard}.parquet`.
+        analyses: diffusion and baselines, `{network}/{analysis}/{shard}-{block}.nc`.
+        usage: counts of used and unused observations, `{network}.usage.csv`.
+        curve: validation errors of the training (`curve.csv`).
+        coast: a TopoJSON file of coastlines, or none.
+        benchmarks: folder with a table of seconds and memory for each job (`logs/{run}`).
+        manifest: of the source; its notes are shown.
+        configuration: all settings of the run (`configuration.json`).
+        report: the HTML page to write.
+    """
     dataset, configured = store.read(fields), json.loads(configuration.read_text())
     of_network = {name: [p for p in observations if p.parent.name == name] for name in _names(observations)}
     test = calendar.in_period(dataset, domain.test, str(store.folder(fields)))

@@ -5,7 +5,6 @@ parameters, the settings of `reanalyse.guidance` that the method uses, and retur
 works with every guidance, because a guided denoiser is a denoiser.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +14,12 @@ import torch
 if TYPE_CHECKING:
     from hindsight.diffusion.guidance.unguided import Unguided
 
-White = Callable[..., torch.Tensor]  # (purpose, size=D, or keys (T, N)) -> white noise (E, T, size or N)
+
+class White(Protocol):
+    """White noise of the frames of a denoiser, at one sampling step."""
+
+    def __call__(self, purpose: str, size: int | None = None, keys: torch.Tensor | None = None) -> torch.Tensor:
+        """`size` numbers for each frame, D by default; with `keys` (T, N), one for each observation; (E, T, size)."""
 
 
 def falling(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:

@@ -90,8 +90,9 @@ class Analytic:
         return self.process.modes.expand(moved.to(innovation.dtype))
 
     def _errors(self, white: White) -> torch.Tensor:
-        size = self.observations.value.shape[1] if self.observations.key is None else self.observations.key
-        return white("observation", size) * self.observations.error
+        keys = self.observations.key
+        size = {"size": self.observations.value.shape[1]} if keys is None else {"keys": keys}
+        return white("observation", **size) * self.observations.error
 
     def _solve(self, right: torch.Tensor, posterior: Posterior) -> tuple[torch.Tensor, Posterior]:
         """(H P H^T + R)^-1 b for all members, and the posterior in the precision that it took."""

@@ -38,7 +38,7 @@ def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Pa
     if parts.reuse(raw, marker, request):
         return
     store.require_free_space(raw, settings.minimum_free_gb)
-    watch = Progress(f"download.grib {part}", decodings(selected) + len(selected.static))
+    watch = Progress("download.grib", decodings(selected) + len(selected.static))
     reader = Reader(selected.table, selected.grid_row, settings.box, watch)
     dataset = frames(selected, channels, cut, reader).assign(static_fields(selected, reader))
     dataset.attrs = _attributes(selected, settings)

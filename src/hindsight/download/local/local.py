@@ -46,7 +46,7 @@ def run(settings: Download, *, part: str, contents: Path, raw: Path, marker: Pat
         return
     store.require_free_space(raw, settings.minimum_free_gb)
     reader = Reader(listed, matched, settings)
-    blocks = reader.blocks(by_channel, Progress(f"download.local {part}", len(cut.times) * len(channels)))
+    blocks = reader.blocks(by_channel, Progress("download.local", len(cut.times) * len(channels)))
     template, source = _template(by_channel, cut.times, reader), _source(matched, by_channel)
     parts.write_blocks(template, blocks, raw, marker, request, source)
 
