@@ -109,9 +109,9 @@ def test_another_recipe_and_an_unlisted_object_are_found(small):
     stray.write_bytes(b"x")
     assert faults(small) == [f"{stray} belongs to no shard; delete it"]
     stray.rename(stray.with_name("0.7.node2.partial"))  # what a lost node left half made: a rerun elsewhere goes on
-    told = json.loads(small.result.read_text())["bytes"]
+    size = json.loads(small.result.read_text())["bytes"]
     small.check()
-    assert json.loads(small.result.read_text())["bytes"] == told
+    assert json.loads(small.result.read_text())["bytes"] == size
     small.markers[0].write_text(json.dumps(marker | {"recipe": "other"}))
     assert faults(small) == [
         f"{small.markers[0]} was written for another recipe than that of the layout; "

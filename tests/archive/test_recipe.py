@@ -70,8 +70,8 @@ def test_another_network_or_another_error_of_it_is_another_recipe():
 
 def test_only_parts_that_both_have_are_compared():
     """The Snakefile knows the settings, and not yet the prior."""
-    asked = {"settings": made(reanalyse={"steps": 9})["settings"]}
-    assert recipe.differences(json.loads(json.dumps(made())), asked) == ["reanalyse.steps: 8 in the archive, 9 now"]
+    now = {"settings": made(reanalyse={"steps": 9})["settings"]}
+    assert recipe.differences(json.loads(json.dumps(made())), now) == ["reanalyse.steps: 8 in the archive, 9 now"]
 
 
 def test_a_store_that_does_not_say_how_it_was_made_is_refused(tmp_path):

@@ -121,12 +121,12 @@ def test_a_workflow_that_never_starts_is_given_up(benchmark, tmp_path, monkeypat
 
 def test_archive_check_counts_damaged_files(benchmark, small):  # noqa: F811
     base = small.folder / "archive"
-    asked = SimpleNamespace(domain=small.domain, product=small.product, archive=Archive(**small.archive_settings))
-    assert benchmark.faults(base, asked) == 0
+    sections = SimpleNamespace(domain=small.domain, product=small.product, archive=Archive(**small.archive_settings))
+    assert benchmark.faults(base, sections) == 0
     damaged = small.archive / "z500/c/0/0/0/0"
     damaged.write_bytes(damaged.read_bytes() + b"!")
     small.markers[-1].unlink()
-    assert benchmark.faults(base, asked) == 2
+    assert benchmark.faults(base, sections) == 2
 
 
 def test_different_missing_and_surplus_files_are_named(benchmark, tmp_path):

@@ -68,8 +68,8 @@ def test_the_work_of_other_programs_is_separated_from_that_of_the_jobs(benchmark
 
 def pretended(benchmark):
     """A run that has only settings."""
-    asked = benchmark.efficiency.CONFIG | {"domain": benchmark.efficiency.CONFIG["domain"] | TEST}
-    return benchmark.Small(None, benchmark.efficiency.settings.read(asked))
+    config = benchmark.efficiency.CONFIG | {"domain": benchmark.efficiency.CONFIG["domain"] | TEST}
+    return benchmark.Small(None, benchmark.efficiency.settings.read(config))
 
 
 TEST = {"test": {"start": "2002-01-01T00:00", "end": "2002-01-31T18:00"}}

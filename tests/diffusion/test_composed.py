@@ -27,9 +27,9 @@ def test_a_local_function_agrees_with_the_one_long_window_inside():
 
 
 def test_a_tensor_may_be_shared_by_all_members():
-    x, told = torch.randn(3, 12, 2), torch.arange(12.0).view(1, 12, 1).expand(1, 12, 2)
-    blend = composed.compose(lambda a, b: a + b, [0, 4], 8, 2, x, told)
-    torch.testing.assert_close(blend, x + told)
+    x, index = torch.randn(3, 12, 2), torch.arange(12.0).view(1, 12, 1).expand(1, 12, 2)
+    blend = composed.compose(lambda a, b: a + b, [0, 4], 8, 2, x, index)
+    torch.testing.assert_close(blend, x + index)
 
 
 @pytest.mark.parametrize(("first", "frames"), [(0, 30), (7, 30), (1000, 23)])

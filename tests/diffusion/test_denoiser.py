@@ -110,12 +110,12 @@ def test_points_of_a_white_process_are_precisions_that_add_up():
 def test_without_points_only_the_inputs_of_the_network_change():
     process, x, sigma = oracle.process(), torch.randn(2, 4, 12), torch.rand(2, 4) + 0.1
     mean = ideal(process, x, sigma)
-    plain, told = (denoiser.linear_estimate(process, x, sigma, mean, p) for p in (None, denoiser.no_points(x)))
-    torch.testing.assert_close(told.mean, plain.mean)
-    torch.testing.assert_close(told.error, plain.error.expand_as(told.error))
-    torch.testing.assert_close(told.inputs[:, :, :2], plain.inputs)
-    torch.testing.assert_close(told.inputs[:, :, 2], x * (1 + sigma[..., None] ** 2).rsqrt())
-    torch.testing.assert_close(told.inputs[:, :, 3], (sigma.log() / 4)[..., None].expand_as(x))
+    plain, with_points = (denoiser.linear_estimate(process, x, sigma, mean, p) for p in (None, denoiser.no_points(x)))
+    torch.testing.assert_close(with_points.mean, plain.mean)
+    torch.testing.assert_close(with_points.error, plain.error.expand_as(with_points.error))
+    torch.testing.assert_close(with_points.inputs[:, :, :2], plain.inputs)
+    torch.testing.assert_close(with_points.inputs[:, :, 2], x * (1 + sigma[..., None] ** 2).rsqrt())
+    torch.testing.assert_close(with_points.inputs[:, :, 3], (sigma.log() / 4)[..., None].expand_as(x))
 
 
 def test_the_inputs_of_the_network_have_values_at_their_own_levels():

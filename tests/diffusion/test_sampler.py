@@ -19,13 +19,13 @@ class Flat:
     """A denoiser whose estimate is the same number everywhere."""
 
     def __init__(self, number=0.0):
-        self.number, self.asked = number, []
+        self.number, self.calls = number, []
 
     def mean(self, noisy, above, below):
         return torch.full_like(noisy, self.number)
 
     def start(self, noisy, level, white):
-        self.asked.append((noisy.clone(), level.clone()))
+        self.calls.append((noisy.clone(), level.clone()))
         return torch.full_like(noisy, self.number)
 
 
@@ -125,7 +125,7 @@ def test_new_frames_enter_at_the_largest_level_and_others_are_brought_to_the_fir
     torch.testing.assert_close(x[:, 0], 5 + 0.5 * drawn["carry"][:, 0])
     assert torch.equal(x[:, 1], torch.full((2, SIZE), 5.0))  # noisy enough
     torch.testing.assert_close(x[:, 2], 7 + 2.0 * drawn["start"][:, 2])
-    (noisy, level), *others = flat.asked
+    (noisy, level), *others = flat.calls
     assert not others and level.tolist() == pytest.approx([0.0, 0.3, np.inf]) and (noisy[:, 2] == 0).all()
     assert (noisy[:, :2] == 5).all()  # what enters is drawn given what is there
     assert state.level.tolist() == [0.4, 0.2, 1.0]
@@ -179,26 +179,26 @@ STEPS = {"covariance": Covariance, "second order": SecondOrder}
 @pytest.mark.parametrize("step", STEPS)
 def test_sampling_that_is_interrupted_and_resumed_ends_with_the_same_bits(regime, step):
     process, seen, cycles = oracle.process(SIZE), observe([2, 7]), REGIMES[regime]
-    told, inside = [], []
+    rows_done, inside = [], []
     shuffle = lambda members, cycle: members.flip(0)
     between = lambda state: inside.append(copy.deepcopy(state))
 
     def go(state):
         step_settings = sampler.StepSettings(STEPS[step](), corrections=1)
         return sampler.sample(
-            cycles, state, analytic(process, seen), step_settings, white(4), shuffle, told.append, between
+            cycles, state, analytic(process, seen), step_settings, white(4), shuffle, rows_done.append, between
         )
 
     kept = [copy.deepcopy(state) for state in go(fresh(4))]
-    whole, counted = kept[-1], told.copy()
+    whole, counted = kept[-1], rows_done.copy()
     assert counted == list(range(1, 1 + sum(len(cycle.rows) - 1 for cycle in cycles)))
     assert whole.finished == FRAMES and (whole.level == 0).all() and len(kept) == len(cycles)
     assert len(inside) + len(kept) == len(counted)  # it can be left after every row
     for state in [*kept[:-1], *inside]:
-        told.clear()
+        rows_done.clear()
         *_, last = go(state)
         assert torch.equal(last.fields, whole.fields) and last.finished == FRAMES
-        assert told == counted[-len(told) :]
+        assert rows_done == counted[-len(rows_done) :]
     assert list(go(whole)) == []
 
 
@@ -218,14 +218,14 @@ def test_no_two_draws_share_a_key(regime):
 
 
 def test_members_are_resampled_after_the_cycles_with_resample_only():
-    asked, found = [], []
+    resampled, found = [], []
     cycles = schedule.rejuvenated(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
-    resample = lambda members, cycle: asked.append(cycle) or torch.full_like(members, 3.0)
+    resample = lambda members, cycle: resampled.append(cycle) or torch.full_like(members, 3.0)
     for state in sampler.sample(
         cycles, fresh(2, 2), lambda view: Flat(), sampler.StepSettings(Ddim()), white(2), resample
     ):
         found.append(state.fields.mean().item())
-    assert asked == [cycles[0]] and found == [3.0, 0.0]
+    assert resampled == [cycles[0]] and found == [3.0, 0.0]
 
 
 def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():

@@ -31,7 +31,7 @@ def times(*numbers: float) -> np.ndarray:
     return np.array([hours(k) for k in numbers], "datetime64[ns]")
 
 
-def told(messages: pd.DataFrame, one: assembly.Sum) -> float:
+def amount(messages: pd.DataFrame, one: assembly.Sum) -> float:
     """The amount of a sum of messages, for rain that falls as x**1.5 from 100 hours before the day."""
     law = lambda time: ((time - hours(-100)) / pd.Timedelta(hours=1)) ** 1.5
     return sum(sign * (law(messages["valid"][row]) - law(messages["begin"][row])) for row, sign in one)
@@ -51,7 +51,7 @@ def test_amounts_are_those_of_the_window_or_empty(rows, window):
     for end, one in zip(ends, found):
         assert bool(one) == possible({r[1:] for r in rows}, {(r[0], r[2]) for r in rows if r[0] == r[1]}, end, window)
         if one:
-            assert told(messages, one) == pytest.approx(law(end) - law(end - window), abs=1e-9)
+            assert amount(messages, one) == pytest.approx(law(end) - law(end - window), abs=1e-9)
 
 
 def possible(whole: set, since: set, end: int, window: int) -> bool:

@@ -151,22 +151,22 @@ def test_killed_again_and_again_and_resumed_it_gives_the_same_bytes(prior, tmp_p
 
     def job(kill_at=None):
         def watch(done):
-            told.append(done)
+            rows_done.append(done)
             if done == kill_at:
                 raise Killed
 
-        told = []
+        rows_done = []
         keep = Checkpoint(tmp_path / "s", RECIPE, seconds=0)
-        return worlds.analysed(prior, chosen, seen, 7, progress=watch, checkpoint=keep), told
+        return worlds.analysed(prior, chosen, seen, 7, progress=watch, checkpoint=keep), rows_done
 
     for row in (2, 5, 8):  # in the first cycle, and later
         with pytest.raises(Killed):
             job(row)
-    found, told = job()
-    assert told[0] == 8, "it did not begin with the row that was under way"
+    found, rows_done = job()
+    assert rows_done[0] == 8, "it did not begin with the row that was under way"
     assert found.fields.tobytes() == whole.fields.tobytes() and found.cost == whole.cost
-    again, told = job()  # all is done, and the analysis was not yet written
-    assert told == [] and again.fields.tobytes() == whole.fields.tobytes() and again.cost == whole.cost
+    again, rows_done = job()  # all is done, and the analysis was not yet written
+    assert rows_done == [] and again.fields.tobytes() == whole.fields.tobytes() and again.cost == whole.cost
 
 
 @pytest.mark.parametrize("regime", REGIMES)

@@ -52,8 +52,8 @@ def test_updates_are_frames_times_steps_and_corrections():
 
 def test_equivalent_stretches_are_counted_once(monkeypatch):
     """Places that differ by a whole number of strides are equivalent."""
-    asked, plain = [], Counter._cycle
-    monkeypatch.setattr(Counter, "_cycle", lambda self, *about: asked.append(1) or plain(self, *about))
+    calls, plain = [], Counter._cycle
+    monkeypatch.setattr(Counter, "_cycle", lambda self, *about: calls.append(1) or plain(self, *about))
     count = Counter(worlds.settings(stride=3), 24, 4)
-    assert count(1, 10) == count(4, 10) and len(asked) == 1
-    assert count(2, 10) != Work() and len(asked) == 2
+    assert count(1, 10) == count(4, 10) and len(calls) == 1
+    assert count(2, 10) != Work() and len(calls) == 2

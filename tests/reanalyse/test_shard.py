@@ -125,7 +125,7 @@ class Astray:
     """A prior whose network returns NaN in its first calls."""
 
     def __init__(self, prior, times):
-        self.prior, self.times, self.asked, self.restore = prior, times, [], prior.denoise_stretch
+        self.prior, self.times, self.calls, self.restore = prior, times, [], prior.denoise_stretch
 
     def __enter__(self):
         self.prior.denoise_stretch = self.denoise
@@ -135,8 +135,8 @@ class Astray:
         del self.prior.denoise_stretch
 
     def denoise(self, noisy, *more):
-        self.asked.append(noisy.clone())
-        wrong = len(self.asked) <= self.times
+        self.calls.append(noisy.clone())
+        wrong = len(self.calls) <= self.times
         return self.restore(noisy, *more) * (float("nan") if wrong else 1.0)
 
 
@@ -145,10 +145,10 @@ def test_a_diverged_sample_is_tried_again_with_twice_the_steps_and_other_numbers
     finer = worlds.analysed(prior, SETTINGS.model_copy(update={"steps": 6}), table(), 4)
     with Astray(prior, 1) as astray:
         found = worlds.analysed(prior, SETTINGS, table(), 4)
-    assert (calm.retries, found.retries) == (0, 1) and len(astray.asked) == 1 + 6
+    assert (calm.retries, found.retries) == (0, 1) and len(astray.calls) == 1 + 6
     failed = calm.cost.evaluations // 3  # one of its three steps
     assert found.cost.evaluations == finer.cost.evaluations + failed == 2 * calm.cost.evaluations + failed
-    first, second = astray.asked[:2]
+    first, second = astray.calls[:2]
     assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.3
     assert np.isfinite(found.fields).all() and np.abs(found.fields - finer.fields).max() > 0.1
     assert "member(s) 0, 1, 2 diverged in cycle 0, step 1 at guidance 'analytic', 3 steps" in capsys.readouterr().out
@@ -164,7 +164,7 @@ def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):
     for retries in (0, 2):
         with Astray(prior, 99) as astray, pytest.raises(UserError, match=rf"diverged {retries + 1} time.*raise steps"):
             worlds.analysed(prior, SETTINGS.model_copy(update={"retries": retries}), table(), 4)
-        assert len(astray.asked) == retries + 1
+        assert len(astray.calls) == retries + 1
 
 
 def test_implausibly_large_fields_count_as_diverged(prior, monkeypatch):
@@ -254,18 +254,18 @@ def job(prior, tmp_path, monkeypatch):
 
     def run(name, kill_at=None, frames=12, made=tmp_path / "prior", **about):
         def watch(done):
-            told.append(done)
+            rows_done.append(done)
             if done == kill_at:
                 raise Killed
 
-        told = []
+        rows_done = []
         monkeypatch.setattr(shard, "Progress", lambda what, total: watch)
         chosen, domain = worlds.settings(**about), Domain.model_validate(DOMAIN)
         files = {"prior": made, "observations": [tmp_path / "seen.parquet"], "analysis": tmp_path / f"{name}.nc"}
         files |= {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
         cut = f"20090101T12_{frames}"
         shard.run(domain, Cutting(), chosen, **files, shard=cut, stretch=cut, members="0-1")
-        return told
+        return rows_done
 
     return run
 
@@ -319,7 +319,7 @@ def test_a_prior_of_another_domain_is_refused(job, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("domain", "difference"),
     [
         ({"longitude_edges": "periodic"}, r"edges \['open', 'open'\], and the domain asks for \['open', 'periodic'\]"),
         ({"south": 1.0}, "a grid of 4 x 4 points with latitudes 0 to 3, and the domain asks for 1 to 3"),
@@ -327,10 +327,10 @@ def test_a_prior_of_another_domain_is_refused(job, monkeypatch):
         ({"west": 0.5, "east": 9.0}, "longitudes 0 to 3, and the domain asks for 0.5 to 9"),
     ],
 )
-def test_a_prior_of_another_grid_is_refused_and_what_differs_is_named(job, monkeypatch, asked, found):
-    for name, value in asked.items():
+def test_a_prior_of_another_grid_is_refused_and_what_differs_is_named(job, monkeypatch, domain, difference):
+    for name, value in domain.items():
         monkeypatch.setitem(DOMAIN, name, value)
-    with pytest.raises(UserError, match=found):
+    with pytest.raises(UserError, match=difference):
         job("part")
 
 

@@ -44,11 +44,11 @@ def test_a_slow_network_is_told_from_slow_guidance(prior, monkeypatch):
 
 def test_attempts_that_diverged_are_part_of_the_work(prior):
     """The second attempt has twice the steps: three rows and six, where one of the three was seen."""
-    denoise, asked = prior.denoise_stretch, []
+    denoise, calls = prior.denoise_stretch, []
 
     def astray(*about):
-        asked.append(1)
-        return denoise(*about) * (float("nan") if len(asked) == 1 else 1.0)
+        calls.append(1)
+        return denoise(*about) * (float("nan") if len(calls) == 1 else 1.0)
 
     prior.denoise_stretch = astray
     try:

@@ -28,9 +28,9 @@ class Server(gcs.Server):
 class Handler(gcs.Handler):
     def file(self, name, head=False):
         """Readers of shards ask for the last bytes, where the index lies."""
-        asked, path = re.match(r"bytes=-(\d+)$", self.headers.get("Range", "")), self.server_of.root / name
-        if asked and path.is_file():
-            self.headers.replace_header("Range", f"bytes={max(path.stat().st_size - int(asked[1]), 0)}-")
+        suffix, path = re.match(r"bytes=-(\d+)$", self.headers.get("Range", "")), self.server_of.root / name
+        if suffix and path.is_file():
+            self.headers.replace_header("Range", f"bytes={max(path.stat().st_size - int(suffix[1]), 0)}-")
         return super().file(name, head)
 
     def do_POST(self):
@@ -41,8 +41,8 @@ class Handler(gcs.Handler):
         time.sleep(self.server_of.latency)
         if not found or query["uploadType"] != ["multipart"]:
             return self.error(404, "not served here", address.path, "upload")
-        told, content = PARTS.match(body).groups()
-        bucket, name = unquote(found[1]), json.loads(told)["name"]
+        metadata, content = PARTS.match(body).groups()
+        bucket, name = unquote(found[1]), json.loads(metadata)["name"]
         if not (self.server_of.root / bucket).is_dir():
             return self.error(404, "The specified bucket does not exist.", f"{bucket}/{name}", "upload")
         if (fault := self.server_of.struck(name)) and fault.status:

@@ -222,8 +222,8 @@ class Handler(BaseHTTPRequestHandler):
         body, status, more = path.read_bytes(), 200, {"ETag": f'"{etag(path, path.stat().st_mtime_ns)}"'}
         if self.server_of.ranges:
             more["Accept-Ranges"] = "bytes"
-            if asked := re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", "")):
-                first, last = int(asked[1]), min(int(asked[2] or len(body)), len(body) - 1)
+            if bounds := re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", "")):
+                first, last = int(bounds[1]), min(int(bounds[2] or len(body)), len(body) - 1)
                 more["Content-Range"], status = f"bytes {first}-{last}/{len(body)}", 206
                 body = body[first : last + 1]
         self.send(name, "head" if head else "media", status, body, more, fault)

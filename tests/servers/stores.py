@@ -105,8 +105,8 @@ def rain(made: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def about(values: xr.DataArray, name: str, dims: tuple[str, ...]) -> xr.DataArray:
-    told = {"units": UNITS[name], "long_name": name.replace("_", " ")}
-    return values.transpose(*dims).astype("float32").assign_attrs(told)
+    attributes = {"units": UNITS[name], "long_name": name.replace("_", " ")}
+    return values.transpose(*dims).astype("float32").assign_attrs(attributes)
 
 
 def write(

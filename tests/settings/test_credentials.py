@@ -159,8 +159,8 @@ cli._step = lambda name: run
 sys.exit(cli.main(["download.bucket", "--settings", {str(file)!r}, "--marker", "m"]))
 """
     progress = tmp_path / "progress"
-    told = {"HINDSIGHT_PROGRESS": str(progress)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | told)
+    environment = {"HINDSIGHT_PROGRESS": str(progress)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | environment)
     assert done.returncode in (1, 2) and "assert" not in done.stderr
     assert not secret(done.stdout + done.stderr + progress.read_text()), done.stderr
     assert HIDDEN in done.stdout + done.stderr or "ValueError: x" in done.stderr

@@ -124,8 +124,8 @@ def test_an_end_given_as_a_day_includes_all_its_frames(step, last_frame, frames)
     domain = Domain.model_validate(WHOLE | {"step_hours": step})
     axis = intervals.time_axis(domain)
     assert axis[-1] == np.datetime64(last_frame)
-    asked = Download.model_validate({"periods": [WHOLE["test"]], "step_hours": step, "part_frames": 1000})
-    assert [cut.frames for cut in intervals.parts(asked)] == [frames]
+    request = Download.model_validate({"periods": [WHOLE["test"]], "step_hours": step, "part_frames": 1000})
+    assert [cut.frames for cut in intervals.parts(request)] == [frames]
 
 
 def test_periods_that_follow_each_other_by_days_months_or_years_do_not_overlap():

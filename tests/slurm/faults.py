@@ -16,7 +16,7 @@ class Job:
 
     number: int
     name: str  # the rule and its wildcards
-    told: dict[str, str]
+    record: dict[str, str]
     states: list[str] = field(default_factory=list)
 
     @property
@@ -50,14 +50,14 @@ class Watch(threading.Thread):
     def look(self) -> list[Job]:
         """The jobs as they are now."""
         for line in self.call("scontrol", "show", "job", "-o").splitlines():
-            told = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
-            if "JobId" not in told:
+            record = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+            if "JobId" not in record:
                 continue
-            number = int(told["JobId"])
-            job = self.jobs.setdefault(number, Job(number, told.get("Comment", ""), told))
-            job.told = told
-            if told["JobState"] not in job.states[-1:]:
-                job.states.append(told["JobState"])
+            number = int(record["JobId"])
+            job = self.jobs.setdefault(number, Job(number, record.get("Comment", ""), record))
+            job.record = record
+            if record["JobState"] not in job.states[-1:]:
+                job.states.append(record["JobState"])
         return list(self.jobs.values())
 
     def call(self, *command: str) -> str:
@@ -88,22 +88,22 @@ def hang(watch: Watch, job: Job) -> bool:
 
 def lose(watch: Watch, job: Job) -> bool:
     """Its node is lost, and comes back."""
-    watch.call("scontrol", "update", f"nodename={job.told['NodeList']}", "state=down", "reason=test")
+    watch.call("scontrol", "update", f"nodename={job.record['NodeList']}", "state=down", "reason=test")
     time.sleep(2)
-    watch.call("scontrol", "update", f"nodename={job.told['NodeList']}", "state=resume")
+    watch.call("scontrol", "update", f"nodename={job.record['NodeList']}", "state=resume")
     return True
 
 
 def preempt(watch: Watch, job: Job) -> bool:
-    """Something more urgent takes its place while its step runs: it is told, and has ten seconds to leave.
+    """A more urgent job takes its place while its step runs: it gets SIGTERM, and ten seconds to end.
 
-    It stands still until it is told: so short a training might be over before.
+    It is stopped until then, because so short a training might end before.
     """
     step = process(job, "train.prior")
     if step is None:
         return False
     step.suspend()
-    node = f"--nodelist={job.told['NodeList']}"
+    node = f"--nodelist={job.record['NodeList']}"
     watch.call(
         "sbatch",
         "--partition=urgent",
@@ -115,7 +115,7 @@ def preempt(watch: Watch, job: Job) -> bool:
         "--output=/dev/null",
     )
     until = time.monotonic() + 60
-    while job.told.get("PreemptTime") == "None" and job.states[-1] == "RUNNING" and time.monotonic() < until:
+    while job.record.get("PreemptTime") == "None" and job.states[-1] == "RUNNING" and time.monotonic() < until:
         time.sleep(0.2)
         watch.look()
     with contextlib.suppress(psutil.NoSuchProcess):  # SLURM wakes whom it tells: it may have left already
@@ -128,7 +128,7 @@ def process(job: Job, step: str) -> psutil.Process | None:
     for one in psutil.process_iter():
         try:
             words = one.cmdline()
-            if words[2:3] == [step] and words[1].endswith("/hindsight") and one.cwd() == job.told["WorkDir"]:
+            if words[2:3] == [step] and words[1].endswith("/hindsight") and one.cwd() == job.record["WorkDir"]:
                 return one
         except psutil.Error:
             continue

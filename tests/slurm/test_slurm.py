@@ -71,8 +71,8 @@ def test_whatever_went_wrong_the_bytes_are_those_of_the_local_profile(alone, str
 def test_a_cancelled_job_is_tried_again_with_twice_the_memory_and_the_time(struck):
     first, second = struck[1].tries("simulate")
     assert "CANCELLED" in first.states and second.states[-1] == "COMPLETED"
-    assert [job.told["MinMemoryNode"] for job in (first, second)] == ["1500M", "3000M"]
-    assert [job.told["TimeLimit"] for job in (first, second)] == ["01:00:00", "02:00:00"]
+    assert [job.record["MinMemoryNode"] for job in (first, second)] == ["1500M", "3000M"]
+    assert [job.record["TimeLimit"] for job in (first, second)] == ["01:00:00", "02:00:00"]
 
 
 def test_a_job_that_is_over_its_time_is_tried_again(struck):
@@ -82,7 +82,7 @@ def test_a_job_that_is_over_its_time_is_tried_again(struck):
 
 def test_a_job_whose_node_is_lost_is_queued_again_by_slurm(struck):
     (job,) = struck[1].tries("static")
-    assert job.told["Restarts"] == "1" and job.states[-1] == "COMPLETED"
+    assert job.record["Restarts"] == "1" and job.states[-1] == "COMPLETED"
 
 
 def test_a_preempted_job_gives_way_and_is_made_later(struck):
@@ -91,10 +91,10 @@ def test_a_preempted_job_gives_way_and_is_made_later(struck):
     assert urgent.states[-1] == last.states[-1] == "COMPLETED"
     if given_way:  # it left while it could, and was submitted again
         (first,) = given_way
-        assert first.states[-1] == "FAILED" and first.told["PreemptTime"] != "None"
-        assert first.told["EndTime"] <= urgent.told["StartTime"]  # times of one form, so letters compare
+        assert first.states[-1] == "FAILED" and first.record["PreemptTime"] != "None"
+        assert first.record["EndTime"] <= urgent.record["StartTime"]  # times of one form, so letters compare
     else:  # SLURM queued it again
-        assert last.told["Restarts"] == "1"
+        assert last.record["Restarts"] == "1"
 
 
 def test_every_job_is_where_the_profile_puts_it(struck):
@@ -102,7 +102,7 @@ def test_every_job_is_where_the_profile_puts_it(struck):
     assert ON_GPUS & {job.rule for job in jobs}
     for job in jobs:
         expected = ("gpu", "gres:gpu:1") if job.rule in ON_GPUS else ("cpu", None)
-        assert (job.told["Partition"], job.told.get("TresPerJob")) == expected, job
+        assert (job.record["Partition"], job.record.get("TresPerJob")) == expected, job
 
 
 @pytest.mark.slow

@@ -61,12 +61,12 @@ def test_the_error_of_white_fields_is_that_of_the_linear_prior(about):
 
 
 def test_errors_do_not_depend_on_windows_at_once_and_progress_counts_all():
-    chosen, told = settings(**WITH_POINTS), []
+    chosen, counts = settings(**WITH_POINTS), []
     prior = helpers.prior(chosen).eval()
     whole, parts = (
-        validation.errors_by_kind(prior, helpers.windows(seed=5), chosen, size, 12, told.append) for size in (12, 5)
+        validation.errors_by_kind(prior, helpers.windows(seed=5), chosen, size, 12, counts.append) for size in (12, 5)
     )
-    assert whole == pytest.approx(parts, rel=1e-5) and told == [12, 24, 36, 5, 10, 12, 17, 22, 24, 29, 34, 36]
+    assert whole == pytest.approx(parts, rel=1e-5) and counts == [12, 24, 36, 5, 10, 12, 17, 22, 24, 29, 34, 36]
 
 
 def test_the_score_is_the_weighted_mean_logarithm():

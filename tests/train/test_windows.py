@@ -24,10 +24,10 @@ def of(window, split="training", segment=None, count=20):
 
 def test_a_window_is_consecutive_frames_with_their_dates():
     windows = of(5)
-    fields, told = windows.take([3, 15])
+    fields, conditions = windows.take([3, 15])
     assert len(windows) == 16
     assert torch.equal(fields[1, :, 0], torch.arange(15, 20) * 6.0)
-    assert torch.equal(told[0], windows.conditions[3:8])
+    assert torch.equal(conditions[0], windows.conditions[3:8])
 
 
 def test_all_windows_are_equally_likely():

@@ -18,12 +18,12 @@ def main(door: str, name: str) -> None:
         for number in PASSED_ON:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, lambda number, frame: server.send(bytes([number])))
-        asked = marshal.dumps((name, [name, *sys.argv[1:]], os.getcwd(), dict(os.environ), umask))
-        socket.send_fds(server, [asked], [0, 1, 2])
-        told = server.recv(16)
-    if not told:
+        request = marshal.dumps((name, [name, *sys.argv[1:]], os.getcwd(), dict(os.environ), umask))
+        socket.send_fds(server, [request], [0, 1, 2])
+        status = server.recv(16)
+    if not status:
         sys.exit(f"{name}: the server of warm processes is gone")
-    end(int(told))
+    end(int(status))
 
 
 def end(status: int) -> None:

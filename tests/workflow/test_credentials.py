@@ -47,9 +47,9 @@ def test_the_step_that_needs_them_has_them(tmp_path):
     values = 5e4 + np.random.default_rng(0).standard_normal([len(axis) for axis in coords.values()])
     store = xr.Dataset({"geopotential": (tuple(coords), values.astype("float32"), {"units": "m2 s-2"})}, coords)
     store.to_zarr(tmp_path / "store.zarr", zarr_format=2)
-    asked = {"url": f"file://{tmp_path}/store.zarr", "options": {"secret": SECRET}}
+    bucket = {"url": f"file://{tmp_path}/store.zarr", "options": {"secret": SECRET}}
     chosen = runs.merged(config(), {"domain": {"channels": ["z500"]}, "archive": {"copy_to": {"url": None, "options": {}}}})
-    chosen["download"]["bucket"] = asked
+    chosen["download"]["bucket"] = bucket
     done = runs.snakemake(tmp_path / "work", chosen, "download")
     assert (tmp_path / "work/results/r/download/manifest.json").is_file() and SECRET not in done.stdout
     private = tmp_path / "work/resources/d/.credentials.json"

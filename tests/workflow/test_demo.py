@@ -180,8 +180,8 @@ def test_every_make_command_of_the_docs_is_known(made, page, command):
 @pytest.mark.parametrize(("page", "command"), commands("python"))
 def test_every_benchmark_of_the_docs_takes_its_options(made, page, command):
     words = shlex.split(command)
-    told = run(made, f"{warm.python()} {words[1]} --help").stdout
-    assert all(word in told for word in words if word.startswith("--"))
+    help_text = run(made, f"{warm.python()} {words[1]} --help").stdout
+    assert all(word in help_text for word in words if word.startswith("--"))
 
 
 @pytest.mark.parametrize(("page", "code"), snippets(), ids=lambda x: x if x.endswith(".md") else "")

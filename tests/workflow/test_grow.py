@@ -174,8 +174,8 @@ def test_frames_of_a_built_in_world_do_not_depend_on_its_end(world, tmp_path):
     found = []
     for end in ("2000-03-01T00:00", "2000-05-01T00:00"):  # within a chunk of frames, and in the next one
         about = {"world": world, "start": "2000-01-01T00:00", "end": end} | WORLDS[world]
-        asked = Download(source="synthetic", synthetic=about, minimum_free_gb=0)
-        synthetic.run(asked, raw=tmp_path / f"{end}.zarr")
+        request = Download(source="synthetic", synthetic=about, minimum_free_gb=0)
+        synthetic.run(request, raw=tmp_path / f"{end}.zarr")
         found.append(xr.open_zarr(tmp_path / f"{end}.zarr", consolidated=False).load())
     short, long = found
     assert long.sizes["time"] > 256 > short.sizes["time"]

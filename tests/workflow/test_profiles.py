@@ -133,8 +133,8 @@ def test_a_job_asks_for_the_memory_that_its_plan_forecasts(tmp_path):
     assert [int((tmp_path / f"{size}.txt").read_text()) for size in ("small", "large")] == [3000, 5700]
     (tmp_path / "small.json").write_text('{"host_bytes": ')
     refused = runs.warm_run(words, capture_output=True)
-    told = refused.stdout + refused.stderr
-    assert refused.returncode == 1 and "small.json" in told and "snakemake plans --forcerun plan" in told
+    output = refused.stdout + refused.stderr
+    assert refused.returncode == 1 and "small.json" in output and "snakemake plans --forcerun plan" in output
 
 
 SQUARED = f"""
@@ -163,8 +163,8 @@ def test_a_job_asks_for_the_memory_that_its_matrices_take(tmp_path):
     words = [sys.executable, "-m", "snakemake", "--directory", tmp_path, "--snakefile", tmp_path / "Snakefile", "--cores", "1"]
     done = runs.warm_run(words, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    asked = [int((tmp_path / f"{size}.txt").read_text()) for size in ("small", "large")]
-    assert asked == [2500, round(10 * 24_576**2 / 1e6) + 700]
+    megabytes = [int((tmp_path / f"{size}.txt").read_text()) for size in ("small", "large")]
+    assert megabytes == [2500, round(10 * 24_576**2 / 1e6) + 700]
 
 
 def test_profiles_are_put_where_snakemake_looks_and_one_that_differs_stays(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def advance(x: torch.Tensor, forcing: float, interval: float, steps: int) -> tor
 
 
 class Lorenz96World(World):
-    """The Lorenz-96 world: variables on the equator; a frame is `step_hours`, and a time unit is `unit_hours`."""
+    """The Lorenz-96 world: variables on the equator, frames `step_hours` apart, time units of `unit_hours`."""
 
     levels: list[int] = []
     variables = {"x": ("", "1")}

@@ -9,7 +9,7 @@ from hindsight.errors import UserError
 from hindsight.settings.domain import Domain, Period
 
 _ORIGIN = np.datetime64("1900-01-01T00", "h")
-_TURN = np.datetime64("2000-01-01T00", "h")
+_YEAR_ORIGIN = np.datetime64("2000-01-01T00", "h")
 
 
 def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def segments(times: np.ndarray, available: np.ndarray, breaks: Sequence[np.datet
         breaks: times of frames that do not continue the weather before (`segment_starts` of a store).
 
     Returns:
-        The number of each frame's segment, rising, (T,); -1 of a frame that is not available.
+        The number of each frame's segment, rising, (T,); -1 for a frame that is not available.
     """
     if len(times) < 2:
         return np.where(available, 0, -1)
@@ -69,7 +69,7 @@ def year_phase(times: np.ndarray) -> np.ndarray:
 
     It runs on evenly, without a jump at leap days, so that a date's phase varies by up to a day between years.
     """
-    return ((times - _TURN) / np.timedelta64(1, "D") / 365.2425) % 1
+    return ((times - _YEAR_ORIGIN) / np.timedelta64(1, "D") / 365.2425) % 1
 
 
 def day_phase(times: np.ndarray) -> np.ndarray:

@@ -60,8 +60,8 @@ def canonical_fields(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.
 
     Returns:
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
-        west to east; NaN at times that the source lacks. The attribute `segment_starts` of a source, the times at which
-        its weather does not continue that of the frame before, is passed on.
+        west to east; NaN at times that the source lacks. The attribute `segment_starts` of a source, the times of the
+        frames that begin a new segment, is passed on.
 
     Raises:
         UserError: if a variable, level or part of the region is missing, units cannot be converted, or the grid is not

@@ -67,8 +67,8 @@ def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
     if low < -ROUNDING or float(fraction.max()) > 1 + ROUNDING:
         raise UserError(
             f"{path}: {found.name!r} reaches from {low:g} to {high:g} {_units(found) or '(no units)'}, and a land "
-            "fraction is 0 to 1, or 0 to 100 %; of whole numbers without flag_meanings 1 and 3 beside 0 are land. "
-            "Correct its values, or its units"
+            "fraction is 0 to 1, or 0 to 100 %; in a mask of whole numbers without flag_meanings 0 is sea, "
+            "and 1 and 3 are land. Correct its values, or its units"
         )
     fraction = fraction.clip(0, 1)
     return fraction.fillna(0) if low > 0 else fraction

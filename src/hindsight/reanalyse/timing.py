@@ -64,7 +64,7 @@ class Timed:
 
 
 def length(settings: Reanalyse, window: int, members: int, stretch: int) -> int:
-    """Frames to time: at least a window, a full batch of the network and, but for batch, twice the context.
+    """Frames to time: at least a window, a full batch of the network and, except in regime batch, twice the context.
 
     Args:
         settings: regime, batch, stride.
@@ -79,7 +79,7 @@ def length(settings: Reanalyse, window: int, members: int, stretch: int) -> int:
 
 
 def stretches(short: int, frames: int) -> list[tuple[int, int]]:
-    """First frame and length of the stretches to time: short ones, the second of up to twice their length."""
+    """First frame and length of the stretches to time: short ones, except the second, of up to twice their length."""
     starts = np.linspace(0, frames - short, min(MOST, max(2, frames // short))).astype(int)
     first, *others = [(int(start), short) for start in starts]
     long = [(0, min(2 * short, frames))] if frames > short else []

@@ -43,7 +43,7 @@ class Product(Ensemble):
 
     @field_validator("devices")
     @classmethod
-    def _some(cls, value: list[int]) -> list[int]:
+    def _positive(cls, value: list[int]) -> list[int]:
         if min(value) < 1:
             raise ValueError(f"numbers of devices are 1 or more, got {min(value)}")
         return value

@@ -77,8 +77,8 @@ def test_the_slope_of_the_spectral_misfit_by_finite_differences(shape):
     process = oracle.process(int(np.prod(shape)), seed=2)
     spectrum, level = Spectrum.of(process, shape), np.array([0.05, 0.8, 2.0])
     fields = generator.standard_normal((2, 3, *shape))
-    told = torch.tensor(fields, dtype=torch.float32).flatten(2)
-    found = spectrum.gradient(told, torch.tensor(level, dtype=torch.float32)).double().numpy().reshape(2, 3, -1)
+    tensor = torch.tensor(fields, dtype=torch.float32).flatten(2)
+    found = spectrum.gradient(tensor, torch.tensor(level, dtype=torch.float32)).double().numpy().reshape(2, 3, -1)
     expected = spectrum.power.double().numpy()
     largest = np.abs(found).max()
     for member in range(2):

@@ -22,15 +22,15 @@ def units():
 
 
 def test_the_mean_is_the_estimate_at_the_levels_above_with_clean_frames_at_the_fixed_level():
-    told = []
+    calls = []
 
     def estimate(noisy, posterior, moves, points):
-        told.append((posterior.sigma, moves, points))
+        calls.append((posterior.sigma, moves, points))
         return noisy + 1
 
     above, below = torch.tensor([0.0, 0.5, 2.0]), torch.tensor([0.0, 0.5, 1.0])
     found = scenes.prior(estimate, fixed_sigma=0.01).mean(torch.zeros(1, 3, scenes.SIZE), above, below, "points")
-    (sigma, moves, points), *_ = told
+    (sigma, moves, points), *_ = calls
     assert (found == 1).all() and points == "points"
     assert moves.tolist() == [False, False, True]
     torch.testing.assert_close(sigma, torch.tensor([[0.01, 0.5, 2.0]]))

@@ -108,10 +108,10 @@ def test_a_complete_part_is_not_fetched_again_for_the_same_request(server, tmp_p
     marker = tmp_path / f"parts/{PART}.json"
     before = marker.read_text()
     marker.unlink()
-    asked = len(server.log)
+    earlier = len(server.log)
     fetched(settings(server, connections=1, retries=0), tmp_path)
     assert marker.read_text() == before
-    assert {s.name.rsplit("/", 1)[-1] for s in server.log[asked:]} == {".zmetadata", "zarr.json", ".zgroup"}
+    assert {s.name.rsplit("/", 1)[-1] for s in server.log[earlier:]} == {".zmetadata", "zarr.json", ".zgroup"}
     for more in ({"channels": ["z500"]}, {"channels": ["z850"]}, {"channels": ["z850"], "north": 0.0}):
         found, _ = fetched(settings(server, **more), tmp_path)
         assert found["level"].values.tolist() == [int(more["channels"][0][1:])]
@@ -265,11 +265,11 @@ def test_a_missing_chunk_is_missing_data_unless_the_settings_fill_it(zeros, tmp_
         chosen = settings(server, f"gs://b/{name}", channels=["msl", "t2m"])
         found, marker = fetched(chosen, tmp_path / "made", "19590101T00_12")
         chosen = chosen.model_copy(update={"missing_chunks": "fill"})
-        filled, told = fetched(chosen, tmp_path / "made", "19590101T00_12")
+        filled, written = fetched(chosen, tmp_path / "made", "19590101T00_12")
     assert (marker["source"]["chunks_missing"], marker["source"]["chunks_filled"]) == (lost, [])
     assert np.isnan(found["mean_sea_level_pressure"]).all() and np.isnan(found["2m_temperature"][:6]).all()
     assert len(marker["variables"]["mean_sea_level_pressure"]["holes"]) == 12
-    assert (told["source"]["chunks_missing"], told["source"]["chunks_filled"]) == ([], lost)
+    assert (written["source"]["chunks_missing"], written["source"]["chunks_filled"]) == ([], lost)
     assert (filled["mean_sea_level_pressure"] == 0).all() and (filled["2m_temperature"][:6] == 0).all()
     for dataset in (found, filled):
         assert (dataset["2m_temperature"][6:] > 200).all()
@@ -443,8 +443,8 @@ def test_a_full_disk_is_reported_and_a_rerun_resumes(root, server, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)); "
     running = in_a_process(settings(server, connections=1), tmp_path, limit)
     assert running.wait() == 2
-    told = running.stderr.read().strip().splitlines()[-1]
-    assert "no room is left in" in told and "free some disk" in told
+    message = running.stderr.read().strip().splitlines()[-1]
+    assert "no room is left in" in message and "free some disk" in message
     assert not list(tmp_path.glob("parts/*.json")) and not list(tmp_path.glob("parts/*.zarr"))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == -1
     before = set(server.asked("2m_temperature/"))

@@ -22,8 +22,8 @@ WITHIN = 60 * grib_files.PRECISION + 2e-5  # packing of fields that span 60, and
 
 def part(folder, files, channels, name, step=6, member=None, **settings) -> xr.Dataset:
     """Catalogue files and make a part of them."""
-    asked = {"channels": channels, "step_hours": step, "grib": {"files": ["*.grib"], "member": member}}
-    chosen = Download.model_validate({"source": "grib", **asked, **settings})
+    basic = {"channels": channels, "step_hours": step, "grib": {"files": ["*.grib"], "member": member}}
+    chosen = Download.model_validate({"source": "grib", **basic, **settings})
     catalogue.run(chosen, files=sorted(files), catalogue=folder / "c.parquet")
     raw = folder / f"{name}.zarr/zarr.json"
     grib.run(chosen, part=name, catalogue=folder / "c.parquet", raw=raw, marker=folder / f"{name}.json")
@@ -78,8 +78,8 @@ def test_members_and_the_control_are_told_apart(tmp_path):
         for kind, member in kinds
     ]
     path = grib_files.file(tmp_path / "a.grib", *content)
-    for asked, member in ((None, 0), (1, 1), (2, 2)):
-        found = part(tmp_path, [path], ["t500"], "20200101T00_2", member=asked)
+    for setting, member in ((None, 0), (1, 1), (2, 2)):
+        found = part(tmp_path, [path], ["t500"], "20200101T00_2", member=setting)
         assert np.abs(north_up(found["t500"])[1] - field(10 * member + 1)).max() < WITHIN
 
 

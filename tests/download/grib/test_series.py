@@ -25,10 +25,10 @@ def test_a_channel_is_found_by_parameter_and_level_or_by_a_name():
 
 
 @pytest.mark.parametrize(
-    ("asked", "series", "member"), [(None, MEMBERS, 0), (2, MEMBERS, 2), (None, MEMBERS + LEVELS, -1)]
+    ("setting", "series", "member"), [(None, MEMBERS, 0), (2, MEMBERS, 2), (None, MEMBERS + LEVELS, -1)]
 )
-def test_the_member_is_the_one_asked_for_or_deterministic_or_the_control(asked, series, member):
-    found = grib_series.of_channels(inventory(*series), [CHANNELS["t500"]], asked)
+def test_the_member_is_the_one_asked_for_or_deterministic_or_the_control(setting, series, member):
+    found = grib_series.of_channels(inventory(*series), [CHANNELS["t500"]], setting)
     assert found["t500"]["member"].tolist() == [member]
 
 

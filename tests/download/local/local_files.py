@@ -38,15 +38,15 @@ def saved(folder, *files):
 
 def listed(files, *channels, **settings):
     """The files' contents, and what is asked of them."""
-    asked = Download(channels=list(channels), step_hours=6, minimum_free_gb=0, **settings)
-    return contents.list_contents(files, asked), asked
+    request = Download(channels=list(channels), step_hours=6, minimum_free_gb=0, **settings)
+    return contents.list_contents(files, request), request
 
 
 def part(folder, files, *channels, start=TIMES[0], frames=8, step=6, **settings):
     """One part of the files, and its marker."""
-    asked = Download(channels=list(channels), step_hours=step, minimum_free_gb=0, **settings)
+    request = Download(channels=list(channels), step_hours=step, minimum_free_gb=0, **settings)
     cut = Interval(np.datetime64(start, "m"), frames, step)
     raw, marker = folder / "part.zarr/zarr.json", folder / "part.json"
-    contents.run(asked, files=files, contents=folder / "contents.json")
-    local.run(asked, part=cut.name, contents=folder / "contents.json", raw=raw, marker=marker)
+    contents.run(request, files=files, contents=folder / "contents.json")
+    local.run(request, part=cut.name, contents=folder / "contents.json", raw=raw, marker=marker)
     return store.read(raw).load(), json.loads(marker.read_text())

@@ -11,8 +11,8 @@ from tests.download.local.local_files import TIMES, field, listed, saved, variab
 
 
 def frames(folder, *files, times=TIMES, channel="t2m"):
-    found, asked = listed(saved(folder, *files), channel)
-    return ChannelFrames(CHANNELS[channel], match.match_channels(found, asked), times)
+    found, request = listed(saved(folder, *files), channel)
+    return ChannelFrames(CHANNELS[channel], match.match_channels(found, request), times)
 
 
 def test_choices_are_ordered_by_what_is_final_then_by_name_then_by_file(tmp_path):

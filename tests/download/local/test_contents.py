@@ -12,8 +12,8 @@ from tests.download.local.local_files import LATITUDE, TIMES, field, listed, sav
 
 def test_contents_are_read_as_they_were_written(tmp_path):
     files = saved(tmp_path, variable(field()), variable(field(1e5), "Pa", "msl", height=2.0))
-    found, asked = listed(files, "t2m")
-    contents.run(asked, files=files, contents=tmp_path / "c.json")
+    found, request = listed(files, "t2m")
+    contents.run(request, files=files, contents=tmp_path / "c.json")
     assert contents.read(tmp_path / "c.json") == found
     assert len(found.grids) == 1 and found.grids[0]["latitude"] == LATITUDE.tolist()
     np.testing.assert_array_equal(dates.unpack(found.files[0].times), TIMES)

@@ -68,9 +68,9 @@ def test_blocks_of_any_size_make_the_same_bytes(tmp_path, memory_mb):
     values = np.random.default_rng(0).standard_normal(shape).astype("f4") + 280
     given = xr.Dataset({"t2m": (("time", *space), values, {"units": "K"})}, {"time": times} | space)
     given.to_netcdf(tmp_path / "a.nc", encoding={"t2m": {"chunksizes": (7, 40, 60)}})
-    found, asked = listed([tmp_path / "a.nc"], "t2m", memory_mb=memory_mb)
-    matched = match.match_channels(found, asked)
-    reader = local.Reader(found, matched, asked)
+    found, request = listed([tmp_path / "a.nc"], "t2m", memory_mb=memory_mb)
+    matched = match.match_channels(found, request)
+    reader = local.Reader(found, matched, request)
     frames = ChannelFrames(CHANNELS["t2m"], matched, times)
     assert (
         reader.block_frames(frames, reader.chunk_frames({"t2m": frames}))
@@ -102,9 +102,9 @@ def peak_mb(folder, frames):
     script = (
         "import resource, sys\nfrom pathlib import Path\nfrom hindsight.download.local import contents, local\n"
         "from hindsight.settings import Download\nfolder, frames = Path(sys.argv[1]), sys.argv[2]\n"
-        "asked = Download(channels=['t2m'], step_hours=6, memory_mb=100, minimum_free_gb=0)\n"
-        "contents.run(asked, files=[folder / 'a.nc'], contents=folder / 'c.json')\n"
-        "local.run(asked, part=f'20230101T00_{frames}', contents=folder / 'c.json',\n"
+        "request = Download(channels=['t2m'], step_hours=6, memory_mb=100, minimum_free_gb=0)\n"
+        "contents.run(request, files=[folder / 'a.nc'], contents=folder / 'c.json')\n"
+        "local.run(request, part=f'20230101T00_{frames}', contents=folder / 'c.json',\n"
         "    raw=folder / f'{frames}.zarr/zarr.json', marker=folder / f'{frames}.json')\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)"
     )
@@ -249,12 +249,12 @@ def test_a_part_that_is_there_is_left_alone_until_its_files_change(tmp_path):
 
 def test_a_file_that_changed_after_it_was_listed_is_not_read(tmp_path):
     files = saved(tmp_path, variable(field()))
-    found, asked = listed(files, "t2m")
-    contents.run(asked, files=files, contents=tmp_path / "contents.json")
+    found, request = listed(files, "t2m")
+    contents.run(request, files=files, contents=tmp_path / "contents.json")
     saved(tmp_path, variable(field()).isel(time=slice(7)))
     with pytest.raises(UserError, match="has changed since its contents were listed"):
         local.run(
-            asked,
+            request,
             part="20230101T00_8",
             contents=tmp_path / "contents.json",
             raw=tmp_path / "p.zarr/zarr.json",
@@ -318,11 +318,11 @@ def test_static_fields_are_included(tmp_path):
 
 def test_a_disk_without_room_is_refused(tmp_path):
     files = saved(tmp_path, variable(field()))
-    found, asked = listed(files, "t2m")
-    contents.run(asked, files=files, contents=tmp_path / "c.json")
+    found, request = listed(files, "t2m")
+    contents.run(request, files=files, contents=tmp_path / "c.json")
     with pytest.raises(UserError, match="GB are free"):
         local.run(
-            asked.model_copy(update={"minimum_free_gb": 1e9}),
+            request.model_copy(update={"minimum_free_gb": 1e9}),
             part="20230101T00_8",
             contents=tmp_path / "c.json",
             raw=tmp_path / "p.zarr/zarr.json",

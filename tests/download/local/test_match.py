@@ -16,8 +16,8 @@ def on_levels(levels, units="hPa", name="t", dim="pressure_level", offsets=None)
 
 
 def series(files, channel, **settings):
-    found, asked = listed(files, channel, **settings)
-    return match.match_channels(found, asked).terms[channel]
+    found, request = listed(files, channel, **settings)
+    return match.match_channels(found, request).terms[channel]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_a_variable_that_is_not_the_channel_is_refused(tmp_path, file, channel, 
 
 def test_all_problems_are_reported_together(tmp_path):
     with pytest.raises(UserError, match="(?s)z500.*t850.*no variable for channel msl"):
-        found, asked = listed(
+        found, request = listed(
             saved(tmp_path, variable(field(), name="t"), variable(field(), name="z")), "z500", "t850", "msl"
         )
-        match.match_channels(found, asked)
+        match.match_channels(found, request)
 
 
 def test_levels_in_separate_files_are_joined_and_interpolated(tmp_path):
@@ -130,5 +130,5 @@ def test_problems_of_an_unused_file_are_ignored(tmp_path):
         {"speed": (("time", "y", "x"), np.zeros((2, 3, 4)))}, {"time": ("time", [0, 1], {"calendar": "noleap"})}
     )
     odd["time"].attrs["units"] = "days since 2000-01-01"
-    found, asked = listed(saved(tmp_path, variable(field()), odd), "t2m")
-    assert match.match_channels(found, asked).notes == ["1 file(s) are not used (1.nc)"]
+    found, request = listed(saved(tmp_path, variable(field()), odd), "t2m")
+    assert match.match_channels(found, request).notes == ["1 file(s) are not used (1.nc)"]

@@ -21,10 +21,10 @@ class Scripted:
     """A source with given answers: for each key the errors before the object arrives."""
 
     def __init__(self, troubles=None, pause=0.0):
-        self.troubles, self.asked, self.pause, self.at_once, self.most = troubles or {}, [], pause, 0, 0
+        self.troubles, self.requests, self.pause, self.at_once, self.most = troubles or {}, [], pause, 0, 0
 
     async def copy(self, key, path):
-        self.asked.append(key)
+        self.requests.append(key)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         try:
@@ -59,7 +59,7 @@ def test_objects_arrive_and_those_in_place_are_not_fetched(tmp_path):
     source, looked = Scripted(), []
     found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, lambda key, path: looked.append(key), ignore_size)
     assert (found.objects, found.bytes, found.missing) == (7, 21, [])
-    assert sorted(source.asked) == sorted(set(KEYS) - {"a/3"}) and sorted(looked) == KEYS
+    assert sorted(source.requests) == sorted(set(KEYS) - {"a/3"}) and sorted(looked) == KEYS
     assert (tmp_path / "a/3").read_text() == "there" and (tmp_path / "a/4").read_text() == "a/4"
 
 
@@ -76,14 +76,14 @@ def test_parallel_copies_are_limited(tmp_path):
 def test_an_object_that_fails_for_a_while_is_retried(tmp_path):
     source = Scripted({"a/1": [busy(), TransferError("silent", "reset"), busy()]})
     found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
-    assert source.asked.count("a/1") == 4 and found.objects == 8
+    assert source.requests.count("a/1") == 4 and found.objects == 8
 
 
 def test_an_object_that_fails_while_others_arrive_is_given_up_after_its_retries(tmp_path):
     source, keys = Scripted({"a/1": [busy() for _ in range(100)]}, pause=0.002), [f"a/{k}" for k in range(500)]
     with pytest.raises(UserError, match=r"here: a/1 has failed 3 times \(503\) while others arrived; what has been"):
         Fetcher("here", limits()).fetch(source, keys, tmp_path, ignore, ignore_size)
-    assert 3 <= source.asked.count("a/1") <= 4
+    assert 3 <= source.requests.count("a/1") <= 4
 
 
 def test_while_nothing_arrives_patience_is_the_limit_and_not_retries(tmp_path, monkeypatch):
@@ -105,13 +105,13 @@ def test_a_refusal_is_final(tmp_path):
     source = Scripted({"a/0": [TransferError("refused", "403")]})
     with pytest.raises(UserError, match="here refuses a/0 .403.*download.bucket.options"):
         Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
-    assert source.asked.count("a/0") == 1
+    assert source.requests.count("a/0") == 1
 
 
 def test_missing_objects_are_listed_and_no_error(tmp_path):
     source = Scripted({key: [FileNotFoundError(key)] for key in ("a/5", "a/2")})
     found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
-    assert found.missing == ["a/2", "a/5"] and found.objects == 6 and source.asked.count("a/2") == 1
+    assert found.missing == ["a/2", "a/5"] and found.objects == 6 and source.requests.count("a/2") == 1
 
 
 def test_an_object_that_fails_its_check_is_fetched_again(tmp_path):
@@ -125,7 +125,7 @@ def test_an_object_that_fails_its_check_is_fetched_again(tmp_path):
 
     source = Scripted()
     found = Fetcher("here", limits()).fetch(source, KEYS, tmp_path, keep, ignore_size)
-    assert source.asked.count("a/2") == 3 and found.objects == 10
+    assert source.requests.count("a/2") == 3 and found.objects == 10
 
 
 def test_a_bug_keeps_its_traceback(tmp_path):
@@ -186,10 +186,10 @@ def test_pauses_double_with_jitter_and_end_with_patience():
 
 
 def test_progress_shows_objects_and_rate(capsys):
-    told = FetchProgress(Progress("fetch", 3), 1)
-    told.began -= 2.0
-    told(30_000_000)
-    told(60_000_000)
+    progress = FetchProgress(Progress("fetch", 3), 1)
+    progress.began -= 2.0
+    progress(30_000_000)
+    progress(60_000_000)
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("fetch  3/3") and line.endswith("30.0 MB/s")
 
@@ -203,5 +203,5 @@ def test_after_a_failure_objects_already_being_copied_still_arrive(tmp_path):
     source = Slow({"a/0": [TransferError("refused", "403")]})
     with pytest.raises(UserError, match="refuses a/0"):
         Fetcher("here", limits()).fetch(source, KEYS, tmp_path, ignore, ignore_size)
-    assert sorted(source.asked) == ["a/0", "a/1", "a/2"]
+    assert sorted(source.requests) == ["a/0", "a/1", "a/2"]
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["1", "2"]

@@ -46,7 +46,7 @@ def test_a_file_arrives_whole_from_a_web_server_and_from_a_bucket(content, tmp_p
         assert fetched(server, tmp_path, google=google) == content
         blocks = [served for served in server.log if served.kind == "media" and served.bytes > 1]
         assert len(blocks) == 11 and sum(served.bytes for served in blocks) == len(content)
-    assert "download.files  11/11" in (told := capsys.readouterr().err) and "MB/s" in told
+    assert "download.files  11/11" in (log := capsys.readouterr().err) and "MB/s" in log
 
 
 def test_a_server_without_ranges_sends_the_file_in_one_piece(content, tmp_path):

@@ -66,12 +66,12 @@ def test_later_observations_change_no_bit(priors, case):
     chosen, seen, now, frames = worlds.settings(**about), worlds.table(), 3, 8
     prior = priors[chosen.guidance.method == "fused"]
     base = worlds.analysed(prior, chosen, seen, frames).fields
-    told = now + ahead  # the last frame whose observations frame `now` may know
-    for name, other in futures(seen, told).items():
+    last = now + ahead  # the last frame whose observations frame `now` may know
+    for name, other in futures(seen, last).items():
         found = worlds.analysed(prior, chosen, other, frames).fields
         assert found[:, : now + 1].tobytes() == base[:, : now + 1].tobytes(), name
         if (chosen.guidance.method, name) != ("dps", "better"):  # which does not look at errors
-            assert np.abs(found[:, told + 1] - base[:, told + 1]).max() > 1e-3, f"{name}: the test has no force"
+            assert np.abs(found[:, last + 1] - base[:, last + 1]).max() > 1e-3, f"{name}: the test has no force"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -115,6 +115,6 @@ def test_the_halo_reaches_as_far_ahead_as_the_last_frame_needs(case):
 def test_rows_are_counted_over_all_cycles(priors):
     """So progress ends at its total."""
     for case in ("nowcast, past sampled again", "fixed lag, past fixed, steps no multiple of the lag", "sliding"):
-        chosen, told = worlds.settings(**CASES[case][0]), []
-        worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=told.append)
-        assert told == list(range(1, regimes.rows(chosen, 6, 24) + 1))
+        chosen, rows_done = worlds.settings(**CASES[case][0]), []
+        worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=rows_done.append)
+        assert rows_done == list(range(1, regimes.rows(chosen, 6, 24) + 1))

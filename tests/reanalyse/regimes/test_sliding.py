@@ -102,10 +102,10 @@ def test_weights_between_two_places_are_those_of_distance(globe):
     reach, effective = 4000.0, 0.6
     found, members, seen = rivals(globe, **SLIDING, window={"reach_km": reach, "effective": effective})
     misfit = selection.misfit(members, found.observations).sum(1).double().numpy()  # (E, N): one frame has all
-    asked = []
+    calls = []
     with pytest.MonkeyPatch.context() as patch:
         plain = selection.resampled
-        patch.setattr(selection, "resampled", lambda weights, along: asked.append(weights) or plain(weights, along))
+        patch.setattr(selection, "resampled", lambda weights, along: calls.append(weights) or plain(weights, along))
         regimes.resample(found, members, cycle())
     unit = lambda a, b: np.array([np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a)])
     for p, (latitude, longitude) in enumerate((a, b) for a in helpers.GLOBE.latitude for b in helpers.GLOBE.longitude):
@@ -115,7 +115,7 @@ def test_weights_between_two_places_are_those_of_distance(globe):
             distance = 6371.0 * np.arctan2(np.linalg.norm(np.cross(here, there)), here @ there)
             cost += misfit[:, n] * np.exp(-0.5 * (distance / reach) ** 2)
         expected = selection.tempered(torch.tensor(cost)[:, None], effective * 3)[:, 0]
-        np.testing.assert_allclose(asked[0][:, p], expected, atol=2e-3)
+        np.testing.assert_allclose(calls[0][:, p], expected, atol=2e-3)
 
 
 def test_choices_belong_to_the_frame_and_the_seed(region):
