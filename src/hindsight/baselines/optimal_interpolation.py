@@ -2,9 +2,11 @@
 
 The background is the climatology, and its error covariance B that of the departures in the training period. Members are
 samples of the analysis' distribution N(x_a, B - B H^T (H B H^T + R)^-1 H B) by Matheron's rule, so that it is scored as
-an ensemble, like the diffusion analysis.
+an ensemble, like the diffusion analysis. Observations that are not linear are linearised about the analysis'
+mean (`outer_loops`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import scipy.linalg
 
 from hindsight import __version__
 from hindsight.baselines import covariance as covariances
+from hindsight.baselines import outer_loops
 from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, intervals, perturbations
 from hindsight.fields import observations as tables
@@ -116,21 +119,36 @@ class OptimalInterpolation:
         innovation = value - (prior[:, point] * weight).sum(-1)
         return prior + scipy.linalg.cho_solve(factor, innovation.T).T @ mapped
 
+    def mean(self, rows: Rows) -> np.ndarray:
+        """The mean of the analysis of rows of the frames in the span, (span * D,)."""
+        background = np.zeros((1, len(self.covariance)))
+        return self.analyse(background, rows.value[None], rows.point, rows.weight, rows.error)[0]
+
+    def deviations(self, rows: Rows, point: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Standard deviations in the analysis of weighted sums of the state, for point and weight (M, K): (M,)."""
+        variance = np.einsum("mkl,mk,ml->m", self.covariance[point[:, :, None], point[:, None]], weight, weight)
+        if len(rows):
+            mapped, factor = self.gain(rows.point, rows.weight, rows.error)
+            seen = sum(mapped[:, corner] * share for corner, share in zip(point.T, weight.T))
+            variance = variance - (seen * scipy.linalg.cho_solve(factor, seen)).sum(0)
+        return np.sqrt(np.maximum(variance, 0.0))
+
     def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span."""
         lag = np.round((rows.time - time) / np.timedelta64(step_hours, "h")).astype(int)
         frames = lag[:, None] + (0 if rows.offset is None else rows.offset)
         near = (np.abs(frames) <= self.span // 2).all(1)
-        point = rows.point[near] + (frames[near] + self.span // 2) * self.size
-        error = rows.error[near]
+        rows = rows.each(lambda column: column[near])
+        rows = replace(rows, point=rows.point + (frames[near] + self.span // 2) * self.size)
+        rows = outer_loops.linearised(self, rows)
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
         states = []
         for member in range(product.members):
             generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
             states.append(generator.standard_normal(len(self.root)))
         drawn = np.array(states, np.float32) @ self.root.T
-        noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key[near])
-        states = self.analyse(drawn, rows.value[near] + error * noise, point, rows.weight[near], error)
+        noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
+        states = self.analyse(drawn, rows.value + rows.error * noise, rows.point, rows.weight, rows.error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]
 

@@ -1,0 +1,67 @@
+"""Observations that are not linear, linearised about the analysis of a method that has one geometry for all members.
+
+About the climatology a function may have no slope: a wind speed says nothing of a wind whose mean is zero. So the first
+analysis x_a is that of the other observations. Then, `LOOPS` times, the functions are linearised about x_a, with the
+standard deviations that this analysis has at the places (`Curve.at`), and all observations are analysed together from
+the background, with y - h(x_a) + H x_a in place of y. Station pressure is so nearly linear that the climatology serves.
+
+With deviations of zero these are the outer loops of the incremental method, Gauss-Newton iterations (Courtier et al.
+1994, doi:10.1002/qj.49712051912); with those of the analysis, iterated posterior linearisation (García-Fernández et al.
+2015, doi:10.1109/TSP.2015.2454485).
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from hindsight.operators.curve import Curve
+from hindsight.operators.rows import Rows
+
+LOOPS = 2
+
+
+class Method(Protocol):
+    """A linear analysis; `OptimalInterpolation` is one."""
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """The mean of the analysis, (n,)."""
+        ...
+
+    def deviations(self, rows: Rows, point: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Standard deviations in the analysis of weighted sums of the state, for point and weight (M, K): (M,)."""
+        ...
+
+
+def linearised(method: Method, rows: Rows) -> Rows:
+    """Rows linearised about their own analysis; the same rows if all are linear, or all but linear."""
+    if rows.curve is None or not (curved := _bent(rows, rows.curve)).any():
+        return rows
+    curve = replace(rows.curve, kind=np.where(curved, rows.curve.kind, 0))
+    used = rows.each(lambda column: column[~curved])
+    for _ in range(LOOPS):
+        used = _about(rows, curve, method.mean(used), _spread(method, rows, curve, used))
+    return used
+
+
+def _bent(rows: Rows, curve: Curve) -> np.ndarray:
+    """Rows that leave out variance when linearised about the climatology, (N,); station pressure is all but linear."""
+    return (curve.kind > 0) & (rows.error * curve.unit > curve.error * (1 + 1e-9))
+
+
+def _spread(method: Method, rows: Rows, curve: Curve, used: Rows) -> np.ndarray:
+    """Standard deviations, in the analysis of the rows used, of the channels that each row is computed from, (N, J)."""
+    curved, found = curve.kind > 0, np.zeros(curve.mean.shape)
+    shape = (int(curved.sum()) * found.shape[1], -1)
+    blocks = (array[curved].reshape(shape) for array in (rows.point, curve.operator))
+    found[curved] = method.deviations(used, *blocks).reshape(-1, found.shape[1])
+    return found
+
+
+def _about(rows: Rows, curve: Curve, state: np.ndarray, spread: np.ndarray) -> Rows:
+    """The rows linearised about a state (n,) with standard deviations (N, J)."""
+    *found, curved = curve.at((state[rows.point] * curve.operator)[None], spread)
+    own = [array.copy() for array in (rows.weight, rows.value, rows.error)]
+    for array, new in zip(own, found):
+        array[curved] = new[0]
+    return replace(rows, weight=own[0], value=own[1], error=own[2])
