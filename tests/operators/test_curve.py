@@ -38,7 +38,7 @@ def test_wind_speed_is_linearised_about_each_member(weights):
         states if not weights else (states[:, [0, 1, 2]] * torch.tensor([0.1, 0.7, 0.2])[:, None]).sum(1, keepdim=True)
     )
     at = lambda x: speeds(x, table, 0 if weights else 1)
-    here, exact = seen.at(states, torch.zeros(3)), seen.curve.unit[1].numpy()
+    here, exact = seen.at(states, lambda: torch.zeros(3)), seen.curve.unit[1].numpy()
     np.testing.assert_allclose(
         (here.value - here.forward(states))[:, 1], (table["value"].to_numpy() - at(mean)) / exact, atol=1e-5
     )
@@ -52,7 +52,7 @@ def test_wind_speed_is_linearised_about_each_member(weights):
 def test_each_member_is_linearised_alone():
     """So no member depends on the others of its job."""
     seen, states = observation_tensors.from_table(windy(), TIMES, UPPER, GRID, SOUNDED), estimates().float()
-    together, alone = seen.at(states, torch.ones(3)), seen.at(states[1:2], torch.ones(3))
+    together, alone = seen.at(states, lambda: torch.ones(3)), seen.at(states[1:2], lambda: torch.ones(3))
     assert torch.equal(together.weight[1], alone.weight[0]) and torch.equal(together.value[1], alone.value[0])
     assert not torch.equal(together.weight[0], together.weight[1])
 
@@ -60,7 +60,7 @@ def test_each_member_is_linearised_alone():
 def test_rows_that_are_linear_stay_as_they_are_beside_those_that_are_not():
     table = pd.concat([windy(), sounding(), sounding(channel="u10", level=np.nan, value=2.0)], ignore_index=True)
     seen = observation_tensors.from_table(table, TIMES, UPPER, GRID, SOUNDED)
-    here = seen.at(estimates().float(), torch.ones(3))
+    here = seen.at(estimates().float(), lambda: torch.ones(3))
     for name in ("weight", "value", "error"):
         old, new = getattr(seen, name)[1], getattr(here, name)[:, 1]
         assert torch.equal(new[:, 2:], old[None, 2:].expand_as(new[:, 2:]))
@@ -69,7 +69,11 @@ def test_rows_that_are_linear_stay_as_they_are_beside_those_that_are_not():
 
 def test_the_adjoint_of_linearised_rows_passes_the_dot_product_test():
     table = pd.concat([windy(time_weights="-1:0.5 1:0.5"), mountain_wind()], ignore_index=True)
-    seen = observation_tensors.from_table(table, TIMES, UPPER, GRID, SOUNDED).double().at(estimates(), torch.ones(3))
+    seen = (
+        observation_tensors.from_table(table, TIMES, UPPER, GRID, SOUNDED)
+        .double()
+        .at(estimates(), lambda: torch.ones(3))
+    )
     x, y = estimates(seed=6), torch.randn(3, *seen.present.shape, dtype=torch.float64)
     torch.testing.assert_close((seen.forward(x) * y).sum(), (x * seen.adjoint(y, x.shape[-1])).sum())
 
@@ -84,7 +88,7 @@ def test_a_view_without_a_frame_lacks_what_needs_it_to_the_bit():
     early, first, found = estimates().float(), slice(0, 1), []
     for late in (table, table.assign(value=table["value"] + 5.0 * (table["time"] > TIMES[0]))):
         seen = observation_tensors.from_table(late, TIMES, UPPER, GRID, SOUNDED).frames(first)
-        here = seen.at(early[:, first], torch.ones(1))
+        here = seen.at(early[:, first], lambda: torch.ones(1))
         assert int(here.present.sum()) == 3
         found.append([here.value, here.weight, here.error, here.forward(early[:, first])])
     assert all(torch.equal(a, b) for a, b in zip(*found))

@@ -13,9 +13,10 @@ from hindsight.diffusion.guidance import Observations
 
 def misfit(members: torch.Tensor, observations: Observations) -> torch.Tensor:
     """Half the squared departures from the observations in units of their errors; (E, T, N)."""
-    error = torch.where(observations.present > 0, observations.error, 1.0)
-    gap = (observations.forward(members) - observations.value) / error
-    return 0.5 * gap.square() * observations.present
+    here = observations.at(members, lambda: members.new_zeros(members.shape[1]))
+    error = torch.where(here.present > 0, here.error, 1.0)
+    gap = (here.forward(members) - here.value) / error
+    return 0.5 * gap.square() * here.present
 
 
 def tempered(cost: torch.Tensor, effective: float) -> torch.Tensor:

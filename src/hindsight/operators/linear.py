@@ -36,7 +36,7 @@ class LinearObservations:
     offset: torch.Tensor | None = None
     curve: Curve | None = None
 
-    def at(self, state: torch.Tensor, spread: torch.Tensor) -> "LinearObservations":
+    def at(self, state: torch.Tensor, spread: Callable[[], torch.Tensor]) -> "LinearObservations":
         """The same observations, linearised about each member's own estimate.
 
         Each member has its own slopes because two members with opposite winds have a mean without wind, about which
@@ -44,14 +44,14 @@ class LinearObservations:
 
         Args:
             state: the estimates (E, T, D).
-            spread: their standard deviation in each frame, in units of the state, (T,).
+            spread: returns their standard deviation in each frame, in units of the state, (T,); called if needed.
         """
         if self.curve is None or not bool((self.curve.kind > 0).any()):
             return self
         members, curve = len(state), self.curve
         blocks = curve.operator.unflatten(-1, (curve.mean.shape[-1], -1))
         values = self._gather(state) * curve.operator
-        weight, value, error, curved = curve.at(values, blocks.sum(-1).abs() * spread[:, None, None])
+        weight, value, error, curved = curve.at(values, blocks.sum(-1).abs() * spread()[:, None, None])
         own = [tensor.expand(members, *tensor.shape).clone() for tensor in (self.weight, self.value, self.error)]
         for tensor, new in zip(own, (weight, value, error)):
             tensor[:, curved] = new
@@ -126,7 +126,7 @@ class LinearObservations:
 
         None if an observation depends on more than one value of the state. Several of one value are averaged.
         """
-        if self.offset is not None and bool(self.offset.any()):
+        if self.offset is not None and bool(self.offset.any()) or self.curve is not None:
             return None
         largest, which = self.weight.abs().max(-1)
         if bool(((self.weight.abs().sum(-1) - largest) > 1e-6 * largest)[self.present > 0].any()):

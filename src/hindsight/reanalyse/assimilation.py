@@ -80,7 +80,7 @@ class Assimilation:
         """The guided denoiser of some frames; it has the observations of these frames only."""
         chosen, settings = self.settings.guidance, self.settings
         shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
-        solver = settings.solver_tolerance, settings.solver_iterations, self._cache
+        solver = settings.solver_tolerance, settings.solver_iterations, self._cache, settings.solver_memory
         setup = Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
         return guidance.build(chosen.method, setup, **chosen.options())
 

@@ -223,6 +223,12 @@ class Reanalyse(Section):
     solver_iterations: int = Field(
         200, gt=0, description="maximum iterations of the observation solver, in single and again in double precision"
     )
+    solver_memory: float = Field(
+        2.0,
+        ge=0,
+        description="GB that the matrices of the observation solver may take; beyond it, it works without them: slower "
+        "for few observations at fixed places, faster for many at changing ones",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -5,14 +5,20 @@ parameters, the settings of `reanalyse.guidance` that the method uses, and retur
 works with every guidance, because a guided denoiser is a denoiser.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from hindsight.diffusion.denoiser import error_scale
+
 if TYPE_CHECKING:
+    from hindsight.diffusion.gauss_markov import GaussMarkov
     from hindsight.diffusion.guidance.unguided import Unguided
+
+LARGE = 1e6  # a noise level that stands for an infinite one
 
 
 class White(Protocol):
@@ -26,6 +32,22 @@ def falling(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
     """Frames whose level falls (T,); all frames if no level falls, as in a correction."""
     falls = below < above
     return falls | ~falls.any()
+
+
+def linearise(
+    observations: "Observations", clean: torch.Tensor, process: "GaussMarkov", sigma: torch.Tensor
+) -> "Observations":
+    """Observations linearised about each member's estimate of the clean frames; the same ones if they are linear.
+
+    The estimate's standard deviation is taken as the root-mean-square error of the linear prior's.
+
+    Args:
+        observations: of the frames.
+        clean: estimates (E, T, D).
+        process: the linear prior.
+        sigma: the levels at which they were made, (T,) or (1, T).
+    """
+    return observations.at(clean, lambda: error_scale(process, sigma.view(1, -1).clamp(max=LARGE))[0])
 
 
 class Denoiser(Protocol):
@@ -45,19 +67,31 @@ class Observations(Protocol):
     """Observations of a stretch of frames and their operator H, for N observations in each of T frames, padded.
 
     `value` and `error` (T, N) are normalised; `present` (T, N) is 1 for an observation and 0 for padding. `key` (T, N)
-    identifies each observation, and with it its random perturbation; None: its place in the table does.
+    identifies each observation, and with it its random perturbation; None: its place in the table does. `point` and
+    `weight` (T, N, K) are the values of the state that each is a sum of.
     """
 
     value: torch.Tensor
     error: torch.Tensor
     present: torch.Tensor
     key: torch.Tensor | None
+    point: torch.Tensor
+    weight: torch.Tensor
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: (E, T, D) to (E, T, N), zero in the padding."""
 
     def adjoint(self, values: torch.Tensor, size: int) -> torch.Tensor:
         """H^T y: (E, T, N) to (E, T, size)."""
+
+    def at(self, state: torch.Tensor, spread: Callable[[], torch.Tensor]) -> "Observations":
+        """The same, linearised about each member's estimate (E, T, D) with standard deviations (T,); itself if linear.
+
+        Where members have their own, weights, `value` and `error` have them as their first axis.
+        """
+
+    def double(self) -> "Observations":
+        """The same in double precision."""
 
     def squared(self) -> torch.Tensor:
         """|h|^2, the squared length of each row of H; (T, N)."""
@@ -86,6 +120,7 @@ class Setup:
         tolerance: relative residual at which the observation solver stops.
         iterations: after which the observation solver gives up.
         cache: H U by `Observations.geometry`, shared by the cycles of a stretch.
+        memory: that the matrices H U may take, GB.
     """
 
     prior: "Unguided"
@@ -94,6 +129,7 @@ class Setup:
     tolerance: float = 1e-4
     iterations: int = 200
     cache: dict[bytes, dict[int, torch.Tensor]] = field(default_factory=dict)
+    memory: float = 2.0
 
 
 def build(method: str, setup: Setup, **settings: float) -> Denoiser:

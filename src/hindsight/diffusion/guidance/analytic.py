@@ -7,17 +7,20 @@ covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, 
 
 which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation also
 corrects the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and
-positive definite), preconditioned by each frame's own block. It needs no backward pass through the network.
+positive definite), preconditioned by blocks (`observation_system`). It needs no backward pass through the network.
 
 The residual of the recurrence drifts from the true one where errors are small beside the spread, so the true one
 replaces it every few iterations, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
 Where single precision does not suffice, everything is done in double.
 """
 
+from collections.abc import Callable
+
 import torch
 
+from hindsight.diffusion import observation_system
 from hindsight.diffusion.gauss_markov import Posterior
-from hindsight.diffusion.guidance import Observations, Setup, White
+from hindsight.diffusion.guidance import Observations, Setup, White, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 REPLACE_EVERY = 25  # iterations after which the residual is replaced by the true one
@@ -34,6 +37,8 @@ class Analytic:
         tolerance: relative residual at which the solver stops, if it is also small beside the observation errors.
         iterations: after which it raises an error; as many again in double precision.
         cache: H U by geometry, shared by the cycles of a stretch.
+        memory: that the matrices H U may take, GB; beyond it, H and U are applied one after the other.
+        shape: of the grid (H, W); none: the state is a line.
     """
 
     def __init__(
@@ -43,21 +48,18 @@ class Analytic:
         tolerance: float = 1e-4,
         iterations: int = 200,
         cache: dict[bytes, dict[int, torch.Tensor]] | None = None,
+        memory: float = observation_system.MEMORY,
+        shape: tuple[int, int] | None = None,
     ) -> None:
         self.prior, self.process, self.observations = prior, prior.process, observations
-        self.tolerance, self.iterations = tolerance, iterations
-        self._variance = observations.error.square() * observations.present + (
-            1 - observations.present
-        )  # 1 in the padding
-        self._rows, self._geometry_of = self._rows_in_modes({} if cache is None else cache)
-        self._frames = [
-            _as_slice([t for t, g in enumerate(self._geometry_of) if g == k]) for k in range(len(self._rows))
-        ]
-        self._doubled: list[dict[int, torch.Tensor]] = []
+        self.tolerance, self.iterations, self.memory, self.shape = tolerance, iterations, memory, shape
+        self._variance = observation_system.variances(observations)
+        self.system = observation_system.build(self.process, observations, cache, memory, shape)
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        return self.update(self.prior.mean(noisy, above, below), self.prior.posterior(above))
+        clean, posterior = self.prior.mean(noisy, above, below), self.prior.posterior(above)
+        return self.linearise(clean, posterior).update(clean, posterior)
 
     def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
         """A sample of the clean frames given the noisy ones and the observations.
@@ -65,12 +67,24 @@ class Analytic:
         Raises:
             ArithmeticError: if the solver does not reach its tolerance.
         """
-        sample = self.prior.draw(noisy, above, below, white)
-        return self.update(sample, self.prior.posterior(above), self._errors(white))
+        return self._sample(self.prior.mean(noisy, above, below), self.prior.posterior(above), white)
 
     def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
         """A sample by the linear prior alone."""
-        return self.update(self.prior.start(noisy, level, white), self.prior.posterior(level), self._errors(white))
+        posterior = self.prior.posterior(level)
+        return self._sample(posterior.mean(noisy), posterior, white)
+
+    def _sample(self, clean: torch.Tensor, posterior: Posterior, white: White) -> torch.Tensor:
+        """A sample of N(clean, P) given the observations, linearised about `clean`."""
+        here = self.linearise(clean, posterior)
+        return here.update(clean + posterior.draw(white("state")), posterior, here._errors(white))
+
+    def linearise(self, clean: torch.Tensor, posterior: Posterior) -> "Analytic":
+        """The same guidance with its observations linearised about estimates (E, T, D); itself if all are linear."""
+        observations = linearise(self.observations, clean, self.process, posterior.sigma)
+        if observations is self.observations:
+            return self
+        return Analytic(self.prior, observations, self.tolerance, self.iterations, None, self.memory, self.shape)
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
@@ -86,22 +100,22 @@ class Analytic:
         if not bool(self.observations.present.any()):
             return innovation.new_zeros(*innovation.shape[:2], self.process.size)
         solved, posterior = self._solve(innovation, posterior)
-        moved = posterior.covariance_of_modes(self._into_modes(solved))
+        moved = posterior.covariance_of_modes(self.system.into_modes(solved))
         return self.process.modes.expand(moved.to(innovation.dtype))
 
     def _errors(self, white: White) -> torch.Tensor:
+        """Random errors of the observations, (E, T, N)."""
         keys = self.observations.key
-        size = {"size": self.observations.value.shape[1]} if keys is None else {"keys": keys}
+        size = {"size": self.observations.value.shape[-1]} if keys is None else {"keys": keys}
         return white("observation", **size) * self.observations.error
 
     def _solve(self, right: torch.Tensor, posterior: Posterior) -> tuple[torch.Tensor, Posterior]:
         """(H P H^T + R)^-1 b for all members, and the posterior in the precision that it took."""
-        blocks, worst = self._blocks(posterior), 0.0
+        inverse, worst = self.system.preconditioner(posterior), 0.0
         for precise in (False, True):
             if not precise and self._needs_double(posterior):
                 continue
             used = posterior.double if precise else posterior
-            inverse = [(frames, block.to(used.dtype)) for frames, block in blocks]
             solution, worst = self._conjugate_gradients(right.to(used.dtype), used, inverse)
             if not worst > 1:
                 return solution, used
@@ -118,18 +132,18 @@ class Analytic:
         that all observations of a frame measure the same value.
         """
         variance = 1 / (1 / self.process.variance + 1 / posterior.sigma[0].square().max())
-        largest_variance = torch.stack([(_summed(rows).square() * variance).sum(1).max() for rows in self._rows]).max()
-        ratio = (self._variance[self.observations.present > 0].min() / largest_variance).sqrt()
+        least_variance = self._variance[..., self.observations.present > 0].min()
+        ratio = (least_variance / self.system.largest_variance(variance)).sqrt()
         least = torch.finfo(torch.float32).eps * self.observations.present.sum(1).max().sqrt() / ratio
         return bool(least > torch.clamp(SHARE * ratio, max=self.tolerance))
 
     def _conjugate_gradients(
-        self, right: torch.Tensor, posterior: Posterior, inverse: list[tuple[list[int] | slice, torch.Tensor]]
+        self, right: torch.Tensor, posterior: Posterior, inverse: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[torch.Tensor, float]:
         """The solution by preconditioned conjugate gradients, and its true residual relative to the allowed one."""
         solution, residual, search, before, false_ends = torch.zeros_like(right), right, None, None, 0
         for number in range(1, self.iterations + 1):
-            improved = _apply(inverse, residual)
+            improved = inverse(residual)
             after = _dot(residual, improved)
             search = improved if search is None else improved + after / before.clamp(min=1e-30) * search
             image = self._system(search, posterior)
@@ -155,105 +169,14 @@ class Analytic:
 
     def _system(self, values: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R) v, by way of the modes."""
-        image = self._at_places(posterior.covariance_of_modes(self._into_modes(values)))
+        image = self.system.at_places(posterior.covariance_of_modes(self.system.into_modes(values)))
         return image + self._variance * values
-
-    def _into_modes(self, values: torch.Tensor) -> torch.Tensor:
-        """U^T H^T v: values at the places (E, T, N) to coefficients (E, T, n)."""
-        result = values.new_zeros(*values.shape[:2], len(self.process.variance))
-        for rows, frames in zip(self._rows_like(values), self._frames):
-            for offset, part in rows.items():
-                result[:, _shifted(frames, offset)] += values[:, frames] @ part
-        return result
-
-    def _at_places(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """H U a: coefficients (E, T, n) to values at the places (E, T, N)."""
-        result = coefficients.new_zeros(*coefficients.shape[:2], self.observations.value.shape[1])
-        for rows, frames in zip(self._rows_like(coefficients), self._frames):
-            for offset, part in rows.items():
-                result[:, frames] += coefficients[:, _shifted(frames, offset)] @ part.T
-        return result
-
-    def _rows_like(self, values: torch.Tensor) -> list[dict[int, torch.Tensor]]:
-        """H U of every geometry in the precision of `values`."""
-        if values.dtype == torch.float32:
-            return self._rows
-        self._doubled = self._doubled or [{k: part.double() for k, part in rows.items()} for rows in self._rows]
-        return self._doubled
-
-    def _blocks(self, posterior: Posterior) -> list[tuple[list[int] | slice, torch.Tensor]]:
-        """Inverse of each frame's block (N, N) without coupling in time, float64, with the frames that share it.
-
-        Observations that depend on several frames count as if these were alike: it preconditions, and decides nothing.
-
-        Raises:
-            ArithmeticError: if the errors of observations are too small to tell them apart.
-        """
-        sharing: dict[tuple[int, float], list[int]] = {}
-        for frame, (geometry, level) in enumerate(zip(self._geometry_of, posterior.sigma[0].square().tolist())):
-            sharing.setdefault((geometry, level), []).append(frame)
-        inverses, variance = [], self.process.variance.double()
-        for (geometry, level), frames in sharing.items():
-            rows, remaining = _summed(self._rows[geometry]).double(), 1 / (1 / variance + 1 / level)
-            block = (rows * remaining) @ rows.T + torch.diag(self._variance[frames[0]].double())
-            factor, failed = torch.linalg.cholesky_ex(block)
-            if bool(failed):
-                least = float(self.observations.error[frames[0]][self.observations.present[frames[0]] > 0].min())
-                raise ArithmeticError(
-                    f"the observation solver cannot tell observations apart whose errors are as small as {least:.1e} "
-                    "standard deviations"
-                )
-            inverses.append((_as_slice(frames), torch.cholesky_inverse(factor)))
-        return inverses
-
-    def _rows_in_modes(
-        self, cache: dict[bytes, dict[int, torch.Tensor]]
-    ) -> tuple[list[dict[int, torch.Tensor]], list[int]]:
-        """H U (N, n) of every distinct geometry, by offset in frames, and the number of each frame's geometry."""
-        numbers: dict[bytes, int] = {}
-        rows, geometry_of = [], []
-        for t in range(len(self.observations.value)):
-            key = self.observations.geometry(t)
-            if key not in cache:
-                cache[key] = {
-                    offset: self.process.modes.project(self.observations.rows(t, self.process.size, offset))
-                    for offset in self.observations.offsets(t)
-                }
-            if key not in numbers:
-                numbers[key] = len(rows)
-                rows.append(cache[key])
-            geometry_of.append(numbers[key])
-        return rows, geometry_of
 
 
 def build(setup: Setup) -> Analytic:
     """The guidance; it has no settings."""
-    return Analytic(setup.prior, setup.observations, setup.tolerance, setup.iterations, setup.cache)
-
-
-def _as_slice(frames: list[int]) -> list[int] | slice:
-    """Consecutive frames as a slice, which copies nothing where a list would."""
-    return slice(frames[0], frames[-1] + 1) if frames == list(range(frames[0], frames[-1] + 1)) else frames
-
-
-def _shifted(frames: list[int] | slice, offset: int) -> list[int] | slice:
-    """Frames at an offset from others."""
-    if isinstance(frames, slice):
-        return slice(frames.start + offset, frames.stop + offset)
-    return [frame + offset for frame in frames]
-
-
-def _summed(rows: dict[int, torch.Tensor]) -> torch.Tensor:
-    """H U of all offsets together: what observations measure of frames that are alike."""
-    return torch.stack(list(rows.values())).sum(0) if len(rows) > 1 else rows[0]
-
-
-def _apply(blocks: list[tuple[list[int] | slice, torch.Tensor]], values: torch.Tensor) -> torch.Tensor:
-    """Each frame's block times its values (E, T, N)."""
-    result = torch.empty_like(values)
-    for frames, block in blocks:
-        result[:, frames] = values[:, frames] @ block
-    return result
+    solver = setup.tolerance, setup.iterations, setup.cache, setup.memory, setup.shape[-2:]
+    return Analytic(setup.prior, setup.observations, *solver)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ pass through the network and solves no system.
 import torch
 
 from hindsight.diffusion.denoiser import error_scale
-from hindsight.diffusion.guidance import Observations, Setup
+from hindsight.diffusion.guidance import Observations, Setup, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -29,8 +29,8 @@ class Diagonal:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        clean, obs = self.prior.mean(noisy, above, below), self.observations
-        level = above.clamp(min=self.prior.fixed_sigma)[None]
+        clean, level = self.prior.mean(noisy, above, below), above.clamp(min=self.prior.fixed_sigma)[None]
+        obs = linearise(self.observations, clean, self.prior.process, level)
         variance = self.gamma * error_scale(self.prior.process, level)[0].square()[:, None]
         innovation = obs.value * obs.present - obs.forward(clean)
         gain = variance / (variance * obs.squared() + obs.error.square()).clamp(min=1e-12)

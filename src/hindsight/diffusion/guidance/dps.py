@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, Setup, falling
+from hindsight.diffusion.guidance import Observations, Setup, falling, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -29,9 +29,10 @@ class Dps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        obs, active = self.observations, falling(above, below)[:, None]
+        active = falling(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
+            obs = linearise(self.observations, clean, self.prior.process, above)
             innovation = (obs.value * obs.present - obs.forward(clean)) * active
             norm = innovation.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
             descent = back(obs.adjoint(2 * innovation, clean.shape[-1])) / norm

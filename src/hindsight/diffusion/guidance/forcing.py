@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.guidance import Observations, Setup, falling
+from hindsight.diffusion.guidance import Observations, Setup, falling, linearise
 from hindsight.diffusion.guidance.dps import shift_factor
 from hindsight.diffusion.guidance.unguided import Unguided
 
@@ -44,11 +44,12 @@ class Forcing:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """The shifted estimate (E, T, D)."""
-        obs, active = self.observations, falling(above, below)[:, None]
-        weight = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
+        active = falling(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
+            obs = linearise(self.observations, clean, self.prior.process, above)
             innovation = (obs.value * obs.present - obs.forward(clean)) * active
+            weight = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
             norm = (weight * innovation.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
             pull = obs.adjoint(weight * innovation / norm, clean.shape[-1])
             if self.spectral:

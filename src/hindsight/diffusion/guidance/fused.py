@@ -27,6 +27,7 @@ class Fused(Analytic):
         tolerance: see `Analytic`, as for `iterations` and `cache`.
         iterations: of the observation solver.
         cache: H U by geometry.
+        **more: see `Analytic`.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Fused(Analytic):
         points: Points,
         tolerance: float = 1e-4,
         iterations: int = 200,
-        cache: dict[bytes, torch.Tensor] | None = None,
+        cache: dict[bytes, dict[int, torch.Tensor]] | None = None,
+        **more: float | tuple[int, int] | None,
     ) -> None:
-        super().__init__(prior, observations, tolerance, iterations, cache)
+        super().__init__(prior, observations, tolerance, iterations, cache, **more)
         self.points = points
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
@@ -70,4 +72,5 @@ def build(setup: Setup) -> Fused:
             "several; set reanalyse.guidance.method: analytic, or mmps"
         )
     points = Points(values[0][None], values[1][None])
-    return Fused(setup.prior, setup.observations, points, setup.tolerance, setup.iterations, setup.cache)
+    solver = setup.tolerance, setup.iterations, setup.cache
+    return Fused(setup.prior, setup.observations, points, *solver, memory=setup.memory, shape=setup.shape[-2:])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, Setup, falling
+from hindsight.diffusion.guidance import Observations, Setup, falling, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -31,10 +31,11 @@ class Mmps:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        obs, square, active = self.observations, above.square()[:, None], falling(above, below)[:, None]
-        error = torch.where(obs.present > 0, obs.error, 1.0)
+        square, active = above.square()[:, None], falling(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
+            obs = linearise(self.observations, clean, self.prior.process, above)
+            error = torch.where(obs.present > 0, obs.error, 1.0)
             spread = lambda v: square * back(obs.adjoint(v / error * active, clean.shape[-1]))
             system = lambda v: v + obs.forward(spread(v)) / error * active
             innovation = (obs.value * obs.present - obs.forward(clean)) / error * active

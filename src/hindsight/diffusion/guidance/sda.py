@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from hindsight.diffusion.guidance import Observations, Setup, falling
+from hindsight.diffusion.guidance import Observations, Setup, falling, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 
@@ -30,9 +30,10 @@ class Sda:
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
-        obs, square, active = self.observations, above.square()[:, None], falling(above, below)[:, None]
+        square, active = above.square()[:, None], falling(above, below)[:, None]
 
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
+            obs = linearise(self.observations, clean, self.prior.process, above)
             innovation = (obs.value * obs.present - obs.forward(clean)) * active
             pull = obs.adjoint(
                 innovation / (obs.error.square() + self.gamma * square).clamp(min=1e-12), clean.shape[-1]

@@ -1,0 +1,168 @@
+"""The system of the observation solver without matrices, against the matrices themselves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hindsight.diffusion import observation_system
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.guidance.analytic import Analytic
+from hindsight.diffusion.guidance.unguided import Unguided
+from hindsight.diffusion.modes import Empirical, Values
+from hindsight.diffusion.observation_system import Dense, MatrixFree
+from tests.diffusion.guidance import scenes
+from tests.diffusion.guidance.test_analytic import crowded
+from tests.diffusion.test_exact_smoother import closed_form
+from tests.oracles import linear_gaussian as oracle
+
+SEEN = {"of a frame": scenes.seen(), "between frames": scenes.between()}
+PRECISION = {"single": torch.float32, "double": torch.float64}
+
+
+def both(seen, process=scenes.PROCESS, **more):
+    return Dense(process, seen, {}), MatrixFree(process, seen, **more)
+
+
+@pytest.mark.parametrize("precision", PRECISION)
+@pytest.mark.parametrize("seen", SEEN)
+def test_without_matrices_the_products_are_those_with_matrices(seen, precision):
+    dtype, generator = PRECISION[precision], torch.Generator().manual_seed(0)
+    dense, free = both(SEEN[seen])
+    a = torch.randn(2, scenes.FRAMES, len(scenes.PROCESS.variance), generator=generator).to(dtype)
+    v = torch.randn(2, *SEEN[seen].present.shape, generator=generator).to(dtype)
+    torch.testing.assert_close(free.at_places(a), dense.at_places(a), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(free.into_modes(v), dense.into_modes(v), rtol=1e-5, atol=1e-5)
+    assert free.into_modes(v).dtype == dtype
+    variance = scenes.PROCESS.variance
+    torch.testing.assert_close(free.largest_variance(variance), dense.largest_variance(variance))
+
+
+@pytest.mark.parametrize("precision", PRECISION)
+@pytest.mark.parametrize("seen", SEEN)
+def test_without_matrices_one_is_the_adjoint_of_the_other(seen, precision):
+    dtype, free = PRECISION[precision], MatrixFree(scenes.PROCESS, SEEN[seen])
+    generator = torch.Generator().manual_seed(1)
+    a = torch.randn(2, scenes.FRAMES, len(scenes.PROCESS.variance), generator=generator).to(dtype)
+    v = torch.randn(2, *SEEN[seen].present.shape, generator=generator).to(dtype)
+    torch.testing.assert_close((free.at_places(a) * v).sum(), (a * free.into_modes(v)).sum())
+
+
+@pytest.mark.parametrize("precision", PRECISION)
+@pytest.mark.parametrize("seen", SEEN)
+def test_a_block_with_all_rows_of_a_frame_is_the_dense_preconditioner(seen, precision):
+    dense, free = both(SEEN[seen])
+    posterior = scenes.PROCESS.posterior(scenes.ABOVE[None])
+    v = torch.randn(2, *SEEN[seen].present.shape, generator=torch.Generator().manual_seed(2)).to(PRECISION[precision])
+    expected = dense.preconditioner(posterior)(v)
+    torch.testing.assert_close(free.preconditioner(posterior)(v), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_block_is_the_inverse_of_the_system_among_its_rows():
+    """Four rows at a time of the system among rows of one frame, by dense matrices."""
+    process, seen, _, _, _ = crowded(0.3)
+    free, level = MatrixFree(process, seen, block=4), torch.full((1, 8), 0.7)
+    apply = free.preconditioner(process.posterior(level))
+    u = process.modes.matrix.double().numpy()
+    left = u @ np.diag(1 / (1 / process.variance.double().numpy() + 1 / 0.7**2)) @ u.T
+    operator = seen.rows(2, process.size).double().numpy()
+    whole = operator @ left @ operator.T + 0.3**2 * np.eye(len(operator))
+    order = np.argsort(seen.point[2, :, 0].numpy(), kind="stable")
+    for first in (0, 56, 116):
+        rows = order[first : first + 4]
+        unit = torch.zeros(1, *seen.present.shape)
+        unit[0, 2, rows[1]] = 1
+        found = apply(unit)[0, 2].numpy()
+        np.testing.assert_allclose(found[rows], np.linalg.inv(whole[np.ix_(rows, rows)])[1], rtol=2e-3, atol=2e-3)
+        assert not np.delete(found, rows).any()
+
+
+@pytest.mark.parametrize(("error", "block"), [(0.1, 16), (0.1, 50), (0.1, 256), (0.01, 256), (0.003, 256)])
+def test_without_matrices_the_gain_is_the_dense_gain(error, block, monkeypatch):
+    """Single precision at the larger errors, double precision at the smallest; in posterior standard deviations."""
+    monkeypatch.setattr(observation_system, "BLOCK", block)
+    process, seen, prior, operator, gap = crowded(error)
+    level = process.posterior(torch.full((1, len(seen.value)), torch.inf))
+    found = [
+        Analytic(Unguided(process, closed_form), seen, 1e-4, 800, memory=memory).gain(gap, level)
+        for memory in (0.0, 2.0)
+    ]
+    whole = operator @ prior @ operator.T + error**2 * np.eye(len(operator))
+    gain = np.linalg.solve(whole, operator @ prior).T
+    deviation = np.sqrt(np.diag(prior - gain @ operator @ prior))
+    exact = gap.double().numpy().reshape(2, -1) @ gain.T
+    for one in found:
+        off = (one.double().numpy().reshape(2, -1) - exact) / deviation
+        assert np.sqrt((off**2).mean()) < 0.06 and np.abs(off).max() < 0.3
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_without_matrices_the_mean_is_dense_conditioning_of_every_member(seen):
+    x = scenes.noisy()
+    expected, _ = scenes.conditioned(x, SEEN[seen])
+    found = Analytic(scenes.prior(), SEEN[seen], 1e-6, memory=0.0, shape=(2, 4)).mean(x, scenes.ABOVE, scenes.BELOW)
+    scenes.agree(found, expected)
+
+
+def test_members_may_have_operators_and_errors_of_their_own():
+    x, seen, generator = scenes.noisy(), scenes.seen(), torch.Generator().manual_seed(5)
+    factor = 0.5 + torch.rand(scenes.MEMBERS, *seen.value.shape, generator=generator)
+    own = replace(
+        seen, weight=seen.weight * factor[..., None], value=seen.value * factor, error=seen.error * factor.square()
+    )
+    found = Analytic(scenes.prior(), own, 1e-6).update(x, scenes.PROCESS.posterior(scenes.ABOVE[None]))
+    _, spread = scenes.posterior()
+    for member in range(scenes.MEMBERS):
+        alone = replace(own, weight=own.weight[member], value=own.value[member], error=own.error[member])
+        operator, error, value = scenes.dense(alone)
+        flat = x[member].double().numpy().ravel()
+        moved, _ = oracle.condition(spread, operator, error, value - operator @ flat)
+        scenes.agree(found[member], flat + moved)
+
+
+def test_functions_of_any_kind_give_the_same_rows():
+    """The same functions as a matrix and as values of the grid, a few rows at a time."""
+    seen, size = scenes.seen(), scenes.SIZE
+    rest = torch.ones(size), torch.zeros(0, 0, 0), torch.zeros(size)
+    matrix, values = (GaussMarkov(modes, *rest) for modes in (Empirical(torch.eye(size)), Values(torch.tensor(size))))
+    places = torch.tensor([0, 2, 4])
+    rows = [MatrixFree(process, seen)._rows(places) for process in (matrix, values)]
+    torch.testing.assert_close(*rows)
+
+
+def test_blocks_hold_every_row_once_and_are_compact():
+    """1000 rows on 40 x 60 points, in blocks of 50: a block spans little of the grid, in strips or squares."""
+    generator = torch.Generator().manual_seed(0)
+    north, east = torch.randint(40, (2, 1000), generator=generator), torch.randint(60, (2, 1000), generator=generator)
+    present = torch.ones(2, 1000)
+    present[1, 700:] = 0
+    channel = torch.randint(3, (2, 1000), generator=generator)  # not by channel
+    seen = replace(scenes.seen(), point=(channel * 2400 + north * 60 + east)[..., None], present=present)
+    seen = replace(seen, value=present, error=present, weight=torch.ones(2, 1000, 1))
+    blocks = observation_system._in_space(seen, (40, 60), 50)
+    held = torch.cat(blocks)
+    assert torch.equal(held.sort().values, torch.nonzero(present.flatten())[:, 0])
+    assert len(blocks) == 34 and all(len({int(place) // 1000 for place in block}) == 1 for block in blocks)
+    for block in blocks:
+        frame, place = int(block[0]) // 1000, block % 1000
+        spans = [float(axis[frame, place].max() - axis[frame, place].min()) for axis in (north / 40, east / 60)]
+        assert spans[0] * spans[1] < 0.11 and max(spans) < 0.6
+
+
+def test_matrices_are_used_where_they_fit():
+    process, seen, _, _, _ = crowded(0.1)
+    needed = observation_system.dense_memory(process, seen)
+    assert needed == 8 * 120 * (4 * 60 + 12 * 120)  # eight frames, each with places of its own
+    fixed = replace(seen, point=seen.point[:1].expand(8, -1, -1), weight=seen.weight[:1].expand(8, -1, -1))
+    assert observation_system.dense_memory(process, fixed) == needed / 8
+    assert isinstance(observation_system.build(process, seen, None, needed / 1e9), Dense)
+    assert isinstance(observation_system.build(process, seen, None, needed / 1e9 - 1e-9), MatrixFree)
+
+
+def test_errors_too_small_to_tell_rows_apart_raise_an_error():
+    process, seen, _, _, gap = crowded(1e-9)
+    with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
+        Analytic(Unguided(process, closed_form), seen, memory=0.0).gain(
+            gap, process.posterior(torch.full((1, 8), torch.inf))
+        )
