@@ -30,6 +30,8 @@ except UserError as error:
 wildcard_constraints:
     run=SETTINGS.run,
     network="[a-z][a-z0-9_]*",
+    reports="[a-z][a-z0-9_]*",
+    interval="[0-9]+T[0-9]+_[0-9]+",
     method="[a-z][a-z0-9_]*",
     shard="[0-9T]+",
     part="[0-9]+T[0-9]+_[0-9]+",
@@ -88,6 +90,7 @@ rule observe:
     input:
         every("observe/{network}/{shard}.parquet"),
         every("observe/{network}.usage.csv"),
+        DENIALS,
     localrule: True
 
 

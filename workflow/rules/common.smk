@@ -207,6 +207,50 @@ def source_stores(parts: list[intervals.Interval] = PARTS) -> list[str]:
     return [resource(f"parts/{part.name}.zarr") for part in parts]
 
 
+REPORT_INTERVALS = intervals.of_reports(
+    SETTINGS.domain, SETTINGS.observe.quality.interval_frames
+)
+
+
+def report_intervals(split: str) -> list[str]:
+    """Names of the intervals of reports that overlap a split."""
+    period = SETTINGS.domain.splits[split]
+    return [i for i in REPORT_INTERVALS if frames(i).overlaps(period.start, period.end)]
+
+
+def report_intervals_with(name: str) -> list[str]:
+    """Names of the intervals of reports that overlap the interval of a name."""
+    cut = frames(name)
+    return [i for i in REPORT_INTERVALS if frames(i).overlaps(cut.start, cut.last)]
+
+
+def around(interval: str) -> list[str]:
+    """An interval of reports and those before and after it."""
+    at = REPORT_INTERVALS.index(interval)
+    return REPORT_INTERVALS[max(at - 1, 0) : at + 2]
+
+
+def reports_of(name: str, cuts: list[str]) -> list[str]:
+    """Tables of collected reports."""
+    return [result(f"observe/reports/{name}/{cut}.parquet") for cut in cuts]
+
+
+def screened_of(name: str, cuts: list[str]) -> list[str]:
+    """Tables of screened reports."""
+    return [result(f"observe/screened/{name}/{cut}.parquet") for cut in cuts]
+
+
+def reports_of_network(network: str) -> list[str]:
+    """Names of the reports that a network uses."""
+    return SETTINGS.observe.networks[network].reports or list(SETTINGS.observe.reports)
+
+
+def calibration_file(name: str) -> list[str]:
+    """The calibration of stations, where the settings ask for it."""
+    wanted = SETTINGS.observe.quality.calibrate
+    return [result(f"observe/{name}.calibration.csv")] if wanted else []
+
+
 def unless_synthetic(files: list[str]) -> list[str]:
     """The files, or none for a built-in world, which keeps its frames when it becomes longer (`world_settings`)."""
     return [] if SETTINGS.download.source == "synthetic" else files

@@ -1,8 +1,22 @@
-"""Observe: an observation table for each network and shard, and a count of the rows by use for each network.
+"""Observe: an observation table for each network and shard, simulated or from reports, and a count of rows by use.
 
-in:  results/{run}/preprocess/fields.zarr, statistics.nc, static.nc
-out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv
+in:  results/{run}/preprocess/fields.zarr, climatology.nc, statistics.nc, static.nc, train/linear_prior.safetensors;
+     files of reports
+out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv;
+     reports/{reports}/{interval}.parquet, {reports}.calibration.csv, screened/{reports}/{interval}.parquet,
+     {reports}.denials.csv
 """
+
+# Networks of real reports and simulated ones make the same file by different rules.
+SIMULATED = "|".join(SETTINGS.observe.simulated) or "(?!)"
+REPORTED = (
+    "|".join(n for n in NETWORKS if n not in SETTINGS.observe.simulated) or "(?!)"
+)
+DENIALS = [
+    result(f"observe/{name}.denials.csv")
+    for name in SETTINGS.observe.reports
+    if REPORTED != "(?!)"
+]
 
 
 rule simulate:
@@ -18,6 +32,8 @@ rule simulate:
         ),
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
+    wildcard_constraints:
+        network=SIMULATED,
     log:
         "logs/{run}/observe/simulate-{network}-{shard}.log",
     benchmark:
@@ -35,6 +51,160 @@ rule simulate:
         " --statistics {input.statistics:q}"
         " --static {input.static:q}"
         " --station_list {input.station_list:q}"
+        " --observations {output.observations:q}"
+        " > {log:q} 2>&1"
+
+
+rule collect:
+    """Read the files of reports of an interval, and say what each report observes and with which error."""
+    input:
+        settings="results/{run}/settings/reports.json",
+        files=lambda wildcards: settings.report_files(SETTINGS, wildcards.reports),
+        station_list=lambda wildcards: settings.report_stations(
+            SETTINGS, wildcards.reports
+        ),
+        static="results/{run}/preprocess/static.nc",
+    output:
+        observations="results/{run}/observe/reports/{reports}/{interval}.parquet",
+    log:
+        "logs/{run}/observe/collect-{reports}-{interval}.log",
+    benchmark:
+        "logs/{run}/observe/collect-{reports}-{interval}.tsv"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        files=input_list("files"),
+    shell:
+        "hindsight observe.collect --settings {input.settings:q}"
+        " --reports {wildcards.reports:q}"
+        " --interval {wildcards.interval:q}"
+        " --files {params.files}"
+        " --station_list {input.station_list:q}"
+        " --static {input.static:q}"
+        " --observations {output.observations:q}"
+        " > {log:q} 2>&1"
+
+
+rule calibrate:
+    """Compare the reports of the training period with its fields: bias and error of each station."""
+    input:
+        settings="results/{run}/settings/reports.json",
+        observations=lambda wildcards: reports_of(
+            wildcards.reports, report_intervals("train")
+        ),
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=stores(pieces_of_splits("train")),  # other years trigger no rerun
+    output:
+        calibration="results/{run}/observe/{reports}.calibration.csv",
+    log:
+        "logs/{run}/observe/calibrate-{reports}.log",
+    benchmark:
+        "logs/{run}/observe/calibrate-{reports}.tsv"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        observations=input_list("observations"),
+    shell:
+        "hindsight observe.calibrate --settings {input.settings:q}"
+        " --observations {params.observations}"
+        " --fields {input.fields:q}"
+        " --calibration {output.calibration:q}"
+        " > {log:q} 2>&1"
+
+
+rule screen:
+    """Check the reports of an interval against the climatology and each other, and correct the bias of stations."""
+    input:
+        settings="results/{run}/settings/reports.json",
+        observations=lambda wildcards: reports_of(
+            wildcards.reports, around(wildcards.interval)
+        ),
+        linear_prior="results/{run}/train/linear_prior.safetensors",
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+        static="results/{run}/preprocess/static.nc",
+        calibration=lambda wildcards: calibration_file(wildcards.reports),
+    output:
+        screened="results/{run}/observe/screened/{reports}/{interval}.parquet",
+    log:
+        "logs/{run}/observe/screen-{reports}-{interval}.log",
+    benchmark:
+        "logs/{run}/observe/screen-{reports}-{interval}.tsv"
+    resources:
+        mem_mb=memory(2500),
+        runtime=minutes(120),
+    params:
+        observations=input_list("observations"),
+    shell:
+        "hindsight observe.screen --settings {input.settings:q}"
+        " --interval {wildcards.interval:q}"
+        " --observations {params.observations}"
+        " --linear_prior {input.linear_prior:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --static {input.static:q}"
+        " --calibration {input.calibration:q}"
+        " --screened {output.screened:q}"
+        " > {log:q} 2>&1"
+
+
+rule denials:
+    """Propose stations and periods for denial, with reasons, from the screened reports of all years."""
+    input:
+        settings="results/{run}/settings/reports.json",
+        screened=lambda wildcards: screened_of(wildcards.reports, REPORT_INTERVALS),
+    output:
+        denials="results/{run}/observe/{reports}.denials.csv",
+    log:
+        "logs/{run}/observe/denials-{reports}.log",
+    benchmark:
+        "logs/{run}/observe/denials-{reports}.tsv"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        screened=input_list("screened"),
+    shell:
+        "hindsight observe.denials --settings {input.settings:q}"
+        " --screened {params.screened}"
+        " --denials {output.denials:q}"
+        " > {log:q} 2>&1"
+
+
+rule select:
+    """Select the observations of a network and shard from the screened reports."""
+    input:
+        settings="results/{run}/settings/observe.json",
+        screened=lambda wildcards: [
+            path
+            for name in reports_of_network(wildcards.network)
+            for path in screened_of(
+                name, report_intervals_with(shard_frames(wildcards.shard))
+            )
+        ],
+        lists=lambda wildcards: settings.choice_files(SETTINGS, wildcards.network),
+    output:
+        observations="results/{run}/observe/{network}/{shard}.parquet",
+    wildcard_constraints:
+        network=REPORTED,
+    log:
+        "logs/{run}/observe/select-{network}-{shard}.log",
+    benchmark:
+        "logs/{run}/observe/select-{network}-{shard}.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(30),
+    params:
+        screened=input_list("screened"),
+        shard=lambda wildcards: shard_frames(wildcards.shard),
+    shell:
+        "hindsight observe.select --settings {input.settings:q}"
+        " --network {wildcards.network:q}"
+        " --shard {params.shard:q}"
+        " --screened {params.screened}"
+        " --lists {input.lists:q}"
         " --observations {output.observations:q}"
         " > {log:q} 2>&1"
 

@@ -68,6 +68,16 @@ def pieces(domain: Domain, settings: Regrid) -> list[Interval]:
     return [piece for piece in found if any(piece.overlaps(p.start, p.end) for p in domain.splits.values())]
 
 
+def of_reports(domain: Domain, frames: int) -> list[str]:
+    """Names of the intervals in which reports are collected and checked, which keep them when the period grows.
+
+    All have the same length, counted from the first frame of all splits; those that overlap no split are left out.
+    """
+    times, step = time_axis(domain), domain.step_hours
+    cuts = [Interval(times[k].astype("datetime64[m]"), frames, step) for k in range(0, len(times), frames)]
+    return [cut.name for cut in cuts if any(cut.overlaps(p.start, p.end) for p in domain.splits.values())]
+
+
 def time_axis(domain: Domain) -> np.ndarray:
     """Times of all frames from the first split's start to the last one's end, in steps from the test period's start."""
     step, origin = np.timedelta64(domain.step_hours, "h"), np.datetime64(domain.test.start, "s")

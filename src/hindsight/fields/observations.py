@@ -2,8 +2,12 @@
 
 Columns: `time` (UTC), `latitude`, `longitude` (degrees), `level` (hPa, NaN at the surface), `channel`, `value` and
 `error` (standard deviation; both in the channel's units), `platform`, `station`, `quality` (0: may be used),
-`withheld` (kept from every analysis, used for verification), `source`, `footprint` (the area that a row is the mean of,
-see `hindsight.operators.footprint`; empty, as in tables that lack the column: a value at a point).
+`withheld` (kept from every analysis, used for verification), `source`.
+
+Tables may lack the columns of `OPTIONAL`, which then have their defaults: `footprint` (the area that a row is the mean
+of, see `hindsight.operators.footprint`; empty: a value at a point), `elevation` (m, of the instrument), `time_weights`
+(see `hindsight.operators.time_weights`; empty: a value at the time of a frame), `bias` (that was subtracted from the
+value) and `reasons` (all codes that apply to a row, as bits, where `quality` is the first).
 """
 
 from pathlib import Path
@@ -30,20 +34,21 @@ COLUMNS = {
     "source": "str",
     "footprint": "str",
 }
+OPTIONAL = {"elevation": np.nan, "time_weights": "", "bias": 0.0, "reasons": 0}
 NUMERIC = [name for name, kind in COLUMNS.items() if kind == "float64"]
 UNKNOWN = -1  # a quality
 NAIVE_TIMES = [f"timestamp[{unit}]" for unit in ("s", "ms", "us", "ns")]
 
 
 def coerce(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
-    """Convert a table to the columns and types of `COLUMNS`; values that are not of their type become NaN or NaT.
+    """Convert a table to the columns and types of `COLUMNS` and `OPTIONAL`; values of another type become NaN or NaT.
 
     Times with a time zone are converted to UTC. A missing quality becomes `UNKNOWN`, so that the row is not used.
 
     Raises:
         UserError: on missing columns, or a `withheld` that is neither true nor false.
     """
-    table = table if "footprint" in table else table.assign(footprint="")
+    table = table.assign(**{n: value for n, value in {"footprint": "", **OPTIONAL}.items() if n not in table})
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
     if (bad := np.flatnonzero(~table["withheld"].isin([True, False]))).size:
@@ -51,24 +56,28 @@ def coerce(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in NUMERIC}
     quality = pd.to_numeric(table["quality"], errors="coerce").fillna(UNKNOWN).astype("int64")
     withheld = table["withheld"].astype(bool)
-    return table.assign(**numbers, time=_utc(table["time"]), quality=quality, withheld=withheld)[list(COLUMNS)]
+    names = [*COLUMNS, *OPTIONAL]
+    return table.assign(**numbers, time=_utc(table["time"]), quality=quality, withheld=withheld)[names]
 
 
 def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
-    """Check a table before it is written, and add the columns that older tables lack.
+    """Check a table before it is written; optional columns that hold nothing but their default are left out.
+
+    Rows that carry a code against their use may hold anything.
 
     Raises:
         UserError: on missing columns, values that are not numbers or times, or errors not above zero.
     """
     table = coerce(table, where)
-    numbers = table[["latitude", "longitude", "value", "error"]].to_numpy(float)
-    if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1))).size:
+    numbers, valid = table[["latitude", "longitude", "value", "error"]].to_numpy(float), table["quality"] == 0
+    if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1) & valid)).size:
         raise UserError(f"{where}: {bad.size} row(s) with NaN, the first is row {bad[0]}; drop or mend them")
-    if (bad := np.flatnonzero(table["error"].to_numpy() <= 0)).size:
+    if (bad := np.flatnonzero((table["error"].to_numpy() <= 0) & valid)).size:
         raise UserError(f"{where}: {bad.size} row(s) with an error not above zero, the first is row {bad[0]}")
-    if (bad := np.flatnonzero(table["time"].isna())).size:
+    if (bad := np.flatnonzero(table["time"].isna() & valid)).size:
         raise UserError(f"{where}: {bad.size} row(s) without a time, the first is row {bad[0]}; drop or mend them")
-    return table
+    empty = [name for name, value in OPTIONAL.items() if (table[name].isna() | (table[name] == value)).all()]
+    return table.drop(columns=empty)
 
 
 def _utc(times: pd.Series) -> pd.Series:

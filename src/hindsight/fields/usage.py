@@ -5,6 +5,7 @@ to which several reasons apply gets the first of them, in the order in which `re
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from hindsight.settings.lexicon import CHANNELS, COMPUTED, ON_LEVELS, inputs, ph
 USED, WITHHELD, FLAGGED = "used", "withheld", "quality flag"
 UNPHYSICAL, OUTSIDE, DUPLICATE = "unphysical value", "outside the domain", "duplicate"
 UNKNOWN_CHANNEL, OFF_TIME = "unknown channel or level", "not at a frame's time"
+HEIGHT, BACKGROUND = "height far from the model's", "far from the climatology"
+NEIGHBOURS, DENIED, THINNED = "far from its neighbours", "station denied", "thinned"
 MISSING_VALUE, MISSING_TIME = "missing value", "missing time"
 INVALID_POSITION, INVALID_ERROR = "invalid position", "error not positive"
 CODES = {
@@ -25,12 +28,18 @@ CODES = {
     OUTSIDE: 4,
     DUPLICATE: 5,
     UNKNOWN_CHANNEL: 6,
+    HEIGHT: 7,
+    BACKGROUND: 8,
+    NEIGHBOURS: 9,
+    DENIED: 10,
+    THINNED: 11,
     OFF_TIME: 12,
     MISSING_VALUE: 13,
     MISSING_TIME: 14,
     INVALID_POSITION: 15,
     INVALID_ERROR: 16,
 }
+BY_CODE = {code: reason for reason, code in CODES.items()}
 FILL_VALUES = (
     -9999.0,
     -999.0,
@@ -50,13 +59,27 @@ IDENTITY = [
 ]  # rows equal in all of these (and the level of a variable) are duplicates
 
 
-def reasons(
+@dataclass(frozen=True)
+class Codes:
+    """For N rows the code of the first reason against their use (0: none), and all of them as bits; (N,) each."""
+
+    first: np.ndarray
+    bits: np.ndarray
+
+    def with_reason(self, reason: str, applies: np.ndarray) -> "Codes":
+        """The codes with one more reason, after the others, for the rows to which it applies (N,)."""
+        applies, code = np.asarray(applies), CODES[reason]
+        first = np.where((self.first == CODES[USED]) & applies, code, self.first)
+        return Codes(first, self.bits | np.where(applies, 1 << code, 0))
+
+
+def codes(
     table: pd.DataFrame,
     times: np.ndarray | None = None,
     channels: Collection[str] | None = None,
     grid: Grid | None = None,
-) -> np.ndarray:
-    """The reason why each row is not used, or `USED`; (N,), keys of `CODES`.
+) -> Codes:
+    """The reasons why each row is not used, as codes.
 
     Args:
         table: with the columns of `observations.COLUMNS`, any values.
@@ -64,23 +87,38 @@ def reasons(
         channels: of the fields; none: any of the lexicon.
         grid: of the fields; none: any position on the globe.
     """
-    found = np.full(len(table), USED, object)
+    found = Codes(np.zeros(len(table), int), np.zeros(len(table), int))
     checks: list[tuple[str, Callable[[], np.ndarray]]] = [
         (MISSING_TIME, lambda: table["time"].isna()),
-        (OFF_TIME, lambda: False if times is None else ~table["time"].isin(times)),
+        (OFF_TIME, lambda: np.zeros(len(table), bool) if times is None else ~table["time"].isin(times)),
         (UNKNOWN_CHANNEL, lambda: ~observable(table, channels)),
         (MISSING_VALUE, lambda: ~np.isfinite(table["value"]) | _is_fill_value(table)),
         (INVALID_ERROR, lambda: ~(np.isfinite(table["error"]) & (table["error"] > 0))),
         (INVALID_POSITION, lambda: ~(table["latitude"].between(-90, 90) & table["longitude"].between(-360, 540))),
-        (OUTSIDE, lambda: False if grid is None else ~_inside(table, grid)),
+        (OUTSIDE, lambda: np.zeros(len(table), bool) if grid is None else ~inside(table, grid)),
         (UNPHYSICAL, lambda: ~_physical(table)),
         (FLAGGED, lambda: table["quality"] != 0),
-        (DUPLICATE, lambda: _repeated(table, found == USED)),
+        (DUPLICATE, lambda: _repeated(table, found.first == CODES[USED])),
         (WITHHELD, lambda: table["withheld"]),
     ]
-    for reason, fails in checks:
-        found[np.asarray(fails()) & (found == USED)] = reason
+    for reason, applies in checks:
+        found = found.with_reason(reason, applies())
     return found
+
+
+def reasons(
+    table: pd.DataFrame,
+    times: np.ndarray | None = None,
+    channels: Collection[str] | None = None,
+    grid: Grid | None = None,
+) -> np.ndarray:
+    """The reason why each row is not used, or `USED`; (N,), keys of `CODES`. For the arguments see `codes`.
+
+    A row with a quality that is a code has that reason.
+    """
+    first, given = codes(table, times, channels, grid).first, table["quality"].to_numpy()
+    first = np.where((first == CODES[FLAGGED]) & np.isin(given, [*BY_CODE]), given, first)
+    return np.array([BY_CODE[code] for code in first], object)
 
 
 def count(table: pd.DataFrame, reasons: np.ndarray) -> pd.DataFrame:
@@ -151,9 +189,10 @@ def _physical(table: pd.DataFrame) -> np.ndarray:
     return (value >= low) & (value <= high)
 
 
-def _inside(table: pd.DataFrame, grid: Grid) -> np.ndarray:
-    inside = table["latitude"].between(grid.latitude[0] - NEAR, grid.latitude[-1] + NEAR).to_numpy()
-    return inside & (grid.periodic | (grid.wrap(table["longitude"].to_numpy()) <= grid.longitude[-1] + NEAR))
+def inside(table: pd.DataFrame, grid: Grid) -> np.ndarray:
+    """Whether each row lies on the grid, (N,)."""
+    between = table["latitude"].between(grid.latitude[0] - NEAR, grid.latitude[-1] + NEAR).to_numpy()
+    return between & (grid.periodic | (grid.wrap(table["longitude"].to_numpy()) <= grid.longitude[-1] + NEAR))
 
 
 def _repeated(table: pd.DataFrame, candidates: np.ndarray) -> np.ndarray:

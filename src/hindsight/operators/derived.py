@@ -1,8 +1,9 @@
 """Channels that observations have and the state has not, computed from channels of the state.
 
 Linear ones are a variable between two levels (`levels`) and the thickness of a layer. Station pressure, from sea-level
-pressure and the temperature at 850 hPa (`station_pressure`), and wind speed are not linear. Each is linearised at given
-values of the channels that it is computed from, given how uncertain these are.
+pressure and the temperature at 850 hPa (`station_pressure`), the temperature of the free air at a mountain's height
+(`free_air`) and wind speed are not linear. Each is linearised at given values of the channels that it is computed from,
+given how uncertain these are.
 
 Wind speed has no slope where both components are zero. If they are uncertain by a standard deviation s each, about u
 and v, its mean, its slopes and the variance that these do not explain are taken as
@@ -14,12 +15,12 @@ wind they are s, zero and s^2 / 2; the speed then has the distribution of Raylei
 0.43 s^2. So a speed is hardly used while its direction is unknown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from hindsight.operators import levels, station_pressure
+from hindsight.operators import free_air, levels, station_pressure
 from hindsight.settings import lexicon
 from hindsight.settings.units import GRAVITY
 
@@ -86,6 +87,11 @@ def _station_pressure(values: Sequence[Array], spreads: Sequence[Array], columns
     return Linear(found.value, [found.by_pressure, found.by_temperature], values[0] * 0)
 
 
+def _free_air(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
+    found = free_air.linearised(*values, columns["elevation"])
+    return Linear(found.value, [found.by_geopotential, found.by_temperature, found.by_pressure], values[0] * 0)
+
+
 def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
     (u, v), (a, b) = values, spreads
     square = (a * a + b * b) / 2
@@ -96,5 +102,15 @@ def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[s
 
 
 LINEAR = {"thickness": _thickness}
-CURVED = {"sp": _station_pressure, "speed": _speed}
-COLUMNS = {"sp": ("elevation",)}
+CURVED = {"sp": _station_pressure, "speed": _speed, "t_free": _free_air}
+COLUMNS = {"sp": ("elevation",), "t_free": ("elevation",)}
+MAIN = {"sp": "msl", "t_free": "t850"}  # what they mostly measure, in the same units
+
+
+def main_channels(observed: Iterable[str], channels: Sequence[str]) -> list[str]:
+    """The channel of the state that each observed one mostly measures, for the scores; empty if it measures none."""
+    return [next(iter(lexicon.inputs(name, channels)), "") and _main(name, channels) for name in observed]
+
+
+def _main(observed: str, channels: Sequence[str]) -> str:
+    return MAIN[observed] if observed in MAIN and observed not in channels else lexicon.inputs(observed, channels)[0]

@@ -20,15 +20,18 @@ from hindsight.settings.download import Download
 from hindsight.settings.input_files import (
     bucket_folder,
     check_files,
+    choice_files,
     coastline_files,
     expanded,
     remote_files,
+    report_files,
+    report_stations,
     sizes_and_times,
     source_files,
     static_files,
     station_files,
 )
-from hindsight.settings.observe import Observe
+from hindsight.settings.observe import Observe, Reporting
 from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Cutting, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
@@ -38,7 +41,10 @@ from hindsight.settings.verify import Verify
 
 __all__ = [
     "check_files",
+    "choice_files",
     "coastline_files",
+    "report_files",
+    "report_stations",
     "sizes_and_times",
     "remote_files",
     "source_files",
@@ -55,6 +61,7 @@ SECTIONS = {
     "download": Download,
     "preprocess": Preprocess,
     "observe": Observe,
+    "reporting": Reporting,
     "train": Train,
     "product": Product,
     "reanalyse": Reanalyse,
@@ -68,6 +75,7 @@ PARTS = {  # sections that are a part of another section
     "scope": "domain",
     "training": "domain",
     "regrid": "preprocess",
+    "reporting": "observe",
     "cutting": "product",
     "ensemble": "product",
     "encoding": "archive",
@@ -80,6 +88,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "join": ["domain"],
     "preprocess": ["training"],
     "observe": ["scope"],
+    "reports": ["training", "scope", "reporting"],
     "train": ["training"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["scope", "cutting"],

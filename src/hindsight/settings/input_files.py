@@ -106,6 +106,25 @@ def station_files(settings: "Settings", network: str) -> list[str]:
     return [_below(settings, file)] if file else []
 
 
+def report_files(settings: "Settings", name: str) -> list[str]:
+    """The files of reports of a source."""
+    patterns = settings.observe.reports[name].files
+    return sorted({path for pattern in patterns for path in _matching(settings.data, pattern)})
+
+
+def report_stations(settings: "Settings", name: str) -> list[str]:
+    """The list of stations of reports, if they have one."""
+    file = settings.observe.reports[name].stations
+    return [_below(settings, file)] if file else []
+
+
+def choice_files(settings: "Settings", network: str) -> list[str]:
+    """The files of names and denials that a network of reports names."""
+    spec = settings.observe.networks[network]
+    named = [spec.use.file, spec.withhold.stations.file if spec.withhold.stations else None, spec.denied_file]
+    return list(dict.fromkeys(_below(settings, file) for file in named if file))
+
+
 def coastline_files(settings: "Settings") -> list[str]:
     """The coastline of the maps, if given."""
     return [_below(settings, settings.verify.coastline)] if settings.verify.coastline else []
@@ -144,6 +163,18 @@ def check_files(settings: "Settings") -> None:
         for network in settings.observe.networks
         for path in station_files(settings, network)
     ]
+    named += [
+        (f"observe.networks.{network}: use, withhold or denied_file", path)
+        for network in settings.observe.networks
+        for path in choice_files(settings, network)
+    ]
+    for reports, spec in settings.observe.reports.items():
+        named += [(f"observe.reports.{reports}.stations", path) for path in report_stations(settings, reports)]
+        missing += [
+            f"observe.reports.{reports}.files: nothing matches {folder / pattern}"
+            for pattern in spec.files
+            if not _matching(settings.data, pattern)
+        ]
     missing += [f"{where}: there is no {path}" for where, path in named if not Path(path).is_file()]
     named += [(setting, path) for path in remote_files(settings.download)]
     if filled := [f"{where}: {path}" for where, path in named if "{" in path or "}" in path]:

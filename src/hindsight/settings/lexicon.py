@@ -118,6 +118,9 @@ CHANNELS: dict[str, Channel] = {
             151,
         ),
         _channel("t2m", "2m_temperature", "air_temperature", "K", None, (170.0, 340.0), ("2t", "tas", "T2M"), 167),
+        Channel(
+            "t_free", "free_air_temperature", "", "K", None, 170.0, 340.0, "free-air temperature at a station's height"
+        ),
         _channel(
             "d2m", "2m_dewpoint_temperature", "dew_point_temperature", "K", None, (150.0, 320.0), ("2d", "tdps"), 168
         ),

@@ -6,17 +6,28 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hindsight.settings.domain import Share
+from hindsight.settings.networks import Stations, Thinning, Withholding
+from hindsight.settings.quality import Denial, Measurement, Quality
+from hindsight.settings.reports import Reports
 from hindsight.settings.section import Section
 
 
 class Network(Section):
-    """One simulated observing network."""
+    """One observing network: simulated, or of real reports."""
 
-    kind: Literal["random", "regular", "footprint", "land", "stations"] = Field(
+    kind: Literal["random", "regular", "footprint", "land", "stations", "reports"] = Field(
         "random",
         description="random grid points; regular: a regular thinning of the grid; footprint: blocks of grid points, "
         "each observed as one block mean; land: random, dense on habitable land and few at sea; stations: from a "
-        "file",
+        "file; reports: what instruments measured (observe.reports)",
+    )
+    reports: list[str] = Field([], description="reports: which of observe.reports; empty: all")
+    use: Stations = Field(Stations(), description="reports: stations that are used")
+    withhold: Withholding = Field(Withholding(), description="reports: stations that are withheld besides the share")
+    thinning: Thinning = Field(Thinning(), description="reports: neighbours whose errors are alike")
+    denied: list[Denial] = Field([], description="reports: stations and periods that are not used, with the reason")
+    denied_file: str | None = Field(
+        None, description="reports: a CSV of more of them below the data folder or here (the output of denials)"
     )
     share: float = Field(
         0.1, gt=0, le=1, description="random: share of the grid points with a station that is not withheld"
@@ -70,6 +81,8 @@ class Network(Section):
             raise ValueError("a network of kind 'stations' needs a file")
         if self.kind == "land" and self.count is None:
             raise ValueError("a network of kind 'land' needs a count of stations")
+        if self.kind == "reports":
+            return self  # each report has its own error
         name, given = ("noise", self.noise) if self.error is None else ("error", self.error)
         values = given.values() if isinstance(given, dict) else [given]
         if None in values:
@@ -79,7 +92,18 @@ class Network(Section):
         return self
 
 
-class Observe(Section):
+class Reporting(Section):
+    """Real reports: their files, errors and quality control, which networks share."""
+
+    reports: dict[str, Reports] = Field({}, description="files of reports by name, which networks of real reports use")
+    measurements: list[Measurement] = Field(
+        [],
+        description="errors of reports and how they observe the state; the first that fits counts, then the defaults",
+    )
+    quality: Quality = Field(Quality(), description="quality control of reports")
+
+
+class Observe(Reporting):
     """The networks that observe the test period."""
 
     networks: dict[str, Network] = Field(
@@ -87,7 +111,27 @@ class Observe(Section):
         min_length=1,
         description="networks by name; each is analysed and scored separately",
     )
-    seed: int = Field(1, ge=0, description="seed of random stations and of observation errors")
+    seed: int = Field(1, ge=0, description="seed of random stations, of observation errors and of who is withheld")
+
+    @property
+    def simulated(self) -> list[str]:
+        """Names of the simulated networks."""
+        return [name for name, network in self.networks.items() if network.kind != "reports"]
+
+    @model_validator(mode="after")
+    def _reports_known(self) -> "Observe":
+        wrong = []
+        for name, network in self.networks.items():
+            if network.kind != "reports":
+                continue
+            if not self.reports:
+                wrong.append(f"network {name!r} is of real reports, and observe.reports names none")
+            wrong += [f"network {name!r}: there are no reports {r!r}" for r in network.reports if r not in self.reports]
+        if bad := [name for name in self.reports if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]:
+            wrong.append(f"names of reports are lower-case words of a-z, 0-9 and _ (got {', '.join(bad)})")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
     @model_validator(mode="after")
     def _plain_names(self) -> "Observe":

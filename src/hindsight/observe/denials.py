@@ -1,0 +1,138 @@
+"""Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly far off.
+
+A station's departures from what other stations say, with its own bias left in, are averaged over months. A station that
+is good differs from the others by a constant; months in which the difference is another one are proposed, unless what
+the others say is itself uncertain there. Nothing is denied by this step: the file that it writes may be looked
+through and named as `denied_file` of a network.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hindsight.fields import store, usage
+from hindsight.fields.usage import CODES
+from hindsight.observe.screen import LASTING
+from hindsight.settings import Reporting
+from hindsight.settings.quality import Quality
+
+COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
+READ = ["time", "station", "channel", "value", "error", "bias", "quality", "by_others", "by_others_spread", "departure"]
+DAYS = 30  # of a block
+FEWEST = 10  # reports of a block from which a median is taken
+UNRELIABLE = 0.3  # share of reports that are far from their neighbours
+ABRUPT = 0.6  # share of a change that happens from one block to the next in a step
+
+
+def run(settings: Reporting, *, screened: list[Path], denials: Path) -> None:
+    """Propose stations and periods for denial, with reasons, from the screened reports of all years."""
+    table = pd.concat([pd.read_parquet(path, columns=READ) for path in screened], ignore_index=True)
+    proposed = propose(table, settings.quality)
+    store.replace(denials, lambda partial: proposed.to_csv(partial, index=False, float_format="%.4g"))
+    print(f"{len(proposed)} period(s) of {proposed['station'].nunique()} station(s) are proposed for denial")
+    if len(proposed):
+        print(proposed.to_string(index=False, float_format=lambda value: f"{value:.3g}"), file=sys.stdout)
+
+
+def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
+    """Periods proposed for denial, the columns of `COLUMNS`; `size` is in the channel's units.
+
+    Args:
+        table: screened reports of all years.
+        quality: settings: `drift_errors`, `dead_days`.
+    """
+    judged = table[table["quality"].isin([0, CODES[usage.NEIGHBOURS], CODES[usage.BACKGROUND]])]
+    rows = []
+    for (station, channel), part in judged.sort_values("time", kind="stable").groupby(["station", "channel"]):
+        found = [*_changes(part, quality), *_unreliable(part), *_dead(part, quality)]
+        rows += [{"station": station, "channel": channel, **row} for row in found]
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["station", "channel", "start"], ignore_index=True)
+
+
+def blocks(part: pd.DataFrame) -> pd.DataFrame:
+    """The months of one station: first and last time, reports, median departure, spread of what the others say."""
+    days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
+    own = part.assign(
+        block=np.floor(days / DAYS).astype(int), whole=part["by_others"] + part["bias"], far=part["quality"] != 0
+    )
+    groups = own.groupby("block")
+    return pd.DataFrame(
+        {
+            "first": groups["time"].min(),
+            "last": groups["time"].max(),
+            "reports": groups.size(),
+            "departure": groups["whole"].median(),
+            "judged": groups["whole"].count(),
+            "spread": groups["by_others_spread"].median(),
+            "far": groups["far"].mean(),
+            "size": groups["departure"].median(),
+        }
+    )
+
+
+def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
+    """Drifts and steps: months whose median departure differs from the station's usual one."""
+    months = blocks(part)
+    months = months[months["judged"] >= FEWEST]
+    if len(months) < 3:
+        return
+    usual = months["departure"].median()
+    change = (months["departure"] - usual).to_numpy()
+    scatter = 1.4826 * np.median(np.abs(change))  # of a station whose departures vary with the season
+    least = quality.drift_errors * part["error"].median()
+    limit = np.maximum(np.maximum(least, 4 * scatter), 3 * LASTING * months["spread"].to_numpy())
+    for first, last in _runs(np.abs(change) > limit):
+        most = float(change[first : last + 1][np.abs(change[first : last + 1]).argmax()])
+        before = change[first - 1] if first else change[first]
+        abrupt = first > 0 and abs(change[first] - before) >= ABRUPT * abs(most)
+        kind = "step" if abrupt else "drift" if first else "differs from the start"
+        yield {
+            "start": months["first"].iloc[first],
+            "end": months["last"].iloc[last],
+            "reason": f"{kind}: departs by up to {most:.3g} from its usual difference to other stations",
+            "size": most,
+            "reports": int(months["reports"].iloc[first : last + 1].sum()),
+        }
+
+
+def _unreliable(part: pd.DataFrame) -> Iterator[dict]:
+    """Months in which many reports are far from their neighbours or from the climatology."""
+    months = blocks(part)
+    for first, last in _runs(((months["far"] > UNRELIABLE) & (months["reports"] >= FEWEST)).to_numpy()):
+        stretch = months.iloc[first : last + 1]
+        share = float((stretch["far"] * stretch["reports"]).sum() / stretch["reports"].sum())
+        yield {
+            "start": stretch["first"].iloc[0],
+            "end": stretch["last"].iloc[-1],
+            "reason": f"unreliable: {share:.0%} of the reports are far from all others",
+            "size": float(stretch["size"].median()),
+            "reports": int(stretch["reports"].sum()),
+        }
+
+
+def _dead(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
+    """Stretches in which the reported value stays the same."""
+    reported = (part["value"] + part["bias"]).round(3).to_numpy()
+    times = part["time"].to_numpy("datetime64[ns]")
+    edges = np.flatnonzero(np.diff(reported, prepend=np.nan) != 0)
+    for first, after in zip(edges, [*edges[1:], len(reported)]):
+        days = (times[after - 1] - times[first]) / np.timedelta64(1, "D")
+        if days >= quality.dead_days and after - first >= 5:
+            yield {
+                "start": pd.Timestamp(times[first]),
+                "end": pd.Timestamp(times[after - 1]),
+                "reason": f"dead: the same value for {days:.0f} days",
+                "size": float(part["by_others"].iloc[first:after].median()),
+                "reports": int(after - first),
+            }
+
+
+def _runs(flagged: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and last index of each run of true values; one false value between two true ones belongs to the run."""
+    flagged = flagged.copy()
+    flagged[1:-1] |= flagged[:-2] & flagged[2:]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flagged, [False]]).astype(int)))
+    yield from zip(edges[::2], edges[1::2] - 1)

@@ -1,0 +1,201 @@
+"""What every report says against what all the others say, by the linear prior in space and time.
+
+Two estimates are made of each report: from all other reports of the frames around it, for the check, and from those of
+all other stations, for the bias and the drift of its own, which would confirm themselves. Both are leave-one-out of
+one Gaussian process (`diffusion.leave_one_out`); leaving out a group g of rows,
+
+    r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from hindsight.diffusion import leave_one_out
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Waves
+from hindsight.diffusion.observed_covariance import ObservedCovariance
+from hindsight.errors import UserError
+from hindsight.fields.grid import Grid, great_circle
+from hindsight.fields.scaling import Scaling
+from hindsight.operators.rows import Rows
+from hindsight.settings.quality import Quality
+
+LARGEST = 1200  # rows that are held against each other at once: their matrix is factorised
+TOGETHER = 300  # rows that are judged at once, where there are more than `LARGEST`
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the others say of N rows, in units of the rows' values.
+
+    `departure` and `variance` are from all other rows that are kept, `by_others` and `variance_by_others` from other
+    stations only, `expected` is the standard deviation of an innovation, `rejected` says which rows fail.
+    """
+
+    departure: np.ndarray
+    variance: np.ndarray
+    by_others: np.ndarray
+    variance_by_others: np.ndarray
+    expected: np.ndarray
+    rejected: np.ndarray
+
+
+def read_prior(path: Path, climatology: Path, statistics: Path, grid: Grid) -> tuple[GaussMarkov, Scaling]:
+    """The linear prior and the normalisation of the fields that it describes.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        process = GaussMarkov.from_tensors(load_file(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot read the linear prior {path} ({error}); delete it and run snakemake again") from None
+    scaling = Scaling.read(climatology, statistics)
+    by_area = isinstance(process.modes, Waves)
+    return process, scaling.weighted_by_area(grid.weights) if by_area else scaling
+
+
+class Neighbours:
+    """Judges the rows of one frame by those of the frames around it.
+
+    Args:
+        process: the linear prior.
+        settings: of quality control.
+        table: the observation table, of N rows.
+        rows: the same, normalised.
+        step_hours: between frames.
+    """
+
+    def __init__(
+        self, process: GaussMarkov, settings: Quality, table: pd.DataFrame, rows: Rows, step_hours: int
+    ) -> None:
+        self.covariance, self.settings, self.rows = ObservedCovariance(process, settings.modes), settings, rows
+        step = np.timedelta64(step_hours, "h")
+        self.frame = ((rows.time - rows.time.min()) // step).astype(int) if len(rows) else np.zeros(0, int)
+        self.offset = np.zeros_like(rows.point) if rows.offset is None else rows.offset
+        self.latitude, self.longitude = (table[name].to_numpy(float) for name in ("latitude", "longitude"))
+        self.station = pd.factorize(table["station"].astype(str) + "\n" + table["channel"].astype(str))[0]
+        self.channel = pd.factorize(table["channel"])[0]
+        self._order = np.argsort(self.frame, kind="stable")
+        self._starts = np.searchsorted(self.frame[self._order], np.arange(self.frame.max(initial=-1) + 2))
+
+    def of_frames(self, first: int, last: int) -> np.ndarray:
+        """The rows of the frames from `first` to `last`, the latter not included."""
+        first, last = max(first, 0), min(max(last, 0), len(self._starts) - 1)
+        return self._order[self._starts[min(first, last)] : self._starts[last]]
+
+    def judge(self, frame: int, value: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, Judgement]:
+        """Judge the rows of one frame.
+
+        Args:
+            frame: its number, 0 at the first row's.
+            value: innovations of all rows, normalised, (N,).
+            kept: whether each row may be used as a neighbour, and is judged, (N,).
+
+        Returns:
+            The numbers of the rows that are judged, and the judgement.
+        """
+        half = self.settings.frames // 2
+        around = self.of_frames(frame - half, frame + half + 1)
+        around = around[kept[around]]
+        parts = [self._judged(*group, value) for group in self._groups(around, frame)]
+        if not parts:
+            nothing = np.zeros(0)
+            return np.zeros(0, int), Judgement(nothing, nothing, nothing, nothing, nothing, np.zeros(0, bool))
+        numbers = np.concatenate([numbers for numbers, _ in parts])
+        names = Judgement.__dataclass_fields__
+        return numbers, Judgement(*(np.concatenate([getattr(of, name) for _, of in parts]) for name in names))
+
+    def _groups(self, around: np.ndarray, frame: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows of the frame that are judged together, and the rows that are nearest to them, themselves included."""
+        own = around[self.frame[around] == frame]
+        if not len(own):
+            return
+        if len(around) <= LARGEST:
+            yield own, around
+            return
+        for group in _halved(own, self.latitude, self.longitude):
+            centre = self.latitude[group].mean(), _mean_longitude(self.longitude[group])
+            distance = great_circle(self.latitude[around], self.longitude[around], *centre)
+            distance = np.where(np.isin(around, group), -1.0, distance)
+            yield group, around[np.sort(np.argsort(distance, kind="stable")[:LARGEST])]
+
+    def _judged(self, own: np.ndarray, around: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, Judgement]:
+        covariance = self._system(around)
+        check = leave_one_out.check(value[around], covariance, self.settings.neighbours)
+        place = np.searchsorted(around, own) if np.all(np.diff(around) > 0) else _places(own, around)
+        departure, variance = self._by_other_stations(around, value, covariance, ~check.rejected, place)
+        expected = np.sqrt(np.diagonal(covariance)[place])
+        judged = check.departure[place], check.variance[place]
+        return own, Judgement(*judged, departure, variance, expected, check.rejected[place])
+
+    def _by_other_stations(
+        self, around: np.ndarray, value: np.ndarray, covariance: np.ndarray, kept: np.ndarray, place: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Departures of some rows from what other stations say that are kept, and their variances."""
+        inverse = np.zeros_like(covariance)
+        inverse[np.ix_(kept, kept)] = np.linalg.inv(covariance[np.ix_(kept, kept)])
+        solved = inverse @ value[around]
+        departure, variance = np.full(len(place), np.nan), np.full(len(place), np.nan)
+        stations = self.station[around]
+        for number, at in enumerate(place):
+            if not kept[at]:
+                continue
+            group = np.flatnonzero((stations == stations[at]) & kept)
+            block = np.linalg.inv(inverse[np.ix_(group, group)])
+            this = int(np.searchsorted(group, at))
+            departure[number], variance[number] = block[this] @ solved[group], block[this, this]
+        return departure, variance
+
+    def _system(self, around: np.ndarray) -> np.ndarray:
+        """S = H B H^T + R of some rows, (n, n)."""
+        first = int((self.frame[around][:, None] + self.offset[around]).min())
+        frame = self.frame[around][:, None] + self.offset[around] - first
+        tensors = (torch.tensor(a) for a in (frame, self.rows.point[around]))
+        weight = torch.tensor(self.rows.weight[around].astype(np.float32))
+        covariance, rest = self.covariance(*tensors, weight, int(frame.max()) + 1)
+        system = covariance.numpy().astype(float) + self._errors(around)
+        system[np.diag_indices_from(system)] += rest.numpy()
+        return system
+
+    def _errors(self, around: np.ndarray) -> np.ndarray:
+        """R: errors of a channel's stations in one frame have a share in common that falls with distance."""
+        error, spec = self.rows.error[around], self.settings
+        place = self.latitude[around], self.longitude[around]
+        distance = great_circle(place[0][:, None], place[1][:, None], place[0], place[1])
+        alike = (self.channel[around][:, None] == self.channel[around]) & (
+            self.frame[around][:, None] == self.frame[around]
+        )
+        share = np.where(alike, spec.correlated_share * np.exp(-distance / spec.correlated_km), 0.0)
+        share[np.diag_indices_from(share)] = 1.0
+        return share * error[:, None] * error
+
+
+def _places(own: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Where in `around` each of `own` stands."""
+    order = np.argsort(around, kind="stable")
+    return order[np.searchsorted(around[order], own)]
+
+
+def _halved(rows: np.ndarray, latitude: np.ndarray, longitude: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows in groups of neighbours, halved along the longer side until they are at most `TOGETHER`."""
+    if len(rows) <= TOGETHER:
+        yield rows
+        return
+    north, east = latitude[rows], longitude[rows]
+    wide = np.ptp(east) * np.cos(np.deg2rad(north.mean())) > np.ptp(north)
+    order = np.argsort(east if wide else north, kind="stable")
+    for half in np.array_split(rows[order], 2):
+        yield from _halved(half, latitude, longitude)
+
+
+def _mean_longitude(longitude: np.ndarray) -> float:
+    """The middle of longitudes on the circle (degrees)."""
+    angle = np.deg2rad(longitude)
+    return float(np.rad2deg(np.arctan2(np.sin(angle).mean(), np.cos(angle).mean())))

@@ -1,0 +1,198 @@
+"""Screen the reports of an interval against the climatology and against each other, and correct the bias of stations."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hindsight.fields import intervals, store, usage
+from hindsight.fields import observations as tables
+from hindsight.fields.grid import Grid
+from hindsight.fields.usage import CODES
+from hindsight.observe.neighbours import Judgement, Neighbours, read_prior
+from hindsight.operators.rows import Rows, normalise
+from hindsight.progress import Progress
+from hindsight.settings import Reporting, Scope
+from hindsight.settings.quality import Bias, Quality
+
+LASTING = 0.5  # share of the spread of what other stations say that stays for a season, measured over Europe
+# columns that are added, in the units of the channel: observation minus climatology; minus what all other reports say,
+# and its standard deviation; minus what other stations say, likewise; all with the bias subtracted
+RESULTS = ["innovation", "innovation_spread", "departure", "departure_spread", "by_others", "by_others_spread"]
+
+
+def run(
+    domain: Scope,
+    settings: Reporting,
+    *,
+    interval: str,
+    observations: list[Path],
+    linear_prior: Path,
+    climatology: Path,
+    statistics: Path,
+    static: Path,
+    calibration: list[Path],
+    screened: Path,
+) -> None:
+    """Screen the reports of an interval; those of the intervals beside it are neighbours in time."""
+    grid, quality = Grid.of(xr.load_dataset(static)), settings.quality
+    process, scaling = read_prior(linear_prior, climatology, statistics, grid)
+    span = intervals.parse(interval, domain.step_hours)
+    step = np.timedelta64(domain.step_hours, "h")
+    reach = (int((quality.bias.days or 0) * 24 / 2 / domain.step_hours) + quality.frames) * step
+    table = tables.read(observations, span.times[0] - reach, span.times[-1] + reach)
+    usable = calibrated(table[table["quality"] == 0].reset_index(drop=True), calibration)
+    rows = normalise(usable, domain.channels, grid, scaling, domain.step_hours)
+    judge = Neighbours(process, quality, usable, rows, domain.step_hours)
+    own = usable["time"].between(span.times[0], span.times[-1]).to_numpy()
+    own_rows = screen(judge, usable, rows, own, quality, f"observe.screen {interval}")
+    others = table[(table["quality"] != 0) & table["time"].between(span.times[0], span.times[-1])]
+    whole = pd.concat([own_rows, others], ignore_index=True).sort_values(
+        ["time", "channel", "station"], kind="stable", ignore_index=True
+    )
+    store.replace(screened, lambda partial: whole.to_parquet(partial, index=False))
+    print(f"{interval}: {sentence(whole)}", file=sys.stderr)
+
+
+def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
+    """Reports with the bias of their stations in the training period in `bias`, and the errors found there.
+
+    An error is never taken for smaller than half of that of the settings.
+
+    Args:
+        table: usable rows, (N,).
+        calibration: the file of `observe.calibrate`, or none.
+    """
+    if not calibration:
+        return table
+    known = pd.read_csv(calibration[0], dtype={"station": str}).set_index(["station", "channel"])
+    found = known.reindex(pd.MultiIndex.from_frame(table[["station", "channel"]].astype(str)))
+    bias, error = found["bias"].fillna(0.0).to_numpy(), found["error"].to_numpy()
+    error = np.where(np.isfinite(error), np.maximum(error, table["error"] / 2), table["error"])
+    return table.assign(bias=bias, value=table["value"] - bias, error=error)
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """Counts of a screened table by reason."""
+    return usage.sentence(usage.count(table, usage.reasons(table)))
+
+
+def screen(
+    judge: Neighbours, table: pd.DataFrame, rows: Rows, own: np.ndarray, quality: Quality, name: str
+) -> pd.DataFrame:
+    """Judge reports twice, before and after the bias of their stations is subtracted.
+
+    Args:
+        judge: of these rows.
+        table: the observation table of usable reports, (N,).
+        rows: the same, normalised.
+        own: the reports of the interval, (N,); the others are there as neighbours.
+        quality: settings.
+        name: of the job, for its progress.
+
+    Returns:
+        The rows of the interval, with `bias`, `quality`, `reasons` and `RESULTS`.
+    """
+    unit = table["error"].to_numpy() / rows.error
+    frames = np.unique(judge.frame)
+    watch = Progress(name, 2 * len(frames), "frames")
+    kept = np.abs(rows.value) <= quality.background * np.sqrt(4 + rows.error**2)  # the local spread may be twice that
+    first = _judged(judge, frames, rows.value, kept, watch, 0)
+    usable_departure = np.where(first.rejected, np.nan, first.by_others)
+    spread = np.sqrt(first.variance_by_others)
+    bias = station_bias(judge, table, usable_departure, spread, rows.error, quality.bias)
+    second = _judged(judge, frames[np.isin(frames, judge.frame[own])], rows.value - bias, kept, watch, len(frames))
+    innovation = rows.value - bias
+    far = ~kept | (np.abs(innovation) > quality.background * np.where(second.expected > 0, second.expected, np.inf))
+    results = dict(
+        zip(
+            RESULTS,
+            (
+                innovation,
+                second.expected,
+                second.departure,
+                np.sqrt(second.variance),
+                second.by_others,
+                np.sqrt(second.variance_by_others),
+            ),
+        )
+    )
+    table = table.assign(**{key: value * unit for key, value in results.items()}, bias=table["bias"] + bias * unit)
+    table["value"] -= bias * unit
+    for reason, applies in ((usage.BACKGROUND, far), (usage.NEIGHBOURS, second.rejected)):
+        table["quality"] = np.where((table["quality"] == 0) & applies, CODES[reason], table["quality"])
+        table["reasons"] |= np.where(applies, 1 << CODES[reason], 0)
+    return table[own]
+
+
+def _judged(
+    judge: Neighbours, frames: np.ndarray, value: np.ndarray, kept: np.ndarray, watch: Progress, done: int
+) -> Judgement:
+    """The judgement of all rows of some frames; NaN for the others."""
+    result = Judgement(*(np.full(len(value), np.nan) for _ in range(5)), np.zeros(len(value), bool))
+    for number, frame in enumerate(frames):
+        watch(done + number)
+        at, judgement = judge.judge(int(frame), value, kept)
+        for name in Judgement.__dataclass_fields__:
+            getattr(result, name)[at] = getattr(judgement, name)
+    watch(done + len(frames))
+    return result
+
+
+def station_bias(
+    judge: Neighbours,
+    table: pd.DataFrame,
+    departure: np.ndarray,
+    spread: np.ndarray,
+    error: np.ndarray,
+    settings: Bias,
+) -> np.ndarray:
+    """The slowly varying bias of each report's station and channel, (N,), in the units of `departure`.
+
+    The mean of n departures within the window around a report is shrunk towards zero: a bias of variance b^2
+    (`size`^2 error^2) is observed with the variance s^2 / m, m of the departures being independent, and with that part
+    of the spread v of what other stations say that lasts for a season:
+
+        bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / memory.
+
+    Args:
+        judge: of the same rows, for stations and frames.
+        table: for times and platforms.
+        departure: from what other stations say; NaN where there is none.
+        spread: standard deviation of what other stations say.
+        error: observation errors.
+        settings: of the bias.
+    """
+    result = np.zeros(len(table))
+    if settings.days is None:
+        return result
+    days = table["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
+    corrected = table["platform"].isin(settings.platforms).to_numpy()
+    for rows in pd.Series(np.arange(len(table))).groupby(judge.station).indices.values():
+        rows = rows[corrected[rows]]
+        result[rows] = _running_bias(days[rows], departure[rows], spread[rows], error[rows], settings)
+    return result
+
+
+def _running_bias(
+    days: np.ndarray, departure: np.ndarray, spread: np.ndarray, error: np.ndarray, settings: Bias
+) -> np.ndarray:
+    """The bias at each of the times (days) of one station."""
+    order = np.argsort(days, kind="stable")
+    valid = order[np.isfinite(departure[order])]
+    sums = np.concatenate([np.zeros((1, 4)), np.cumsum(_powers(departure[valid], spread[valid]), 0)])
+    low, high = (np.searchsorted(days[valid], days + side * settings.days / 2) for side in (-1, 1))
+    count, total, square, lasting = (sums[high] - sums[low]).T
+    safe = np.maximum(count, 1)
+    mean = total / safe
+    variance = np.maximum(square / safe - mean**2, error**2 / 4)
+    between = np.median(np.diff(days[order])) if len(order) > 1 else settings.memory_days
+    alike = max(1.0, settings.memory_days / max(between, 1e-6))  # reports within the memory
+    size = (settings.size * error) ** 2
+    return np.where(count > 0, mean * size / (size + variance * alike / safe + LASTING**2 * lasting / safe), 0.0)
+
+
+def _powers(values: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    return np.stack([np.ones(len(values)), values, values**2, spread**2], 1)

@@ -1,0 +1,83 @@
+"""Select the observations of a network and shard from screened reports: stations, withheld ones, denials, thinning."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hindsight.errors import UserError
+from hindsight.fields import intervals, usage
+from hindsight.fields import observations as tables
+from hindsight.fields.usage import CODES
+from hindsight.observe import choice, thinning
+from hindsight.settings import Observe, Scope
+from hindsight.settings.observe import Network
+
+
+def run(
+    domain: Scope,
+    settings: Observe,
+    *,
+    network: str,
+    shard: str,
+    screened: list[Path],
+    lists: list[Path],
+    observations: Path,
+) -> None:
+    """Select the observations of a network and shard from the screened reports."""
+    times, spec = intervals.parse(shard, domain.step_hours).times, settings.networks[network]
+    parts = [_read(path) for path in screened]
+    table = pd.concat([part[part["time"].between(times[0], times[-1])] for part in parts], ignore_index=True)
+    table = select(table, spec, settings.seed, lists)
+    tables.write(table, observations)
+    used = (table["quality"] == 0) & ~table["withheld"]
+    counts = usage.sentence(usage.count(table, usage.reasons(table)))
+    print(f"network {network}, {shard}: {counts}", file=sys.stderr)
+    if empty := sorted(set(times) - set(table["time"][used].to_numpy("datetime64[ns]"))):
+        print(
+            f"network {network}, {shard}: {len(empty)} of {len(times)} frames have no observation, the first "
+            f"{np.datetime_as_string(empty[0], 'h')}; they are analysed from the frames around them and the prior",
+            file=sys.stderr,
+        )
+
+
+def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> pd.DataFrame:
+    """The rows of a network's stations, used and withheld, with codes for denied and thinned ones.
+
+    Args:
+        table: screened reports.
+        spec: the network.
+        seed: of who is withheld.
+        lists: files of names and denials that the settings name.
+    """
+    withheld = choice.is_withheld(table, spec.withheld, spec.withhold, seed, lists)
+    mine = choice.chosen(table["station"], spec.use, lists)
+    named = spec.withhold.stations
+    if named is not None:
+        mine |= choice.chosen(table["station"], named, lists)
+    table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
+    denials = [*spec.denied]
+    if spec.denied_file:
+        denials += choice.read_denials(choice.matching(spec.denied_file, lists))
+    denied = choice.is_denied(table, denials)
+    table["quality"] = np.where(denied & (table["quality"] == 0), CODES[usage.DENIED], table["quality"])
+    table["reasons"] |= np.where(denied, 1 << CODES[usage.DENIED], 0)
+    return thinning.thin(_without_repeats(table), spec.thinning)
+
+
+def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Code reports that stand in two sources, or twice in one: the first is used."""
+    good = np.flatnonzero(table["quality"] == 0)
+    again = np.zeros(len(table), bool)
+    again[good] = table.iloc[good].duplicated(usage.IDENTITY).to_numpy()
+    table["quality"] = np.where(again, CODES[usage.DUPLICATE], table["quality"])
+    table["reasons"] |= np.where(again, 1 << CODES[usage.DUPLICATE], 0)
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the screened reports {path} ({error}); delete it and run snakemake") from None

@@ -1,0 +1,107 @@
+"""Settings of the errors of reports and of their quality control."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hindsight.settings.dates import End, Time
+from hindsight.settings.section import Section
+
+
+class Measurement(Section):
+    """How the values of one kind observe the state, and with which error."""
+
+    kind: str | None = Field(None, description="name of the values (a column of a table); none: any")
+    quantity: str | None = Field(None, description="what they measure, by its CF standard name; none: any")
+    platform: str | None = Field(None, description="land, ship, sonde, aircraft, …; none: any")
+    channel: str | None = Field(None, description="channel that they observe; none: that of the quantity and level")
+    error: float = Field(gt=0, description="standard deviation of the instrument's error, in the channel's units")
+    representativeness: float = Field(
+        0.0, ge=0, description="standard deviation of what the grid does not resolve, in the channel's units"
+    )
+    error_per_hour: float = Field(
+        0.0, ge=0, description="nearest_frame: growth of the error with the time to the frame, in units per hour"
+    )
+    time: Literal["interpolate", "nearest_frame", "weights"] = Field(
+        "interpolate",
+        description="values between two frames: linear in time between them, or of the nearest frame; weights: means "
+        "over time, a weight for each frame",
+    )
+    weights: dict[int, float] = Field(
+        {}, description="weights: by frame relative to the report's own, {-1: 0.06, 0: 0.87, 1: 0.07}"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_by_time(cls, given: object) -> object:
+        """Weights need no other word than their own."""
+        return given | {"time": "weights"} if isinstance(given, dict) and given.get("weights") else given
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> "Measurement":
+        if self.time == "weights" and abs(sum(self.weights.values()) - 1) > 1e-3:
+            raise ValueError(f"the weights of the frames sum to {sum(self.weights.values()):g}, not to 1")
+        return self
+
+    def fits(self, kind: str, quantity: str, platform: str) -> bool:
+        """Whether it describes values of a kind, quantity and platform."""
+        pairs = ((self.kind, kind), (self.quantity, quantity), (self.platform, platform))
+        return all(own is None or own == given for own, given in pairs)
+
+
+class Denial(Section):
+    """A station whose reports are not used in a period, with the reason."""
+
+    station: str = Field(description="its name, or a pattern such as ES_*")
+    channel: str | None = Field(None, description="observed channel; none: all")
+    start: Time | None = Field(None, description="first time; none: from the beginning")
+    end: End | None = Field(None, description="last time; none: to the end")
+    reason: str = Field(min_length=3, description="why: drift, step, moved, …")
+
+
+class Bias(Section):
+    """Estimation of the slowly varying bias of stations."""
+
+    days: float | None = Field(
+        90.0, gt=0, description="length of the window in which it is estimated; none: no bias is estimated"
+    )
+    platforms: list[str] = Field(
+        ["land", "ship"], description="platforms whose bias is estimated; the others anchor them"
+    )
+    memory_days: float = Field(
+        4.0, gt=0, description="days in which departures of a station are alike: n days hold n / this independent ones"
+    )
+    size: float = Field(
+        2.0, gt=0, description="expected size of biases, in observation errors: estimates are shrunk towards zero by it"
+    )
+
+
+class Quality(Section):
+    """Quality control of reports: checks, and how strict they are."""
+
+    background: float = Field(
+        8.0, gt=0, description="largest departure from the climatology, in standard deviations (spread and error)"
+    )
+    neighbours: float = Field(
+        3.0, gt=0, description="largest departure from what all the others say, in its standard deviations"
+    )
+    frames: int = Field(
+        3, gt=0, description="frames from which the others are taken, those before and after the report's own included"
+    )
+    modes: int = Field(300, gt=0, description="leading modes of the linear prior that the neighbour check resolves")
+    correlated_share: float = Field(
+        0.5, ge=0, lt=1, description="share of the error variance that stations of a kind have in common when near"
+    )
+    correlated_km: float = Field(400.0, gt=0, description="distance at which that share has fallen to 1/e")
+    height_m: float = Field(
+        500.0, gt=0, description="largest height of a station above or below the model's, for values near the ground"
+    )
+    calibrate: bool = Field(
+        True, description="take each station's bias and error from departures from the fields of the training period"
+    )
+    bias: Bias = Field(Bias(), description="bias of stations")
+    interval_frames: int = Field(732, gt=0, description="frames that one job checks")
+    drift_errors: float = Field(
+        1.5, gt=0, description="change of a station's bias, in observation errors, at which it is proposed for denial"
+    )
+    dead_days: float = Field(10.0, gt=0, description="days of equal values after which a sensor is taken for dead")
