@@ -41,6 +41,11 @@ CASES = {  # changes to a good row, and the reason that is expected
     "hPa for Pa": ({"value": 1010.0}, "unphysical value"),
     "flagged": ({"quality": 2}, "quality flag"),
     "of unknown quality": ({"quality": np.nan}, "quality flag"),
+    "at an unknown height": ({"quality": 7}, "height unknown or far from the model's"),
+    "far from the climatology": ({"quality": 8}, "far from the climatology"),
+    "far from its neighbours": ({"quality": 9}, "far from its neighbours"),
+    "of a denied station": ({"quality": 10}, "station denied"),
+    "thinned": ({"quality": 11}, "thinned"),
     "withheld": ({"withheld": True}, "withheld"),
 }
 
@@ -85,7 +90,7 @@ def test_counts_add_up_and_make_a_sentence(tmp_path):
     expected = pd.Series([reason for _, reason in CASES.values()]).value_counts()
     assert counts.groupby("reason")["rows"].sum().to_dict() == expected.to_dict()
     says = usage.sentence(counts)
-    assert says.startswith("5 of 25 rows are used; not used: 1 withheld, 2 quality flag, 1 unphysical value, ")
+    assert says.startswith("5 of 30 rows are used; not used: 1 withheld, 2 quality flag, 1 unphysical value, ")
     assert "2 not at a frame's time" in says
 
 

@@ -41,14 +41,16 @@ NAIVE_TIMES = [f"timestamp[{unit}]" for unit in ("s", "ms", "us", "ns")]
 
 
 def coerce(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
-    """Convert a table to the columns and types of `COLUMNS` and `OPTIONAL`; values of another type become NaN or NaT.
+    """Convert a table to the columns and types of `COLUMNS`; values that are not of their type become NaN or NaT.
+
+    Columns of `OPTIONAL` stay where they are present.
 
     Times with a time zone are converted to UTC. A missing quality becomes `UNKNOWN`, so that the row is not used.
 
     Raises:
         UserError: on missing columns, or a `withheld` that is neither true nor false.
     """
-    table = table.assign(**{n: value for n, value in {"footprint": "", **OPTIONAL}.items() if n not in table})
+    table = table if "footprint" in table else table.assign(footprint="")
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
     if (bad := np.flatnonzero(~table["withheld"].isin([True, False]))).size:
@@ -56,28 +58,32 @@ def coerce(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in NUMERIC}
     quality = pd.to_numeric(table["quality"], errors="coerce").fillna(UNKNOWN).astype("int64")
     withheld = table["withheld"].astype(bool)
-    names = [*COLUMNS, *OPTIONAL]
+    names = [*COLUMNS, *(name for name in OPTIONAL if name in table)]
     return table.assign(**numbers, time=_utc(table["time"]), quality=quality, withheld=withheld)[names]
 
 
-def check(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
+def check(table: pd.DataFrame, where: Path | str, coded: bool = False) -> pd.DataFrame:
     """Check a table before it is written; optional columns that hold nothing but their default are left out.
 
-    Rows that carry a code against their use may hold anything.
+    Args:
+        table: to be written.
+        where: its file, for messages.
+        coded: whether rows with a code against their use (`quality`) may hold values that are not valid.
 
     Raises:
         UserError: on missing columns, values that are not numbers or times, or errors not above zero.
     """
     table = coerce(table, where)
-    numbers, valid = table[["latitude", "longitude", "value", "error"]].to_numpy(float), table["quality"] == 0
-    if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1) & valid)).size:
+    checked = (table["quality"] == 0).to_numpy() if coded else np.ones(len(table), bool)
+    numbers = table[["latitude", "longitude", "value", "error"]].to_numpy(float)
+    if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1) & checked)).size:
         raise UserError(f"{where}: {bad.size} row(s) with NaN, the first is row {bad[0]}; drop or mend them")
-    if (bad := np.flatnonzero((table["error"].to_numpy() <= 0) & valid)).size:
+    if (bad := np.flatnonzero((table["error"].to_numpy() <= 0) & checked)).size:
         raise UserError(f"{where}: {bad.size} row(s) with an error not above zero, the first is row {bad[0]}")
-    if (bad := np.flatnonzero(table["time"].isna() & valid)).size:
+    if (bad := np.flatnonzero(table["time"].isna() & checked)).size:
         raise UserError(f"{where}: {bad.size} row(s) without a time, the first is row {bad[0]}; drop or mend them")
-    empty = [name for name, value in OPTIONAL.items() if (table[name].isna() | (table[name] == value)).all()]
-    return table.drop(columns=empty)
+    present = {name: value for name, value in OPTIONAL.items() if name in table}
+    return table.drop(columns=[n for n, value in present.items() if (table[n].isna() | (table[n] == value)).all()])
 
 
 def _utc(times: pd.Series) -> pd.Series:
@@ -87,9 +93,9 @@ def _utc(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times, errors="coerce", utc=True).dt.tz_localize(None).astype("datetime64[ns]")
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Check a table and write it as Parquet, atomically."""
-    checked = check(table, path)
+def write(table: pd.DataFrame, path: Path, coded: bool = False) -> None:
+    """Check a table and write it as Parquet, atomically; for `coded` see `check`."""
+    checked = check(table, path, coded)
     store.replace(path, lambda partial: checked.to_parquet(partial, index=False))
 
 
@@ -99,7 +105,8 @@ def read(paths: list[Path], start: np.datetime64 | None = None, end: np.datetime
     Raises:
         UserError: if a file is missing or cannot be read, or lacks columns.
     """
-    return pd.concat([_between(path, start, end) for path in paths], ignore_index=True)
+    whole = pd.concat([_between(path, start, end) for path in paths], ignore_index=True)
+    return whole.fillna({name: value for name, value in OPTIONAL.items() if name in whole and value == value})
 
 
 def _between(path: Path, start: np.datetime64 | None, end: np.datetime64 | None) -> pd.DataFrame:

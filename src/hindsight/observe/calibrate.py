@@ -51,7 +51,7 @@ def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: Training) -> pd
         Columns station, channel, departure; without rows that need frames outside of the training period, or missing
         ones.
     """
-    table = table[can_observe(table["channel"], domain.channels)].reset_index(drop=True)
+    table = table[can_observe(table, domain.channels)].reset_index(drop=True)
     if table.empty:
         return pd.DataFrame(columns=[*NAMES, "departure"])
     step = np.timedelta64(domain.step_hours, "h")

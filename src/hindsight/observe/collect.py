@@ -14,13 +14,11 @@ from hindsight.fields.intervals import Interval
 from hindsight.observe import channels, sources
 from hindsight.operators import time_weights
 from hindsight.operators.interpolate import bilinear
-from hindsight.operators.rows import can_observe
 from hindsight.settings import Reporting, Scope
 
 TOLERANCE = np.timedelta64(1, "s")
 REJECTED = ("rejected",)  # flags of the provider that rule a value out
 NEAR_GROUND = ("t2m", "d2m", "u10", "v10")  # depend on the height of the ground
-AT_HEIGHT = ("sp", "t_free")  # are computed for the height of the instrument
 
 
 def run(
@@ -39,15 +37,15 @@ def run(
     step = np.timedelta64(domain.step_hours, "h")
     between = span.times[0] - step, span.times[-1] + step
     spec = settings.reports[reports]
-    values, notes = sources.read(spec, files, next(iter(station_list), None), between)
+    values, notes = sources.read(spec.source, files, spec.table, next(iter(station_list), None), between)
     for note in notes:
-        print(f"reports {reports}: {note}", file=sys.stderr)
+        print(f"reports {reports}: {note.sentence}", file=sys.stderr)
     described = channels.assign(values, settings.measurements, domain.channels)
     table = at_frames(described, span, domain.step_hours)
     table = _table(table, f"{spec.source}:{reports}")
     land = xr.load_dataset(static)
     codes = reasons(table, domain.channels, Grid.of(land), land, settings.quality.height_m)
-    tables.write(table.assign(quality=codes.first, reasons=codes.bits), observations)
+    tables.write(table.assign(quality=codes.first, reasons=codes.bits), observations, coded=True)
     counted = usage.count(table, np.array([usage.BY_CODE[code] for code in codes.first], object))
     print(f"reports {reports}, {interval}: {usage.sentence(counted)}", file=sys.stderr)
 
@@ -101,22 +99,20 @@ def reasons(table: pd.DataFrame, channels: list[str], grid: Grid, static: xr.Dat
         static: land fraction and orography, where they are available.
         height_m: largest height above or below the model's orography, for values near the ground (m).
     """
-    observed = [*channels, *table["channel"][can_observe(table["channel"], channels)].unique()]
-    codes = usage.codes(table, None, observed, grid)
+    codes = usage.codes(table, None, channels, grid)
     codes = codes.with_reason(usage.FLAGGED, table["flag"].isin(REJECTED).to_numpy())
     return codes.with_reason(usage.HEIGHT, _far_from_ground(table, grid, static, height_m))
 
 
 def _far_from_ground(table: pd.DataFrame, grid: Grid, static: xr.Dataset, height_m: float) -> np.ndarray:
-    """Whether values near the ground come from a height that is unknown where it counts, or far from the model's."""
+    """Whether values near the ground come from a height that is far from the model's."""
     height = table["elevation"].to_numpy(float)
-    unknown = table["channel"].isin(AT_HEIGHT).to_numpy() & ~np.isfinite(height)
     near_ground = table["channel"].isin(NEAR_GROUND).to_numpy() & np.isfinite(height)
+    far = np.zeros(len(table), bool)
     if "orography" not in static or not near_ground.any():
-        return unknown
+        return far
     inside = np.flatnonzero(near_ground & usage.inside(table, grid))
     places = (table[name].to_numpy()[inside] for name in ("latitude", "longitude"))
     model = bilinear(grid, *places).apply(static["orography"].values.ravel())
-    far = unknown.copy()
-    far[inside] |= np.abs(height[inside] - model) > height_m
+    far[inside] = np.abs(height[inside] - model) > height_m
     return far

@@ -1,4 +1,4 @@
-"""Screen the reports of an interval against the climatology and against each other, and correct the bias of stations."""
+"""Screen the reports of an interval against the climatology and each other, and correct the bias of stations."""
 
 import sys
 from pathlib import Path
@@ -43,6 +43,7 @@ def run(
     step = np.timedelta64(domain.step_hours, "h")
     reach = (int((quality.bias.days or 0) * 24 / 2 / domain.step_hours) + quality.frames) * step
     table = tables.read(observations, span.times[0] - reach, span.times[-1] + reach)
+    table = table.assign(**{name: value for name, value in tables.OPTIONAL.items() if name not in table})
     usable = calibrated(table[table["quality"] == 0].reset_index(drop=True), calibration)
     rows = normalise(usable, domain.channels, grid, scaling, domain.step_hours)
     judge = Neighbours(process, quality, usable, rows, domain.step_hours)

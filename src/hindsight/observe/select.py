@@ -30,7 +30,7 @@ def run(
     parts = [_read(path) for path in screened]
     table = pd.concat([part[part["time"].between(times[0], times[-1])] for part in parts], ignore_index=True)
     table = select(table, spec, settings.seed, lists)
-    tables.write(table, observations)
+    tables.write(table, observations, coded=True)
     used = (table["quality"] == 0) & ~table["withheld"]
     counts = usage.sentence(usage.count(table, usage.reasons(table)))
     print(f"network {network}, {shard}: {counts}", file=sys.stderr)

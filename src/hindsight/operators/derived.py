@@ -15,7 +15,7 @@ wind they are s, zero and s^2 / 2; the speed then has the distribution of Raylei
 0.43 s^2. So a speed is hardly used while its direction is unknown.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -104,13 +104,3 @@ def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[s
 LINEAR = {"thickness": _thickness}
 CURVED = {"sp": _station_pressure, "speed": _speed, "t_free": _free_air}
 COLUMNS = {"sp": ("elevation",), "t_free": ("elevation",)}
-MAIN = {"sp": "msl", "t_free": "t850"}  # what they mostly measure, in the same units
-
-
-def main_channels(observed: Iterable[str], channels: Sequence[str]) -> list[str]:
-    """The channel of the state that each observed one mostly measures, for the scores; empty if it measures none."""
-    return [next(iter(lexicon.inputs(name, channels)), "") and _main(name, channels) for name in observed]
-
-
-def _main(observed: str, channels: Sequence[str]) -> str:
-    return MAIN[observed] if observed in MAIN and observed not in channels else lexicon.inputs(observed, channels)[0]

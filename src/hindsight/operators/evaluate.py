@@ -35,10 +35,10 @@ def evaluate(
     for name, rows in pd.Series(np.flatnonzero(known)).groupby(table["channel"].to_numpy(object)[known]):
         function, at = derived.of(str(name), channels), rows.to_numpy()
         part, total = table.iloc[at], 0.0
-        operator = observation_operator(grid, part)
+        operator, columns = observation_operator(grid, part), {c: part[c].to_numpy(float) for c in function.columns}
         for lag, share in zip(needed[at].T, shares[at].T):
             values = [_at_points(flat[..., channels.index(c), :], lag, operator) for c in function.channels]
-            total = total + share * function.linearise(values, part)[0]
+            total = total + share * function.linearise(values, [np.zeros(1)] * len(values), columns).value
         result[..., at] = total
     return result
 

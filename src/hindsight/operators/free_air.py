@@ -10,11 +10,14 @@ of the mountain itself it makes a bias of a degree or two, which a station's bia
 """
 
 from dataclasses import dataclass
+from math import log
+from typing import Any
 
 import numpy as np
 
+Array = Any  # of NumPy or Torch; the functions of this module accept both
 GRAVITY, GAS = 9.80665, 287.053
-UPPER = np.log(500 / 850)
+UPPER = 500 / 850
 REFERENCE = 85000.0  # Pa
 FIRST_GUESS = 0.0065  # K m-1
 ITERATIONS = 6  # Newton's method doubles the digits each time
@@ -24,13 +27,13 @@ ITERATIONS = 6  # Newton's method doubles the digits each time
 class Linearised:
     """Temperature (K), and its derivatives by z500 (K m-2 s2), t850 (1) and sea-level pressure (K Pa-1)."""
 
-    value: np.ndarray
-    by_geopotential: np.ndarray
-    by_temperature: np.ndarray
-    by_pressure: np.ndarray
+    value: Array
+    by_geopotential: Array
+    by_temperature: Array
+    by_pressure: Array
 
 
-def lapse_rate(geopotential: np.ndarray, temperature: np.ndarray, sea_level: np.ndarray) -> np.ndarray:
+def lapse_rate(geopotential: Array, temperature: Array, sea_level: Array) -> Array:
     """The lapse rate (K m-1) from sea level to 500 hPa.
 
     Args:
@@ -38,38 +41,39 @@ def lapse_rate(geopotential: np.ndarray, temperature: np.ndarray, sea_level: np.
         temperature: at 850 hPa, K.
         sea_level: sea-level pressure, Pa.
     """
-    ground, rate = np.log(sea_level / REFERENCE), np.full(np.shape(temperature), FIRST_GUESS)
+    ground, rate = sea_level / REFERENCE, temperature * 0 + FIRST_GUESS
     for _ in range(ITERATIONS):
         height, slope = _thickness(rate, temperature, ground)
         rate = rate - (height - geopotential / GRAVITY) / slope
     return rate
 
 
-def linearised(
-    geopotential: np.ndarray, temperature: np.ndarray, sea_level: np.ndarray, height: np.ndarray
-) -> Linearised:
+def linearised(geopotential: Array, temperature: Array, sea_level: Array, height: Array) -> Linearised:
     """Temperature at a height and its slopes, at a state; arguments as for `lapse_rate`, `height` in m."""
-    geopotential, temperature, sea_level = (np.asarray(a, float) for a in (geopotential, temperature, sea_level))
-    ground = np.log(sea_level / REFERENCE)
+    ground, k = sea_level / REFERENCE, GAS / GRAVITY
     rate = lapse_rate(geopotential, temperature, sea_level)
-    warmer = np.exp(GAS * rate / GRAVITY * ground)  # T_0 / T_850
+    warmest = temperature * ground ** (k * rate)  # T_0
     _, by_rate = _thickness(rate, temperature, ground)
     # implicit derivatives of the lapse rate: d(thickness) = d(z500 / g)
-    rate_by_temperature = -(geopotential / GRAVITY / temperature) / by_rate
-    rate_by_ground = -(temperature * GAS / GRAVITY * warmer) / by_rate
-    at_rate = temperature * warmer * GAS / GRAVITY * ground - height  # dT / dL
-    by_ground = temperature * warmer * GAS * rate / GRAVITY + at_rate * rate_by_ground
+    rate_by_temperature = -geopotential / GRAVITY / temperature / by_rate
+    rate_by_ground = -warmest * k / ground / by_rate
+    at_rate = warmest * k * _log(ground) - height  # dT / dL
+    by_ground = warmest * k * rate / ground + at_rate * rate_by_ground
     return Linearised(
-        temperature * warmer - rate * height,
+        warmest - rate * height,
         at_rate / GRAVITY / by_rate,
-        warmer + at_rate * rate_by_temperature,
-        by_ground / sea_level,
+        warmest / temperature + at_rate * rate_by_temperature,
+        by_ground / REFERENCE,
     )
 
 
-def _thickness(rate: np.ndarray, temperature: np.ndarray, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _thickness(rate: Array, temperature: Array, ground: Array) -> tuple[Array, Array]:
     """Height of 500 hPa (m) at a lapse rate, and its derivative by the lapse rate."""
     k = GAS / GRAVITY
-    low, high = np.exp(k * rate * ground), np.exp(k * rate * UPPER)
+    low, high = ground ** (k * rate), UPPER ** (k * rate)
     height = temperature / rate * (low - high)
-    return height, (temperature * k * (low * ground - high * UPPER) - height) / rate
+    return height, (temperature * k * (low * _log(ground) - high * log(UPPER)) - height) / rate
+
+
+def _log(values: Array) -> Array:
+    return values.log() if hasattr(values, "log") else np.log(values)

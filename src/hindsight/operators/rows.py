@@ -252,25 +252,3 @@ def gross_error_note(gross: pd.DataFrame, count: int) -> str:
         f"from the climatology and outside the range of the training period: {'; '.join(named)}"
         f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error"
     )
-
-
-def equivalents(fields: np.ndarray, table: pd.DataFrame, channels: list[str], grid: Grid) -> np.ndarray:
-    """What the rows would observe of fields of their time, in their units; not linearised.
-
-    Args:
-        fields: in the channels' units, (E, C, H, W).
-        table: rows that the state can observe, at one time.
-        channels: of the fields.
-        grid: of the fields.
-
-    Returns:
-        (E, N).
-    """
-    operator, found = observation_operator(grid, table), np.zeros((len(fields), len(table)))
-    for at, function in _functions(table, channels):
-        here = Interpolation(operator.point[at], operator.weight[at])
-        flat = [fields[:, channels.index(name)].reshape(len(fields), -1).astype(float) for name in function.channels]
-        values = [here.apply(field) for field in flat]
-        columns = {name: table[name].to_numpy(float)[at] for name in function.columns}
-        found[:, at] = function.linearise(values, [np.zeros(1)] * len(values), columns).value
-    return found

@@ -164,7 +164,8 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
-COMPUTED = {"sp": ("msl", "t850")}  # channels that a station observes and that follow from these of a state
+# channels that a station observes and that follow from these of a state
+COMPUTED = {"sp": ("msl", "t850"), "t_free": ("z500", "t850", "msl")}
 
 
 def on_levels(variable: str, channels: Collection[str]) -> dict[int, str]:

@@ -13,7 +13,8 @@ from hindsight.fields import calendar, perturbations, store
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
-from hindsight.operators.rows import equivalents, gross_error_note, reject_gross_errors
+from hindsight.operators.evaluate import evaluate
+from hindsight.operators.rows import gross_error_note, reject_gross_errors
 from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
@@ -21,6 +22,7 @@ from hindsight.settings.lexicon import ON_LEVELS, on_levels
 from hindsight.verify.regions import WHOLE, region_weights
 
 WITHHELD = "withheld observations"
+SCORED_AS = {"sp": "msl", "t_free": "t850"}  # what they mostly measure, in the same units
 BY_DISTANCE = ("squared_error", "variance")
 MAP = ("channel", "latitude", "longitude")
 PURPOSE = 3 << 32  # keeps this module's random streams apart from those of analyses
@@ -96,7 +98,7 @@ def distance_bins(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dat
         `share` (distance, channel, point), the weight of each point in the mean of a bin, and `edge` (limit), km.
     """
     latitude, longitude = (x.ravel() for x in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    distances = []
+    distances, used = [], used.assign(channel=used["channel"].replace(SCORED_AS))
     for channel in channels:
         stations = used[used["channel"] == channel].drop_duplicates(["latitude", "longitude"])
         places = stations["latitude"].to_numpy(), stations["longitude"].to_numpy()
@@ -204,19 +206,24 @@ def transitions(frames: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.D
 def compare_with_observations(
     frames: xr.Dataset, table: pd.DataFrame, scaling: Scaling, grid: Grid, seed: int
 ) -> xr.Dataset:
-    """Statistics of one shard at withheld observations; random observation errors are added to the members."""
+    """Statistics of one shard at withheld observations; random observation errors are added to the members.
+
+    Rows that need frames of another shard are left out.
+    """
     times, channels = frames["time"].values, list(frames["channel"].values)
     shape = (1, len(times), len(channels))
     data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
-    inside = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
-    for (time, channel), rows in inside.groupby(["time", "scored_as"], sort=True):
+    table = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
+    members = evaluate(table, channels, grid, times, frames["analysis"].values)
+    known = np.isfinite(members).all(0)
+    members, table = members[:, known], table[known].reset_index(drop=True)
+    noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
+    members, values = members + table["error"].to_numpy() * noise, table["value"].to_numpy()
+    expected = evaluate(table, channels, grid, times, scaling.climatology(times))
+    for (time, channel), rows in table.groupby(["time", "scored_as"], sort=True).indices.items():
         t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
-        members = equivalents(frames["analysis"].values[:, t], rows, channels, grid)
-        noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(rows))
-        members = members + rows["error"].to_numpy() * noise
-        expected = equivalents(scaling.climatology(times[t : t + 1]), rows, channels, grid)[0]
         at_stations = ensemble.statistics(
-            members[:, None, None], rows["value"].to_numpy()[None, None], expected[None, None], np.ones(len(rows))
+            members[:, None, None, rows], values[None, None, rows], expected[None, None, rows], np.ones(len(rows))
         )
         for name, value in at_stations.items():
             data[name][0, t, c] = value[0, 0]
@@ -229,9 +236,11 @@ def compare_with_observations(
 def _scored_as(table: pd.DataFrame, channels: list[str]) -> pd.Series:
     """The channel of the fields that each row is scored with: its own, or that of the nearest level; none: not scored.
 
-    What is computed from several channels otherwise, as wind speed, has no channel among the scores.
+    Station pressure counts for sea-level pressure, the temperature of a mountain for that at 850 hPa. What is computed
+    from several channels otherwise, as wind speed, has no channel among the scores.
     """
-    found = table["channel"].where(table["channel"].isin(channels)).astype(object)
+    name = table["channel"].where(table["channel"].isin(channels), table["channel"].replace(SCORED_AS))
+    found = name.where(name.isin(channels)).astype(object)
     for variable in set(table["channel"]) & ON_LEVELS.keys() - set(channels):
         at, known = table["channel"] == variable, on_levels(variable, channels)
         away = np.abs(np.log(table["level"].to_numpy(float)[at, None] / np.array(list(known), float)))
