@@ -41,7 +41,7 @@ CASES = {  # changes to a good row, and the reason that is expected
     "hPa for Pa": ({"value": 1010.0}, "unphysical value"),
     "flagged": ({"quality": 2}, "quality flag"),
     "of unknown quality": ({"quality": np.nan}, "quality flag"),
-    "at an unknown height": ({"quality": 7}, "height unknown or far from the model's"),
+    "at another height": ({"quality": 7}, "height far from the model's"),
     "far from the climatology": ({"quality": 8}, "far from the climatology"),
     "far from its neighbours": ({"quality": 9}, "far from its neighbours"),
     "of a denied station": ({"quality": 10}, "station denied"),

@@ -9,7 +9,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.footprint import observation_operator
-from hindsight.operators.rows import equivalents, gross_error_note, normalise, reject_gross_errors
+from hindsight.operators.rows import gross_error_note, normalise, reject_gross_errors
 from hindsight.operators.station_pressure import linearised
 from hindsight.reanalyse import observation_tensors
 
@@ -247,18 +247,3 @@ def test_the_limits_between_levels_are_the_widest_of_both():
     assert kept.empty and len(gross) == 2  # on the level itself, its own limits count
     limits[1, 1] = 340
     assert reject_gross_errors(table, UPPER, GRID, SOUNDED, limits, 24)[0].index.tolist() == [0]
-
-
-def test_equivalents_are_the_functions_of_the_fields():
-    """Of members at one time: speed, a temperature between levels and one on a level."""
-    fields = ALOFT + np.random.default_rng(8).standard_normal((2, 4, *GRID.shape)) * SOUNDED.spread[:, None, None]
-    table = pd.concat(
-        [sounding(channel="ws10", level=np.nan), sounding(), sounding(channel="t850", level=np.nan)], ignore_index=True
-    )
-    flat, share = fields.reshape(2, 4, -1), np.log(700 / 500) / np.log(850 / 500)
-    upper, lower, u, v = (
-        observation_operator(GRID, sounding(channel="ws10", level=np.nan)).apply(flat[:, c]) for c in range(4)
-    )
-    between = np.stack([(1 - share) * upper[:, 0] + share * lower[:, 0], upper[:, 1]], 1)
-    expected = np.concatenate([np.hypot(u, v), between, lower], 1)
-    np.testing.assert_allclose(equivalents(fields, table, UPPER, GRID), expected)
