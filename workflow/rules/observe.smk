@@ -32,12 +32,12 @@ rule simulate:
         ),
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
-    wildcard_constraints:
-        network=SIMULATED,
     log:
         "logs/{run}/observe/simulate-{network}-{shard}.log",
     benchmark:
         "logs/{run}/observe/simulate-{network}-{shard}.tsv"
+    wildcard_constraints:
+        network=SIMULATED,
     resources:
         mem_mb=memory(1500),
         runtime=minutes(60),
@@ -187,12 +187,12 @@ rule select:
         lists=lambda wildcards: settings.choice_files(SETTINGS, wildcards.network),
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
-    wildcard_constraints:
-        network=REPORTED,
     log:
         "logs/{run}/observe/select-{network}-{shard}.log",
     benchmark:
         "logs/{run}/observe/select-{network}-{shard}.tsv"
+    wildcard_constraints:
+        network=REPORTED,
     resources:
         mem_mb=memory(1500),
         runtime=minutes(30),

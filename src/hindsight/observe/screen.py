@@ -47,8 +47,8 @@ def run(
     usable = calibrated(table[table["quality"] == 0].reset_index(drop=True), calibration)
     rows = normalise(usable, domain.channels, grid, scaling, domain.step_hours)
     judge = Neighbours(process, quality, usable, rows, domain.step_hours)
-    own = usable["time"].between(span.times[0], span.times[-1]).to_numpy()
-    own_rows = screen(judge, usable, rows, own, quality, f"observe.screen {interval}")
+    inside = usable["time"].between(span.times[0], span.times[-1]).to_numpy()
+    own_rows = screen(judge, usable, rows, inside, quality, f"observe.screen {interval}")
     others = table[(table["quality"] != 0) & table["time"].between(span.times[0], span.times[-1])]
     whole = pd.concat([own_rows, others], ignore_index=True).sort_values(
         ["time", "channel", "station"], kind="stable", ignore_index=True
@@ -81,7 +81,7 @@ def sentence(table: pd.DataFrame) -> str:
 
 
 def screen(
-    judge: Neighbours, table: pd.DataFrame, rows: Rows, own: np.ndarray, quality: Quality, name: str
+    judge: Neighbours, table: pd.DataFrame, rows: Rows, inside: np.ndarray, quality: Quality, name: str
 ) -> pd.DataFrame:
     """Judge reports twice, before and after the bias of their stations is subtracted.
 
@@ -89,7 +89,7 @@ def screen(
         judge: of these rows.
         table: the observation table of usable reports, (N,).
         rows: the same, normalised.
-        own: the reports of the interval, (N,); the others are there as neighbours.
+        inside: the reports of the interval, (N,); the others are there as neighbours.
         quality: settings.
         name: of the job, for its progress.
 
@@ -104,7 +104,7 @@ def screen(
     usable_departure = np.where(first.rejected, np.nan, first.by_others)
     spread = np.sqrt(first.variance_by_others)
     bias = station_bias(judge, table, usable_departure, spread, rows.error, quality.bias)
-    second = _judged(judge, frames[np.isin(frames, judge.frame[own])], rows.value - bias, kept, watch, len(frames))
+    second = _judged(judge, frames[np.isin(frames, judge.frame[inside])], rows.value - bias, kept, watch, len(frames))
     innovation = rows.value - bias
     far = ~kept | (np.abs(innovation) > quality.background * np.where(second.expected > 0, second.expected, np.inf))
     results = dict(
@@ -125,7 +125,7 @@ def screen(
     for reason, applies in ((usage.BACKGROUND, far), (usage.NEIGHBOURS, second.rejected)):
         table["quality"] = np.where((table["quality"] == 0) & applies, CODES[reason], table["quality"])
         table["reasons"] |= np.where(applies, 1 << CODES[reason], 0)
-    return table[own]
+    return table[inside]
 
 
 def _judged(
