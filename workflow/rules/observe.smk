@@ -58,7 +58,7 @@ rule simulate:
 rule collect:
     """Read the files of reports of an interval, and say what each report observes and with which error."""
     input:
-        settings="results/{run}/settings/reports.json",
+        settings="results/{run}/settings/collect.json",
         files=lambda wildcards: settings.report_files(SETTINGS, wildcards.reports),
         station_list=lambda wildcards: settings.report_stations(
             SETTINGS, wildcards.reports
@@ -89,7 +89,7 @@ rule collect:
 rule calibrate:
     """Compare the reports of the training period with its fields: bias and error of each station."""
     input:
-        settings="results/{run}/settings/reports.json",
+        settings="results/{run}/settings/calibrate.json",
         observations=lambda wildcards: reports_of(
             wildcards.reports, report_intervals("train")
         ),
@@ -117,7 +117,7 @@ rule calibrate:
 rule screen:
     """Check the reports of an interval against the climatology and each other, and correct the bias of stations."""
     input:
-        settings="results/{run}/settings/reports.json",
+        settings="results/{run}/settings/screen.json",
         observations=lambda wildcards: reports_of(
             wildcards.reports, around(wildcards.interval)
         ),
@@ -153,7 +153,7 @@ rule screen:
 rule denials:
     """Propose stations and periods for denial, with reasons, from the screened reports of all years."""
     input:
-        settings="results/{run}/settings/reports.json",
+        settings="results/{run}/settings/denials.json",
         screened=lambda wildcards: screened_of(wildcards.reports, REPORT_INTERVALS),
     output:
         denials="results/{run}/observe/{reports}.denials.csv",

@@ -22,6 +22,7 @@ from hindsight.settings.quality import Quality
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
 READ = ["time", "station", "channel", "value", "error", "bias", "quality", "by_others", "by_others_spread", "departure"]
 DAYS = 30  # of a block
+MOST = 0.4  # share of the months that show the usual level
 FEWEST = 10  # reports of a block from which a median is taken
 UNRELIABLE = 0.3  # share of reports that are far from their neighbours
 ABRUPT = 0.6  # share of a change that happens from one block to the next in a step
@@ -79,9 +80,8 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
     months = months[months["judged"] >= FEWEST]
     if len(months) < 3:
         return
-    usual = months["departure"].median()
-    change = (months["departure"] - usual).to_numpy()
-    scatter = 1.4826 * np.median(np.abs(change))  # of a station whose departures vary with the season
+    change = (months["departure"] - usual_level(months["departure"].to_numpy())).to_numpy()
+    scatter = 1.4826 * np.median(np.abs(np.diff(change))) / np.sqrt(2)  # from month to month, which no drift enlarges
     least = quality.drift_errors * part["error"].median()
     limit = np.maximum(np.maximum(least, 4 * scatter), 3 * LASTING * months["spread"].to_numpy())
     for first, last in _runs(np.abs(change) > limit):
@@ -96,6 +96,18 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
             "size": most,
             "reports": int(months["reports"].iloc[first : last + 1].sum()),
         }
+
+
+def usual_level(values: np.ndarray) -> float:
+    """The level at which most values are: the mean of the shortest interval that holds `MOST` of them.
+
+    A drift over the later half of the record does not move it, as it would move the median (the shorth; Andrews et al.
+    1972).
+    """
+    ordered, count = np.sort(values), max(2, round(MOST * len(values)))
+    width = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
+    first = int(width.argmin())
+    return float(ordered[first : first + count].mean())
 
 
 def _unreliable(part: pd.DataFrame) -> Iterator[dict]:

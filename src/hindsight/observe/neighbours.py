@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from hindsight.diffusion import leave_one_out
@@ -54,7 +55,7 @@ def read_prior(path: Path, climatology: Path, statistics: Path, grid: Grid) -> t
     """
     try:
         process = GaussMarkov.from_tensors(load_file(path))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"cannot read the linear prior {path} ({error}); delete it and run snakemake again") from None
     scaling = Scaling.read(climatology, statistics)
     by_area = isinstance(process.modes, Waves)

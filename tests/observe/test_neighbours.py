@@ -1,0 +1,56 @@
+"""Groups of rows that are judged together, and the matrix of errors; the estimates themselves are in `test_screen`."""
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from hindsight.errors import UserError
+from hindsight.fields.grid import great_circle
+from hindsight.observe import neighbours
+from hindsight.observe.neighbours import Neighbours
+from hindsight.operators.rows import normalise
+from hindsight.settings.quality import Quality
+from tests.observe.test_screen import ERROR, GRID, SCALING, TIMES, prior, reports
+
+
+def judge(**settings):
+    table = reports().query("time <= @TIMES[4]").reset_index(drop=True)
+    rows = normalise(table, ["msl"], GRID, SCALING, 24)
+    return Neighbours(prior(), Quality(**settings), table, rows, 24), table
+
+
+def test_rows_are_halved_until_groups_are_small_and_every_row_is_in_one():
+    generator = np.random.default_rng(0)
+    latitude, longitude = generator.uniform(-60, 60, 2000), generator.uniform(-180, 180, 2000)
+    groups = list(neighbours._halved(np.arange(2000), latitude, longitude))
+    assert max(map(len, groups)) <= neighbours.TOGETHER and sorted(np.concatenate(groups)) == list(range(2000))
+    width = [np.ptp(latitude[g]) for g in groups]
+    assert max(width) < 70  # a group is a neighbourhood
+
+
+def test_frames_have_their_own_rows():
+    of, table = judge()
+    for first, last in ((0, 1), (2, 5), (-3, 2), (4, 90), (7, 9)):
+        expected = table.index[(table["time"] >= TIMES[max(first, 0)]) & (table["time"] < TIMES[min(last, 99)])]
+        assert sorted(of.of_frames(first, last)) == sorted(expected)
+
+
+def test_errors_of_a_frame_have_a_common_share_that_falls_with_distance():
+    of, table = judge(correlated_share=0.6, correlated_km=300.0)
+    around = of.of_frames(0, 2)
+    errors = of._errors(around)
+    place = table.loc[around, ["latitude", "longitude"]].to_numpy()
+    distance = great_circle(place[:, :1], place[:, 1:], place[:, 0], place[:, 1])
+    together = (table["time"].to_numpy()[around][:, None] == table["time"].to_numpy()[around]) * 0.6
+    expected = np.where(np.eye(len(around), dtype=bool), 1.0, together * np.exp(-distance / 300)) * ERROR**2
+    np.testing.assert_allclose(errors, expected)
+
+
+def test_a_linear_prior_that_cannot_be_read_is_told(tmp_path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match="cannot read the linear prior"):
+        neighbours.read_prior(path, path, path, GRID)
+    save_file({"variance": prior().variance}, path)
+    with pytest.raises(UserError, match="cannot read the linear prior"):
+        neighbours.read_prior(path, path, path, GRID)
