@@ -76,7 +76,7 @@ def test_every_option_of_a_library_may_be_a_credential():
                 found.append((name, field.annotation))
 
     look(Settings)
-    assert found == [("options", dict[str, Credential])] * 2
+    assert found == [("options", dict[str, Credential])] * 3
 
 
 def test_the_step_gets_them_and_only_their_owner_may_read_them(chosen, file):

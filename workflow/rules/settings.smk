@@ -8,7 +8,10 @@ from hindsight.settings import credentials
 # Credentials are written before any job starts, where the steps that need them look; no rule handles them.
 ON_START += [
     lambda: credentials.write({"download": DOWNLOAD_REQUEST}, Path(resource(""))),
-    lambda: credentials.write({"archive": SETTINGS.archive}, Path(result("settings"))),
+    lambda: credentials.write(
+        {"archive": SETTINGS.archive, "reporting": SETTINGS.observe},
+        Path(result("settings")),
+    ),
 ]
 
 if LONG:
