@@ -15,7 +15,7 @@ import pandas as pd
 
 from hindsight.errors import UserError
 from hindsight.observe import reports
-from hindsight.observe.sources import bufr, igra, isd, madis, metar, prepbufr, table
+from hindsight.observe.sources import bufr, igra, isd, madis, metar, nnja, prepbufr, table
 from hindsight.settings.input_files import expanded
 from hindsight.settings.reports import Reports, Source, TableFormat
 
@@ -45,6 +45,8 @@ def collect(settings: Reports, folder: Path, between: Between) -> tuple[pd.DataF
     Raises:
         UserError: if there are no files, or none of them can be read.
     """
+    if settings.source == "nnja":
+        return _from_archive(settings, between)
     stations = folder / expanded(settings.stations) if settings.stations else None
     paths = sorted({path for pattern in settings.files for path in files(pattern, folder, *between)})
     return read(settings.source, paths, settings.table, stations, between)
@@ -83,6 +85,22 @@ def read(
     if first and not parts:
         raise UserError(f"none of the {len(paths)} file(s) of source {source} can be read: {first}") from first
     return pd.concat(parts, ignore_index=True) if parts else reports.empty(), notes
+
+
+def _from_archive(settings: Reports, between: Between) -> tuple[pd.DataFrame, list[Note]]:
+    """Reports of the message types of an archive; of those that arrived as several types, the first in the settings."""
+    notes, parts = [], []
+    for folder in settings.files:
+        where = f"{settings.url}/{folder}"
+        part = nnja.read(folder, settings, between, lambda sentence, where=where: notes.append(Note(where, sentence)))
+        again = nnja.repeats(part, parts)
+        if again.any():
+            notes.append(Note(where, f"{where}: {again.sum()} of {len(part)} values arrived in two message types"))
+        parts.append(part[~again])
+    if not sum(map(len, parts)):
+        said = notes[0].sentence if notes else "no message type"
+        raise UserError(f"the archive has no reports from {between[0]} to {between[1]}: {said}")
+    return pd.concat(parts, ignore_index=True), notes
 
 
 def _reader(source: Source, settings: TableFormat, stations: Path | None) -> Callable[..., pd.DataFrame]:

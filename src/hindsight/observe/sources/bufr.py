@@ -1,9 +1,10 @@
 """Format `bufr`: WMO BUFR messages of surface stations, ships and aircraft, decoded by ecCodes."""
 
+import io
+import pickle
+import subprocess
+import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,9 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.reports import Measured
-from hindsight.observe.sources import content
+from hindsight.observe.sources import bufr_messages, content
+from hindsight.observe.sources.bufr_messages import AIRCRAFT, CLOCK, PLATFORMS, WORDS
 from hindsight.observe.sources.content import Warn
-
-WORDS = {  # ours: the element names of BUFR table B, the likeliest first
-    "latitude": ("latitude",),
-    "longitude": ("longitude",),
-    "elevation": ("heightOfBarometerAboveMeanSeaLevel", "heightOfStationGroundAboveMeanSeaLevel", "heightOfStation"),
-    "sea_level": ("pressureReducedToMeanSeaLevel",),
-    "pressure": ("nonCoordinatePressure",),
-    "temperature": ("airTemperatureAt2M", "airTemperature"),
-    "dew_point": ("dewpointTemperatureAt2M", "dewpointTemperature"),
-    "speed": ("windSpeedAt10M", "windSpeed"),
-    "direction": ("windDirectionAt10M", "windDirection"),
-    "altitude": ("flightLevel", "height"),
-}
-CLOCK = ("year", "month", "day", "hour", "minute")
-LAND, SHIPS, AIRCRAFT = 0, 1, 4  # data categories, BUFR table A
-PLATFORMS = {LAND: "land", SHIPS: "ship", AIRCRAFT: "aircraft"}
-NAMES = ("shipOrMobileLandStationIdentifier", "aircraftRegistrationNumberOrOtherIdentification", "aircraftFlightNumber")
 
 
 def read(path: Path, warn: Warn = print) -> pd.DataFrame:
@@ -96,17 +81,33 @@ def _messages(raw: bytes) -> list[list[dict] | str]:
 
     A damaged message can crash ecCodes, so messages are decoded in another process; one that ends it costs itself.
     """
-    whole, decoded, context = _split(raw), [], get_context("forkserver")
-    context.set_forkserver_preload([__name__, "eccodes"])  # once, instead of at the start of every process
+    whole, decoded = _split(raw), []
     messages = [message for message in whole if message is not None]
     while len(decoded) < len(messages):
-        with ProcessPoolExecutor(1, context) as pool:
-            try:
-                for subsets in pool.map(_decoded, messages[len(decoded) :]):
-                    decoded.append(subsets)
-            except BrokenProcessPool:
-                decoded.append("on which ecCodes crashes")
+        decoded += _decode(messages[len(decoded) :])
+        if len(decoded) < len(messages):
+            decoded.append("on which ecCodes crashes")
     return decoded + ["without their end"] * (len(whole) - len(messages))
+
+
+def _decode(messages: list[bytes]) -> list[list[dict] | str]:
+    """The subsets of messages, up to one on which the process that decodes them ends.
+
+    Raises:
+        UserError: if that process does not start, which is no fault of the messages.
+    """
+    command = [sys.executable, "-P", bufr_messages.__file__]
+    done = subprocess.run(command, input=pickle.dumps(messages), capture_output=True)
+    answers, stream = [], io.BytesIO(done.stdout)
+    while stream.tell() < len(done.stdout):
+        try:
+            answers.append(pickle.load(stream))
+        except (EOFError, pickle.UnpicklingError):  # the process ended while it wrote
+            break
+    if not answers or answers[0] != bufr_messages.READY:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"the process that decodes BUFR messages does not start ({last}); is ecCodes installed?")
+    return answers[1:]
 
 
 def _split(raw: bytes) -> list[bytes | None]:
@@ -121,67 +122,3 @@ def _split(raw: bytes) -> list[bytes | None]:
         messages.append(raw[place : place + size] if whole else None)
         place += size if whole else 4
     return messages
-
-
-def _decoded(message: bytes) -> list[dict] | str:
-    """The subsets of a message, or why it is left out."""
-    import eccodes
-
-    handle = None
-    try:
-        handle = eccodes.codes_new_from_message(message)
-        if (category := eccodes.codes_get(handle, "dataCategory")) not in PLATFORMS:
-            return f"of category {category}"
-        eccodes.codes_set(handle, "unpack", 1)
-        return _subsets(handle)
-    except (eccodes.CodesInternalError, ValueError, IndexError) as error:  # damaged: values are missing, or are words
-        return f"that ecCodes cannot decode ({error})"
-    finally:
-        if handle is not None:
-            eccodes.codes_release(handle)
-
-
-def _subsets(message: int) -> list[dict]:
-    import eccodes
-
-    count = eccodes.codes_get(message, "numberOfSubsets")
-    compressed = count == 1 or eccodes.codes_get(message, "compressedData")
-    category = eccodes.codes_get(message, "dataCategory")
-    rows = []
-    for number in range(count):
-        # in a message that is not compressed the subsets follow one another, each with a rank of its own
-        rank, index = (1, number) if compressed else (number + 1, 0)
-        get = lambda names, rank=rank, index=index: _first(message, names, rank, index)
-        row = {name: get(names) for name, names in WORDS.items()} | {name: get((name,)) for name in CLOCK}
-        rows.append(row | {"category": category, "station": _station(message, rank, index)})
-    return rows
-
-
-def _first(message: int, names: tuple[str, ...], rank: int, index: int) -> float:
-    """The first of some elements that a subset has; NaN where it has none."""
-    import eccodes
-
-    for name in names:
-        try:
-            values = eccodes.codes_get_array(message, f"#{rank}#{name}")
-        except eccodes.KeyValueNotFoundError:
-            continue
-        value = float(values[index] if len(values) > 1 else values[0])
-        if value not in (eccodes.CODES_MISSING_DOUBLE, eccodes.CODES_MISSING_LONG):
-            return value
-    return float("nan")
-
-
-def _station(message: int, rank: int, index: int) -> str:
-    """The WMO number of a station, or a ship's or an aircraft's call sign."""
-    import eccodes
-
-    block, number = (_first(message, (name,), rank, index) for name in ("blockNumber", "stationNumber"))
-    if np.isfinite(block + number):
-        return f"{int(block):02d}{int(number):03d}"
-    for name in NAMES:
-        try:
-            return f"{eccodes.codes_get_array(message, f'#{rank}#{name}')[0]}".strip()
-        except eccodes.KeyValueNotFoundError:
-            continue
-    return ""
