@@ -99,3 +99,21 @@ def test_where_the_climatology_is_calm_a_speed_has_a_unit_and_no_slopes():
     rows = normalise(windy(), UPPER, GRID, calm, 24)
     assert not rows.weight.any() and np.isfinite(rows.value).all() and (rows.error > 0).all()
     assert normalise(windy(), UPPER, GRID, SOUNDED, 24).weight.any()
+
+
+def test_rows_of_two_and_of_three_channels_stand_in_one_table():
+    """Station pressure and free-air temperature of the same state, each by its own function."""
+    from hindsight.operators.evaluate import evaluate
+
+    channels, generator = ["z500", "t850", "msl"], np.random.default_rng(2)
+    mean, spread = np.array([54500.0, 278.0, 101300.0]), np.array([1000.0, 4.0, 900.0])
+    scaling = Scaling(np.broadcast_to(mean[:, None, None], (1, 3, *GRID.shape)).copy(), spread, 0, 0)
+    table = pd.concat([sounding(channel=name, level=np.nan) for name in ("sp", "t_free", "msl")], ignore_index=True)
+    table = table.assign(elevation=1500.0, value=0.0, error=1.0, footprint="")
+    observations = observation_tensors.from_table(table, TIMES, channels, GRID, scaling).double()
+    states = torch.tensor(generator.standard_normal((2, 3, 3 * 12)))
+    here = observations.at(states, lambda: torch.zeros(3, dtype=torch.float64))
+    unit = observations.curve.unit[1].numpy()
+    fields = scaling.restore(states.numpy().reshape(2, 3, 3, *GRID.shape), TIMES)
+    expected = evaluate(table, channels, GRID, TIMES, fields.astype(float))
+    np.testing.assert_allclose((here.forward(states) - here.value)[:, 1] * unit, expected, rtol=2e-5)

@@ -67,12 +67,12 @@ class Curve:
     def _line(self, kind: Array, state: Array, spread: Array, elevation: Array) -> Linear:
         """Values (E, R), slopes (E, R, J) and variances (E, R) at the states (E, R, J)."""
         value, slopes, variance = state[..., 0] * 0, state * 0, state[..., 0] * 0
-        for number, function in enumerate(derived.CURVED.values(), 1):
-            rows = kind == number
+        for number, (name, function) in enumerate(derived.CURVED.items(), 1):
+            rows, places = kind == number, range(derived.COUNT[name])
             if not rows.any():
                 continue
             z, s, columns = state[:, rows], spread[rows], {"elevation": elevation[rows]}
-            line = function([z[..., 0], z[..., 1]], [s[..., 0], s[..., 1]], columns)
+            line = function([z[..., k] for k in places], [s[..., k] for k in places], columns)
             value[:, rows], variance[:, rows] = line.value, line.variance
             for place, slope in enumerate(line.slopes):
                 slopes[:, rows, place] = slope

@@ -103,4 +103,5 @@ def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[s
 
 LINEAR = {"thickness": _thickness}
 CURVED = {"sp": _station_pressure, "speed": _speed, "t_free": _free_air}
+COUNT = {"sp": 2, "speed": 2, "t_free": 3}  # channels that each is computed from
 COLUMNS = {"sp": ("elevation",), "t_free": ("elevation",)}
