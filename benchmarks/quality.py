@@ -42,7 +42,7 @@ def main() -> None:
     torch.set_num_threads(1)
     chosen = Settings.model_validate_json((arguments.run / "settings/configuration.json").read_text())
     clean, world = observations(arguments.run, chosen, arguments.days)
-    quality = Quality()
+    quality = Quality(correlated_share=0.0)  # simulated errors are independent
     found = {"processor": machine.device_name(), "threads": 1, "reports": len(clean), "gross": {}}
     for size in arguments.sizes:
         table, planted = with_gross_errors(clean, size)
