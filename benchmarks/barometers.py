@@ -4,8 +4,8 @@
     python benchmarks/barometers.py [--run results/barometers] [--year 2009] [--json FILE]
 
 For every network: RMSE of the mean against ERA-Interim (training standard deviations, unweighted: z500, t850, msl),
-fair CRPS in the same units, spread / skill, and the RMSE at withheld barometers (hPa) of the analysis and of ERA-Interim
-itself. `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours; `oi_single` its
+fair CRPS in the same units, spread / skill, and the RMSE at withheld barometers (hPa) of the analysis and of
+ERA-Interim itself. `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours; `oi_single` its
 single best analysis of that day's reports alone; `closed_form` the linear prior given the same rows, without a network.
 ERA-Interim assimilated many of the same reports and is no independent truth.
 """
@@ -168,9 +168,8 @@ def main() -> None:
         found[network] = one
         print(f"\n{network}: {', '.join(world.channels)}; {len(used)} rows used, {len(withheld)} withheld")
         for name in ("", "oi", "oi_single", "closed_form"):
-            print(
-                f"  {name or 'diffusion':12}{one[name] if name else {k: v for k, v in one.items() if not isinstance(v, dict)}}"
-            )
+            part = one[name] if name else {k: v for k, v in one.items() if not isinstance(v, dict)}
+            print(f"  {name or 'diffusion':12}{part}")
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1))
 
