@@ -4,10 +4,10 @@
     python benchmarks/barometers.py [--run results/barometers] [--year 2009] [--json FILE]
 
 For every network: RMSE of the mean against ERA-Interim (training standard deviations, unweighted: z500, t850, msl),
-fair CRPS in the same units, spread / skill, and the RMSE at withheld barometers (hPa) of the analysis and of
-ERA-Interim itself. `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours; `oi_single`
-its best analysis of that day's reports alone; `closed_form` the linear prior given the same rows, without a network.
-ERA-Interim assimilated many of the same reports and is no independent truth.
+fair CRPS in the same units, spread / skill, and the RMSE at withheld barometers (hPa) of the analysis and of ERA-
+Interim itself. `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours;
+`oi_single` its best analysis of that day's reports alone; `closed_form` the linear prior given the same rows, without
+a network. ERA-Interim assimilated many of the same reports and is no independent truth.
 """
 
 import argparse
