@@ -46,7 +46,9 @@ def method(background, span=1):
 
 def rows(lag=0, count=STATIONS, point=POINT, weight=WEIGHT, value=VALUE, error=ERROR):
     time = np.full(count, TIME + lag * np.timedelta64(24, "h"))
-    return Rows(time, point[:count], weight[:count], value[:count], error[:count], np.arange(count) + 100 * lag)
+    return Rows(
+        time, point[:count], weight[:count], value[:count], error[:count], np.ones(count), np.arange(count) + 100 * lag
+    )
 
 
 def localised(background, grid, reach):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hindsight.fields import intervals
+from hindsight.fields import intervals, perturbations
 from hindsight.fields import observations as tables
 from hindsight.fields.usage import CODES
 from hindsight.observe import collect
@@ -22,18 +22,17 @@ FORMAT = {
 MEASUREMENTS = [{"kind": "pressure", "error": 100.0}, {"kind": "temperature", "error": 1.5}]
 
 
-def run(folder, rows, measurements=MEASUREMENTS, files=()):
-    """Collect a CSV of reports on a small grid with a mountain."""
+def run(folder, rows, measurements=MEASUREMENTS, spec=None):
+    """Collect CSV files of reports on a small grid with a mountain."""
     (folder / "r.csv").write_text("time,id,lat,lon,height,p,t\n" + "\n".join(rows) + "\n")
     axes = {"latitude": [40.0, 45.0, 50.0], "longitude": [0.0, 5.0, 10.0]}
     height = xr.DataArray(np.full((3, 3), 600.0), dims=("latitude", "longitude"))
     xr.Dataset({"orography": height}, axes).to_netcdf(folder / "static.nc")
-    spec = {"source": "table", "files": ["*.csv"], "table": FORMAT}
+    spec = spec or {"source": "table", "files": ["*.csv"], "table": FORMAT}
     settings = Reporting(reports={"mine": spec}, measurements=measurements)
-    names = {"reports": "mine", "interval": SPAN.name, "station_list": [], "static": folder / "static.nc"}
-    paths = [folder / "r.csv", *files]
+    names = {"reports": "mine", "interval": SPAN.name, "data": folder, "static": folder / "static.nc"}
     domain = Scope(channels=["msl", "t2m"], step_hours=6)
-    collect.run(domain, settings, files=paths, observations=folder / "out.parquet", **names)
+    collect.run(domain, settings, observations=folder / "out.parquet", **names)
     return tables.read([folder / "out.parquet"])
 
 
@@ -80,5 +79,34 @@ def test_reports_that_cannot_be_used_are_kept_with_all_their_codes(tmp_path):
 
 def test_a_damaged_file_costs_itself_and_is_told(tmp_path, capsys):
     (tmp_path / "photo.csv").write_bytes(bytes(range(256)) * 40)
-    table = run(tmp_path, ["2009-01-01T06:00Z,A,45,5,10,1010.0,"], files=[tmp_path / "photo.csv"])
+    table = run(tmp_path, ["2009-01-01T06:00Z,A,45,5,10,1010.0,"])
     assert len(table) == 1 and "photo.csv" in capsys.readouterr().err
+
+
+def test_of_several_reports_for_a_frame_the_nearest_is_used(tmp_path):
+    nearest = [{"kind": "pressure", "error": 100.0, "time": "nearest_frame"}]
+    rows = [f"2009-01-01T{clock}Z,A,45,5,10,{value}," for clock, value in (("04:00", 1001), ("06:30", 1002))]
+    table = run(tmp_path, [*rows, "2009-01-01T08:00Z,A,45,5,10,1003.0,"], nearest)
+    assert table["value"].tolist() == [100200, 100300, 100100]
+    assert table["quality"].tolist() == [0, CODES["duplicate"], CODES["duplicate"]]
+
+
+def test_reports_of_a_station_between_the_same_frames_are_all_used(tmp_path):
+    table = run(tmp_path, [f"2009-01-01T0{hour}:00Z,A,45,5,10,1010.0," for hour in range(6)])
+    assert (table["quality"] == 0).all() and table["time_weights"].nunique() == 6
+    assert len(np.unique(perturbations.keys(table))) == 6
+
+
+def test_a_rejected_report_hides_no_good_one_of_its_station(tmp_path):
+    columns = FORMAT["columns"] | {"flag": "flag"}
+    spec = {"source": "table", "files": ["f.csv"], "table": FORMAT | {"columns": columns, "flags": {"9": "rejected"}}}
+    lines = [f"2009-01-01T06:00Z,A,45,5,10,{value},,{flag}" for value, flag in ((1010, 9), (1011, 0))]
+    (tmp_path / "f.csv").write_text("\n".join(["time,id,lat,lon,height,p,t,flag", *lines]))
+    table = run(tmp_path, [], spec=spec)
+    assert table["quality"].tolist() == [CODES["quality flag"], 0] and table["value"].tolist() == [101000, 101100]
+
+
+def test_an_interval_without_files_has_no_reports_and_is_told(tmp_path, capsys):
+    spec = {"source": "table", "files": ["r_%Y.csv"], "table": FORMAT}
+    assert run(tmp_path, [], spec=spec).empty
+    assert "no file of r_%Y.csv" in capsys.readouterr().err

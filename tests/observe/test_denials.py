@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hindsight.fields.usage import CODES, NEIGHBOURS
-from hindsight.observe import denials
+from hindsight.observe import choice, denials
 from hindsight.settings.quality import Quality
 
 DAYS, ERROR = 900, 80.0
@@ -68,3 +68,12 @@ def test_the_usual_level_is_where_most_months_are():
     months = np.concatenate([np.linspace(-5, 5, 12), np.linspace(20, 300, 17)])
     assert abs(denials.usual_level(months)) < 3
     assert denials.usual_level(np.array([4.0, 5.0])) == 4.5
+
+
+def test_the_file_of_proposals_can_be_given_as_a_list_of_denials(tmp_path):
+    found = denials.propose(spoilt("S03", lambda day: 2 * ERROR * np.maximum(day - 365, 0) / 365), Quality())
+    found.to_csv(tmp_path / "list.csv", index=False)
+    read = choice.read_denials(tmp_path / "list.csv")
+    assert [(one.station, one.channel) for one in read] == [(row.station, row.channel) for row in found.itertuples()]
+    denied = screened()[choice.is_denied(screened(), read)]
+    assert set(denied["station"]) == {"S03"} and len(denied) == found["reports"].sum()

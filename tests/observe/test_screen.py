@@ -151,3 +151,8 @@ def test_calibrated_reports_have_bias_and_error_of_their_station(tmp_path):
     assert of.loc["S02"].tolist() == [0.0, 1.0]
     np.testing.assert_allclose(found["value"], table["value"] - found["bias"])
     assert screen.calibrated(table, []) is table
+
+
+def test_an_interval_without_reports_is_screened_to_an_empty_table():
+    found = screened(reports().iloc[:0])
+    assert found.empty and {"innovation", "departure", "by_others", "bias"} <= set(found)

@@ -66,3 +66,10 @@ def test_errors_grow_with_the_number_of_stations_within_reach():
 
 def test_without_settings_nothing_changes():
     pd.testing.assert_frame_equal(thinning.thin(table(), Thinning()), table())
+
+
+def test_soundings_are_thinned_level_by_level():
+    whole = pd.concat([table(4).assign(channel="t", level=level) for level in (850.0, 500.0)], ignore_index=True)
+    whole = whole.assign(latitude=45.0, longitude=1.0, error=1.0)
+    used = thinning.thin(whole, Thinning(spacing_km=10)).query("quality == 0")
+    assert used[["station", "level"]].values.tolist() == [["S00", 850.0], ["S00", 500.0]]

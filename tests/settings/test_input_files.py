@@ -1,9 +1,12 @@
 """Files that a configuration names: patterns, odd names, URLs."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from hindsight import settings
 from hindsight.errors import UserError
+from hindsight.settings import input_files
 
 ODD = "run [2] {a} $b 100% it's ä"
 
@@ -96,3 +99,58 @@ def test_an_opendap_address_is_refused_with_that_of_the_file():
     chosen = settings.read({"download": {"files": ["https://h/thredds/dodsC/a/era5.nc"]}})
     with pytest.raises(UserError, match="OPeNDAP address.*https://h/thredds/fileServer/a/era5.nc"):
         settings.check_files(chosen)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    touched(
+        tmp_path, *(day.strftime("pre/%Y/%m/p_%Y%m%d.parquet") for day in pd.date_range("1989-12-28", "1990-01-06"))
+    )
+    return tmp_path
+
+
+def reports_of(tree, pattern, first="1989-12-31T06", last="1990-01-02T18"):
+    """What a pattern of reports matches for a period."""
+    paths = input_files.report_paths([pattern], str(tree), np.datetime64(first), np.datetime64(last))
+    return [path.removeprefix(f"{tree}/") for path in paths]
+
+
+def test_dates_in_patterns_choose_files_of_the_period_and_one_before(tree):
+    days = reports_of(tree, "pre/%Y/%m/p_%Y%m%d.parquet")
+    assert [name[-12:-8] for name in days] == ["1230", "1231", "0101", "0102"]
+    january = reports_of(tree, "pre/%Y/%m/*.parquet", "1990-01-05", "1990-01-06")
+    assert january == reports_of(tree, "pre/**/*.parquet")
+    assert len(reports_of(tree, "pre/%Y/*/*.parquet", "1991-01-01", "1991-02-01")) == 6
+    assert reports_of(tree, "pre/%Y/%m/p_%Y%m%d.parquet", "1995-01-01", "1995-02-01") == []
+
+
+def test_hours_in_patterns_start_a_day_before(tmp_path):
+    touched(tmp_path, "gdas.1999123118", "gdas.2000010100", "gdas.2000010112")
+    found = reports_of(tmp_path, "gdas.%Y%m%d%H", "2000-01-01T12", "2000-01-01T13")
+    assert found == ["gdas.1999123118", "gdas.2000010100", "gdas.2000010112"]
+
+
+def test_all_patterns_of_reports_without_files_are_named_before_the_run(tree):
+    files = ["pre/*.nc", "pre/%Y/%m/p_%Y%m%d.nc", "pre/100%.nc", "pre/%Y/%m/p_%Y%m%d.parquet"]
+    table = {"values": [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]}
+    mine = {"source": "table", "files": files, "stations": "list.csv", "table": table}
+    archive = {"source": "nnja", "files": ["conv/adpsfc"]}
+    given = settings.read({"data": str(tree), "observe": {"reports": {"mine": mine, "archive": archive}}})
+    with pytest.raises(UserError) as caught:
+        settings.check_files(given)
+    said = str(caught.value)
+    assert said.count("observe.reports.mine") == 4 and "archive" not in said
+    assert r"nothing matches" in said and "% without a code" in said and "p_%Y%m%d.parquet" not in said
+
+
+def test_the_list_of_stations_belongs_to_the_files_of_reports(tree):
+    table = {"values": [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]}
+    mine = {"source": "table", "files": ["pre/%Y/%m/p_%Y%m%d.parquet"], "stations": "list.csv", "table": table}
+    given = settings.read({"data": str(tree), "observe": {"reports": {"mine": mine}}})
+    found = input_files.report_files(given, "mine", np.datetime64("1990-01-02T00"), np.datetime64("1990-01-02T18"))
+    assert [path[-12:] for path in found] == [str(tree / "list.csv")[-12:], "0101.parquet", "0102.parquet"]
+
+
+def test_of_files_with_one_name_the_nearest_to_the_data_folder_is_meant(tmp_path):
+    paths = [tmp_path / "old" / "land.nc", tmp_path / "land.nc"]
+    assert input_files.matching("land.nc", paths) == paths[1] and input_files.matching(str(paths[0]), paths) == paths[0]

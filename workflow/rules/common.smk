@@ -230,6 +230,11 @@ def around(interval: str) -> list[str]:
     return REPORT_INTERVALS[max(at - 1, 0) : at + 2]
 
 
+def report_files_of(name: str, interval: str) -> list[str]:
+    """The files of reports that belong to an interval, and their list of stations."""
+    return settings.report_files(SETTINGS, name, *frames(interval).reach)
+
+
 def reports_of(name: str, cuts: list[str]) -> list[str]:
     """Tables of collected reports."""
     return [result(f"observe/reports/{name}/{cut}.parquet") for cut in cuts]

@@ -59,10 +59,7 @@ rule collect:
     """Read the files of reports of an interval, and say what each report observes and with which error."""
     input:
         settings="results/{run}/settings/collect.json",
-        files=lambda wildcards: settings.report_files(SETTINGS, wildcards.reports),
-        station_list=lambda wildcards: settings.report_stations(
-            SETTINGS, wildcards.reports
-        ),
+        files=lambda wildcards: report_files_of(wildcards.reports, wildcards.interval),
         static="results/{run}/preprocess/static.nc",
     output:
         observations="results/{run}/observe/reports/{reports}/{interval}.parquet",
@@ -74,13 +71,12 @@ rule collect:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        files=input_list("files"),
+        data=SETTINGS.data,
     shell:
         "hindsight observe.collect --settings {input.settings:q}"
         " --reports {wildcards.reports:q}"
         " --interval {wildcards.interval:q}"
-        " --files {params.files}"
-        " --station_list {input.station_list:q}"
+        " --data {params.data:q}"
         " --static {input.static:q}"
         " --observations {output.observations:q}"
         " > {log:q} 2>&1"

@@ -61,6 +61,11 @@ def run(
     if len(gross):
         print(gross_error_note(gross, len(table) + len(gross)), flush=True)
     rows = normalise(table, domain.channels, grid, scaling, domain.step_hours)
+    if beyond := _too_long(rows, span):
+        print(
+            f"{beyond} of {len(rows)} observations depend on more frames than are analysed at once and are not used; "
+            "raise baselines.optimal_interpolation.frames"
+        )
     watch, found = Progress("baselines.optimal_interpolation", len(times), "frames"), []
     for time in times:
         found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
@@ -75,6 +80,11 @@ def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd
     """The rows at the time of a frame."""
     away = table["time"].to_numpy("datetime64[ns]") - first
     return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
+
+
+def _too_long(rows: Rows, span: int) -> int:
+    """Number of rows that depend on more frames than are analysed at once, around the rows' own frame."""
+    return 0 if rows.offset is None else int((np.abs(rows.offset) > span // 2).any(1).sum())
 
 
 class OptimalInterpolation:

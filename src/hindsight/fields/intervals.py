@@ -38,6 +38,12 @@ class Interval:
         """Time of the last frame."""
         return self.start + (self.frames - 1) * np.timedelta64(self.step_hours, "h")
 
+    @property
+    def reach(self) -> tuple[np.datetime64, np.datetime64]:
+        """First and last time of the reports that may belong to its frames: one time step beyond them."""
+        step = np.timedelta64(self.step_hours, "h")
+        return self.start - step, self.last + step
+
     def overlaps(self, start: np.datetime64, end: np.datetime64) -> bool:
         """Whether the interval overlaps a period, both ends included."""
         return bool(self.start <= np.datetime64(end) and self.last >= np.datetime64(start))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-TEXT = ("station", "channel", "footprint")
+TEXT = ("station", "channel", "footprint", "time_weights")
 POSITION = ("latitude", "longitude", "level")  # ships share a station's name
 FINEST = 1e-4  # degrees and hPa to which positions are rounded
 ROUNDS = 10
@@ -21,7 +21,7 @@ WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
 def keys(table: pd.DataFrame) -> np.ndarray:
-    """Keys of the rows of an observation table, int64 (N,): a hash of station, channel, footprint, time and position.
+    """Keys of the rows of an observation table, int64 (N,): a hash of station, channel, footprint, times and position.
 
     Equal rows get different keys, by their order.
     """
@@ -29,7 +29,8 @@ def keys(table: pd.DataFrame) -> np.ndarray:
     for name in (name for name in TEXT if name in table):
         codes, words = pd.factorize(table[name])
         digests = [hashlib.blake2b(str(word).encode(), digest_size=8).digest() for word in words]
-        found = _mixed(found, np.frombuffer(b"".join(digests), "<u8")[codes])
+        mixed = _mixed(found, np.frombuffer(b"".join(digests), "<u8")[codes])
+        found = np.where((name != "time_weights") | (table[name] != ""), mixed, found)  # as without the column
     for name in (name for name in POSITION if name in table):
         value = np.round(np.nan_to_num(table[name].to_numpy(float), nan=-999.0) / FINEST).astype(np.int64)
         found = _mixed(found, value % round(360 / FINEST) if name == "longitude" else value)

@@ -40,6 +40,7 @@ CODES = {
     INVALID_ERROR: 16,
 }
 BY_CODE = {code: reason for reason, code in CODES.items()}
+OF_REPORTS = [code for code in BY_CODE if code > CODES[FLAGGED]]  # qualities that are a reason of their own
 FILL_VALUES = (
     -9999.0,
     -999.0,
@@ -50,13 +51,8 @@ FILL_VALUES = (
     99999.0,
     9.96921e36,
 )  # of missing values
-IDENTITY = [
-    "time",
-    "latitude",
-    "longitude",
-    "channel",
-    "station",
-]  # rows equal in all of these (and the level of a variable) are duplicates
+# rows equal in all of these (and the level of a variable) are duplicates; reports between two frames differ in weights
+IDENTITY = ["time", "time_weights", "latitude", "longitude", "channel", "station"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,8 @@ def codes(
 ) -> Codes:
     """The reasons why each row is not used, as codes.
 
+    A quality that is one of `OF_REPORTS` is that reason, any other but 0 a quality flag.
+
     Args:
         table: with the columns of `observations.COLUMNS`, any values.
         times: of the frames; none: any time is accepted.
@@ -97,8 +95,9 @@ def codes(
         (INVALID_POSITION, lambda: ~(table["latitude"].between(-90, 90) & table["longitude"].between(-360, 540))),
         (OUTSIDE, lambda: np.zeros(len(table), bool) if grid is None else ~inside(table, grid)),
         (UNPHYSICAL, lambda: ~_physical(table)),
-        (FLAGGED, lambda: table["quality"] != 0),
-        (DUPLICATE, lambda: _repeated(table, found.first == CODES[USED])),
+        (FLAGGED, lambda: ~table["quality"].isin([CODES[USED], *OF_REPORTS])),
+        *((BY_CODE[code], lambda code=code: table["quality"] == code) for code in OF_REPORTS),
+        (DUPLICATE, lambda: duplicates(table, found.first == CODES[USED])),
         (WITHHELD, lambda: table["withheld"]),
     ]
     for reason, applies in checks:
@@ -112,13 +111,8 @@ def reasons(
     channels: Collection[str] | None = None,
     grid: Grid | None = None,
 ) -> np.ndarray:
-    """The reason why each row is not used, or `USED`; (N,), keys of `CODES`. For the arguments see `codes`.
-
-    A row with a quality that is a code has that reason.
-    """
-    first, given = codes(table, times, channels, grid).first, table["quality"].to_numpy()
-    first = np.where((first == CODES[FLAGGED]) & np.isin(given, [*BY_CODE]), given, first)
-    return np.array([BY_CODE[code] for code in first], object)
+    """The reason why each row is not used, or `USED`; (N,), keys of `CODES`. For the arguments see `codes`."""
+    return np.array([BY_CODE[code] for code in codes(table, times, channels, grid).first], object)
 
 
 def count(table: pd.DataFrame, reasons: np.ndarray) -> pd.DataFrame:
@@ -195,9 +189,20 @@ def inside(table: pd.DataFrame, grid: Grid) -> np.ndarray:
     return between & (grid.periodic | (grid.wrap(table["longitude"].to_numpy()) <= grid.longitude[-1] + NEAR))
 
 
-def _repeated(table: pd.DataFrame, candidates: np.ndarray) -> np.ndarray:
-    """Whether each row duplicates an earlier one, among the rows that could be used otherwise."""
+def duplicates(table: pd.DataFrame, candidates: np.ndarray) -> np.ndarray:
+    """Whether each row duplicates an earlier one, among the rows (N,) that could be used otherwise."""
     found = np.zeros(len(table), bool)
     level = table["level"].where(table["channel"].isin(ON_LEVELS))  # a channel on a level has one already
-    found[candidates] = table.assign(level=level)[candidates].duplicated([*IDENTITY, "level"]).to_numpy()
+    names = [name for name in (*IDENTITY, "level") if name in table]
+    found[candidates] = table.assign(level=level)[candidates].duplicated(names).to_numpy()
     return found
+
+
+def with_reason(table: pd.DataFrame, reason: str, applies: np.ndarray) -> pd.DataFrame:
+    """A table with `quality` and `reasons`, with one more reason for the rows to which it applies (N,).
+
+    It is the first reason, in `quality`, of the rows that had none.
+    """
+    before = Codes(table["quality"].to_numpy(), table["reasons"].to_numpy())
+    after = before.with_reason(reason, applies)
+    return table.assign(quality=after.first, reasons=after.bits)

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hindsight.fields import calendar, store
+from hindsight.fields import calendar, store, usage
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.operators.evaluate import evaluate
-from hindsight.operators.rows import can_observe
 from hindsight.progress import Progress
 from hindsight.settings import Training
 
@@ -51,7 +50,7 @@ def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: Training) -> pd
         Columns station, channel, departure; without rows that need frames outside of the training period, or missing
         ones.
     """
-    table = table[can_observe(table, domain.channels)].reset_index(drop=True)
+    table = table[usage.observable(table, domain.channels)].reset_index(drop=True)
     if table.empty:
         return pd.DataFrame(columns=[*NAMES, "departure"])
     step = np.timedelta64(domain.step_hours, "h")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hindsight.operators import time_weights
 from hindsight.settings.quality import Measurement
 
 
@@ -29,7 +30,7 @@ NAMES = {
 }
 
 # Sizes that operational centres give the errors of such reports, instrument and representativeness together, rounded;
-# for grids of a degree and more. `observe.tune` estimates those of a data set.
+# for grids of a degree and more. `observe.calibrate` estimates those of stations.
 DEFAULTS = [
     Measurement(quantity="air_pressure_at_mean_sea_level", platform="ship", error=200.0),
     Measurement(quantity="air_pressure_at_mean_sea_level", error=120.0),
@@ -49,6 +50,9 @@ DEFAULTS = [
 ]
 
 
+DESCRIBED = {"given": object, "error": float, "weights": object, "nearest": bool, "error_per_hour": float}
+
+
 def assign(reports: pd.DataFrame, measurements: Sequence[Measurement], channels: Sequence[str]) -> pd.DataFrame:
     """Add the columns that say how each report observes the state.
 
@@ -65,7 +69,7 @@ def assign(reports: pd.DataFrame, measurements: Sequence[Measurement], channels:
     keys = pd.DataFrame({"kind": kinds, "quantity": reports["quantity"], "platform": reports["platform"]})
     codes, groups = keys.groupby(list(keys), dropna=False, sort=False).ngroup().to_numpy(), keys.drop_duplicates()
     columns = [_described(group, measurements) for group in groups.itertuples(index=False)]
-    described = pd.DataFrame(columns).iloc[codes].reset_index(drop=True)
+    described = pd.DataFrame(columns, columns=[*DESCRIBED]).astype(DESCRIBED).iloc[codes].reset_index(drop=True)
     table = reports.reset_index(drop=True).assign(**{name: described[name] for name in described})
     level = table["pressure"].to_numpy(float)
     return table.assign(channel=_channels(table, level, channels), level=level).drop(columns="given")
@@ -76,11 +80,11 @@ def _described(group: NamedTuple, measurements: Sequence[Measurement]) -> dict:
     fitting = (m for m in (*measurements, *DEFAULTS) if m.fits(str(group.kind), group.quantity, group.platform))
     chosen = next(fitting, None)
     if chosen is None:
-        return {"given": "", "error": np.nan, "weights": "", "nearest": False, "error_per_hour": 0.0}
+        return dict(zip(DESCRIBED, ("", np.nan, "", False, 0.0)))
     return {
         "given": chosen.channel or "",
         "error": float(np.hypot(chosen.error, chosen.representativeness)),
-        "weights": " ".join(f"{frame}:{weight:.6g}" for frame, weight in sorted(chosen.weights.items())),
+        "weights": time_weights.text(chosen.weights),
         "nearest": chosen.time == "nearest_frame",
         "error_per_hour": chosen.error_per_hour,
     }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.settings import expanded
+from hindsight.settings.input_files import matching
 from hindsight.settings.networks import Stations, Withholding
 from hindsight.settings.quality import Denial
 from hindsight.settings.verify import Region
@@ -50,12 +50,6 @@ def names_of(path: Path, key: str | None) -> list[str]:
             raise UserError(f"{path} has no list {key!r}; it has {', '.join(names)}; set `list` to one of them")
         names = names[key]
     return [str(name) for name in names]
-
-
-def matching(file: str, paths: list[Path]) -> Path:
-    """The one of some paths that ends as a setting says."""
-    parts = Path(expanded(file)).parts
-    return next(path for path in paths if path.parts[-len(parts) :] == parts or str(path) == expanded(file))
 
 
 def is_withheld(table: pd.DataFrame, share: float, settings: Withholding, seed: int, lists: list[Path]) -> np.ndarray:

@@ -16,7 +16,7 @@ from hindsight.operators import time_weights
 from hindsight.operators.interpolate import bilinear
 from hindsight.settings import Reporting, Scope
 
-TOLERANCE = np.timedelta64(1, "s")
+TOLERANCE = 1 / 3600  # hours by which the time of a report may differ from that of a frame
 REJECTED = ("rejected",)  # flags of the provider that rule a value out
 NEAR_GROUND = ("t2m", "d2m", "u10", "v10")  # depend on the height of the ground
 
@@ -27,24 +27,20 @@ def run(
     *,
     reports: str,
     interval: str,
-    files: list[Path],
-    station_list: list[Path],
+    data: Path,
     static: Path,
     observations: Path,
 ) -> None:
     """Read the files of reports of an interval, and say what each report observes and with which error."""
-    span = intervals.parse(interval, domain.step_hours)
-    step = np.timedelta64(domain.step_hours, "h")
-    between = span.times[0] - step, span.times[-1] + step
-    spec = settings.reports[reports]
-    values, notes = sources.read(spec.source, files, spec.table, next(iter(station_list), None), between)
+    span, spec = intervals.parse(interval, domain.step_hours), settings.reports[reports]
+    values, notes = sources.collect(spec, data, span.reach)
     for note in notes:
         print(f"reports {reports}: {note.sentence}", file=sys.stderr)
     described = channels.assign(values, settings.measurements, domain.channels)
     table = at_frames(described, span, domain.step_hours)
     table = _table(table, f"{spec.source}:{reports}")
     land = xr.load_dataset(static)
-    codes = reasons(table, domain.channels, Grid.of(land), land, settings.quality.height_m)
+    codes = reasons(table, domain.channels, land, settings.quality.height_m)
     tables.write(table.assign(quality=codes.first, reasons=codes.bits), observations, coded=True)
     counted = usage.count(table, np.array([usage.BY_CODE[code] for code in codes.first], object))
     print(f"reports {reports}, {interval}: {usage.sentence(counted)}", file=sys.stderr)
@@ -54,31 +50,30 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: int) -> pd.Data
     """Assign reports to frames of an interval, with weights where they lie between two or are means over time.
 
     Args:
-        reports: from `channels.assign`; those without a time are kept, at no frame.
+        reports: from `channels.assign`, all with a time.
         span: the interval; reports that belong to frames outside of it are left to its neighbours.
         step_hours: between frames.
+
+    Returns:
+        The reports of the interval, those nearest to their frame first: of several that a station gives for one frame,
+        the first is used.
     """
     step, first = np.timedelta64(step_hours, "h"), span.times[0]
-    time = reports["time"].to_numpy("datetime64[ns]")
-    away = (time - first) / step
-    known = np.isfinite(away)
-    whole = np.where(known, np.round(away), -1)
-    near = known & (np.abs(away - whole) * step <= TOLERANCE)
-    averaged, nearest = (reports["weights"] != "").to_numpy(), reports["nearest"].to_numpy(bool)
-    number = np.where(averaged | nearest | near, whole, np.floor(np.where(known, away, -1))).astype(int)
+    away = (reports["time"].to_numpy("datetime64[ns]") - first) / step
+    whole, nearest = np.round(away), reports["nearest"].to_numpy(bool)
+    between = ~nearest & (reports["weights"] == "").to_numpy() & (np.abs(away - whole) * step_hours > TOLERANCE)
+    number = np.where(between, np.floor(away), whole).astype(int)
     share = away - number
-    between = known & ~(averaged | nearest | near)
     weights = reports["weights"].to_numpy(object).copy()
     weights[between] = [time_weights.text({0: 1 - s, 1: s}) for s in share[between]]
-    hours = np.where(nearest & known, np.abs(share) * step_hours, 0.0)
-    inside = (number >= 0) & (number < span.frames)
+    late = np.where(nearest, np.abs(share) * step_hours, 0.0)
     table = reports.assign(
-        time=first + np.clip(number, 0, span.frames - 1) * step,
+        time=first + number * step,
         time_weights=weights,
-        error=np.hypot(reports["error"], reports["error_per_hour"] * hours),
-        reported=time,
+        error=np.hypot(reports["error"], reports["error_per_hour"] * late),
     )
-    return table[inside].reset_index(drop=True)
+    inside = np.flatnonzero((number >= 0) & (number < span.frames))
+    return table.iloc[inside[np.argsort(late[inside], kind="stable")]].reset_index(drop=True)
 
 
 def _table(reports: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -89,19 +84,19 @@ def _table(reports: pd.DataFrame, source: str) -> pd.DataFrame:
     return places.assign(**words, quality=0, withheld=False, source=source, footprint="", bias=0.0)
 
 
-def reasons(table: pd.DataFrame, channels: list[str], grid: Grid, static: xr.Dataset, height_m: float) -> usage.Codes:
+def reasons(table: pd.DataFrame, channels: list[str], static: xr.Dataset, height_m: float) -> usage.Codes:
     """Codes of the reports against their use that need no other report.
 
     Args:
         table: an observation table, and the provider's `flag`.
         channels: of the state.
-        grid: of the state.
-        static: land fraction and orography, where they are available.
+        static: land fraction and orography, where they are available, on the state's grid.
         height_m: largest height above or below the model's orography, for values near the ground (m).
     """
-    codes = usage.codes(table, None, channels, grid)
-    codes = codes.with_reason(usage.FLAGGED, table["flag"].isin(REJECTED).to_numpy())
-    return codes.with_reason(usage.HEIGHT, _far_from_ground(table, grid, static, height_m))
+    grid = Grid.of(static)
+    far = np.where(_far_from_ground(table, grid, static, height_m), usage.CODES[usage.HEIGHT], 0)
+    quality = np.where(table["flag"].isin(REJECTED), usage.CODES[usage.FLAGGED], far)
+    return usage.codes(table.assign(quality=quality), None, channels, grid)
 
 
 def _far_from_ground(table: pd.DataFrame, grid: Grid, static: xr.Dataset, height_m: float) -> np.ndarray:

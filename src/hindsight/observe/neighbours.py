@@ -130,7 +130,8 @@ class Neighbours:
     def _judged(self, own: np.ndarray, around: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, Judgement]:
         covariance = self._system(around)
         check = leave_one_out.check(value[around], covariance, self.settings.neighbours)
-        place = np.searchsorted(around, own) if np.all(np.diff(around) > 0) else _places(own, around)
+        order = np.argsort(around, kind="stable")
+        place = order[np.searchsorted(around[order], own)]
         departure, variance = self._by_other_stations(around, value, covariance, ~check.rejected, place)
         expected = np.sqrt(np.diagonal(covariance)[place])
         judged = check.departure[place], check.variance[place]
@@ -176,12 +177,6 @@ class Neighbours:
         share = np.where(alike, spec.correlated_share * np.exp(-distance / spec.correlated_km), 0.0)
         share[np.diag_indices_from(share)] = 1.0
         return share * error[:, None] * error
-
-
-def _places(own: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Where in `around` each of `own` stands."""
-    order = np.argsort(around, kind="stable")
-    return order[np.searchsorted(around[order], own)]
 
 
 def _halved(rows: np.ndarray, latitude: np.ndarray, longitude: np.ndarray) -> Iterator[np.ndarray]:

@@ -10,7 +10,6 @@ import xarray as xr
 from hindsight.fields import intervals, store, usage
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
-from hindsight.fields.usage import CODES
 from hindsight.observe.neighbours import Judgement, Neighbours, read_prior
 from hindsight.operators.rows import Rows, normalise
 from hindsight.progress import Progress
@@ -18,9 +17,6 @@ from hindsight.settings import Reporting, Scope
 from hindsight.settings.quality import Bias, Quality
 
 LASTING = 0.5  # share of the spread of what other stations say that stays for a season, measured over Europe
-# columns that are added, in the units of the channel: observation minus climatology; minus what all other reports say,
-# and its standard deviation; minus what other stations say, likewise; all with the bias subtracted
-RESULTS = ["innovation", "innovation_spread", "departure", "departure_spread", "by_others", "by_others_spread"]
 
 
 def run(
@@ -54,7 +50,8 @@ def run(
         ["time", "channel", "station"], kind="stable", ignore_index=True
     )
     store.replace(screened, lambda partial: whole.to_parquet(partial, index=False))
-    print(f"{interval}: {sentence(whole)}", file=sys.stderr)
+    counts = usage.sentence(usage.count(whole, usage.reasons(whole)))
+    print(f"{interval}: {counts}", file=sys.stderr)
 
 
 def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
@@ -75,11 +72,6 @@ def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
     return table.assign(bias=bias, value=table["value"] - bias, error=error)
 
 
-def sentence(table: pd.DataFrame) -> str:
-    """Counts of a screened table by reason."""
-    return usage.sentence(usage.count(table, usage.reasons(table)))
-
-
 def screen(
     judge: Neighbours, table: pd.DataFrame, rows: Rows, inside: np.ndarray, quality: Quality, name: str
 ) -> pd.DataFrame:
@@ -94,10 +86,11 @@ def screen(
         name: of the job, for its progress.
 
     Returns:
-        The rows of the interval, with `bias`, `quality`, `reasons` and `RESULTS`.
+        The rows of the interval, with `bias`, `quality`, `reasons`, and in the units of the channel, with the bias
+        subtracted, `innovation` (observation minus climatology), `departure` (minus what all other reports say),
+        `by_others` (minus what other stations say) and the standard deviation `…_spread` of each.
     """
-    unit = table["error"].to_numpy() / rows.error
-    frames = np.unique(judge.frame)
+    frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
     kept = np.abs(rows.value) <= quality.background * np.sqrt(4 + rows.error**2)  # the local spread may be twice that
     first = _judged(judge, frames, rows.value, kept, watch, 0)
@@ -107,25 +100,19 @@ def screen(
     second = _judged(judge, frames[np.isin(frames, judge.frame[inside])], rows.value - bias, kept, watch, len(frames))
     innovation = rows.value - bias
     far = ~kept | (np.abs(innovation) > quality.background * np.where(second.expected > 0, second.expected, np.inf))
-    results = dict(
-        zip(
-            RESULTS,
-            (
-                innovation,
-                second.expected,
-                second.departure,
-                np.sqrt(second.variance),
-                second.by_others,
-                np.sqrt(second.variance_by_others),
-            ),
-        )
-    )
-    table = table.assign(**{key: value * unit for key, value in results.items()}, bias=table["bias"] + bias * unit)
-    table["value"] -= bias * unit
-    for reason, applies in ((usage.BACKGROUND, far), (usage.NEIGHBOURS, second.rejected)):
-        table["quality"] = np.where((table["quality"] == 0) & applies, CODES[reason], table["quality"])
-        table["reasons"] |= np.where(applies, 1 << CODES[reason], 0)
-    return table[inside]
+    results = {
+        "innovation": innovation,
+        "innovation_spread": second.expected,
+        "departure": second.departure,
+        "departure_spread": np.sqrt(second.variance),
+        "by_others": second.by_others,
+        "by_others_spread": np.sqrt(second.variance_by_others),
+        "bias": bias,
+    }
+    table = table.assign(**{name: value * rows.unit for name, value in results.items()})
+    table = table.assign(value=table["value"] - table["bias"], bias=table["bias"] + earlier)
+    table = usage.with_reason(table, usage.BACKGROUND, far)
+    return usage.with_reason(table, usage.NEIGHBOURS, second.rejected)[inside]
 
 
 def _judged(

@@ -9,9 +9,9 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.fields import intervals, usage
 from hindsight.fields import observations as tables
-from hindsight.fields.usage import CODES
 from hindsight.observe import choice, thinning
 from hindsight.settings import Observe, Scope
+from hindsight.settings.input_files import matching
 from hindsight.settings.observe import Network
 
 
@@ -59,21 +59,10 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> 
     table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
     denials = [*spec.denied]
     if spec.denied_file:
-        denials += choice.read_denials(choice.matching(spec.denied_file, lists))
-    denied = choice.is_denied(table, denials)
-    table["quality"] = np.where(denied & (table["quality"] == 0), CODES[usage.DENIED], table["quality"])
-    table["reasons"] |= np.where(denied, 1 << CODES[usage.DENIED], 0)
-    return thinning.thin(_without_repeats(table), spec.thinning)
-
-
-def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
-    """Code reports that stand in two sources, or twice in one: the first is used."""
-    good = np.flatnonzero(table["quality"] == 0)
-    again = np.zeros(len(table), bool)
-    again[good] = table.iloc[good].duplicated(usage.IDENTITY).to_numpy()
-    table["quality"] = np.where(again, CODES[usage.DUPLICATE], table["quality"])
-    table["reasons"] |= np.where(again, 1 << CODES[usage.DUPLICATE], 0)
-    return table
+        denials += choice.read_denials(matching(spec.denied_file, lists))
+    table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, denials))
+    again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # in two sources
+    return thinning.thin(usage.with_reason(table, usage.DUPLICATE, again), spec.thinning)
 
 
 def _read(path: Path) -> pd.DataFrame:

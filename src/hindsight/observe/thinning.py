@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from hindsight.fields import usage
 from hindsight.fields.grid import great_circle
-from hindsight.fields.usage import CODES, THINNED
 from hindsight.settings.networks import Thinning
 
+ALIKE = ("time", "time_weights", "channel", "level")  # rows that are equal in these are thinned together
 DEGREE = 111.2  # km
 
 
@@ -21,7 +22,8 @@ def thin(table: pd.DataFrame, settings: Thinning) -> pd.DataFrame:
         The table, with code `thinned` for rows that are left out or whose value is part of a superobservation.
     """
     used = np.flatnonzero((table["quality"] == 0) & ~table["withheld"])
-    groups = [used[at] for at in table.iloc[used].groupby(["time", "channel"], sort=False).indices.values()]
+    alike = [name for name in ALIKE if name in table]
+    groups = [used[at] for at in table.iloc[used].groupby(alike, sort=False, dropna=False).indices.values()]
     table = table.copy()
     left_out = np.zeros(len(table), bool)
     if settings.spacing_km:
@@ -29,8 +31,7 @@ def thin(table: pd.DataFrame, settings: Thinning) -> pd.DataFrame:
             left_out[rows[~spaced(table.iloc[rows], settings.spacing_km)]] = True
     if settings.average_km:
         table, left_out = averaged(table, groups, settings.average_km)
-    table["quality"] = np.where(left_out, CODES[THINNED], table["quality"])
-    table["reasons"] |= np.where(left_out, 1 << CODES[THINNED], 0)
+    table = usage.with_reason(table, usage.THINNED, left_out)
     if settings.correlation:
         error = table["error"].to_numpy(float).copy()
         for rows in groups:

@@ -36,6 +36,7 @@ class Rows:
     weight: np.ndarray  # (N, K)
     value: np.ndarray
     error: np.ndarray
+    unit: np.ndarray  # (N,), of `value` and `error`, in the units of what is observed
     key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
     offset: np.ndarray | None = None  # (N, K), frames, 0 without weight; none: all are of the row's own frame
     curve: Curve | None = None  # none: all rows are linear
@@ -45,7 +46,7 @@ class Rows:
 
     def each(self, change: Callable[[np.ndarray], Any]) -> "Rows":
         """Apply the same change to every array."""
-        names = ("time", "point", "weight", "value", "error", "key")
+        names = ("time", "point", "weight", "value", "error", "unit", "key")
         offset = None if self.offset is None else change(self.offset)
         curve = None if self.curve is None else self.curve.each(change)
         return Rows(*(change(getattr(self, name)) for name in names), offset, curve)
@@ -71,7 +72,7 @@ def normalise(
         UserError: if a row lies outside the grid, or its footprint or time weights are not valid.
         ValueError: if rows have time weights and `step_hours` is not given.
     """
-    table = table[can_observe(table, channels)]
+    table = table[observable(table, channels)]
     try:
         found, (frames, shares) = observation_operator(grid, table), time_weights.arrays(table)
     except ValueError as error:
@@ -104,15 +105,11 @@ def normalise(
         weight.reshape(flat),
         (values - value) / unit,
         np.where(left_out > 0, np.sqrt(error**2 + left_out), error) / unit,
+        unit,
         perturbations.keys(table),
         offset.reshape(flat) if frames.any() else None,
         Curve(*curve) if kind.any() else None,
     )
-
-
-def can_observe(table: pd.DataFrame, channels: list[str]) -> np.ndarray:
-    """Whether the channel of each row is one of the state, or can be computed from the state's, (N,)."""
-    return observable(table, channels)
 
 
 def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, found: Interpolation) -> np.ndarray:
@@ -228,7 +225,7 @@ def reject_gross_errors(
     Returns:
         The rows to be used, and the rejected ones with their `departure` in standard deviations.
     """
-    table = table[can_observe(table, channels)]
+    table = table[observable(table, channels)]
     rows, values = normalise(table, channels, grid, scaling, step_hours), table["value"].to_numpy()
     gross = np.abs(rows.value) > GROSS * np.sqrt(1 + rows.error**2)
     if extremes is not None:

@@ -10,7 +10,8 @@ from hindsight.fields import axes, store
 from hindsight.fields.grid import NEAR, Grid
 from hindsight.preprocess.regrid import to_grid
 from hindsight.preprocess.surface import land, orography
-from hindsight.settings import Preprocess, expanded
+from hindsight.settings import Preprocess
+from hindsight.settings.input_files import matching
 
 
 def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], static: Path) -> None:
@@ -22,7 +23,7 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
         ("orography", settings.orography, orography, "geopotential_at_surface"),
     ):
         if file:
-            path = _matching(given, file)
+            path = matching(file, given)
             found = find(_open(path), path)
         elif variable in source and not set(axes.DIMENSIONS["time"]) & set(source[variable].dims):  # ice may change
             path = store.folder(raw)
@@ -33,12 +34,6 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
         result[name] = (cell_means if regridded else interpolate)(found, working, path)
     result.load()  # the order of lazy writes, and so the bytes, would depend on the threads
     store.replace(static, lambda partial: result.to_netcdf(partial))
-
-
-def _matching(given: list[Path], setting: str) -> Path:
-    """The one of the given paths that ends as a setting says."""
-    parts = Path(expanded(setting)).parts
-    return min((path for path in given if path.parts[-len(parts) :] == parts), key=lambda path: len(path.parts))
 
 
 def _check_complete(result: xr.DataArray, source: xr.DataArray, path: Path) -> xr.DataArray:

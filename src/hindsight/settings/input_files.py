@@ -4,15 +4,20 @@ import hashlib
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hindsight.errors import UserError
 
 if TYPE_CHECKING:
     from hindsight.settings import Download, Settings
 
+PERIODS = {"H": "h", "j": "D", "d": "D", "m": "M", "Y": "Y", "y": "Y"}  # of the codes of a date, the shortest first
 LONGEST_NAME = 150  # bytes; file systems allow 255, and names of logs and partial files are longer
 
 
@@ -106,16 +111,58 @@ def station_files(settings: "Settings", network: str) -> list[str]:
     return [_below(settings, file)] if file else []
 
 
-def report_files(settings: "Settings", name: str) -> list[str]:
-    """The files of reports of a source."""
-    patterns = settings.observe.reports[name].files
-    return sorted({path for pattern in patterns for path in _matching(settings.data, pattern)})
+def report_files(settings: "Settings", name: str, first: np.datetime64, last: np.datetime64) -> list[str]:
+    """The files of reports that a job for some times (UTC, both included) reads, and the list of stations."""
+    spec = settings.observe.reports[name]
+    stations = [_below(settings, spec.stations)] if spec.stations else []
+    return stations + ([] if spec.source == "nnja" else report_paths(spec.files, settings.data, first, last))
 
 
-def report_stations(settings: "Settings", name: str) -> list[str]:
-    """The list of stations of reports, if they have one."""
-    file = settings.observe.reports[name].stations
-    return [_below(settings, file)] if file else []
+def report_paths(patterns: Sequence[str], folder: str, first: np.datetime64, last: np.datetime64) -> list[str]:
+    """The files of patterns, sorted.
+
+    Args:
+        patterns: below the folder, with `*` and `**`; perhaps with codes of `strftime`, such as
+            `prepbufr/%Y/%m/prepbufr_%Y%m%d.parquet`. Then only dates within the times are looked for, and one before,
+            since a file may hold later hours.
+        folder: the data folder.
+        first: first time, UTC.
+        last: last time, UTC.
+    """
+    dated = [each for pattern in patterns for each in (_dated(pattern, first, last) if "%" in pattern else [pattern])]
+    return sorted({path for pattern in dated for path in _matching(folder, pattern) if os.path.isfile(path)})
+
+
+def _dated(pattern: str, first: np.datetime64, last: np.datetime64) -> list[str]:
+    """The pattern at each date, from one step of its shortest code (at least a day) before the first time."""
+    unit = _shortest(pattern) or "Y"
+    before = np.timedelta64(24 if unit == "h" else 1, unit)
+    dates = np.arange(first.astype(f"datetime64[{unit}]") - before, last.astype(f"datetime64[{unit}]") + 1)
+    return list(dict.fromkeys(date.astype("datetime64[s]").astype(datetime).strftime(pattern) for date in dates))
+
+
+def _shortest(pattern: str) -> str | None:
+    """The period of the code of a date in a pattern that changes most often; none: it has no such code."""
+    return next((unit for code, unit in PERIODS.items() if f"%{code}" in pattern), None)
+
+
+def _faults_of_reports(settings: "Settings", name: str) -> list[str]:
+    """What is wrong with the patterns of files of reports."""
+    spec, faults = settings.observe.reports[name], []
+    for pattern in spec.files if spec.source != "nnja" else []:
+        if "%" in pattern and _shortest(pattern) is None:
+            codes = ", ".join(f"%{code}" for code in PERIODS)
+            faults.append(f"{pattern} has a % without a code of a date that is known here ({codes})")
+        elif not _matching(settings.data, re.sub(r"%[a-zA-Z]", "*", pattern)):
+            faults.append(f"nothing matches {Path(settings.data) / pattern}")
+    return [f"observe.reports.{name}.files: {fault}" for fault in faults]
+
+
+def matching(setting: str, paths: Sequence[Path]) -> Path:
+    """The one of some paths that ends as a setting says, the shortest if several do."""
+    name = expanded(setting)
+    fitting = [path for path in paths if path.parts[-len(Path(name).parts) :] == Path(name).parts or str(path) == name]
+    return min(fitting, key=lambda path: len(path.parts))
 
 
 def choice_files(settings: "Settings", network: str) -> list[str]:
@@ -169,12 +216,9 @@ def check_files(settings: "Settings") -> None:
         for path in choice_files(settings, network)
     ]
     for reports, spec in settings.observe.reports.items():
-        named += [(f"observe.reports.{reports}.stations", path) for path in report_stations(settings, reports)]
-        missing += [
-            f"observe.reports.{reports}.files: nothing matches {folder / pattern}"
-            for pattern in spec.files
-            if not _matching(settings.data, pattern)
-        ]
+        if spec.stations:
+            named.append((f"observe.reports.{reports}.stations", _below(settings, spec.stations)))
+        missing += _faults_of_reports(settings, reports)
     missing += [f"{where}: there is no {path}" for where, path in named if not Path(path).is_file()]
     named += [(setting, path) for path in remote_files(settings.download)]
     if filled := [f"{where}: {path}" for where, path in named if "{" in path or "}" in path]:

@@ -22,24 +22,18 @@ class Measurement(Section):
     error_per_hour: float = Field(
         0.0, ge=0, description="nearest_frame: growth of the error with the time to the frame, in units per hour"
     )
-    time: Literal["interpolate", "nearest_frame", "weights"] = Field(
-        "interpolate",
-        description="values between two frames: linear in time between them, or of the nearest frame; weights: means "
-        "over time, a weight for each frame",
+    time: Literal["interpolate", "nearest_frame"] = Field(
+        "interpolate", description="values between two frames: linear in time between them, or of the nearest frame"
     )
     weights: dict[int, float] = Field(
-        {}, description="weights: by frame relative to the report's own, {-1: 0.06, 0: 0.87, 1: 0.07}"
+        {},
+        description="means over time: the weight of each frame, relative to the nearest, {-1: 0.06, 0: 0.87, 1: 0.07}; "
+        "empty: values at one time",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _weights_by_time(cls, given: object) -> object:
-        """Weights need no other word than their own."""
-        return given | {"time": "weights"} if isinstance(given, dict) and given.get("weights") else given
 
     @model_validator(mode="after")
     def _weights_sum_to_one(self) -> "Measurement":
-        if self.time == "weights" and abs(sum(self.weights.values()) - 1) > 1e-3:
+        if self.weights and abs(sum(self.weights.values()) - 1) > 1e-3:
             raise ValueError(f"the weights of the frames sum to {sum(self.weights.values()):g}, not to 1")
         return self
 

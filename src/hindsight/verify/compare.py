@@ -98,7 +98,7 @@ def distance_bins(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dat
         `share` (distance, channel, point), the weight of each point in the mean of a bin, and `edge` (limit), km.
     """
     latitude, longitude = (x.ravel() for x in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
-    distances, used = [], used.assign(channel=used["channel"].replace(SCORED_AS))
+    distances, used = [], used.assign(channel=_counted_as(used["channel"], channels))
     for channel in channels:
         stations = used[used["channel"] == channel].drop_duplicates(["latitude", "longitude"])
         places = stations["latitude"].to_numpy(), stations["longitude"].to_numpy()
@@ -208,7 +208,7 @@ def compare_with_observations(
 ) -> xr.Dataset:
     """Statistics of one shard at withheld observations; random observation errors are added to the members.
 
-    Rows that need frames of another shard are left out.
+    Rows that need frames of another shard are left out, and counted.
     """
     times, channels = frames["time"].values, list(frames["channel"].values)
     shape = (1, len(times), len(channels))
@@ -216,6 +216,8 @@ def compare_with_observations(
     table = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
     members = evaluate(table, channels, grid, times, frames["analysis"].values)
     known = np.isfinite(members).all(0)
+    if not known.all():
+        print(f"withheld: {(~known).sum()} of {len(known)} rows depend on frames that this shard lacks; not scored")
     members, table = members[:, known], table[known].reset_index(drop=True)
     noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
     members, values = members + table["error"].to_numpy() * noise, table["value"].to_numpy()
@@ -239,13 +241,18 @@ def _scored_as(table: pd.DataFrame, channels: list[str]) -> pd.Series:
     Station pressure counts for sea-level pressure, the temperature of a mountain for that at 850 hPa. What is computed
     from several channels otherwise, as wind speed, has no channel among the scores.
     """
-    name = table["channel"].where(table["channel"].isin(channels), table["channel"].replace(SCORED_AS))
+    name = _counted_as(table["channel"], channels)
     found = name.where(name.isin(channels)).astype(object)
     for variable in set(table["channel"]) & ON_LEVELS.keys() - set(channels):
         at, known = table["channel"] == variable, on_levels(variable, channels)
         away = np.abs(np.log(table["level"].to_numpy(float)[at, None] / np.array(list(known), float)))
         found[at] = np.array(list(known.values()), object)[away.argmin(1)] if known else None
     return found
+
+
+def _counted_as(names: pd.Series, channels: list[str]) -> pd.Series:
+    """The names of observed channels; for those that the fields lack, what they mostly measure."""
+    return names.where(names.isin(channels), names.replace(SCORED_AS))
 
 
 def _by_analysis_and_time(paths: list[Path]) -> dict[tuple[str, str], list[Path]]:

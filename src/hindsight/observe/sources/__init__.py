@@ -3,10 +3,7 @@
 `collect` reads what the settings name. A file that cannot be read costs its own reports, and a note says why.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +13,11 @@ import pandas as pd
 from hindsight.errors import UserError
 from hindsight.observe import reports
 from hindsight.observe.sources import bufr, igra, isd, madis, metar, nnja, prepbufr, table
-from hindsight.settings.input_files import expanded
+from hindsight.settings.input_files import expanded, report_paths
 from hindsight.settings.reports import Reports, Source, TableFormat
 
 Between = tuple[np.datetime64, np.datetime64]  # first and last time, UTC
 READERS = {"bufr": bufr, "igra": igra, "madis": madis, "metar": metar, "prepbufr": prepbufr}  # that need only a path
-PERIODS = {"H": "h", "j": "D", "d": "D", "m": "M", "Y": "Y", "y": "Y"}  # of the codes of a date, the shortest first
 
 
 class Note(NamedTuple):
@@ -43,12 +39,15 @@ def collect(settings: Reports, folder: Path, between: Between) -> tuple[pd.DataF
         Reports (`reports.COLUMNS`; from a table also `kind`), and notes on what could not be read.
 
     Raises:
-        UserError: if there are no files, or none of them can be read.
+        UserError: if none of the files can be read.
     """
     if settings.source == "nnja":
         return _from_archive(settings, between)
     stations = folder / expanded(settings.stations) if settings.stations else None
-    paths = sorted({path for pattern in settings.files for path in files(pattern, folder, *between)})
+    paths = [Path(path) for path in report_paths(settings.files, str(folder), *between)]
+    if not paths:
+        sentence = f"no file of {', '.join(settings.files)} below {folder} has a date from {between[0]} to {between[1]}"
+        return reports.empty(), [Note(str(folder), sentence)]
     return read(settings.source, paths, settings.table, stations, between)
 
 
@@ -132,38 +131,3 @@ def _within(part: pd.DataFrame, between: Between | None, path: Path, notes: list
         notes.append(Note(str(path), f"{path}: {count} values have no time and are left out"))
     keep = ~np.isnat(times) if between is None else (times >= between[0]) & (times <= between[1])
     return part[keep].reset_index(drop=True)
-
-
-def files(pattern: str, folder: Path, first: np.datetime64, last: np.datetime64) -> list[Path]:
-    """The files of a pattern, sorted.
-
-    Args:
-        pattern: below the folder, with `*` and `**`; perhaps with codes of `strftime`, such as
-            `prepbufr/%Y/%m/prepbufr_%Y%m%d.parquet`. Then only dates within the times are looked for, and one before,
-            since a file may hold later hours.
-        folder: the data folder.
-        first: first time, UTC.
-        last: last time, UTC.
-
-    Raises:
-        UserError: if there are none.
-    """
-    patterns = _dated(pattern, first, last) if "%" in pattern else [pattern]
-    found = {path for each in patterns for path in glob(expanded(each), root_dir=folder, recursive=True)}
-    paths = sorted(folder / path for path in found if os.path.isfile(folder / path))
-    if not paths:
-        dates = f", for the dates {patterns[0]} to {patterns[-1]}" if "%" in pattern else ""
-        raise UserError(f"no file matches {folder / pattern}{dates}; correct `files`, or the data folder")
-    return paths
-
-
-def _dated(pattern: str, first: np.datetime64, last: np.datetime64) -> list[str]:
-    """The pattern at each date, from one step of its shortest code (at least a day) before the first time."""
-    unit = next((unit for code, unit in PERIODS.items() if f"%{code}" in pattern), None)
-    if unit is None:
-        codes = ", ".join(f"%{code}" for code in PERIODS)
-        raise UserError(f"files: {pattern} has a % without a code of a date that is known here ({codes})")
-    before = np.timedelta64(24 if unit == "h" else 1, unit)
-    dates = np.arange(first.astype(f"datetime64[{unit}]") - before, last.astype(f"datetime64[{unit}]") + 1)
-    names = [date.astype("datetime64[s]").astype(datetime).strftime(pattern) for date in dates]
-    return list(dict.fromkeys(names))
