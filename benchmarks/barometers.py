@@ -5,7 +5,10 @@
 
 For every network: RMSE of the mean against ERA-Interim (training standard deviations, unweighted: z500, t850, msl),
 fair CRPS in the same units, spread / skill, and the RMSE at withheld barometers (hPa) of the analysis and of ERA-
-Interim itself. `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours;
+Interim itself, fair CRPS (hPa) with random observation errors added to the members, beside the mean absolute
+departure of ERA-Interim, and the shares of the ranks of the withheld values among the members, with `rank_chance`, the
+mean square of their deviations from equal shares over what chance gives (blocks of `BLOCK` days drawn again; 1: flat
+within chance). `oi` is optimal interpolation with the frames around each day, a sampled ensemble like ours;
 `oi_single` its best analysis of that day's reports alone; `closed_form` the linear prior given the same rows, without
 a network. ERA-Interim assimilated many of the same reports and is no independent truth.
 """
@@ -26,7 +29,7 @@ from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.fields import analyses as analysis_files
 from hindsight.fields import observations as tables
-from hindsight.fields import store
+from hindsight.fields import perturbations, store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
@@ -38,6 +41,8 @@ from hindsight.settings import Settings
 
 PRESSURE = ("msl", "sp")
 SPAN = 3  # days that a mean of the day depends on
+BLOCK = 10  # days
+PURPOSE = 7 << 32  # keeps the random numbers apart from those of analyses
 
 
 class World:
@@ -78,13 +83,36 @@ class World:
             spread = np.sqrt(flat(away.var(0, ddof=1)) * (1 + 1 / len(members)))
             found["spread_skill"] = spread / error
         found = {name: [round(float(v), 4) for v in values] for name, values in found.items()}
-        return found | {"withheld_hpa": self.at_withheld(members.mean(0), withheld)}
+        found["withheld_hpa"] = self.at_withheld(members.mean(0), withheld)
+        return found | (self.ensemble_at_withheld(members, withheld) if len(members) > 1 else {})
+
+    def ensemble_at_withheld(self, members: np.ndarray, withheld: pd.DataFrame) -> dict:
+        """CRPS (hPa) and rank histogram of members (E, T, C, H, W) at withheld barometers, observation errors added."""
+        rows = withheld[withheld["channel"].isin(PRESSURE)].reset_index(drop=True)
+        at_rows = evaluate(rows, self.channels, self.grid, self.times, members.astype(float))
+        known = np.isfinite(at_rows).all(0)
+        rows, at_rows = rows[known], at_rows[:, known]
+        noise = perturbations.normal(
+            self.chosen.product.seed, PURPOSE, range(len(members)), 0, perturbations.keys(rows)
+        )
+        away = at_rows + noise * rows["error"].to_numpy() - rows["value"].to_numpy()
+        days = ((rows["time"].to_numpy("datetime64[ns]") - self.times[0]) // np.timedelta64(BLOCK, "D")).astype(int)
+        shares, chance = rank_histogram((away < 0).sum(0), days, len(members) + 1)
+        crps = float(fair_crps(away[:, :, None, None, None])[0]) / 100
+        return {"withheld_crps_hpa": round(crps, 4), "ranks": shares, "rank_chance": chance}
 
     def at_withheld(self, fields: np.ndarray, withheld: pd.DataFrame) -> float:
         """RMSE (hPa) of fields (T, C, H, W) at withheld barometers."""
+        return round(float(np.sqrt(np.nanmean(self.departures(fields, withheld) ** 2))) / 100, 4)
+
+    def mean_departure(self, withheld: pd.DataFrame) -> float:
+        """Mean absolute departure (hPa) of the reference from withheld barometers: the CRPS of one value."""
+        return round(float(np.nanmean(np.abs(self.departures(self.reference.values, withheld)))) / 100, 4)
+
+    def departures(self, fields: np.ndarray, withheld: pd.DataFrame) -> np.ndarray:
+        """Fields (T, C, H, W) minus withheld barometers, (N,)."""
         rows = withheld[withheld["channel"].isin(PRESSURE)].reset_index(drop=True)
-        away = evaluate(rows, self.channels, self.grid, self.times, fields.astype(float)) - rows["value"].to_numpy()
-        return round(float(np.sqrt(np.nanmean(away**2))) / 100, 4)
+        return evaluate(rows, self.channels, self.grid, self.times, fields.astype(float)) - rows["value"].to_numpy()
 
 
 def fair_crps(away: np.ndarray) -> np.ndarray:
@@ -94,6 +122,22 @@ def fair_crps(away: np.ndarray) -> np.ndarray:
     rank = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, 1, 1, 1, 1)
     spread = (rank * ordered).sum(0) / (count * (count - 1))
     return (np.abs(away).mean(0) - spread).mean(axis=(0, 2, 3))
+
+
+def rank_histogram(rank: np.ndarray, block: np.ndarray, count: int) -> tuple[list[float], float]:
+    """Shares of `count` ranks, and the mean square of their deviations from 1 / count in standard errors.
+
+    Args:
+        rank: of each row, (N,).
+        block: of time, of each row, (N,); the standard errors are those of sums of independent blocks.
+        count: of possible ranks.
+    """
+    table = np.zeros((block.max() + 1, count))
+    np.add.at(table, (block, rank), 1.0)
+    shares, rows = table.sum(0) / table.sum(), table.sum(1, keepdims=True)
+    away = table - rows * shares  # of blocks, whose numbers of rows differ
+    variance = (away**2).sum(0) / table.sum() ** 2 * len(table) / (len(table) - 1)
+    return [round(float(share), 4) for share in shares], round(float(((shares - 1 / count) ** 2 / variance).mean()), 2)
 
 
 def analysed(world: World, folder: Path) -> np.ndarray:
@@ -160,6 +204,7 @@ def main() -> None:
         ours = analysed(world, arguments.run / f"reanalyse/{network}/diffusion")
         one = world.scores(ours, withheld)
         one["withheld_reference_hpa"] = world.at_withheld(world.reference.values, withheld)
+        one["withheld_reference_crps_hpa"] = world.mean_departure(withheld)
         oi = analysed(world, arguments.run / f"baselines/{network}/optimal_interpolation")
         one["oi"] = world.scores(oi, withheld)
         one["oi_single"] = world.scores(single_best(world, method, used), withheld)

@@ -69,7 +69,7 @@ def reason(report) -> str:
     return f"{report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real data; without it the test is skipped."""
     if not (DATA / "eraint_europe_daily").is_dir():

@@ -1,0 +1,70 @@
+"""Real reports go through the workflow: collected, calibrated, screened, selected, analysed, scored and archived."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+from hindsight.fields.usage import CODES
+from tests import shared
+from tests.workflow import runs
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "domain": {
+        "train": {"start": "2002-01-01T12:00", "end": "2003-12-31T12:00"},
+        "validation": {"start": "2008-01-01T12:00", "end": "2008-01-31T12:00"},
+        "test": {"start": "2009-01-01T12:00", "end": "2009-02-09T12:00"},
+    },
+    "observe": {"quality": {"modes": 60, "interval_frames": 200}},
+    "train": {"window": 8, "steps": 2, "batch": 2, "validate_every": 2, "backbone": {"width": 8, "multipliers": [1]}},
+    "product": {"members": 4, "member_block": 4, "shard_frames": 40},
+    "reanalyse": {"steps": 2, "frames": 40, "stride": 40, "halo": 0},
+    "baselines": {"methods": ["climatology", "optimal_interpolation"]},
+    "archive": {"network": "without_spain"},
+    "verify": {"resamples": 50},
+}
+
+
+def configuration(data) -> dict:
+    """`config/barometers.yaml`, shortened, with one of its networks."""
+    config = yaml.safe_load((runs.ROOT / "config/barometers.yaml").read_text())
+    config["observe"]["networks"] = {"without_spain": config["observe"]["networks"]["without_spain"]}
+    return runs.merged(config, SMALL | {"data": str(data)})
+
+
+@pytest.fixture(scope="module")
+def made(data):
+    return shared.once("barometers", lambda folder: runs.snakemake(folder, configuration(data)))
+
+
+def test_withheld_stations_are_kept_apart_and_scored(made):
+    run = made / "results/barometers"
+    table = pd.concat([pd.read_parquet(path) for path in (run / "observe/without_spain").glob("*.parquet")])
+    spanish = table["station"].str.startswith("ES_")
+    assert spanish.any() and (~spanish).any() and (table["withheld"] == spanish).all()
+    assert set(table["channel"]) == {"msl", "sp", "t_free"} and table["time"].nunique() == 40
+    assert set(table["time_weights"]) >= {"-1:0.06 0:0.87 1:0.07"} and (table["bias"] != 0).any()
+    with xr.open_dataset(run / "verify/scores.nc") as scores:
+        found = scores["score"].sel(region="withheld observations", metric="rmse", channel="msl", network="without_spain")
+        assert (found.sel(analysis="optimal_interpolation") < 0.8 * found.sel(analysis="climatology")).all()
+
+
+def test_every_report_of_the_period_is_counted(made):
+    run = made / "results/barometers"
+    collected = pd.concat([pd.read_parquet(path) for path in (run / "observe/reports/europe").glob("*.parquet")])
+    screened = pd.concat([pd.read_parquet(path) for path in (run / "observe/screened/europe").glob("*.parquet")])
+    period = slice("2009-01-01", "2009-02-10")
+    count = lambda table: len(table.set_index("time").sort_index().loc[period])
+    assert count(collected) == count(screened) > 4000
+    assert set(screened["quality"]) <= set(CODES.values()) and (screened["quality"] == 0).mean() > 0.9
+    usage = pd.read_csv(run / "observe/without_spain.usage.csv")
+    assert usage["rows"].sum() > 1000 and set(usage["reason"]) >= {"used", "withheld"}
+
+
+def test_the_archive_is_whole_and_nothing_is_left_to_do(made, data):
+    with xr.open_zarr(made / "results/barometers/archive/reanalysis.zarr") as archive:
+        assert archive.sizes["time"] == 40
+    assert "Nothing to be done" in runs.snakemake(made, configuration(data), "-n").stdout
