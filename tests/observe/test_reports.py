@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from hindsight.observe import reports
+from hindsight.fields import usage
+from hindsight.observe import channels, reports
 from hindsight.observe.reports import Measured
 
 
@@ -71,3 +72,11 @@ def test_a_damaged_row_group_costs_its_own_rows(tmp_path):
     said = []
     found = reports.read_parquet(tmp_path / "t.parquet", ["a"], "a table", said.append)
     assert found["a"].tolist() == [*range(250), *range(500, 1000)] and "250 of 1000 rows could not be read" in said[0]
+
+
+def test_an_upper_air_value_without_a_pressure_is_at_no_level():
+    found = reports.aloft(np.array([500.0, np.nan]))
+    assert found.tolist() == [500.0, reports.UNKNOWN]
+    assert channels.channel_name("air_temperature", reports.UNKNOWN, ["t500", "t850"]) == "t"  # not t2m
+    table = pd.DataFrame({"channel": ["t", "t"], "level": [500.0, reports.UNKNOWN], "elevation": np.nan})
+    assert usage.observable(table, ["t500", "t850"]).tolist() == [True, False]

@@ -1,9 +1,9 @@
 """Reports: what instruments measured, one row a value, in one layout for every file format.
 
 Columns: `time` (UTC), `latitude`, `longitude` (degrees), `elevation` (m, of the instrument; NaN where unknown),
-`pressure` (hPa, the level of an upper-air value; NaN at the surface), `quantity` (a CF standard name of `UNITS`),
-`value` (in the units of `UNITS`), `platform` (`land`, `ship`, `sonde`, `aircraft`, `satellite`, `profiler`, `bogus`),
-`station`, `flag` (the provider's verdict, a word of `FLAGS`).
+`pressure` (hPa, the level of an upper-air value; NaN at the surface, `UNKNOWN` where an upper-air report lacks it),
+`quantity` (a CF standard name of `UNITS`), `value` (in the units of `UNITS`), `platform` (`land`, `ship`, `sonde`,
+`aircraft`, `satellite`, `profiler`, `bogus`), `station`, `flag` (the provider's verdict, a word of `FLAGS`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,7 @@ PLACE = ("time", "latitude", "longitude", "elevation", "pressure", "platform", "
 COLUMNS = (*PLACE, "quantity", "value", "flag")
 LAPSE, SEA_LEVEL, STANDARD = 0.0065, 288.15, 101325.0  # K m-1, K, Pa: ICAO's standard atmosphere
 EXPONENT = 0.190263  # R L / g
+UNKNOWN = 0.0  # hPa: no level, so that the value is counted under its reason and not taken for one at the surface
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def stack(place: pd.DataFrame, measured: Mapping[str, Measured]) -> pd.DataFrame
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
-def with_pressure_and_time(rows: pd.DataFrame) -> pd.DataFrame:
-    """The reports of an upper-air platform that say at which pressure and when they were made."""
-    return rows[rows["pressure"].notna() & rows["time"].notna()].reset_index(drop=True)
+def aloft(pressure: np.ndarray) -> np.ndarray:
+    """Pressures (hPa) of values of an upper-air platform; `UNKNOWN` where a report does not say at which they are."""
+    return np.where(np.isfinite(pressure), pressure, UNKNOWN)
 
 
 def empty() -> pd.DataFrame:

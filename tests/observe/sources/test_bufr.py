@@ -3,6 +3,7 @@
 import pytest
 
 from hindsight.errors import UserError
+from hindsight.observe import reports
 from hindsight.observe.sources import bufr
 from tests.observe.sources import real
 
@@ -35,7 +36,8 @@ def test_surface_reports_by_number():
 @pytest.mark.slow
 def test_all_aircraft_by_number():
     found = bufr.read(real.file(AIRCRAFT))
-    assert real.counts(found) == {"air_temperature": 6408, "eastward_wind": 6354, "northward_wind": 6354}
+    assert real.counts(found) == {"air_temperature": 6693, "eastward_wind": 6637, "northward_wind": 6637}
+    assert (found["pressure"] == reports.UNKNOWN).sum() == 851  # without an altitude
 
 
 def test_aircraft_report_at_the_pressure_of_their_flight_level(tmp_path):

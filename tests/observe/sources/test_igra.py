@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hindsight.errors import UserError
+from hindsight.observe import reports
 from hindsight.observe.sources import igra
 from tests.observe.sources import real
 
@@ -39,20 +40,29 @@ def test_a_level_by_hand(tmp_path):
 
 
 def test_what_is_missing_or_removed_gives_no_value(tmp_path):
-    found = written(tmp_path, header(), level(50000, -9999, -8888, -9999, 90, -9999), level(-9999, 10, 5, 1, 1, 1))
-    assert found.empty
+    assert written(tmp_path, header(), level(50000, -9999, -8888, -9999, 90, -9999)).empty
+
+
+def test_values_without_a_pressure_are_kept_at_no_level(tmp_path):
+    """Not as NaN, which is the surface; humidity cannot be computed without a pressure."""
+    found = written(tmp_path, header(), level(-9999, 10, 5, 1, 1, 1))
+    assert set(found["pressure"]) == {reports.UNKNOWN}
+    assert sorted(found.index) == ["air_temperature", "eastward_wind", "geopotential", "northward_wind"]
 
 
 @pytest.mark.parametrize(("hour", "release", "expected"), [("99", "1130", 11), ("99", "9999", None), ("00", "2330", 0)])
 def test_the_hour_is_nominal_else_that_of_release(tmp_path, hour, release, expected):
     found = written(tmp_path, header(hour, release), level(50000, 5880, -57, 100, 90, 200))
-    assert sorted(set(found["time"].dt.hour)) == ([] if expected is None else [expected])
+    assert set(found["time"].dropna().dt.hour) == {expected} - {None} and found["time"].isna().any() == (
+        expected is None
+    )
 
 
 def test_a_whole_file_by_number():
     found = igra.read(real.file(FILE))
     assert set(found["station"]) == {"NIM00065201"} and found["time"].min() == np.datetime64("1953-09-01T08")
-    assert real.counts(found)["air_temperature"] == 54617 and real.counts(found)["geopotential"] == 30654
+    assert real.counts(found)["air_temperature"] == 54617 and real.counts(found)["geopotential"] == 31197
+    assert (found["pressure"] == reports.UNKNOWN).sum() == 1629  # wind at heights
     height = found[found["quantity"] == "geopotential"].groupby("pressure")["value"].median() / 9.80665
     assert 5800 < height[500] < 5920 and 3100 < height[700] < 3200
 

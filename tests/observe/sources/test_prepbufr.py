@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hindsight.errors import UserError
+from hindsight.observe import reports
 from hindsight.observe.sources import prepbufr
 from tests.observe.sources import real
 
@@ -50,3 +51,16 @@ def test_missing_columns_are_named(tmp_path):
     pd.DataFrame({"time": [0]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(UserError, match="lacks the column.*msgtype"):
         prepbufr.read(tmp_path / "a.parquet")
+
+
+def test_other_message_types_are_counted_and_levels_without_a_pressure_are_not_the_surface(tmp_path):
+    row = {"time": pd.Timestamp("2000-01-01"), "station": "A", "lat": 1.0, "lon": 2.0, "elev": 0.0, "CAT": 1}
+    values = {"POB": np.nan, "PQM": 2.0, "TOB": 3.0, "TQM": 2.0, "QQM": 2.0, "ZQM": 2.0, "WQM": 2.0}
+    row |= values | dict.fromkeys(("QOB", "ZOB", "UOB", "VOB"), np.nan)
+    pd.DataFrame([row | {"msgtype": kind} for kind in ("ADPUPA", "GOESND", "GOESND")]).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    said = []
+    found = prepbufr.read(tmp_path / "a.parquet", said.append)
+    assert found["pressure"].tolist() == [reports.UNKNOWN] and found["value"].tolist() == [276.15]
+    assert len(said) == 1 and "left out: 2 GOESND" in said[0]

@@ -58,7 +58,7 @@ def _reports(table: pd.DataFrame) -> pd.DataFrame:
             "latitude": numbers["latitude"],
             "longitude": numbers["longitude"],
             "elevation": numbers["elevation"].where(~aloft),
-            "pressure": np.where(aloft, reports.standard_pressure(altitude), np.nan),
+            "pressure": np.where(aloft, reports.aloft(reports.standard_pressure(altitude)), np.nan),
             "platform": numbers["category"].map(PLATFORMS),
             "station": table["station"],
         }
@@ -72,8 +72,7 @@ def _reports(table: pd.DataFrame) -> pd.DataFrame:
         "dew_point_temperature": value("dew_point", ~aloft),
         **reports.wind(value("speed"), value("direction")),
     }
-    found = reports.stack(place, measured)
-    return found[(found["platform"] != "aircraft") | found["pressure"].notna()].reset_index(drop=True)
+    return reports.stack(place, measured)
 
 
 def _messages(raw: bytes) -> list[list[dict] | str]:

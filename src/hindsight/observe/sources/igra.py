@@ -24,8 +24,8 @@ CHECKED = (b"A", b"B")  # within climatological limits
 def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the soundings of a file (`reports.COLUMNS`).
 
-    Levels with a pressure give values at it; a time without an hour of day or release gives none. Lines that are cut
-    short are left out.
+    Values of levels without a pressure, and of soundings without an hour of day or release, have no level or no time.
+    Lines that are cut short are left out.
 
     Args:
         path: of the file.
@@ -44,17 +44,18 @@ def read(path: Path, warn: Warn = print) -> pd.DataFrame:
         warn(f"{path}: {len(every) - len(lines)} of {len(every)} lines are cut short and left out")
     headers, levels = padded[is_header], padded[~is_header]
     of = np.cumsum(is_header)[~is_header] - 1  # the sounding of each level
+    pressure = _numbers(levels, 9, 15) / 100
     place = pd.DataFrame(
         {
             "time": _times(headers)[of],
             "latitude": (_numbers(headers, 55, 62) / 1e4)[of],
             "longitude": (_numbers(headers, 62, 71) / 1e4)[of],
-            "pressure": _numbers(levels, 9, 15) / 100,
+            "pressure": reports.aloft(pressure),
             "platform": "sonde",
             "station": _texts(headers, 1, 12)[of],
         }
     )
-    return reports.with_pressure_and_time(reports.stack(place, _quantities(levels, place["pressure"].to_numpy())))
+    return reports.stack(place, _quantities(levels, pressure))
 
 
 def _quantities(levels: np.ndarray, pressure: np.ndarray) -> dict[str, Measured]:

@@ -95,15 +95,13 @@ def aircraft(dataset: xr.Dataset) -> pd.DataFrame:
             "time": _times(dataset["timeObs"]),
             "latitude": dataset["latitude"].values.astype(float),
             "longitude": dataset["longitude"].values.astype(float),
-            "pressure": reports.standard_pressure(dataset["altitude"].values),
+            "pressure": reports.aloft(reports.standard_pressure(dataset["altitude"].values)),
             "platform": "aircraft",
             "station": _words(dataset["en_tailNumber"]),
         }
     )
     temperature, speed, direction = (_measured(dataset, name) for name in ("temperature", "windSpeed", "windDir"))
-    return reports.with_pressure_and_time(
-        reports.stack(place, {"air_temperature": temperature} | reports.wind(speed, direction))
-    )
+    return reports.stack(place, {"air_temperature": temperature} | reports.wind(speed, direction))
 
 
 def soundings(dataset: xr.Dataset) -> pd.DataFrame:
@@ -120,7 +118,7 @@ def soundings(dataset: xr.Dataset) -> pd.DataFrame:
             "latitude": along("staLat").astype(float),
             "longitude": along("staLon").astype(float),
             "elevation": along("staElev").astype(float),
-            "pressure": pressure.ravel(),
+            "pressure": reports.aloft(pressure.ravel()),
             "platform": "sonde",
             "station": [f"{number:05d}" for number in along("wmoStaNum").astype(int)],
         }
@@ -133,7 +131,7 @@ def soundings(dataset: xr.Dataset) -> pd.DataFrame:
         "specific_humidity": plain(reports.specific_humidity(value("tpMan") - value("tdMan"), value("prMan") * 100)),
         **reports.wind(plain(value("wsMan")), plain(value("wdMan"))),
     }
-    return reports.with_pressure_and_time(reports.stack(place, measured))
+    return reports.stack(place, measured)
 
 
 def _opened(path: Path, warn: Warn) -> xr.Dataset:

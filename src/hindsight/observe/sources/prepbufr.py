@@ -42,7 +42,12 @@ def read(path: Path, warn: Warn = print) -> pd.DataFrame:
         UserError: if the file cannot be read or lacks columns.
     """
     table = reports.read_parquet(path, NEEDED, "decoded PREPBUFR", warn)
-    table = table[table["msgtype"].isin(PLATFORMS)]
+    known = table["msgtype"].isin(PLATFORMS)
+    if not known.all():
+        others = table["msgtype"][~known].value_counts()
+        what = ", ".join(f"{count} {name}" for name, count in others.items())
+        warn(f"{path}: rows of message types that are not read are left out: {what}")
+    table = table[known]
     near_ground = ((table["CAT"] == SURFACE) | table["msgtype"].isin(["ADPSFC", "SFCSHP"])).to_numpy()
     place = pd.DataFrame(
         {
@@ -50,7 +55,7 @@ def read(path: Path, warn: Warn = print) -> pd.DataFrame:
             "latitude": table["lat"].to_numpy(float),
             "longitude": (table["lon"].to_numpy(float) + 180) % 360 - 180,
             "elevation": table["elev"].to_numpy(float),
-            "pressure": np.where(near_ground, np.nan, table["POB"].to_numpy(float)),
+            "pressure": np.where(near_ground, np.nan, reports.aloft(table["POB"].to_numpy(float))),
             "platform": table["msgtype"].map(PLATFORMS).to_numpy(object),
             "station": table["station"].str.strip().to_numpy(object),
         }
