@@ -41,6 +41,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"domain": {"channels": ["z500", "z500"]}}, "more than once: z500"),
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
+        ({"verify": {"against": "reference"}}, "observations of sparse10, sparse2 .* are simulated"),
         ({"domain": {"longitude_edges": "pole"}}, "only latitudes end at a pole"),
         ({"train": {"linear_prior": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
         ({"domain": {"latitude_edges": "periodic"}}, "latitudes are periodic only on a square"),

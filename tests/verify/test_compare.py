@@ -192,3 +192,38 @@ def test_withheld_values_between_levels_are_scored_with_the_nearest_level():
     rows["value"] = [(1 - share) * upper + share * lower, lower + 2, 4.0]
     found = compare.compare_with_observations(frames, rows, scaling, GRID, 0)["squared_error"]
     np.testing.assert_allclose(found[0, 0], [0.0, 4.0], atol=1e-4)
+
+
+def test_a_reference_is_scored_by_its_plain_departures_at_the_rows_that_analyses_are_scored_at():
+    """Rows of a frame, some of them means with the next frame, which the last frame has not; by a loop over rows."""
+    members = np.stack([TRUTH] * 3)
+    rows = pd.DataFrame([(t, 60.0 * (x > 0), x, 0.1 * x, 1.0) for t in TIMES for x in (-2.0, 0.0, 1.0)])
+    rows.columns = ["time", "latitude", "longitude", "value", "error"]
+    means = np.where(rows["longitude"] == 1, "0:0.75 1:0.25", "")
+    rows = rows.assign(channel="z500", station="a", time_weights=means)
+    found = compare.compare_reference_with_observations(analysis(members), rows, GRID)
+    for t in range(3):
+        away = []
+        for x in (-2, 0, 1):
+            now, then = TRUTH[t, 0, int(x > 0), x + 2], TRUTH[min(t + 1, 2), 0, int(x > 0), x + 2]
+            if x < 1 or t < 2:
+                away.append((now if x < 1 else 0.75 * now + 0.25 * then) - 0.1 * x)
+        expected = {"squared_error": np.square(away), "error": away, "member_error": np.abs(away)}
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[f"reference_{name}"][t, 0], np.mean(values), rtol=1e-5)
+
+
+def test_a_frame_that_the_reference_lacks_has_no_departure():
+    frames = analysis(np.stack([TRUTH] * 3))
+    frames["truth"] = frames["truth"].where(frames["time"] != TIMES[1])
+    rows = pd.DataFrame({"time": TIMES, "latitude": 0.0, "longitude": 0.0, "channel": "z500", "value": 0.0, "error": 1})
+    found = compare.compare_reference_with_observations(frames, rows.assign(station="a"), GRID)
+    assert np.isfinite(found["reference_error"].values.ravel()).tolist() == [True, False, True]
+
+
+def test_only_a_reference_has_departures_of_its_own(tmp_path):
+    for against in ("truth", "reference"):
+        found = compared(tmp_path / against, frames=16, shard=8, against=against)
+        assert ("reference_error" in found) == (against == "reference")
+        assert found.attrs["against"] == against and found.attrs["compared_with"] == "a walk"
+    assert found["reference_error"].dims == ("time", "channel") and found["reference_error"].notnull().all()

@@ -35,7 +35,23 @@ def test_the_headline_is_the_crps_of_the_table_with_its_interval(scores):
     assert sparse["label"].endswith("network sparse; no interval")
 
 
-def test_without_a_reference_the_headline_is_the_crps_itself(scores):
+def test_a_reference_stands_last_beside_the_analyses_at_withheld_observations(scores):
+    assert numbers.scores_at_withheld(scores) == []
+    shape = ("network", "withheld_metric", "channel"), np.arange(12.0).reshape(2, 3, 2)
+    for end, more in (("score", 100), ("lower", 90), ("upper", 110)):
+        scores[f"reference_{end}"] = shape[0], shape[1] + more
+    scores = scores.assign_coords(withheld_metric=["rmse", "bias", "crps"])
+    scores.attrs |= {"against": "reference", "compared_with": "ERA-Interim"}
+    groups = numbers.scores_at_withheld(scores)
+    assert [group["name"] for group in groups] == ["RMSE", "bias", "CRPS"]
+    last = groups[2]["rows"][-1]
+    assert last["name"] == "ERA-Interim" and [v["text"] for v in last["values"]] == ["104", "105", "110", "111"]
+    pick = {"region": "withheld observations", "network": "dense", "channel": "z500", "metric": "bias"}
+    first = scores["regional_score"].sel(pick | {"analysis": groups[1]["rows"][0]["name"].replace(" ", "_")})
+    assert float(groups[1]["rows"][0]["values"][0]["text"].replace("−", "-")) == pytest.approx(float(first), abs=0.06)
+
+
+def test_without_a_baseline_the_headline_is_the_crps_itself(scores):
     pick = {"analysis": "diffusion", "metric": "crps", "channel": "msl", "network": "dense"}
     for name, value in (("score", 12.345), ("lower", 11.0), ("upper", 13.5)):
         scores[name].loc[pick] = value

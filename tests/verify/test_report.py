@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+from matplotlib.text import Text
 
-from hindsight.verify import report
+from hindsight.verify import numbers, report, style
 from tests.verify import worlds
 
 
@@ -88,3 +89,41 @@ def test_without_benchmarks_the_cost_is_not_invented(folder, world, text):
     finally:
         (folder / "benchmarks/elsewhere").rename(folder / "benchmarks/reanalyse")
     assert "were not measured" in bare and "of wall time per frame" not in bare
+
+
+def words_of(folder, monkeypatch, against):
+    """Every word of a report and of its pictures, which are not rendered."""
+    world, words = worlds.make(folder, worlds.BOX, frames=32, shard=16, against=against), []
+
+    def picture(figure, alt):
+        words.extend(text.get_text() for text in figure.findobj(Text))
+        style.plt.close(figure)
+        return style.Picture("data:image/png;base64,", 5.0, alt)
+
+    monkeypatch.setattr(style, "picture", picture)
+    page = worlds.reported(folder, world).read_text()
+    return "\n".join([page, *words]), xr.load_dataset(folder / "scores.nc")
+
+
+def test_a_reference_is_called_by_its_name_and_nowhere_truth(tmp_path, monkeypatch):
+    text, scores = words_of(tmp_path, monkeypatch, "reference")
+    assert not re.search("truth", text, re.IGNORECASE) and "truth" not in str(scores.to_dict())
+    for part in (
+        "compared with a walk and with observations withheld",
+        "analysis − a walk",
+        "members below a walk",
+        "members / a walk",
+        "may have assimilated the same reports",
+        "<dt>Reference</dt><dd>a walk</dd>",
+    ):
+        assert part in text
+    table = re.search('aria-label="At withheld observations">.*?</table>', text, re.DOTALL)[0]
+    own = numbers.format_score(*(float(scores[f"reference_{k}"][0, 0, 0]) for k in ("score", "lower", "upper")))
+    assert table.count("<td>a walk</td>") == 3 and own["text"] in table and own["range"] in table
+
+
+def test_a_truth_is_called_truth_in_text_and_pictures(tmp_path, monkeypatch):
+    text, _ = words_of(tmp_path, monkeypatch, "truth")
+    for part in ("analysis − truth", "members below the truth", "Rank of the truth", "<dt>Truth</dt><dd>a walk</dd>"):
+        assert part in text
+    assert "At withheld observations" not in text

@@ -217,3 +217,28 @@ def test_networks_with_and_without_withheld_stations_stand_side_by_side(statisti
     assert at_withheld.sel(network="some").all() and not at_withheld.sel(network="none").any()
     for part, name in zip(parts, ("none", "some")):
         np.testing.assert_array_equal(found["score"].sel(network=name), part["score"])
+
+
+def of_a_reference(statistics):
+    """The statistics, with those of a reference at withheld observations."""
+    series = {"squared_error": np.arange(1.0, FRAMES + 1), "error": np.ones(FRAMES), "member_error": np.ones(FRAMES)}
+    found = statistics.assign({f"reference_{k}": (("time", "channel"), v[:, None]) for k, v in series.items()})
+    return found.assign_attrs(against="reference", compared_with="ERA-Interim")
+
+
+def test_a_reference_has_scores_and_intervals_of_its_own_departures(statistics):
+    found = score.network_scores(of_a_reference(statistics), Verify(resamples=50))
+    expected = np.sqrt(np.mean(np.arange(1, FRAMES + 1)))
+    np.testing.assert_allclose(found["reference_score"][:, 0], [expected, 1.0, 1.0])
+    pick = {"withheld_metric": "rmse", "channel": "z500"}
+    assert found["reference_lower"].sel(pick) < expected < found["reference_upper"].sel(pick)
+    assert "reference_score" not in score.network_scores(statistics, Verify(resamples=50))
+
+
+def test_scores_against_a_reference_call_nothing_truth(statistics):
+    statistics["seam"][:, 50] = 1
+    for name in ("", "anomaly_truth", "transition_truth"):
+        assert name in ("", *statistics)  # what is renamed is there
+    found = score.network_scores(of_a_reference(statistics), Verify(resamples=50))
+    assert found["kind"].values.tolist() == ["reference", "mean", "member"]
+    assert "members_to_reference" in found["measure"].values and "truth" not in str(found.to_dict())

@@ -19,6 +19,10 @@ GLOBE = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
 RING = Grid(np.zeros(1), np.arange(0, 360, 9.0))
 KINDS = ("climatology", "diffusion", "optimal_interpolation")
 RHO = 0.8
+REPORTED = {
+    "reports": {"mine": {"source": "metar", "files": ["*.parquet"]}},
+    "networks": {"sparse": {"kind": "reports"}},
+}
 
 
 def walk(generator, frames, shape, rho=RHO):
@@ -35,8 +39,10 @@ def smooth(values, grid):
     return gaussian_filter1d(values, 1.5, axis=-2, mode="nearest")
 
 
-def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z500", "msl"), withheld=True) -> dict:
-    """Write a world, a quarter of its stations withheld or none.
+def make(
+    folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z500", "msl"), withheld=True, against="truth"
+) -> dict:
+    """Write a world, a quarter of its stations withheld or none; its fields are the truth or something else.
 
     Returns the paths by the names of the steps' options, and the settings' sections.
     """
@@ -44,10 +50,10 @@ def make(folder: Path, grid: Grid, frames=64, shard=16, members=4, channels=("z5
     times = np.datetime64("2009-01-01T12", "ns") + np.arange(frames) * np.timedelta64(1, "D")
     level = np.array([{"z500": 54000.0, "msl": 101000.0, "x": 0.0}[c] for c in channels])[:, None, None]
     truth = level + 1000 * smooth(walk(generator, frames, (len(channels), *grid.shape)), grid)
-    verify = Verify(resamples=50)
+    verify = Verify(resamples=50, against=against)
     domain = Domain(channels=list(channels), test={"start": str(times[0])[:16], "end": str(times[-1])[:16]})
     product = Product(members=members, member_block=members, shard_frames=shard)
-    settings = Settings(run="small", domain=domain, product=product, verify=verify)
+    settings = Settings(run="small", domain=domain, product=product, verify=verify, observe=REPORTED)
     coords = {"time": times, "channel": list(channels), "latitude": grid.latitude, "longitude": grid.longitude}
     dims = ("time", "channel", "latitude", "longitude")
     dataset = xr.Dataset({"fields": (dims, truth.astype("float32"))}, coords, {"source_title": "a walk"})

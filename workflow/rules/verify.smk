@@ -17,7 +17,7 @@ OTHERS = expand(
 
 
 rule compare:
-    """Compare every analysis of a network with the truth, and with the observations withheld from it."""
+    """Compare every analysis of a network with the truth or a reference, and with observations withheld from it."""
     input:
         settings="results/{run}/settings/verify.json",
         fields=store("results/{run}/preprocess/fields.zarr"),

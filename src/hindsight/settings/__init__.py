@@ -128,7 +128,7 @@ class Settings(Section):
             *self._lags_not_whole_frames(),
             *self._members_in_several_jobs(),
         ]
-        wrong += [*self._point_levels_untrained()]
+        wrong += [*self._point_levels_untrained(), *self._simulated_from_no_truth()]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -204,6 +204,16 @@ class Settings(Section):
                 " train.points.share above 0 (0.6, say), or choose another method"
             ]
         return []
+
+    def _simulated_from_no_truth(self) -> list[str]:
+        against, names = self.verify.against, self.observe.simulated
+        if against == "truth" or not names:
+            return []
+        return [
+            f"verify.against: {against}, but the observations of {', '.join(names)} (observe.networks) are simulated"
+            " from the fields of the test period, which makes these the truth; set verify.against: truth, or use only"
+            " networks of kind: reports"
+        ]
 
     def _synthetic_world_too_small(self) -> list[str]:
         world, wrong = self.download.synthetic, []

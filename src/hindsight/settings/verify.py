@@ -1,5 +1,7 @@
 """Settings of `verify`."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from hindsight.settings.dates import Time
@@ -15,7 +17,18 @@ class Region(Section):
     east: float = Field(ge=-180, le=360, description="degrees east")
 
 
-class Verify(Section):
+class Comparison(Section):
+    """What the analyses are compared with."""
+
+    against: Literal["truth", "reference"] = Field(
+        "truth",
+        description="what the fields of the test period are. truth: what simulated observations are taken from; "
+        "reference: another analysis, with errors of its own, beside which its departures from withheld observations "
+        "are shown",
+    )
+
+
+class Verify(Comparison):
     """Settings of the scores and the report."""
 
     regions: dict[str, Region] = Field(

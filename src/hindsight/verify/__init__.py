@@ -1,1 +1,1 @@
-"""Compare analyses with the truth and with withheld observations; scores and report."""
+"""Compare analyses with the truth, or a reference, and with withheld observations; scores and report."""

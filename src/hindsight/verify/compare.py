@@ -1,6 +1,7 @@
 """Statistics of every analysis of one network, frame by frame, from which all scores are computed."""
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
 from hindsight.settings.lexicon import ON_LEVELS, on_levels
+from hindsight.verify.against import Against
 from hindsight.verify.regions import WHOLE, region_weights
 
 WITHHELD = "withheld observations"
 SCORED_AS = {"sp": "msl", "t_free": "t850"}  # what they mostly measure, in the same units
+OF_REFERENCE = ("squared_error", "error", "member_error")  # of `ensemble.STATISTICS`, those of a single value
 BY_DISTANCE = ("squared_error", "variance")
 MAP = ("channel", "latitude", "longitude")
 PURPOSE = 3 << 32  # keeps this module's random streams apart from those of analyses
@@ -40,7 +43,7 @@ def run(
     analyses: list[Path],
     result: Path,
 ) -> None:
-    """Compare every analysis of a network with the truth, and with the observations withheld from it."""
+    """Compare every analysis of a network with the truth or a reference, and with observations withheld from it."""
     dataset, scaling, limits = store.read(fields), Scaling.read(climatology, statistics), extremes(statistics)
     grid, stations = Grid.of(dataset), tables.stations(observations)
     areas = region_weights(settings.regions, grid)
@@ -51,6 +54,8 @@ def run(
     rows: dict[str, list[xr.Dataset]] = {}
     sums: dict[str, xr.Dataset] = {}
     last: dict[str, xr.Dataset] = {}
+    of_reference: list[xr.Dataset] = []
+    against = Against(settings.against, dataset.attrs.get("source_title", ""))
     groups = sorted(_by_analysis_and_time(analyses).items())
     progress = Progress("verify.compare", len(groups), "shards")
     for done, ((name, _), paths) in enumerate(groups):
@@ -64,6 +69,8 @@ def run(
             table = tables.read(_observations_of(observations, paths[0]))
             table = _without_gross_errors(table, domain, grid, scaling, limits)
             parts.append(compare_with_observations(frames, table, scaling, grid, product.seed))
+            if not against.is_truth and name == groups[0][0][0]:
+                of_reference.append(compare_reference_with_observations(frames, table, grid))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=names)
         total = part.drop_dims("time")
         rows.setdefault(name, []).append(part.drop_vars(total.data_vars))
@@ -71,8 +78,11 @@ def run(
         last = {name: frames.isel(time=[-1]).copy(deep=True)}  # a view would keep its whole shard in memory
     _check_complete(rows, dataset, domain)
     joined = [xr.concat(rows[name], "time").assign(sums[name]).expand_dims(analysis=[name]) for name in rows]
-    whole = xr.concat(joined, "analysis", coords="different", compat="equals").assign_attrs(members=product.members)
+    whole = xr.concat(joined, "analysis", coords="different", compat="equals")
+    whole = whole.assign_attrs(members=product.members, **against.attributes)
     whole["distance_edge"] = bins["edge"]
+    if of_reference:
+        whole = whole.assign(xr.concat(of_reference, "time").data_vars)
     store.replace(result, lambda partial: whole.to_netcdf(partial))
 
 
@@ -211,19 +221,14 @@ def compare_with_observations(
     Rows that need frames of another shard are left out, and counted.
     """
     times, channels = frames["time"].values, list(frames["channel"].values)
-    shape = (1, len(times), len(channels))
-    data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
-    table = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
-    members = evaluate(table, channels, grid, times, frames["analysis"].values)
-    known = np.isfinite(members).all(0)
-    if not known.all():
-        print(f"withheld: {(~known).sum()} of {len(known)} rows depend on frames that this shard lacks; not scored")
-    members, table = members[:, known], table[known].reset_index(drop=True)
+    data = {name: np.full((1, len(times), len(channels)), np.nan) for name in ensemble.STATISTICS}
+    members, table, left_out = _at_observations(frames["analysis"], table, grid)
+    if left_out:
+        print(f"withheld: {left_out} of {left_out + len(table)} rows depend on frames that this shard lacks; not scored")
     noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
     members, values = members + table["error"].to_numpy() * noise, table["value"].to_numpy()
     expected = evaluate(table, channels, grid, times, scaling.climatology(times))
-    for (time, channel), rows in table.groupby(["time", "scored_as"], sort=True).indices.items():
-        t, c = int(np.searchsorted(times, np.datetime64(time))), channels.index(channel)
+    for t, c, rows in _by_frame_and_channel(table, times, channels):
         at_stations = ensemble.statistics(
             members[:, None, None, rows], values[None, None, rows], expected[None, None, rows], np.ones(len(rows))
         )
@@ -233,6 +238,51 @@ def compare_with_observations(
         {name: (("region", "time", "channel"), values) for name, values in data.items()},
         coords={"region": [WITHHELD], "time": times, "channel": channels},
     )
+
+
+def compare_reference_with_observations(frames: xr.Dataset, table: pd.DataFrame, grid: Grid) -> xr.Dataset:
+    """Statistics of the reference itself at the withheld observations that `compare_with_observations` uses.
+
+    It is a single value, without an observation error added, so its CRPS is its mean absolute departure. NaN at frames
+    that the reference lacks.
+
+    Returns:
+        `reference_…` (time, channel) for each of `OF_REFERENCE`.
+    """
+    times, channels = frames["time"].values, list(frames["channel"].values)
+    data = {name: np.full((len(times), len(channels)), np.nan) for name in OF_REFERENCE}
+    _, table, _ = _at_observations(frames["analysis"][:1], table, grid)
+    departures = evaluate(table, channels, grid, times, frames["truth"].values) - table["value"].to_numpy()
+    for t, c, rows in _by_frame_and_channel(table, times, channels):
+        one = departures[rows]
+        for name, values in zip(OF_REFERENCE, (one**2, one, np.abs(one))):
+            data[name][t, c] = values.mean()
+    return xr.Dataset(
+        {f"reference_{name}": (("time", "channel"), values) for name, values in data.items()},
+        coords={"time": times, "channel": channels},
+    )
+
+
+def _at_observations(
+    analysis: xr.DataArray, table: pd.DataFrame, grid: Grid
+) -> tuple[np.ndarray, pd.DataFrame, int]:
+    """What the members would be observed to be (E, N), the rows that are scored, and how many need other frames.
+
+    The rows have a column `scored_as`, the channel that they are scored with.
+    """
+    times, channels = analysis["time"].values, list(analysis["channel"].values)
+    table = table[table["time"].isin(times)].assign(scored_as=_scored_as(table, channels)).dropna(subset="scored_as")
+    members = evaluate(table, channels, grid, times, analysis.values)
+    known = np.isfinite(members).all(0)
+    return members[:, known], table[known].reset_index(drop=True), int((~known).sum())
+
+
+def _by_frame_and_channel(
+    table: pd.DataFrame, times: np.ndarray, channels: list[str]
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """The numbers of the rows of each frame and channel, with those of the frame and the channel."""
+    for (time, channel), rows in table.groupby(["time", "scored_as"], sort=True).indices.items():
+        yield int(np.searchsorted(times, np.datetime64(time))), channels.index(channel), rows
 
 
 def _scored_as(table: pd.DataFrame, channels: list[str]) -> pd.Series:

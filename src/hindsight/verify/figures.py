@@ -5,26 +5,33 @@ import pandas as pd
 import xarray as xr
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.pyplot import Axes
 
 from hindsight.fields.grid import Grid
 from hindsight.verify import style
+from hindsight.verify.against import Against
+from hindsight.verify.compare import WITHHELD
 from hindsight.verify.excerpts import Series
 
-SEAM_ROWS = {
-    "truth": "change of the truth",
-    "members": "change of members",
-    "mean": "change of the mean",
-    "members_to_truth": "members / truth",
-    "mean_to_truth": "mean / truth",
-    "correlation": "lag-1 correlation",
-    "spread": "jump of the spread",
-}
+
+def seam_rows(against: Against) -> dict[str, str]:
+    """The measures of seams, and how they are called in the figure."""
+    return {
+        against.kind: f"change of {against.named}",
+        "members": "change of members",
+        "mean": "change of the mean",
+        f"members_to_{against.kind}": f"members / {against.label}",
+        f"mean_to_{against.kind}": f"mean / {against.label}",
+        "correlation": "lag-1 correlation",
+        "spread": "jump of the spread",
+    }
 
 
 def scores_by_region(scores: xr.Dataset, metric: str) -> Figure:
     """A score by region and by season with its intervals, one row per network and one column per channel.
 
-    A region that is not scored for a network (for example without withheld observations) has no line.
+    A region that is not scored for a network (for example without withheld observations) has no line. A reference has a
+    black mark at withheld observations.
     """
     times = [str(name) for name in scores["season"].values] if "season" in scores.coords else []
     height = 0.28 * (scores.sizes["region"] + len(times)) + 1.2
@@ -42,12 +49,22 @@ def scores_by_region(scores: xr.Dataset, metric: str) -> Figure:
             reach = np.maximum(np.stack([value - low, high - value]), 0)
             marks = {"color": style.colour(name), "markersize": 4, "elinewidth": 1.4, "label": style.readable(name)}
             axis.errorbar(value, at + shift, xerr=reach, fmt="o", **marks)
+        if metric in part.get("withheld_metric", ()) and WITHHELD in places:
+            _mark_reference(axis, part.sel(withheld_metric=metric), places.index(WITHHELD), Against.of(scores).label)
         axis.set_yticks(at, places + times if axis in axes[:, 0] else [""] * len(at))
         axis.set(xlim=(0, None), ylim=(at[-1] + 0.6, -0.6))
         axis.set_xlabel(f"{metric.upper()}, {style.label(str(part['channel'].values))}")
         axis.grid(axis="x", color="#e4e4e4", linewidth=0.6)
     style.legend(axes)
     return figure
+
+
+def _mark_reference(axis: Axes, part: xr.Dataset, at: int, label: str) -> None:
+    """A reference's own score with its interval, below those of the analyses."""
+    value, low, high = (float(part[f"reference_{key}"]) for key in ("score", "lower", "upper"))
+    reach = np.maximum([[value - low], [high - value]], 0)
+    marks = {"color": "black", "markersize": 4, "elinewidth": 1.4, "label": label}
+    axis.errorbar([value], [at + 0.4], xerr=reach, fmt="D", **marks)
 
 
 def distances(scores: xr.Dataset) -> Figure:
@@ -79,7 +96,7 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
             values = part["rank_histogram"].sel(analysis=name).values * scores.sizes["rank"]
             axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.readable(name))
         axis.axhline(1, color="black", linewidth=0.7, linestyle=":")
-        axis.set(ylim=(0, None), xlabel="members below the truth")
+        axis.set(ylim=(0, None), xlabel=f"members below {Against.of(scores).named}")
         axis.xaxis.get_major_locator().set_params(integer=True)  # ty: ignore[unknown-argument]
     for axis in axes[:, 0]:
         axis.set_ylabel("frequency / uniform")
@@ -88,14 +105,16 @@ def rank_histograms(scores: xr.Dataset) -> Figure:
 
 
 def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
-    """Zonal power of departures from the climatology: the truth, and mean and one member of each analysis."""
+    """Zonal power of departures from the climatology: truth or reference, and mean and one member of each analysis."""
+    against = Against.of(scores)
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.6)
     degrees = np.ptp(grid.cell_edges[1])
     waves = "zonal wavenumber" if grid.periodic else f"waves in {degrees:g}° of longitude"
     for axis, part in style.cells(axes, scores):
         one = part["power"].isel(wavenumber=slice(1, None))
         number = np.arange(1, one.sizes["wavenumber"] + 1)
-        axis.loglog(number, one.sel(kind="truth").isel(analysis=0), color="black", linewidth=1.6, label="truth")
+        compared_with = one.sel(kind=against.kind).isel(analysis=0)
+        axis.loglog(number, compared_with, color="black", linewidth=1.6, label=against.label)
         for name in scores["analysis"].values:
             if name != "climatology":
                 look = {"color": style.colour(name), "linewidth": 1.2}
@@ -113,8 +132,10 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
     return figure
 
 
-def time_series(times: np.ndarray, places: list[Series], channels: list[str], network: str) -> Figure:
-    """Truth, ensemble mean, central 90 % of the members, and observations with their error."""
+def time_series(
+    times: np.ndarray, places: list[Series], channels: list[str], network: str, label: str = "truth"
+) -> Figure:
+    """Truth, ensemble mean, central 90 % of the members, and observations with their error; `label` names the truth."""
     size = style.WIDTH, 1.9 * len(channels)
     figure, axes = style.plt.subplots(
         len(channels), len(places), figsize=size, squeeze=False, sharex=True, sharey="row"
@@ -126,7 +147,7 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
             low, high = np.quantile(one.members[..., row], [0.05, 0.95], axis=0)
             axis.fill_between(times, low, high, color=blue, alpha=0.3, linewidth=0, label="90 % of members")
             axis.plot(times, one.members[..., row].mean(0), color=blue, linewidth=1.1, label="analysis, mean")
-            axis.plot(times, one.truth[:, row], color="black", linewidth=0.9, label="truth")
+            axis.plot(times, one.truth[:, row], color="black", linewidth=0.9, label=label)
             observed = one.observations[one.observations["channel"] == channel]
             dots = {"markersize": 3, "elinewidth": 0.8, "color": "#D55E00" if one.withheld else "#009E73"}
             name = "observation, withheld" if one.withheld else "observation, used"
@@ -143,17 +164,18 @@ def time_series(times: np.ndarray, places: list[Series], channels: list[str], ne
 def seam_ratios(scores: xr.Dataset) -> Figure:
     """Ratios of changes at edges of shards to those inside, with their range by chance; orange if outside of it."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.5)
-    at = np.arange(len(SEAM_ROWS))
-    for axis, part in style.cells(axes, scores.sel(analysis="diffusion", measure=list(SEAM_ROWS))):
+    rows = seam_rows(Against.of(scores))
+    at = np.arange(len(rows))
+    for axis, part in style.cells(axes, scores.sel(analysis="diffusion", measure=list(rows))):
         value, low, high = (part[f"seam_{key}"].values for key in ("ratio", "lower", "upper"))
         axis.use_sticky_edges = False
         axis.barh(at, high - low, 0.5, left=low, color="#d9dde2")
         axis.axvline(1, color="black", linewidth=0.7, linestyle=":")
         outside = (value < low) | (value > high)
         shades = np.where(outside, "#D55E00", style.colour("diffusion"))
-        shades[0] = "black"  # the truth has no seam; it is shown for comparison
+        shades[0] = "black"  # what is compared with has no seam; it is shown for comparison
         axis.scatter(value, at, 18, shades, zorder=3)
-        axis.set_yticks(at, SEAM_ROWS.values() if axis in axes[:, 0] else [""] * len(at))
+        axis.set_yticks(at, rows.values() if axis in axes[:, 0] else [""] * len(at))
         axis.set(ylim=(at[-1] + 0.5, -0.5), xlabel="at seams / inside shards")
         axis.margins(x=0.1)
     return figure

@@ -57,6 +57,7 @@ def hovmoller(
     network: str,
     columns: int = 4,
     size: tuple[float, float] = (style.WIDTH, 4.4),
+    label: str = "truth",
 ) -> Figure:
     """Hovmöller diagrams (1949) of truth, analysis, error and spread of every channel; time runs downwards.
 
@@ -70,6 +71,7 @@ def hovmoller(
         network: its name.
         columns: panels in a row, 4 or 2.
         size: width of the figure and height of a row of panels, inches.
+        label: of the truth, if it is a reference.
     """
     line, time_edges = Line.of(grid), _edges(times)
     truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
@@ -78,12 +80,12 @@ def hovmoller(
         rows, columns, figsize=(size[0], size[1] * rows), squeeze=False, sharex=True, sharey=True
     )
     for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
-        for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c])):
+        for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c], label)):
             mesh = axis.pcolormesh(line.edges, time_edges, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
             axis.set_title(f"{network}: {title}", pad=8)
             line.label(axis)
-            if title != "truth":
+            if title != label:
                 line.mark(axis, used)
     axes[0, 0].set_ylim(time_edges[-1], time_edges[0])
     dates = ConciseDateFormatter(

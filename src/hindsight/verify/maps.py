@@ -81,17 +81,20 @@ def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
-def comparison(truth: np.ndarray, members: np.ndarray) -> list[tuple]:
-    """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each."""
+def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth") -> list[tuple]:
+    """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each.
+
+    `label` names the truth, if it is a reference.
+    """
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
     error = mean - truth
     both = np.stack([truth, mean])  # the truth may have missing frames
     span = {"vmin": np.nanmin(both), "vmax": np.nanmax(both)}
     most = float(np.nanmax(np.abs(error)))
     return [
-        ("truth", truth, FIELD, span),
+        (label, truth, FIELD, span),
         ("analysis, mean", mean, FIELD, span),
-        ("analysis − truth", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
+        (f"analysis − {label}", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
         ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())}),
     ]
 
@@ -104,6 +107,7 @@ def frame_strip(
     grid: Grid,
     used: pd.DataFrame,
     coast: Coast,
+    label: str = "truth",
 ) -> Figure:
     """Maps of truth, analysis, error and spread of one channel, one column per frame.
 
@@ -115,8 +119,9 @@ def frame_strip(
         grid: of the fields.
         used: stations, latitude and longitude.
         coast: coastlines.
+        label: of the truth, if it is a reference.
     """
-    rows = comparison(truth, members)
+    rows = comparison(truth, members, label)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
     figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
     for line, (title, values, colours, limits) in zip(axes, rows):
@@ -141,6 +146,7 @@ def channel_maps(
     coast: Coast,
     across: int | None = None,
     width: float = style.WIDTH,
+    label: str = "truth",
 ) -> Figure:
     """Maps of truth, analysis, error and spread of one frame, for every channel.
 
@@ -153,13 +159,14 @@ def channel_maps(
         coast: coastlines.
         across: maps in a row, 4 or 2; None: by the shape of the domain.
         width: of the figure, inches.
+        label: of the truth, if it is a reference.
     """
     across = across or (4 if _height(grid, 1.0) > WIDE else 2)
     deep = 4 // across
     height = _height(grid, 0.8 * width / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels), width)
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
-        one = comparison(truth[number][None], members[:, number][:, None])
+        one = comparison(truth[number][None], members[:, number][:, None], label)
         for axis, (title, values, colours, limits) in zip(line, one):
             mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)

@@ -6,6 +6,8 @@ import xarray as xr
 
 from hindsight.scores import significance
 from hindsight.verify import style
+from hindsight.verify.against import Against
+from hindsight.verify.compare import WITHHELD
 
 METRICS = {
     "rmse": "RMSE",
@@ -42,8 +44,29 @@ def scores_by_metric(scores: xr.Dataset) -> list[dict]:
     ]
 
 
+def scores_at_withheld(scores: xr.Dataset) -> list[dict]:
+    """RMSE, bias and CRPS at withheld observations, of every analysis and last of the reference; empty without one."""
+    if "reference_score" not in scores:
+        return []
+    place = scores.sel(region=WITHHELD)
+    found = scores_by_metric(place.assign({key: place[f"regional_{key}"] for key in ("score", "lower", "upper")}))
+    name = Against.of(scores).label
+    return [
+        group | {"rows": [*group["rows"], {"name": name, "values": _of_reference(scores, metric)}]}
+        for metric, group in zip(METRICS, found)
+        if metric in scores["withheld_metric"].values
+    ]
+
+
+def _of_reference(scores: xr.Dataset, metric: str) -> list[dict]:
+    return [
+        format_score(*(float(one[f"reference_{key}"]) for key in ("score", "lower", "upper")))
+        for one in _columns(scores.sel(withheld_metric=metric))
+    ]
+
+
 def ratios(scores: xr.Dataset) -> list[dict]:
-    """Scores of diffusion relative to the reference, for the whole period and by season; empty without a reference."""
+    """Scores of diffusion relative to the baseline, for the whole period and by season; empty without a baseline."""
     if "ratio" not in scores:
         return []
     groups = []
@@ -58,9 +81,9 @@ def ratios(scores: xr.Dataset) -> list[dict]:
 
 
 def headline(scores: xr.Dataset, channel: str) -> list[dict]:
-    """The main figure of each network: CRPS of a channel relative to the reference, with its interval.
+    """The main figure of each network: CRPS of a channel relative to the baseline, with its interval.
 
-    Without a reference, it is the CRPS itself.
+    Without a baseline, it is the CRPS itself.
     """
     parts = [scores.sel(network=name, channel=channel, analysis="diffusion") for name in scores["network"].values]
     return [_headline(part, scores.attrs) for part in parts]
@@ -70,7 +93,7 @@ def _headline(part: xr.Dataset, attributes: dict) -> dict:
     what = f"CRPS of {part['channel'].values}"
     if "ratio" in part:
         figure = percent_change(part.sel(compared="crps"), "ratio")
-        what, unit = f"{what} relative to {style.readable(attributes['reference'])} (negative is better)", " %"
+        what, unit = f"{what} relative to {style.readable(attributes['baseline'])} (negative is better)", " %"
     else:
         one = part.sel(metric="crps")
         figure = format_score(*(float(one[key]) for key in ("score", "lower", "upper")))

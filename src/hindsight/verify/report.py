@@ -18,6 +18,7 @@ from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
 from hindsight.verify import coastline, cost, numbers, storm, style
+from hindsight.verify.against import Against
 from hindsight.verify.sections import ReportData, overview, sections
 
 
@@ -43,7 +44,7 @@ def run(
     Args:
         domain: channels, grid and periods.
         settings: of the verification: confidence, the storm to show.
-        fields: the truth (`fields.zarr`), of which the test period is read.
+        fields: the truth or a reference (`fields.zarr`), of which the test period is read.
         static: land fraction and orography; coastlines follow from the land if `coast` is empty.
         scores: of all networks and analyses (`scores.nc`).
         observations: tables of all shards, `{network}/{shard}.parquet`.
@@ -86,7 +87,8 @@ def run(
         "networks": [str(name) for name in data.scores["network"].values],
         "scores": numbers.scores_by_metric(data.scores),
         "ratios": numbers.ratios(data.scores),
-        "reference": style.readable(data.scores.attrs["reference"]),
+        "withheld": numbers.scores_at_withheld(data.scores),
+        "baseline": style.readable(data.scores.attrs["baseline"]),
         "intervals": "" if uncertain else f", with {100 * settings.confidence:g} % confidence intervals",
         "sections": sections(data, event, curve, domain, settings),
         "notes": json.loads(manifest.read_text())["notes"],
@@ -115,10 +117,13 @@ def lead(data: ReportData, dataset: xr.Dataset, domain: Domain) -> str:
     channels = f"{', '.join(names[:-1])} and {names[-1]}" if 1 < len(names) <= 4 else names[0]
     channels = channels if len(names) <= 4 else f"{len(names)} channels"
     networks = "network " + next(iter(data.networks)) if len(data.networks) == 1 else f"{len(data.networks)} networks"
+    source = dataset.attrs.get("source_title") or "its source"
+    compared = f"verified against {source}" if data.against.is_truth else f"compared with {data.against.named}"
+    beside = " and with observations withheld from it" if data.withheld and not data.against.is_truth else ""
     return (
         f"An ensemble reanalysis by hindsight: {data.scores.attrs['members']} members of {channels} every "
         f"{domain.step_hours} h, {data.scores.attrs['period']}, sampled from a video diffusion prior given the "
-        f"observations of {networks}, and verified against {dataset.attrs.get('source_title') or 'its source'}."
+        f"observations of {networks}, and {compared}{beside}."
     )
 
 
@@ -126,7 +131,7 @@ def limits(data: ReportData, dataset: xr.Dataset) -> list[str]:
     """What the scores of this run do not show, a sentence each."""
     missing = int(np.count_nonzero(~data.available))
     return [
-        truth_note(dataset),
+        truth_note(dataset) if data.against.is_truth else reference_note(data.against),
         "The scores are those of this period, domain and observing network; skill elsewhere was not tested.",
         *([f"{missing} frames are missing in the source: they are analysed, but not scored."] if missing else []),
     ]
@@ -142,7 +147,7 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
         ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{unscored}"),
         ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{data.scores.attrs['members']} members"),
-        ("Truth", dataset.attrs.get("source_title") or "the source"),
+        (data.against.kind.capitalize(), dataset.attrs.get("source_title") or "the source"),
         ("Confidence intervals", numbers.interval_note(data.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in data.networks.items()),
         *(("Rejected", text) for text in rejected_observations(data.analyses)),
@@ -236,6 +241,16 @@ def truth_note(dataset: xr.Dataset) -> str:
     return (
         "The truth is a reanalysis with errors, and the prior, trained on other years of it, shares them: the scores "
         "measure agreement with that reanalysis."
+    )
+
+
+def reference_note(against: Against) -> str:
+    """A note on what the scores mean, given a reference."""
+    named = against.named[:1].upper() + against.named[1:]
+    return (
+        f"{named} is not free of errors, and may have assimilated the same reports; the prior, trained on other years "
+        "of it, shares its errors. The scores measure agreement with it, except those at withheld observations, where "
+        "its own departures stand beside those of the analyses."
     )
 
 

@@ -10,10 +10,13 @@ from hindsight.fields import store
 from hindsight.scores import ensemble, seams, seasons, significance
 from hindsight.settings import Domain, Verify
 from hindsight.settings.lexicon import CHANNELS
+from hindsight.verify.against import Against
+from hindsight.verify.compare import OF_REFERENCE
 from hindsight.verify.regions import WHOLE
 
-REFERENCE = "optimal_interpolation"  # analysis that `ratio` is relative to
+BASELINE = "optimal_interpolation"  # analysis that `ratio` is relative to
 COMPARED = ["rmse", "crps"]
+WITHHELD_METRICS = ["rmse", "bias", "crps"]  # of a reference at withheld observations
 
 
 def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisation: Path, scores: Path) -> None:
@@ -24,9 +27,10 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
     result = result.assign_coords(units=("channel", [CHANNELS[name].units for name in domain.channels]))
     result.attrs = {
         "confidence": settings.confidence,
-        "reference": REFERENCE,
+        "baseline": BASELINE,
         "period": f"{domain.test.start:%Y-%m-%d} to {domain.test.end:%Y-%m-%d}",
         "members": networks[0].attrs["members"],
+        **Against.of(networks[0]).attributes,
     }
     _explain(result)
     store.replace(scores, lambda partial: result.to_netcdf(partial))
@@ -49,8 +53,9 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
 
     Returns:
         `score`, `lower`, `upper` (analysis, metric, channel); the same by region, by season and by distance to the
-        stations; `ratio` to the reference with its own interval, in which common errors cancel, for the whole period
-        and by season; transitions at seams relative to others; rank histograms, maps and spectra.
+        stations; `ratio` to the baseline with its own interval, in which common errors cancel, for the whole period
+        and by season; transitions at seams relative to others; rank histograms, maps and spectra; scores of a
+        reference at withheld observations.
     """
     members = int(statistics.attrs["members"])
     weighted = _weighted_scores(statistics, members)  # (metric, weighting, analysis, region, channel)
@@ -60,6 +65,7 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     whole = weighted[:, :, :, list(statistics["region"].values).index(WHOLE)]
     data |= _ratios("ratio", whole, statistics, settings)
     data |= scores_by_distance(statistics, settings.confidence)
+    data |= scores_of_reference(statistics, settings.confidence)
     result = xr.Dataset(data, coords=coords)
     for name in ("score", "lower", "upper"):
         result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
@@ -70,11 +76,14 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     result["rmse_map"] = np.sqrt(statistics["sum_squared_error"] / count)
     result["spread_map"] = np.sqrt(statistics["sum_variance"] / count)
     result["power"] = statistics["sum_power"] / count
-    return result.transpose("analysis", "metric", ...).assign_attrs(members=members)
+    result["kind"] = _renamed(statistics["kind"].values, statistics)
+    return result.transpose("analysis", "metric", ...).assign_attrs(
+        members=members, **Against.of(statistics).attributes
+    )
 
 
 def seasonal_scores(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
-    """Scores of the whole domain and their ratios to the reference in every season with enough days."""
+    """Scores of the whole domain and their ratios to the baseline in every season with enough days."""
     whole, parts = statistics.sel(region=WHOLE), []
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
@@ -99,12 +108,27 @@ def scores_by_distance(statistics: xr.Dataset, confidence: float) -> dict:
     return found | {"quantity": ["rmse", "spread"], "distance_edge": statistics["distance_edge"]}
 
 
+def scores_of_reference(statistics: xr.Dataset, confidence: float) -> dict:
+    """RMSE, bias and CRPS of the reference itself at withheld observations; empty without a reference or without any.
+
+    The CRPS of a single value is its mean absolute departure.
+    """
+    if f"reference_{OF_REFERENCE[0]}" not in statistics:
+        return {}
+    series = [statistics[f"reference_{name}"].transpose("time", "channel").values for name in OF_REFERENCE]
+    square, mean, absolute = map(significance.weighted_means, series)
+    weighted = np.stack([np.sqrt(square), mean, absolute])
+    found = _estimates("reference_{}", ("withheld_metric", "channel"), weighted, WITHHELD_METRICS, confidence)
+    return found | {"withheld_metric": WITHHELD_METRICS}
+
+
 def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     """Measures of the transitions at seams relative to those inside shards, and the range of that ratio by chance.
 
     There are too few seams to estimate how they vary. So the range is that of equally many transitions drawn at random
     from inside the shards. A ratio outside of it means a visible seam.
     """
+    measures = _renamed(seams.MEASURES, statistics)
     parts, generator = [], np.random.Generator(np.random.Philox(settings.seed))
     for name in statistics["analysis"].values:
         one = statistics.sel(analysis=name)
@@ -121,9 +145,14 @@ def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
             ratio = at_seams / usual
         data = {"seam_ratio": ratio, "seam_lower": lower, "seam_upper": upper, "seam_inside": usual}
         part = xr.Dataset({key: (("measure", "channel"), value) for key, value in data.items()})
-        coords = {"measure": list(seams.MEASURES), "channel": one["channel"]}
+        coords = {"measure": measures, "channel": one["channel"]}
         parts.append(part.assign(seams=across.size).assign_coords(coords))
     return xr.concat(parts, statistics["analysis"])
+
+
+def _renamed(names: Sequence[str], statistics: xr.Dataset) -> list[str]:
+    """Names with `reference` in place of `truth`, if the fields are a reference."""
+    return [str(name).replace("truth", Against.of(statistics).kind) for name in names]
 
 
 def _measures(transition: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
@@ -155,12 +184,12 @@ def _estimates(name: str, dimensions: tuple, weighted: np.ndarray, metrics: Sequ
 
 
 def _ratios(name: str, weighted: np.ndarray, statistics: xr.Dataset, settings: Verify) -> dict:
-    """RMSE and CRPS relative to the reference under the same weights; (metric, weighting, analysis, channel)."""
+    """RMSE and CRPS relative to the baseline under the same weights; (metric, weighting, analysis, channel)."""
     names = list(statistics["analysis"].values)
-    if REFERENCE not in names:
+    if BASELINE not in names:
         return {}
     chosen = weighted[[ensemble.METRICS.index(m) for m in COMPARED]]
-    ratio = chosen / chosen[:, :, [names.index(REFERENCE)]]
+    ratio = chosen / chosen[:, :, [names.index(BASELINE)]]
     found = _estimates(f"{name}_{{}}", ("compared", "analysis", "channel"), ratio, COMPARED, settings.confidence)
     return {key.removesuffix("_score"): value for key, value in found.items()}
 
@@ -171,7 +200,8 @@ def _explain(result: xr.Dataset) -> None:
         "score": "rmse, bias, crps and spread in the channel's units; the others without. acc: "
         "time mean of the anomaly correlation of each frame; acc_pooled: of all frames together",
         "scale": "standard deviation of departures from the climatology in training, by channel",
-        "ratio": f"score relative to {REFERENCE}, below 1 is better",
+        "ratio": f"score relative to {BASELINE}, below 1 is better",
+        "reference_score": "of the fields compared with, at withheld observations; crps: mean absolute departure",
         "distance_score": "by distance to the nearest station used, in bins of equal width",
         "distance_edge": "edges of the bins of distance, km",
         "seam_ratio": "at the edges of shards relative to inside them; outside of the interval: a visible seam",

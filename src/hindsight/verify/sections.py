@@ -13,6 +13,7 @@ from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
 from hindsight.verify import excerpts, figures, lines, maps, storm, style
+from hindsight.verify.against import Against
 from hindsight.verify.compare import WITHHELD
 
 SERIES_FRAMES = 40
@@ -24,7 +25,7 @@ class ReportData:
     """The data of all pictures of the report."""
 
     scores: xr.Dataset
-    truth: xr.DataArray
+    truth: xr.DataArray  # or the reference
     available: np.ndarray  # (T,), whether the source has a frame
     grid: Grid
     networks: dict[str, pd.DataFrame]  # stations of each network
@@ -40,6 +41,11 @@ class ReportData:
     def paths(self, network: str) -> list[Path]:
         """The files of a network's analysis, `{network}/{analysis}/{shard}-{block}.nc`."""
         return [path for path in self.analyses if path.parts[-3] == network]
+
+    @property
+    def against(self) -> Against:
+        """What the analyses are compared with."""
+        return Against.of(self.scores)
 
     @property
     def withheld(self) -> bool:
@@ -59,24 +65,27 @@ class ReportData:
 def overview(data: ReportData, event: storm.Storm) -> dict:
     """The picture of the first screen, one channel of the first network, and its caption."""
     truth = data.truth_around(event.frame, LINE_FRAMES if data.grid.is_line else 1).sel(channel=[event.channel])
-    times, used = truth["time"].values, data.used(data.network)
+    times, used, against = truth["time"].values, data.used(data.network), data.against
     members = excerpts.read_frames(data.paths(data.network), times).sel(channel=[event.channel]).values
     if data.grid.is_line:
         coordinate = lines.Line.of(data.grid).name
         figure = lines.hovmoller(
             truth.values, members, times, [event.channel], data.grid, used, data.network, columns=2,
-            size=(style.NARROW, 2.6),
+            size=(style.NARROW, 2.6), label=against.label,
         )  # fmt: skip
         text, marks = f"{event.channel} by time and {coordinate}", "Triangles"
     else:
         figure = maps.channel_maps(
-            truth.values[0], members[:, 0], [event.channel], data.grid, used, data.coast, across=2, width=style.NARROW
-        )
+            truth.values[0], members[:, 0], [event.channel], data.grid, used, data.coast, across=2, width=style.NARROW,
+            label=against.label,
+        )  # fmt: skip
         text, marks = f"{event.channel} at {style.format_time(times[0])}", "Dots"
     caption = (
-        f"{text}, network {data.network}: truth, mean of the members, its error, and spread. {marks}: stations used."
+        f"{text}, network {data.network}: {against.label}, mean of the members, its {against.difference}, and spread. "
+        f"{marks}: stations used."
     )
-    return {"picture": style.picture(figure, f"Truth, analysis, error and spread of {event.channel}"), "text": caption}
+    alt = f"{against.capital}, analysis, {against.difference} and spread of {event.channel}"
+    return {"picture": style.picture(figure, alt), "text": caption}
 
 
 def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, settings: Verify) -> list[dict]:
@@ -121,11 +130,15 @@ def _storm(data: ReportData, event: storm.Storm, domain: Domain) -> list[dict]:
     grid, rows, columns = maps.crop_near(data.grid, event.latitude, event.longitude)
     near = {"channel": list(truth["channel"].values).index(event.channel), "latitude": rows, "longitude": columns}
     strip = maps.frame_strip(
-        truth.isel(near).values, members.isel(near).values, truth["time"].values, event.channel, grid, used, data.coast
-    )
+        truth.isel(near).values, members.isel(near).values, truth["time"].values, event.channel, grid, used, data.coast,
+        data.against.label,
+    )  # fmt: skip
     channels = [str(name) for name in truth["channel"].values]
-    frame = maps.channel_maps(truth.values[now], members.values[:, now], channels, data.grid, used, data.coast)
-    content, where = "truth, analysis, error and spread", style.format_place(event.latitude, event.longitude)
+    frame = maps.channel_maps(
+        truth.values[now], members.values[:, now], channels, data.grid, used, data.coast, label=data.against.label
+    )
+    content = f"{data.against.label}, analysis, {data.against.difference} and spread"
+    where = style.format_place(event.latitude, event.longitude)
     return [
         {
             "title": event.description.capitalize(),
@@ -146,8 +159,11 @@ def _line(data: ReportData, event: storm.Storm) -> dict:
     for network in data.networks:
         members = excerpts.read_frames(data.paths(network), times).values
         used = data.used(network)
-        figure = lines.hovmoller(truth.values, members, times, channels, data.grid, used, network)
-        pictures.append(style.picture(figure, f"Truth, analysis, error and spread along the line, network {network}"))
+        figure = lines.hovmoller(
+            truth.values, members, times, channels, data.grid, used, network, label=data.against.label
+        )
+        alt = f"{data.against.capital}, analysis, {data.against.difference} and spread along the line"
+        pictures.append(style.picture(figure, f"{alt}, network {network}"))
     text = f"{len(times)} frames from {style.format_time(times[0])}; time runs downwards. Triangles: stations used."
     return {"title": f"Time and {lines.Line.of(data.grid).name}", "text": text, "pictures": pictures}
 
@@ -172,6 +188,10 @@ def _where(data: ReportData) -> dict:
 
 def _scores_by_region(data: ReportData) -> list[dict]:
     included = " Scores at withheld observations include the errors of the observations." if data.withheld else ""
+    if "reference_score" in data.scores:
+        included += (
+            f" Black: {data.against.label} itself at withheld observations; its CRPS is a mean absolute departure."
+        )
     by_region = {
         "title": "Skill by region and season",
         "text": f"RMSE of the ensemble mean, and fair CRPS, with confidence intervals.{included}",
@@ -194,18 +214,20 @@ def _scores_by_region(data: ReportData) -> list[dict]:
 
 
 def _ensemble(data: ReportData) -> list[dict]:
+    against, tie = data.against, "A truth" if data.against.is_truth else "A value"
     return [
         {
             "title": "Rank histograms",
-            "text": "Rank of the truth among the members: a flat histogram means a calibrated ensemble, a U shape too "
-            "little spread, a dome too much. A truth that equals members (no rain, for example) gets one of their "
-            "ranks at random.",
+            "text": f"Rank of {against.named} among the members: a flat histogram means a calibrated ensemble, a U "
+            f"shape too little spread, a dome too much. {tie} that equals members (no rain, for example) gets one of "
+            "their ranks at random.",
             "pictures": [style.picture(figures.rank_histograms(data.scores), "Rank histograms")],
         },
         {
             "title": "Spectra",
             "text": "Power of departures from the climatology, averaged over latitudes by area. The mean has less "
-            "power where the analysis is uncertain; single members should follow the truth.",
+            "power where the analysis is uncertain; single members should follow "
+            f"{against.named}.",
             "pictures": [style.picture(figures.power_spectra(data.scores, data.grid), "Power by wavenumber")],
         },
     ]
@@ -220,8 +242,10 @@ def _series(data: ReportData, event: storm.Storm, settings: Verify) -> dict:
             continue  # no reports around that time
         chosen = excerpts.choose_stations(table, event.channel, settings.place)
         places = excerpts.series(data.paths(network), truth, table, chosen, data.grid)
-        figure = figures.time_series(truth["time"].values, places, [str(c) for c in truth["channel"].values], network)
-        alt = f"Truth, analysis and observations at {where}, network {network}"
+        figure = figures.time_series(
+            truth["time"].values, places, [str(c) for c in truth["channel"].values], network, data.against.label
+        )
+        alt = f"{data.against.capital}, analysis and observations at {where}, network {network}"
         pictures.append(style.picture(figure, alt))
     title = "At two stations" if data.withheld else "At a station"
     return {
@@ -239,7 +263,7 @@ def _seams(data: ReportData, settings: Verify) -> dict:
         "title": "Seams",
         "text": f"Change from one frame to the next at the {count} edge{'s' * (count > 1)} of shards, divided by that "
         f"inside shards; 1: no visible seam. Grey: the range of {100 * settings.confidence:g} % of random samples of "
-        "as many changes inside shards. Orange: outside it. Black: the truth, for comparison. Changes are "
+        f"as many changes inside shards. Orange: outside it. Black: {data.against.named}, for comparison. Changes are "
         "root-mean-square values; the correlation is that of perturbations (member minus mean)." + _streams(data),
         "pictures": [style.picture(figures.seam_ratios(data.scores), "Ratios at seams, and their range by chance")],
     }
