@@ -224,7 +224,9 @@ def compare_with_observations(
     data = {name: np.full((1, len(times), len(channels)), np.nan) for name in ensemble.STATISTICS}
     members, table, left_out = _at_observations(frames["analysis"], table, grid)
     if left_out:
-        print(f"withheld: {left_out} of {left_out + len(table)} rows depend on frames that this shard lacks; not scored")
+        print(
+            f"withheld: {left_out} of {left_out + len(table)} rows depend on frames that this shard lacks; not scored"
+        )
     noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
     members, values = members + table["error"].to_numpy() * noise, table["value"].to_numpy()
     expected = evaluate(table, channels, grid, times, scaling.climatology(times))
@@ -263,9 +265,7 @@ def compare_reference_with_observations(frames: xr.Dataset, table: pd.DataFrame,
     )
 
 
-def _at_observations(
-    analysis: xr.DataArray, table: pd.DataFrame, grid: Grid
-) -> tuple[np.ndarray, pd.DataFrame, int]:
+def _at_observations(analysis: xr.DataArray, table: pd.DataFrame, grid: Grid) -> tuple[np.ndarray, pd.DataFrame, int]:
     """What the members would be observed to be (E, N), the rows that are scored, and how many need other frames.
 
     The rows have a column `scored_as`, the channel that they are scored with.
