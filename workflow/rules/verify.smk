@@ -16,6 +16,15 @@ OTHERS = expand(
 )
 
 
+def analyses_around(network: str, shard: str) -> list[str]:
+    """Files of all analyses of a shard and of those beside it, on whose frames means over time may depend."""
+    at = SHARDS.index(shard)
+    near = SHARDS[max(at - 1, 0) : at + 2]
+    ours = [f"reanalyse/{network}/diffusion/{s}-{b}.nc" for s in near for b in BLOCKS]
+    others = [f"baselines/{network}/{m}/{s}-0.nc" for m in METHODS for s in near]
+    return [result(path) for path in ours + others]
+
+
 rule compare:
     """Compare every analysis of a network with the truth or a reference, and with observations withheld from it."""
     input:
@@ -47,6 +56,72 @@ rule compare:
         " --observations {params.observations}"
         " --analyses {params.analyses}"
         " --result {output.result:q}"
+        " > {log:q} 2>&1"
+
+
+rule feedback:
+    """Write what every analysis made of each observation of a shard."""
+    input:
+        settings="results/{run}/settings/verify.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+        observations="results/{run}/observe/{network}/{shard}.parquet",
+        analyses=lambda wildcards: analyses_around(wildcards.network, wildcards.shard),
+    output:
+        feedback="results/{run}/verify/feedback/{network}/{shard}.parquet",
+    log:
+        "logs/{run}/verify/feedback-{network}-{shard}.log",
+    benchmark:
+        "logs/{run}/verify/feedback-{network}-{shard}.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(30),
+    params:
+        shard=lambda wildcards: shard_frames(wildcards.shard),
+        analyses=input_list("analyses"),
+    shell:
+        "hindsight verify.feedback --settings {input.settings:q}"
+        " --shard {params.shard:q}"
+        " --fields {input.fields:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --observations {input.observations:q}"
+        " --analyses {params.analyses}"
+        " --feedback {output.feedback:q}"
+        " > {log:q} 2>&1"
+
+
+rule departures:
+    """Summarise the departures of every analysis from the observations of every network."""
+    input:
+        settings="results/{run}/settings/verify.json",
+        feedback=expand(
+            "results/{{run}}/verify/feedback/{network}/{shard}.parquet",
+            network=NETWORKS,
+            shard=SHARDS,
+        ),
+        static="results/{run}/preprocess/static.nc",
+    output:
+        departures="results/{run}/verify/departures.csv",
+        monthly="results/{run}/verify/departures_by_month.csv",
+        ranks="results/{run}/verify/ranks.csv",
+    log:
+        "logs/{run}/verify/departures.log",
+    benchmark:
+        "logs/{run}/verify/departures.tsv"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        feedback=input_list("feedback"),
+    shell:
+        "hindsight verify.departures --settings {input.settings:q}"
+        " --feedback {params.feedback}"
+        " --static {input.static:q}"
+        " --departures {output.departures:q}"
+        " --monthly {output.monthly:q}"
+        " --ranks {output.ranks:q}"
         " > {log:q} 2>&1"
 
 

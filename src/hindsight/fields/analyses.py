@@ -60,15 +60,17 @@ def write(
     store.replace(path, lambda partial: dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding))
 
 
-def read(paths: list[Path]) -> xr.Dataset:
-    """Read the files of one or several shards into memory, members and times in order.
+def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
+    """Read the files of one or several shards into memory, members and times in order; of the times, if given.
 
     Raises:
         UserError: if a file is missing or cannot be read.
     """
     by_time: dict = {}
     for path in paths:
-        part = _read(path, lambda dataset: dataset.load())
+        part = _read(path, lambda dataset: _at(dataset, times).load())
+        if not part.sizes["time"]:
+            continue
         by_time.setdefault(part["time"].values[0], []).append(part)
     rows = [
         xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
@@ -77,6 +79,11 @@ def read(paths: list[Path]) -> xr.Dataset:
         for _, row in sorted(by_time.items())
     ]
     return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
+
+
+def _at(dataset: xr.Dataset, times: np.ndarray | None) -> xr.Dataset:
+    """The frames at some of the times; all, if there are none."""
+    return dataset if times is None else dataset.sel(time=np.isin(dataset["time"].values, times))
 
 
 def header(path: Path) -> xr.Dataset:

@@ -22,10 +22,8 @@ def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.nda
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
-    for name, box in (requested or (GLOBE_REGIONS if grid.is_global else {})).items():
-        inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
-        if box.east - box.west < 360:
-            inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR
+    for name, box in boxes(requested, grid).items():
+        inside = holds(box, latitude, longitude)
         if not inside.any():
             raise UserError(
                 f"verify.regions.{name} holds no grid point; the domain is {grid.latitude[0]:g} to "
@@ -33,3 +31,16 @@ def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.nda
             )
         found[name] = (grid.weights * inside).ravel()
     return found
+
+
+def boxes(requested: dict[str, Region], grid: Grid) -> dict[str, Region]:
+    """The requested regions; without any, three of a globe."""
+    return requested or (GLOBE_REGIONS if grid.is_global else {})
+
+
+def holds(box: Region, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Whether a region holds each place (degrees), edges included, within the tolerance of grids."""
+    inside = (latitude >= box.south - NEAR) & (latitude <= box.north + NEAR)
+    if box.east - box.west < 360:
+        inside &= (longitude - box.west + NEAR) % 360 <= (box.east - box.west) % 360 + 2 * NEAR
+    return inside

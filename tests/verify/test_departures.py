@@ -1,0 +1,102 @@
+"""Summaries of feedback: scores by hand, independence of shards, Desroziers' estimate, numbers by month, ranks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hindsight.settings.verify import Region
+from hindsight.verify import departures
+
+DAYS, MEMBERS = 90, 4
+
+
+def table(seed=0, stations=30, error=0.5):
+    """Scalar analyses that are optimal, members drawn from their posterior, at stations used and withheld."""
+    generator, count = np.random.default_rng(seed), DAYS * stations
+    truth = generator.normal(size=count)
+    value = truth + error * generator.normal(size=count)
+    gain = 1 / (1 + error**2)
+    spread = np.sqrt(1 - gain) * np.ones(count)
+    number = np.tile(np.arange(stations), DAYS)
+    return pd.DataFrame(
+        {
+            "network": "thin", "analysis": "diffusion", "channel": "msl",
+            "time": np.repeat(pd.date_range("2009-01-01", periods=DAYS), stations),
+            "latitude": 40.0 + number, "longitude": 0.0, "platform": np.where(number % 2, "land", "ship"),
+            "code": (number % 5 == 0).astype(int), "obs_error": error, "fg_depar": value,
+            "an_depar": value - gain * value, "an_spread": spread, "crps": np.abs(value - gain * value),
+            "rank": generator.integers(0, MEMBERS + 1, count), "reference_depar": value - truth,
+        }
+    )  # fmt: skip
+
+
+def sums(*tables, regions=None):
+    parts = [departures.frame_sums(part, MEMBERS) for one in tables for part in departures.grouped(one, regions or {})]
+    return pd.concat(parts).groupby([*departures.KEYS, "time"], sort=True).sum()
+
+
+def of(found, **chosen):
+    for name, value in ({"region": "everywhere", "platform": "all", "use": "used"} | chosen).items():
+        found = found[found[name] == value]
+    return found.iloc[0]
+
+
+def test_scores_are_means_over_rows():
+    whole = table()
+    found = departures.summary(sums(whole), 0.95)
+    used = whole[(whole["code"] == 0) & (whole["platform"] == "land")]
+    row = of(found, platform="land")
+    assert row["rows"] == len(used) and row["rmse"] == pytest.approx(np.sqrt((used["an_depar"] ** 2).mean()))
+    assert row["bias"] == pytest.approx(used["an_depar"].mean()) and row["crps"] == pytest.approx(used["crps"].mean())
+    assert row["reference_rmse"] == pytest.approx(np.sqrt((used["reference_depar"] ** 2).mean()))
+    assert row["rmse_lower"] < row["rmse"] < row["rmse_upper"] and row["bias_lower"] < 0 < row["bias_upper"]
+    assert of(found)["rows"] == (whole["code"] == 0).sum() and of(found, use="withheld")["rows"] == 6 * DAYS
+
+
+def test_departures_tell_the_observation_error_of_an_optimal_analysis():
+    """Desroziers' identity, E[(y - a)(y - b)] = R, holds where the gain is optimal."""
+    row = of(departures.summary(sums(table(stations=100)), 0.95))
+    assert row["observation_error"] == pytest.approx(0.5, rel=0.05)
+
+
+def test_spread_and_skill_agree_where_the_value_is_independent():
+    """Withheld values: their variance about the mean is that of a further member, and the observation error."""
+    generator, whole = np.random.default_rng(1), table(stations=60)
+    centre = generator.normal(size=(MEMBERS + 1, len(whole)))
+    whole["an_depar"] = centre[0] + 0.5 * generator.normal(size=len(whole)) - centre[1:].mean(0)
+    whole["an_spread"] = centre[1:].std(0, ddof=1)
+    assert of(departures.summary(sums(whole), 0.95))["spread_skill"] == pytest.approx(1, abs=0.04)
+
+
+def test_the_cut_into_shards_changes_nothing():
+    whole = table()
+    early = whole["time"] < "2009-02-01"
+    parts = departures.summary(sums(whole[early], whole[~early]), 0.95)
+    pd.testing.assert_frame_equal(parts, departures.summary(sums(whole), 0.95))
+
+
+def test_rows_without_a_departure_are_counted_and_not_averaged():
+    whole = table()
+    whole.loc[whole.index % 3 == 0, ["an_depar", "an_spread", "crps"]] = np.nan
+    rest = whole[(whole["code"] == 0) & whole["an_depar"].notna()]
+    row = of(departures.summary(sums(whole), 0.95))
+    assert row["rows"] == (whole["code"] == 0).sum()
+    assert row["rmse"] == pytest.approx(np.sqrt((rest["an_depar"] ** 2).mean()))
+
+
+def test_regions_and_months_have_their_own_numbers():
+    regions = {"south": Region(south=30, north=49.5, west=-10, east=10)}
+    found = departures.by_month(sums(table(), regions=regions))
+    months = found[(found["region"] == "south") & (found["platform"] == "all") & (found["use"] == "used")]
+    assert months["month"].tolist() == ["2009-01", "2009-02", "2009-03"] and months["rows"].tolist() == [
+        8 * 31,
+        8 * 28,
+        8 * 31,
+    ]
+
+
+def test_ranks_are_counted():
+    whole = table()
+    whole.loc[0, "rank"] = -1
+    found = departures.rank_counts(next(departures.grouped(whole, {})), MEMBERS)
+    assert found.to_numpy().sum() == len(whole) - 1 and list(found) == [f"rank_{k}" for k in range(MEMBERS + 1)]
