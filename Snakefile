@@ -63,6 +63,7 @@ rule all:
     input:
         ARCHIVE_TARGETS,
         result("verify/report.html"),
+        result("verify/departures.csv"),
 
 
 # The name of a stage is a target: `snakemake train` makes the output of that stage and everything it needs.
@@ -123,9 +124,10 @@ rule baselines:
 
 
 rule verify:
-    """The report."""
+    """The report, and the summary of departures from observations."""
     input:
         result("verify/report.html"),
+        result("verify/departures.csv"),
     localrule: True
 
 

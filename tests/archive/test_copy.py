@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hindsight.archive import copy
+from hindsight.archive import copy, observations
 from hindsight.errors import UserError
 from hindsight.settings import Archive
+from tests.archive.test_observations import tables
 from tests.servers import bucket
 
 
@@ -24,8 +25,10 @@ def server(tmp_path):
 def send(small, url="gs://mine/a", **options):
     documents = [small.result, small.provenance]
     target = {"url": url, "options": options}
+    marker = small.folder / "observations.json"
+    observations.run(feedback=tables(small.folder / "from"), folder=small.folder / "feedback", marker=marker)
     copy.run(Archive(copy_to=target), layout=small.layout, markers=small.markers, documents=documents,
-             archive=small.archive, marker=small.folder / "copy.json")  # fmt: skip
+             tables=[marker], archive=small.archive, marker=small.folder / "copy.json")  # fmt: skip
 
 
 def options(server):
@@ -47,7 +50,7 @@ def test_objects_go_first_the_root_after_them_and_the_check_last(small, server):
     data = [k for k, name in enumerate(sent) if re.search(r"(z500|msl)/c/", name)]
     metadata = [k for k, name in enumerate(sent) if name.startswith("reanalysis.zarr") and k not in data]
     assert max(data) < min(metadata) and sent[max(metadata)] == "reanalysis.zarr/zarr.json"
-    assert sent[-1] == "check.json" and len(sent) == len(set(sent)) == len(small.objects()) + 3 + 3
+    assert sent[-1] == "check.json" and len(sent) == len(set(sent)) == len(small.objects()) + 3 + 3 + 3
     for marker in small.markers:  # a marker follows its objects
         objects = json.loads(marker.read_text())["objects"]
         assert sent.index(f"shards/{marker.name}") > max(sent.index(f"reanalysis.zarr/{name}") for name in objects)

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from hindsight.archive import publish
+from hindsight.archive import observations, publish
 from hindsight.settings import Archive
+from tests.archive.test_observations import tables
 
 
 @pytest.fixture
@@ -18,8 +19,10 @@ def published(small):
     small.lay_out()
     small.check()
     page, catalogue = small.archive.with_name("README.md"), small.archive.with_name("stac.json")
-    publish.run(Archive(**small.archive_settings), layout=small.layout, check=small.result, page=page,
-                catalogue=catalogue)  # fmt: skip
+    marker = small.archive.with_name("observations.json")
+    observations.run(feedback=tables(small.folder / "from"), folder=marker.with_name("feedback"), marker=marker)
+    publish.run(Archive(**small.archive_settings), layout=small.layout, check=small.result, tables=[marker],
+                page=page, catalogue=catalogue)  # fmt: skip
     return small
 
 
@@ -91,6 +94,7 @@ def test_an_unknown_creator_is_not_invented():
 def test_publishing_again_changes_no_file(published):
     page = published.archive.with_name("README.md")
     before = page.stat().st_mtime_ns
+    marker = page.with_name("observations.json")
     publish.run(Archive(**published.archive_settings), layout=published.layout, check=published.result, page=page,
-                catalogue=published.archive.with_name("stac.json"))  # fmt: skip
+                tables=[marker], catalogue=published.archive.with_name("stac.json"))  # fmt: skip
     assert page.stat().st_mtime_ns == before and os.listdir(page.parent).count("README.md") == 1

@@ -31,7 +31,9 @@ def table(seed=0, stations=30, error=0.5):
 
 
 def sums(*tables, regions=None):
-    parts = [departures.frame_sums(part, MEMBERS) for one in tables for part in departures.grouped(one, regions or {})]
+    parts = [
+        departures.frame_sums(part, MEMBERS) for one in tables for part in departures.by_region(one, regions or {})
+    ]
     return pd.concat(parts).groupby([*departures.KEYS, "time"], sort=True).sum()
 
 
@@ -98,5 +100,5 @@ def test_regions_and_months_have_their_own_numbers():
 def test_ranks_are_counted():
     whole = table()
     whole.loc[0, "rank"] = -1
-    found = departures.rank_counts(next(departures.grouped(whole, {})), MEMBERS)
+    found = departures.rank_counts(next(departures.by_region(whole, {})), MEMBERS)
     assert found.to_numpy().sum() == len(whole) - 1 and list(found) == [f"rank_{k}" for k in range(MEMBERS + 1)]

@@ -114,13 +114,14 @@ def test_a_finished_run_does_no_work_again(made, config):
 
 
 @pytest.mark.parametrize(("change", "rerun"), [
-    ({"verify": {"resamples": 60}}, {"settings", "compare", "score", "report"}),
+    ({"verify": {"resamples": 60}}, {"settings", "compare", "score", "departures", "report"}),
     ({"archive": {"title": "Another"}}, {"settings", "layout", "check", "publish", "report"}),
     ({"archive": {"chunk_points": 8, "replace": True}},
      {"settings", "plan", "layout", "write", "check", "publish", "report"}),
     ({"reanalyse": {"steps": 3}, "archive": {"replace": True}},
-     {"settings", "plan", "shard", "compare", "score", "report", "layout", "write", "check", "publish"}),
-    ({"baselines": {"climatology": {"days": 20}}}, {"settings", "baseline", "compare", "score", "report"}),
+     {"settings", "plan", "shard", "compare", "score", "report", "layout", "write", "check", "feedback", "departures",
+      "observations", "publish"}),
+    ({"baselines": {"climatology": {"days": 20}}}, {"settings", "baseline", "compare", "score", "feedback", "departures", "report"}),
 ])
 def test_changing_one_stage_reruns_it_and_what_follows_and_nothing_else(made, config, change, rerun):
     dry = runs.snakemake(made, runs.merged(config, change), "--dry-run")

@@ -6,7 +6,7 @@ docs/decisions/0003). A longer period or a larger ensemble changes settings and 
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
-     stac.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
+     stac.json, feedback/{shard}.parquet, observations.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
@@ -113,12 +113,42 @@ rule check:
         " > {log:q} 2>&1"
 
 
+rule observations:
+    """Copy the feedback of the archived network into the archive, and list its tables."""
+    input:
+        settings=ancient("results/{run}/settings/archive.json"),
+        feedback=expand(
+            f"results/{{run}}/verify/feedback/{SETTINGS.archived_network}/diffusion/{{shard}}.parquet",
+            shard=SHARDS,
+            allow_missing=True,
+        ),
+    output:
+        marker="results/{run}/archive/observations.json",
+    log:
+        "logs/{run}/archive/observations.log",
+    benchmark:
+        "logs/{run}/archive/observations.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(30),
+    params:
+        folder=result("archive/feedback"),
+        feedback=input_list("feedback"),
+    shell:
+        "hindsight archive.observations --settings {input.settings:q}"
+        " --feedback {params.feedback}"
+        " --folder {params.folder:q}"
+        " --marker {output.marker:q}"
+        " > {log:q} 2>&1"
+
+
 rule publish:
     """Describe the archive: a landing page and a STAC collection, made from its metadata."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
         check="results/{run}/archive/check.json",
+        tables="results/{run}/archive/observations.json",
     output:
         page="results/{run}/archive/README.md",
         catalogue="results/{run}/archive/stac.json",
@@ -133,6 +163,7 @@ rule publish:
         "hindsight archive.publish --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --check {input.check:q}"
+        " --tables {input.tables:q}"
         " --page {output.page:q}"
         " --catalogue {output.catalogue:q}"
         " > {log:q} 2>&1"
@@ -174,6 +205,7 @@ rule copy:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
+        tables="results/{run}/archive/observations.json",
         documents=[
             result("archive/check.json"),
             result("archive/provenance.csv"),
@@ -196,6 +228,7 @@ rule copy:
         "hindsight archive.copy --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --markers {params.markers}"
+        " --tables {input.tables:q}"
         " --documents {input.documents:q}"
         " --archive {params.archive:q}"
         " --marker {output.marker:q}"

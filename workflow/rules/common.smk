@@ -269,3 +269,14 @@ def world_settings() -> str:
     return DOWNLOAD_REQUEST.model_dump_json(
         exclude={"periods": True, "missing": True, "accepted": True, **end}
     )
+
+
+def analyses_around(network: str, analysis: str, shard: str) -> list[str]:
+    """Files of an analysis of a shard and of those beside it, on whose frames means over time may depend."""
+    stage = "reanalyse" if analysis == "diffusion" else "baselines"
+    at = SHARDS.index(shard)
+    return [
+        result(f"{stage}/{network}/{analysis}/{near}-{block}.nc")
+        for near in SHARDS[max(at - 1, 0) : at + 2]
+        for block in (BLOCKS if analysis == "diffusion" else [0])
+    ]

@@ -1,7 +1,8 @@
-"""Verify: statistics of each network, scores of all, the report.
+"""Verify: statistics of each network, scores of all, feedback of every observation and its summary, the report.
 
 in:  results/{run}/preprocess/*, observe/{network}/*.parquet, reanalyse/*, baselines/*
-out: results/{run}/verify/statistics/{network}.nc, scores.nc, report.html
+out: results/{run}/verify/statistics/{network}.nc, scores.nc, feedback/{network}/{analysis}/{shard}.parquet,
+     departures.csv, departures_by_month.csv, ranks.csv, report.html
 """
 
 DIFFUSION = expand(
@@ -14,15 +15,6 @@ OTHERS = expand(
     method=METHODS,
     shard=SHARDS,
 )
-
-
-def analyses_around(network: str, shard: str) -> list[str]:
-    """Files of all analyses of a shard and of those beside it, on whose frames means over time may depend."""
-    at = SHARDS.index(shard)
-    near = SHARDS[max(at - 1, 0) : at + 2]
-    ours = [f"reanalyse/{network}/diffusion/{s}-{b}.nc" for s in near for b in BLOCKS]
-    others = [f"baselines/{network}/{m}/{s}-0.nc" for m in METHODS for s in near]
-    return [result(path) for path in ours + others]
 
 
 rule compare:
@@ -60,20 +52,23 @@ rule compare:
 
 
 rule feedback:
-    """Write what every analysis made of each observation of a shard."""
+    """Write what an analysis made of each observation of a shard."""
     input:
-        settings="results/{run}/settings/verify.json",
-        fields=store("results/{run}/preprocess/fields.zarr"),
+        settings="results/{run}/settings/feedback.json",
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations="results/{run}/observe/{network}/{shard}.parquet",
-        analyses=lambda wildcards: analyses_around(wildcards.network, wildcards.shard),
+        analyses=lambda wildcards: analyses_around(
+            wildcards.network, wildcards.analysis, wildcards.shard
+        ),
     output:
-        feedback="results/{run}/verify/feedback/{network}/{shard}.parquet",
+        feedback="results/{run}/verify/feedback/{network}/{analysis}/{shard}.parquet",
     log:
-        "logs/{run}/verify/feedback-{network}-{shard}.log",
+        "logs/{run}/verify/feedback-{network}-{analysis}-{shard}.log",
     benchmark:
-        "logs/{run}/verify/feedback-{network}-{shard}.tsv"
+        "logs/{run}/verify/feedback-{network}-{analysis}-{shard}.tsv"
     resources:
         mem_mb=memory(1500),
         runtime=minutes(30),
@@ -97,8 +92,9 @@ rule departures:
     input:
         settings="results/{run}/settings/verify.json",
         feedback=expand(
-            "results/{{run}}/verify/feedback/{network}/{shard}.parquet",
+            "results/{{run}}/verify/feedback/{network}/{analysis}/{shard}.parquet",
             network=NETWORKS,
+            analysis=["diffusion", *METHODS],
             shard=SHARDS,
         ),
         static="results/{run}/preprocess/static.nc",

@@ -17,6 +17,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from hindsight.archive import objects, recipe
+from hindsight.archive.observations import files_of
 from hindsight.errors import UserError
 from hindsight.progress import Progress
 from hindsight.settings import Archive, credentials
@@ -26,7 +27,14 @@ STORE = "reanalysis.zarr"
 
 
 def run(
-    settings: Archive, *, layout: Path, markers: list[Path], documents: list[Path], archive: Path, marker: Path
+    settings: Archive,
+    *,
+    layout: Path,
+    markers: list[Path],
+    tables: list[Path],
+    documents: list[Path],
+    archive: Path,
+    marker: Path,
 ) -> None:
     """Copy the archive to another destination: only what is missing there, metadata last."""
     layout_json = json.loads(layout.read_text())
@@ -38,7 +46,9 @@ def run(
         watch(done + 1, f"{sent} objects sent")
     metadata = {f"{STORE}/{key}": (archive / key, checksum) for key, checksum in layout_json["objects"].items()}
     sent += destination.send(metadata, existing={})
-    for path in [layout, *sorted(documents, key=lambda path: path.name == "check.json")]:
+    for path in tables:
+        sent += destination.send(files_of(path), existing={})
+    for path in [layout, *tables, *sorted(documents, key=lambda path: path.name == "check.json")]:
         sent += destination.send({path.name: (path, objects.sha256(path))}, existing={})
     destination.verify()
     objects.put_json(

@@ -23,17 +23,18 @@ ASSETS = {  # files beside the catalogue entry: title, media type, role
 }
 
 
-def run(settings: Archive, *, layout: Path, check: Path, page: Path, catalogue: Path) -> None:
+def run(settings: Archive, *, layout: Path, check: Path, tables: list[Path], page: Path, catalogue: Path) -> None:
     """Describe the archive: a landing page and a STAC collection, made from its metadata."""
     layout_json, checked = json.loads(layout.read_text()), json.loads(check.read_text())
+    feedback = [json.loads(path.read_text()) for path in tables]
     environment = Environment(
         loader=PackageLoader("hindsight.archive", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     text = environment.get_template("README.md.jinja").render(
-        page_values(layout_json, checked) | {"settings": settings}
+        page_values(layout_json, checked) | {"settings": settings, "feedback": feedback}
     )
     objects.put(page, text.encode())
-    objects.put_json(catalogue, collection(layout_json, checked))
+    objects.put_json(catalogue, collection(layout_json, checked, feedback))
 
 
 def page_values(layout: dict, checked: dict) -> dict[str, object]:
@@ -76,8 +77,14 @@ def citation(attributes: dict) -> str:
     return ". ".join([*parts, attributes["id"]]) + "."
 
 
-def collection(layout: dict, checked: dict) -> dict[str, object]:
-    """The catalogue entry: a STAC collection with the datacube extension."""
+def collection(layout: dict, checked: dict, feedback: list[dict]) -> dict[str, object]:
+    """The catalogue entry: a STAC collection with the datacube extension.
+
+    Args:
+        layout: content of `layout.json`.
+        checked: content of `check.json`.
+        feedback: content of `observations.json`, if there is one.
+    """
     attributes = layout["attributes"]
     start, end = attributes["time_coverage_start"], attributes["time_coverage_end"]
     extent = {"spatial": {"bbox": [bounding_box(attributes)]}, "temporal": {"interval": [[start, end]]}}
@@ -95,11 +102,20 @@ def collection(layout: dict, checked: dict) -> dict[str, object]:
         "links": _links(attributes),
         "assets": {
             name: {"href": f"./{name}", "title": title, "type": kind, "roles": [role]}
-            for name, (title, kind, role) in ASSETS.items()
+            for name, (title, kind, role) in (ASSETS | _tables(feedback)).items()
         },
         "cube:dimensions": _dimensions(layout, attributes),
         "cube:variables": _variables(layout),
         "summaries": {"recipe": [layout["recipe"]], "bytes": [checked["bytes"]]},
+    }
+
+
+def _tables(feedback: list[dict]) -> dict[str, tuple[str, str, str]]:
+    """The tables of feedback as assets."""
+    return {
+        f"{one['folder']}/{name}": ("what every observation of a shard did", "application/vnd.apache.parquet", "data")
+        for one in feedback
+        for name in one["files"]
     }
 
 

@@ -95,6 +95,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "reanalyse": ["scope", "cutting"],
     "covariance": ["training", "optimal_interpolation"],
     "baselines": ["training", "ensemble"],
+    "feedback": ["scope", "cutting"],
     "verify": ["domain", "ensemble"],
     "archive": ["domain", "ensemble", "reanalyse", "observe"],
 }

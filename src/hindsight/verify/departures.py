@@ -18,7 +18,7 @@ from hindsight.progress import Progress
 from hindsight.scores import significance
 from hindsight.settings import Ensemble, Verify
 from hindsight.settings.verify import Region
-from hindsight.verify.regions import WHOLE, boxes, holds
+from hindsight.verify.regions import WHOLE, chosen_regions, holds
 
 KEYS = ["network", "analysis", "use", "region", "platform", "channel"]
 READ = ["analysis", "time", "latitude", "longitude", "channel", "platform", "code", "obs_error", "fg_depar", "an_depar"]
@@ -41,11 +41,11 @@ def run(
 ) -> None:
     """Summarise the departures of every analysis from the observations of every network."""
     watch, parts, histograms = Progress("verify.departures", len(feedback), "tables"), [], []
-    regions = boxes(settings.regions, Grid.of(xr.load_dataset(static)))
+    regions = chosen_regions(settings.regions, Grid.of(xr.load_dataset(static)))
     for number, path in enumerate(feedback):
         watch(number)
-        table = pd.read_parquet(path, columns=READ).assign(network=path.parent.name)
-        for part in grouped(table, regions):
+        table = pd.read_parquet(path, columns=READ).assign(network=path.parts[-3])
+        for part in by_region(table, regions):
             parts.append(frame_sums(part, product.members))
             histograms.append(rank_counts(part, product.members))
     watch(len(feedback))
@@ -58,7 +58,7 @@ def run(
     write(pd.concat(histograms).groupby(KEYS, sort=True).sum().reset_index(), ranks)
 
 
-def grouped(table: pd.DataFrame, regions: dict[str, Region]) -> Iterator[pd.DataFrame]:
+def by_region(table: pd.DataFrame, regions: dict[str, Region]) -> Iterator[pd.DataFrame]:
     """The rows of every region, with the columns of `KEYS`: those of each platform, and those of all."""
     table = table.assign(use=np.array([usage.BY_CODE[code] for code in table["code"]], object))
     places = table["latitude"].to_numpy(), table["longitude"].to_numpy()

@@ -1,4 +1,4 @@
-"""Feedback: every observation of a shard, its code, and what every analysis made of it; one row for each analysis.
+"""Feedback: every observation of a shard, its code, and what an analysis made of it, in one format for all analyses.
 
 Names are those of ECMWF's observation feedback where it has them (`obsvalue`, `biascorr`, `obs_error`, `fg_depar`,
 `an_depar`). The background of all analyses is the climatology. To compare an observation with members, random
@@ -22,12 +22,12 @@ from hindsight.operators import time_weights
 from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import reject_gross_errors
 from hindsight.scores.ensemble import mean_difference
-from hindsight.settings import Domain, Ensemble
+from hindsight.settings import Cutting, Scope
 
 PURPOSE = 8 << 32  # keeps this module's random numbers apart from those of analyses
 ROWS = 100_000  # of a row group
 COLUMNS = {
-    "analysis": "analysis that this row is about",
+    "analysis": "name of the analysis",
     "time": "time of the frame (UTC)",
     "latitude": "degrees north",
     "longitude": "degrees east",
@@ -58,8 +58,8 @@ SINGLE += ("others_depar", "others_spread", "level", "elevation")
 
 
 def run(
-    domain: Domain,
-    product: Ensemble,
+    domain: Scope,
+    product: Cutting,
     *,
     shard: str,
     fields: Path,
@@ -69,9 +69,18 @@ def run(
     analyses: list[Path],
     feedback: Path,
 ) -> None:
-    """Write what every analysis made of each observation of a shard.
+    """Write what an analysis made of each observation of a shard.
 
-    The analyses of the shards beside it are read as far as observations depend on their frames.
+    Args:
+        domain: channels and time step.
+        product: seed.
+        shard: its interval of frames.
+        fields: truth or reference of the period (`fields.zarr`).
+        climatology: of the fields.
+        statistics: of the fields.
+        observations: table of the network and shard.
+        analyses: files of one analysis, of the shard and those beside it, on whose frames means over time may depend.
+        feedback: the table to write.
     """
     dataset, scaling = store.read(fields), Scaling.read(climatology, statistics)
     grid, table = Grid.of(dataset), tables.read([observations])
@@ -83,20 +92,15 @@ def run(
     value = part["value"].to_numpy(float)
     described.loc[rows, "fg_depar"] = value - at_rows(scaling.climatology(times), times)
     described.loc[rows, "reference_depar"] = value - at_rows(_reference(dataset, times), times)
-    parts = []
-    for name, paths in _by_analysis(analyses).items():
-        found = analysis_files.read(paths, times)
-        members = at_rows(found["analysis"].values.astype(float), found["time"].values)
-        columns = judged(members, part, found["realization"].values.tolist(), product.seed)
-        one = described.assign(analysis=name)
-        for column, values in columns.items():
-            one.loc[rows, column] = values
-        parts.append(one)
-    write(pd.concat(parts, ignore_index=True), feedback)
+    found = analysis_files.read(analyses, times)
+    members = at_rows(found["analysis"].values.astype(float), found["time"].values)
+    for column, values in compare_members(members, part, found["realization"].values.tolist(), product.seed).items():
+        described.loc[rows, column] = values
+    write(described.assign(analysis=found.attrs["analysis"]), feedback)
 
 
 def describe(
-    table: pd.DataFrame, times: np.ndarray, domain: Domain, grid: Grid, scaling: Scaling, limits: np.ndarray | None
+    table: pd.DataFrame, times: np.ndarray, domain: Scope, grid: Grid, scaling: Scaling, limits: np.ndarray | None
 ) -> pd.DataFrame:
     """The columns of observations that do not depend on an analysis, with NaN for all others.
 
@@ -122,7 +126,7 @@ def describe(
     return table.assign(**known).reindex(columns=[*COLUMNS])
 
 
-def judged(members: np.ndarray, table: pd.DataFrame, numbers: list[int], seed: int) -> dict[str, np.ndarray]:
+def compare_members(members: np.ndarray, table: pd.DataFrame, numbers: list[int], seed: int) -> dict[str, np.ndarray]:
     """What an analysis makes of observations.
 
     Args:
@@ -147,8 +151,8 @@ def judged(members: np.ndarray, table: pd.DataFrame, numbers: list[int], seed: i
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a feedback table as Parquet, in the order of analysis, time, channel and station, with its descriptions."""
-    table = table.sort_values(["analysis", "time", "channel", "station"], kind="stable", ignore_index=True)
+    """Write a feedback table as Parquet, in the order of time, channel and station, with its descriptions."""
+    table = table.sort_values(["time", "channel", "station"], kind="stable", ignore_index=True)
     table = table.astype({name: "float32" for name in SINGLE} | {"code": "int8", "reasons": "int32", "rank": "int16"})
     plain = pa.Table.from_pandas(table[[*COLUMNS]].astype({name: "str" for name in TEXT}), preserve_index=False)
     schema = [field.with_metadata({"description": COLUMNS[field.name]}) for field in plain.schema]
@@ -175,11 +179,3 @@ def _reference(dataset: xr.Dataset, times: np.ndarray) -> np.ndarray:
     available = dataset["time"].values[calendar.available(dataset)]
     found = dataset["fields"].sel(time=np.intersect1d(available, times))
     return found.reindex(time=times).values.astype(float)
-
-
-def _by_analysis(paths: list[Path]) -> dict[str, list[Path]]:
-    """Files by the name of the analysis in their headers, in order."""
-    groups: dict[str, list[Path]] = {}
-    for path in paths:
-        groups.setdefault(analysis_files.header(path).attrs["analysis"], []).append(path)
-    return dict(sorted(groups.items()))

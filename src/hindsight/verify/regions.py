@@ -22,7 +22,7 @@ def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.nda
     """
     latitude, longitude = np.meshgrid(grid.latitude, grid.longitude, indexing="ij")
     found = {WHOLE: grid.weights.ravel()}
-    for name, box in boxes(requested, grid).items():
+    for name, box in chosen_regions(requested, grid).items():
         inside = holds(box, latitude, longitude)
         if not inside.any():
             raise UserError(
@@ -33,7 +33,7 @@ def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.nda
     return found
 
 
-def boxes(requested: dict[str, Region], grid: Grid) -> dict[str, Region]:
+def chosen_regions(requested: dict[str, Region], grid: Grid) -> dict[str, Region]:
     """The requested regions; without any, three of a globe."""
     return requested or (GLOBE_REGIONS if grid.is_global else {})
 
