@@ -95,7 +95,7 @@ def _made(chosen: settings.Settings, folder: Path, target: str) -> xr.Dataset:
     settings.check_files(chosen)
     (asked,) = _seen(chosen, "download", folder, settings.Download)
     raw, markers = _arrived(chosen, asked, folder)
-    seen = _seen(chosen, "manifest", folder, settings.Domain, settings.Download)
+    seen = _seen(chosen, "manifest", folder, settings.Domain, settings.Download, settings.Comparison)
     manifest.run(*seen, raw=raw, markers=markers, manifest=folder / "manifest.json")
     pieces = _pieces(chosen, folder, raw)
     if target == STATIC:

@@ -6,7 +6,7 @@ import xarray as xr
 
 from hindsight.archive import metadata
 from hindsight.archive.metadata import Contents
-from hindsight.settings import Archive
+from hindsight.settings import Archive, Domain
 from hindsight.settings.lexicon import CHANNELS
 
 
@@ -61,3 +61,14 @@ def test_settings_become_attributes_with_acdd_names():
     said = Archive(creator_name="A", licence="CC0-1.0", version="2")
     names = {name: getattr(said, key) for name, key in metadata.FROM_SETTINGS.items() if getattr(said, key)}
     assert names == {"license": "CC0-1.0", "product_version": "2", "creator_name": "A"}
+
+
+def test_a_period_without_any_field_is_named_in_one_sentence():
+    times = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(1, "D")
+    domain = Domain(test={"start": "2009-01-01T12", "end": "2009-01-03T12"})
+    comments = []
+    for known in ([1, 1, 1], [1, 0, 1], [0, 0, 0]):
+        source = xr.Dataset({"available": ("time", np.array(known, bool))}, {"time": times})
+        comments.append(metadata._missing_frames(source, domain).get("comment", ""))
+    assert comments[0] == "" and "2009-01-02T12:00" in comments[1] and "2009-01" not in comments[2]
+    assert comments[2].startswith("There are no fields of this period")

@@ -9,7 +9,7 @@ import xarray as xr
 from hindsight.download import manifest, part
 from hindsight.errors import UserError
 from hindsight.fields import store
-from hindsight.settings import Download
+from hindsight.settings import Comparison, Download
 
 
 def checked(source, domain, folder, **settings):
@@ -18,8 +18,9 @@ def checked(source, domain, folder, **settings):
     return passed(domain, folder, [folder / "raw.zarr"], [], **settings)
 
 
-def passed(domain, folder, raw, markers, **settings):
-    manifest.run(domain, Download(**settings), raw=raw, markers=markers, manifest=folder / "manifest.json")
+def passed(domain, folder, raw, markers, against="truth", **settings):
+    comparison = Comparison(against=against)
+    manifest.run(domain, Download(**settings), comparison, raw=raw, markers=markers, manifest=folder / "manifest.json")
     return json.loads((folder / "manifest.json").read_text())
 
 
@@ -125,6 +126,14 @@ def test_missing_data_between_splits_are_ignored(source, domain, tmp_path):
     assert checked(spoilt, shorter, tmp_path)["masked"] == []
     with pytest.raises(UserError, match="2001-01-05"):
         checked(spoilt, domain, tmp_path)
+
+
+def test_a_test_period_without_fields_is_not_asked_of_the_source(source, domain, tmp_path):
+    before = source.sel(time=slice(None, str(domain.validation.end)))
+    found = checked(before, domain, tmp_path, against="none")
+    assert found["frames"] < 425 and (found["missing"], found["last"][:10]) == ([], f"{domain.validation.end:%Y-%m-%d}")
+    with pytest.raises(UserError, match=f"no frame from {domain.test.start:%Y-%m-%d}"):
+        checked(before, domain, tmp_path)
 
 
 def test_preliminary_data_beside_final_data_are_refused_unless_allowed(source, domain, tmp_path):

@@ -8,7 +8,7 @@ import xarray as xr
 
 from hindsight.download import manifest, part, suspect, synthetic
 from hindsight.download.suspect import ScannedVariable
-from hindsight.settings import Domain, Download
+from hindsight.settings import Comparison, Domain, Download
 from hindsight.settings.lexicon import CHANNELS
 
 TIMES = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(6, "h")
@@ -88,6 +88,8 @@ def test_ten_clean_years_of_the_built_in_world_give_no_alarm(tmp_path):
     years = {"train": (2000, 2007), "validation": (2008, 2008), "test": (2009, 2009)}
     splits = {name: {"start": f"{first}-01-01", "end": f"{last}-12-31T18:00"} for name, (first, last) in years.items()}
     domain = Domain.model_validate({"channels": ["z500", "u850", "v200"], "step_hours": 6} | splits)
-    manifest.run(domain, made, raw=[tmp_path / "raw.zarr"], markers=[], manifest=tmp_path / "manifest.json")
+    manifest.run(
+        domain, made, Comparison(), raw=[tmp_path / "raw.zarr"], markers=[], manifest=tmp_path / "manifest.json"
+    )
     found = json.loads((tmp_path / "manifest.json").read_text())
     assert (found["frames"], found["suspect"], found["notes"]) == (14612, [], [])

@@ -1,9 +1,12 @@
 """Time axes and frame numbers."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
+from hindsight.errors import UserError
 from hindsight.fields import calendar
+from hindsight.settings import Comparison, Domain
 
 
 def axis(days):
@@ -65,3 +68,19 @@ def test_without_a_mask_all_frames_are_available():
     dataset = xr.Dataset(coords={"time": axis(range(3))})
     assert calendar.available(dataset).tolist() == [True] * 3
     assert calendar.available(dataset.assign(available=("time", [True, False, True]))).tolist() == [True, False, True]
+
+
+def test_a_test_period_without_fields_must_only_continue_the_steps():
+    domain = Domain(
+        train={"start": "2000-01-01T12", "end": "2000-01-05T12"},
+        validation={"start": "2000-02-01T12", "end": "2000-02-02T12"},
+        test={"start": "1950-01-01T12", "end": "1950-01-02T12"},
+    )
+    times = axis([*range(5), 31, 32])
+    calendar.check_splits(domain, times, "it", Comparison(against="none").splits(domain))
+    with pytest.raises(UserError, match="no frame from 1950-01-01"):
+        calendar.check_splits(domain, times, "it")
+    with pytest.raises(
+        UserError, match="2000-01-02T09:00 is not a whole number of steps of 24 h from domain.test.start"
+    ):
+        calendar.check_splits(domain, times - np.timedelta64(3, "h"), "it", Comparison(against="none").splits(domain))

@@ -76,3 +76,5 @@ def test_pieces_cover_the_splits_and_leave_out_those_that_overlap_no_split():
         assert np.isin(inside, times).all()
     assert not ((times > np.datetime64("2001-06-01")) & (times < np.datetime64("2004-06-01"))).any()
     assert all((interval.start - found[0].start) / np.timedelta64(24 * 128, "h") % 1 == 0 for interval in found)
+    without = intervals.pieces(domain, regrid, settings.Comparison(against="none").splits(domain).values())
+    assert 0 < len(without) < len(found) and set(without) < set(found) and without[-1].start < np.datetime64("2005-02")

@@ -100,3 +100,9 @@ def test_bias_has_a_sign():
 
 def test_nan_stays_nan():
     assert np.isnan(run(np.array([[1.0, np.nan], [1.0, 2.0]]), np.zeros(2))["rmse"])
+
+
+def test_without_a_truth_there_is_no_rank():
+    truth = np.array([[[0.5, 0.5]], [[0.5, np.nan]]])
+    found = ensemble.rank_histogram(np.zeros((3, 2, 1, 2)), truth, np.ones(2), lambda: truth)
+    np.testing.assert_array_equal(found[:, 0], [[0, 0, 0, 1], [np.nan] * 4])

@@ -41,6 +41,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"domain": {"channels": ["z500", "z500"]}}, "more than once: z500"),
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
+        ({"verify": {"against": "none"}}, "verify.against: none, but the observations of sparse10"),
         ({"verify": {"against": "reference"}}, "observations of sparse10, sparse2 .* are simulated"),
         ({"domain": {"longitude_edges": "pole"}}, "only latitudes end at a pole"),
         ({"train": {"linear_prior": {"basis": "waves"}}}, "waves are for the whole globe, or for a square"),
@@ -433,6 +434,14 @@ def test_what_is_asked_of_a_bucket_follows_from_the_domain_with_a_margin_around_
         "z500",
         "t850",
     ]
+
+
+def test_fields_of_the_test_period_are_not_asked_for_where_there_are_none():
+    reported = {"reports": {"mine": {"source": "metar", "files": ["*"]}}, "networks": {"mine": {"kind": "reports"}}}
+    for against, years in (("none", [2000, 2008]), ("reference", [2000, 2008, 2009])):
+        chosen = settings.read(BUCKET | {"observe": reported, "verify": {"against": against}})
+        assert [p.start.year for p in settings.download_request(chosen).periods] == years
+        assert json.loads(settings.stage_settings(chosen, "manifest"))["comparison"] == {"against": against}
 
 
 def test_a_box_may_lie_across_the_date_line():

@@ -3,7 +3,7 @@
 import pytest
 import xarray as xr
 
-from hindsight.verify.against import Against
+from hindsight.verify.against import Against, capitalised
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,15 @@ from hindsight.verify.against import Against
 )
 def test_a_truth_is_the_truth_and_a_reference_has_its_name(kind, title, names):
     one = Against(kind, title)
-    assert (one.label, one.capital, one.named, one.difference) == names
+    assert (one.label, capitalised(one.label), one.named, one.difference) == names
     assert Against.of(xr.Dataset(attrs=one.attributes)) == one
 
 
 def test_older_scores_are_relative_to_the_truth():
     assert Against.of(xr.Dataset()).is_truth
+
+
+def test_without_fields_the_main_scores_are_at_withheld_observations_and_maps_show_the_analysis_alone():
+    one = Against("none", "a model")
+    assert (one.label, one.region, one.panels) == ("", "withheld observations", "analysis and spread")
+    assert Against().region == "everywhere" and Against().panels == "truth, analysis, error and spread"

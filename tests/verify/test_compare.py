@@ -227,3 +227,27 @@ def test_only_a_reference_has_departures_of_its_own(tmp_path):
         assert ("reference_error" in found) == (against == "reference")
         assert found.attrs["against"] == against and found.attrs["compared_with"] == "a walk"
     assert found["reference_error"].dims == ("time", "channel") and found["reference_error"].notnull().all()
+
+
+def test_without_fields_only_withheld_observations_and_the_spread_are_known(tmp_path):
+    """At withheld observations and of the spread as with the truth, which is nowhere read."""
+    truth, none = (compared(tmp_path / kind, frames=16, shard=8, against=kind) for kind in ("truth", "none"))
+    for name in ("squared_error", "member_error", "variance", "anomaly_product"):
+        xr.testing.assert_equal(*(one[name].sel(region=compare.WITHHELD) for one in (truth, none)))
+    np.testing.assert_array_equal(truth["withheld_rank"].values, none["withheld_rank"].values)
+    for name in ("variance", "distance_variance", "sum_variance"):
+        np.testing.assert_array_equal(truth[name], none[name])
+    for name in ("squared_error", "error", "anomaly_truth"):
+        assert none[name].sel(region="everywhere").isnull().all()
+    assert none["rank"].isnull().all() and none["sum_squared_error"].isnull().all()
+
+
+def test_ranks_at_withheld_observations_are_flat_for_a_calibrated_ensemble():
+    """Members and truth of one distribution: each rank as often as the others, within five standard deviations."""
+    drawn = np.random.default_rng(5)
+    members = np.broadcast_to(drawn.standard_normal((4, 3, 1, 1, 1)) * 0, (4, 3, 1, 2, 5))
+    rows = pd.DataFrame({"time": np.repeat(TIMES, 4000), "latitude": 0.0, "longitude": 0.0, "channel": "z500"})
+    rows = rows.assign(value=drawn.standard_normal(len(rows)), error=1.0, station=np.arange(len(rows)).astype(str))
+    rank = compare.compare_with_observations(analysis(members), rows, SCALING, GRID, 0)["withheld_rank"]
+    assert rank.shape == (3, 1, 5) and np.allclose(rank.sum("rank"), 1)
+    assert np.abs(rank.mean("time") - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / len(rows))

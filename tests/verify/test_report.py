@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.text import Text
@@ -91,9 +92,9 @@ def test_without_benchmarks_the_cost_is_not_invented(folder, world, text):
     assert "were not measured" in bare and "of wall time per frame" not in bare
 
 
-def words_of(folder, monkeypatch, against):
+def words_of(folder, monkeypatch, against, grid=worlds.BOX, **shape):
     """Every word of a report and of its pictures, which are not rendered."""
-    world, words = worlds.make(folder, worlds.BOX, frames=32, shard=16, against=against), []
+    world, words = worlds.make(folder, grid, frames=32, shard=16, against=against, **shape), []
 
     def picture(figure, alt):
         words.extend(text.get_text() for text in figure.findobj(Text))
@@ -127,3 +128,33 @@ def test_a_truth_is_called_truth_in_text_and_pictures(tmp_path, monkeypatch):
     for part in ("analysis − truth", "members below the truth", "Rank of the truth", "<dt>Truth</dt><dd>a walk</dd>"):
         assert part in text
     assert "At withheld observations" not in text
+
+
+def test_without_fields_the_page_scores_withheld_observations_and_draws_the_analysis_alone(tmp_path, monkeypatch):
+    text, scores = words_of(tmp_path, monkeypatch, "none")
+    assert not re.search(r"truth|analysis −|>\s*[-−]?nan|everywhere", text, re.IGNORECASE)
+    for part in (
+        "compared with observations withheld from it",
+        "There are no fields of this period to compare with: the scores are those at withheld observations alone",
+        "at withheld observations relative to optimal interpolation",
+        "Scores at withheld observations, with",
+        "members below the observation",
+        "Skill at withheld observations",
+    ):
+        assert part in text
+    assert "missing in the source" not in text and "the source lacks" not in text
+    best = numbers.percent_change(
+        scores.sel(network="sparse", channel="msl", analysis="diffusion", compared="crps"), "ratio"
+    )
+    assert f">{best['text']}</b>" in text and np.isfinite(float(scores["ratio"].min()))
+
+
+def test_without_fields_and_withheld_observations_the_page_says_that_nothing_is_scored(tmp_path, monkeypatch):
+    text, _ = words_of(tmp_path, monkeypatch, "none", withheld=False)
+    assert "no observation is withheld, so there are no scores" in text and "not compared with anything" in text
+    assert not re.search(r"truth|>\s*[-−]?nan|Skill|Rank histograms", text)
+
+
+def test_a_line_without_fields_is_drawn_too(tmp_path, monkeypatch):
+    text, _ = words_of(tmp_path, monkeypatch, "none", worlds.RING, channels=("x",))
+    assert "Analysis and spread along the line" in text and not re.search(r"truth|>\s*[-−]?nan", text)

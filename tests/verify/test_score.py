@@ -242,3 +242,36 @@ def test_scores_against_a_reference_call_nothing_truth(statistics):
     found = score.network_scores(of_a_reference(statistics), Verify(resamples=50))
     assert found["kind"].values.tolist() == ["reference", "mean", "member"]
     assert "members_to_reference" in found["measure"].values and "truth" not in str(found.to_dict())
+
+
+def without_fields(statistics):
+    """The statistics of a period without fields: those of the whole domain are NaN, but for the spread."""
+    for name in set(ensemble.STATISTICS) - {"variance", "mean_difference"}:
+        statistics[name].loc[{"region": WHOLE}] = np.nan
+    statistics["transition_truth"][:] = np.nan
+    statistics["sum_squared_error"] = statistics["sum_squared_error"] * np.nan
+    statistics["rank"][:] = np.nan
+    statistics["withheld_rank"] = (("analysis", "time", "channel", "rank"), np.full((3, FRAMES, 1, 5), 0.2))
+    names = [WHOLE, "withheld observations"]
+    return statistics.assign_coords(region=names).assign_attrs(against="none", compared_with="")
+
+
+def test_without_fields_the_scores_are_those_at_withheld_observations(statistics):
+    statistics["seam"][:, 50] = 1
+    found = score.network_scores(without_fields(statistics), Verify(resamples=50))
+    expected = found["regional_score"].sel(region="withheld observations", drop=True)
+    assert expected.notnull().all()
+    np.testing.assert_array_equal(found["score"], expected.transpose(*found["score"].dims))
+    np.testing.assert_allclose(found["ratio"].sel(compared="rmse", analysis="climatology"), 2.0)
+    assert found["seasonal_score"].sel(metric="rmse").notnull().all()
+    assert found["regional_score"].sel(region=WHOLE, metric="spread").notnull().all()
+    assert not {"rank_histogram", "rmse_map"} & {*found} and found["kind"].values.tolist() == ["mean", "member"]
+    np.testing.assert_allclose(found["withheld_rank_histogram"], 0.2)
+    assert found["seam_ratio"].notnull().all() and "truth" not in str(found.to_dict())
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_fields_and_without_withheld_observations_nothing_is_scored_but_the_spread(statistics):
+    bare = without_fields(statistics).sel(region=[WHOLE]).drop_vars("withheld_rank")
+    found = score.network_scores(bare, Verify(resamples=50))
+    assert found["score"].isnull().all() and found["spread_map"].notnull().all()

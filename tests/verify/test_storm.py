@@ -78,3 +78,12 @@ def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
 )
 def test_only_pressure_and_geopotential_have_storms(channels, called):
     assert storm.find(fields(BOX, [(7, 3, 5, 900.0)], channels), BOX, None).description == called
+
+
+def test_pieces_of_an_analysis_give_the_storm_that_they_give_together():
+    """Shards of any length, in place of fields: the same storm, also at a time that is asked for."""
+    whole = fields(BOX, [(77, 3, 5, 900.0), (400, 2, 4, 800.0)])
+    pieces = lambda: (whole.isel(time=slice(k, k + 70)) for k in range(0, FRAMES, 70))
+    for requested in (None, datetime(2010, 2, 5, 10)):
+        assert storm.find(pieces, BOX, requested) == storm.find(whole, BOX, requested)
+    assert storm.find(pieces, BOX, None).frame == 77

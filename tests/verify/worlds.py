@@ -57,6 +57,8 @@ def make(
     coords = {"time": times, "channel": list(channels), "latitude": grid.latitude, "longitude": grid.longitude}
     dims = ("time", "channel", "latitude", "longitude")
     dataset = xr.Dataset({"fields": (dims, truth.astype("float32"))}, coords, {"source_title": "a walk"})
+    if against == "none":
+        dataset = dataset.assign(fields=dataset["fields"] * np.nan, available=("time", np.zeros(frames, bool)))
     store.write(dataset, folder / "fields.zarr")
     _preprocessed(folder, coords, level, grid)
     table = _observations(truth, times, channels, grid, generator, withheld)

@@ -1,5 +1,8 @@
 """Real reports go through the workflow: collected, calibrated, screened, selected, analysed, scored and archived."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,8 +51,40 @@ def test_withheld_stations_are_kept_apart_and_scored(made):
     assert set(table["channel"]) == {"msl", "sp", "t_free"} and table["time"].nunique() == 40
     assert set(table["time_weights"]) >= {"-1:0.06 0:0.87 1:0.07"} and (table["bias"] != 0).any()
     with xr.open_dataset(run / "verify/scores.nc") as scores:
-        found = scores["score"].sel(region="withheld observations", metric="rmse", channel="msl", network="without_spain")
+        found = scores["regional_score"].sel(region="withheld observations", metric="rmse", channel="msl", network="without_spain")
         assert (found.sel(analysis="optimal_interpolation") < 0.8 * found.sel(analysis="climatology")).all()
+
+
+def reports_alone(folder: Path, data: Path) -> dict:
+    """The configuration with a source that ends before the test period; its files lie in a folder."""
+    source = folder / "source"
+    if not source.exists():
+        source.mkdir(parents=True)
+        for path in sorted((data / "eraint_europe_daily").glob("*.nc")):
+            with xr.open_dataset(path) as whole:
+                whole.sel(time=slice("2002", "2008")).to_netcdf(source / path.name)
+    changes = {"download": {"files": [f"{source}/*.nc"]}, "verify": {"against": "none"}}
+    return runs.merged(configuration(data), changes)
+
+
+@pytest.fixture(scope="module")
+def without_fields(data):
+    return shared.once("reports_alone", lambda folder: runs.snakemake(folder, reports_alone(folder, data)))
+
+
+def test_a_period_without_fields_is_analysed_and_scored_at_withheld_observations(without_fields, data):
+    run = without_fields / "results/barometers"
+    fields = xr.open_zarr(run / "preprocess/fields.zarr", consolidated=False)
+    assert not fields["available"].sel(time=slice("2009", None)).any() and fields.sizes["time"] > 2000
+    with xr.open_dataset(run / "verify/scores.nc") as scores:
+        found = scores["score"].sel(metric="rmse", channel="msl", network="without_spain")
+        assert scores.attrs["against"] == "none" and "rmse_map" not in scores
+        assert (found.sel(analysis="optimal_interpolation") < 0.8 * found.sel(analysis="climatology")).all()
+    report = (run / "verify/report.html").read_text()
+    assert "There are no fields of this period" in report and not re.search(r"truth|>\s*[-−]?nan", report)
+    with xr.open_zarr(run / "archive/reanalysis.zarr") as archive:
+        assert archive.sizes["time"] == 40 and archive.attrs["comment"].startswith("There are no fields")
+    assert "Nothing to be done" in runs.snakemake(without_fields, reports_alone(without_fields, data), "-n").stdout
 
 
 def test_every_report_of_the_period_is_counted(made):

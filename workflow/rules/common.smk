@@ -43,7 +43,11 @@ CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.prod
 SHARDS = list(CUTS)
 ALL_CUTS = list(CUTS.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
-PIECES = intervals.pieces(SETTINGS.domain, SETTINGS.preprocess)
+PIECES = intervals.pieces(
+    SETTINGS.domain,
+    SETTINGS.preprocess,
+    SETTINGS.verify.splits(SETTINGS.domain).values(),
+)
 DOWNLOAD_REQUEST = settings.download_request(SETTINGS)
 PARTS = (
     [] if DOWNLOAD_REQUEST.source == "synthetic" else intervals.parts(DOWNLOAD_REQUEST)

@@ -116,6 +116,8 @@ def _missing_frames(source: xr.Dataset, domain: Domain) -> dict[str, str]:
     times = test["time"].values[~calendar.available(test)]
     if not len(times):
         return {}
+    if len(times) == test.sizes["time"]:
+        return {"comment": "There are no fields of this period that the analyses could be compared with."}
     listed = ", ".join(np.datetime_as_string(times, "m"))
     return {"comment": f"The source lacks {listed}; these frames are analysed, but not scored."}
 

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from hindsight.download import part, suspect
 from hindsight.download.suspect import ScannedVariable
 from hindsight.errors import UserError
 from hindsight.fields import axes, calendar, findings, intervals, store
 from hindsight.fields.scan import Summary
-from hindsight.settings import Domain, Download
+from hindsight.settings import Comparison, Domain, Download
 from hindsight.settings.lexicon import Channel, conversion, source_channels
 
 SHOWN = 12  # problems and times that an error lists; the manifest has all
@@ -26,13 +25,17 @@ ACCEPT = "name times whose values are right in download.accepted, and times that
 ELSEWHERE = "choose another region (domain.south, north, west, east), or a source that has values there"
 
 
-def run(domain: Domain, settings: Download, *, raw: list[Path], markers: list[Path], manifest: Path) -> None:
+def run(
+    domain: Domain, settings: Download, comparison: Comparison, *, raw: list[Path], markers: list[Path], manifest: Path
+) -> None:
     """Check that the source is complete and plausible: times, missing data, units, ranges, outliers."""
     where = ", ".join(str(store.folder(path)) for path in raw[:1]) + (" …" if len(raw) > 1 else "")
-    scanned = [_of_part(*paths) for paths in zip(raw, markers)] or [_of_source(path, domain) for path in raw]
-    summaries, times_needed = [one for one, _ in scanned], _times_needed(domain)
+    times_needed, splits = _times_needed(domain, comparison), comparison.splits(domain)
+    scanned = [_of_part(*paths) for paths in zip(raw, markers)]
+    scanned = scanned or [_of_source(path, domain, times_needed) for path in raw]
+    summaries = [one for one, _ in scanned]
     times = np.concatenate([axes.standardise(store.read(path), where)["time"].values for path in raw])
-    calendar.check_splits(domain, np.sort(times), where)
+    calendar.check_splits(domain, np.sort(times), where, splits)
     variables, missing = _join(summaries), _missing_times(times_needed, times, summaries)
     suspects = suspect.find(_in_order(scanned), source_channels(domain.channels), times_needed, _segment_starts(raw))
     stopping = [one for one in suspects if suspect.stops_run(one, times_needed, settings)]
@@ -102,10 +105,11 @@ def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, ScannedVariable]]
     }
 
 
-def _of_source(raw: Path, domain: Domain) -> tuple[dict, dict[str, ScannedVariable]]:
+def _of_source(raw: Path, domain: Domain, times_needed: np.ndarray) -> tuple[dict, dict[str, ScannedVariable]]:
     """The summary by `part.inspect` of a source without a marker, of the variables that the domain needs."""
     dataset, where = axes.standardise(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
-    dataset, summary, variables, scanned = _in_splits(dataset.sortby("time"), domain), {}, {}, {}
+    dataset, summary, variables, scanned = dataset.sortby("time"), {}, {}, {}
+    dataset = dataset.sel(time=np.isin(dataset["time"].values, times_needed))  # frames between the splits are not used
     for channel in source_channels(domain.channels):
         found = axes.find(dataset, channel.names("local"), channel.name, where)
         if found.name in variables:
@@ -131,14 +135,9 @@ def _segment_starts(raw: list[Path]) -> list[np.datetime64]:
     return [np.datetime64(time, "ns") for path in raw for time in store.read(path).attrs.get("segment_starts", [])]
 
 
-def _in_splits(dataset: xr.Dataset, domain: Domain) -> xr.Dataset:
-    """The frames of the splits; frames between them are not used."""
-    return dataset.sel(time=np.isin(dataset["time"].values, _times_needed(domain)))
-
-
-def _times_needed(domain: Domain) -> np.ndarray:
-    times = intervals.time_axis(domain)
-    inside = [(times >= np.datetime64(p.start)) & (times <= np.datetime64(p.end)) for p in domain.splits.values()]
+def _times_needed(domain: Domain, comparison: Comparison) -> np.ndarray:
+    times, splits = intervals.time_axis(domain), comparison.splits(domain).values()
+    inside = [(times >= np.datetime64(p.start)) & (times <= np.datetime64(p.end)) for p in splits]
     return times[np.any(inside, 0)]
 
 

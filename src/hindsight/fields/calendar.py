@@ -77,18 +77,38 @@ def day_phase(times: np.ndarray) -> np.ndarray:
     return (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
 
 
-def check_splits(domain: Domain, times: np.ndarray, where: str) -> None:
+def check_splits(domain: Domain, times: np.ndarray, where: str, splits: dict[str, Period] | None = None) -> None:
     """Check that a source has frames in every split, and one at the start of the test period.
+
+    Args:
+        domain: with the splits.
+        times: of the source, in order.
+        where: name of the source for error messages.
+        splits: those of which the source has fields; none: all. Without the test period, the start of this period must
+            be a whole number of steps from the frames.
 
     Raises:
         UserError: naming the period.
     """
-    dataset = xr.Dataset(coords={"time": times})
-    for period in domain.splits.values():
+    dataset, splits = xr.Dataset(coords={"time": times}), domain.splits if splits is None else splits
+    for period in splits.values():
         in_period(dataset, period, where)
+    if "test" not in splits:
+        _check_step_to_test(domain, in_period(dataset, domain.train, where)["time"].values[0], where)
+        return
     first = in_period(dataset, domain.test, where)["time"].values[0]
     if first != np.datetime64(domain.test.start):
         raise UserError(
             f"{where}: its first frame of the test period is {first.astype('datetime64[m]')}, and domain.test.start is "
             f"{domain.test.start:%Y-%m-%dT%H:%M}; set domain.test.start to the time of a frame"
+        )
+
+
+def _check_step_to_test(domain: Domain, frame: np.datetime64, where: str) -> None:
+    """Check that frames of the test period continue the steps of a frame of the source."""
+    if (np.datetime64(domain.test.start, "ns") - frame) % np.timedelta64(domain.step_hours, "h"):
+        raise UserError(
+            f"{where}: its frame {frame.astype('datetime64[m]')} is not a whole number of steps of "
+            f"{domain.step_hours} h from domain.test.start ({domain.test.start:%Y-%m-%dT%H:%M}); set domain.test.start "
+            "to such a time"
         )

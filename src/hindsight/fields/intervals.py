@@ -3,12 +3,13 @@
 Imports nothing heavy but NumPy, because the Snakefile uses it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hindsight.errors import UserError
-from hindsight.settings.domain import Domain
+from hindsight.settings.domain import Domain, Period
 from hindsight.settings.download import Download
 from hindsight.settings.preprocess import Regrid
 
@@ -64,14 +65,21 @@ def parse(name: str, step_hours: int) -> Interval:
         raise UserError(f"{name!r} is not an interval of time; expected one like 20000101T00_1460") from None
 
 
-def pieces(domain: Domain, settings: Regrid) -> list[Interval]:
-    """The pieces in which `fields` are regridded: whole files of the store, without pieces that overlap no split."""
+def pieces(domain: Domain, settings: Regrid, periods: Iterable[Period] | None = None) -> list[Interval]:
+    """The pieces in which `fields` are regridded: whole files of the store, without pieces that overlap no split.
+
+    Args:
+        domain: with the splits.
+        settings: for the length of a piece.
+        periods: the splits of which there are fields; none: all.
+    """
+    chosen = [*domain.splits.values()] if periods is None else [*periods]
     times, step = time_axis(domain), domain.step_hours
     found = [
         Interval(times[k], len(times[k : k + settings.piece_frames]), step)
         for k in range(0, len(times), settings.piece_frames)
     ]
-    return [piece for piece in found if any(piece.overlaps(p.start, p.end) for p in domain.splits.values())]
+    return [piece for piece in found if any(piece.overlaps(p.start, p.end) for p in chosen)]
 
 
 def of_reports(domain: Domain, frames: int) -> list[str]:

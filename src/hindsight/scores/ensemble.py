@@ -79,7 +79,8 @@ def rank_histogram(
 ) -> np.ndarray:
     """Rank histogram: weight of the points whose truth is above exactly k members; (T, C, E + 1), rows sum to 1.
 
-    A truth that equals n members (no rain, for example) gets one of its n + 1 possible ranks at random.
+    A truth that equals n members (no rain, for example) gets one of its n + 1 possible ranks at random. Without a truth
+    (NaN at a point) there is no histogram, but NaN.
     Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
     Args:
@@ -92,7 +93,7 @@ def rank_histogram(
     ties = (analysis == truth).sum(0)
     if ties.any():
         below = below + np.floor(draw_uniform() * (ties + 1)).astype(int)
-    share = weights / weights.sum()
+    share = np.where(np.isnan(truth).any(-1, keepdims=True), np.nan, weights / weights.sum())
     return np.stack([((below == k) * share).sum(-1) for k in range(len(analysis) + 1)], -1)
 
 

@@ -36,7 +36,7 @@ from hindsight.settings.product import Cutting, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
 from hindsight.settings.section import Section
 from hindsight.settings.train import Train
-from hindsight.settings.verify import Verify
+from hindsight.settings.verify import Comparison, Verify
 
 __all__ = [
     "check_files",
@@ -68,6 +68,7 @@ SECTIONS = {
     "archive": Archive,
     "encoding": Encoding,
     "optimal_interpolation": OptimalInterpolation,
+    "comparison": Comparison,
 }
 PARTS = {  # sections that are a part of another section
     "scope": "domain",
@@ -78,10 +79,11 @@ PARTS = {  # sections that are a part of another section
     "ensemble": "product",
     "encoding": "archive",
     "optimal_interpolation": "baselines",
+    "comparison": "verify",
 }
 STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so that years can be added
     "download": [],
-    "manifest": ["domain", "download"],
+    "manifest": ["domain", "download", "comparison"],
     "regrid": ["scope"],
     "join": ["domain"],
     "preprocess": ["training"],
@@ -225,7 +227,7 @@ class Settings(Section):
                 f"domain.step_hours: {self.domain.step_hours}, and the built-in world makes a frame every"
                 f" {world.step_hours} h (download.synthetic.step_hours)"
             )
-        for name, period in self.domain.splits.items():
+        for name, period in self.verify.splits(self.domain).items():
             if period.start < world.start or period.end >= world.last + world.step:
                 wrong.append(
                     f"domain.{name}: lies outside the built-in world ({world.start:%Y-%m-%d} to {world.end:%Y-%m-%d});"
@@ -303,7 +305,7 @@ def download_request(settings: Settings) -> Download:
         "bucket": chosen.bucket.model_copy(update={"url": url}),
         "channels": chosen.channels or domain.channels,
         "levels": chosen.levels or settings.preprocess.levels,
-        "periods": chosen.periods or list(domain.splits.values()),
+        "periods": chosen.periods or list(settings.verify.splits(domain).values()),
         "step_hours": chosen.step_hours or domain.step_hours,
     }
     for edge, further in reach.items():

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hindsight.settings.dates import Time
+from hindsight.settings.domain import Domain, Period
 from hindsight.settings.section import Section
 
 
@@ -20,12 +21,16 @@ class Region(Section):
 class Comparison(Section):
     """What the analyses are compared with."""
 
-    against: Literal["truth", "reference"] = Field(
+    against: Literal["truth", "reference", "none"] = Field(
         "truth",
         description="what the fields of the test period are. truth: what simulated observations are taken from; "
         "reference: another analysis, with errors of its own, beside which its departures from withheld observations "
-        "are shown",
+        "are shown; none: there are no such fields, and only withheld observations give scores",
     )
+
+    def splits(self, domain: Domain) -> dict[str, Period]:
+        """The splits of which there are fields, by name."""
+        return {name: one for name, one in domain.splits.items() if name != "test" or self.against != "none"}
 
 
 class Verify(Comparison):

@@ -1,8 +1,10 @@
-"""What analyses are compared with, in words: the truth, or a reference by its name."""
+"""What analyses are compared with, in words: the truth, a reference by its name, or no fields at all."""
 
 from dataclasses import dataclass
 
 import xarray as xr
+
+from hindsight.verify.regions import WHOLE, WITHHELD
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,21 @@ class Against:
         return self.kind == "truth"
 
     @property
-    def label(self) -> str:
-        """The fields in a picture: `truth`, or the name of the reference."""
-        return "truth" if self.is_truth else self.title or "reference"
+    def is_none(self) -> bool:
+        """Whether there are no fields, so that only withheld observations give scores."""
+        return self.kind == "none"
 
     @property
-    def capital(self) -> str:
-        """The label at the start of a sentence."""
-        return self.label[:1].upper() + self.label[1:]
+    def region(self) -> str:
+        """The region that the main scores are of."""
+        return WITHHELD if self.is_none else WHOLE
+
+    @property
+    def label(self) -> str:
+        """The fields in a picture: `truth`, or the name of the reference; empty without fields."""
+        if self.is_none:
+            return ""
+        return "truth" if self.is_truth else self.title or "reference"
 
     @property
     def named(self) -> str:
@@ -51,3 +60,18 @@ class Against:
     def difference(self) -> str:
         """What the analysis minus the fields is: an error only if they are the truth."""
         return "error" if self.is_truth else "difference"
+
+    @property
+    def at_stations(self) -> str:
+        """What series at stations show."""
+        return "analysis and observations" if self.is_none else f"{self.label}, analysis and observations"
+
+    @property
+    def panels(self) -> str:
+        """What the maps show."""
+        return "analysis and spread" if self.is_none else f"{self.label}, analysis, {self.difference} and spread"
+
+
+def capitalised(text: str) -> str:
+    """A text with a capital letter first, and the others as they are."""
+    return text[:1].upper() + text[1:]

@@ -21,9 +21,8 @@ from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
 from hindsight.settings.lexicon import ON_LEVELS, on_levels
 from hindsight.verify.against import Against
-from hindsight.verify.regions import WHOLE, region_weights
+from hindsight.verify.regions import WHOLE, WITHHELD, region_weights
 
-WITHHELD = "withheld observations"
 SCORED_AS = {"sp": "msl", "t_free": "t850"}  # what they mostly measure, in the same units
 OF_REFERENCE = ("squared_error", "error", "member_error")  # of `ensemble.STATISTICS`, those of a single value
 BY_DISTANCE = ("squared_error", "variance")
@@ -61,15 +60,15 @@ def run(
     for done, ((name, _), paths) in enumerate(groups):
         progress(done)
         frames = analysis_files.read(paths)
-        frames["truth"] = frames["analysis"].dims[1:], dataset["fields"].sel(time=frames["time"]).values
-        scored = frames.isel(time=np.flatnonzero(np.isin(frames["time"].values, available)))
+        frames["truth"] = frames["analysis"].dims[1:], _compared_with(dataset, frames["time"].values, against)
+        scored = frames.isel(time=np.flatnonzero(against.is_none | np.isin(frames["time"].values, available)))
         scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
         parts = [scores, transitions(frames, last.get(name), grid)]
         if withheld:
             table = tables.read(_observations_of(observations, paths[0]))
             table = _without_gross_errors(table, domain, grid, scaling, limits)
             parts.append(compare_with_observations(frames, table, scaling, grid, product.seed))
-            if not against.is_truth and name == groups[0][0][0]:
+            if against.kind == "reference" and name == groups[0][0][0]:
                 of_reference.append(compare_reference_with_observations(frames, table, grid))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=names)
         total = part.drop_dims("time")
@@ -84,6 +83,12 @@ def run(
     if of_reference:
         whole = whole.assign(xr.concat(of_reference, "time").data_vars)
     store.replace(result, lambda partial: whole.to_netcdf(partial))
+
+
+def _compared_with(dataset: xr.Dataset, times: np.ndarray, against: Against) -> np.ndarray:
+    """The fields that analyses are compared with at some times, (T, C, H, W); NaN if there are none."""
+    shape = len(times), *dataset["fields"].shape[1:]
+    return np.full(shape, np.nan, "float32") if against.is_none else dataset["fields"].sel(time=times).values
 
 
 def _observations_of(observations: list[Path], analysis: Path) -> list[Path]:
@@ -221,7 +226,9 @@ def compare_with_observations(
     Rows that need frames of another shard are left out, and counted.
     """
     times, channels = frames["time"].values, list(frames["channel"].values)
-    data = {name: np.full((1, len(times), len(channels)), np.nan) for name in ensemble.STATISTICS}
+    shape = (1, len(times), len(channels))
+    data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
+    rank = np.full((*shape[1:], frames.sizes["realization"] + 1), np.nan)
     members, table, left_out = _at_observations(frames["analysis"], table, grid)
     if left_out:
         print(
@@ -236,8 +243,12 @@ def compare_with_observations(
         )
         for name, value in at_stations.items():
             data[name][0, t, c] = value[0, 0]
+        chance = lambda t=t, c=c, rows=rows: tie_breakers(times[[t]], channels[c : c + 1], len(rows), seed)
+        at_rows = members[:, None, None, rows], values[None, None, rows]
+        rank[t, c] = ensemble.rank_histogram(*at_rows, np.ones(len(rows)), chance)[0, 0]
     return xr.Dataset(
-        {name: (("region", "time", "channel"), values) for name, values in data.items()},
+        {name: (("region", "time", "channel"), values) for name, values in data.items()}
+        | {"withheld_rank": (("time", "channel", "rank"), rank)},
         coords={"region": [WITHHELD], "time": times, "channel": channels},
     )
 

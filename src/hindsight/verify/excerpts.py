@@ -1,5 +1,6 @@
 """Read the parts of analyses and observations that the report shows: a few frames, and series at two stations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def read_frames(paths: list[Path], times: np.ndarray) -> xr.DataArray:
         if selected.any():
             parts.append(analysis_files.read(blocks)["analysis"].isel(time=selected))
     return xr.concat(parts, "time", coords="minimal")
+
+
+def means(paths: list[Path]) -> Iterator[xr.DataArray]:
+    """The ensemble mean of one analysis shard by shard; (time, channel, latitude, longitude) each."""
+    for blocks in analysis_files.by_shard(paths):
+        yield analysis_files.read(blocks)["analysis"].mean("realization")
 
 
 def choose_stations(table: pd.DataFrame, channel: str, place: tuple[float, float] | None) -> pd.DataFrame:

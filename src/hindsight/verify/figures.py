@@ -16,7 +16,7 @@ from hindsight.verify.excerpts import Series
 
 def seam_rows(against: Against) -> dict[str, str]:
     """The measures of seams, and how they are called in the figure."""
-    return {
+    rows = {
         against.kind: f"change of {against.named}",
         "members": "change of members",
         "mean": "change of the mean",
@@ -25,6 +25,7 @@ def seam_rows(against: Against) -> dict[str, str]:
         "correlation": "lag-1 correlation",
         "spread": "jump of the spread",
     }
+    return {key: text for key, text in rows.items() if not (against.is_none and key.endswith(against.kind))}
 
 
 def scores_by_region(scores: xr.Dataset, metric: str) -> Figure:
@@ -79,7 +80,10 @@ def distances(scores: xr.Dataset) -> Figure:
             )
             at, look = middle + 0.4 * shift * width, {"color": style.colour(name)}
             reach = np.maximum(np.stack([value - low, high - value]), 0)
-            axis.errorbar(at, value, reach, fmt="o-", markersize=3.5, linewidth=1, **look, label=style.readable(name))
+            if np.isfinite(value).any():
+                axis.errorbar(
+                    at, value, reach, fmt="o-", markersize=3.5, linewidth=1, **look, label=style.readable(name)
+                )
             spread = part["distance_score"].sel(analysis=name, quantity="spread").values
             axis.plot(at, spread, linestyle="--", linewidth=1, **look, label=f"{style.readable(name)}, spread")
         axis.set(xlim=(0, None), ylim=(0, None), xlabel="km to the nearest station used")
@@ -88,15 +92,17 @@ def distances(scores: xr.Dataset) -> Figure:
     return figure
 
 
-def rank_histograms(scores: xr.Dataset) -> Figure:
-    """Rank histograms, flat for a calibrated ensemble."""
+def rank_histograms(scores: xr.Dataset, at_withheld: bool = False) -> Figure:
+    """Rank histograms, flat for a calibrated ensemble; of the fields, or of withheld observations."""
+    found = scores["withheld_rank_histogram" if at_withheld else "rank_histogram"]
+    below = "the observation" if at_withheld else Against.of(scores).named
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.1)
-    for axis, part in style.cells(axes, scores):
+    for axis, part in style.cells(axes, found.to_dataset(name="frequency")):
         for name in scores["analysis"].values:
-            values = part["rank_histogram"].sel(analysis=name).values * scores.sizes["rank"]
+            values = part["frequency"].sel(analysis=name).values * scores.sizes["rank"]
             axis.step(np.arange(len(values)), values, where="mid", color=style.colour(name), label=style.readable(name))
         axis.axhline(1, color="black", linewidth=0.7, linestyle=":")
-        axis.set(ylim=(0, None), xlabel=f"members below {Against.of(scores).named}")
+        axis.set(ylim=(0, None), xlabel=f"members below {below}")
         axis.xaxis.get_major_locator().set_params(integer=True)  # ty: ignore[unknown-argument]
     for axis in axes[:, 0]:
         axis.set_ylabel("frequency / uniform")
@@ -113,8 +119,9 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
     for axis, part in style.cells(axes, scores):
         one = part["power"].isel(wavenumber=slice(1, None))
         number = np.arange(1, one.sizes["wavenumber"] + 1)
-        compared_with = one.sel(kind=against.kind).isel(analysis=0)
-        axis.loglog(number, compared_with, color="black", linewidth=1.6, label=against.label)
+        if not against.is_none:
+            compared_with = one.sel(kind=against.kind).isel(analysis=0)
+            axis.loglog(number, compared_with, color="black", linewidth=1.6, label=against.label)
         for name in scores["analysis"].values:
             if name != "climatology":
                 look = {"color": style.colour(name), "linewidth": 1.2}
@@ -135,7 +142,10 @@ def power_spectra(scores: xr.Dataset, grid: Grid) -> Figure:
 def time_series(
     times: np.ndarray, places: list[Series], channels: list[str], network: str, label: str = "truth"
 ) -> Figure:
-    """Truth, ensemble mean, central 90 % of the members, and observations with their error; `label` names the truth."""
+    """Truth, ensemble mean, central 90 % of the members, and observations with their error.
+
+    `label` names the truth, if it is a reference; empty: there is none.
+    """
     size = style.WIDTH, 1.9 * len(channels)
     figure, axes = style.plt.subplots(
         len(channels), len(places), figsize=size, squeeze=False, sharex=True, sharey="row"
@@ -147,7 +157,8 @@ def time_series(
             low, high = np.quantile(one.members[..., row], [0.05, 0.95], axis=0)
             axis.fill_between(times, low, high, color=blue, alpha=0.3, linewidth=0, label="90 % of members")
             axis.plot(times, one.members[..., row].mean(0), color=blue, linewidth=1.1, label="analysis, mean")
-            axis.plot(times, one.truth[:, row], color="black", linewidth=0.9, label=label)
+            if label:
+                axis.plot(times, one.truth[:, row], color="black", linewidth=0.9, label=label)
             observed = one.observations[one.observations["channel"] == channel]
             dots = {"markersize": 3, "elinewidth": 0.8, "color": "#D55E00" if one.withheld else "#009E73"}
             name = "observation, withheld" if one.withheld else "observation, used"
@@ -164,7 +175,8 @@ def time_series(
 def seam_ratios(scores: xr.Dataset) -> Figure:
     """Ratios of changes at edges of shards to those inside, with their range by chance; orange if outside of it."""
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], 2.5)
-    rows = seam_rows(Against.of(scores))
+    against = Against.of(scores)
+    rows = seam_rows(against)
     at = np.arange(len(rows))
     for axis, part in style.cells(axes, scores.sel(analysis="diffusion", measure=list(rows))):
         value, low, high = (part[f"seam_{key}"].values for key in ("ratio", "lower", "upper"))
@@ -173,7 +185,8 @@ def seam_ratios(scores: xr.Dataset) -> Figure:
         axis.axvline(1, color="black", linewidth=0.7, linestyle=":")
         outside = (value < low) | (value > high)
         shades = np.where(outside, "#D55E00", style.colour("diffusion"))
-        shades[0] = "black"  # what is compared with has no seam; it is shown for comparison
+        if not against.is_none:
+            shades[0] = "black"  # what is compared with has no seam; it is shown for comparison
         axis.scatter(value, at, 18, shades, zorder=3)
         axis.set_yticks(at, rows.values() if axis in axes[:, 0] else [""] * len(at))
         axis.set(ylim=(at[-1] + 0.5, -0.5), xlabel="at seams / inside shards")

@@ -71,15 +71,17 @@ def hovmoller(
         network: its name.
         columns: panels in a row, 4 or 2.
         size: width of the figure and height of a row of panels, inches.
-        label: of the truth, if it is a reference.
+        label: of the truth, if it is a reference; empty: there is none.
     """
     line, time_edges = Line.of(grid), _edges(times)
     truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
-    rows = len(channels) * 4 // columns
+    panels = 4 if label else 2
+    columns = min(columns, panels)
+    rows = len(channels) * panels // columns
     figure, axes = style.plt.subplots(
         rows, columns, figsize=(size[0], size[1] * rows), squeeze=False, sharex=True, sharey=True
     )
-    for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
+    for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), panels))):
         for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c], label)):
             mesh = axis.pcolormesh(line.edges, time_edges, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
@@ -108,7 +110,8 @@ def errors(scores: xr.Dataset, grid: Grid, used: dict[str, pd.DataFrame]) -> Fig
     for axis, part in style.cells(axes, scores):
         for name in (n for n in scores["analysis"].values if n != "climatology"):
             one, look = part.sel(analysis=name), {"color": style.colour(name), "linewidth": 1.2}
-            axis.plot(line.places, one["rmse_map"].values.ravel(), **look, label=f"{style.readable(name)}, error")
+            if "rmse_map" in one:
+                axis.plot(line.places, one["rmse_map"].values.ravel(), **look, label=f"{style.readable(name)}, error")
             axis.plot(
                 line.places, one["spread_map"].values.ravel(), "--", **look, label=f"{style.readable(name)}, spread"
             )

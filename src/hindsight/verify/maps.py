@@ -84,9 +84,12 @@ def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
 def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth") -> list[tuple]:
     """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each.
 
-    `label` names the truth, if it is a reference.
+    `label` names the truth, if it is a reference; empty: there is none, and the panels are those of the analysis.
     """
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
+    of_spread = ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())})
+    if not label:
+        return [("analysis, mean", mean, FIELD, {"vmin": mean.min(), "vmax": mean.max()}), of_spread]
     error = mean - truth
     both = np.stack([truth, mean])  # the truth may have missing frames
     span = {"vmin": np.nanmin(both), "vmax": np.nanmax(both)}
@@ -95,7 +98,7 @@ def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth") -> 
         (label, truth, FIELD, span),
         ("analysis, mean", mean, FIELD, span),
         (f"analysis − {label}", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
-        ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())}),
+        of_spread,
     ]
 
 
@@ -119,7 +122,7 @@ def frame_strip(
         grid: of the fields.
         used: stations, latitude and longitude.
         coast: coastlines.
-        label: of the truth, if it is a reference.
+        label: of the truth, if it is a reference; empty: there is none.
     """
     rows = comparison(truth, members, label)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
@@ -132,7 +135,7 @@ def frame_strip(
         figure.colorbar(mesh, ax=list(line), shrink=0.9, pad=0.01, aspect=18, label=style.label(channel))
     for axis, time in zip(axes[0], times):
         axis.set_title(style.format_time(time))
-    for axis in axes[1]:
+    for axis in axes[[row[0] for row in rows].index("analysis, mean")]:
         stations_on(axis, used)
     return figure
 
@@ -159,13 +162,14 @@ def channel_maps(
         coast: coastlines.
         across: maps in a row, 4 or 2; None: by the shape of the domain.
         width: of the figure, inches.
-        label: of the truth, if it is a reference.
+        label: of the truth, if it is a reference; empty: there is none.
     """
-    across = across or (4 if _height(grid, 1.0) > WIDE else 2)
-    deep = 4 // across
+    panels = 4 if label else 2
+    across = min(across or (4 if _height(grid, 1.0) > WIDE else 2), panels)
+    deep = panels // across
     height = _height(grid, 0.8 * width / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels), width)
-    for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), 4))):
+    for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), panels))):
         one = comparison(truth[number][None], members[:, number][:, None], label)
         for axis, (title, values, colours, limits) in zip(line, one):
             mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
@@ -174,18 +178,22 @@ def channel_maps(
             axis.label_outer()
         for axis in line[::across]:
             axis.set_ylabel(style.label(channel))
-        stations_on(line[1], used)
+        stations_on(line[1 if label else 0], used)
     return figure
 
 
 def error_maps(scores: xr.Dataset, grid: Grid, used: pd.DataFrame, coast: Coast) -> Figure:
-    """Maps of root-mean-square error and spread for one analysis of one network, one column per channel."""
+    """Maps of root-mean-square error and spread for one analysis of one network, one column per channel.
+
+    Without fields to compare with there are none of the error.
+    """
     channels = [str(name) for name in scores["channel"].values]
+    titles = {name: title for name, title in (("rmse_map", "error"), ("spread_map", "spread")) if name in scores}
     width = style.WIDTH / min(max(len(channels), 2), style.ACROSS)
-    figure, axes = style.panels(2, len(channels), _height(grid, 0.85 * width) + 0.35, layout="compressed")
+    figure, axes = style.panels(len(titles), len(channels), _height(grid, 0.85 * width) + 0.35, layout="compressed")
     for column, channel in zip(axes.T, channels):
-        both = [scores[name].sel(channel=channel).values for name in ("rmse_map", "spread_map")]
-        for axis, values, title in zip(column, both, ("error", "spread")):
+        both = [scores[name].sel(channel=channel).values for name in titles]
+        for axis, values, title in zip(column, both, titles.values()):
             mesh = world_map(axis, values, grid, coast, cmap=AMOUNT, vmin=0, vmax=max(x.max() for x in both))
             axis.set_title(f"{scores['network'].values}: rms {title}, {style.label(channel)}")
             axis.label_outer()

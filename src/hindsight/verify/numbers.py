@@ -7,7 +7,7 @@ import xarray as xr
 from hindsight.scores import significance
 from hindsight.verify import style
 from hindsight.verify.against import Against
-from hindsight.verify.compare import WITHHELD
+from hindsight.verify.regions import WITHHELD
 
 METRICS = {
     "rmse": "RMSE",
@@ -23,7 +23,10 @@ NONE = "no interval"  # too few frames
 
 
 def scores_by_metric(scores: xr.Dataset) -> list[dict]:
-    """Every score with its interval: a group of rows for each metric, a row for each analysis, best CRPS first."""
+    """Every score with its interval: a group of rows for each metric, a row for each analysis, best CRPS first.
+
+    A metric without any value is left out.
+    """
     order = scores["score"].sel(metric="crps").mean(["network", "channel"]).argsort().values
     return [
         {
@@ -41,6 +44,7 @@ def scores_by_metric(scores: xr.Dataset) -> list[dict]:
             ],
         }
         for metric in METRICS
+        if bool(scores["score"].sel(metric=metric).notnull().any())
     ]
 
 
@@ -50,11 +54,11 @@ def scores_at_withheld(scores: xr.Dataset) -> list[dict]:
         return []
     place = scores.sel(region=WITHHELD)
     found = scores_by_metric(place.assign({key: place[f"regional_{key}"] for key in ("score", "lower", "upper")}))
-    name = Against.of(scores).label
+    name, metrics = Against.of(scores).label, {METRICS[m]: m for m in scores["withheld_metric"].values}
     return [
-        group | {"rows": [*group["rows"], {"name": name, "values": _of_reference(scores, metric)}]}
-        for metric, group in zip(METRICS, found)
-        if metric in scores["withheld_metric"].values
+        group | {"rows": [*group["rows"], {"name": name, "values": _of_reference(scores, metrics[group["name"]])}]}
+        for group in found
+        if group["name"] in metrics
     ]
 
 
@@ -80,17 +84,27 @@ def ratios(scores: xr.Dataset) -> list[dict]:
     return groups
 
 
+def headline_channel(scores: xr.Dataset, channel: str) -> str:
+    """A channel for the headline: the given one, or the first one with scores if it has none."""
+    scored = scores["score"].sel(metric="crps", analysis="diffusion").notnull().any("network")
+    names = scores["channel"].values[scored.values].tolist()
+    return channel if channel in names or not names else names[0]
+
+
 def headline(scores: xr.Dataset, channel: str) -> list[dict]:
     """The main figure of each network: CRPS of a channel relative to the baseline, with its interval.
 
     Without a baseline, it is the CRPS itself.
     """
     parts = [scores.sel(network=name, channel=channel, analysis="diffusion") for name in scores["network"].values]
-    return [_headline(part, scores.attrs) for part in parts]
+    scored = [part for part in parts if bool(part["score"].sel(metric="crps").notnull())]
+    return [_headline(part, scores.attrs) for part in scored]
 
 
 def _headline(part: xr.Dataset, attributes: dict) -> dict:
     what = f"CRPS of {part['channel'].values}"
+    if Against.of(part).is_none:
+        what = f"{what} at withheld observations"
     if "ratio" in part:
         figure = percent_change(part.sel(compared="crps"), "ratio")
         what, unit = f"{what} relative to {style.readable(attributes['baseline'])} (negative is better)", " %"
@@ -118,6 +132,8 @@ def interval_note(scores: xr.Dataset, confidence: float) -> str:
 def percent_change(one: xr.Dataset, name: str) -> dict:
     """A ratio as a change in percent with its interval, marked good or bad if the interval excludes zero."""
     value, low, high = (100 * (float(one[key]) - 1) for key in (name, f"{name}_lower", f"{name}_upper"))
+    if math.isnan(value):
+        return {"text": "–", "range": "", "tone": ""}
     tone = "good" if high < 0 else "bad" if low > 0 else ""
     known = not math.isnan(high - low)
     return {
@@ -130,6 +146,8 @@ def percent_change(one: xr.Dataset, name: str) -> dict:
 def format_score(value: float, low: float, high: float) -> dict:
     """A score and its interval, to two digits of the interval's width, or to three digits without an interval."""
     width = high - low
+    if math.isnan(value):
+        return {"text": "–", "range": "", "tone": ""}
     if math.isnan(width):
         return {"text": style.with_minus_sign(f"{value:.3g}"), "range": NONE, "tone": ""}
     digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3

@@ -7,6 +7,7 @@ from hindsight.fields.grid import NEAR, Grid
 from hindsight.settings.verify import Region
 
 WHOLE = "everywhere"
+WITHHELD = "withheld observations"  # scored like a region
 GLOBE_REGIONS = {
     "northern extratropics": Region(south=20, north=90, west=-180, east=180),
     "tropics": Region(south=-20, north=20, west=-180, east=180),

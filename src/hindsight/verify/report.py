@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from hindsight.fields import observations as tables
 from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
-from hindsight.verify import coastline, cost, numbers, storm, style
-from hindsight.verify.against import Against
+from hindsight.verify import coastline, cost, excerpts, numbers, storm, style
+from hindsight.verify.against import Against, capitalised
 from hindsight.verify.sections import ReportData, overview, sections
 
 
@@ -70,13 +71,14 @@ def run(
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
     )
-    event = storm.find(data.truth, data.grid, settings.storm)
+    fields = partial(excerpts.means, data.paths(data.network)) if data.against.is_none else data.truth
+    event = storm.find(fields, data.grid, settings.storm)
     uncertain = data.scores["lower"].isnull().all()
     page = {
         "title": configured["run"],
         "lead": lead(data, dataset, domain),
         "overview": overview(data, event),
-        "headline": numbers.headline(data.scores, event.channel),
+        "headline": numbers.headline(data.scores, numbers.headline_channel(data.scores, event.channel)),
         "limits": limits(data, dataset),
         "facts": [*facts(data, dataset, domain, settings), *map(usage_fact, usage)],
         "cost": cost_summary(benchmarks, analyses, data),
@@ -86,6 +88,7 @@ def run(
         ],
         "networks": [str(name) for name in data.scores["network"].values],
         "scores": numbers.scores_by_metric(data.scores),
+        "scored": "at withheld observations" if data.against.is_none else "over the whole domain",
         "ratios": numbers.ratios(data.scores),
         "withheld": numbers.scores_at_withheld(data.scores),
         "baseline": style.readable(data.scores.attrs["baseline"]),
@@ -117,21 +120,28 @@ def lead(data: ReportData, dataset: xr.Dataset, domain: Domain) -> str:
     channels = f"{', '.join(names[:-1])} and {names[-1]}" if 1 < len(names) <= 4 else names[0]
     channels = channels if len(names) <= 4 else f"{len(names)} channels"
     networks = "network " + next(iter(data.networks)) if len(data.networks) == 1 else f"{len(data.networks)} networks"
-    source = dataset.attrs.get("source_title") or "its source"
-    compared = f"verified against {source}" if data.against.is_truth else f"compared with {data.against.named}"
-    beside = " and with observations withheld from it" if data.withheld and not data.against.is_truth else ""
     return (
         f"An ensemble reanalysis by hindsight: {data.scores.attrs['members']} members of {channels} every "
         f"{domain.step_hours} h, {data.scores.attrs['period']}, sampled from a video diffusion prior given the "
-        f"observations of {networks}, and {compared}{beside}."
+        f"observations of {networks}, and {_compared(data, dataset)}."
     )
+
+
+def _compared(data: ReportData, dataset: xr.Dataset) -> str:
+    """What the analysis is verified against, as the end of a sentence."""
+    if data.against.is_truth:
+        return f"verified against {dataset.attrs.get('source_title') or 'its source'}"
+    others = [] if data.against.is_none else [data.against.named]
+    others += ["observations withheld from it"] if data.withheld else []
+    return f"compared with {' and with '.join(others)}" if others else "not compared with anything"
 
 
 def limits(data: ReportData, dataset: xr.Dataset) -> list[str]:
     """What the scores of this run do not show, a sentence each."""
-    missing = int(np.count_nonzero(~data.available))
+    missing = 0 if data.against.is_none else int(np.count_nonzero(~data.available))
+    notes = {"truth": truth_note(dataset), "reference": reference_note(data.against), "none": none_note(data)}
     return [
-        truth_note(dataset) if data.against.is_truth else reference_note(data.against),
+        notes[data.against.kind],
         "The scores are those of this period, domain and observing network; skill elsewhere was not tested.",
         *([f"{missing} frames are missing in the source: they are analysed, but not scored."] if missing else []),
     ]
@@ -141,17 +151,25 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
     """Facts about data and method, as pairs of a name and a text."""
     north, east = _span(data.grid.latitude, style.format_latitude), _span(data.grid.longitude, style.format_longitude)
     across = "all longitudes" if data.grid.periodic else east
-    frames, missing = data.truth.sizes["time"], int(np.count_nonzero(~data.available))
+    frames = data.truth.sizes["time"]
+    missing = 0 if data.against.is_none else int(np.count_nonzero(~data.available))
     unscored = f"; the source lacks {missing} of them, which are analysed but not scored" if missing else ""
     return [
         ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{unscored}"),
         ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{data.scores.attrs['members']} members"),
-        (data.against.kind.capitalize(), dataset.attrs.get("source_title") or "the source"),
+        _fact_of_fields(data.against, dataset),
         ("Confidence intervals", numbers.interval_note(data.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in data.networks.items()),
         *(("Rejected", text) for text in rejected_observations(data.analyses)),
     ]
+
+
+def _fact_of_fields(against: Against, dataset: xr.Dataset) -> tuple[str, str]:
+    """What the fields of the period are."""
+    if against.is_none:
+        return "Compared with", "withheld observations only; there are no fields of this period"
+    return against.kind.capitalize(), dataset.attrs.get("source_title") or "the source"
 
 
 def usage_fact(path: Path) -> tuple[str, str]:
@@ -246,11 +264,23 @@ def truth_note(dataset: xr.Dataset) -> str:
 
 def reference_note(against: Against) -> str:
     """A note on what the scores mean, given a reference."""
-    named = against.named[:1].upper() + against.named[1:]
     return (
-        f"{named} is not free of errors, and may have assimilated the same reports; the prior, trained on other years "
-        "of it, shares its errors. The scores measure agreement with it, except those at withheld observations, where "
-        "its own departures stand beside those of the analyses."
+        f"{capitalised(against.named)} is not free of errors, and may have assimilated the same reports; the prior, "
+        "trained on other years of it, shares its errors. The scores measure agreement with it, except those at "
+        "withheld observations, where its own departures stand beside those of the analyses."
+    )
+
+
+def none_note(data: ReportData) -> str:
+    """A note on what the scores mean, where there are no fields to compare with."""
+    if not data.withheld:
+        return (
+            "There are no fields of this period to compare with, and no observation is withheld, so there are no "
+            "scores: only the spread is known."
+        )
+    return (
+        "There are no fields of this period to compare with: the scores are those at withheld observations alone, and "
+        "include the errors of the observations. Elsewhere, and for what is not observed, only the spread is known."
     )
 
 

@@ -12,7 +12,6 @@ from hindsight.settings import Domain, Verify
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.verify.against import Against
 from hindsight.verify.compare import OF_REFERENCE
-from hindsight.verify.regions import WHOLE
 
 BASELINE = "optimal_interpolation"  # analysis that `ratio` is relative to
 COMPARED = ["rmse", "crps"]
@@ -62,29 +61,40 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     dimensions = ("metric", "analysis", "region", "channel")
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
     data = _estimates("regional_{}", dimensions, weighted, ensemble.METRICS, settings.confidence)
-    whole = weighted[:, :, :, list(statistics["region"].values).index(WHOLE)]
-    data |= _ratios("ratio", whole, statistics, settings)
+    against, regions = Against.of(statistics), list(statistics["region"].values)
+    main = np.full_like(weighted[:, :, :, 0], np.nan)
+    if against.region in regions:
+        main = weighted[:, :, :, regions.index(against.region)]
+    data |= _ratios("ratio", main, statistics, settings)
     data |= scores_by_distance(statistics, settings.confidence)
     data |= scores_of_reference(statistics, settings.confidence)
     result = xr.Dataset(data, coords=coords)
+    main_region = _main_region(result.assign_attrs(against.attributes))
     for name in ("score", "lower", "upper"):
-        result[name] = result[f"regional_{name}"].sel(region=WHOLE, drop=True)
+        result[name] = main_region[f"regional_{name}"]
     for other in (seasonal_scores(statistics, members, settings), seam_ratios(statistics, settings)):
         result = result.merge(other)
     count = statistics["count"]
     result["rank_histogram"] = statistics["rank"].mean("time")
+    if "withheld_rank" in statistics and not against.is_truth:
+        result["withheld_rank_histogram"] = statistics["withheld_rank"].mean("time")
     result["rmse_map"] = np.sqrt(statistics["sum_squared_error"] / count)
     result["spread_map"] = np.sqrt(statistics["sum_variance"] / count)
     result["power"] = statistics["sum_power"] / count
     result["kind"] = _renamed(statistics["kind"].values, statistics)
-    return result.transpose("analysis", "metric", ...).assign_attrs(
-        members=members, **Against.of(statistics).attributes
-    )
+    if against.is_none:
+        result = result.drop_vars(["rank_histogram", "rmse_map"]).sel(kind=["mean", "member"])
+    return result.transpose("analysis", "metric", ...).assign_attrs(members=members, **against.attributes)
+
+
+def _main_region(values: xr.Dataset) -> xr.Dataset:
+    """The values of the region that the main scores are of, NaN if it was not scored."""
+    return values.reindex(region=[Against.of(values).region]).isel(region=0, drop=True)
 
 
 def seasonal_scores(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
-    """Scores of the whole domain and their ratios to the baseline in every season with enough days."""
-    whole, parts = statistics.sel(region=WHOLE), []
+    """Scores of the main region and their ratios to the baseline in every season with enough days."""
+    whole, parts = _main_region(statistics), []
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
     for name, inside in seasons.by_season(statistics["time"].values).items():
@@ -128,24 +138,26 @@ def seam_ratios(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     There are too few seams to estimate how they vary. So the range is that of equally many transitions drawn at random
     from inside the shards. A ratio outside of it means a visible seam.
     """
-    measures = _renamed(seams.MEASURES, statistics)
+    against = Against.of(statistics)
+    measures = [name for name in seams.MEASURES if not (against.is_none and "truth" in name)]
     parts, generator = [], np.random.Generator(np.random.Philox(settings.seed))
     for name in statistics["analysis"].values:
         one = statistics.sel(analysis=name)
         transition = {s: one[f"transition_{s}"].transpose("time", "channel").values for s in seams.SERIES}
         seam = one["seam"].values == 1
-        finite = np.all([np.isfinite(series).all(1) for series in transition.values()], 0)
+        known = [series for name, series in transition.items() if not (against.is_none and name == "truth")]
+        finite = np.all([np.isfinite(series).all(1) for series in known], 0)
         across, inside = np.flatnonzero(finite & seam), np.flatnonzero(finite & ~seam)
         if not across.size or not inside.size:
             return xr.Dataset()
         at_random = generator.choice(inside, (settings.resamples, across.size))
-        at_seams, chance, usual = (_measures(transition, where) for where in (across, at_random, inside))
+        at_seams, chance, usual = (_measures(transition, where, measures) for where in (across, at_random, inside))
         with np.errstate(invalid="ignore", divide="ignore"):
             lower, upper = significance.central_range(chance / usual, settings.confidence)
             ratio = at_seams / usual
         data = {"seam_ratio": ratio, "seam_lower": lower, "seam_upper": upper, "seam_inside": usual}
         part = xr.Dataset({key: (("measure", "channel"), value) for key, value in data.items()})
-        coords = {"measure": measures, "channel": one["channel"]}
+        coords = {"measure": _renamed(measures, statistics), "channel": one["channel"]}
         parts.append(part.assign(seams=across.size).assign_coords(coords))
     return xr.concat(parts, statistics["analysis"])
 
@@ -155,10 +167,10 @@ def _renamed(names: Sequence[str], statistics: xr.Dataset) -> list[str]:
     return [str(name).replace("truth", Against.of(statistics).kind) for name in names]
 
 
-def _measures(transition: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
+def _measures(transition: dict[str, np.ndarray], where: np.ndarray, names: list[str]) -> np.ndarray:
     """Measures of the mean over some transitions (…, N); (…, measure, channel)."""
     found = seams.measures({name: series[where].mean(-2) for name, series in transition.items()})
-    return np.stack([found[name] for name in seams.MEASURES], -2)
+    return np.stack([found[name] for name in names], -2)
 
 
 def _weighted_scores(statistics: xr.Dataset, members: int) -> np.ndarray:

@@ -13,8 +13,8 @@ from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
 from hindsight.verify import excerpts, figures, lines, maps, storm, style
-from hindsight.verify.against import Against
-from hindsight.verify.compare import WITHHELD
+from hindsight.verify.against import Against, capitalised
+from hindsight.verify.regions import WITHHELD
 
 SERIES_FRAMES = 40
 LINE_FRAMES = 80
@@ -25,7 +25,7 @@ class ReportData:
     """The data of all pictures of the report."""
 
     scores: xr.Dataset
-    truth: xr.DataArray  # or the reference
+    truth: xr.DataArray  # or the reference; not shown if there is none
     available: np.ndarray  # (T,), whether the source has a frame
     grid: Grid
     networks: dict[str, pd.DataFrame]  # stations of each network
@@ -80,11 +80,11 @@ def overview(data: ReportData, event: storm.Storm) -> dict:
             label=against.label,
         )  # fmt: skip
         text, marks = f"{event.channel} at {style.format_time(times[0])}", "Dots"
-    caption = (
-        f"{text}, network {data.network}: {against.label}, mean of the members, its {against.difference}, and spread. "
-        f"{marks}: stations used."
-    )
-    alt = f"{against.capital}, analysis, {against.difference} and spread of {event.channel}"
+    content = f"{against.label}, mean of the members, its {against.difference}, and spread"
+    if against.is_none:
+        content = "mean of the members, and spread"
+    caption = f"{text}, network {data.network}: {content}. {marks}: stations used."
+    alt = f"{capitalised(against.panels)} of {event.channel}"
     return {"picture": style.picture(figure, alt), "text": caption}
 
 
@@ -137,8 +137,7 @@ def _storm(data: ReportData, event: storm.Storm, domain: Domain) -> list[dict]:
     frame = maps.channel_maps(
         truth.values[now], members.values[:, now], channels, data.grid, used, data.coast, label=data.against.label
     )
-    content = f"{data.against.label}, analysis, {data.against.difference} and spread"
-    where = style.format_place(event.latitude, event.longitude)
+    content, where = data.against.panels, style.format_place(event.latitude, event.longitude)
     return [
         {
             "title": event.description.capitalize(),
@@ -162,26 +161,31 @@ def _line(data: ReportData, event: storm.Storm) -> dict:
         figure = lines.hovmoller(
             truth.values, members, times, channels, data.grid, used, network, label=data.against.label
         )
-        alt = f"{data.against.capital}, analysis, {data.against.difference} and spread along the line"
-        pictures.append(style.picture(figure, f"{alt}, network {network}"))
+        alt = f"{capitalised(data.against.panels)} along the line, network {network}"
+        pictures.append(style.picture(figure, alt))
     text = f"{len(times)} frames from {style.format_time(times[0])}; time runs downwards. Triangles: stations used."
     return {"title": f"Time and {lines.Line.of(data.grid).name}", "text": text, "pictures": pictures}
 
 
 def _where(data: ReportData) -> dict:
-    title = "Where the errors are"
+    title, content = "Where the errors are", "error and spread"
+    if data.against.is_none:
+        title, content = "Where the spread is", "spread"
     if data.grid.is_line:
         figure = lines.errors(data.scores, data.grid, {name: data.used(name) for name in data.networks})
-        text = "RMSE of the ensemble mean, and spread (dashed), over the whole period. Triangles: stations used."
-        return {"title": title, "text": text, "pictures": [style.picture(figure, "Error and spread along the line")]}
+        what = "Spread" if data.against.is_none else "RMSE of the ensemble mean, and spread (dashed),"
+        text = f"{what} over the whole period. Triangles: stations used."
+        alt = f"{capitalised(content)} along the line"
+        return {"title": title, "text": text, "pictures": [style.picture(figure, alt)]}
     pictures = []
     for name in data.networks:
         scores = data.scores.sel(network=name, analysis="diffusion")
         figure = maps.error_maps(scores, data.grid, data.used(name), data.coast)
-        pictures.append(style.picture(figure, f"Maps of error and spread of every channel, network {name}"))
+        pictures.append(style.picture(figure, f"Maps of {content} of every channel, network {name}"))
     return {
         "title": title,
-        "text": "RMSE and spread of the diffusion analysis over the whole period. Dots: stations used.",
+        "text": f"{'Spread' if data.against.is_none else 'RMSE and spread'} of the diffusion analysis over the whole "
+        "period. Dots: stations used.",
         "pictures": pictures,
     }
 
@@ -202,35 +206,53 @@ def _scores_by_region(data: ReportData) -> list[dict]:
             for metric in ("rmse", "crps")
         ],
     }
+    if data.against.is_none:
+        by_region |= {"title": "Skill at withheld observations"}
+    of_skill = [by_region] if data.scores["regional_score"].sel(metric="rmse").notnull().any() else []
     if data.grid.is_line:  # the errors along the line already show the stations
-        return [by_region]
+        return of_skill
+    skill = (
+        "" if data.against.is_none else "RMSE of the ensemble mean, with confidence intervals, and spread (dashed), "
+    )
     by_distance = {
-        "title": "Error by distance to stations",
-        "text": "RMSE of the ensemble mean, with confidence intervals, and spread (dashed), by distance to the "
-        "nearest station used.",
+        "title": "Spread by distance to stations" if data.against.is_none else "Error by distance to stations",
+        "text": f"{skill or 'Spread '}by distance to the nearest station used.",
         "pictures": [style.picture(figures.distances(data.scores), "Error and spread by distance to stations")],
     }
-    return [by_region, by_distance]
+    return [*of_skill, by_distance]
 
 
 def _ensemble(data: ReportData) -> list[dict]:
-    against, tie = data.against, "A truth" if data.against.is_truth else "A value"
+    against = data.against
+    follow = "" if against.is_none else f"; single members should follow {against.named}"
     return [
-        {
-            "title": "Rank histograms",
-            "text": f"Rank of {against.named} among the members: a flat histogram means a calibrated ensemble, a U "
-            f"shape too little spread, a dome too much. {tie} that equals members (no rain, for example) gets one of "
-            "their ranks at random.",
-            "pictures": [style.picture(figures.rank_histograms(data.scores), "Rank histograms")],
-        },
+        *_ranks(data),
         {
             "title": "Spectra",
             "text": "Power of departures from the climatology, averaged over latitudes by area. The mean has less "
-            "power where the analysis is uncertain; single members should follow "
-            f"{against.named}.",
+            f"power where the analysis is uncertain{follow}.",
             "pictures": [style.picture(figures.power_spectra(data.scores, data.grid), "Power by wavenumber")],
         },
     ]
+
+
+def _ranks(data: ReportData) -> list[dict]:
+    """Rank histograms of the fields, and of withheld observations where the fields are not the truth."""
+    against, scores, tie = data.against, data.scores, "A truth" if data.against.is_truth else "A value"
+    meaning = (
+        "a flat histogram means a calibrated ensemble, a U shape too little spread, a dome too much. "
+        f"{tie} that equals members (no rain, for example) gets one of their ranks at random."
+    )
+    text, pictures = [], []
+    if "rank_histogram" in scores:
+        text.append(f"Rank of {against.named} among the members: {meaning}")
+        pictures.append(style.picture(figures.rank_histograms(scores), "Rank histograms"))
+    if "withheld_rank_histogram" in scores:
+        with_error = "Rank of withheld observations among the members, to which the error of the observation is added"
+        text.append(f"{with_error}: {meaning}" if not text else f"Below: {with_error[:1].lower() + with_error[1:]}.")
+        picture = figures.rank_histograms(scores, at_withheld=True)
+        pictures.append(style.picture(picture, "Rank histograms of withheld observations"))
+    return [{"title": "Rank histograms", "text": " ".join(text), "pictures": pictures}] if pictures else []
 
 
 def _series(data: ReportData, event: storm.Storm, settings: Verify) -> dict:
@@ -245,7 +267,7 @@ def _series(data: ReportData, event: storm.Storm, settings: Verify) -> dict:
         figure = figures.time_series(
             truth["time"].values, places, [str(c) for c in truth["channel"].values], network, data.against.label
         )
-        alt = f"{data.against.capital}, analysis and observations at {where}, network {network}"
+        alt = f"{capitalised(data.against.at_stations)} at {where}, network {network}"
         pictures.append(style.picture(figure, alt))
     title = "At two stations" if data.withheld else "At a station"
     return {
@@ -258,12 +280,13 @@ def _series(data: ReportData, event: storm.Storm, settings: Verify) -> dict:
 def _seams(data: ReportData, settings: Verify) -> dict:
     if "seam_ratio" not in data.scores:
         return {"title": "Seams", "text": "The period is one shard, so there is no seam.", "pictures": []}
-    count = int(data.scores["seams"].max())
+    count, against = int(data.scores["seams"].max()), data.against
+    shown = "" if against.is_none else f"Black: {against.named}, for comparison. "
     return {
         "title": "Seams",
         "text": f"Change from one frame to the next at the {count} edge{'s' * (count > 1)} of shards, divided by that "
         f"inside shards; 1: no visible seam. Grey: the range of {100 * settings.confidence:g} % of random samples of "
-        f"as many changes inside shards. Orange: outside it. Black: {data.against.named}, for comparison. Changes are "
+        f"as many changes inside shards. Orange: outside it. {shown}Changes are "
         "root-mean-square values; the correlation is that of perturbations (member minus mean)." + _streams(data),
         "pictures": [style.picture(figures.seam_ratios(data.scores), "Ratios at seams, and their range by chance")],
     }

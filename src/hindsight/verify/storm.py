@@ -1,7 +1,9 @@
 """The storm that the report shows: the deepest low of the period, or the frame that the settings name."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -15,6 +17,8 @@ MARGIN = 0.15  # share of a limited domain at each edge where storms are ignored
 POLEWARD = 75.0  # degrees of latitude beyond which storms are ignored, because maps are stretched there
 SIDE = 2  # frames shown on either side
 LEAST_HOURS = 12  # between the frames shown
+
+Pieces = Callable[[], Iterator[xr.DataArray]]  # consecutive pieces of fields, (time, channel, latitude, longitude) each
 
 
 @dataclass(frozen=True)
@@ -32,36 +36,46 @@ class Storm:
         return "the storm" if _is_low(self.channel) else "the largest departure from the mean"
 
 
-def find(fields: xr.DataArray, grid: Grid, requested: datetime | None) -> Storm:
+def find(fields: xr.DataArray | Pieces, grid: Grid, requested: datetime | None) -> Storm:
     """Find the frame and point where pressure or geopotential is furthest below its mean over the period.
 
     In a channel of another kind, departures of either sign count.
 
     Args:
-        fields: the truth in the period (time, channel, latitude, longitude), read in pieces.
+        fields: the truth in the period (time, channel, latitude, longitude), which is read in pieces; or such pieces.
         grid: of the fields.
         requested: a time; if given, only the frame nearest to it is searched.
 
     Raises:
         UserError: if the requested time is outside the period.
     """
-    name = storm_channel([str(channel) for channel in fields["channel"].values])
-    series, times = fields.sel(channel=name), fields["time"].values
-    pieces = [slice(k, k + FRAMES_READ) for k in range(0, len(times), FRAMES_READ)]
-    available = np.concatenate([~np.isnan(series.isel(time=piece).values).any((1, 2)) for piece in pieces])
-    mean = sum(np.nansum(series.isel(time=piece).values, 0, dtype=float) for piece in pieces) / max(available.sum(), 1)
+    pieces = fields if callable(fields) else partial(_pieces, fields)
+    available, times, total, name = [], [], 0.0, ""
+    for piece in pieces():
+        name = name or storm_channel([str(channel) for channel in piece["channel"].values])
+        values = piece.sel(channel=name).values
+        available.append(~np.isnan(values).any((1, 2)))
+        times.append(piece["time"].values)
+        total = total + np.nansum(values, 0, dtype=float)
+    known, when = np.concatenate(available), np.concatenate(times)
+    mean, chosen = total / max(known.sum(), 1), known
     if requested is not None:
-        nearest = _nearest(times, requested, available)
-        pieces = [slice(nearest, nearest + 1)]
-    best = (-np.inf, 0, 0)
-    for piece in pieces:
-        depth = mean - series.isel(time=piece).values
-        candidates = _inside(grid) & available[piece, None, None]  # not missing
+        chosen = np.arange(len(when)) == _nearest(when, requested, known)
+    best, first = (-np.inf, 0, 0), 0
+    for piece in pieces():
+        depth = mean - piece.sel(channel=name).values
+        candidates = _inside(grid) & chosen[first : first + len(depth), None, None]  # not missing
         depth = np.where(candidates, depth if _is_low(name) else np.abs(depth), -np.inf).reshape(len(depth), -1)
         t, point = np.unravel_index(depth.argmax(), depth.shape)
-        best = max(best, (float(depth[t, point]), piece.start + int(t), int(point)))
+        best, first = max(best, (float(depth[t, point]), first + int(t), int(point))), first + len(depth)
     row, column = np.unravel_index(best[2], grid.shape)
     return Storm(name, best[1], float(grid.latitude[row]), float(grid.longitude[column]))
+
+
+def _pieces(fields: xr.DataArray) -> Iterator[xr.DataArray]:
+    """Fields in pieces of consecutive frames."""
+    for first in range(0, fields.sizes["time"], FRAMES_READ):
+        yield fields.isel(time=slice(first, first + FRAMES_READ))
 
 
 def storm_channel(channels: list[str]) -> str:
