@@ -93,3 +93,12 @@ def test_a_table_without_footprints_holds_point_values(table, tmp_path):
     table.drop(columns="footprint").to_parquet(tmp_path / "old.parquet", index=False)
     expected = observations.check(table, "here").assign(footprint="")
     pd.testing.assert_frame_equal(observations.read([tmp_path / "old.parquet"]), expected, check_dtype=False)
+
+
+def test_a_column_that_only_some_shards_have_keeps_its_type(table, tmp_path):
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    observations.write(table, paths[0])
+    observations.write(table.assign(reasons=[0, 8], bias=[0.0, 2.5], time_weights=["0:1", ""]), paths[1])
+    found = observations.read(paths)
+    assert found["reasons"].tolist() == [0, 0, 0, 8] and found["reasons"].dtype.kind == "i"
+    assert found["bias"].tolist() == [0, 0, 0, 2.5] and found["time_weights"].tolist() == ["", "", "0:1", ""]

@@ -25,14 +25,16 @@ def table(seed=0, stations=30, error=0.5):
             "latitude": 40.0 + number, "longitude": 0.0, "platform": np.where(number % 2, "land", "ship"),
             "code": (number % 5 == 0).astype(int), "obs_error": error, "fg_depar": value,
             "an_depar": value - gain * value, "an_spread": spread, "crps": np.abs(value - gain * value),
+            "station": np.char.add("S", number.astype(str)),
             "rank": generator.integers(0, MEMBERS + 1, count), "reference_depar": value - truth,
         }
     )  # fmt: skip
 
 
 def sums(*tables, regions=None):
+    worded = map(departures.with_use, tables)
     parts = [
-        departures.frame_sums(part, MEMBERS) for one in tables for part in departures.by_region(one, regions or {})
+        departures.frame_sums(part, MEMBERS) for one in worded for part in departures.by_region(one, regions or {})
     ]
     return pd.concat(parts).groupby([*departures.KEYS, "time"], sort=True).sum()
 
@@ -100,5 +102,15 @@ def test_regions_and_months_have_their_own_numbers():
 def test_ranks_are_counted():
     whole = table()
     whole.loc[0, "rank"] = -1
-    found = departures.rank_counts(next(departures.by_region(whole, {})), MEMBERS)
+    found = departures.rank_counts(next(departures.by_region(departures.with_use(whole), {})), MEMBERS)
     assert found.to_numpy().sum() == len(whole) - 1 and list(found) == [f"rank_{k}" for k in range(MEMBERS + 1)]
+
+
+def test_stations_have_their_own_scores_and_places():
+    whole = departures.with_use(table())
+    halves = [departures.station_sums(part, MEMBERS) for part in (whole[:1000], whole[1000:])]
+    found = departures.by_station(pd.concat(halves)).set_index("station")
+    mine = whole[whole["station"] == "S7"]
+    assert found.loc["S7", "rows"] == DAYS and found.loc["S7", "latitude"] == pytest.approx(47)
+    assert found.loc["S7", "rmse"] == pytest.approx(np.sqrt((mine["an_depar"] ** 2).mean()))
+    assert (found["use"] == "withheld").sum() == 6

@@ -13,10 +13,11 @@ FLAGS = [
 ]  # fmt: skip
 HEADINGS = [
     "Data and cost", "The storm", "Every channel", "Where the errors are", "Skill by region and season",
-    "Error by distance to stations", "Rank histograms", "Spectra", "At two stations", "Seams", "Learning", "All scores",
-    "Provenance",
+    "Error by distance to stations", "Observations over time", "Departures at stations", "Rank histograms", "Spectra",
+    "At two stations", "Seams", "Learning", "All scores", "Provenance",
 ]  # fmt: skip
-OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], *HEADINGS[6:8], "At a station", *HEADINGS[9:]]
+OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], HEADINGS[6], *HEADINGS[8:10], "At a station"]
+OF_A_RING += HEADINGS[11:]
 WIDTHS = {"laptop": 1280, "phone": 390}
 
 
@@ -72,7 +73,7 @@ def test_every_section_is_there(page, ring):
 
 def test_every_picture_is_whole(page, ring):
     found = page.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth, i.alt.length])")
-    assert len(found) == (10 if ring else 12) and all(whole and width > 300 and words for whole, width, words in found)
+    assert len(found) == (11 if ring else 14) and all(whole and width > 300 and words for whole, width, words in found)
 
 
 def test_the_page_is_no_wider_than_the_window(page):

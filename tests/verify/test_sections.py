@@ -1,6 +1,7 @@
 """The sections that are made of pictures; how they look is for tests/verify/test_page.py."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -9,7 +10,8 @@ from hindsight.verify import sections, storm
 from tests.verify import worlds
 
 
-def shown(world, scores):
+def shown(world, scores, folder):
+    summary = worlds.summarised(folder, world)
     return sections.ReportData(
         scores,
         store.read(world["fields"])["fields"],
@@ -19,6 +21,8 @@ def shown(world, scores):
         {"sparse": world["observations"]},
         [path for path in world["analyses"] if "diffusion" in path.parts],
         [],
+        pd.read_csv(summary["monthly"]),
+        pd.read_csv(summary["stations"]),
     )
 
 
@@ -29,7 +33,7 @@ def world(tmp_path_factory):
 
 def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     scores = xr.load_dataset(worlds.scored(tmp_path, world))
-    it, settings = shown(world, scores), world["settings"]
+    it, settings = shown(world, scores, tmp_path), world["settings"]
     event = storm.find(it.truth, it.grid, None)
     found = sections.sections(it, event, world["curve"], settings.domain, settings.verify)
     seams = next(section for section in found if section["title"] == "Seams")
@@ -38,16 +42,16 @@ def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     assert all(picture.alt for section in found for picture in section["pictures"])
 
 
-def test_the_text_says_that_edges_of_shards_are_edges_of_streams(world, scores, monkeypatch):
-    it = shown(world, scores)
+def test_the_text_says_that_edges_of_shards_are_edges_of_streams(world, scores, tmp_path, monkeypatch):
+    it = shown(world, scores, tmp_path)
     assert sections._streams(it) == ""
     made = {"regime": "fixed_lag"}
     monkeypatch.setattr(sections.analyses, "header", lambda path: xr.Dataset(attrs=made))
     assert "(fixed lag)" in sections._streams(it) and "edges of streams" in sections._streams(it)
 
 
-def test_the_storm_named_is_the_one_that_was_found(world, scores):
-    it = shown(world, scores)
+def test_the_storm_named_is_the_one_that_was_found(world, scores, tmp_path):
+    it = shown(world, scores, tmp_path)
     found = storm.find(it.truth, it.grid, None)
     text = sections._storm(it, found, world["settings"].domain)[0]["text"]
     day = str(it.truth["time"].values[found.frame])[:10]

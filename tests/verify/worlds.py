@@ -12,7 +12,7 @@ from hindsight.fields.grid import Grid
 from hindsight.operators.interpolate import bilinear
 from hindsight.settings import Domain, Product, Settings, Verify
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.verify import compare, report, score
+from hindsight.verify import compare, departures, feedback, report, score
 
 BOX = Grid(np.arange(40.0, 56, 3), np.arange(-20.0, 11, 3))
 GLOBE = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
@@ -150,11 +150,30 @@ def scored(folder: Path, world: dict) -> Path:
     return folder / "scores.nc"
 
 
+def summarised(folder: Path, world: dict) -> dict[str, Path]:
+    """Feedback and departures of a world; return the paths of the summaries by the names of the step's options."""
+    settings, written = world["settings"], []
+    paths = {key: world[key] for key in ("fields", "climatology", "statistics")}
+    for kind in KINDS:
+        of = [path for path in world["analyses"] if path.parent.name == kind]
+        for path in world["observations"]:
+            near = [one for one in of if one.stem.split("-")[0] == path.stem]
+            shard = f"{path.stem}_{analyses.header(near[0]).sizes['time']}"
+            written.append(folder / "feedback/sparse" / kind / path.name)
+            feedback.run(settings.domain, settings.product, shard=shard, observations=path, analyses=of,
+                         feedback=written[-1], **paths)  # fmt: skip
+    names = ("departures", "monthly", "ranks", "stations")
+    found = {name: folder / f"{name}.csv" for name in names}
+    departures.run(settings.product, settings.verify, static=world["static"], feedback=written, **found)
+    return found
+
+
 def reported(folder: Path, world: dict) -> Path:
     """Compare, score and report a world; return the page."""
     for path in _diffusion(world):
         measured(folder / "benchmarks/reanalyse" / f"shard-sparse-{path.stem}.tsv", 12.5, 800, 20)
     scored(folder, world)
+    summarised(folder, world)
     return reported_again(folder, world)
 
 
@@ -166,7 +185,7 @@ def reported_again(folder: Path, world: dict) -> Path:
     report.run(
         world["settings"].domain, world["settings"].verify, usage=[usage], scores=folder / "scores.nc",
         analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
-        manifest=folder / "manifest.json",
+        manifest=folder / "manifest.json", monthly=folder / "monthly.csv", stations=folder / "stations.csv",
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip
     return folder / "report.html"

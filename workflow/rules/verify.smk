@@ -2,7 +2,7 @@
 
 in:  results/{run}/preprocess/*, observe/{network}/*.parquet, reanalyse/*, baselines/*
 out: results/{run}/verify/statistics/{network}.nc, scores.nc, feedback/{network}/{analysis}/{shard}.parquet,
-     departures.csv, departures_by_month.csv, ranks.csv, report.html
+     departures.csv, departures_by_month.csv, ranks.csv, stations.csv, report.html
 """
 
 DIFFUSION = expand(
@@ -102,6 +102,7 @@ rule departures:
         departures="results/{run}/verify/departures.csv",
         monthly="results/{run}/verify/departures_by_month.csv",
         ranks="results/{run}/verify/ranks.csv",
+        stations="results/{run}/verify/stations.csv",
     log:
         "logs/{run}/verify/departures.log",
     benchmark:
@@ -118,6 +119,7 @@ rule departures:
         " --departures {output.departures:q}"
         " --monthly {output.monthly:q}"
         " --ranks {output.ranks:q}"
+        " --stations {output.stations:q}"
         " > {log:q} 2>&1"
 
 
@@ -165,6 +167,8 @@ rule report:
             block=BLOCKS,
         ),
         usage=expand("results/{{run}}/observe/{network}.usage.csv", network=NETWORKS),
+        monthly="results/{run}/verify/departures_by_month.csv",
+        stations="results/{run}/verify/stations.csv",
         curve="results/{run}/train/curve.csv",
         manifest=ancient("results/{run}/download/manifest.json"),
         coast=settings.coastline_files(SETTINGS),
@@ -190,6 +194,8 @@ rule report:
         " --observations {params.observations}"
         " --analyses {params.analyses}"
         " --usage {input.usage:q}"
+        " --monthly {input.monthly:q}"
+        " --stations {input.stations:q}"
         " --curve {input.curve:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"

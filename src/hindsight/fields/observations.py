@@ -108,7 +108,8 @@ def read(paths: list[Path], start: np.datetime64 | None = None, end: np.datetime
         UserError: if a file is missing or cannot be read, or lacks columns.
     """
     whole = pd.concat([_between(path, start, end) for path in paths], ignore_index=True)
-    return whole.fillna({name: value for name, value in OPTIONAL.items() if name in whole and value == value})
+    defaults = {name: value for name, value in OPTIONAL.items() if name in whole and value == value}
+    return whole.fillna(defaults).astype({name: type(value) for name, value in defaults.items()})
 
 
 def _between(path: Path, start: np.datetime64 | None, end: np.datetime64 | None) -> pd.DataFrame:

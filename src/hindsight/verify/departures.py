@@ -21,8 +21,9 @@ from hindsight.settings.verify import Region
 from hindsight.verify.regions import WHOLE, chosen_regions, holds
 
 KEYS = ["network", "analysis", "use", "region", "platform", "channel"]
+STATION = ["network", "analysis", "use", "platform", "channel", "station"]
 READ = ["analysis", "time", "latitude", "longitude", "channel", "platform", "code", "obs_error", "fg_depar", "an_depar"]
-READ += ["an_spread", "crps", "rank", "reference_depar"]
+READ += ["an_spread", "crps", "rank", "reference_depar", "station"]
 SUMS = ["rows", "judged", "error", "squared", "variance", "expected", "crps", "background", "product"]
 SUMS += ["compared", "reference", "reference_squared", "reference_absolute"]
 SCALES = {"bias": "linear", "rmse": "log", "crps": "log", "spread_skill": "log"}  # scores that have an interval
@@ -38,13 +39,15 @@ def run(
     departures: Path,
     monthly: Path,
     ranks: Path,
+    stations: Path,
 ) -> None:
     """Summarise the departures of every analysis from the observations of every network."""
-    watch, parts, histograms = Progress("verify.departures", len(feedback), "tables"), [], []
+    watch, parts, histograms, places = Progress("verify.departures", len(feedback), "tables"), [], [], []
     regions = chosen_regions(settings.regions, Grid.of(xr.load_dataset(static)))
     for number, path in enumerate(feedback):
         watch(number)
-        table = pd.read_parquet(path, columns=READ).assign(network=path.parts[-3])
+        table = with_use(pd.read_parquet(path, columns=READ).assign(network=path.parts[-3]))
+        places.append(station_sums(table, product.members))
         for part in by_region(table, regions):
             parts.append(frame_sums(part, product.members))
             histograms.append(rank_counts(part, product.members))
@@ -55,12 +58,17 @@ def run(
     )
     write(summary(sums, settings.confidence), departures)
     write(by_month(sums), monthly)
+    write(by_station(pd.concat(places)), stations)
     write(pd.concat(histograms).groupby(KEYS, sort=True).sum().reset_index(), ranks)
+
+
+def with_use(table: pd.DataFrame) -> pd.DataFrame:
+    """Feedback with the use of each row in words."""
+    return table.assign(use=np.array([usage.BY_CODE[code] for code in table["code"]], object))
 
 
 def by_region(table: pd.DataFrame, regions: dict[str, Region]) -> Iterator[pd.DataFrame]:
     """The rows of every region, with the columns of `KEYS`: those of each platform, and those of all."""
-    table = table.assign(use=np.array([usage.BY_CODE[code] for code in table["code"]], object))
     places = table["latitude"].to_numpy(), table["longitude"].to_numpy()
     for name, box in {WHOLE: None, **regions}.items():
         part = table if box is None else table[holds(box, *places)]
@@ -75,6 +83,18 @@ def frame_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
         table: feedback, with the columns of `KEYS`.
         members: in the ensemble, E.
     """
+    keys = [*KEYS, "time"]
+    return table[keys].assign(**_terms(table, members)).groupby(keys, sort=False)[SUMS].sum()
+
+
+def station_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
+    """Sums over the rows of each station, `SUMS`, latitude and longitude, by `STATION`; see `frame_sums`."""
+    places = table[[*STATION, "latitude", "longitude"]].assign(**_terms(table, members))
+    return places.groupby(STATION, sort=False)[[*SUMS, "latitude", "longitude"]].sum()
+
+
+def _terms(table: pd.DataFrame, members: int) -> dict[str, np.ndarray]:
+    """What each row adds to the sums."""
     error, background, reference = (table[f"{name}_depar"].to_numpy(float) for name in ("an", "fg", "reference"))
     judged, compared = np.isfinite(error), np.isfinite(reference)
     variance = table["an_spread"].to_numpy(float) ** 2
@@ -93,8 +113,7 @@ def frame_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
         "reference_squared": reference**2,
         "reference_absolute": np.abs(reference),
     }
-    filled = {name: np.nan_to_num(values.astype(float)) for name, values in columns.items()}
-    return table[[*KEYS, "time"]].assign(**filled).groupby([*KEYS, "time"], sort=False)[SUMS].sum()
+    return {name: np.nan_to_num(values.astype(float)) for name, values in columns.items()}
 
 
 def scores(sums: pd.DataFrame | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -149,6 +168,13 @@ def by_month(sums: pd.DataFrame) -> pd.DataFrame:
     month = sums.index.get_level_values("time").to_numpy("datetime64[M]")
     found = sums.assign(month=month.astype(str)).groupby([*KEYS, "month"], sort=True)[SUMS].sum()
     return found[["rows"]].astype(int).assign(**scores(found)).reset_index()
+
+
+def by_station(sums: pd.DataFrame) -> pd.DataFrame:
+    """Number of rows and scores of each station by `STATION`, with its mean position."""
+    found = sums.groupby(STATION, sort=True).sum()
+    places = {name: found[name] / found["rows"] for name in ("latitude", "longitude")}
+    return found[["rows"]].astype(int).assign(**places, **scores(found)).reset_index()
 
 
 def rank_counts(table: pd.DataFrame, members: int) -> pd.DataFrame:

@@ -33,6 +33,8 @@ def run(
     observations: list[Path],
     analyses: list[Path],
     usage: list[Path],
+    monthly: Path,
+    stations: Path,
     curve: Path,
     coast: list[Path],
     benchmarks: Path,
@@ -51,6 +53,8 @@ def run(
         observations: tables of all shards, `{network}/{shard}.parquet`.
         analyses: diffusion and baselines, `{network}/{analysis}/{shard}-{block}.nc`.
         usage: counts of used and unused observations, `{network}.usage.csv`.
+        monthly: departures from observations in each month (`departures_by_month.csv`).
+        stations: departures at each station (`stations.csv`).
         curve: validation errors of the training (`curve.csv`).
         coast: a TopoJSON file of coastlines, or none.
         benchmarks: folder with a table of seconds and memory for each job (`logs/{run}`).
@@ -70,6 +74,8 @@ def run(
         of_network,
         analyses,
         coastline.read(coast[0]) if coast else coastline.of_land(static),
+        pd.read_csv(monthly),
+        pd.read_csv(stations, dtype={"station": str}),
     )
     fields = partial(excerpts.means, data.paths(data.network)) if data.against.is_none else data.truth
     event = storm.find(fields, data.grid, settings.storm)

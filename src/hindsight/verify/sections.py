@@ -12,7 +12,7 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
-from hindsight.verify import excerpts, figures, lines, maps, storm, style
+from hindsight.verify import excerpts, figures, lines, maps, observed, storm, style
 from hindsight.verify.against import Against, capitalised
 from hindsight.verify.regions import WITHHELD
 
@@ -32,6 +32,8 @@ class ReportData:
     observations: dict[str, list[Path]]  # files of each network
     analyses: list[Path]
     coast: list[np.ndarray]
+    monthly: pd.DataFrame  # departures from observations in each month
+    stations: pd.DataFrame  # and at each station
 
     @property
     def network(self) -> str:
@@ -92,7 +94,7 @@ def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, 
     """Every section of pictures in the order of the page: title, text and pictures."""
     parts = (
         lambda: [_line(data, event)] if data.grid.is_line else _storm(data, event, domain),
-        lambda: [_where(data), *_scores_by_region(data)],
+        lambda: [_where(data), *_scores_by_region(data), *_observed(data)],
         lambda: _ensemble(data),
         lambda: [_series(data, event, settings), _seams(data, settings), _learning(curve)],
     )
@@ -220,6 +222,36 @@ def _scores_by_region(data: ReportData) -> list[dict]:
         "pictures": [style.picture(figures.distances(data.scores), "Error and spread by distance to stations")],
     }
     return [*of_skill, by_distance]
+
+
+def _observed(data: ReportData) -> list[dict]:
+    """Departures from observations, over time and at stations."""
+    alt = "Number of observations in each month, and RMSE of departures, network"
+    times = [
+        style.picture(observed.over_time(data.monthly, name, data.against.label), f"{alt} {name}")
+        for name in data.networks
+    ]
+    over_time = {
+        "title": "Observations over time",
+        "text": "Number of observations in each month by use, and RMSE of observation minus analysis. Solid: withheld; "
+        "dashed: used, which the analysis fits. Scores change with the number of stations: a trend in the curves that "
+        "follows the bars is no change of the weather.",
+        "pictures": times,
+    }
+    if data.grid.is_line:
+        return [over_time]
+    places = [
+        style.picture(observed.station_map(data.stations, name, data.grid, data.coast), f"Stations of network {name}")
+        for name in data.networks
+    ]
+    at_stations = {
+        "title": "Departures at stations",
+        "text": "RMSE of observation minus analysis at every station. Circles: used; squares: withheld. The table "
+        "has the stations whose departures are largest relative to what spread and observation error tell together.",
+        "pictures": places,
+        "table": observed.worst(data.stations),
+    }
+    return [over_time, at_stations]
 
 
 def _ensemble(data: ReportData) -> list[dict]:

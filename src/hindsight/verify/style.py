@@ -80,13 +80,15 @@ def cells(axes: np.ndarray, scores: xr.Dataset) -> list[tuple[plt.Axes, xr.Datas
     return titled
 
 
-def legend(axes: np.ndarray) -> None:
-    """Draw one legend above all panels, with the entries of the first column."""
+def legend(axes: np.ndarray, columns: int = 5) -> None:
+    """Draw one legend above all panels, with the entries of the first column of panels, in some columns."""
     entries = {}
     for axis in axes[:, 0]:
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles))
-    axes[0, 0].figure.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=5, borderaxespad=0.2)
+    axes[0, 0].figure.legend(
+        entries.values(), entries.keys(), loc="outside upper left", ncols=columns, borderaxespad=0.2
+    )
 
 
 def _wide(across: int) -> float:

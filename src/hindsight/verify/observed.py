@@ -1,0 +1,159 @@
+"""Pictures and tables of the report on departures from observations: over time, on a map, and the worst stations."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.pyplot import Axes
+
+from hindsight.fields.grid import Grid
+from hindsight.fields.usage import CODES, USED, WITHHELD
+from hindsight.settings.lexicon import CHANNELS, ON_LEVELS
+from hindsight.verify import maps, style
+from hindsight.verify.departures import ALL
+from hindsight.verify.regions import WHOLE
+
+OURS = "diffusion"
+FEWEST = 10  # rows from which a station is among the worst
+MARKS = {USED: "o", WITHHELD: "s"}
+STYLES = {USED: "--", WITHHELD: "-"}
+SHADES = {USED: "#5a5a5a", WITHHELD: "#b4b4b4"}  # analyses have the colours
+OTHERS = ["#cc79a7", "#f0e442", "#56b4e9", "#8c564b"]
+
+
+def over_time(monthly: pd.DataFrame, network: str, label: str) -> Figure:
+    """Number of observations of a network in each month by use, and below it the RMSE of the departures.
+
+    Args:
+        monthly: `departures_by_month.csv`.
+        network: its name.
+        label: of the truth or reference.
+    """
+    of = monthly[(monthly["network"] == network) & (monthly["region"] == WHOLE) & (monthly["platform"] == ALL)]
+    channels = list(dict.fromkeys(of["channel"]))
+    figure, axes = style.panels(2, max(len(channels), 2), 2.1)
+    for spare in axes[:, len(channels) :].ravel():
+        spare.remove()
+    for (above, below), channel in zip(axes.T, channels):
+        part = of[of["channel"] == channel]
+        _counts(above, part[part["analysis"] == OURS])
+        above.set_title(f"{network}, {channel}")
+        _curves(below, part, label)
+        below.set_ylabel(_label(channel))
+    axes[0, 0].set_ylabel("observations a month")
+    style.legend(axes, columns=4 if max(len(channels), 2) > 2 else 3)
+    return figure
+
+
+def _counts(axis: Axes, part: pd.DataFrame) -> None:
+    """Bars of the number of rows in each month, by use from below in the order of the codes."""
+    table = part.pivot_table(index="month", columns="use", values="rows", aggfunc="sum", fill_value=0)
+    table = table[sorted(table, key=CODES.__getitem__)]
+    at, total = _months(table.index), np.zeros(len(table))
+    for number, (use, rows) in enumerate(table.items()):
+        shade = SHADES.get(str(use), OTHERS[number % len(OTHERS)])
+        axis.bar(at, rows, bottom=total, width=25, color=shade, label=str(use))
+        total = total + rows.to_numpy()
+    _dates(axis)
+
+
+def _curves(axis: Axes, part: pd.DataFrame, label: str) -> None:
+    """RMSE of the departures of every analysis by month, used and withheld, and that of the truth or reference."""
+    for use, line in STYLES.items():
+        of = part[part["use"] == use].sort_values("month")
+        for name, one in of.groupby("analysis"):
+            if name != "climatology":
+                look = {"color": style.colour(str(name)), "linewidth": 1.2, "linestyle": line}
+                axis.plot(_months(one["month"]), one["rmse"], **look, label=f"{style.readable(str(name))}, {use}")
+        last = of[of["analysis"] == OURS]
+        if use == WITHHELD and last["reference_rmse"].notna().any():
+            axis.plot(
+                _months(last["month"]), last["reference_rmse"], color="black", linewidth=1, label=f"{label}, {use}"
+            )
+    axis.set_ylim(0, None)
+    _dates(axis)
+
+
+def station_map(stations: pd.DataFrame, network: str, grid: Grid, coast: maps.Coast) -> Figure:
+    """RMSE of the departures of the diffusion analysis at every station of a network, a map for each observed channel.
+
+    Args:
+        stations: `stations.csv`.
+        network: its name.
+        grid: of the fields.
+        coast: coastlines.
+    """
+    of = stations[(stations["network"] == network) & (stations["analysis"] == OURS) & stations["use"].isin(MARKS)]
+    of = of.dropna(subset=["rmse"])
+    channels = list(dict.fromkeys(of["channel"]))
+    figure, axes = style.panels(1, max(len(channels), 2), 3.0, layout="compressed")
+    for spare in axes[0, len(channels) :]:
+        spare.remove()
+    blank = np.full(grid.shape, np.nan)
+    for axis, channel in zip(axes[0], channels):
+        maps.world_map(axis, blank, grid, coast, vmin=0, vmax=1)
+        part = of[of["channel"] == channel]
+        for use, mark in MARKS.items():
+            one = part[part["use"] == use]
+            east = maps.wrap_longitude(one["longitude"].to_numpy(), axis.get_xlim()[0])
+            look = {"vmin": 0, "vmax": part["rmse"].quantile(0.95), "cmap": maps.AMOUNT, "marker": mark, "s": 26}
+            drawn = axis.scatter(east, one["latitude"], c=one["rmse"], edgecolors="black", linewidths=0.4, **look)
+        figure.colorbar(drawn, ax=axis, shrink=0.8, pad=0.02, aspect=18, extend="max", label=f"RMSE, {_label(channel)}")
+        axis.set_title(f"{network}, {channel}")
+    return figure
+
+
+def worst(stations: pd.DataFrame, count: int = 10) -> dict[str, list]:
+    """The stations whose departures are largest, in units of what spread and observation error tell.
+
+    Returns:
+        `head`, the titles of the columns, and `rows` of texts.
+    """
+    of = stations[(stations["analysis"] == OURS) & (stations["rows"] >= FEWEST) & stations["use"].isin(MARKS)]
+    ordered = of.assign(ratio=1 / of["spread_skill"]).dropna(subset=["ratio"]).sort_values("ratio", ascending=False)
+    head = [
+        "station",
+        "network",
+        "use",
+        "channel",
+        "place",
+        "observations",
+        "mean departure",
+        "RMSE",
+        "RMSE / expected",
+    ]
+    rows = [
+        [
+            row.station,
+            row.network,
+            row.use,
+            row.channel,
+            style.format_place(row.latitude, row.longitude),
+            f"{row.rows:,}",
+            f"{row.bias:+.3g}",
+            f"{row.rmse:.3g}",
+            f"{row.ratio:.2f}",
+        ]
+        for row in ordered.head(count).itertuples()
+    ]
+    return {"head": head, "rows": rows}
+
+
+def _label(observed: str) -> str:
+    """Name of what is observed with its unit, which is that of a channel of the same quantity."""
+    known = CHANNELS.get(observed) or CHANNELS.get({"sp": "msl", "t_free": "t850"}.get(observed, ""))
+    if known is None and observed in ON_LEVELS:
+        known = next(channel for name, channel in CHANNELS.items() if name.startswith(observed) and channel.level)
+    unit = style.units(known.units) if known else ""
+    return f"{observed} ({unit})" if unit else observed
+
+
+def _months(text: pd.Index | pd.Series) -> np.ndarray:
+    """The middle of months."""
+    return np.asarray(text, dtype="datetime64[M]").astype("datetime64[D]") + 14
+
+
+def _dates(axis: Axes) -> None:
+    locator = AutoDateLocator(maxticks=5)
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
