@@ -307,7 +307,7 @@ def archived(small: Small, analyses: Path) -> dict:
     archive, layout = small.path("archive/reanalysis.zarr"), small.path("archive/layout.json")
     first = [analyses / f"{small.cut[0].name}-0.nc"]
     small.step(
-        "archive.layout", "archive", first=first, fields=small.path("fields.zarr"), archive=archive, marker=layout
+        "archive.layout", "archive", first_shard=first, fields=small.path("fields.zarr"), archive=archive, marker=layout
     )
     markers = []
     for one in small.cut:

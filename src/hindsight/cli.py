@@ -154,7 +154,7 @@ OPTIONS = {  # of the steps, and what each means
     "covariance": "covariance for optimal interpolation (covariance.npy)",
     "curve": "validation errors (curve.csv)",
     "data": "data folder",
-    "denials": "stations and periods proposed for denial, to write (CSV)",
+    "denials": "stations and periods proposed for denial (a blacklist), to write (CSV)",
     "departures": "scores of departures in the whole period, to write (CSV)",
     "documents": "files to copy with the store, such as README.md",
     "feedback": "tables of feedback (Parquet)",
@@ -162,7 +162,7 @@ OPTIONS = {  # of the steps, and what each means
     "figure": "figure of the validation errors (curve.png)",
     "file": "file to write",
     "files": "files of the source, or of reports, or @FILE.json, which lists them",
-    "first": "analyses of the first shard",
+    "first_shard": "analyses of the first shard",
     "folder": "folder to write to",
     "given": "files of land fraction and orography, if the settings name them",
     "interval": "interval of reports, such as 20000101T12_732: its start and number of frames",
@@ -187,9 +187,9 @@ OPTIONS = {  # of the steps, and what each means
     "provenance": "table of provenance to write (provenance.csv)",
     "ranks": "number of observations with each rank, to write (CSV)",
     "raw": "data of the source (Zarr)",
-    "report": "report to write",
+    "report": "the HTML report (report.html)",
     "reports": "name of the reports in observe.reports",
-    "result": "file to write",
+    "result": "result to write: statistics of a network by frame, or the outcome of a check or copy",
     "scheduler": "Dask scheduler, as in preprocess.scheduler",
     "scores": "scores (scores.nc)",
     "screened": "tables of screened reports (Parquet)",
@@ -197,7 +197,7 @@ OPTIONS = {  # of the steps, and what each means
     "sources": "list of the source's files to write (sources.json)",
     "static": "land fraction and orography (static.nc)",
     "station_list": "station list, if the settings name one",
-    "statistics": "statistics.nc of preprocess; for verify.score: the statistics of every network",
+    "statistics": "statistics of departures in the training period (statistics.nc)",
     "stations": "scores of departures at each station (CSV)",
     "stretch": "frames to sample, in the same form: the shard and its halo",
     "tables": "list of the tables of feedback in the archive (observations.json)",
@@ -205,6 +205,9 @@ OPTIONS = {  # of the steps, and what each means
     "url": "URL to fetch",
     "usage": "usage of a network's observations (CSV)",
     "workers": "number of Dask workers",
+}
+OPTIONS_OF_STEPS = {  # whose meaning is another one in a step
+    "verify.score --statistics": "statistics of every network (verify/statistics/NETWORK.nc)",
 }
 JOB_OPTIONS: dict[str, Callable[[str], str]] = {  # options that say what a job works on, and how to read it
     "--network": str,
@@ -265,7 +268,7 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
             required = parameter.default is parameter.empty
             more = {} if required else {"default": parameter.default}
             more |= {"nargs": "*"} if many else {}
-            text = OPTIONS[parameter.name]
+            text = OPTIONS_OF_STEPS.get(f"{name} --{parameter.name}", OPTIONS[parameter.name])
             parser.add_argument(f"--{parameter.name}", type=kind, required=required, help=text, **more)
     given = vars(parser.parse_args(argv))
     sections = settings.load(given.pop("settings"), requested) if requested else []

@@ -96,7 +96,7 @@ class Small:
 
     def lay_out(self) -> None:
         sections = self.domain, self.product, self.reanalyse, Observe(), Archive(**self.archive_settings)
-        layout.run(*sections, first=self.paths(self.cuts[0]), fields=self.fields(), archive=self.archive,
+        layout.run(*sections, first_shard=self.paths(self.cuts[0]), fields=self.fields(), archive=self.archive,
                    marker=self.layout)  # fmt: skip
 
     def write(self, number: int) -> None:

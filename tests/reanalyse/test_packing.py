@@ -42,7 +42,7 @@ def test_the_archive_has_the_bytes_that_were_forecast(fields, found, tmp_path, m
     archive, layout_marker, marker = (tmp_path / name for name in ("a.zarr", "layout.json", f"{smooth.SHARD}.json"))
     store.write(smooth.dataset(fields)["analysis"][0, :, 0].to_dataset(name="fields"), tmp_path / "fields.zarr")
     about = {"fields": tmp_path / "fields.zarr", "archive": archive, "marker": layout_marker}
-    layout.run(domain, product, Reanalyse(), Observe(), settings, first=paths, **about)
+    layout.run(domain, product, Reanalyse(), Observe(), settings, first_shard=paths, **about)
     write.run(domain, product, layout=layout_marker, analyses=paths, archive=archive, marker=marker)
     objects = json.loads(marker.read_text())["objects"]
     members = sum((archive / name).stat().st_size for name in objects if not name.startswith(("mean", "spread")))

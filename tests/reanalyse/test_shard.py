@@ -64,7 +64,7 @@ def test_a_shard_keeps_its_own_frames_of_a_stretch():
     found, own = shard.within(named("20090210T12_40"), named("20090131T12_60"))
     assert len(found) == 60 and own == slice(10, 50) and found[own][0] == np.datetime64("2009-02-10T12")
     for wrong in ("20090131T12_49", "20090211T12_60", "20090131T00_60"):
-        with pytest.raises(UserError, match="does not hold the shard 20090210T12_40"):
+        with pytest.raises(UserError, match="does not contain the shard 20090210T12_40"):
             shard.within(named("20090210T12_40"), named(wrong))
 
 
@@ -151,7 +151,7 @@ def test_a_diverged_sample_is_tried_again_with_twice_the_steps_and_other_numbers
     first, second = astray.calls[:2]
     assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.3
     assert np.isfinite(found.fields).all() and np.abs(found.fields - finer.fields).max() > 0.1
-    assert "member(s) 0, 1, 2 diverged in cycle 0, step 1 at guidance 'analytic', 3 steps" in capsys.readouterr().out
+    assert "member(s) 0, 1, 2 diverged in cycle 0, step 1 with guidance 'analytic', 3 steps" in capsys.readouterr().out
 
 
 def test_a_member_that_diverges_is_named_by_its_number_in_the_product(prior, capsys):

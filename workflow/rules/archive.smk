@@ -24,7 +24,7 @@ rule layout:
     """Make or extend the archive's layout: dimensions, attributes and encodings of every array, before any data."""
     input:
         settings=with_same_recipe("results/{run}/settings/archive.json"),
-        first=expand(
+        first_shard=expand(
             f"{ARCHIVED}/{{shard}}-{{block}}.nc",
             shard=SHARDS[:1],
             block=BLOCKS,
@@ -44,7 +44,7 @@ rule layout:
         archive=ARCHIVE,
     shell:
         "hindsight archive.layout --settings {input.settings:q}"
-        " --first {input.first:q}"
+        " --first_shard {input.first_shard:q}"
         " --fields {input.fields:q}"
         " --archive {params.archive:q}"
         " --marker {output.marker:q}"

@@ -31,13 +31,13 @@ def run(
     observe: Observe,
     settings: Archive,
     *,
-    first: list[Path],
+    first_shard: list[Path],
     fields: Path,
     archive: Path,
     marker: Path,
 ) -> None:
     """Make or extend the archive's layout: dimensions, attributes and encodings of every array, before any data."""
-    sample, cuts = blocks.headers(first), _whole_shards(domain, product)
+    sample, cuts = blocks.headers(first_shard), _whole_shards(domain, product)
     origin = blocks.made_from(sample[0])
     blocks.check_shard(sample, cuts[0].times(domain.step_hours), product.members, domain.channels, origin)
     requested = {"settings": recipe.recipe_settings(domain, product, settings, reanalyse, observe), "made_from": origin}

@@ -51,7 +51,7 @@ class GaussMarkov:
         """
         a = self.coupling.double()
         identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-        inverse = torch.linalg.inv(identity - a @ a.mT)  # of the innovations' covariance
+        inverse = torch.linalg.inv(identity - a @ a.mT)  # of the covariance of w
         return inverse, a.mT @ inverse @ a, -inverse @ a
 
     def to(self, device: torch.device) -> "GaussMarkov":

@@ -1,4 +1,4 @@
-"""Hold every observation against what all the others say of it: leave-one-out of a Gaussian process.
+"""Compare every observation with its estimate by all the others: leave-one-out of a Gaussian process.
 
 With innovations d = y - H x_b ~ N(0, S), S = H B H^T + R, the departure of observation i from its estimate by all the
 others, and the variance that this departure has, are (Rasmussen and Williams 2006, equations 5.10 to 5.12)
@@ -20,8 +20,8 @@ import scipy.linalg
 class Check:
     """Result for N observations.
 
-    `departure` and `variance` (N,) are from what the others that are kept say; of rejected ones they are those at which
-    they were rejected. `rejected` (N,) is true for these, `order` lists them, the worst first.
+    `departure` and `variance` (N,) are from the estimate by the others that are kept; of rejected ones they are those
+    at which they were rejected. `rejected` (N,) is true for these, `order` lists them, the worst first.
     """
 
     departure: np.ndarray

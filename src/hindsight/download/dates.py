@@ -34,7 +34,7 @@ def decode(times: xr.Variable, where: str) -> np.ndarray:
         return _of_text(times.values, where)
     if calendar not in CALENDARS:
         raise UserError(
-            f"{where} has the calendar {calendar}, whose days are not those of the weather; expected standard or "
+            f"{where} has the calendar {calendar}, whose days are not those of real dates; expected standard or "
             "proleptic_gregorian, so convert the file first (xarray: convert_calendar), or take another source"
         )
     if DAYS in units or not units and _are_days(times.values):

@@ -31,8 +31,8 @@ def run(
     """Check that the source is complete and plausible: times, missing data, units, ranges, outliers."""
     where = ", ".join(str(store.folder(path)) for path in raw[:1]) + (" …" if len(raw) > 1 else "")
     times_needed, splits = _times_needed(domain, comparison), comparison.splits(domain)
-    scanned = [_of_part(*paths) for paths in zip(raw, markers)]
-    scanned = scanned or [_of_source(path, domain, times_needed) for path in raw]
+    scanned = [_read_part(*paths) for paths in zip(raw, markers)]
+    scanned = scanned or [_inspect_store(path, domain, times_needed) for path in raw]
     summaries = [one for one, _ in scanned]
     times = np.concatenate([axes.standardise(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where, splits)
@@ -43,7 +43,7 @@ def run(
     holes |= set(map(_text, suspect.masked_times(suspects, times_needed, settings)))
     masked = sorted(holes & set(map(_text, times_needed)))
     refused_times = [hole for hole in masked if not settings.may_be_missing(np.datetime64(hole).astype(object))]
-    preliminary, lost_chunks = (_of_sources(summaries, key) for key in ("preliminary", "chunks_missing"))
+    preliminary, lost_chunks = (_source_entries(summaries, key) for key in ("preliminary", "chunks_missing"))
     problems = {
         REPAIR: [*_problems_of_times(times), *_problems_of_values(variables, domain, where)],
         LEAVE_OUT: _problems_of_frames(refused_times, missing, variables, lost_chunks),
@@ -63,11 +63,11 @@ def run(
         "masked": masked,
         "preliminary": preliminary,
         "chunks_missing": lost_chunks,
-        "chunks_filled": _of_sources(summaries, "chunks_filled"),
+        "chunks_filled": _source_entries(summaries, "chunks_filled"),
         "variables": variables,
         "suspect": suspects,
         "notes": [
-            *_of_sources(summaries, "notes"),
+            *_source_entries(summaries, "notes"),
             *(findings.sentence(one["variable"], one) for one in suspects if one not in stopping),
         ],
         "problems": [line for lines in problems.values() for line in lines],
@@ -95,7 +95,7 @@ def _write(found: dict, remedies: list[str], manifest: Path, where: str) -> None
     store.replace(manifest, lambda partial: partial.write_text(text))
 
 
-def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, ScannedVariable]]:
+def _read_part(raw: Path, marker: Path) -> tuple[dict, dict[str, ScannedVariable]]:
     """The marker of a part, and the scans of its variables."""
     summary, dataset = json.loads(marker.read_text()), axes.standardise(store.read(raw), str(store.folder(raw)))
     return summary, {
@@ -105,7 +105,7 @@ def _of_part(raw: Path, marker: Path) -> tuple[dict, dict[str, ScannedVariable]]
     }
 
 
-def _of_source(raw: Path, domain: Domain, times_needed: np.ndarray) -> tuple[dict, dict[str, ScannedVariable]]:
+def _inspect_store(raw: Path, domain: Domain, times_needed: np.ndarray) -> tuple[dict, dict[str, ScannedVariable]]:
     """The summary by `part.inspect` of a source without a marker, of the variables that the domain needs."""
     dataset, where = axes.standardise(store.read(raw), str(store.folder(raw))), str(store.folder(raw))
     dataset, summary, variables, scanned = dataset.sortby("time"), {}, {}, {}
@@ -212,14 +212,14 @@ def _problem_of(summary: dict, channel: Channel, name: str) -> str | None:
     return None
 
 
-def _of_sources(summaries: list[dict], key: str) -> list[str]:
-    """The entries of a key in the sources of all parts, each once."""
+def _source_entries(summaries: list[dict], key: str) -> list[str]:
+    """The entries under a key of the information about the source that parts keep, each once."""
     return sorted({found for one in summaries for found in one.get("source", {}).get(key, [])})
 
 
 def _missing_times(times_needed: np.ndarray, times: np.ndarray, summaries: list[dict]) -> np.ndarray:
     """Frames that the source lacks; a part contains their times, too, and lists them."""
-    stated = np.array(_of_sources(summaries, "times_missing"), "datetime64[ns]")
+    stated = np.array(_source_entries(summaries, "times_missing"), "datetime64[ns]")
     return np.union1d(np.setdiff1d(times_needed, times), np.intersect1d(times_needed, stated))
 
 

@@ -1,8 +1,8 @@
 """Calibrate stations against the fields of the training period: bias, and standard deviation of departures.
 
-A reanalysis that learns from these fields is judged by what they resolve. So the training period, which is never
-scored, tells for each station how far its reports lie from the fields on the whole (a wrong height, the hours that a
-mean is taken over) and how far from day to day: instrument and representativeness error together.
+The prior learns from these fields, so reports are made comparable with them. In the training period, which is never
+scored, the usual departure of a station from the fields is its bias (a wrong height, the hours that a mean is taken
+over), and the scatter from day to day its error: that of the instrument and of representativeness together.
 """
 
 from pathlib import Path

@@ -55,8 +55,8 @@ def names_of(path: Path, key: str | None) -> list[str]:
 def is_withheld(table: pd.DataFrame, share: float, settings: Withholding, seed: int, lists: list[Path]) -> np.ndarray:
     """Whether each row's station is withheld at its time, (N,).
 
-    Drawn stations depend on a hash of their own name (or block), so that a station more or less changes no other. With
-    turns, the share moves on by itself from turn to turn: after 1 / share turns all have been withheld once.
+    Drawn stations depend on a hash of their own name (or block), so that adding or removing a station changes no other.
+    With turns, the share moves on by itself from turn to turn: after 1 / share turns all have been withheld once.
 
     Args:
         table: with station, time, latitude, longitude.

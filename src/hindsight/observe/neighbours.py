@@ -1,8 +1,8 @@
-"""What every report says against what all the others say, by the linear prior in space and time.
+"""Each report compared with estimates by all the others, from the linear prior in space and time (a buddy check).
 
 Two estimates are made of each report: from all other reports of the frames around it, for the check, and from those of
-all other stations, for the bias and the drift of its own, which would confirm themselves. Both are leave-one-out of
-one Gaussian process (`diffusion.leave_one_out`); leaving out a group g of rows,
+other stations alone, for the bias and the drift of its own, which its own reports would confirm. Both are leave-one-out
+of one Gaussian process (`diffusion.leave_one_out`); leaving out a group g of rows,
 
     r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
 """
@@ -27,13 +27,13 @@ from hindsight.fields.scaling import Scaling
 from hindsight.operators.rows import Rows
 from hindsight.settings.quality import Quality
 
-LARGEST = 1200  # rows that are held against each other at once: their matrix is factorised
+LARGEST = 1200  # rows that are compared with each other at once: their matrix is factorised
 TOGETHER = 300  # rows that are judged at once, where there are more than `LARGEST`
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the others say of N rows, in units of the rows' values.
+    """N rows compared with estimates by the others, in units of the rows' values.
 
     `departure` and `variance` are from all other rows that are kept, `by_others` and `variance_by_others` from other
     stations only, `expected` is the standard deviation of an innovation, `rejected` says which rows fail.
@@ -140,7 +140,7 @@ class Neighbours:
     def _by_other_stations(
         self, around: np.ndarray, value: np.ndarray, covariance: np.ndarray, kept: np.ndarray, place: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Departures of some rows from what other stations say that are kept, and their variances."""
+        """Departures of some rows from the estimate by the kept rows of other stations, and their variances."""
         inverse = np.zeros_like(covariance)
         inverse[np.ix_(kept, kept)] = np.linalg.inv(covariance[np.ix_(kept, kept)])
         solved = inverse @ value[around]

@@ -16,7 +16,7 @@ from hindsight.progress import Progress
 from hindsight.settings import Reporting, Scope
 from hindsight.settings.quality import Bias, Quality
 
-LASTING = 0.5  # share of the spread of what other stations say that stays for a season, measured over Europe
+LASTING = 0.5  # share of the spread of the estimate by other stations that lasts for a season; measured in Europe
 
 
 def run(
@@ -87,12 +87,14 @@ def screen(
 
     Returns:
         The rows of the interval, with `bias`, `quality`, `reasons`, and in the units of the channel, with the bias
-        subtracted, `innovation` (observation minus climatology), `departure` (minus what all other reports say),
-        `by_others` (minus what other stations say) and the standard deviation `…_spread` of each.
+        subtracted, `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports),
+        `by_others` (minus the estimate by other stations) and the standard deviation `…_spread` of each.
     """
     frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
-    kept = np.abs(rows.value) <= quality.background * np.sqrt(4 + rows.error**2)  # the local spread may be twice that
+    kept = np.abs(rows.value) <= quality.background * np.sqrt(
+        4 + rows.error**2
+    )  # the local spread may be twice that of the channel
     first = _judged(judge, frames, rows.value, kept, watch, 0)
     usable_departure = np.where(first.rejected, np.nan, first.by_others)
     spread = np.sqrt(first.variance_by_others)
@@ -118,7 +120,7 @@ def screen(
 def _judged(
     judge: Neighbours, frames: np.ndarray, value: np.ndarray, kept: np.ndarray, watch: Progress, done: int
 ) -> Judgement:
-    """The judgement of all rows of some frames; NaN for the others."""
+    """The judgement of all rows of some frames; NaN for rows of other frames."""
     result = Judgement(*(np.full(len(value), np.nan) for _ in range(5)), np.zeros(len(value), bool))
     for number, frame in enumerate(frames):
         watch(done + number)
@@ -141,15 +143,15 @@ def station_bias(
 
     The mean of n departures within the window around a report is shrunk towards zero: a bias of variance b^2
     (`size`^2 error^2) is observed with the variance s^2 / m, m of the departures being independent, and with that part
-    of the spread v of what other stations say that lasts for a season:
+    of the spread v of the estimate by other stations that lasts for a season:
 
         bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / memory.
 
     Args:
         judge: of the same rows, for stations and frames.
         table: for times and platforms.
-        departure: from what other stations say; NaN where there is none.
-        spread: standard deviation of what other stations say.
+        departure: from the estimate by other stations; NaN where there is none.
+        spread: standard deviation of that estimate.
         error: observation errors.
         settings: of the bias.
     """

@@ -28,7 +28,7 @@ Array = Any  # of NumPy or Torch; the functions of this module accept both
 
 
 class Linear(NamedTuple):
-    """A function near some state: its value, its slopes by each channel, and the variance that these leave out."""
+    """A function near some state: its value, its slope by each channel, and the variance that these do not explain."""
 
     value: Array
     slopes: list[Array]
@@ -41,7 +41,7 @@ class Derived:
 
     Attributes:
         channels: that it is computed from.
-        linearise: from their values at the stations, (N,) each and in the channels' units, their standard spreads
+        linearise: from their values at the stations, (N,) each and in the channels' units, their standard deviations
             there, and columns of the table, to `Linear`, (N,) each.
         columns: of the observation table that it needs.
         curve: its number in `CURVED`, from 1; 0: it is linear.
@@ -82,7 +82,7 @@ def _thickness(values: Sequence[Array], spreads: Sequence[Array], columns: Mappi
 
 
 def _station_pressure(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[str, Array]) -> Linear:
-    """What it leaves out is small: 1e-4 of the variance at 2000 m."""
+    """The variance that the slopes do not explain is small, 1e-4 of the whole at 2000 m, and left out."""
     found = station_pressure.linearised(*values, columns["elevation"])
     return Linear(found.value, [found.by_pressure, found.by_temperature], values[0] * 0)
 
@@ -96,7 +96,7 @@ def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[s
     (u, v), (a, b) = values, spreads
     square = (a * a + b * b) / 2
     total = u * u + v * v + square
-    total = total + (total == 0)  # no wind and no doubt: slopes of zero
+    total = total + (total == 0)  # no wind and no uncertainty: slopes of zero
     speed = total**0.5
     return Linear(speed * (u * u + v * v + square > 0), [u / speed, v / speed], square * square / (2 * total))
 

@@ -58,7 +58,7 @@ def run(
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
     task = Task(times, table, numbers, product.seed, extremes(statistics))
     made = reanalyse(trained, task, settings, progress, checkpoint)
-    cells = len(numbers) * (inside.stop - inside.start)  # the shard's frames bear the cost of the halo
+    member_frames = len(numbers) * (inside.stop - inside.start)  # of the shard; they bear the cost of the halo too
     attributes = {
         "analysis": "diffusion",
         "regime": settings.regime,
@@ -67,8 +67,8 @@ def run(
         "sampler": settings.sampler.step,
         "steps": settings.steps,
         "precision": trained.precision,
-        "evaluations": made.cost.evaluations / cells,
-        "backward_passes": made.cost.backward / cells,
+        "evaluations": made.cost.evaluations / member_frames,
+        "backward_passes": made.cost.backward / member_frames,
         "retries": made.retries,
         "gross_observations": made.gross,
         "seed": product.seed,
@@ -100,7 +100,7 @@ def within(shard: Interval, stretch: Interval) -> tuple[np.ndarray, slice]:
     """
     times, lead = stretch.times, int((shard.start - stretch.start) // np.timedelta64(shard.step_hours, "h"))
     if not (0 <= lead <= stretch.frames - shard.frames and times[lead] == shard.times[0]):
-        raise UserError(f"the stretch {stretch.name} does not hold the shard {shard.name}; snakemake names both")
+        raise UserError(f"the stretch {stretch.name} does not contain the shard {shard.name}; snakemake passes both")
     return times, slice(lead, lead + shard.frames)
 
 
@@ -158,7 +158,7 @@ def reanalyse(
             return Analysed(prior.scaling.restore(fields, task.times), spent + assimilation.cost, attempt, len(gross))
         except Diverged as error:
             channels = ", ".join(prior.metadata.channels[k] for k in error.channels)
-            how = f"at guidance {settings.guidance.method!r}, {settings.steps} steps"
+            how = f"with guidance {settings.guidance.method!r}, {settings.steps} steps"
             print(f"{error.describe(task.members)} {how}, in {channels}", flush=True)
             settings, spent = settings.model_copy(update={"steps": 2 * settings.steps}), spent + assimilation.cost
         except ArithmeticError as error:
@@ -239,7 +239,9 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
             wrong.append(f"{what} {trained_for}, and the domain asks for {expected}")
     if settings.guidance.traits.points and not about.points:
         method = settings.guidance.method
-        wrong.append(f"fields alone, without the levels of points (train.points.share) that guidance {method!r} needs")
+        wrong.append(
+            f"fields alone, without the noise levels of points (train.points.share) that guidance {method!r} needs"
+        )
     if wrong:
         raise UserError(f"{path} was trained for {'; for '.join(wrong)}; train again, or name the prior of this domain")
     return trained

@@ -13,7 +13,7 @@ class Stations(Section):
         None, description="file below the data folder: JSON with lists of names, or a CSV with a column station"
     )
     list: str | None = Field(None, description="which list of a JSON file")
-    names: tuple[str, ...] = Field(("*",), description="of these only the ones that fit a name or pattern (ES_*)")
+    names: tuple[str, ...] = Field(("*",), description="of these only the ones that match a name or pattern (ES_*)")
 
     @model_validator(mode="before")
     @classmethod
@@ -28,10 +28,12 @@ class Withholding(Section):
     stations: Stations | None = Field(None, description="these stations, by name")
     regions: dict[str, Region] = Field({}, description="all stations in these boxes")
     block_degrees: float | None = Field(
-        None, gt=0, description="the share is drawn of blocks of this side instead of single stations"
+        None,
+        gt=0,
+        description="the share is drawn from blocks with sides of so many degrees, instead of from single stations",
     )
     rotate_days: float | None = Field(
-        None, gt=0, description="the share is drawn anew after so many days; none: once for all times"
+        None, gt=0, description="the share is drawn anew after so many days; none: once for the whole period"
     )
 
 
@@ -39,15 +41,19 @@ class Thinning(Section):
     """What is done about neighbours whose errors are alike."""
 
     spacing_km: float | None = Field(
-        None, gt=0, description="least distance of two used stations of a channel and frame; none: all are used"
+        None, gt=0, description="least distance between two stations used of a channel and frame; none: all are used"
     )
     average_km: float | None = Field(
         None, gt=0, description="side of cells in which reports are averaged to one superobservation; none: never"
     )
     correlation: float = Field(
-        0.0, ge=0, lt=1, description="correlation of neighbours' errors: they grow by sqrt(1 + (m - 1) correlation)"
+        0.0,
+        ge=0,
+        lt=1,
+        description="correlation of neighbours' errors: those of m neighbours are inflated "
+        "by sqrt(1 + (m - 1) correlation)",
     )
-    reach_km: float = Field(300.0, gt=0, description="distance within which the m stations of that formula lie")
+    reach_km: float = Field(300.0, gt=0, description="distance within which these m stations lie")
 
     @model_validator(mode="after")
     def _one_way(self) -> "Thinning":

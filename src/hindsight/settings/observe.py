@@ -23,9 +23,13 @@ class Network(Section):
     )
     reports: list[str] = Field([], description="reports: which of observe.reports; empty: all")
     use: Stations = Field(Stations(), description="reports: stations that are used")
-    withhold: Withholding = Field(Withholding(), description="reports: stations that are withheld besides the share")
+    withhold: Withholding = Field(
+        Withholding(), description="reports: stations that are withheld besides the share `withheld`"
+    )
     thinning: Thinning = Field(Thinning(), description="reports: neighbours whose errors are alike")
-    denied: list[Denial] = Field([], description="reports: stations and periods that are not used, with the reason")
+    denied: list[Denial] = Field(
+        [], description="reports: stations and periods that are not used (a blacklist), with the reason"
+    )
     denied_file: str | None = Field(
         None, description="reports: a CSV of more of them below the data folder or here (the output of denials)"
     )
@@ -59,7 +63,7 @@ class Network(Section):
         None, description="observation error (standard deviation) in the channel's units; or by channel; replaces noise"
     )
     withheld: Share = Field(
-        0.2, lt=1, description="share of the stations withheld from every analysis, for verification"
+        0.2, lt=1, description="share of the stations that is drawn and withheld from every analysis, for verification"
     )
     every_hours: int | None = Field(
         None, gt=0, description="hours between reports, from 00 UTC; none: a report at every frame"
@@ -111,7 +115,9 @@ class Observe(Reporting):
         min_length=1,
         description="networks by name; each is analysed and scored separately",
     )
-    seed: int = Field(1, ge=0, description="seed of random stations, of observation errors and of who is withheld")
+    seed: int = Field(
+        1, ge=0, description="seed of random stations, of observation errors and of which stations are withheld"
+    )
 
     @property
     def simulated(self) -> list[str]:
@@ -125,7 +131,7 @@ class Observe(Reporting):
             if network.kind != "reports":
                 continue
             if not self.reports:
-                wrong.append(f"network {name!r} is of real reports, and observe.reports names none")
+                wrong.append(f"network {name!r} is of real reports, and observe.reports is empty")
             wrong += [f"network {name!r}: there are no reports {r!r}" for r in network.reports if r not in self.reports]
         if bad := [name for name in self.reports if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]:
             wrong.append(f"names of reports are lower-case words of a-z, 0-9 and _ (got {', '.join(bad)})")

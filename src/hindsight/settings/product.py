@@ -7,7 +7,7 @@ from hindsight.settings.section import Section
 
 
 class Cutting(Section):
-    """How the work is cut into jobs, and the seed: settings that do not change when years or members are added."""
+    """How the work is divided into jobs, and the seed: settings that do not change when years or members are added."""
 
     member_block: int = Field(16, gt=0, description="members per job")
     shard_frames: int = Field(96, gt=0, description="frames per job")
@@ -18,7 +18,7 @@ class Cutting(Section):
 
 
 class Ensemble(Cutting):
-    """The cutting into jobs, and the number of members."""
+    """The division into jobs, and the number of members."""
 
     members: int = Field(16, ge=2, description="members of every ensemble")
 

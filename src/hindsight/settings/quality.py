@@ -60,13 +60,18 @@ class Bias(Section):
         90.0, gt=0, description="length of the window in which it is estimated; none: no bias is estimated"
     )
     platforms: list[str] = Field(
-        ["land", "ship"], description="platforms whose bias is estimated; the others anchor them"
+        ["land", "ship"], description="platforms whose bias is estimated; the others are taken to have none"
     )
     memory_days: float = Field(
-        4.0, gt=0, description="days in which departures of a station are alike: n days hold n / this independent ones"
+        4.0,
+        gt=0,
+        description="days for which departures of a station are correlated: n days hold "
+        "n / memory_days independent ones",
     )
     size: float = Field(
-        2.0, gt=0, description="expected size of biases, in observation errors: estimates are shrunk towards zero by it"
+        2.0,
+        gt=0,
+        description="expected size of biases, in observation errors; an uncertain estimate is shrunk towards zero",
     )
 
 
@@ -74,24 +79,31 @@ class Quality(Section):
     """Quality control of reports: checks, and how strict they are."""
 
     background: float = Field(
-        8.0, gt=0, description="largest departure from the climatology, in standard deviations (spread and error)"
+        8.0,
+        gt=0,
+        description="largest departure from the climatology (background check), in standard deviations "
+        "(spread and error)",
     )
     neighbours: float = Field(
-        3.0, gt=0, description="largest departure from what all the others say, in its standard deviations"
+        3.0,
+        gt=0,
+        description="largest departure from the estimate by all other reports (buddy check), in standard deviations",
     )
-    frames: int = Field(
-        3, gt=0, description="frames from which the others are taken, those before and after the report's own included"
-    )
+    frames: int = Field(3, gt=0, description="frames of the other reports, centred on the report's own")
     modes: int = Field(300, gt=0, description="leading modes of the linear prior that the neighbour check resolves")
     correlated_share: float = Field(
-        0.5, ge=0, lt=1, description="share of the error variance that stations of a kind have in common when near"
+        0.5,
+        ge=0,
+        lt=1,
+        description="share of the error variance that neighbouring stations of a channel have in common",
     )
     correlated_km: float = Field(400.0, gt=0, description="distance at which that share has fallen to 1/e")
     height_m: float = Field(
         500.0, gt=0, description="largest height of a station above or below the model's, for values near the ground"
     )
     calibrate: bool = Field(
-        True, description="take each station's bias and error from departures from the fields of the training period"
+        True,
+        description="take each station's bias and error from its departures from the fields of the training period",
     )
     bias: Bias = Field(Bias(), description="bias of stations")
     interval_frames: int = Field(732, gt=0, description="frames that one job checks")

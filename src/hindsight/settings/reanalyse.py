@@ -125,10 +125,13 @@ class Selection(Section):
     passes: int = Field(0, ge=0, description="passes; needs all members in one job")
     sigma: float = Field(0.5, gt=0, description="noise level that a pass adds to the members")
     effective: float = Field(
-        0.5, gt=0, le=1, description="least effective share of the members; misfits are tempered to keep it"
+        0.5,
+        gt=0,
+        le=1,
+        description="least effective number of members, as a share of all; weights are tempered to keep it",
     )
     reach_hours: float = Field(
-        48.0, gt=0, description="Gaussian length (h) by which the weight of a misfit falls with time"
+        48.0, gt=0, description="standard deviation (h) of the Gaussian weight of a misfit at another time"
     )
 
 
@@ -141,12 +144,13 @@ class Window(Section):
         0.5,
         gt=0,
         le=1,
-        description="least effective share of the members; misfits are tempered to keep it; 1: no resampling",
+        description="least effective number of members, as a share of all; weights are tempered to keep it; 1: no "
+        "resampling",
     )
     reach_km: float | None = Field(
         None,
         gt=0,
-        description="Gaussian length (km) by which the weight of a misfit falls with distance; none: no localisation",
+        description="standard deviation (km) of the Gaussian weight of a misfit elsewhere; none: no localisation",
     )
 
 
@@ -167,8 +171,8 @@ class Reanalyse(Section):
     )
     regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
         "batch",
-        description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast: "
-        "those before and at it; sliding: as fixed_lag, by resampling particles in a moving window",
+        description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast (a "
+        "filter): those before and at it; sliding: as fixed_lag, by resampling particles in a moving window",
     )
     lag_hours: int | None = Field(
         None,
@@ -182,7 +186,7 @@ class Reanalyse(Section):
         "for a Gaussian prior); fixed: finished frames are kept fixed and taken as certain (ForcingDAS), cheaper",
     )
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
-    window: Window = Field(Window(), description="regime sliding")
+    window: Window = Field(Window(), description="regime sliding: the moving window; the network's own is `frames`")
     guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
     selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")

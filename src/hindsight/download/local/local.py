@@ -62,7 +62,7 @@ class Reader:
 
     def __init__(self, contents: Contents, matched: Match, settings: Download) -> None:
         self.contents, self.matched, self.settings = contents, matched, settings
-        self.points = matched.points
+        self.points = matched.grid
         self._open: OrderedDict[int, xr.Dataset] = OrderedDict()
         self._missing_rows: dict[tuple[int, str], np.ndarray] = {}
 

@@ -76,14 +76,14 @@ class Match:
 
     Attributes:
         terms: of each channel, weights and the series that are weighted: several where a level lies between others.
-        points: the grid.
-        places: of each grid in use, the rows and columns of the points.
+        grid: of the fields.
+        places: of each grid of a file in use, the rows and columns of the points of `grid`.
         static: names of static fields, and the files that hold them.
         notes: corrections, and files that are not used.
     """
 
     terms: dict[str, list[tuple[float, list[Series]]]]
-    points: Grid
+    grid: Grid
     places: dict[int, tuple[np.ndarray, np.ndarray]]
     static: dict[str, int]
     notes: list[str]
@@ -230,7 +230,10 @@ class _Search:
         if halves is None:
             yield found
             return
-        for preliminary, row in halves.items():  # final frames from the one half, preliminary ones from the other
+        for (
+            preliminary,
+            row,
+        ) in halves.items():  # final frames along one index of `expver`, preliminary ones along the other
             if row is not None:
                 yield replace(found.subset(found.preliminary == preliminary), at=(*at, (VERSION, row)))
 
@@ -291,7 +294,7 @@ class _Search:
 
 
 def _half(values: list, preliminary: bool) -> int | None:
-    """The row of the final, or the preliminary, half of a variable."""
+    """The index along `expver` of the final values of a variable, or of the preliminary ones (ERA5T)."""
     found = np.flatnonzero(dates.preliminary(np.array(values)) == preliminary)
     return int(found[0]) if len(found) else None
 

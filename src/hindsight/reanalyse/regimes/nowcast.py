@@ -1,4 +1,4 @@
-"""Nowcast: a frame uses no observation after it. It is a fixed lag of zero."""
+"""Nowcast, a filter: a frame uses no observation after it. It is a fixed lag of zero."""
 
 from hindsight.reanalyse.regimes.fixed_lag import cycles
 
