@@ -1,123 +1,236 @@
 """Quality control against planted errors of known kind and size: detection, false alarms, drifts.
 
-    make barometers DATA=../shared/data     (or any finished `snakemake observe` of a run of reports)
-    python benchmarks/quality.py [--run results/barometers] [--json FILE]
+    make barometers DATA=../shared/data     (or the linear prior of it: `--until linear_prior`)
+    python benchmarks/quality.py [--run results/barometers --config config/barometers.yaml] [--json FILE]
+    python benchmarks/quality.py --quick
 
-A regular network observes the fields of two years with Gaussian errors. Gross errors of `--sizes` observation errors
-are added to one report in a hundred; some stations drift by two errors a year, some step by three, one stands still.
-All goes through the same functions as real reports: `observe.screen` and `observe.denials`.
+Simulated networks observe the fields of the test period with Gaussian errors. Gross errors are added to one report in
+a hundred; in single channels of other stations a sensor drifts by two observation errors a year, steps by three, or
+stands still. All goes through the functions that screen real reports: `observe.screen` and `observe.denials`.
+
+A check that knows no more than the neighbours cannot see every error of five observation errors: the departure from
+what all others say has the observation error and that of the others' estimate. So gross errors are planted twice, of
+some sizes in observation errors (`errors`), and of five standard deviations of the departure (`departures`). `expected`
+is the share that is found by a check whose departures are normal with the variance that it claims, Phi(size - limit).
+`--quick` needs no data: the fields are drawn from the prior itself, where `expected` is exact.
 """
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
+import yaml
+from scipy.special import ndtr
 
-from hindsight import machine
+from hindsight import machine, settings
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.modes import Empirical
 from hindsight.fields import store
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import Grid, great_circle
+from hindsight.fields.scaling import Scaling
 from hindsight.fields.usage import CODES, NEIGHBOURS
 from hindsight.observe import denials, networks, screen, simulate
 from hindsight.observe.neighbours import Neighbours, read_prior
 from hindsight.operators.rows import normalise
-from hindsight.settings import Observe, Settings
+from hindsight.settings.observe import Network
 from hindsight.settings.quality import Quality
 
-NOISE, EVERY, SHARE = 0.2, 3, 0.01
+SHARE = 0.01  # of the reports with a gross error
 DRIFT, STEP = 2.0, 3.0  # errors a year, errors
-FAULTY = {"drift": ["G001001", "G010013"], "step": ["G004004", "G013019"], "dead": ["G016007"]}
+FAULTY = {"drift": 6, "step": 3, "dead": 3}  # stations
+ONSET, STILL = 365, (400, 460)  # days after the start
+QUALITY = Quality(correlated_share=0.0)  # simulated errors are independent
+NETWORKS = {  # settings, and days of gross errors
+    "every third point, error 0.2": ({"kind": "regular", "every": 3, "noise": 0.2}, 120),
+    "every second point, error 0.2": ({"kind": "regular", "every": 2, "noise": 0.2}, 60),
+}
+SIZE, FRAMES, PERSISTENCE, REACH_KM = (6, 7), 760, 0.6, 900.0  # of the quick world
 
 
-def main() -> None:
-    """Print and write the rates."""
+@dataclass(frozen=True)
+class World:
+    """Fields (time, channel, latitude, longitude), and the linear prior and scaling by which reports are judged."""
+
+    truth: xr.DataArray
+    process: GaussMarkov
+    scaling: Scaling
+    step_hours: int
+
+    @property
+    def channels(self) -> list[str]:
+        """Of the fields."""
+        return list(self.truth["channel"].values)
+
+    @property
+    def grid(self) -> Grid:
+        """Of the fields."""
+        return Grid.of(self.truth)
+
+    def reports(self, spec: dict, days: int) -> pd.DataFrame:
+        """What a network reports in the first days, without gross errors."""
+        network = Network.model_validate({"withheld": 0} | spec)
+        stations = networks.stations(network, self.grid, np.random.default_rng(7), None, xr.Dataset())
+        error = simulate.error_std(network, self.channels, self.scaling.spread)
+        truth = self.truth[: days * 24 // self.step_hours]
+        table = simulate.simulate(truth, stations, error, np.random.SeedSequence(7), network, self.step_hours)
+        return table.assign(source="simulated", elevation=np.nan, time_weights="", bias=0.0, reasons=0)
+
+    def screened(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
+        """The reports as `observe.screen` leaves them."""
+        rows = normalise(table, self.channels, self.grid, self.scaling, self.step_hours)
+        judge = Neighbours(self.process, QUALITY, table, rows, self.step_hours)
+        return screen.screen(judge, table, rows, np.ones(len(table), bool), QUALITY, name)
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Print, write and return the rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("results/barometers"))
-    parser.add_argument("--sizes", type=float, nargs="*", default=[3.0, 5.0, 8.0])
-    parser.add_argument("--days", type=int, default=730)
+    parser.add_argument("--config", type=Path, default=Path("config/barometers.yaml"))
+    parser.add_argument("--sizes", type=float, nargs="*", default=[5.0])
+    parser.add_argument("--quick", action="store_true", help="half a minute, without data: a check that it runs")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    given = parser.parse_args(argv)
     torch.set_num_threads(1)
-    chosen = Settings.model_validate_json((arguments.run / "settings/configuration.json").read_text())
-    clean, world = observations(arguments.run, chosen, arguments.days)
-    quality = Quality(correlated_share=0.0)  # simulated errors are independent
-    found = {"processor": machine.device_name(), "threads": 1, "reports": len(clean), "gross": {}}
-    for size in arguments.sizes:
-        table, planted = with_gross_errors(clean, size)
-        screened = screened_by(world, table, quality, f"errors of {size:g}")
-        rejected = (screened["quality"] == CODES[NEIGHBOURS]).to_numpy()
-        rates = {"detected": rejected[planted].mean(), "false_alarms": rejected[~planted].mean()}
-        found["gross"][f"{size:g}"] = {name: round(float(rate), 4) for name, rate in rates.items()}
-        print(size, found["gross"][f"{size:g}"], flush=True)
-    screened = screened_by(world, with_faulty_stations(clean), quality, "faulty stations")
-    proposed = denials.propose(screened, quality)
-    found["stations"] = {
-        kind: [
-            {
-                "station": name,
-                "found": bool(len(of)),
-                "first": str(of["start"].min())[:10],
-                "reasons": of["reason"].tolist(),
-            }
-            for name in stations
-            for of in [proposed[proposed["station"] == name]]
-        ]
-        for kind, stations in FAULTY.items()
-    }
-    good = set(clean["station"]) - {name for names in FAULTY.values() for name in names}
-    found["false_proposals"] = sorted(set(proposed["station"]) & good)
-    print(json.dumps(found, indent=1))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+    world = drawn() if given.quick else of_run(given.run, given.config)
+    chosen = (
+        {"every point, error 0.3": ({"kind": "regular", "every": 1, "noise": 0.3}, 180)} if given.quick else NETWORKS
+    )
+    found = {"processor": machine.device_name(), "threads": 1, "quick": given.quick, "gross": {}}
+    for name, (spec, days) in chosen.items():
+        found["gross"][name] = gross(world, world.reports(spec, days), given.sizes, name)
+        print(name, json.dumps(found["gross"][name], indent=1), flush=True)
+    found |= faults(world, world.reports(next(iter(chosen.values()))[0], 2 * ONSET), 2 if given.quick else 1)
+    print(json.dumps({name: found[name] for name in ("stations", "false_proposals", "series")}, indent=1))
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
-def observations(run: Path, chosen: Settings, days: int) -> tuple[pd.DataFrame, dict]:
-    """Simulated reports of the first days of the test period, and what screening them needs."""
-    fields = store.read(run / "preprocess/fields.zarr")
-    start = np.datetime64(chosen.domain.test.start)
-    truth = fields.sel(time=slice(start, start + np.timedelta64(days, "D")))
-    grid = Grid.of(truth)
+def of_run(run: Path, config: Path) -> World:
+    """The fields of the test period of a run, and its linear prior."""
+    domain = settings.read(yaml.safe_load(config.read_text())).domain
+    truth = store.read(run / "preprocess/fields.zarr").sel(time=slice(domain.test.start, domain.test.end))["fields"]
     names = ("train/linear_prior.safetensors", "preprocess/climatology.nc", "preprocess/statistics.nc")
-    process, scaling = read_prior(*(run / name for name in names), grid)
-    network = Observe(networks={"n": {"kind": "regular", "every": EVERY, "noise": NOISE, "withheld": 0}}).networks["n"]
-    seed = np.random.SeedSequence(7)
-    stations = networks.stations(network, grid, np.random.default_rng(7), None, None)
-    error = simulate.error_std(network, chosen.domain.channels, scaling.spread)
-    table = simulate.simulate(truth["fields"], stations, error, seed, network, chosen.domain.step_hours)
-    table = table.assign(source="simulated", elevation=np.nan, time_weights="", bias=0.0, reasons=0)
-    return table, {"process": process, "scaling": scaling, "grid": grid, "domain": chosen.domain}
+    process, scaling = read_prior(*(run / name for name in names), Grid.of(truth.to_dataset(name="fields")))
+    return World(truth, process, scaling, domain.step_hours)
 
 
-def with_gross_errors(table: pd.DataFrame, size: float) -> tuple[pd.DataFrame, np.ndarray]:
-    """The reports with errors of a size (in observation errors) added to a share of them, and which these are."""
-    generator = np.random.default_rng(int(size * 10))
-    planted = generator.random(len(table)) < SHARE
-    sign = generator.choice([-1.0, 1.0], len(table))
-    return table.assign(value=table["value"] + planted * sign * size * table["error"]), planted
+def drawn() -> World:
+    """Smooth fields of one channel, drawn from the prior by which they are judged."""
+    grid = Grid(np.linspace(40.0, 60.0, SIZE[0]), np.linspace(0.0, 30.0, SIZE[1]))
+    north, east = (axis.ravel() for axis in np.meshgrid(grid.latitude, grid.longitude, indexing="ij"))
+    distance = great_circle(north[:, None], east[:, None], north, east)
+    variance, vectors = np.linalg.eigh(np.exp(-0.5 * (distance / REACH_KM) ** 2) + 1e-4 * np.eye(len(north)))
+    variance, vectors = (torch.tensor(a[..., ::-1].copy(), dtype=torch.float32) for a in (variance, vectors))
+    process = GaussMarkov(Empirical(vectors), variance, torch.zeros(0, 0, 0), torch.full((len(north),), PERSISTENCE))
+    coefficients = np.random.default_rng(3).standard_normal((FRAMES, len(north)))
+    for t in range(1, FRAMES):
+        coefficients[t] = PERSISTENCE * coefficients[t - 1] + np.sqrt(1 - PERSISTENCE**2) * coefficients[t]
+    fields = process.modes.expand(torch.tensor(coefficients, dtype=torch.float32) * variance.sqrt()).numpy()
+    time = np.datetime64("2009-01-01T12", "ns") + np.arange(FRAMES) * np.timedelta64(24, "h")
+    axes = {"time": time, "channel": ["msl"], "latitude": grid.latitude, "longitude": grid.longitude}
+    truth = xr.DataArray(fields.reshape(FRAMES, 1, *SIZE), axes, tuple(axes))
+    return World(truth, process, Scaling(np.zeros((1, 1, *SIZE)), np.ones(1), 0, 0), 24)
 
 
-def with_faulty_stations(table: pd.DataFrame) -> pd.DataFrame:
-    """The reports with drifting, stepping and dead stations; the faults begin a year after the start."""
-    days = (table["time"] - table["time"].min()) / pd.Timedelta("1D")
-    after = np.maximum(days - 365, 0)
-    wrong = np.where(table["station"].isin(FAULTY["drift"]), DRIFT * after / 365, 0.0)
-    wrong += np.where(table["station"].isin(FAULTY["step"]) & (after > 0), STEP, 0.0)
-    value = table["value"] + wrong * table["error"]
-    for name in FAULTY["dead"]:
-        for channel in table["channel"].unique():
-            still = ((table["station"] == name) & (table["channel"] == channel) & days.between(400, 460)).to_numpy()
-            value[still] = value[still].iloc[0]
+def gross(world: World, clean: pd.DataFrame, sizes: list[float], name: str) -> dict:
+    """Rates of gross errors of some sizes in a network's reports, and how it judges reports without any."""
+    good = world.screened(clean, f"{name}: no gross errors")
+    ratio = (good["departure"] / good["departure_spread"]).std()
+    spread = good["departure_spread"].to_numpy()
+    by_channel = (good["departure_spread"] / good["error"]).groupby(good["channel"]).mean().round(2).to_dict()
+    units = {"errors": (clean["error"].to_numpy(), sizes), "departures": (spread, [5.0])}
+    return {
+        "reports": len(clean),
+        "departure_in_errors": by_channel,
+        "departure_over_claimed": round(float(ratio), 3),
+        "rejected_without_gross_errors": round(float(is_rejected(good).mean()), 5),
+    } | {
+        unit: {f"{size:g}": rates(world, clean, size * of, spread, f"{name}: {size:g} {unit}") for size in each}
+        for unit, (of, each) in units.items()
+    }
+
+
+def rates(world: World, clean: pd.DataFrame, size: np.ndarray, spread: np.ndarray, name: str) -> dict[str, float]:
+    """Shares of gross errors of a size (N,) that are found, and of other reports that are rejected."""
+    generator = np.random.default_rng(50)
+    planted = generator.random(len(clean)) < SHARE
+    sign = generator.choice([-1.0, 1.0], len(clean))
+    screened = world.screened(clean.assign(value=clean["value"] + planted * sign * size), name)
+    rejected, away = is_rejected(screened), size / spread
+    expected = ndtr(away - QUALITY.neighbours) + ndtr(-away - QUALITY.neighbours)
+    found = {"detected": rejected[planted].mean(), "expected": expected[planted].mean()}
+    found |= {"false_alarms": rejected[~planted].mean()}
+    return {key: round(float(rate), 4) for key, rate in found.items()} | {"planted": int(planted.sum())}
+
+
+def is_rejected(screened: pd.DataFrame) -> np.ndarray:
+    """Whether the check against neighbours rejects each report."""
+    return (screened["quality"] == CODES[NEIGHBOURS]).to_numpy()
+
+
+def faults(world: World, clean: pd.DataFrame, fewer: int) -> dict:
+    """What is proposed for denial where sensors of single channels of some stations fail after a year.
+
+    Args:
+        world: that the network observes.
+        clean: its reports.
+        fewer: divides the number of faulty stations.
+    """
+    series = clean[["station", "channel"]].drop_duplicates().drop_duplicates("station")
+    order = np.random.default_rng(11).permutation(len(series))
+    kinds = [kind for kind, count in FAULTY.items() for _ in range(count // fewer)]
+    channels = (world.channels * len(kinds))[: len(kinds)]
+    planted = list(zip(kinds, series["station"].iloc[order[: len(kinds)]], channels))
+    screened = world.screened(with_faults(clean, planted), "faulty stations")
+    proposed = denials.propose(screened, QUALITY)
+    stations = [
+        {"kind": kind, "station": station, "channel": channel} | delay(screened, station, channel)
+        for kind, station, channel in planted
+    ]
+    bad = {(station, channel) for _, station, channel in planted}
+    false = sorted({*zip(proposed["station"], proposed["channel"])} - bad)
+    return {
+        "kinds": [*FAULTY],
+        "stations": stations,
+        "false_proposals": false,
+        "series": len(clean[["station", "channel"]].drop_duplicates()),
+    }
+
+
+def with_faults(table: pd.DataFrame, planted: list[tuple[str, str, str]]) -> pd.DataFrame:
+    """The reports with sensors that drift, step and stand still; kind, station and channel of each."""
+    days = ((table["time"] - table["time"].min()) / pd.Timedelta("1D")).to_numpy()
+    value, after = table["value"].to_numpy().copy(), np.maximum(days - ONSET, 0)
+    wrong = {"drift": DRIFT * after / 365, "step": STEP * (after > 0)}
+    for kind, station, channel in planted:
+        of = ((table["station"] == station) & (table["channel"] == channel)).to_numpy()
+        if kind == "dead":
+            still = of & (days >= STILL[0]) & (days <= STILL[1])
+            value[still] = value[still][0]
+        else:
+            value[of] += (wrong[kind] * table["error"])[of]
     return table.assign(value=value)
 
 
-def screened_by(world: dict, table: pd.DataFrame, quality: Quality, name: str) -> pd.DataFrame:
-    """The reports as `observe.screen` leaves them."""
-    step = world["domain"].step_hours
-    rows = normalise(table, world["domain"].channels, world["grid"], world["scaling"], step)
-    judge = Neighbours(world["process"], quality, table, rows, step)
-    return screen.screen(judge, table, rows, np.ones(len(table), bool), quality, name)
+def delay(screened: pd.DataFrame, station: str, channel: str) -> dict:
+    """After how many days of a fault its station is proposed for denial, and why; none: not by the end of the data."""
+    of = screened[(screened["station"] == station) & (screened["channel"] == channel)]
+    start = of["time"].min()
+    for days in range(ONSET + 30, 2 * ONSET + 1, 5):
+        known = of[of["time"] < start + pd.Timedelta(days, "D")]
+        found = denials.propose(known, QUALITY)
+        found = found[found["end"] > start + pd.Timedelta(ONSET, "D")]
+        if len(found):
+            return {"found_after_days": days - ONSET, "reason": found["reason"].iloc[0].split(":")[0]}
+    return {"found_after_days": None, "reason": None}
 
 
 if __name__ == "__main__":

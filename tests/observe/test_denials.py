@@ -50,7 +50,7 @@ def test_a_step_is_found_with_its_time_and_size_and_only_while_it_lasts():
 
 
 def test_the_same_change_is_no_fault_where_the_others_hardly_know():
-    table = spoilt("S05", lambda day: np.where(day > 450, 300.0, 0.0)).assign(by_others_spread=400.0)
+    table = spoilt("S05", lambda day: np.where(day > 450, 200.0, 0.0)).assign(by_others_spread=400.0)
     assert denials.propose(table, Quality()).empty
 
 

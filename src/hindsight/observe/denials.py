@@ -1,9 +1,9 @@
 """Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly far off.
 
 A station's departures from what other stations say, with its own bias left in, are averaged over months. A station that
-is good differs from the others by a constant; months in which the difference is another one are proposed, unless what
-the others say is itself uncertain there. Nothing is denied by this step: the file that it writes may be looked
-through and named as `denied_file` of a network.
+is good differs from the others by a constant; months in which the difference is another one are proposed where their
+cumulative sum is too large for chance (Page 1954) and for what the others say to be uncertain by. Nothing is denied by
+this step: the file that it writes may be looked through and named as `denied_file` of a network.
 """
 
 import sys
@@ -15,7 +15,6 @@ import pandas as pd
 
 from hindsight.fields import store, usage
 from hindsight.fields.usage import CODES
-from hindsight.observe.screen import LASTING
 from hindsight.settings import Reporting
 from hindsight.settings.quality import Quality
 
@@ -26,6 +25,9 @@ MOST = 0.4  # share of the months that show the usual level
 FEWEST = 10  # reports of a block from which a median is taken
 UNRELIABLE = 0.3  # share of reports that are far from their neighbours
 ABRUPT = 0.6  # share of a change that happens from one block to the next in a step
+UNCERTAIN = 0.35  # share of the spread of what other stations say that stays for a month
+UNLIKELY = 0.7  # share of that spread which the largest change has to exceed
+EXCESS = 4.0  # cumulative sum of what months of one sign exceed one standard deviation by
 
 
 def run(settings: Reporting, *, screened: list[Path], denials: Path) -> None:
@@ -82,10 +84,12 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
         return
     change = (months["departure"] - usual_level(months["departure"].to_numpy())).to_numpy()
     scatter = 1.4826 * np.median(np.abs(np.diff(change))) / np.sqrt(2)  # from month to month, which no drift enlarges
-    least = quality.drift_errors * part["error"].median()
-    limit = np.maximum(np.maximum(least, 4 * scatter), 3 * LASTING * months["spread"].to_numpy())
-    for first, last in _runs(np.abs(change) > limit):
+    ratio = change / np.maximum(scatter, UNCERTAIN * months["spread"].to_numpy())
+    least = max(quality.drift_errors * part["error"].median(), UNLIKELY * months["spread"].median())
+    for first, last in sorted((*_excursions(ratio), *_excursions(-ratio))):
         most = float(change[first : last + 1][np.abs(change[first : last + 1]).argmax()])
+        if abs(most) < least:
+            continue
         before = change[first - 1] if first else change[first]
         abrupt = first > 0 and abs(change[first] - before) >= ABRUPT * abs(most)
         kind = "step" if abrupt else "drift" if first else "differs from the start"
@@ -96,6 +100,13 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
             "size": most,
             "reports": int(months["reports"].iloc[first : last + 1].sum()),
         }
+
+
+def _excursions(ratio: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Runs of months above one standard deviation whose excess sums to more than `EXCESS`."""
+    for first, last in _runs(ratio > 1):
+        if (ratio[first : last + 1] - 1).sum() > EXCESS:
+            yield first, last
 
 
 def usual_level(values: np.ndarray) -> float:

@@ -108,6 +108,6 @@ class Quality(Section):
     bias: Bias = Field(Bias(), description="bias of stations")
     interval_frames: int = Field(732, gt=0, description="frames that one job checks")
     drift_errors: float = Field(
-        1.5, gt=0, description="change of a station's bias, in observation errors, at which it is proposed for denial"
+        1.25, gt=0, description="change of a station's bias, in observation errors, at which it is proposed for denial"
     )
     dead_days: float = Field(10.0, gt=0, description="days of equal values after which a sensor is taken for dead")
