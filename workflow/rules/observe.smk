@@ -4,7 +4,7 @@ in:  results/{run}/preprocess/fields.zarr, climatology.nc, statistics.nc, static
      files of reports
 out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv;
      reports/{reports}/{interval}.parquet, {reports}.calibration.csv, screened/{reports}/{interval}.parquet,
-     {reports}.denials.csv
+     {reports}.denials.csv; on demand {reports}.errors.csv, {reports}.errors.yaml
 """
 
 # Networks of real reports and simulated ones make the same file by different rules.
@@ -166,6 +166,41 @@ rule denials:
         "hindsight observe.denials --settings {input.settings:q}"
         " --screened {params.screened}"
         " --denials {output.denials:q}"
+        " > {log:q} 2>&1"
+
+
+rule tune:
+    """Estimate the errors of reports from the validation period, and write settings with them; only on demand."""
+    input:
+        settings="results/{run}/settings/tune.json",
+        screened=lambda wildcards: screened_of(
+            wildcards.reports, report_intervals("validation")
+        ),
+        linear_prior="results/{run}/train/linear_prior.safetensors",
+        climatology="results/{run}/preprocess/climatology.nc",
+        statistics="results/{run}/preprocess/statistics.nc",
+        static="results/{run}/preprocess/static.nc",
+    output:
+        errors="results/{run}/observe/{reports}.errors.csv",
+        measurements="results/{run}/observe/{reports}.errors.yaml",
+    log:
+        "logs/{run}/observe/tune-{reports}.log",
+    benchmark:
+        "logs/{run}/observe/tune-{reports}.tsv"
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(60),
+    params:
+        screened=input_list("screened"),
+    shell:
+        "hindsight observe.tune --settings {input.settings:q}"
+        " --screened {params.screened}"
+        " --linear_prior {input.linear_prior:q}"
+        " --climatology {input.climatology:q}"
+        " --statistics {input.statistics:q}"
+        " --static {input.static:q}"
+        " --errors {output.errors:q}"
+        " --measurements {output.measurements:q}"
         " > {log:q} 2>&1"
 
 

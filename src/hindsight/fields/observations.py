@@ -8,7 +8,8 @@ Tables may lack the columns of `OPTIONAL`, which then have their defaults: `foot
 of, see `hindsight.operators.footprint`; empty: a value at a point), `elevation` (m, of the instrument), `time_weights`
 (see `hindsight.operators.time_weights`; empty: a value at the time of a frame), `bias` (that was subtracted from the
 value), `reasons` (all codes that apply to a row, as bits, where `quality` is the first), `departure` (from what all
-other reports say by the linear prior) and `departure_spread` (its standard deviation).
+other reports say by the linear prior), `departure_spread` (its standard deviation) and `kind` (of measurement, by which
+`observe.measurements` describes real reports).
 """
 
 from pathlib import Path
@@ -36,7 +37,7 @@ COLUMNS = {
     "footprint": "str",
 }
 OPTIONAL = {"elevation": np.nan, "time_weights": "", "bias": 0.0, "reasons": 0}
-OPTIONAL |= {"departure": np.nan, "departure_spread": np.nan}
+OPTIONAL |= {"departure": np.nan, "departure_spread": np.nan, "kind": ""}
 NUMERIC = [name for name, kind in COLUMNS.items() if kind == "float64"]
 UNKNOWN = -1  # a quality
 NAIVE_TIMES = [f"timestamp[{unit}]" for unit in ("s", "ms", "us", "ns")]

@@ -79,8 +79,9 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: int) -> pd.Data
 def _table(reports: pd.DataFrame, source: str) -> pd.DataFrame:
     """Reports as an observation table, with the provider's `flag` besides, so far without codes."""
     names = ["time", "latitude", "longitude", "elevation", "level", "channel", "value", "error", "time_weights"]
-    places = reports[[*names, "platform", "station", "flag"]]
-    words = {name: places[name].fillna("").astype(str) for name in ("platform", "station", "channel")}
+    kinds = reports["kind"] if "kind" in reports else reports["quantity"]
+    places = reports[[*names, "platform", "station", "flag"]].assign(kind=kinds)
+    words = {name: places[name].fillna("").astype(str) for name in ("platform", "station", "channel", "kind")}
     return places.assign(**words, quality=0, withheld=False, source=source, footprint="", bias=0.0)
 
 

@@ -76,7 +76,7 @@ class Neighbours:
     def __init__(
         self, process: GaussMarkov, settings: Quality, table: pd.DataFrame, rows: Rows, step_hours: int
     ) -> None:
-        self.covariance, self.settings, self.rows = ObservedCovariance(process, settings.modes), settings, rows
+        self.observed, self.settings, self.rows = ObservedCovariance(process, settings.modes), settings, rows
         step = np.timedelta64(step_hours, "h")
         self.frame = ((rows.time - rows.time.min()) // step).astype(int) if len(rows) else np.zeros(0, int)
         self.offset = np.zeros_like(rows.point) if rows.offset is None else rows.offset
@@ -105,7 +105,7 @@ class Neighbours:
         half = self.settings.frames // 2
         around = self.of_frames(frame - half, frame + half + 1)
         around = around[kept[around]]
-        parts = [self._judged(*group, value) for group in self._groups(around, frame)]
+        parts = [self._judged(*group, value) for group in self.groups(around, frame)]
         if not parts:
             nothing = np.zeros(0)
             return np.zeros(0, int), Judgement(nothing, nothing, nothing, nothing, nothing, np.zeros(0, bool))
@@ -113,7 +113,7 @@ class Neighbours:
         names = Judgement.__dataclass_fields__
         return numbers, Judgement(*(np.concatenate([getattr(of, name) for _, of in parts]) for name in names))
 
-    def _groups(self, around: np.ndarray, frame: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def groups(self, around: np.ndarray, frame: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows of the frame that are judged together, and the rows that are nearest to them, themselves included."""
         own = around[self.frame[around] == frame]
         if not len(own):
@@ -128,7 +128,7 @@ class Neighbours:
             yield group, around[np.sort(np.argsort(distance, kind="stable")[:LARGEST])]
 
     def _judged(self, own: np.ndarray, around: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, Judgement]:
-        covariance = self._system(around)
+        covariance = self.covariance(around) + self.errors(around, self.rows.error[around])
         check = leave_one_out.check(value[around], covariance, self.settings.neighbours)
         order = np.argsort(around, kind="stable")
         place = order[np.searchsorted(around[order], own)]
@@ -155,20 +155,23 @@ class Neighbours:
             departure[number], variance[number] = block[this] @ solved[group], block[this, this]
         return departure, variance
 
-    def _system(self, around: np.ndarray) -> np.ndarray:
-        """S = H B H^T + R of some rows, (n, n)."""
+    def covariance(self, around: np.ndarray) -> np.ndarray:
+        """H B H^T of some rows, (n, n)."""
         first = int((self.frame[around][:, None] + self.offset[around]).min())
         frame = self.frame[around][:, None] + self.offset[around] - first
         tensors = (torch.tensor(a) for a in (frame, self.rows.point[around]))
         weight = torch.tensor(self.rows.weight[around].astype(np.float32))
-        covariance, rest = self.covariance(*tensors, weight, int(frame.max()) + 1)
-        system = covariance.numpy().astype(float) + self._errors(around)
-        system[np.diag_indices_from(system)] += rest.numpy()
-        return system
+        covariance, rest = self.observed(*tensors, weight, int(frame.max()) + 1)
+        covariance = covariance.numpy().astype(float)
+        covariance[np.diag_indices_from(covariance)] += rest.numpy()
+        return covariance
 
-    def _errors(self, around: np.ndarray) -> np.ndarray:
-        """R: errors of a channel's stations in one frame have a share in common that falls with distance."""
-        error, spec = self.rows.error[around], self.settings
+    def errors(self, around: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """R of some rows with these errors (n,), (n, n).
+
+        Errors of a channel's stations in one frame have a share in common that falls with distance.
+        """
+        spec = self.settings
         place = self.latitude[around], self.longitude[around]
         distance = great_circle(place[0][:, None], place[1][:, None], place[0], place[1])
         alike = (self.channel[around][:, None] == self.channel[around]) & (

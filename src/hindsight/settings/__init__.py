@@ -92,6 +92,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "calibrate": ["training"],
     "screen": ["scope", "reporting"],
     "denials": ["reporting"],
+    "tune": ["training", "reporting"],
     "train": ["training"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["scope", "cutting"],
