@@ -1,17 +1,20 @@
 """Memory and time of the observation solver by the number of observations, at places that change with every frame.
 
     python benchmarks/rows.py --json results/rows.json
+    python benchmarks/rows.py --quick
 
 The state is that of Europe's run (three channels on 21 x 24 points), in 24 frames with 4 members. The linear prior is
 empirical: functions and variances of a made-up field that is smooth in space, with memories of its own. Observations of
-a draw from it, with errors of 0.1 standard deviations, lie at random between grid points. Each case runs in a process
-of its own: the guidance is built and draws one sample of the linear prior given the observations, at infinite noise,
-where the system is worst conditioned. Writes `{"processor", "threads", "precision", "cases":
-[{"rows", "form", "seconds", "peak_gb", "iterations", "functions"}, …]}`; `peak_gb` is the peak memory of the whole
-process.
+a draw from it lie at random between grid points; with `--own-slopes` each is a sum of two channels with slopes of each
+member's own, as station pressure is. Each case runs in a process of its own: the guidance is built and draws one sample
+of the linear prior given the observations, at infinite noise, where the system is worst conditioned. Writes
+`{"processor", "threads", "precision", "cases": [{"rows", "error", "form", "seconds", "processor_seconds",
+"peak_mb", "iterations", "residual", "functions"}, …]}`: `peak_mb` is the peak memory of the whole process, `residual`
+the largest of a member, |b - (H P H^T + R) v| / |b|, computed afterwards in double precision without matrices.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -24,62 +27,71 @@ import cases
 import torch
 
 from hindsight import machine
-from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical
+from hindsight.diffusion.observation_system import MatrixFree
 from hindsight.operators.linear import LinearObservations
 
 CHANNELS, SHAPE, FRAMES, MEMBERS = 3, (21, 24), 24, 4
 FUNCTIONS, COUPLED, SAMPLES = 1000, 100, 3000
-ERROR, LENGTH = 0.1, 2.5  # standard deviations; grid points
+LENGTH = 2.5  # of the correlation, grid points
+ROWS, QUICK = [1000, 3000, 10000, 30000, 100000], [1000, 30000]
 MEMORY = {"by default": 2.0, "dense": 1e3, "matrix-free": 0.0}  # GB
 
 
 def main() -> None:
     """Measure every case in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10000, 100000], help="observations in all frames")
-    parser.add_argument("--forms", choices=MEMORY, nargs="+", default=["matrix-free", "by default"])
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="observations in all frames")
+    parser.add_argument("--errors", type=float, nargs="+", default=[0.1], help="of observations, standard deviations")
+    parser.add_argument("--forms", choices=MEMORY, nargs="+", default=["by default"])
+    parser.add_argument("--own-slopes", action="store_true", help="sums of two channels, other ones for each member")
+    parser.add_argument("--quick", action="store_true", help=f"only {QUICK[0]} and {QUICK[1]} rows")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.case:
-        rows, form = chosen.case.split(",")
-        return print(json.dumps(measure(int(rows), form)), flush=True)
+        return print(json.dumps(measure(*json.loads(chosen.case))), flush=True)
     found: dict = {"processor": machine.device_name("cpu"), "threads": 1, "precision": "float32", "cases": []}
-    for form in chosen.forms:
-        for rows in chosen.rows:
-            command = [sys.executable, __file__, "--case", f"{rows},{form}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{rows} rows, {form}, failed:\n{done.stderr}")
-            found["cases"].append(json.loads(done.stdout.splitlines()[-1]))
-            print(json.dumps(found["cases"][-1]), flush=True)
+    counts = QUICK if chosen.quick else chosen.rows
+    for form, error, rows in itertools.product(chosen.forms, chosen.errors, counts):
+        case = json.dumps([rows, form, error, chosen.own_slopes])
+        done = subprocess.run([sys.executable, __file__, "--case", case], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{rows} rows, {form}, errors of {error}, failed:\n{done.stderr}")
+        found["cases"].append(json.loads(done.stdout.splitlines()[-1]))
+        print(json.dumps(found["cases"][-1]), flush=True)
     cases.write(found, chosen.json)
 
 
-def measure(rows: int, form: str) -> dict:
-    """Seconds and peak memory of one case."""
+def measure(rows: int, form: str, error: float = 0.1, own_slopes: bool = False) -> dict:
+    """Seconds, peak memory, iterations and residual of one case."""
     torch.set_num_threads(1)
-    process, seen = linear_prior(), observations(rows)
+    process, seen = linear_prior(), observations(rows, error)
     generator = torch.Generator().manual_seed(1)
     white = lambda purpose, size=process.size: torch.randn(MEMBERS, FRAMES, size, generator=generator)
     level = torch.full((FRAMES,), torch.inf)
     truth = process.posterior(level[None]).draw(white("truth")[:1])
-    errors = ERROR * torch.randn(seen.value.shape, generator=generator)
-    seen = replace(seen, value=seen.forward(truth)[0] + errors)
-    began = time.perf_counter()
+    seen = sloped(seen, generator) if own_slopes else seen
+    errors = error * torch.randn(seen.value.shape, generator=generator)
+    seen = replace(seen, value=seen.forward(truth.expand(MEMBERS if own_slopes else 1, -1, -1)).squeeze(0) + errors)
+    began, spent = time.perf_counter(), time.process_time()
     prior = Unguided(process, lambda noisy, posterior, falls, points: posterior.mean(noisy))
     guide = Analytic(prior, seen, iterations=400, memory=MEMORY[form], shape=SHAPE)
-    counted = counting(guide)
+    counted, solved = counting(guide), recording(guide)
     guide.start(torch.zeros(MEMBERS, FRAMES, process.size), level, white)
+    seconds = time.perf_counter() - began, time.process_time() - spent
     return {
         "rows": rows,
+        "error": error,
         "form": f"{form}: {type(guide.system).__name__}",
-        "seconds": round(time.perf_counter() - began, 1),
-        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, 2),
+        "seconds": round(seconds[0], 1),
+        "processor_seconds": round(seconds[1], 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "iterations": len(counted),
+        "residual": float(f"{residual(guide, *solved[0]):.1e}"),
         "functions": len(process.variance),
     }
 
@@ -94,6 +106,28 @@ def counting(guide: Analytic) -> list[int]:
 
     guide.system.at_places = count
     return products
+
+
+def recording(guide: Analytic) -> list[tuple]:
+    """A list of every right side, its posterior and its solution."""
+    found, inner = [], guide._solve
+
+    def solve(right: torch.Tensor, posterior: Posterior) -> tuple[torch.Tensor, Posterior]:
+        solution, used = inner(right, posterior)
+        found.append((right, posterior, solution))
+        return solution, used
+
+    guide._solve = solve
+    return found
+
+
+def residual(guide: Analytic, right: torch.Tensor, posterior: Posterior, solution: torch.Tensor) -> float:
+    """The largest of a member, relative to its right side."""
+    system, v = MatrixFree(guide.process, guide.observations, SHAPE), solution.double()
+    image = system.at_places(posterior.double.covariance_of_modes(system.into_modes(v)))
+    variance = guide.observations.error.double().square() * guide.observations.present
+    left = (right - image - variance * v).flatten(1).norm(dim=1)
+    return float((left / right.double().flatten(1).norm(dim=1)).max())
 
 
 def linear_prior() -> GaussMarkov:
@@ -119,7 +153,7 @@ def smooth(generator: torch.Generator) -> torch.Tensor:
     return (roots[0] @ white @ roots[1].T).flatten(1)
 
 
-def observations(rows: int) -> LinearObservations:
+def observations(rows: int, error: float) -> LinearObservations:
     """As many rows in every frame, at random places between four grid points of a random channel."""
     generator, shape = torch.Generator().manual_seed(2), (FRAMES, -(-rows // FRAMES))
     draw = lambda limit: torch.rand(shape, generator=generator) * (limit - 1.001)
@@ -128,7 +162,17 @@ def observations(rows: int) -> LinearObservations:
     point = torch.stack([first, first + 1, first + SHAPE[1], first + SHAPE[1] + 1], -1)
     weight = torch.stack([(1 - up) * (1 - over), (1 - up) * over, up * (1 - over), up * over], -1)
     one = torch.ones(shape)
-    return LinearObservations(point, weight, 0 * one, ERROR * one, one)
+    return LinearObservations(point, weight, 0 * one, error * one, one)
+
+
+def sloped(seen: LinearObservations, generator: torch.Generator) -> LinearObservations:
+    """The same rows with a tenth of the next channel at the place, and slopes that differ by 2 % between members."""
+    above = (seen.point + SHAPE[0] * SHAPE[1]) % (CHANNELS * SHAPE[0] * SHAPE[1])
+    point, base = torch.cat([seen.point, above], -1), torch.cat([seen.weight, 0.1 * seen.weight], -1)
+    slopes = 1 + 0.02 * torch.randn(MEMBERS, *seen.value.shape, 2, generator=generator)
+    weight = (base.unflatten(-1, (2, -1)) * slopes[..., None]).flatten(-2)
+    own = {name: getattr(seen, name).expand(MEMBERS, -1, -1) for name in ("value", "error")}
+    return replace(seen, point=point, weight=weight, base=base, slopes=slopes, **own)
 
 
 if __name__ == "__main__":

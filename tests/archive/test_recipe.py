@@ -46,6 +46,13 @@ def test_every_difference_is_listed_once_by_its_dotted_name():
     assert recipe.digest(made()) != recipe.digest(other)
 
 
+def test_the_form_of_the_solver_belongs_to_the_recipe():
+    """The forms agree to the solver's tolerance, not to the bit (tests/diffusion/test_observation_system.py)."""
+    assert recipe.differences(made(), made(reanalyse={"solver_memory": 4.0})) == [
+        "reanalyse.solver_memory: 2.0 in the archive, 4.0 now"
+    ]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import observation_system
+from hindsight.diffusion import dense_rows, information, observation_system
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical, Values
-from hindsight.diffusion.observation_system import Dense, MatrixFree
+from hindsight.diffusion.observation_system import Dense, MatrixFree, StateSpace
 from tests.diffusion.guidance import scenes
 from tests.diffusion.guidance.test_analytic import crowded
+from tests.diffusion.test_dense_rows import sloped
 from tests.diffusion.test_exact_smoother import closed_form
 from tests.oracles import linear_gaussian as oracle
 
@@ -150,19 +151,64 @@ def test_blocks_hold_every_row_once_and_are_compact():
         assert spans[0] * spans[1] < 0.11 and max(spans) < 0.6
 
 
-def test_matrices_are_used_where_they_fit():
+def test_the_form_is_that_of_least_work_whose_matrices_fit():
+    """120 rows in each of eight frames with places of their own, of 60 modes; then few rows, and places that stay."""
     process, seen, _, _, _ = crowded(0.1)
-    needed = observation_system.dense_memory(process, seen)
-    assert needed == 8 * 120 * (4 * 60 + 12 * 120)  # eight frames, each with places of its own
-    fixed = replace(seen, point=seen.point[:1].expand(8, -1, -1), weight=seen.weight[:1].expand(8, -1, -1))
-    assert observation_system.dense_memory(process, fixed) == needed / 8
-    assert isinstance(observation_system.build(process, seen, None, needed / 1e9), Dense)
-    assert isinstance(observation_system.build(process, seen, None, needed / 1e9 - 1e-9), MatrixFree)
+    chosen = lambda seen, gigabytes: type(observation_system.build(process, seen, None, gigabytes))
+    dense, state = dense_rows.memory(process, seen), information.memory(process, seen)
+    assert dense == 8 * 120 * (4 * 60 + 12 * 120) and state == 4 * 8 * 60**2
+    assert chosen(seen, 2.0) is chosen(seen, state / 1e9) is StateSpace
+    assert chosen(seen, state / 1e9 - 1e-9) is MatrixFree
+    few = replace(seen, **{name: getattr(seen, name)[:, :29] for name in NAMES})
+    assert chosen(few, 2.0) is chosen(few, dense_rows.memory(process, few) / 1e9) is Dense
+    assert chosen(few, state / 1e9) is StateSpace and dense_rows.memory(process, few) > state
+    assert chosen(few, 0.0) is MatrixFree
 
 
-def test_errors_too_small_to_tell_rows_apart_raise_an_error():
+NAMES = ("point", "weight", "value", "error", "present")
+
+
+@pytest.mark.parametrize("seen", [*SEEN, "with slopes"])
+def test_the_preconditioner_in_the_space_of_the_state_is_the_inverse_of_the_system(seen):
+    """Where members have their own weights, of the system with their means."""
+    own = SEEN[seen] if seen in SEEN else sloped(scenes.seen())
+    seen, posterior = own.average(), scenes.PROCESS.posterior(scenes.ABOVE[None])
+    operator, error, _ = scenes.dense(seen)
+    whole = operator @ scenes.posterior()[1] @ operator.T + np.diag(error**2)
+    v = torch.randn(3, *seen.present.shape, generator=torch.Generator().manual_seed(2))
+    found = StateSpace(scenes.PROCESS, own).preconditioner(posterior)(v)[:, seen.present > 0]
+    np.testing.assert_allclose(found, v[:, seen.present > 0].numpy() @ np.linalg.inv(whole), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("error", "most"), [(0.01, 2), (0.003, 2), (0.001, 2), (1e-4, 12), (1e-5, 40)])
+def test_a_crowded_scene_takes_few_iterations_at_any_error(error, most):
+    """Where blocks need more than 400; the increments are the dense gain's."""
+    process, seen, prior, operator, gap = crowded(error)
+    level, products = process.posterior(torch.full((1, len(seen.value)), torch.inf)), []
+    guide = Analytic(Unguided(process, closed_form), seen, 1e-4, 400)
+    inner = guide.system.at_places
+    guide.system.at_places = lambda coefficients: products.append(1) or inner(coefficients)
+    whole = operator @ prior @ operator.T + error**2 * np.eye(len(operator))
+    gain = np.linalg.solve(whole, operator @ prior).T
+    deviation = np.sqrt(np.diag(prior - gain @ operator @ prior))
+    off = guide.gain(gap, level).double().numpy().reshape(2, -1) - gap.double().numpy().reshape(2, -1) @ gain.T
+    assert np.sqrt(((off / deviation) ** 2).mean()) < (0.002 if error > 5e-4 else 0.05)
+    assert isinstance(guide.system, StateSpace) and len(products) <= most
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_in_the_space_of_the_state_the_mean_is_dense_conditioning_of_every_member(name, monkeypatch):
+    monkeypatch.setattr(dense_rows, "applies", lambda observations: False)
+    x, seen = scenes.noisy(), SEEN[name]
+    guide = Analytic(scenes.prior(), seen, 1e-6)
+    scenes.agree(guide.mean(x, scenes.ABOVE, scenes.BELOW), scenes.conditioned(x, seen)[0])
+    assert isinstance(guide.system, StateSpace)
+
+
+@pytest.mark.parametrize("memory", [0.0, 2.0])
+def test_errors_too_small_to_tell_rows_apart_raise_an_error(memory):
     process, seen, _, _, gap = crowded(1e-9)
     with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
-        Analytic(Unguided(process, closed_form), seen, memory=0.0).gain(
+        Analytic(Unguided(process, closed_form), seen, memory=memory).gain(
             gap, process.posterior(torch.full((1, 8), torch.inf))
         )

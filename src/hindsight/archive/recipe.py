@@ -16,7 +16,7 @@ from hindsight.settings.product import Ensemble
 from hindsight.settings.reanalyse import Reanalyse
 
 MAY_GROW = ("domain.test.end", "product.members")
-EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations", "solver_memory")  # no value depends on them
+EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # no value depends on them
 ATTRIBUTES = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # of every analysis
 DIGITS = 12  # of a checksum, in messages
 

@@ -60,7 +60,9 @@ def _spread(method: Method, rows: Rows, curve: Curve, used: Rows) -> np.ndarray:
 
 def _about(rows: Rows, curve: Curve, state: np.ndarray, spread: np.ndarray) -> Rows:
     """The rows linearised about a state (n,) with standard deviations (N, J)."""
-    *found, curved = curve.at((state[rows.point] * curve.operator)[None], spread)
+    slopes, *found, curved = curve.at((state[rows.point] * curve.operator)[None], spread)
+    parts = curve.operator[curved].reshape(*slopes[0].shape, -1)
+    found = [(parts * slopes[..., None]).reshape(1, len(parts), -1), *found]
     own = [array.copy() for array in (rows.weight, rows.value, rows.error)]
     for array, new in zip(own, found):
         array[curved] = new[0]

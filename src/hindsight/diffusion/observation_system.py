@@ -1,19 +1,17 @@
 """The system H P H^T + R of the observation solver, and a preconditioner for it.
 
-P is known in n modes, P = U P_n U^T. For N rows of observations a frame in T frames there are two forms, which agree to
-rounding:
+P is known in n modes, P = U P_n U^T. For N rows of observations a frame in T frames there are three forms, which agree
+to rounding; the one with the least work whose matrices fit is taken:
 
-`Dense` holds the matrices H U of every distinct geometry, and for each the inverse of its frame's block without
-coupling in time, which preconditions exactly where frames do not depend on each other. G geometries with L offsets
-take
+`Dense` (`dense_rows`) holds the matrices H U of every distinct geometry, and for each the inverse of its frame's block
+without coupling in time. It suits few observations at places that frames share.
 
-    G N (4 L n + 12 N) bytes,
+`StateSpace` applies U (modes to fields) and H (a gather) one after the other, and has the inverse of the whole system
+through the space of the state (`information`). It suits many observations at places that change.
 
-and three times the first term where double precision is needed.
-
-`MatrixFree` applies U (modes to fields) and H (a gather) one after the other, for E members and states of D values. Its
-preconditioner are diagonal blocks of the system: the rows of a frame, sorted in space, B at a time, each block inverted
-without coupling in time or to other blocks. It takes about
+`MatrixFree` does the same without any large matrix, for states of very many modes and E members with fields of D
+values. Its preconditioner are diagonal blocks of the system: the rows of a frame, sorted in space, B at a time, each
+block inverted without coupling in time or to other blocks. It takes about
 
     12 B N T + 4 E T (3 D + (2 K + 8) N) + 12 K N T bytes,
 
@@ -21,24 +19,32 @@ K values in each row: linear in the number of rows, and independent of n.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 
+from hindsight.diffusion import dense_rows, information
 from hindsight.diffusion import modes as bases
+from hindsight.diffusion.dense_rows import TOO_SMALL, Dense, Matrices, inverse, variances
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance import Observations
+from hindsight.diffusion.information import Information
 
 MEMORY = 2.0  # GB that the matrices of the dense form may take
 BLOCK = 256  # rows
 AT_ONCE = 2**24  # values of rows as fields that are projected on the modes at once
-
-Frames = list[int] | slice
-Matrices = dict[int, torch.Tensor]  # H U (N, n) by offset in frames
+SIGNAL = 3e9  # of `Information`, beyond which the differences of double precision are too inexact
+INFLATION = 1e5  # of R
 
 
 class System(Protocol):
-    """H U and its transpose for the observations of some frames."""
+    """H U and its transpose for the observations of some frames.
+
+    `precise`: its preconditioner is the inverse in double precision, so single precision would gain nothing.
+    """
+
+    precise: bool
 
     def into_modes(self, values: torch.Tensor) -> torch.Tensor:
         """U^T H^T v: values at the places (E, T, N) to coefficients (E, T, n)."""
@@ -68,7 +74,7 @@ def build(
     memory: float = MEMORY,
     shape: tuple[int, int] | None = None,
 ) -> System:
-    """The dense form where its matrices fit, and where all members share them; the other one elsewhere.
+    """The form with the least work among those whose matrices fit.
 
     Args:
         process: the linear prior.
@@ -77,114 +83,14 @@ def build(
         memory: that the matrices may take, GB.
         shape: of the grid (H, W), by which rows are sorted in space; none: the state is a line.
     """
-    if observations.error.ndim == 3 or dense_memory(process, observations) > memory * 1e9:
-        return MatrixFree(process, observations, shape, BLOCK)
-    return Dense(process, observations, {} if cache is None else cache)
-
-
-def dense_memory(process: GaussMarkov, observations: Observations) -> float:
-    """Bytes that the matrices of the dense form take."""
-    frames, rows = observations.value.shape
-    offsets = {observations.geometry(t): len(observations.offsets(t)) for t in range(frames)}
-    return sum(rows * (4.0 * count * len(process.variance) + 12.0 * rows) for count in offsets.values())
-
-
-def variances(observations: Observations) -> torch.Tensor:
-    """R, error variances (T, N), or (E, T, N) where members have their own; 1 in the padding."""
-    return observations.error.square() * observations.present + (1 - observations.present)
-
-
-class Dense:
-    """H U as matrices.
-
-    Args:
-        process: the linear prior.
-        observations: of some frames, the same for all members.
-        cache: H U by geometry, shared by the cycles of a stretch.
-    """
-
-    def __init__(self, process: GaussMarkov, observations: Observations, cache: dict[bytes, Matrices]) -> None:
-        self.process, self.observations, self._variance = process, observations, variances(observations)
-        self._rows, self._geometry_of = self._rows_in_modes(cache)
-        self._frames = [
-            _as_slice([t for t, g in enumerate(self._geometry_of) if g == k]) for k in range(len(self._rows))
-        ]
-        self._doubled: list[Matrices] = []
-
-    def into_modes(self, values: torch.Tensor) -> torch.Tensor:
-        """See `System`."""
-        result = values.new_zeros(*values.shape[:2], len(self.process.variance))
-        for rows, frames in zip(self._rows_like(values), self._frames):
-            for offset, part in rows.items():
-                result[:, _shifted(frames, offset)] += values[:, frames] @ part
-        return result
-
-    def at_places(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """See `System`."""
-        result = coefficients.new_zeros(*coefficients.shape[:2], self.observations.value.shape[1])
-        for rows, frames in zip(self._rows_like(coefficients), self._frames):
-            for offset, part in rows.items():
-                result[:, frames] += coefficients[:, _shifted(frames, offset)] @ part.T
-        return result
-
-    def largest_variance(self, variance: torch.Tensor) -> torch.Tensor:
-        """See `System`."""
-        return torch.stack([(_summed(rows).square() * variance).sum(1).max() for rows in self._rows]).max()
-
-    def preconditioner(self, posterior: Posterior) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Each frame's own block of the system, inverted.
-
-        Observations that depend on several frames count as if these were alike: it preconditions, and decides nothing.
-        """
-        blocks = self._blocks(posterior)
-        by_precision = {torch.float64: blocks}
-
-        def apply(values: torch.Tensor) -> torch.Tensor:
-            if values.dtype not in by_precision:
-                by_precision[values.dtype] = [(frames, block.to(values.dtype)) for frames, block in blocks]
-            result = torch.empty_like(values)
-            for frames, block in by_precision[values.dtype]:
-                result[:, frames] = values[:, frames] @ block
-            return result
-
-        return apply
-
-    def _blocks(self, posterior: Posterior) -> list[tuple[Frames, torch.Tensor]]:
-        """Inverse of each frame's block (N, N), float64, with the frames that share it."""
-        sharing: dict[tuple[int, float], list[int]] = {}
-        for frame, (geometry, level) in enumerate(zip(self._geometry_of, posterior.sigma[0].square().tolist())):
-            sharing.setdefault((geometry, level), []).append(frame)
-        inverses, variance = [], self.process.variance.double()
-        for (geometry, level), frames in sharing.items():
-            rows, remaining = _summed(self._rows[geometry]).double(), 1 / (1 / variance + 1 / level)
-            block = (rows * remaining) @ rows.T + torch.diag(self._variance[frames[0]].double())
-            here = self.observations.error[frames[0]][self.observations.present[frames[0]] > 0]
-            inverses.append((_as_slice(frames), _inverse(block, here)))
-        return inverses
-
-    def _rows_like(self, values: torch.Tensor) -> list[Matrices]:
-        """H U of every geometry in the precision of `values`."""
-        if values.dtype == torch.float32:
-            return self._rows
-        self._doubled = self._doubled or [{k: part.double() for k, part in rows.items()} for rows in self._rows]
-        return self._doubled
-
-    def _rows_in_modes(self, cache: dict[bytes, Matrices]) -> tuple[list[Matrices], list[int]]:
-        """H U (N, n) of every distinct geometry, by offset in frames, and the number of each frame's geometry."""
-        numbers: dict[bytes, int] = {}
-        rows, geometry_of = [], []
-        for t in range(len(self.observations.value)):
-            key = self.observations.geometry(t)
-            if key not in cache:
-                cache[key] = {
-                    offset: self.process.modes.project(self.observations.rows(t, self.process.size, offset))
-                    for offset in self.observations.offsets(t)
-                }
-            if key not in numbers:
-                numbers[key] = len(rows)
-                rows.append(cache[key])
-            geometry_of.append(numbers[key])
-        return rows, geometry_of
+    if dense_rows.applies(observations) and dense_rows.memory(process, observations) <= memory * 1e9:
+        few = 2 * observations.present.shape[1] < len(process.variance)
+        if few or dense_rows.work(process, observations) <= information.work(process, observations):
+            return Dense(process, observations, {} if cache is None else cache)
+    left = memory * 1e9 - information.memory(process, observations)
+    if left >= 0:
+        return StateSpace(process, observations, information.memory_of_sums(process, observations) <= left)
+    return MatrixFree(process, observations, shape, BLOCK)
 
 
 class MatrixFree:
@@ -196,6 +102,8 @@ class MatrixFree:
         shape: see `build`.
         block: rows of a block of the preconditioner.
     """
+
+    precise = False
 
     def __init__(
         self,
@@ -250,7 +158,7 @@ class MatrixFree:
             frame, rows = int(places[0]) // self.observations.present.shape[1], self._rows(places).double()
             own = self._variance.flatten()[places].double()
             block = (rows / (1 / variance + 1 / level[frame])) @ rows.T + torch.diag(own)
-            inverses[number, : len(places), : len(places)] = _inverse(block, own.sqrt())
+            inverses[number, : len(places), : len(places)] = inverse(block, own.sqrt())
         return inverses
 
     def _rows(self, places: torch.Tensor) -> torch.Tensor:
@@ -271,6 +179,47 @@ class MatrixFree:
             double = {name: part.double() if part.is_floating_point() else part for name, part in tensors}
             self._by_precision[values.dtype] = bases.from_tensors(double), self.observations.double()
         return self._by_precision[values.dtype]
+
+
+class StateSpace(MatrixFree):
+    """Without matrices of rows, and preconditioned by the inverse of the whole system, through the space of the state.
+
+    With P^-1 + H^T R^-1 H, which has the size of the state however many rows there are,
+
+        (H P H^T + R)^-1 = R^-1 - R^-1 H (P^-1 + H^T R^-1 H)^-1 H^T R^-1.
+
+    Where members have their own H and R, their means take the place of these.
+
+    Args:
+        process: the linear prior.
+        observations: of some frames.
+        keep: see `Information`.
+    """
+
+    precise = True
+
+    def __init__(self, process: GaussMarkov, observations: Observations, keep: bool = True) -> None:
+        super().__init__(process, observations)
+        self._average = observations.average()
+        modes, _ = self._like(observations.error.double())
+        self._modes, self._rows_of_all = modes, self._average.double()
+        self.information = Information(replace(process, modes=modes), self._rows_of_all, keep)
+
+    def preconditioner(self, posterior: Posterior) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The inverse of the system, to rounding; with a larger R where errors are too small for double precision."""
+        factor = max(1.0, self.information.signal / SIGNAL)
+        if factor > INFLATION:
+            raise ArithmeticError(TOO_SMALL.format(self._rows_of_all.error[self._rows_of_all.present > 0].min()))
+        inverse, deviation = self.information.factored(posterior, factor), self.information.deviation
+        precision = 1 / (factor * variances(self._rows_of_all))
+
+        def apply(values: torch.Tensor) -> torch.Tensor:
+            scaled = values.double() * precision
+            state = self._modes.project(self._rows_of_all.adjoint(scaled, self.process.size))
+            moved = self._modes.expand(inverse(state * deviation) * deviation)
+            return (scaled - self._rows_of_all.forward(moved) * precision).to(values.dtype)
+
+        return apply
 
 
 def _in_space(observations: Observations, shape: tuple[int, int], block: int) -> list[torch.Tensor]:
@@ -294,35 +243,3 @@ def _sorted_in_strips(here: torch.Tensor, row: torch.Tensor, column: torch.Tenso
     across = max(1, -(-len(here) // (strips * block))) * block  # rows of a strip, in whole blocks
     by_row = here[torch.argsort(row[here], stable=True)]
     return torch.cat([strip[torch.argsort(column[strip], stable=True)] for strip in by_row.split(across)] or [by_row])
-
-
-def _inverse(block: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
-    """The inverse of a positive definite block.
-
-    Raises:
-        ArithmeticError: if it is not, because errors are too small.
-    """
-    factor, failed = torch.linalg.cholesky_ex(block)
-    if bool(failed):
-        raise ArithmeticError(
-            f"the observation solver cannot tell observations apart whose errors are as small as "
-            f"{float(error.min()):.1e} standard deviations"
-        )
-    return torch.cholesky_inverse(factor)
-
-
-def _as_slice(frames: list[int]) -> Frames:
-    """Consecutive frames as a slice, which copies nothing where a list would."""
-    return slice(frames[0], frames[-1] + 1) if frames == list(range(frames[0], frames[-1] + 1)) else frames
-
-
-def _shifted(frames: Frames, offset: int) -> Frames:
-    """Frames at an offset from others."""
-    if isinstance(frames, slice):
-        return slice(frames.start + offset, frames.stop + offset)
-    return [frame + offset for frame in frames]
-
-
-def _summed(rows: Matrices) -> torch.Tensor:
-    """H U of all offsets together: what observations measure of frames that are alike."""
-    return torch.stack(list(rows.values())).sum(0) if len(rows) > 1 else rows[0]

@@ -51,18 +51,17 @@ class Curve:
             spread: standard deviation of the estimate's channels, (…, J), in their units.
 
         Returns:
-            For the R rows that are curved: weights (E, R, K), values y - h(z_e) + H_e x_e (E, R) and errors (E, R), all
-            in the unit of each row, and the mask of these rows (…).
+            For the R rows that are curved: slopes by the channels (E, R, J), values y - h(z_e) + H_e x_e (E, R) and
+            errors (E, R), all in the unit of each row, and the mask of these rows (…).
         """
         curved, shape = self.kind > 0, self.mean.shape[-1]
-        kind, operator, unit = self.kind[curved], self.operator[curved], self.unit[curved]
+        kind, unit = self.kind[curved], self.unit[curved]
         moved = values[:, curved].reshape(len(values), len(kind), shape, -1).sum(-1)
         line = self._line(kind, self.mean[curved] + moved, spread[curved], self.elevation[curved])
         slopes = line.slopes[0]
-        weight = operator.reshape(len(kind), shape, -1) * (slopes / unit[:, None])[..., None]
         value = (self.observed[curved] - line.value + (slopes * moved).sum(-1)) / unit
         error = (self.error[curved] ** 2 + line.variance) ** 0.5 / unit
-        return weight.reshape(len(values), *operator.shape), value, error, curved
+        return slopes / unit[:, None], value, error, curved
 
     def _line(self, kind: Array, state: Array, spread: Array, elevation: Array) -> Linear:
         """Values (E, R), slopes (E, R, J) and variances (E, R) at the states (E, R, J)."""

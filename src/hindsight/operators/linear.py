@@ -1,7 +1,7 @@
 """The observations of a stretch of frames as tensors: a sparse linear operator H and its exact adjoint."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -23,6 +23,8 @@ class LinearObservations:
         offset: frame of each value relative to that of the observation, (T, N, K), 0 without weight; None: all are of
             its own frame. An observation is listed in one of the frames that it depends on.
         curve: what those that are not linear need to be linearised again, see `at`; None: all are linear.
+        base: of observations that were linearised, the weights without the slopes (T, N, K), in J blocks.
+        slopes: of each member by these blocks, (E, T, N, J); 1 where an observation is linear.
 
     Linearised about each member's own estimate, weight, value and error have members as their first axis.
     """
@@ -35,6 +37,8 @@ class LinearObservations:
     key: torch.Tensor | None = None
     offset: torch.Tensor | None = None
     curve: Curve | None = None
+    base: torch.Tensor | None = None
+    slopes: torch.Tensor | None = None
 
     def at(self, state: torch.Tensor, spread: Callable[[], torch.Tensor]) -> "LinearObservations":
         """The same observations, linearised about each member's own estimate.
@@ -49,13 +53,16 @@ class LinearObservations:
         if self.curve is None or not bool((self.curve.kind > 0).any()):
             return self
         members, curve = len(state), self.curve
-        blocks = curve.operator.unflatten(-1, (curve.mean.shape[-1], -1))
-        values = self._gather(state) * curve.operator
-        weight, value, error, curved = curve.at(values, blocks.sum(-1).abs() * spread()[:, None, None])
-        own = [tensor.expand(members, *tensor.shape).clone() for tensor in (self.weight, self.value, self.error)]
-        for tensor, new in zip(own, (weight, value, error)):
+        parts = curve.mean.shape[-1]
+        deviation = curve.operator.unflatten(-1, (parts, -1)).sum(-1).abs() * spread()[:, None, None]
+        slope, number, error, curved = curve.at(self._gather(state) * curve.operator, deviation)
+        own = [tensor.expand(members, *tensor.shape).clone() for tensor in (self.value, self.error)]
+        slopes = self.weight.new_ones(members, *self.value.shape, parts)
+        for tensor, new in zip((*own, slopes), (number, error, slope)):
             tensor[:, curved] = new
-        return replace(self, weight=own[0], value=own[1], error=own[2])
+        base = torch.where(curved[..., None], curve.operator, self.weight)
+        weight = (base.unflatten(-1, (parts, -1)) * slopes[..., None]).flatten(-2)
+        return replace(self, weight=weight, value=own[0], error=own[1], base=base, slopes=slopes)
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: state (E, T, D) to observed values (E, T, N); zero in the padding."""
@@ -111,15 +118,22 @@ class LinearObservations:
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "LinearObservations":
         """Apply the same change to every tensor."""
-        key = None if self.key is None else change(self.key)
-        numbers = change(self.value), change(self.error), change(self.present)
-        offset = None if self.offset is None else change(self.offset)
-        curve = None if self.curve is None else self.curve.each(change)
-        return LinearObservations(change(self.point), change(self.weight), *numbers, key, offset, curve)
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name, value in found.items():
+            found[name] = value.each(change) if isinstance(value, Curve) else None if value is None else change(value)
+        return LinearObservations(**found)
 
     def double(self) -> "LinearObservations":
         """The same observations in double precision."""
         return self._each(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
+
+    def average(self) -> "LinearObservations":
+        """The same with the mean weights, values and error variances of members that have their own."""
+        if self.error.ndim == 2:
+            return self
+        error = self.error.square().mean(0).sqrt()
+        own = {"weight": self.weight.mean(0), "value": self.value.mean(0), "error": error}
+        return replace(self, **own, base=None, slopes=None)
 
     def on_values(self, size: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The observations as values of the state and their precision 1 / r^2, both (T, size); 0: not observed.
@@ -140,21 +154,33 @@ class LinearObservations:
         return total / precision.clamp(min=1e-12), precision
 
     def geometry(self, frame: int) -> bytes:
-        """A key shared by frames that have observations at the same places with the same errors."""
-        parts = [self.point[frame], self.weight[frame], self.present[frame], self.error[frame]]
+        """A key shared by frames that have observations at the same places with the same errors.
+
+        Of members that are linearised on their own, errors do not count.
+        """
+        parts = [self.point[frame], self._parts[frame], self.present[frame]]
+        parts += [self.error[frame]] if self.slopes is None else []
         parts += [] if self.offset is None else [self.offset[frame]]
-        return b"".join(part.cpu().numpy().tobytes() for part in parts)
+        kind = b"" if self.slopes is None else b"parts"
+        return kind + b"".join(part.cpu().numpy().tobytes() for part in parts)
 
     def offsets(self, frame: int) -> list[int]:
         """Frames, relative to one, on which its observations depend; 0 at least."""
         if self.offset is None:
             return [0]
-        used = (self.weight[frame] != 0) & (self.present[frame] > 0)[:, None]
+        used = (self._parts[frame] != 0) & (self.present[frame] > 0)[:, None]
         return sorted({0, *self.offset[frame][used].tolist()})
 
-    def rows(self, frame: int, size: int, offset: int = 0) -> torch.Tensor:
-        """The part of H that takes the observations of one frame from the frame at an offset; a matrix (N, size)."""
-        matrix = torch.zeros(self.value.shape[1], size, device=self.weight.device)
-        weight = self.weight[frame] * self.present[frame][:, None]
+    def rows(self, frame: int, size: int, offset: int = 0, part: int = 0) -> torch.Tensor:
+        """What takes a part of the observations of one frame from the frame at an offset; a matrix (N, size)."""
+        matrix = torch.zeros(self.present.shape[1], size, device=self.weight.device)
+        weight = self._parts[frame] * self.present[frame][:, None]
         weight = weight if self.offset is None else weight * (self.offset[frame] == offset)
-        return matrix.scatter_add_(1, self.point[frame], weight)
+        count = 1 if self.slopes is None else self.slopes.shape[-1]
+        point, weight = (tensor.unflatten(-1, (count, -1))[:, part] for tensor in (self.point[frame], weight))
+        return matrix.scatter_add_(1, point, weight)
+
+    @property
+    def _parts(self) -> torch.Tensor:
+        """Weights that all members share, (T, N, K)."""
+        return self.weight if self.base is None else self.base

@@ -230,8 +230,8 @@ class Reanalyse(Section):
     solver_memory: float = Field(
         2.0,
         ge=0,
-        description="GB that the matrices of the observation solver may take; beyond it, it works without them: slower "
-        "for few observations at fixed places, faster for many at changing ones",
+        description="GB that the matrices of the observation solver may take; beyond it, it works without them, with "
+        "more iterations. The values of an analysis depend on it within solver_tolerance",
     )
 
     @model_validator(mode="before")

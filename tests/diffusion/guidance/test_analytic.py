@@ -84,7 +84,7 @@ def test_without_observations_nothing_moves():
 def test_a_solver_that_cannot_reach_its_tolerance_says_so():
     process, seen = oracle.process(SIZE), observe(range(SIZE))
     with pytest.raises(ArithmeticError, match="residual"):
-        guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-12, iterations=2)
+        guidance = Analytic(Unguided(process, closed_form), seen, tolerance=1e-12, iterations=2, memory=0.0)
         guidance.update(torch.zeros(1, FRAMES, SIZE), process.posterior(torch.full((1, FRAMES), torch.inf)))
 
 

@@ -68,7 +68,8 @@ class Observations(Protocol):
 
     `value` and `error` (T, N) are normalised; `present` (T, N) is 1 for an observation and 0 for padding. `key` (T, N)
     identifies each observation, and with it its random perturbation; None: its place in the table does. `point` and
-    `weight` (T, N, K) are the values of the state that each is a sum of.
+    `weight` (T, N, K) are the values of the state that each is a sum of. Where members are linearised on their own,
+    `slopes` (E, T, N, J) are what makes their weights from the J parts of `rows`; None: H has one part.
     """
 
     value: torch.Tensor
@@ -77,6 +78,7 @@ class Observations(Protocol):
     key: torch.Tensor | None
     point: torch.Tensor
     weight: torch.Tensor
+    slopes: torch.Tensor | None
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """H x: (E, T, D) to (E, T, N), zero in the padding."""
@@ -93,6 +95,9 @@ class Observations(Protocol):
     def double(self) -> "Observations":
         """The same in double precision."""
 
+    def average(self) -> "Observations":
+        """The same with the mean weights and error variances of members that have their own; itself if they share."""
+
     def squared(self) -> torch.Tensor:
         """|h|^2, the squared length of each row of H; (T, N)."""
 
@@ -100,13 +105,16 @@ class Observations(Protocol):
         """Observed value and inverse error variance of each value of the state (T, size); None if H mixes several."""
 
     def geometry(self, frame: int) -> bytes:
-        """A key shared by frames that have observations at the same places with the same errors."""
+        """A key shared by frames that have observations at the same places with the same errors.
+
+        Of members that are linearised on their own, errors do not count.
+        """
 
     def offsets(self, frame: int) -> list[int]:
         """Frames, relative to one, on which its observations depend."""
 
-    def rows(self, frame: int, size: int, offset: int = 0) -> torch.Tensor:
-        """The part of H that takes the observations of one frame from the frame at an offset; (N, size)."""
+    def rows(self, frame: int, size: int, offset: int = 0, part: int = 0) -> torch.Tensor:
+        """What takes a part of the observations of one frame from the frame at an offset; (N, size)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class Setup:
     shape: tuple[int, int, int]
     tolerance: float = 1e-4
     iterations: int = 200
-    cache: dict[bytes, dict[int, torch.Tensor]] = field(default_factory=dict)
+    cache: dict[bytes, dict[tuple[int, int], torch.Tensor]] = field(default_factory=dict)
     memory: float = 2.0
 
 

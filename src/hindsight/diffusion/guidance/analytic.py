@@ -15,10 +15,11 @@ Where single precision does not suffice, everything is done in double.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 
-from hindsight.diffusion import observation_system
+from hindsight.diffusion import dense_rows, observation_system
 from hindsight.diffusion.gauss_markov import Posterior
 from hindsight.diffusion.guidance import Observations, Setup, White, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
@@ -47,14 +48,19 @@ class Analytic:
         observations: Observations,
         tolerance: float = 1e-4,
         iterations: int = 200,
-        cache: dict[bytes, dict[int, torch.Tensor]] | None = None,
+        cache: dict[bytes, dense_rows.Matrices] | None = None,
         memory: float = observation_system.MEMORY,
         shape: tuple[int, int] | None = None,
     ) -> None:
         self.prior, self.process, self.observations = prior, prior.process, observations
         self.tolerance, self.iterations, self.memory, self.shape = tolerance, iterations, memory, shape
+        self.cache = {} if cache is None else cache
         self._variance = observation_system.variances(observations)
-        self.system = observation_system.build(self.process, observations, cache, memory, shape)
+
+    @cached_property
+    def system(self) -> observation_system.System:
+        """H P H^T + R; built where it is needed, as observations that are not linear need others than these."""
+        return observation_system.build(self.process, self.observations, self.cache, self.memory, self.shape)
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """E[x_0 | noisy, y] (E, T, D)."""
@@ -84,7 +90,7 @@ class Analytic:
         observations = linearise(self.observations, clean, self.process, posterior.sigma)
         if observations is self.observations:
             return self
-        return Analytic(self.prior, observations, self.tolerance, self.iterations, None, self.memory, self.shape)
+        return Analytic(self.prior, observations, self.tolerance, self.iterations, self.cache, self.memory, self.shape)
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
@@ -113,7 +119,7 @@ class Analytic:
         """(H P H^T + R)^-1 b for all members, and the posterior in the precision that it took."""
         inverse, worst = self.system.preconditioner(posterior), 0.0
         for precise in (False, True):
-            if not precise and self._needs_double(posterior):
+            if not precise and (self.system.precise or self._needs_double(posterior)):
                 continue
             used = posterior.double if precise else posterior
             solution, worst = self._conjugate_gradients(right.to(used.dtype), used, inverse)
@@ -161,11 +167,15 @@ class Analytic:
     def _residual_ratio(self, residual: torch.Tensor, right: torch.Tensor) -> float:
         """The largest residual of a member relative to the allowed one: a share of b, and of the observation errors.
 
-        The sampler refuses members that are not finite.
+        |R^-1/2 residual|^2 bounds the sum, over all coefficients, of the increments' squared errors in posterior
+        standard deviations; so where observations are more than coefficients, the allowed residual does not grow with
+        them. The sampler refuses members that are not finite.
         """
+        values = self.observations.present.sum().clamp(max=right.shape[1] * len(self.process.variance))
         shares = _norm(residual) / (self.tolerance * _norm(right).clamp(min=1e-30))
-        errors = _norm(residual / self._variance.sqrt()) / (SHARE * self.observations.present.sum().sqrt())
-        return float(torch.maximum(shares, errors).nan_to_num(0.0).max())
+        errors = _norm(residual / self._variance.sqrt()) / (SHARE * values.sqrt())
+        worst = torch.maximum(shares, errors).nan_to_num(torch.inf)
+        return float(torch.where(_norm(right).isfinite(), worst, 0.0).max())
 
     def _system(self, values: torch.Tensor, posterior: Posterior) -> torch.Tensor:
         """(H P H^T + R) v, by way of the modes."""

@@ -11,6 +11,7 @@ It takes observations of grid values; observations between grid points need anot
 import torch
 
 from hindsight.diffusion.denoiser import Points
+from hindsight.diffusion.dense_rows import Matrices
 from hindsight.diffusion.guidance import Observations, Setup, White
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
@@ -37,7 +38,7 @@ class Fused(Analytic):
         points: Points,
         tolerance: float = 1e-4,
         iterations: int = 200,
-        cache: dict[bytes, dict[int, torch.Tensor]] | None = None,
+        cache: dict[bytes, Matrices] | None = None,
         **more: float | tuple[int, int] | None,
     ) -> None:
         super().__init__(prior, observations, tolerance, iterations, cache, **more)
