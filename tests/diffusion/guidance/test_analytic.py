@@ -88,6 +88,14 @@ def test_a_solver_that_cannot_reach_its_tolerance_says_so():
         guidance.update(torch.zeros(1, FRAMES, SIZE), process.posterior(torch.full((1, FRAMES), torch.inf)))
 
 
+def test_a_solution_that_is_not_finite_is_never_taken_for_one():
+    seen, level = scenes.seen(), scenes.PROCESS.posterior(scenes.ABOVE[None])
+    guide = guidance(seen)
+    guide.system.preconditioner = lambda posterior: lambda values: values * torch.nan
+    with pytest.raises(ArithmeticError, match="residual inf"):
+        guide.gain(torch.ones(1, *seen.value.shape), level)
+
+
 def test_a_member_that_is_not_finite_does_not_stop_the_others():
     """The sampler refuses it."""
     x = scenes.noisy()
