@@ -189,6 +189,7 @@ OPTIONS = {  # of the steps, and what each means
     "provenance": "table of provenance to write (provenance.csv)",
     "ranks": "number of observations with each rank, to write (CSV)",
     "raw": "data of the source (Zarr)",
+    "register": "register of revisions to write (revisions.json)",
     "report": "the HTML report (report.html)",
     "reports": "name of the reports in observe.reports",
     "result": "result to write: statistics of a network by frame, or the outcome of a check or copy",
@@ -207,6 +208,7 @@ OPTIONS = {  # of the steps, and what each means
     "tensorboard": "folder for TensorBoard's scalars",
     "url": "URL to fetch",
     "usage": "usage of a network's observations (CSV)",
+    "versions": "folder with the versions of every shard of the archive",
     "workers": "number of Dask workers",
 }
 OPTIONS_OF_STEPS = {  # whose meaning is another one in a step

@@ -11,7 +11,7 @@ import xarray as xr
 from hindsight.archive import copy, observations
 from hindsight.errors import UserError
 from hindsight.settings import Archive
-from tests.archive.test_observations import tables
+from tests.archive.test_observations import sections, tables
 from tests.servers import bucket
 
 
@@ -26,7 +26,9 @@ def send(small, url="gs://mine/a", **options):
     documents = [small.result, small.provenance]
     target = {"url": url, "options": options}
     marker = small.folder / "observations.json"
-    observations.run(feedback=tables(small.folder / "from"), folder=small.folder / "feedback", marker=marker)
+    observations.run(
+        *sections(2), feedback=tables(small.folder / "from"), folder=small.folder / "feedback", marker=marker
+    )
     copy.run(Archive(copy_to=target), layout=small.layout, markers=small.markers, documents=documents,
              tables=[marker], archive=small.archive, marker=small.folder / "copy.json")  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 
 from hindsight.archive import observations
 from hindsight.errors import UserError
+from hindsight.settings import Domain, Product
 from hindsight.verify import feedback
 
 
@@ -21,9 +22,17 @@ def tables(folder, count=2):
     return paths
 
 
+def sections(count):
+    """Settings of an archive of shards of one day."""
+    period = {"start": "2009-01-01T00:00", "end": f"2009-01-{count:02d}T00:00"}
+    return Domain(test=period), Product(shard_frames=1)
+
+
 def published(tmp_path, count=2):
     marker = tmp_path / "archive/observations.json"
-    observations.run(feedback=tables(tmp_path / "from", count), folder=tmp_path / "archive/feedback", marker=marker)
+    observations.run(
+        *sections(count), feedback=tables(tmp_path / "from", count), folder=tmp_path / "archive/feedback", marker=marker
+    )
     return json.loads(marker.read_text())
 
 
@@ -50,6 +59,15 @@ def test_a_second_run_writes_nothing_and_removes_what_is_of_no_shard(tmp_path):
 
 
 def test_a_damaged_table_is_named(tmp_path):
-    (tmp_path / "x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"x\.parquet"):
-        observations.run(feedback=[tmp_path / "x.parquet"], folder=tmp_path / "f", marker=tmp_path / "m.json")
+    (tmp_path / "20090101T00.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"20090101T00\.parquet"):
+        observations.run(
+            *sections(1), feedback=[tmp_path / "20090101T00.parquet"], folder=tmp_path / "f", marker=tmp_path / "m.json"
+        )
+
+
+def test_a_shard_without_feedback_is_named(tmp_path):
+    with pytest.raises(UserError, match="1 shard.*20090103T00"):
+        observations.run(
+            *sections(3), feedback=tables(tmp_path / "a"), folder=tmp_path / "f", marker=tmp_path / "m.json"
+        )

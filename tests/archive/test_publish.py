@@ -10,7 +10,7 @@ import pytest
 
 from hindsight.archive import observations, publish
 from hindsight.settings import Archive
-from tests.archive.test_observations import tables
+from tests.archive.test_observations import sections, tables
 
 
 @pytest.fixture
@@ -20,9 +20,12 @@ def published(small):
     small.check()
     page, catalogue = small.archive.with_name("README.md"), small.archive.with_name("stac.json")
     marker = small.archive.with_name("observations.json")
-    observations.run(feedback=tables(small.folder / "from"), folder=marker.with_name("feedback"), marker=marker)
+    observations.run(
+        *sections(2), feedback=tables(small.folder / "from"), folder=marker.with_name("feedback"), marker=marker
+    )
     publish.run(Archive(**small.archive_settings), layout=small.layout, check=small.result, tables=[marker],
-                page=page, catalogue=catalogue)  # fmt: skip
+                versions=page.with_name("revisions"), register=page.with_name("revisions.json"), page=page,
+                catalogue=catalogue)  # fmt: skip
     return small
 
 
@@ -96,5 +99,6 @@ def test_publishing_again_changes_no_file(published):
     before = page.stat().st_mtime_ns
     marker = page.with_name("observations.json")
     publish.run(Archive(**published.archive_settings), layout=published.layout, check=published.result, page=page,
-                tables=[marker], catalogue=published.archive.with_name("stac.json"))  # fmt: skip
+                tables=[marker], versions=page.with_name("revisions"), register=page.with_name("revisions.json"),
+                catalogue=published.archive.with_name("stac.json"))  # fmt: skip
     assert page.stat().st_mtime_ns == before and os.listdir(page.parent).count("README.md") == 1

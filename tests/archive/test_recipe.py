@@ -92,3 +92,23 @@ def test_the_snakefile_can_import_it():
     code = "import sys, hindsight.archive.recipe; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "xarray", "pandas", "zarr"} & set(modules)
+
+
+REPORTS = {"source": "table", "files": ["a.csv"],
+           "table": {"values": [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]}}  # fmt: skip
+REAL = {"networks": {"mine": {"kind": "reports"}}, "reports": {"mine": REPORTS}}
+
+
+def test_errors_and_checks_of_real_reports_belong_to_the_recipe():
+    before = made(observe=REAL)
+    stricter = made(observe=REAL | {"quality": {"neighbours": 3.5}})
+    assert [line.split(":")[0] for line in recipe.differences(before, stricter)] == ["observe.quality.neighbours"]
+    smaller = made(observe=REAL | {"measurements": [{"error": 50}]})
+    assert any(line.startswith("observe.measurements") for line in recipe.differences(before, smaller))
+    assert recipe.differences(before, made(observe=REAL | {"quality": {"drift_errors": 3.0}})) == []
+
+
+def test_a_denial_is_a_correction_and_no_other_recipe():
+    denied = {"mine": {"kind": "reports", "denied": [{"station": "A", "reason": "drift"}]}}
+    assert recipe.differences(made(observe=REAL), made(observe=REAL | {"networks": denied})) == []
+    assert recipe.digest(made(observe=REAL)) == recipe.digest(made(observe=REAL | {"networks": denied}))

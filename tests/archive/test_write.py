@@ -9,6 +9,7 @@ import zarr
 
 from hindsight.archive import write
 from hindsight.errors import UserError
+from hindsight.settings import Observe
 
 
 def test_what_was_written_is_read_within_the_rounding(small):
@@ -93,7 +94,7 @@ def test_all_errors_of_the_files_are_reported_at_once(small):
 
 
 def run(small, paths):
-    write.run(small.domain, small.product, layout=small.layout, analyses=paths, archive=small.archive,
+    write.run(small.domain, small.product, Observe(), layout=small.layout, analyses=paths, archive=small.archive,
               marker=small.markers[0])  # fmt: skip
 
 

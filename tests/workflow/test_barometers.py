@@ -1,9 +1,10 @@
 """Real reports go through the workflow: collected, calibrated, screened, selected, analysed, scored and archived."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -23,10 +24,10 @@ SMALL = {
     },
     "observe": {"quality": {"modes": 60, "interval_frames": 200}},
     "train": {"window": 8, "steps": 2, "batch": 2, "validate_every": 2, "backbone": {"width": 8, "multipliers": [1]}},
-    "product": {"members": 4, "member_block": 4, "shard_frames": 40},
-    "reanalyse": {"steps": 2, "frames": 40, "stride": 40, "halo": 0},
+    "product": {"members": 4, "member_block": 4, "shard_frames": 10},
+    "reanalyse": {"steps": 2, "frames": 14, "stride": 14, "halo": 2},
     "baselines": {"methods": ["climatology", "optimal_interpolation"]},
-    "archive": {"network": "without_spain"},
+    "archive": {"network": "without_spain", "chunk_frames": 10},
     "verify": {"resamples": 50},
 }
 
@@ -103,3 +104,27 @@ def test_the_archive_is_whole_and_nothing_is_left_to_do(made, data):
     with xr.open_zarr(made / "results/barometers/archive/reanalysis.zarr") as archive:
         assert archive.sizes["time"] == 40
     assert "Nothing to be done" in runs.snakemake(made, configuration(data), "-n").stdout
+
+
+def test_a_denied_station_remakes_only_the_shard_that_it_touches(made, data, tmp_path):
+    """Denied on three days inside the second of four shards, out of reach of the halos of the others."""
+    folder = shutil.copytree(made, tmp_path / "recalled")
+    run = folder / "results/barometers"
+    kept = {path: path.read_bytes() for path in run.glob("*/without_spain/**/*-0.nc")}
+    kept |= {path: path.read_bytes() for path in (run / "archive/reanalysis.zarr").rglob("c/*/*/0/0")}
+    table = pd.read_parquet(run / "observe/without_spain/20090111T12.parquet")
+    day = table[(table["time"] == pd.Timestamp("2009-01-15T12")) & (table["quality"] == 0) & ~table["withheld"]]
+    denial = {"station": day["station"].iloc[0], "start": "2009-01-14", "end": "2009-01-16", "reason": "moved uphill"}
+    config = configuration(data)
+    config["observe"]["networks"]["without_spain"]["denied"] = [denial]
+    text = runs.snakemake(folder, config).stdout
+    shards = {line.split("/")[-1] for line in text.splitlines() if "output: results/barometers/reanalyse/" in line}
+    assert shards == {"20090111T12-0.nc", "plan.json"} or shards == {"20090111T12-0.nc"}
+    changed = {path.relative_to(run) for path, content in kept.items() if path.read_bytes() != content}
+    named = {str(path) for path in changed}
+    assert "reanalyse/without_spain/diffusion/20090111T12-0.nc" in named
+    assert all("20090111T12" in name or "/c/0/1/0/0" in name for name in named), named
+    (revision,) = json.loads((run / "archive/revisions.json").read_text())["revisions"]
+    assert revision["shard"] == "20090111T12" and "moved uphill" in revision["why"][0]
+    assert "moved uphill" in (run / "archive/README.md").read_text()
+    assert json.loads((run / "archive/check.json").read_text())["complete"]

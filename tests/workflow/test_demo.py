@@ -4,7 +4,6 @@
 from one that has their imports (`tests/warm`), and of commands that make a whole run the plan is made.
 """
 
-import os
 import re
 import shlex
 import shutil

@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 
 from hindsight import settings
-
 from tests.download.grib import grib_files
 from tests.download.grib.grib_files import DAY
 from tests.workflow import runs

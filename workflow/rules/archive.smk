@@ -6,7 +6,7 @@ docs/decisions/0003). A longer period or a larger ensemble changes settings and 
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
-     stac.json, feedback/{shard}.parquet, observations.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
+     stac.json, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
@@ -152,6 +152,7 @@ rule publish:
     output:
         page="results/{run}/archive/README.md",
         catalogue="results/{run}/archive/stac.json",
+        register="results/{run}/archive/revisions.json",
     log:
         "logs/{run}/archive/publish.log",
     benchmark:
@@ -159,11 +160,15 @@ rule publish:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(30),
+    params:
+        versions=result("archive/revisions"),
     shell:
         "hindsight archive.publish --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --check {input.check:q}"
         " --tables {input.tables:q}"
+        " --versions {params.versions:q}"
+        " --register {output.register:q}"
         " --page {output.page:q}"
         " --catalogue {output.catalogue:q}"
         " > {log:q} 2>&1"
@@ -211,6 +216,7 @@ rule copy:
             result("archive/provenance.csv"),
             result("archive/README.md"),
             result("archive/stac.json"),
+            result("archive/revisions.json"),
         ],
     output:
         marker="results/{run}/archive/copy.json",

@@ -8,15 +8,22 @@ import pyarrow.parquet as pq
 
 from hindsight.archive import objects
 from hindsight.errors import UserError
+from hindsight.fields import shards
+from hindsight.settings import Domain, Ensemble
 
 
-def run(*, feedback: list[Path], folder: Path, marker: Path) -> None:
+def run(domain: Domain, product: Ensemble, *, feedback: list[Path], folder: Path, marker: Path) -> None:
     """Copy the tables of feedback into a folder of the archive, and list them with their rows and checksums.
 
     A table that is there already with the same content is left as it is; one of a shard that the archive no longer has
     is removed.
+
+    Raises:
+        UserError: if a shard has no table, or a table cannot be read.
     """
     files, columns = {}, {}
+    if missing := {cut.name for cut in shards.cut(domain, product)} - {path.stem for path in feedback}:
+        raise UserError(f"{len(missing)} shard(s) have no feedback, the first {min(missing)}; run snakemake")
     for path in sorted(feedback):
         columns |= {field.name: field.metadata[b"description"].decode() for field in _schema(path)}
         objects.put(folder / path.name, path.read_bytes())

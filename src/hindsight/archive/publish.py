@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hindsight.archive import objects
+from hindsight.archive import objects, revisions
 from hindsight.settings import Archive
 from hindsight.settings.lexicon import CHANNELS
 
@@ -18,20 +18,33 @@ ASSETS = {  # files beside the catalogue entry: title, media type, role
     STORE: ("members, with groups mean and spread", "application/vnd.zarr; version=3", "data"),
     "README.md": ("landing page", "text/markdown", "metadata"),
     "provenance.csv": ("provenance of every shard and block of members", "text/csv", "metadata"),
+    "revisions.json": ("shards that were made again: when, why, checksums", "application/json", "metadata"),
     "check.json": ("result of the archive's check, and rounding errors", "application/json", "metadata"),
     "layout.json": ("recipe, attributes and checksums of the metadata", "application/json", "metadata"),
 }
 
 
-def run(settings: Archive, *, layout: Path, check: Path, tables: list[Path], page: Path, catalogue: Path) -> None:
-    """Describe the archive: a landing page and a STAC collection, made from its metadata."""
+def run(
+    settings: Archive,
+    *,
+    layout: Path,
+    check: Path,
+    tables: list[Path],
+    versions: Path,
+    register: Path,
+    page: Path,
+    catalogue: Path,
+) -> None:
+    """Describe the archive: a landing page, a STAC collection and a register of revisions, made from its metadata."""
+    revised = revisions.register(versions)
+    objects.put_json(register, {"revisions": revised})
     layout_json, checked = json.loads(layout.read_text()), json.loads(check.read_text())
     feedback = [json.loads(path.read_text()) for path in tables]
     environment = Environment(
         loader=PackageLoader("hindsight.archive", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     text = environment.get_template("README.md.jinja").render(
-        page_values(layout_json, checked) | {"settings": settings, "feedback": feedback}
+        page_values(layout_json, checked) | {"settings": settings, "feedback": feedback, "revisions": revised}
     )
     objects.put(page, text.encode())
     objects.put_json(catalogue, collection(layout_json, checked, feedback))

@@ -17,6 +17,9 @@ from hindsight.settings.reanalyse import Reanalyse
 
 MAY_GROW = ("domain.test.end", "product.members")
 EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # no value depends on them
+ACCESS = ("url", "options", "retries", "timeout_seconds")  # how reports are fetched
+PROPOSALS = ("interval_frames", "drift_errors", "dead_days")  # of quality control: no observation depends on them
+NO_DENIALS = {"denied": [], "denied_file": None}
 ATTRIBUTES = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # of every analysis
 DIGITS = 12  # of a checksum, in messages
 
@@ -24,16 +27,31 @@ DIGITS = 12  # of a checksum, in messages
 def recipe_settings(
     domain: Domain, product: Ensemble, archive: Archive, reanalyse: Reanalyse, observe: Observe
 ) -> dict:
-    """The settings that determine the values of an archive; of the networks, only the archived one."""
+    """The settings that determine the values of an archive; of the networks, only the archived one.
+
+    Denials are corrections: they change the shards that they concern, which `revisions` records, and not the recipe.
+    """
     name = archive.network or next(iter(observe.networks))
     encoding = archive.model_dump(include=set(Encoding.model_fields)) | {"network": name}
-    network = observe.networks[name].model_dump(mode="json") if name in observe.networks else None
+    network = observe.networks[name].model_dump(mode="json") | NO_DENIALS if name in observe.networks else None
     return {
         "domain": domain.model_dump(mode="json"),
         "product": product.model_dump(mode="json", include=set(Ensemble.model_fields)),
         "archive": encoding,
         "reanalyse": reanalyse.model_dump(mode="json", exclude=set(EXECUTION)),
-        "observe": {"seed": observe.seed, "networks": {name: network}},
+        "observe": {"seed": observe.seed, "networks": {name: network}} | _reports(observe, name),
+    }
+
+
+def _reports(observe: Observe, name: str) -> dict[str, object]:
+    """The settings of real reports that determine a network's observations; none if the network is simulated."""
+    if name in observe.simulated or name not in observe.networks:
+        return {}
+    chosen = observe.networks[name].reports or list(observe.reports)
+    return {
+        "reports": {one: observe.reports[one].model_dump(mode="json", exclude=set(ACCESS)) for one in chosen},
+        "measurements": {str(n): one.model_dump(mode="json") for n, one in enumerate(observe.measurements)},
+        "quality": observe.quality.model_dump(mode="json", exclude=set(PROPOSALS)),
     }
 
 

@@ -12,15 +12,24 @@ import xarray as xr
 import zarr
 
 from hindsight import __version__
-from hindsight.archive import blocks, objects
+from hindsight.archive import blocks, objects, revisions
 from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards
-from hindsight.settings import Domain, Ensemble
+from hindsight.settings import Domain, Ensemble, Observe
 
 
-def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path], archive: Path, marker: Path) -> None:
-    """Write one shard of the archive, members, mean and spread, then its marker."""
+def run(
+    domain: Domain,
+    product: Ensemble,
+    observe: Observe,
+    *,
+    layout: Path,
+    analyses: list[Path],
+    archive: Path,
+    marker: Path,
+) -> None:
+    """Write one shard of the archive, members, mean and spread, then its marker and, if its values changed, why."""
     layout_json = json.loads(layout.read_text())
     shard = shards.find(marker.stem, domain, product)
     number, first = position(domain, product, shard)
@@ -51,6 +60,10 @@ def run(domain: Domain, product: Ensemble, *, layout: Path, analyses: list[Path]
         "blocks": [provenance(header) for header in headers],
     }
     objects.put_json(marker, content)
+    network = observe.networks.get(layout_json["settings"]["archive"]["network"])
+    denials = revisions.concerning(network.denied if network else [], times)
+    if revisions.record(archive.parent / "revisions" / marker.name, content, denials) and denials:
+        print(f"shard {shard.name}: a new version, with {len(denials)} denial(s)")
 
 
 def position(domain: Domain, product: Ensemble, shard: shards.Shard) -> tuple[int, int]:

@@ -1,0 +1,97 @@
+"""Revisions: shards of an archive that were made again with other values, when, why, and checksums before and after.
+
+A file for each shard has an entry for its first version and one for every later one. These files are not outputs of
+rules, because Snakemake deletes outputs before it makes them again. Members that are added are no revision.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from hindsight.archive import objects
+from hindsight.settings.quality import Denial
+
+
+def record(path: Path, marker: dict, denials: Sequence[dict]) -> bool:
+    """Add an entry to the versions of a shard, if it has none or has now other values of the same members.
+
+    Args:
+        path: of the file of versions.
+        marker: content of the shard's marker.
+        denials: those that concern the shard, see `concerning`.
+
+    Returns:
+        Whether an entry was added.
+    """
+    versions = read(path)
+    members = {name: value for name, value in marker["objects"].items() if not name.startswith(("mean/", "spread/"))}
+    if versions and not _differs(versions[-1]["objects"], members):
+        if versions[-1]["objects"] != members:  # members were added
+            versions[-1]["objects"] = members
+            objects.put_json(path, {"versions": versions})
+        return False
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = {"when": when, "hindsight": marker["hindsight"], "denials": [*denials], "objects": members}
+    objects.put_json(path, {"versions": [*versions, entry]})
+    return True
+
+
+def read(path: Path) -> list[dict]:
+    """The versions of a shard, the first one first; none if there is no file."""
+    return json.loads(path.read_text())["versions"] if path.is_file() else []
+
+
+def _differs(before: dict[str, str], now: dict[str, str]) -> bool:
+    """Whether an object that both versions have was written anew with another checksum."""
+    return any(before[name] != now[name] for name in before.keys() & now.keys())
+
+
+def concerning(denials: Sequence[Denial], times: np.ndarray) -> list[dict]:
+    """The denials whose period meets frames at some times, as plain dictionaries."""
+    first, last = (times[end].astype("datetime64[s]").item() for end in (0, -1))
+    meeting = [
+        one for one in denials if (one.start is None or one.start <= last) and (one.end is None or one.end >= first)
+    ]
+    return [one.model_dump(mode="json") for one in meeting]
+
+
+def register(folder: Path) -> list[dict]:
+    """The revisions of an archive, the newest first: shard, when, why, and checksums before and after.
+
+    Args:
+        folder: with a file of versions for each shard.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        versions = read(path)
+        for number, (before, after) in enumerate(zip(versions, versions[1:]), 1):
+            changed = {name for name, value in after["objects"].items() if before["objects"].get(name, value) != value}
+            found.append(
+                {
+                    "shard": path.stem,
+                    "version": number,
+                    "when": after["when"],
+                    "why": _reasons(before, after),
+                    "objects": {
+                        name: {"before": before["objects"][name], "after": after["objects"][name]}
+                        for name in sorted(changed)
+                    },
+                }
+            )
+    return sorted(found, key=lambda one: (one["when"], one["shard"], one["version"]), reverse=True)
+
+
+def _reasons(before: dict, after: dict) -> list[str]:
+    """Why a version differs from the one before: denials that are new or gone, else that its analyses were remade."""
+    gone = [f"no longer denied: {_sentence(one)}" for one in before["denials"] if one not in after["denials"]]
+    new = [f"denied: {_sentence(one)}" for one in after["denials"] if one not in before["denials"]]
+    return [*new, *gone] or ["made again from other analyses, with the same denials"]
+
+
+def _sentence(denial: dict) -> str:
+    channel = f", {denial['channel']}" if denial["channel"] else ""
+    period = f"{denial['start'] or 'the beginning'} to {denial['end'] or 'the end'}"
+    return f"station {denial['station']}{channel}, {period}: {denial['reason']}"

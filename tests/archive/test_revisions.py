@@ -1,0 +1,54 @@
+"""Versions of shards: the first is no revision, other values are one with its reason, added members are none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hindsight.archive import revisions
+from hindsight.settings.quality import Denial
+
+DENIED = Denial(station="ES_1", start="2009-01-05", end="2009-01-09", reason="moved to another height")
+TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(10) * np.timedelta64(1, "D")
+
+
+def marker(**checksums):
+    return {"hindsight": "0", "objects": {"msl/c/0/0/0": "a", "mean/msl/c/0/0": "m"} | checksums}
+
+
+def said(tmp_path):
+    return [(one["shard"], one["why"]) for one in revisions.register(tmp_path)]
+
+
+def test_the_same_values_are_one_version(tmp_path):
+    assert revisions.record(tmp_path / "s.json", marker(), [])
+    before = (tmp_path / "s.json").read_bytes()
+    assert not revisions.record(tmp_path / "s.json", marker(), [])
+    assert (tmp_path / "s.json").read_bytes() == before and said(tmp_path) == []
+
+
+def test_other_values_are_a_revision_with_its_reason_and_checksums(tmp_path):
+    denials = revisions.concerning([DENIED], TIMES)
+    revisions.record(tmp_path / "s.json", marker(), [])
+    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "b"}), denials)
+    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "c"}), denials)
+    revisions.record(tmp_path / "t.json", marker(), denials)
+    newest, first = revisions.register(tmp_path)
+    assert first["why"] == ["denied: station ES_1, 2009-01-05T00:00:00 to 2009-01-09T23:59:59: moved to another height"]
+    assert first["objects"] == {"msl/c/0/0/0": {"before": "a", "after": "b"}} and first["shard"] == "s"
+    assert newest["why"] == ["made again from other analyses, with the same denials"]
+
+
+def test_members_that_are_added_are_no_revision(tmp_path):
+    revisions.record(tmp_path / "s.json", marker(), [])
+    more = marker(**{"msl/c/1/0/0": "n", "mean/msl/c/0/0": "other"})
+    assert not revisions.record(tmp_path / "s.json", more, []) and said(tmp_path) == []
+    assert revisions.record(tmp_path / "s.json", marker(**{"msl/c/1/0/0": "o"}), [])  # they count from then on
+
+
+@pytest.mark.parametrize(("period", "meets"), [
+    ({}, True), ({"end": "2009-01-01"}, True), ({"start": "2009-01-11"}, False), ({"end": "2008-12-31"}, False),
+    ({"start": "2009-01-10T12:00"}, True)])  # fmt: skip
+def test_denials_concern_the_shards_that_their_period_meets(period, meets):
+    found = revisions.concerning([Denial(station="*", reason="drift", **period)], TIMES)
+    assert bool(found) == meets and json.dumps(found)
