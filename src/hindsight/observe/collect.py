@@ -38,7 +38,7 @@ def run(
         print(f"reports {reports}: {note.sentence}", file=sys.stderr)
     described = channels.assign(values, settings.measurements, domain.channels)
     table = at_frames(described, span, domain.step_hours)
-    table = _table(table, f"{spec.source}:{reports}")
+    table = as_observations(table, f"{spec.source}:{reports}")
     land = xr.load_dataset(static)
     codes = reasons(table, domain.channels, land, settings.quality.height_m)
     tables.write(table.assign(quality=codes.first, reasons=codes.bits), observations, coded=True)
@@ -76,7 +76,7 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: int) -> pd.Data
     return table.iloc[inside[np.argsort(late[inside], kind="stable")]].reset_index(drop=True)
 
 
-def _table(reports: pd.DataFrame, source: str) -> pd.DataFrame:
+def as_observations(reports: pd.DataFrame, source: str) -> pd.DataFrame:
     """Reports as an observation table, with the provider's `flag` besides, so far without codes."""
     names = ["time", "latitude", "longitude", "elevation", "level", "channel", "value", "error", "time_weights"]
     kinds = reports["kind"] if "kind" in reports else reports["quantity"]
