@@ -41,7 +41,8 @@ def over_time(monthly: pd.DataFrame, network: str, label: str) -> Figure:
         _curves(below, part, label)
         below.set_ylabel(_label(channel))
     axes[0, 0].set_ylabel("observations a month")
-    style.legend(axes, columns=4 if max(len(channels), 2) > 2 else 3)
+    drawn = [axis for axis in axes.ravel() if axis.figure]  # a channel may have no withheld observations
+    style.legend(np.array(drawn)[:, None], columns=4 if len(channels) > 2 else 3)
     return figure
 
 
@@ -50,8 +51,8 @@ def _counts(axis: Axes, part: pd.DataFrame) -> None:
     table = part.pivot_table(index="month", columns="use", values="rows", aggfunc="sum", fill_value=0)
     table = table[sorted(table, key=CODES.__getitem__)]
     at, total = _months(table.index), np.zeros(len(table))
-    for number, (use, rows) in enumerate(table.items()):
-        shade = SHADES.get(str(use), OTHERS[number % len(OTHERS)])
+    for use, rows in table.items():
+        shade = SHADES.get(str(use), OTHERS[CODES[str(use)] % len(OTHERS)])
         axis.bar(at, rows, bottom=total, width=25, color=shade, label=str(use))
         total = total + rows.to_numpy()
     _dates(axis)
