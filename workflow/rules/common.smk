@@ -254,6 +254,22 @@ def reports_of_network(network: str) -> list[str]:
     return SETTINGS.observe.networks[network].reports or list(SETTINGS.observe.reports)
 
 
+def spec_of_shard(network: str, shard: str) -> str:
+    """The settings on which a network's observations of a shard depend: of its denials, those of the shard's frames.
+
+    A parameter of a rule, so that a denial selects again only the shards that it concerns.
+    """
+    spec, cut = SETTINGS.observe.networks[network], frames(shard_frames(shard))
+    concerned = [
+        d for d in spec.denied if not (d.start and cut.last < np.datetime64(d.start))
+    ]
+    concerned = [
+        d for d in concerned if not (d.end and cut.start > np.datetime64(d.end))
+    ]
+    kept = spec.model_copy(update={"denied": concerned})
+    return f"{SETTINGS.observe.seed} {kept.model_dump_json()}"
+
+
 def calibration_file(name: str) -> list[str]:
     """The calibration of stations, where the settings ask for it."""
     wanted = SETTINGS.observe.quality.calibrate

@@ -207,7 +207,7 @@ rule tune:
 rule select:
     """Select the observations of a network and shard from the screened reports."""
     input:
-        settings="results/{run}/settings/observe.json",
+        settings=ancient("results/{run}/settings/observe.json"),  # see params.spec
         screened=lambda wildcards: [
             path
             for name in reports_of_network(wildcards.network)
@@ -230,6 +230,7 @@ rule select:
     params:
         screened=input_list("screened"),
         shard=lambda wildcards: shard_frames(wildcards.shard),
+        spec=lambda wildcards: spec_of_shard(wildcards.network, wildcards.shard),
     shell:
         "hindsight observe.select --settings {input.settings:q}"
         " --network {wildcards.network:q}"
