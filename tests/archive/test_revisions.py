@@ -23,6 +23,7 @@ def said(tmp_path):
 def test_the_same_values_are_one_version(tmp_path):
     assert revisions.record(tmp_path / "s.json", marker(), [])
     before = (tmp_path / "s.json").read_bytes()
+    assert revisions.read(tmp_path / "s.json")[0]["when"] is None  # as in any other run of the same inputs
     assert not revisions.record(tmp_path / "s.json", marker(), [])
     assert (tmp_path / "s.json").read_bytes() == before and said(tmp_path) == []
 

@@ -38,7 +38,7 @@ def test_frames_have_their_own_rows():
 def test_errors_of_a_frame_have_a_common_share_that_falls_with_distance():
     of, table = judge(correlated_share=0.6, correlated_km=300.0)
     around = of.of_frames(0, 2)
-    errors = of._errors(around)
+    errors = of.errors(around, np.full(len(around), ERROR))
     place = table.loc[around, ["latitude", "longitude"]].to_numpy()
     distance = great_circle(place[:, :1], place[:, 1:], place[:, 0], place[:, 1])
     together = (table["time"].to_numpy()[around][:, None] == table["time"].to_numpy()[around]) * 0.6

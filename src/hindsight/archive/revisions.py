@@ -33,7 +33,7 @@ def record(path: Path, marker: dict, denials: Sequence[dict]) -> bool:
             versions[-1]["objects"] = members
             objects.put_json(path, {"versions": versions})
         return False
-    when = datetime.now(UTC).isoformat(timespec="seconds")
+    when = datetime.now(UTC).isoformat(timespec="seconds") if versions else None  # same inputs, same bytes
     entry = {"when": when, "hindsight": marker["hindsight"], "denials": [*denials], "objects": members}
     objects.put_json(path, {"versions": [*versions, entry]})
     return True
