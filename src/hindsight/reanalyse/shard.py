@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 
@@ -53,7 +54,7 @@ def run(
     table = tables.usable(tables.read(observations, times[0], times[-1]))
     numbers = member_numbers(members)
     progress = Progress("reanalyse.shard", regimes.rows(settings, len(times), domain.step_hours))
-    made_from = {"hindsight": __version__, "prior": _sha256([prior]), "observations": _sha256(observations)}
+    made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _digest(table)}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
     task = Task(times, table, numbers, product.seed, extremes(statistics))
@@ -270,5 +271,10 @@ def _scaling_difference(own: Scaling, here: Scaling) -> str:
     return f"its {' and '.join(names)} differ from those of this run's training period" if names else ""
 
 
-def _sha256(paths: list[Path]) -> str:
-    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths)).hexdigest()
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """SHA-256 of the rows that an analysis is given: other rows of the same files, or other days, do not change it."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
