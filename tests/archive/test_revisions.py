@@ -37,7 +37,7 @@ def test_other_values_are_a_revision_with_its_reason_and_checksums(tmp_path):
     newest, first = revisions.register(tmp_path)
     assert first["why"] == ["denied: station ES_1, 2009-01-05T00:00:00 to 2009-01-09T23:59:59: moved to another height"]
     assert first["objects"] == {"msl/c/0/0/0": {"before": "a", "after": "b"}} and first["shard"] == "s"
-    assert newest["why"] == ["made again from other analyses, with the same denials"]
+    assert newest["why"] == ["made again from other analyses"]
 
 
 def test_members_that_are_added_are_no_revision(tmp_path):

@@ -260,12 +260,10 @@ def spec_of_shard(network: str, shard: str) -> str:
     A parameter of a rule, so that a denial selects again only the shards that it concerns.
     """
     spec, cut = SETTINGS.observe.networks[network], frames(shard_frames(shard))
-    concerned = [
-        d for d in spec.denied if not (d.start and cut.last < np.datetime64(d.start))
-    ]
-    concerned = [
-        d for d in concerned if not (d.end and cut.start > np.datetime64(d.end))
-    ]
+    first, last = (
+        time.astype("datetime64[s]").item() for time in (cut.start, cut.last)
+    )
+    concerned = [denial for denial in spec.denied if denial.meets(first, last)]
     kept = spec.model_copy(update={"denied": concerned})
     return f"{SETTINGS.observe.seed} {kept.model_dump_json()}"
 

@@ -52,10 +52,7 @@ def _differs(before: dict[str, str], now: dict[str, str]) -> bool:
 def concerning(denials: Sequence[Denial], times: np.ndarray) -> list[dict]:
     """The denials whose period meets frames at some times, as plain dictionaries."""
     first, last = (times[end].astype("datetime64[s]").item() for end in (0, -1))
-    meeting = [
-        one for one in denials if (one.start is None or one.start <= last) and (one.end is None or one.end >= first)
-    ]
-    return [one.model_dump(mode="json") for one in meeting]
+    return [one.model_dump(mode="json") for one in denials if one.meets(first, last)]
 
 
 def register(folder: Path) -> list[dict]:
@@ -88,7 +85,7 @@ def _reasons(before: dict, after: dict) -> list[str]:
     """Why a version differs from the one before: denials that are new or gone, else that its analyses were remade."""
     gone = [f"no longer denied: {_sentence(one)}" for one in before["denials"] if one not in after["denials"]]
     new = [f"denied: {_sentence(one)}" for one in after["denials"] if one not in before["denials"]]
-    return [*new, *gone] or ["made again from other analyses, with the same denials"]
+    return [*new, *gone] or ["made again from other analyses"]
 
 
 def _sentence(denial: dict) -> str:

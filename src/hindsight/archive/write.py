@@ -15,7 +15,7 @@ from hindsight import __version__
 from hindsight.archive import blocks, objects, revisions
 from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
-from hindsight.fields import rounding, shards
+from hindsight.fields import intervals, rounding, shards
 from hindsight.settings import Domain, Ensemble, Observe
 
 
@@ -61,7 +61,8 @@ def run(
     }
     objects.put_json(marker, content)
     network = observe.networks.get(layout_json["settings"]["archive"]["network"])
-    denials = revisions.concerning(network.denied if network else [], times)
+    reached = intervals.parse(content["stretch"], domain.step_hours).times if "stretch" in content else times
+    denials = revisions.concerning(network.denied if network else [], reached)  # also those of the halo
     if revisions.record(archive.parent / "revisions" / marker.name, content, denials) and denials:
         print(f"shard {shard.name}: a new version, with {len(denials)} denial(s)")
 

@@ -30,7 +30,7 @@ NAMES = {
 }
 
 # Sizes that operational centres give the errors of such reports, instrument and representativeness together, rounded;
-# for grids of a degree and more. `observe.calibrate` estimates those of stations.
+# for grids of a degree and more. `observe.tune` estimates those of a data set.
 DEFAULTS = [
     Measurement(quantity="air_pressure_at_mean_sea_level", platform="ship", error=200.0),
     Measurement(quantity="air_pressure_at_mean_sea_level", error=120.0),

@@ -1,5 +1,6 @@
 """Settings of the errors of reports and of their quality control."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -51,6 +52,10 @@ class Denial(Section):
     start: Time | None = Field(None, description="first time; none: from the beginning")
     end: End | None = Field(None, description="last time; none: to the end")
     reason: str = Field(min_length=3, description="why: drift, step, moved, …")
+
+    def meets(self, first: datetime, last: datetime) -> bool:
+        """Whether its period meets that from `first` to `last`, both included."""
+        return (self.start is None or self.start <= last) and (self.end is None or self.end >= first)
 
 
 class Bias(Section):
