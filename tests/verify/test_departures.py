@@ -114,3 +114,9 @@ def test_stations_have_their_own_scores_and_places():
     assert found.loc["S7", "rows"] == DAYS and found.loc["S7", "latitude"] == pytest.approx(47)
     assert found.loc["S7", "rmse"] == pytest.approx(np.sqrt((mine["an_depar"] ** 2).mean()))
     assert (found["use"] == "withheld").sum() == 6
+
+
+def test_a_table_without_rows_adds_nothing():
+    pd.testing.assert_frame_equal(
+        departures.summary(sums(table(), table().iloc[:0]), 0.95), departures.summary(sums(table()), 0.95)
+    )

@@ -115,3 +115,8 @@ def test_the_same_inputs_give_the_same_bytes(world, tmp_path):
 def test_without_fields_of_the_period_there_is_no_departure_of_a_reference(world, tmp_path):
     fields = xr.open_zarr(world["fields"], consolidated=False)
     assert np.isnan(feedback._reference(fields, fields["time"].values + np.timedelta64(900, "D"))).all()
+
+
+def test_a_shard_without_observations_has_an_empty_table(world, tmp_path):
+    found = made(world, tmp_path, observed(world).iloc[:0])
+    assert found.empty and list(found) == list(feedback.COLUMNS)
