@@ -87,17 +87,20 @@ def station_map(stations: pd.DataFrame, network: str, grid: Grid, coast: maps.Co
     of = stations[(stations["network"] == network) & (stations["analysis"] == OURS) & stations["use"].isin(MARKS)]
     of = of.dropna(subset=["rmse"])
     channels = list(dict.fromkeys(of["channel"]))
-    figure, axes = style.panels(1, max(len(channels), 2), 3.0, layout="compressed")
-    for spare in axes[0, len(channels) :]:
+    across = 2 if grid.periodic else max(len(channels), 2)  # maps of the globe are wide
+    deep = -(-len(channels) // across)
+    figure, axes = style.panels(max(deep, 1), across, 2.6 if grid.periodic else 3.0, layout="compressed")
+    for spare in axes.ravel()[len(channels) :]:
         spare.remove()
+    size = 26 if of["station"].nunique() < 60 else 12
     blank = np.full(grid.shape, np.nan)
-    for axis, channel in zip(axes[0], channels):
+    for axis, channel in zip(axes.ravel(), channels):
         maps.world_map(axis, blank, grid, coast, vmin=0, vmax=1)
         part = of[of["channel"] == channel]
         for use, mark in MARKS.items():
             one = part[part["use"] == use]
             east = maps.wrap_longitude(one["longitude"].to_numpy(), axis.get_xlim()[0])
-            look = {"vmin": 0, "vmax": part["rmse"].quantile(0.95), "cmap": maps.AMOUNT, "marker": mark, "s": 26}
+            look = {"vmin": 0, "vmax": part["rmse"].quantile(0.98), "cmap": maps.AMOUNT, "marker": mark, "s": size}
             drawn = axis.scatter(east, one["latitude"], c=one["rmse"], edgecolors="black", linewidths=0.4, **look)
         figure.colorbar(drawn, ax=axis, shrink=0.8, pad=0.02, aspect=18, extend="max", label=f"RMSE, {_label(channel)}")
         axis.set_title(f"{network}, {channel}")
