@@ -71,7 +71,7 @@ def summarise(folder: Path) -> None:
     grid = {"latitude": np.linspace(-87.5, 87.5, 36), "longitude": np.arange(0, 360, 5.0)}
     xr.Dataset(coords=grid).to_netcdf(folder / "static.nc")
     paths = sorted((folder / "verify/feedback").rglob("*.parquet"))
-    names = ("departures", "monthly", "ranks", "stations")
+    names = ("departures", "monthly", "ranks", "stations", "series")
     found = {name: folder / f"{name}.csv" for name in names}
     departures.run(Ensemble(members=MEMBERS), Verify(), static=folder / "static.nc", feedback=paths, **found)
 

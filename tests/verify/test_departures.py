@@ -106,14 +106,52 @@ def test_ranks_are_counted():
     assert found.to_numpy().sum() == len(whole) - 1 and list(found) == [f"rank_{k}" for k in range(MEMBERS + 1)]
 
 
+STARTS = np.datetime64("2009-01-01", "ns") + np.arange(45) * np.timedelta64(2, "D")
+
+
 def test_stations_have_their_own_scores_and_places():
     whole = departures.with_use(table())
-    halves = [departures.station_sums(part, MEMBERS) for part in (whole[:1000], whole[1000:])]
+    halves = [departures.station_sums(part, MEMBERS, STARTS) for part in (whole[:1000], whole[1000:])]
     found = departures.by_station(pd.concat(halves)).set_index("station")
     mine = whole[whole["station"] == "S7"]
     assert found.loc["S7", "rows"] == DAYS and found.loc["S7", "latitude"] == pytest.approx(47)
     assert found.loc["S7", "rmse"] == pytest.approx(np.sqrt((mine["an_depar"] ** 2).mean()))
     assert (found["use"] == "withheld").sum() == 6
+
+
+def test_series_of_a_station_are_those_of_its_rows_in_each_bin():
+    whole = departures.with_use(table())
+    sums = departures.station_sums(whole, MEMBERS, STARTS)
+    other = departures.station_sums(whole.assign(analysis="optimal_interpolation"), MEMBERS, STARTS)
+    found = departures.station_series(pd.concat([sums, other]), STARTS)
+    mine = found[found["station"] == "S7"].reset_index(drop=True)
+    rows = whole[(whole["station"] == "S7") & (whole["time"] >= "2009-01-05") & (whole["time"] < "2009-01-07")]
+    assert len(mine) == 45 and mine["rows"].sum() == DAYS and str(mine["start"][2])[:10] == "2009-01-05"
+    assert mine["bias"][2] == pytest.approx(rows["an_depar"].mean())
+    assert mine["rmse"][2] == pytest.approx(np.sqrt((rows["an_depar"] ** 2).mean()))
+    expected = np.sqrt((1 + 1 / MEMBERS) * rows["an_spread"] ** 2 + 0.25)
+    assert mine["expected"][2] == pytest.approx(expected.iloc[0])
+
+
+def test_bins_cover_the_period_and_are_at_most_sixty(tmp_path):
+    """The times are read from the files' footers; a table without rows has none."""
+    names = ["early", "late", "empty"]
+    for name, part in zip(names, (table()[:600], table()[600:], table()[:0])):
+        part.to_parquet(tmp_path / name)
+    starts = departures.bin_starts([tmp_path / name for name in names])
+    assert str(starts[0])[:13] == "2009-01-01T00" and np.ptp(np.diff(starts)) == 0
+    assert len(starts) <= 60 and starts[-1] <= np.datetime64("2009-03-31") < starts[-1] + np.diff(starts)[0]
+    assert len(departures.bin_starts([tmp_path / "empty"])) == 1
+
+
+def test_sums_of_stations_do_not_grow_with_the_number_of_tables():
+    whole = departures.with_use(table())
+    held = []
+    for number in range(20):
+        held = departures.summed([*held, departures.station_sums(whole[number * 50 :][:50], MEMBERS, STARTS[:1])])
+    assert sum(map(len, held)) <= 2 * 2 * 30
+    found = departures.by_station(pd.concat(held)).set_index("station")
+    assert found["rows"].sum() == 1000
 
 
 def test_a_table_without_rows_adds_nothing():

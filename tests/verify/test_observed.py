@@ -41,16 +41,20 @@ def test_bars_are_the_numbers_of_rows_and_curves_their_rmse(summary):
     style.plt.close(figure)
 
 
-def test_every_station_is_on_the_map_in_the_colour_of_its_rmse(summary):
-    figure = observed.station_map(summary["stations"], "sparse", worlds.BOX, [])
-    marks = [collection for collection in figure.axes[0].collections if len(collection.get_offsets()) in (3, 9)]
-    of = summary["stations"].query("analysis == 'diffusion'")
-    drawn = np.concatenate([np.asarray(collection.get_array()) for collection in marks])
-    np.testing.assert_allclose(np.sort(drawn), np.sort(of["rmse"]))
-    style.plt.close(figure)
-
-
 def test_the_worst_station_is_the_one_that_departs_most_for_what_is_expected(summary):
-    found = observed.worst(summary["stations"], count=3)
-    assert len(found["rows"]) == 3 and found["rows"][0][0] == "s5" and len(found["rows"][0]) == len(found["head"])
-    assert float(found["rows"][0][-1]) > 2 > float(found["rows"][1][-1])
+    chosen = observed.worst(summary["stations"], count=3)
+    table = observed.worst_table(chosen)
+    assert len(table["rows"]) == 3 and table["rows"][0][0] == "s5" and len(table["rows"][0]) == len(table["head"])
+    assert float(table["rows"][0][-1]) > 2 > float(table["rows"][1][-1])
+
+
+def test_series_of_the_worst_are_drawn_beside_what_is_expected(summary):
+    chosen = observed.worst(summary["stations"], count=3)
+    figure = observed.worst_series(chosen, summary["series"])
+    assert [axis.get_title(loc="left") for axis in figure.axes][0] == f"s5, sparse, {chosen['use'].iloc[0]}"
+    mine = summary["series"].query("station == 's5'")
+    curves = [line.get_ydata() for line in figure.axes[0].lines]
+    np.testing.assert_allclose(curves[1], mine["bias"])
+    np.testing.assert_allclose(curves[2], mine["rmse"])
+    assert figure.axes[0].get_ylabel() == "msl (Pa)" and len(figure.axes) == 3
+    style.plt.close(figure)

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from tests.verify import worlds
@@ -13,11 +14,12 @@ FLAGS = [
 ]  # fmt: skip
 HEADINGS = [
     "Data and cost", "The storm", "Every channel", "Where the errors are", "Skill by region and season",
-    "Error by distance to stations", "Observations over time", "Departures at stations", "Rank histograms", "Spectra",
-    "At two stations", "Seams", "Learning", "All scores", "Provenance",
+    "Error by distance to stations", "Observations over time", "Departures at stations",
+    "Observations and analysis", "Rank histograms", "Spectra", "At two stations", "Seams", "Learning", "All scores",
+    "Provenance",
 ]  # fmt: skip
-OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], HEADINGS[6], *HEADINGS[8:10], "At a station"]
-OF_A_RING += HEADINGS[11:]
+OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], HEADINGS[6], *HEADINGS[8:11], "At a station"]
+OF_A_RING += HEADINGS[12:]
 WIDTHS = {"laptop": 1280, "phone": 390}
 
 
@@ -73,7 +75,7 @@ def test_every_section_is_there(page, ring):
 
 def test_every_picture_is_whole(page, ring):
     found = page.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth, i.alt.length])")
-    assert len(found) == (11 if ring else 14) and all(whole and width > 300 and words for whole, width, words in found)
+    assert len(found) == (12 if ring else 15) and all(whole and width > 300 and words for whole, width, words in found)
 
 
 def test_the_page_is_no_wider_than_the_window(page):
@@ -93,3 +95,36 @@ def test_the_page_prints_with_what_is_folded_away(page):
     assert page.locator("pre").bounding_box()["height"] > 300
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3
+
+
+def test_a_station_shows_its_name_and_on_a_click_its_departures_over_time(page, ring, report):
+    """Numbers, curve and points are those of the tables; arrow keys go to the station that departs next to most."""
+    if ring:
+        assert page.locator("[data-stations]").count() == 0
+        return
+    stations = pd.read_csv(report.parent / "stations.csv").query("analysis == 'diffusion'")
+    series = pd.read_csv(report.parent / "series.csv")
+    page.locator("[data-choose=channel]").select_option("msl")
+    ordered = stations[stations["channel"] == "msl"].sort_values("spread_skill")["station"].tolist()
+    marks = page.locator("[data-marks] > *")
+    assert marks.count() == len(ordered)
+    mark = page.locator("[data-marks] > *", has_text=f"{ordered[1]}: RMSE")
+    mark.click(force=True)  # others may cover its middle
+    page.locator("[data-map]").press("ArrowRight")
+    page.locator("[data-map]").press("ArrowLeft")
+    assert page.locator("[data-details] h3").inner_text() == f"{ordered[1]}, msl (Pa)"
+    mine = series[(series["station"] == ordered[1]) & (series["channel"] == "msl")]
+    told = page.locator("[data-details] circle title").all_text_contents()
+    found = [float(text.split(": ")[1].split(",")[0].replace("−", "-")) for text in told]
+    assert found == pytest.approx(mine["bias"].tolist(), rel=5e-3)
+    total = int(stations.query("channel == 'msl' and station == @ordered[1]")["rows"].iloc[0])
+    assert f"{total} " in page.locator("[data-details] p").nth(1).inner_text()
+
+
+def test_stations_are_coloured_by_code(page, ring):
+    if ring:
+        return
+    page.locator("[data-choose=colour]").select_option("code")
+    assert page.locator("[data-key] span").all_inner_texts() == ["used (9)", "withheld (3)"]
+    fills = page.evaluate("[...document.querySelectorAll('[data-marks] > *')].map(m => m.getAttribute('fill'))")
+    assert sorted(fills) == ["#0072b2"] * 9 + ["#e69f00"] * 3

@@ -162,7 +162,7 @@ def summarised(folder: Path, world: dict) -> dict[str, Path]:
             written.append(folder / "feedback/sparse" / kind / path.name)
             feedback.run(settings.domain, settings.product, shard=shard, observations=path, analyses=of,
                          feedback=written[-1], **paths)  # fmt: skip
-    names = ("departures", "monthly", "ranks", "stations")
+    names = ("departures", "monthly", "ranks", "stations", "series")
     found = {name: folder / f"{name}.csv" for name in names}
     departures.run(settings.product, settings.verify, static=world["static"], feedback=written, **found)
     return found
@@ -186,6 +186,7 @@ def reported_again(folder: Path, world: dict) -> Path:
         world["settings"].domain, world["settings"].verify, usage=[usage], scores=folder / "scores.nc",
         analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
         manifest=folder / "manifest.json", monthly=folder / "monthly.csv", stations=folder / "stations.csv",
+        series=folder / "series.csv", feedback=sorted((folder / "feedback").rglob("*.parquet")),
         report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
     )  # fmt: skip
     return folder / "report.html"

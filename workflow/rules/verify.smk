@@ -2,7 +2,7 @@
 
 in:  results/{run}/preprocess/*, observe/{network}/*.parquet, reanalyse/*, baselines/*
 out: results/{run}/verify/statistics/{network}.nc, scores.nc, feedback/{network}/{analysis}/{shard}.parquet,
-     departures.csv, departures_by_month.csv, ranks.csv, stations.csv, report.html
+     departures.csv, departures_by_month.csv, ranks.csv, stations.csv, station_series.csv, report.html
 """
 
 DIFFUSION = expand(
@@ -103,6 +103,7 @@ rule departures:
         monthly="results/{run}/verify/departures_by_month.csv",
         ranks="results/{run}/verify/ranks.csv",
         stations="results/{run}/verify/stations.csv",
+        series="results/{run}/verify/station_series.csv",
     log:
         "logs/{run}/verify/departures.log",
     benchmark:
@@ -120,6 +121,7 @@ rule departures:
         " --monthly {output.monthly:q}"
         " --ranks {output.ranks:q}"
         " --stations {output.stations:q}"
+        " --series {output.series:q}"
         " > {log:q} 2>&1"
 
 
@@ -169,6 +171,13 @@ rule report:
         usage=expand("results/{{run}}/observe/{network}.usage.csv", network=NETWORKS),
         monthly="results/{run}/verify/departures_by_month.csv",
         stations="results/{run}/verify/stations.csv",
+        series="results/{run}/verify/station_series.csv",
+        feedback=expand(
+            "results/{{run}}/verify/feedback/{network}/{analysis}/{shard}.parquet",
+            network=NETWORKS,
+            analysis=["diffusion", *METHODS],
+            shard=SHARDS,
+        ),
         curve="results/{run}/train/curve.csv",
         manifest=ancient("results/{run}/download/manifest.json"),
         coast=settings.coastline_files(SETTINGS),
@@ -185,6 +194,7 @@ rule report:
     params:
         observations=input_list("observations"),
         analyses=input_list("analyses"),
+        feedback=input_list("feedback"),
         benchmarks="logs/{run}",  # benchmark files, as far as they exist; the report does not depend on them
     shell:
         "hindsight verify.report --settings {input.settings:q}"
@@ -196,6 +206,8 @@ rule report:
         " --usage {input.usage:q}"
         " --monthly {input.monthly:q}"
         " --stations {input.stations:q}"
+        " --series {input.series:q}"
+        " --feedback {params.feedback}"
         " --curve {input.curve:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"

@@ -1,4 +1,4 @@
-"""Departures from observations, summarised from the feedback: by use, region, platform, channel, and by month.
+"""Departures from observations, summarised from the feedback: by use, region, platform, channel, month and station.
 
 Sums over the rows of a frame are formed first, and every score is a function of time means of these sums, so that
 intervals account for correlation in time (`scores.significance`). Departures are observation minus analysis, in the
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import xarray as xr
 
 from hindsight.fields import store, usage
@@ -28,6 +29,8 @@ SUMS = ["rows", "judged", "error", "squared", "variance", "expected", "crps", "b
 SUMS += ["compared", "reference", "reference_squared", "reference_absolute"]
 SCALES = {"bias": "linear", "rmse": "log", "crps": "log", "spread_skill": "log"}  # scores that have an interval
 ALL = "all"  # platforms together
+OURS = "diffusion"  # the analysis of which there are series
+BINS = 60  # of a station's series
 
 
 def run(
@@ -40,14 +43,16 @@ def run(
     monthly: Path,
     ranks: Path,
     stations: Path,
+    series: Path,
 ) -> None:
     """Summarise the departures of every analysis from the observations of every network."""
     watch, parts, histograms, places = Progress("verify.departures", len(feedback), "tables"), [], [], []
+    starts = bin_starts(feedback)
     regions = chosen_regions(settings.regions, Grid.of(xr.load_dataset(static)))
     for number, path in enumerate(feedback):
         watch(number)
         table = with_use(pd.read_parquet(path, columns=READ).assign(network=path.parts[-3]))
-        places.append(station_sums(table, product.members))
+        places = summed([*places, station_sums(table, product.members, starts)])
         for part in by_region(table, regions):
             parts.append(frame_sums(part, product.members))
             histograms.append(rank_counts(part, product.members))
@@ -58,7 +63,9 @@ def run(
     )
     write(summary(sums, settings.confidence), departures)
     write(by_month(sums), monthly)
-    write(by_station(pd.concat(places)), stations)
+    places = pd.concat(places).groupby(level=[*STATION, "bin"]).sum()
+    write(by_station(places), stations)
+    write(station_series(places, starts), series)
     write(pd.concat(histograms).groupby(KEYS, sort=True).sum().reset_index(), ranks)
 
 
@@ -87,10 +94,39 @@ def frame_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
     return table[keys].assign(**_terms(table, members)).groupby(keys, sort=False)[SUMS].sum()
 
 
-def station_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
-    """Sums over the rows of each station, `SUMS`, latitude and longitude, by `STATION`; see `frame_sums`."""
-    places = table[[*STATION, "latitude", "longitude"]].assign(**_terms(table, members))
-    return places.groupby(STATION, sort=False)[[*SUMS, "latitude", "longitude"]].sum()
+def bin_starts(feedback: list[Path]) -> np.ndarray:
+    """Starts of at most `BINS` equal parts, of whole hours, of the time that feedback covers."""
+    groups = [file.row_group(k) for file in map(pq.read_metadata, feedback) for k in range(file.num_row_groups)]
+    times = [known for group in groups if (known := _column(group, "time").statistics)]
+    if not times:
+        return np.zeros(1, "datetime64[ns]")
+    first, last = np.datetime64(min(t.min for t in times), "h"), np.datetime64(max(t.max for t in times), "h")
+    hours = int((last - first) / np.timedelta64(1, "h")) // BINS + 1
+    return np.arange(first, last + 1, np.timedelta64(hours, "h")).astype("datetime64[ns]")
+
+
+def station_sums(table: pd.DataFrame, members: int, starts: np.ndarray) -> pd.DataFrame:
+    """Sums over the rows of each station and bin, `SUMS`, latitude and longitude, by `STATION` and `bin`.
+
+    Args:
+        table: feedback, with the columns of `STATION`.
+        members: in the ensemble, E.
+        starts: of the bins.
+    """
+    bins = np.searchsorted(starts, table["time"].to_numpy("datetime64[ns]"), side="right") - 1
+    places = table[[*STATION, "latitude", "longitude"]].assign(bin=bins, **_terms(table, members))
+    return places.groupby([*STATION, "bin"], sort=False)[[*SUMS, "latitude", "longitude"]].sum()
+
+
+def summed(sums: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The same sums, those of equal keys added up once as many have come as there were; memory does not grow with time.
+
+    Args:
+        sums: from `station_sums`, the first of them so far.
+    """
+    if sum(map(len, sums[1:])) <= len(sums[0]):
+        return sums
+    return [pd.concat(sums).groupby(level=sums[0].index.names, sort=True).sum()]
 
 
 def _terms(table: pd.DataFrame, members: int) -> dict[str, np.ndarray]:
@@ -171,10 +207,29 @@ def by_month(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_station(sums: pd.DataFrame) -> pd.DataFrame:
-    """Number of rows and scores of each station by `STATION`, with its mean position."""
+    """Number of rows and scores of each station by `STATION`, with its mean position, from `station_sums`."""
     found = sums.groupby(STATION, sort=True).sum()
     places = {name: found[name] / found["rows"] for name in ("latitude", "longitude")}
     return found[["rows"]].astype(int).assign(**places, **scores(found)).reset_index()
+
+
+def station_series(sums: pd.DataFrame, starts: np.ndarray) -> pd.DataFrame:
+    """Departures of the diffusion analysis at each station over time.
+
+    Args:
+        sums: from `station_sums`.
+        starts: of the bins.
+
+    Returns:
+        `STATION` without the analysis, `start` of the bin, `rows`, `bias`, `rmse`, and `expected`, the standard
+        deviation of a departure that spread and observation error tell together.
+    """
+    ours = sums[sums.index.get_level_values("analysis") == OURS].droplevel("analysis").sort_index()
+    found = {name: values for name, values in scores(ours).items() if name in ("bias", "rmse")}
+    expected = np.sqrt(ours["expected"] / ours["judged"].where(ours["judged"] > 0))
+    start = starts[ours.index.get_level_values("bin")].astype("datetime64[h]")
+    columns = {"start": start, "rows": ours["rows"].astype(int), **found, "expected": expected}
+    return ours.assign(**columns)[[*columns]].reset_index().drop(columns="bin")
 
 
 def rank_counts(table: pd.DataFrame, members: int) -> pd.DataFrame:
@@ -183,3 +238,8 @@ def rank_counts(table: pd.DataFrame, members: int) -> pd.DataFrame:
     counts = (ranks[:, None] == np.arange(members + 1)).astype(int)
     columns = {f"rank_{number}": counts[:, number] for number in range(members + 1)}
     return pd.concat([table[KEYS], pd.DataFrame(columns, index=table.index)], axis=1).groupby(KEYS, sort=False).sum()
+
+
+def _column(group: pq.RowGroupMetaData, name: str) -> pq.ColumnChunkMetaData:
+    """A column of a row group."""
+    return next(c for k in range(group.num_columns) if (c := group.column(k)).path_in_schema == name)

@@ -1,4 +1,4 @@
-"""Pictures and tables of the report on departures from observations: over time, on a map, and the worst stations."""
+"""Pictures and tables of the report on departures from observations: over time, and at the worst stations."""
 
 import numpy as np
 import pandas as pd
@@ -6,16 +6,13 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.pyplot import Axes
 
-from hindsight.fields.grid import Grid
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.settings.lexicon import CHANNELS, ON_LEVELS
-from hindsight.verify import maps, style
-from hindsight.verify.departures import ALL
+from hindsight.verify import style
+from hindsight.verify.departures import ALL, OURS
 from hindsight.verify.regions import WHOLE
 
-OURS = "diffusion"
 FEWEST = 10  # rows from which a station is among the worst
-MARKS = {USED: "o", WITHHELD: "s"}
 STYLES = {USED: "--", WITHHELD: "-"}
 SHADES = {USED: "#5a5a5a", WITHHELD: "#b4b4b4"}  # analyses have the colours
 OTHERS = ["#cc79a7", "#f0e442", "#56b4e9", "#8c564b"]
@@ -39,7 +36,7 @@ def over_time(monthly: pd.DataFrame, network: str, label: str) -> Figure:
         _counts(above, part[part["analysis"] == OURS])
         above.set_title(f"{network}, {channel}")
         _curves(below, part, label)
-        below.set_ylabel(_label(channel))
+        below.set_ylabel(label_of(channel))
     axes[0, 0].set_ylabel("observations a month")
     drawn = [axis for axis in axes.ravel() if axis.figure]  # a channel may have no withheld observations
     style.legend(np.array(drawn)[:, None], columns=4 if len(channels) > 2 else 3)
@@ -75,57 +72,21 @@ def _curves(axis: Axes, part: pd.DataFrame, label: str) -> None:
     _dates(axis)
 
 
-def station_map(stations: pd.DataFrame, network: str, grid: Grid, coast: maps.Coast) -> Figure:
-    """RMSE of the departures of the diffusion analysis at every station of a network, a map for each observed channel.
+def worst(stations: pd.DataFrame, count: int = 10) -> pd.DataFrame:
+    """The rows of the stations whose departures are largest, with `ratio`, by what spread and observation error tell.
 
     Args:
         stations: `stations.csv`.
-        network: its name.
-        grid: of the fields.
-        coast: coastlines.
+        count: of rows, at most.
     """
-    of = stations[(stations["network"] == network) & (stations["analysis"] == OURS) & stations["use"].isin(MARKS)]
-    of = of.dropna(subset=["rmse"])
-    channels = list(dict.fromkeys(of["channel"]))
-    across = 2 if grid.periodic else max(len(channels), 2)  # maps of the globe are wide
-    deep = -(-len(channels) // across)
-    figure, axes = style.panels(max(deep, 1), across, 2.6 if grid.periodic else 3.0, layout="compressed")
-    for spare in axes.ravel()[len(channels) :]:
-        spare.remove()
-    size = 26 if of["station"].nunique() < 60 else 12
-    blank = np.full(grid.shape, np.nan)
-    for axis, channel in zip(axes.ravel(), channels):
-        maps.world_map(axis, blank, grid, coast, vmin=0, vmax=1)
-        part = of[of["channel"] == channel]
-        for use, mark in MARKS.items():
-            one = part[part["use"] == use]
-            east = maps.wrap_longitude(one["longitude"].to_numpy(), axis.get_xlim()[0])
-            look = {"vmin": 0, "vmax": part["rmse"].quantile(0.98), "cmap": maps.AMOUNT, "marker": mark, "s": size}
-            drawn = axis.scatter(east, one["latitude"], c=one["rmse"], edgecolors="black", linewidths=0.4, **look)
-        figure.colorbar(drawn, ax=axis, shrink=0.8, pad=0.02, aspect=18, extend="max", label=f"RMSE, {_label(channel)}")
-        axis.set_title(f"{network}, {channel}")
-    return figure
+    of = stations[(stations["analysis"] == OURS) & (stations["rows"] >= FEWEST) & stations["use"].isin(STYLES)]
+    ratio = of.assign(ratio=1 / of["spread_skill"]).dropna(subset=["ratio"])
+    return ratio.sort_values("ratio", ascending=False).head(count)
 
 
-def worst(stations: pd.DataFrame, count: int = 10) -> dict[str, list]:
-    """The stations whose departures are largest, in units of what spread and observation error tell.
-
-    Returns:
-        `head`, the titles of the columns, and `rows` of texts.
-    """
-    of = stations[(stations["analysis"] == OURS) & (stations["rows"] >= FEWEST) & stations["use"].isin(MARKS)]
-    ordered = of.assign(ratio=1 / of["spread_skill"]).dropna(subset=["ratio"]).sort_values("ratio", ascending=False)
-    head = [
-        "station",
-        "network",
-        "use",
-        "channel",
-        "place",
-        "observations",
-        "mean departure",
-        "RMSE",
-        "RMSE / expected",
-    ]
+def worst_table(chosen: pd.DataFrame) -> dict[str, list]:
+    """The stations of `worst` as a table: `head`, the titles of the columns, and `rows` of texts."""
+    head = ["station", "network", "use", "channel", "place", "observations", "mean departure", "RMSE"]
     rows = [
         [
             row.station,
@@ -134,16 +95,41 @@ def worst(stations: pd.DataFrame, count: int = 10) -> dict[str, list]:
             row.channel,
             style.format_place(row.latitude, row.longitude),
             f"{row.rows:,}",
-            f"{row.bias:+.3g}",
+            style.with_minus_sign(f"{row.bias:+.3g}"),
             f"{row.rmse:.3g}",
             f"{row.ratio:.2f}",
         ]
-        for row in ordered.head(count).itertuples()
+        for row in chosen.itertuples()
     ]
-    return {"head": head, "rows": rows}
+    return {"head": [*head, "RMSE / expected"], "rows": rows}
 
 
-def _label(observed: str) -> str:
+def worst_series(chosen: pd.DataFrame, series: pd.DataFrame) -> Figure:
+    """Departures over time of the stations of `worst`: mean and RMSE, and what spread and observation error tell.
+
+    Args:
+        chosen: from `worst`.
+        series: `station_series.csv`.
+    """
+    across = 2 if len(chosen) > 1 else 1
+    figure, axes = style.panels(-(-len(chosen) // across), max(across, 2), 1.35)
+    keys = ["network", "use", "platform", "channel", "station"]
+    for spare in axes.ravel()[len(chosen) :]:
+        spare.remove()
+    for axis, (_, one) in zip(axes.ravel(), chosen.iterrows()):
+        part = series[(series[keys] == one[keys]).all(axis=1)].dropna(subset=["rmse"])
+        at = part["start"].to_numpy("datetime64[ns]")
+        axis.fill_between(at, -2 * part["expected"], 2 * part["expected"], color="#dddddd", linewidth=0)
+        axis.axhline(0, color="black", linewidth=0.5)
+        axis.plot(at, part["bias"], "o-", color=style.colour(OURS), markersize=2, linewidth=1)
+        axis.plot(at, part["rmse"], "--", color=style.colour(OURS), linewidth=0.8)
+        axis.set_title(f"{one['station']}, {one['network']}, {one['use']}")
+        axis.set_ylabel(label_of(one["channel"]))
+        _dates(axis)
+    return figure
+
+
+def label_of(observed: str) -> str:
     """Name of what is observed with its unit, which is that of a channel of the same quantity."""
     known = CHANNELS.get(observed) or CHANNELS.get({"sp": "msl", "t_free": "t850"}.get(observed, ""))
     if known is None and observed in ON_LEVELS:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def run(
     usage: list[Path],
     monthly: Path,
     stations: Path,
+    series: Path,
+    feedback: list[Path],
     curve: Path,
     coast: list[Path],
     benchmarks: Path,
@@ -55,6 +58,8 @@ def run(
         usage: counts of used and unused observations, `{network}.usage.csv`.
         monthly: departures from observations in each month (`departures_by_month.csv`).
         stations: departures at each station (`stations.csv`).
+        series: the same over time (`station_series.csv`).
+        feedback: of every analysis, `{network}/{analysis}/{shard}.parquet`.
         curve: validation errors of the training (`curve.csv`).
         coast: a TopoJSON file of coastlines, or none.
         benchmarks: folder with a table of seconds and memory for each job (`logs/{run}`).
@@ -76,6 +81,8 @@ def run(
         coastline.read(coast[0]) if coast else coastline.of_land(static),
         pd.read_csv(monthly),
         pd.read_csv(stations, dtype={"station": str}),
+        pd.read_csv(series, dtype={"station": str}),
+        feedback,
     )
     fields = partial(excerpts.means, data.paths(data.network)) if data.against.is_none else data.truth
     event = storm.find(fields, data.grid, settings.storm)
@@ -111,6 +118,7 @@ def run(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    page["script"] = (files("hindsight.verify") / "station_map.js").read_text()
     text = environment.get_template("report.html.jinja").render(page)
     store.replace(report, lambda partial: partial.write_text(text))
 

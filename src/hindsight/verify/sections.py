@@ -12,7 +12,7 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
-from hindsight.verify import excerpts, figures, lines, maps, observed, storm, style
+from hindsight.verify import excerpts, figures, lines, maps, observed, station_curves, station_map, storm, style
 from hindsight.verify.against import Against, capitalised
 from hindsight.verify.regions import WITHHELD
 
@@ -34,6 +34,8 @@ class ReportData:
     coast: list[np.ndarray]
     monthly: pd.DataFrame  # departures from observations in each month
     stations: pd.DataFrame  # and at each station
+    series: pd.DataFrame  # and there over time
+    feedback: list[Path]  # of every analysis, `{network}/{analysis}/{shard}.parquet`
 
     @property
     def network(self) -> str:
@@ -94,7 +96,7 @@ def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, 
     """Every section of pictures in the order of the page: title, text and pictures."""
     parts = (
         lambda: [_line(data, event)] if data.grid.is_line else _storm(data, event, domain),
-        lambda: [_where(data), *_scores_by_region(data), *_observed(data)],
+        lambda: [_where(data), *_scores_by_region(data), *_observed(data), *_curves(data, event)],
         lambda: _ensemble(data),
         lambda: [_series(data, event, settings), _seams(data, settings), _learning(curve)],
     )
@@ -240,18 +242,43 @@ def _observed(data: ReportData) -> list[dict]:
     }
     if data.grid.is_line:
         return [over_time]
-    places = [
-        style.picture(observed.station_map(data.stations, name, data.grid, data.coast), f"Stations of network {name}")
-        for name in data.networks
-    ]
+    chosen, alt = observed.worst(data.stations), "Departures over time of the stations that depart most"
+    channels = data.stations["channel"].unique()
+    labels = {str(channel): observed.label_of(str(channel)) for channel in channels}
     at_stations = {
         "title": "Departures at stations",
-        "text": "RMSE of observation minus analysis at every station. Circles: used; squares: withheld. The table "
-        "has the stations whose departures are largest relative to what spread and observation error tell together.",
-        "pictures": places,
-        "table": observed.worst(data.stations),
+        "text": "Observation minus analysis at every station over the whole period. The table and the curves have the "
+        "stations whose departures are largest relative to what spread and observation error tell together. Dots: "
+        "mean; dashed: RMSE; grey: two standard deviations of what a single departure is expected to be.",
+        "map": station_map.page_part(data.stations, data.series, data.grid, data.coast, labels),
+        "pictures": [style.picture(observed.worst_series(chosen, data.series), alt)] if len(chosen) else [],
+        "table": observed.worst_table(chosen),
     }
     return [over_time, at_stations]
+
+
+def _curves(data: ReportData, event: storm.Storm) -> list[dict]:
+    """The analysis beside observations at a few stations, over some time, with intervals."""
+    times, pictures = data.truth_around(event.frame, LINE_FRAMES)["time"].values, []
+    for network in data.networks:
+        chosen = station_curves.choose(data.stations, network)
+        found = station_curves.read(data.feedback, chosen, times[[0, -1]])
+        if len(found):
+            figure = station_curves.draw(found, chosen, data.against.label)
+            pictures.append(style.picture(figure, f"Observations and analysis at stations, network {network}"))
+    return (
+        [
+            {
+                "title": "Observations and analysis",
+                "text": f"Around {event.description}, at stations whose RMSE is small, middling and large among those "
+                "withheld, or among those used if none is withheld. Dots: observed; line and band: mean of the "
+                "analysis, and the interval in which spread and observation error expect 90 % of observations.",
+                "pictures": pictures,
+            }
+        ]
+        if pictures
+        else []
+    )
 
 
 def _ensemble(data: ReportData) -> list[dict]:
