@@ -6,6 +6,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import grid
+from tests.verify.worlds import BOX, GLOBE
 
 
 def test_weights_of_a_globe_are_its_areas():
@@ -88,3 +89,14 @@ def test_a_grid_matches_its_like_and_describes_itself():
     for other in (grid.Grid(here.latitude + 2e-4, here.longitude), grid.Grid(here.latitude, here.longitude[:-1])):
         assert not here.matches(other)
     assert str(here) == "a grid of 3 x 4 points from 40 to 44 N and -4 to 2 E"
+
+
+def test_a_globe_is_turned_to_greenwich_and_closed():
+    """A field that tells its own longitude still does when turned, and the columns added are those round the back."""
+    field = np.cos(np.deg2rad(GLOBE.longitude - 30)) * np.ones(GLOBE.shape)
+    closed, turned = grid.close_globe(GLOBE, field)
+    np.testing.assert_allclose(turned, np.cos(np.deg2rad(closed.longitude - 30)) * np.ones((32, 1)), atol=1e-12)
+    assert np.allclose(np.diff(closed.longitude), 5.625) and len(closed.longitude) == 66
+    _, west = closed.cell_edges
+    assert west[0] < -180 and west[-1] > 180
+    assert grid.close_globe(BOX, field)[1] is field

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.settings.units import conversion, precipitation_rate, unify
+from hindsight.settings.units import conversion, precipitation_rate, readable_units, unify
 
 C, F, G = (1.0, 273.15), (5 / 9, 459.67 * 5 / 9), 9.80665
 RIGHT = {  # by the wanted units: factor, or factor and offset, of all that follow
@@ -246,3 +246,7 @@ def test_usual_units_are_converted_without_pint():
     code += "assert c('m**2 s**-2', 'm2 s-2') == c('kg kg**-1', 'kg kg-1') == c('Pa s**-1', 'Pa s-1') == (1, 0)\n"
     code += "assert c('degC', 'K') == (1, 273.15) and 'pint' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_exponents_are_raised_and_numbers_have_no_unit():
+    assert [readable_units(u) for u in ("m2 s-2", "K", "kg kg-1", "1")] == ["m² s⁻²", "K", "kg kg⁻¹", ""]

@@ -20,17 +20,6 @@ def closed_figures():
     plt.close("all")
 
 
-def test_a_globe_is_turned_to_greenwich_and_closed():
-    """A field that tells its own longitude still does when turned, and the columns added are those round the back."""
-    field = np.cos(np.deg2rad(GLOBE.longitude - 30)) * np.ones(GLOBE.shape)
-    grid, turned = maps.close_globe(GLOBE, field)
-    np.testing.assert_allclose(turned, np.cos(np.deg2rad(grid.longitude - 30)) * np.ones((32, 1)), atol=1e-12)
-    assert np.allclose(np.diff(grid.longitude), 5.625) and len(grid.longitude) == 66
-    _, west = grid.cell_edges
-    assert west[0] < -180 and west[-1] > 180
-    assert maps.close_globe(BOX, field)[1] is field
-
-
 def test_a_globe_fills_the_map_from_180_west_to_180_east():
     figure, axis = plt.subplots()
     maps.world_map(axis, generator.random(GLOBE.shape), GLOBE, [])

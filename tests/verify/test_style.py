@@ -16,12 +16,11 @@ def test_format_of_longitudes(value, text):
     assert style.format_longitude(value) == text
 
 
-def test_format_of_places_times_and_units():
+def test_format_of_places_times_and_labels():
     assert style.format_place(-30.04, 200.0) == "30°S, 160°W"
     assert style.format_time(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
-    assert [style.units(u) for u in ("m2 s-2", "K", "kg kg-1")] == ["m² s⁻²", "K", "kg kg⁻¹"]
     assert style.label("z500") == "z500 (m² s⁻²)" and style.label("z500", squared=True) == "z500, (m² s⁻²)²"
-    assert style.units("1") == "" and style.label("x") == "x" and style.label("x", squared=True) == "x²"
+    assert style.label("x") == "x" and style.label("x", squared=True) == "x²"
 
 
 def test_many_channels_are_wrapped_onto_rows_of_their_network():

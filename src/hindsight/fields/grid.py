@@ -1,4 +1,4 @@
-"""Regular latitude-longitude grids: weights, edges, regularity; distances on the globe."""
+"""Regular latitude-longitude grids: weights, edges, regularity; distances on the globe; longitudes to draw."""
 
 from dataclasses import dataclass
 
@@ -86,6 +86,23 @@ def _edges(centres: np.ndarray) -> np.ndarray:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
     middle = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def wrap_longitude(longitude: np.ndarray, west: float) -> np.ndarray:
+    """Longitudes modulo 360, from `west` to `west` + 360."""
+    return west + (np.asarray(longitude) - west) % 360
+
+
+def close_globe(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """Grid and field (…, H, W) for drawing: if periodic, from -180 to 180 with a column repeated on either side."""
+    if not grid.periodic:
+        return grid, values
+    longitude = wrap_longitude(grid.longitude, -180.0)
+    order = np.argsort(longitude)
+    order = np.concatenate([order[-1:], order, order[:1]])
+    longitude = longitude[order]
+    longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
+    return Grid(grid.latitude, longitude), values[..., order]
 
 
 def great_circle(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pint import UnitRegistry
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")  # signs of exponents
 GRAVITY = 9.80665  # m s-2, by which a geopotential metre is defined
 WATER = 1000.0  # kg m-3, density of liquid water equivalents (`lwe_thickness` of CF)
 OFFSETS = {"degC": (1.0, 273.15), "degF": (5 / 9, 459.67 * 5 / 9)}  # to K
@@ -198,3 +199,9 @@ def _registry() -> "UnitRegistry":
     for line in DEFINITIONS.strip().splitlines():
         units.define(line.strip())
     return units
+
+
+def readable_units(text: str) -> str:
+    """Units with superscript exponents; empty for dimensionless numbers."""
+    parts = [part.rstrip("-0123456789") for part in text.split() if text != "1"]
+    return " ".join(base + part[len(base) :].translate(RAISED) for base, part in zip(parts, text.split()))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.pyplot import Axes
 from matplotlib.ticker import MaxNLocator
 
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import Grid, wrap_longitude
 from hindsight.verify import maps, style
 
 MARK = {"color": "black", "markersize": 3.5, "linestyle": "none", "clip_on": False, "zorder": 5}
@@ -43,7 +43,7 @@ class Line:
     def mark(self, axis: Axes, stations: pd.DataFrame) -> None:
         """Draw triangles at stations, at the upper edge of a picture; longitudes may be -180 to 180 or 0 to 360."""
         where = stations[self.name].to_numpy()
-        where = maps.wrap_longitude(where, self.edges[0]) if self.name == "longitude" else where
+        where = wrap_longitude(where, self.edges[0]) if self.name == "longitude" else where
         axis.plot(where, np.ones(len(where)), "v", transform=axis.get_xaxis_transform(), **MARK)
 
 

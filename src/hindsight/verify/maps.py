@@ -8,30 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.pyplot import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from hindsight.fields.grid import Grid
+from hindsight.fields.colours import AMOUNT, DIFFERENCE, FIELD
+from hindsight.fields.grid import Grid, close_globe, wrap_longitude
 from hindsight.verify import style
 
 Coast = list[np.ndarray]  # lines (N, 2) of longitude and latitude
-FIELD, DIFFERENCE, AMOUNT = "viridis", "RdBu_r", "cividis"
 WIDE = 0.7  # height over width of a map below which four maps in a row would be too small
 REACH = 30.0, 45.0  # degrees of latitude and longitude shown on either side of a storm on a globe
-
-
-def wrap_longitude(longitude: np.ndarray, west: float) -> np.ndarray:
-    """Longitudes modulo 360, from `west` to `west` + 360."""
-    return west + (np.asarray(longitude) - west) % 360
-
-
-def close_globe(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
-    """Grid and field (…, H, W) for drawing: if periodic, from -180 to 180 with a column repeated on either side."""
-    if not grid.periodic:
-        return grid, values
-    longitude = wrap_longitude(grid.longitude, -180.0)
-    order = np.argsort(longitude)
-    order = np.concatenate([order[-1:], order, order[:1]])
-    longitude = longitude[order]
-    longitude[0], longitude[-1] = longitude[0] - 360, longitude[-1] + 360
-    return Grid(grid.latitude, longitude), values[..., order]
 
 
 def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.ndarray, np.ndarray]:

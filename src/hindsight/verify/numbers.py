@@ -5,6 +5,7 @@ import math
 import xarray as xr
 
 from hindsight.scores import significance
+from hindsight.settings.units import readable_units
 from hindsight.verify import style
 from hindsight.verify.against import Against
 from hindsight.verify.regions import WITHHELD
@@ -111,7 +112,7 @@ def _headline(part: xr.Dataset, attributes: dict) -> dict:
     else:
         one = part.sel(metric="crps")
         figure = format_score(*(float(one[key]) for key in ("score", "lower", "upper")))
-        unit = f" {style.units(style.CHANNELS[str(part['channel'].values)].units)}".rstrip()
+        unit = f" {readable_units(style.CHANNELS[str(part['channel'].values)].units)}".rstrip()
         figure["text"] += unit
     interval = figure["range"]
     if interval != NONE:

@@ -8,6 +8,7 @@ from matplotlib.pyplot import Axes
 
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.settings.lexicon import CHANNELS, ON_LEVELS
+from hindsight.settings.units import readable_units
 from hindsight.verify import style
 from hindsight.verify.departures import ALL, OURS
 from hindsight.verify.regions import WHOLE
@@ -134,7 +135,7 @@ def label_of(observed: str) -> str:
     known = CHANNELS.get(observed) or CHANNELS.get({"sp": "msl", "t_free": "t850"}.get(observed, ""))
     if known is None and observed in ON_LEVELS:
         known = next(channel for name, channel in CHANNELS.items() if name.startswith(observed) and channel.level)
-    unit = style.units(known.units) if known else ""
+    unit = readable_units(known.units) if known else ""
     return f"{observed} ({unit})" if unit else observed
 
 

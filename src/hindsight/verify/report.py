@@ -14,12 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from hindsight import __version__
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, store
+from hindsight.fields import calendar, coastline, store
 from hindsight.fields import observations as tables
 from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
-from hindsight.verify import coastline, cost, excerpts, numbers, storm, style
+from hindsight.settings.units import readable_units
+from hindsight.verify import cost, excerpts, numbers, storm, style
 from hindsight.verify.against import Against, capitalised
 from hindsight.verify.sections import ReportData, overview, sections
 
@@ -96,7 +97,7 @@ def run(
         "facts": [*facts(data, dataset, domain, settings), *map(usage_fact, usage)],
         "cost": cost_summary(benchmarks, analyses, data),
         "channels": [
-            {"name": name, "units": style.units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
+            {"name": name, "units": readable_units(style.CHANNELS[name].units), "long": style.CHANNELS[name].long_name}
             for name in domain.channels
         ],
         "networks": [str(name) for name in data.scores["network"].values],
@@ -216,7 +217,7 @@ def _network(table: pd.DataFrame) -> str:
     stations, errors = table.drop_duplicates("station"), table.groupby("channel", sort=False)["error"].median()
     withheld = stations["withheld"].sum()
     counts = f"{len(stations) - withheld} stations used" + (f", {withheld} withheld" if withheld else "")
-    units = {name: style.units(style.CHANNELS[name].units) for name in errors.index}
+    units = {name: readable_units(style.CHANNELS[name].units) for name in errors.index}
     return f"{counts}; errors " + ", ".join(f"{v:.3g} {units[n]}".rstrip() + f" ({n})" for n, v in errors.items())
 
 

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 
-from hindsight.fields.grid import Grid
+from hindsight.fields import colours
+from hindsight.fields.grid import Grid, wrap_longitude
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import maps, style
 from hindsight.verify.departures import OURS
@@ -44,7 +43,10 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
         "starts": [str(t)[:13] for t in sorted(series["start"].unique())],
         "uses": {use: SHADES.get(use, OTHERS[CODES[use] % len(OTHERS)]) for use in uses},
         "labels": labels,
-        "colours": {"amount": colours(maps.AMOUNT), "difference": colours(maps.DIFFERENCE)},
+        "colours": {
+            "amount": colours.sample(colours.AMOUNT, STOPS),
+            "difference": colours.sample(colours.DIFFERENCE, STOPS),
+        },
     }
     return {
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # no name ends the script
@@ -72,7 +74,7 @@ class Projection:
 
     def place(self, latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rightward and downward coordinates of places, whose longitudes may be -180 to 180 or 0 to 360."""
-        east = maps.wrap_longitude(longitude, self.first)
+        east = wrap_longitude(longitude, self.first)
         return (east - self.first) * self.narrow, self.north - np.asarray(latitude)
 
     def path(self, coast: maps.Coast) -> str:
@@ -85,11 +87,6 @@ class Projection:
                 if x.max() >= 0 and x.min() <= (self.last - self.first) * self.narrow and (y.max() >= 0):
                     lines.append("M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in zip(x, y)))
         return "".join(lines)
-
-
-def colours(name: str) -> list[str]:
-    """Colours along a scale, from its least to its greatest value."""
-    return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 1, STOPS))]
 
 
 def station_list(of: pd.DataFrame, projection: Projection) -> list[dict]:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hindsight.settings.lexicon import CHANNELS
+from hindsight.settings.units import readable_units
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -30,7 +31,6 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.08,
 }
 plt.rcParams.update(STYLE)
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,9 @@ def readable(name: str) -> str:
     return str(name).replace("_", " ")
 
 
-def units(text: str) -> str:
-    """Units with superscript exponents; empty for dimensionless numbers."""
-    parts = [part.rstrip("-0123456789") for part in text.split() if text != "1"]
-    return " ".join(base + part[len(base) :].translate(_RAISED) for base, part in zip(parts, text.split()))
-
-
 def label(channel: str, squared: bool = False) -> str:
     """Name of a channel with its unit, or with the square of its unit."""
-    if not (unit := units(CHANNELS[channel].units)):
+    if not (unit := readable_units(CHANNELS[channel].units)):
         return f"{channel}²" if squared else channel
     return f"{channel}, ({unit})²" if squared else f"{channel} ({unit})"
 

@@ -8,8 +8,7 @@ import xarray as xr
 from contourpy import contour_generator
 
 from hindsight.errors import UserError
-from hindsight.fields.grid import Grid
-from hindsight.verify.maps import close_globe
+from hindsight.fields.grid import Grid, close_globe
 
 
 def read(path: Path) -> list[np.ndarray]:

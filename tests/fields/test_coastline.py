@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.fields import coastline
 from hindsight.fields.grid import Grid
-from hindsight.verify import coastline
 from tests.verify.worlds import GLOBE
 
 
