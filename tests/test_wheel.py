@@ -83,6 +83,8 @@ def test_the_wheel_has_the_workflow_and_nothing_else_of_the_repository(installed
     assert modes["hindsight/share/workflow/scripts/with-gpu"] & 0o111
     assert {name.split("/")[0] for name in names} == {"hindsight", f"hindsight-{__version__}.dist-info"}
     assert {"hindsight/verify/report.html.jinja", "hindsight/archive/README.md.jinja"} <= names
+    page = {f"hindsight/archive/page/{path.name}" for path in (ROOT / "src/hindsight/archive/page").iterdir()}
+    assert len(page) >= 7 and page <= names
 
 
 def test_the_installed_command_finds_the_installed_workflow(run, installed):

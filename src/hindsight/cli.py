@@ -180,7 +180,7 @@ OPTIONS = {  # of the steps, and what each means
     "network": "name of the observing network",
     "normalisation": "standard deviation of each channel (statistics.nc)",
     "observations": "observation tables (Parquet)",
-    "page": "landing page to write (README.md)",
+    "page": "page to write: the landing page (README.md), or one to look at (explore.html)",
     "part": "part of the source, such as 20000101T00_1460: its start and number of frames",
     "piece": "piece of the fields",
     "pieces": "pieces of the fields",

@@ -1,17 +1,11 @@
 """The report in a browser, on a laptop and on a phone: nothing broken, nothing cut off, printable."""
 
-import shutil
-
 import pandas as pd
 import pytest
 
+from tests import browsers
 from tests.verify import worlds
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 HEADINGS = [
     "Data and cost", "The storm", "Every channel", "Where the errors are", "Skill by region and season",
     "Error by distance to stations", "Observations over time", "Departures at stations",
@@ -20,19 +14,12 @@ HEADINGS = [
 ]  # fmt: skip
 OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], HEADINGS[6], *HEADINGS[8:11], "At a station"]
 OF_A_RING += HEADINGS[12:]
-WIDTHS = {"laptop": 1280, "phone": 390}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if not found:
-        pytest.skip(f"no browser ({', '.join(BROWSERS)}); install one to see the report as its readers do")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+    with browsers.launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=["box", "globe", "ring"])
@@ -50,14 +37,9 @@ def ring(report):
     return "ring" in report.parent.name
 
 
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture(params=browsers.WIDTHS)
 def page(browser, report, request):
-    page = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 900})
-    page.complaints = []
-    page.on("console", lambda m: page.complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("requestfailed", lambda failed: page.complaints.append(failed.url))
-    page.goto(report.as_uri(), wait_until="load")
+    page = browsers.opened(browser, report, browsers.WIDTHS[request.param])
     yield page
     page.close()
 

@@ -115,12 +115,12 @@ def test_a_finished_run_does_no_work_again(made, config):
 
 @pytest.mark.parametrize(("change", "rerun"), [
     ({"verify": {"resamples": 60}}, {"settings", "compare", "score", "departures", "report"}),
-    ({"archive": {"title": "Another"}}, {"settings", "layout", "check", "publish", "report"}),
+    ({"archive": {"title": "Another"}}, {"settings", "layout", "check", "publish", "explore", "report"}),
     ({"archive": {"chunk_points": 8, "replace": True}},
-     {"settings", "plan", "layout", "write", "check", "publish", "report"}),
+     {"settings", "plan", "layout", "write", "check", "publish", "explore", "report"}),
     ({"reanalyse": {"steps": 3}, "archive": {"replace": True}},
      {"settings", "plan", "shard", "compare", "score", "report", "layout", "write", "check", "feedback", "departures",
-      "observations", "publish"}),
+      "observations", "publish", "explore"}),
     ({"baselines": {"climatology": {"days": 20}}}, {"settings", "baseline", "compare", "score", "feedback", "departures", "report"}),
 ])
 def test_changing_one_stage_reruns_it_and_what_follows_and_nothing_else(made, config, change, rerun):

@@ -6,7 +6,7 @@ docs/decisions/0003). A longer period or a larger ensemble changes settings and 
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
-     stac.json, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
+     stac.json, explore.html, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
@@ -15,6 +15,7 @@ ARCHIVE_TARGETS = [
     result("archive/check.json"),
     result("archive/README.md"),
     result("archive/stac.json"),
+    result("archive/explore.html"),
     *([result("archive/netcdf.json")] if SETTINGS.archive.netcdf != "none" else []),
     *([result("archive/copy.json")] if SETTINGS.archive.copy_to.url else []),
 ]
@@ -174,6 +175,39 @@ rule publish:
         " > {log:q} 2>&1"
 
 
+rule explore:
+    """Make a page that shows the archive in a browser."""
+    input:
+        settings="results/{run}/settings/explore.json",
+        layout="results/{run}/archive/layout.json",
+        check="results/{run}/archive/check.json",  # a damaged archive is not shown
+        tables="results/{run}/archive/observations.json",
+        fields=store("results/{run}/preprocess/fields.zarr"),
+        static="results/{run}/preprocess/static.nc",
+        coast=settings.coastline_files(SETTINGS),
+    output:
+        page="results/{run}/archive/explore.html",
+    log:
+        "logs/{run}/archive/explore.log",
+    benchmark:
+        "logs/{run}/archive/explore.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(60),
+    params:
+        archive=ARCHIVE,
+    shell:
+        "hindsight archive.explore --settings {input.settings:q}"
+        " --layout {input.layout:q}"
+        " --tables {input.tables:q}"
+        " --archive {params.archive:q}"
+        " --fields {input.fields:q}"
+        " --static {input.static:q}"
+        " --coast {input.coast:q}"
+        " --page {output.page:q}"
+        " > {log:q} 2>&1"
+
+
 rule netcdf:
     """Copy the archive to netCDF, one file per calendar year and group."""
     input:
@@ -216,6 +250,7 @@ rule copy:
             result("archive/provenance.csv"),
             result("archive/README.md"),
             result("archive/stac.json"),
+            result("archive/explore.html"),
             result("archive/revisions.json"),
         ],
     output:

@@ -17,6 +17,7 @@ STORE = "reanalysis.zarr"
 ASSETS = {  # files beside the catalogue entry: title, media type, role
     STORE: ("members, with groups mean and spread", "application/vnd.zarr; version=3", "data"),
     "README.md": ("landing page", "text/markdown", "metadata"),
+    "explore.html": ("maps, series and observations, to look at in a browser", "text/html", "overview"),
     "provenance.csv": ("provenance of every shard and block of members", "text/csv", "metadata"),
     "revisions.json": ("shards that were made again: when, why, checksums", "application/json", "metadata"),
     "check.json": ("result of the archive's check, and rounding errors", "application/json", "metadata"),

@@ -35,3 +35,32 @@ def of_land(path: Path) -> list[np.ndarray]:
         return []
     grid, land = close_globe(Grid.of(static), static["land"].transpose("latitude", "longitude").values)
     return contour_generator(grid.longitude, grid.latitude, land).lines(0.5)
+
+
+def clipped(lines: list[np.ndarray], grid: Grid, tolerance: float) -> list[np.ndarray]:
+    """The parts of lines that lie in the cells of a grid, for a page: in whole multiples of a tolerance.
+
+    Args:
+        lines: each (N, 2) of longitude and latitude, degrees.
+        grid: if it is periodic, the parts lie from -180 to 180.
+        tolerance: degrees.
+
+    Returns:
+        Lines, each (N, 2) of integers.
+    """
+    (south, north), (west, east) = (edges[[0, -1]] for edges in grid.cell_edges)
+    west, east = (-180.0, 180.0) if grid.periodic else (west, east)
+    found = []
+    for line in lines:
+        for turn in (-360, 0, 360):
+            moved = line + [turn, 0]
+            inside = ((moved >= [west, south]) & (moved <= [east, north])).all(1)
+            pieces = np.split(moved, np.flatnonzero(np.diff(inside)) + 1)
+            found += [_whole(piece, tolerance) for piece in pieces[int(not inside[0]) :: 2]]
+    return [piece for piece in found if len(piece) > 1]
+
+
+def _whole(line: np.ndarray, tolerance: float) -> np.ndarray:
+    """A line in multiples of a tolerance, without points that have become equal to the one before."""
+    points = np.rint(line / tolerance).astype(int)
+    return points[np.append(True, np.diff(points, axis=0).any(1))]

@@ -101,6 +101,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "feedback": ["scope", "cutting"],
     "verify": ["domain", "ensemble"],
     "archive": ["domain", "ensemble", "reanalyse", "observe"],
+    "explore": ["comparison", "archive"],
 }
 
 

@@ -71,6 +71,11 @@ class Archive(Encoding):
     netcdf: Literal["none", "mean", "members"] = Field(
         "none", description="netCDF copies, one file per year: none; mean: mean and spread; members: members too"
     )
+    explorer_mb: float = Field(
+        5.0,
+        gt=0,
+        description="largest size of explore.html, MB; of a long or fine archive it shows fewer frames or points",
+    )
     copy_to: Copy = Field(Copy(), description="a copy at another destination, for example a bucket")
 
     @field_validator("accepted", mode="before")

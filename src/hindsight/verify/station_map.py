@@ -38,6 +38,7 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
     projection = Projection(grid)
     found, left_out = with_series(station_list(of, projection), series)
     uses = sorted({use for one in found for use in one["uses"]}, key=CODES.__getitem__)
+    scales = {"amount": colours.AMOUNT, "difference": colours.DIFFERENCE}
     data = {
         "stations": found,
         "starts": [str(t)[:13] for t in sorted(series["start"].unique())],

@@ -1,0 +1,172 @@
+"""The fields that a page shows: read from the archive shard by shard, reduced and packed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from hindsight.archive.packing import pack, round_step
+from hindsight.archive.reduction import Reduction
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.fields.grid import Grid
+from hindsight.progress import Progress
+from hindsight.settings.lexicon import CHANNELS
+from hindsight.settings.units import readable_units
+from hindsight.settings.verify import Comparison
+
+BLOCK = 64  # frames that are packed together
+FINE = 0.2  # step of values, as a share of the mean spread: they are right to a tenth of it
+SLACK = 1.1  # projected over allowed size at which a page is given up
+
+
+@dataclass
+class Source:
+    """The archive and the fields that it is compared with.
+
+    Attributes:
+        layout: content of `layout.json`.
+        archive: the store.
+        reference: fields by time and channel; none if there is nothing to compare with.
+        label: of these fields.
+        steps: to whose multiples values are rounded, by channel.
+    """
+
+    layout: dict
+    archive: Path
+    reference: xr.DataArray | None
+    label: str
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, layout: dict, archive: Path, fields: Path, against: Comparison) -> "Source":
+        """Open an archive, and the fields of its period if there are any.
+
+        Raises:
+            UserError: if the fields are on another grid.
+        """
+        dataset, kind = store.read(fields), against.against
+        label = {"truth": "truth", "none": ""}.get(kind, dataset.attrs.get("source_title") or kind)
+        source = cls(layout, archive, dataset["fields"] if label else None, label)
+        if not Grid.of(dataset).matches(source.grid):
+            raise UserError(f"{archive} is on {source.grid}, and {fields} on {Grid.of(dataset)}; run snakemake again")
+        return source
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels, in the order of the domain."""
+        return self.layout["settings"]["domain"]["channels"]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The fields of a channel, and what they are called."""
+        labels = {"mean": "ensemble mean", "spread": "ensemble spread", "member": "member 0"}
+        return labels | ({"reference": self.label} if self.label else {})
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Of the archive."""
+        return Grid(*(zarr.open_array(self.archive / axis, mode="r")[:] for axis in ("latitude", "longitude")))
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Of the archive's frames."""
+        hours = zarr.open_array(self.archive / "time", mode="r")[:].astype("timedelta64[h]")
+        return (np.datetime64("1900-01-01", "h") + hours).astype("datetime64[ns]")
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the archive."""
+        return len(self.times)
+
+    def parts(self, reduction: Reduction) -> Iterator[slice]:
+        """The kept frames of each shard."""
+        length, frames = self.layout["settings"]["product"]["shard_frames"], self.frames
+        slices = (reduction.kept(first, min(length, frames - first)) for first in range(0, frames, length))
+        return (kept for kept in slices if kept.start < kept.stop)
+
+    def values(self, channel: str, kind: str, kept: slice) -> np.ndarray:
+        """Some frames of a field, (T, H, W); NaN where the reference has none."""
+        if kind == "reference":
+            return self.reference.sel(channel=channel).reindex(time=self.times[kept]).values
+        if kind == "member":
+            return zarr.open_array(self.archive / channel, mode="r")[0, kept]
+        return zarr.open_array(self.archive / kind / channel, mode="r")[kept]
+
+    def packed(self, reduction: Reduction, allowed: int) -> "Packed | None":
+        """All fields, packed; None as soon as they would become larger than a page may be, in bytes."""
+        packed, parts = Packed(self, reduction), list(self.parts(reduction))
+        total, watch = sum(_count(kept) for kept in parts), Progress("archive.explore", len(parts), "shards")
+        for done, kept in enumerate(parts):
+            packed.add(kept, last=kept is parts[-1])
+            watch(done + 1)
+            if packed.frames and packed.bytes * total / packed.frames > SLACK * allowed:
+                return None
+        return packed
+
+    def step(self, channel: str) -> float:
+        """The step of a channel, from the spread of the first shard's frames."""
+        if channel not in self.steps:
+            first = next(self.parts(Reduction()))
+            spread, mean = (self.values(channel, kind, first) for kind in ("spread", "mean"))
+            finest = np.ptp(mean) / 10_000 or 1e-6
+            self.steps[channel] = round_step(max(FINE * float(np.nan_to_num(spread).mean()), finest))
+        return self.steps[channel]
+
+
+def _count(kept: slice) -> int:
+    return -(-(kept.stop - kept.start) // kept.step)
+
+
+class Packed:
+    """The packed fields of a page, as far as they were added."""
+
+    def __init__(self, source: Source, reduction: Reduction) -> None:
+        """Begin with no frames."""
+        self.source, self.reduction, self.frames, self.bytes = source, reduction, 0, 0
+        self.blocks = {(channel, kind): [] for channel in source.channels for kind in source.kinds}
+        self.ranges = {key: (np.inf, -np.inf) for key in self.blocks}
+        self._waiting = {key: [] for key in self.blocks}
+
+    def add(self, kept: slice, last: bool) -> None:
+        """Add some frames of every field; they are packed when there are enough of them, or by the last call."""
+        for key, waiting in self._waiting.items():
+            means = self.reduction.means(self.source.values(*key, kept), self.source.grid)
+            waiting.append(means.reshape(len(means), -1))
+            self.ranges[key] = _widened(self.ranges[key], means)
+        count = sum(map(len, waiting))
+        if count >= BLOCK or last:
+            self._pack()
+            self.frames += count
+
+    def _pack(self) -> None:
+        for key, waiting in self._waiting.items():
+            self.blocks[key].append(pack(np.concatenate(waiting), self.source.step(key[0])))
+            self.bytes += len(self.blocks[key][-1]["data"])
+            waiting.clear()
+
+    def channels(self) -> list[dict[str, object]]:
+        """Every channel with its units, ranges and fields."""
+        return [self._channel(name) for name in self.source.channels]
+
+    def _channel(self, name: str) -> dict[str, object]:
+        kinds = self.source.kinds
+        low, high = zip(*(self.ranges[name, kind] for kind in kinds if kind != "spread"))
+        return {
+            "name": name,
+            "long": CHANNELS[name].long_name,
+            "units": readable_units(CHANNELS[name].units),
+            "step": max(block["step"] for kind in kinds for block in self.blocks[name, kind]),
+            "range": [min(low), max(high)],
+            "spread": max(0.0, self.ranges[name, "spread"][1]),
+            "fields": {kind: self.blocks[name, kind] for kind in kinds},
+        }
+
+
+def _widened(span: tuple[float, float], values: np.ndarray) -> tuple[float, float]:
+    found = values[np.isfinite(values)]
+    return (min(span[0], found.min()), max(span[1], found.max())) if found.size else span

@@ -1,0 +1,55 @@
+"""Fewer frames and fewer points: every n-th frame of an archive, and means over boxes of its points."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hindsight.fields.grid import Grid
+
+POINTS, FRAMES = 2000, 300  # of a page on which maps and series are equally coarse
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What is kept of an archive: every `stride`-th frame, and means over boxes of `box` x `box` points."""
+
+    stride: int = 1
+    box: int = 1
+
+    def kept(self, first: int, count: int) -> slice:
+        """Of `count` frames from frame `first` of the archive, those that are kept, as frames of the archive."""
+        return slice(first + -first % self.stride, first + count, self.stride)
+
+    def starts(self, grid: Grid) -> list[np.ndarray]:
+        """The first row of each box, (h,), and its first column, (w,); the last boxes may be smaller."""
+        return [np.arange(0, length, self.box) for length in grid.shape]
+
+    def edges(self, grid: Grid) -> list[np.ndarray]:
+        """Edges of the boxes in latitude, (h + 1,), and in longitude, (w + 1,), degrees."""
+        cells = zip(self.starts(grid), grid.cell_edges)
+        return [np.append(edges[starts], edges[-1]) for starts, edges in cells]
+
+    def means(self, values: np.ndarray, grid: Grid) -> np.ndarray:
+        """Means over boxes, weighted by area: (…, H, W) to (…, h, w), float64; NaN where a box has a missing value."""
+        weights = grid.weights
+        return self._sums(values * weights, grid) / self._sums(weights, grid)
+
+    def _sums(self, values: np.ndarray, grid: Grid) -> np.ndarray:
+        rows, columns = self.starts(grid)
+        return np.add.reduceat(np.add.reduceat(values, rows, axis=-2), columns, axis=-1)
+
+
+def ladder(frames: int, shape: tuple[int, int]) -> Iterator[Reduction]:
+    """Reductions of an archive, each coarser than the one before, from none to one frame of one box.
+
+    A step halves the frames or the rows and columns, whichever are more, relative to `FRAMES` and `POINTS`.
+    """
+    stride = box = 1
+    while True:
+        yield Reduction(stride, box)
+        points, left = np.prod([-(-length // box) for length in shape]), -(-frames // stride)
+        if points == left == 1:
+            return
+        coarser = points > 1 and (left == 1 or points * FRAMES > left * POINTS)
+        stride, box = (stride, 2 * box) if coarser else (2 * stride, box)
