@@ -98,4 +98,6 @@ def field(content: dict, channel: str, kind: str) -> np.ndarray:
     """A field of a page, (T, h, w)."""
     (one,) = (one for one in content["channels"] if one["name"] == channel)
     values = np.concatenate([unpacked(block) for block in one["fields"][kind]])
+    if kind in ("member", "reference"):  # they are differences from the mean
+        values = values + np.concatenate([unpacked(block) for block in one["fields"]["mean"]])
     return values.reshape(-1, len(content["latitude"]) - 1, len(content["longitude"]) - 1)

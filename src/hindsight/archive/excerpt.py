@@ -21,6 +21,7 @@ from hindsight.settings.verify import Comparison
 
 BLOCK = 64  # frames that are packed together
 FINE = 0.2  # step of values, as a share of the mean spread: they are right to a tenth of it
+RELATIVE = ("member", "reference")  # packed as differences from the mean, which are smaller
 SLACK = 1.1  # projected over allowed size at which a page is given up
 
 
@@ -144,9 +145,15 @@ class Packed:
             self.frames += count
 
     def _pack(self) -> None:
-        for key, waiting in self._waiting.items():
-            self.blocks[key].append(pack(np.concatenate(waiting), self.source.step(key[0])))
-            self.bytes += len(self.blocks[key][-1]["data"])
+        for (channel, kind), waiting in self._waiting.items():
+            values, step = np.concatenate(waiting), self.source.step(channel)
+            if kind == "mean":
+                mean = values
+            elif kind in RELATIVE:  # what the page adds is the mean as it was rounded in the block of the same frames
+                rounded = self.blocks[channel, "mean"][-1]["step"]
+                values = values - np.rint(mean / rounded) * rounded
+            self.blocks[channel, kind].append(pack(values, step))
+            self.bytes += len(self.blocks[channel, kind][-1]["data"])
             waiting.clear()
 
     def channels(self) -> list[dict[str, object]]:

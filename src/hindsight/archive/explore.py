@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hindsight.archive import objects
-from hindsight.archive.excerpt import Packed, Source
+from hindsight.archive.excerpt import RELATIVE, Packed, Source
 from hindsight.archive.observations import files_of
 from hindsight.archive.places import Frames, at_places
 from hindsight.archive.reduction import Reduction, ladder
@@ -95,6 +95,7 @@ def described(packed: Packed, lines: list[np.ndarray], feedback: list[Path], all
         "periodic": grid.periodic,
         "channels": packed.channels(),
         "kinds": list(source.kinds.items()),
+        "relative": RELATIVE,
         "coast": [line.ravel().tolist() for line in coastline.clipped(lines, grid, tolerance)],
         "tolerance": tolerance,
         "palettes": {

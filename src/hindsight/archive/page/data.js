@@ -76,13 +76,16 @@ const unpacked = new Map();
 /** All frames of a field; `difference` is the mean minus the reference. */
 function field(channel, kind) {
   const key = `${channel.name} ${kind}`;
-  if (!unpacked.has(key)) unpacked.set(key, kind === "difference" ? difference(channel) : unpackAll(channel.fields[kind]));
+  if (!unpacked.has(key)) unpacked.set(key, made(channel, kind));
   return unpacked.get(key);
 }
 
-async function difference(channel) {
-  const [mean, reference] = await Promise.all([field(channel, "mean"), field(channel, "reference")]);
-  return mean.map((value, at) => value - reference[at]);
+/** Some kinds are packed as what they are above the mean. */
+async function made(channel, kind) {
+  const above = kind === "difference" || page.relative.includes(kind);
+  if (!above) return unpackAll(channel.fields[kind]);
+  const [mean, more] = await Promise.all([field(channel, "mean"), unpackAll(channel.fields[kind === "difference" ? "reference" : kind])]);
+  return kind === "difference" ? more.map((value) => -value) : mean.map((value, at) => value + more[at]);
 }
 
 /** The values of one box in all frames. */
