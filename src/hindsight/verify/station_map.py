@@ -44,10 +44,7 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
         "starts": [str(t)[:13] for t in sorted(series["start"].unique())],
         "uses": {use: SHADES.get(use, OTHERS[CODES[use] % len(OTHERS)]) for use in uses},
         "labels": labels,
-        "colours": {
-            "amount": colours.sample(colours.AMOUNT, STOPS),
-            "difference": colours.sample(colours.DIFFERENCE, STOPS),
-        },
+        "colours": {name: colours.sample(scale, STOPS) for name, scale in scales.items()},
     }
     return {
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # no name ends the script
