@@ -10,6 +10,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
+from hindsight.operators.interpolate import bilinear
 from tests import browsers
 from tests.archive import pages
 from tests.archive.conftest import Small
@@ -175,6 +176,7 @@ def test_a_click_chooses_the_place(page, archive):
 
 def test_a_station_has_its_observations(page, archive):
     """Chosen from the list; of the frame, the text and the table say the value, its departure and its use."""
+    small, _ = archive
     page.locator("#frame").fill("4")
     names = page.locator("#station option").all_inner_texts()
     for name, number, use in (("A", 0, "used"), ("B", 1, "withheld"), ("C", 2, "far from its neighbours")):
@@ -188,6 +190,10 @@ def test_a_station_has_its_observations(page, archive):
         assert int(value) == pytest.approx(54_000 + 40 + number - 5, abs=1)
         assert float(departure.replace("−", "-")) == pytest.approx(4 - 7, abs=1) and found == use
         rows = series(page)
+        north = 0.0 if len(small.grid.latitude) == 1 else 40.2 + number
+        operator = bilinear(small.grid, np.array([north]), np.array([number - 2.3]))
+        mean = operator.apply(field(small, "mean").values.reshape(25, -1))[:, 0]
+        np.testing.assert_allclose([float(one["z500 mean"]) for one in rows], mean, atol=step(small) / 2 * (1 + 1e-6))
         assert [one["use"] for one in rows] == [use] * 25
         np.testing.assert_allclose(
             [float(one["observed z500"]) for one in rows], 53_995 + number + 10 * np.arange(25), atol=1

@@ -137,6 +137,13 @@ def test_nothing_but_its_attributes_says_that_the_world_is_synthetic(made):
     assert "synthetic" in archive.attrs["source"] and dict(archive.sizes)["time"] == 80
 
 
+def test_the_archive_can_be_looked_at_in_one_small_file(made):
+    page = made / "results/demo/archive/explore.html"
+    text = page.read_text()
+    assert 0.1e6 < page.stat().st_size <= 5e6 and "all 80 frames, and all points" in text and "40 stations" in text
+    assert not re.search(r"(src|href)=[\"'](?!data:)", text)
+
+
 def test_the_demo_has_nothing_left_to_do(made):
     assert "Nothing to be done" in run(made, "snakemake --profile profiles/local").stdout
 

@@ -65,6 +65,11 @@ def test_the_archive_is_whole_and_is_a_ring(made):
     np.testing.assert_array_equal(archive["longitude"], np.arange(0, 360, 9.0))
 
 
+def test_the_page_of_the_archive_has_the_ring(made):
+    text = (made / "results/lorenz96/archive/explore.html").read_text()
+    assert "all 60 frames, and all points" in text and "20 stations" in text and len(text) < 5e6
+
+
 def test_the_configuration_observes_all_half_and_a_quarter_with_unit_errors():
     networks = settings.read(configuration()).observe.networks
     assert [(spec.kind, spec.every, spec.error, spec.withheld) for spec in networks.values()] == [

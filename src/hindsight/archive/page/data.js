@@ -46,11 +46,14 @@ const grid = {
   get axis() { return this.rows === 1 ? "longitude" : "latitude"; },
   latitude(row) { return (page.latitude[row] + page.latitude[row + 1]) / 2; },
   longitude(column) { return (page.longitude[column] + page.longitude[column + 1]) / 2; },
+  /** A longitude on a globe, from its first edge on. */
+  turned(longitude) {
+    const west = page.longitude[0];
+    return page.periodic ? west + ((((longitude - west) % 360) + 360) % 360) : longitude;
+  },
   /** The number of the box at a place; -1 outside. */
   box(latitude, longitude) {
-    const west = page.longitude[0];
-    const east = page.periodic ? west + ((((longitude - west) % 360) + 360) % 360) : longitude;
-    const row = interval(page.latitude, latitude), column = interval(page.longitude, east);
+    const row = interval(page.latitude, latitude), column = interval(page.longitude, this.turned(longitude));
     return row < 0 || column < 0 ? -1 : row * this.columns + column;
   },
   /** Latitude and longitude of the middle of a box. */
@@ -88,8 +91,22 @@ async function made(channel, kind) {
   return kind === "difference" ? more.map((value) => -value) : mean.map((value, at) => value + more[at]);
 }
 
-/** The values of one box in all frames. */
-const inBox = (values, box) => Array.from({ length: page.frames }, (_, frame) => values[frame * grid.size + box]);
+/** The intervals between edges whose middles are next to a value, and their weights in a linear interpolation. */
+function neighbours(edges, value, turns) {
+  const count = edges.length - 1, at = interval(edges, value), away = value - (edges[at] + edges[at + 1]) / 2;
+  const other = turns ? (at + Math.sign(away) + count) % count : at + Math.sign(away);
+  if (!away || !(other >= 0 && other < count)) return [[at, 1]];
+  const apart = (edges[at + 1] - edges[at] + edges[other + 1] - edges[other]) / 2;
+  return [[at, 1 - Math.abs(away) / apart], [other, Math.abs(away) / apart]];
+}
+
+/** The values at a place in all frames, interpolated bilinearly between the middles of boxes. */
+function atPlace(values, [latitude, longitude]) {
+  const rows = neighbours(page.latitude, latitude, false), columns = neighbours(page.longitude, grid.turned(longitude), page.periodic);
+  const boxes = rows.flatMap(([row, up]) => columns.map(([column, right]) => [row * grid.columns + column, up * right]));
+  return Array.from({ length: page.frames }, (_, frame) =>
+    boxes.reduce((sum, [box, weight]) => sum + weight * values[frame * grid.size + box], 0));
+}
 
 /** The kinds that can be shown, with their names. */
 function kinds() {

@@ -105,8 +105,8 @@ const stationSeries = () => relevant().find((one) => one.place === state.station
 
 let drawnSeries = null; // what the table has
 async function drawSeries() {
-  const { channel, box, frame } = state, series = await seriesOf(channel, box);
-  if (channel !== state.channel || box !== state.box) return;
+  const { channel, place, frame } = state, series = await seriesOf(channel, place);
+  if (channel !== state.channel || place !== state.place) return;
   const station = stationSeries(), own = station?.observed.name === channel.name;
   const curves = station && !own ? [{ values: station.value.map((value, at) => value - station.departure[at]), colour: ink("used") }]
     : curvesOf(series);
@@ -118,7 +118,7 @@ async function drawSeries() {
   $("place").textContent = seriesText(series, station);
   $("at-station").hidden = !station;
   if (station && !own) $("at-station").textContent = `The line is the mean of the analysis as this station would measure it (${station.observed.name}).`;
-  else if (station) $("at-station").textContent = "Curves are those of the box in which the station lies.";
+  else if (station) $("at-station").textContent = "Curves are interpolated to the station.";
   $("series-unit").textContent = station ? [station.observed.name, station.observed.units].filter(Boolean).join(", ")
     : [channel.long, channel.units].filter(Boolean).join(", ");
 }

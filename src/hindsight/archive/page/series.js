@@ -64,10 +64,10 @@ function dates(first, last, count) {
   return found;
 }
 
-/** Everything that is known of a channel at a box, in all frames. */
-async function seriesOf(channel, box) {
+/** Everything that is known of a channel at a place, in all frames. */
+async function seriesOf(channel, place) {
   const names = page.kinds.map(([name]) => name);
-  const found = await Promise.all(names.map(async (name) => [name, inBox(await field(channel, name), box)]));
+  const found = await Promise.all(names.map(async (name) => [name, atPlace(await field(channel, name), place)]));
   return Object.fromEntries(found);
 }
 
