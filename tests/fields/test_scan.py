@@ -82,6 +82,11 @@ def stuck_in_a_region(part, before, generator):
     part[(slice(None), *box(generator))] = before.mean()
 
 
+def still_in_a_region(part, before, generator):
+    where = box(generator)
+    part[(slice(None), *where)] = before[where]
+
+
 def coarse(part, before, generator):
     step = before.std() / generator.uniform(1, 10)
     np.round(part / step, out=part)
@@ -102,6 +107,7 @@ PLANTED = {  # kind, frames that a fault may last, what it does to them
     "from elsewhere": ("outlier", 1, from_elsewhere),
     "saturated": ("packing", 12, saturated),
     "stuck": ("packing", 12, stuck_in_a_region),
+    "still in a region": ("stuck", 12, still_in_a_region),
     "coarse": ("packing", 12, coarse),
     "wrapped": ("jump", 12, wrapped),
 }

@@ -12,6 +12,7 @@ from hindsight.settings import Archive, Domain, Ensemble
 from hindsight.settings.lexicon import CHANNELS
 
 LISTED = 12  # suspect values that an error message lists; `check.json` has all
+WINDOW = 8192  # frames, at least, that are judged together; in windows, so that memory does not grow with the years
 
 
 class SuspectSearch:
@@ -30,6 +31,8 @@ class SuspectSearch:
         self.seams = [frames[0] for frames in times]  # where a member may be discontinuous
         self.grid = tuple(zarr.open_array(archive / axis, mode="r")[:] for axis in ("latitude", "longitude"))
         self.scans: dict[tuple[str, int], list[Summary]] = {}
+        self.windows: dict[tuple[str, int], Summary] = {}  # whole ones; the last is judged with the rest of the frames
+        self.found: dict[tuple[str, int], list[dict]] = {}
 
     def add(self, key: str, members: slice, first: int, values: np.ndarray) -> None:
         """Scan an object of an array, (E, T, H, W), or (T, H, W) of mean and spread, that begins with frame `first`."""
@@ -38,15 +41,25 @@ class SuspectSearch:
         is_vector = CHANNELS[name].standard_name in findings.VECTOR and group != ["spread"]
         times, span = self.times[first : first + len(fields)], float(np.ptp(self.grid[1]))
         summary = scan.summarise(fields, times, self.grid[0] if is_vector else None, span)
-        self.scans.setdefault((key, members.start or 0), []).append(summary)
+        which = key, members.start or 0
+        parts = self.scans.setdefault(which, [])
+        parts.append(summary)
+        while len(parts) > 1 and len(parts[-2].times) <= len(parts[-1].times):  # few hold values of their edges
+            parts[-2:] = [scan.concatenate(parts[-2:])]
+        if sum(len(one.times) for one in parts) >= WINDOW:
+            if which in self.windows:
+                self._judge(*which, self.windows[which])
+            self.windows[which] = scan.concatenate(self.scans.pop(which))
 
     def results(self) -> list[dict]:
         """The suspect values, as `findings.describe` returns them, each with its `variable`."""
-        return [one for key, member in self.scans for one in self._judge(key, member)]
+        for which in {**self.windows, **self.scans}:
+            rest = [*([self.windows.pop(which)] if which in self.windows else []), *self.scans.pop(which, [])]
+            self._judge(*which, scan.concatenate(rest))
+        return [one for described in self.found.values() for one in described]
 
-    def _judge(self, key: str, first_member: int) -> list[dict]:
-        summary, array = scan.concatenate(self.scans[key, first_member]), zarr.open_array(self.archive / key, mode="r")
-        count = summary.lowest.shape[1]
+    def _judge(self, key: str, first_member: int, summary: Summary) -> None:
+        array, count = zarr.open_array(self.archive / key, mode="r"), summary.lowest.shape[1]
 
         def fields(time: np.datetime64) -> np.ndarray:
             frame = int(np.searchsorted(self.times, time))
@@ -55,7 +68,7 @@ class SuspectSearch:
         levels = [f"member {first_member + number}" for number in range(count)] if array.ndim == 4 else [""]
         name = "" if key.startswith("spread/") else CHANNELS[key.split("/")[-1]].standard_name
         described = findings.describe(scan.detect(summary, self.seams), summary, fields, levels, self.grid, name)
-        return [{"variable": key} | one for one in described]
+        self.found.setdefault((key, first_member), []).extend({"variable": key} | one for one in described)
 
 
 def refuse(suspects: list[dict], settings: Archive, archive: Path) -> None:

@@ -70,7 +70,7 @@ def _is_fatal(finding: Finding, standard_name: str) -> bool:
     """Whether a finding stops the step; a property of most frames belongs to the source, and is only noted."""
     if finding.kind == "polar":
         return True
-    if finding.kind == "rounding" or standard_name in BOUNDED and finding.kind in ("repeated", "packing"):
+    if finding.kind == "rounding" or standard_name in BOUNDED and finding.kind in ("repeated", "packing", "stuck"):
         return False
     return not finding.usual
 
@@ -81,7 +81,7 @@ def _runs(frames: np.ndarray) -> list[np.ndarray]:
 
 def _around(kind: str, frame: int, count: int) -> list[int]:
     """Indices of the frames that a description needs: the suspect one, then its neighbours."""
-    neighbours = {"outlier": [frame - 1, frame + 1], "jump": [frame - 1]}.get(kind, [])
+    neighbours = {"outlier": [frame - 1, frame + 1], "jump": [frame - 1], "stuck": [frame - 1]}.get(kind, [])
     return [frame, *(k for k in neighbours if 0 <= k < count)]
 
 
@@ -110,6 +110,11 @@ def _jump(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     return f"jumps by up to {np.nanmax(size):g} from the frame before", _place(size, grid)
 
 
+def _stuck(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
+    still = around[0] == around[-1]
+    return f"repeats the frame before at {still.mean():.0%} of the points", box(still, grid)
+
+
 def _packing(around: list[np.ndarray], grid: tuple) -> tuple[str, str]:
     values, counts = np.unique(around[0][~np.isnan(around[0])], return_counts=True)
     share = counts.max() / counts.sum()
@@ -130,6 +135,7 @@ DESCRIPTIONS = {
     "polar": _polar,
     "outlier": _outlier,
     "packing": _packing,
+    "stuck": _stuck,
     "jump": _jump,
     "rounding": _rounding,
 }

@@ -1,9 +1,10 @@
 """Find suspect values in a series of fields, such as errors that published archives have had for years.
 
-It detects constant fields, a polar wind that does not turn with longitude, single frames unlike both neighbours, and
-frames where packing broke. `summarise` takes a few numbers of every frame and level, from some thousand points, while
-the values are in memory for another purpose. `concatenate` puts the summaries of consecutive blocks together. `detect`
-compares every frame with what is usual in the series. It uses medians, so that errors do not set their own threshold.
+It detects constant fields, regions that stand still, a polar wind that does not turn with longitude, single frames
+unlike both neighbours, and frames where packing broke. `summarise` takes a few numbers of every frame and level, from
+some thousand points, while the values are in memory for another purpose. `concatenate` puts the summaries of
+consecutive blocks together. `detect` compares every frame with what is usual in the series. It uses medians, so that
+errors do not set their own threshold.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +24,11 @@ JUMP = 0.5  # of the variable's whole range: the least change at one point, from
 MODE_EXCESS, MODE_COUNT = 0.04, 16  # least excess of the most frequent number's share over the median; least count
 DUPLICATES = 0.6  # least share of values equal to another one: rounding steps are then 1/35 of the spread
 DUPLICATES_EXCESS = 0.2  # least excess of that share over its median
+STILL_EXCESS = 0.04  # least excess of the share of points that do not change over its median
 JUDGED = 64  # values that it takes to say how they are rounded
 COMMON = 0.3  # shares with a larger median belong to the source, and are not judged
 NORMAL = 1.4826  # standard deviations of a normal distribution per median absolute deviation
-KINDS = ("constant", "repeated", "polar", "outlier", "packing", "jump", "rounding")
+KINDS = ("constant", "repeated", "polar", "outlier", "packing", "stuck", "jump", "rounding")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Summary:
         departure_max: the largest departure.
         contrast: mean difference between the frames before and after; NaN at the ends.
         contrast_max: the largest difference.
+        still: share of values equal to those of the frame before; NaN without one.
         duplicates: share of values that others are equal to.
         mode: share of values equal to the most frequent one.
         south: whether the row nearest the South Pole is constant and not zero.
@@ -60,6 +63,7 @@ class Summary:
     departure_max: np.ndarray
     contrast: np.ndarray
     contrast_max: np.ndarray
+    still: np.ndarray
     duplicates: np.ndarray
     mode: np.ndarray
     south: np.ndarray
@@ -74,9 +78,10 @@ class Summary:
 
     @classmethod
     def read(cls, path: Path) -> "Summary":
-        """Read a file that `write` wrote."""
+        """Read a file that `write` wrote; those of hindsight 0.1.0 have no `still`."""
         with np.load(path) as found:
-            return cls(**found)
+            values = dict(found)
+        return cls(**{"still": np.full_like(values["change"], np.nan)} | values)
 
     def select(self, frames: np.ndarray) -> "Summary":
         """The summary of some frames, given as (T,) of bool; `detect` takes it, `concatenate` does not."""
@@ -172,6 +177,7 @@ def _of_level(summary: Summary, level: int, begins: np.ndarray) -> list[Finding]
     after = np.append(False, suspect[:-1])
     found["jump"] = _unusual(change) & (change > JUMP * span) & ~suspect & ~after
     rounder = _above(one["duplicates"], ~flat, DUPLICATES_EXCESS)
+    found["stuck"] = _stuck(np.where(begins, np.nan, one["still"]), len(summary.points)) & ~suspect & ~flat & ~rounder
     found["rounding"] = ~suspect & ~flat & rounder & (len(summary.points) >= JUDGED)
     return [
         Finding(kind, level, np.flatnonzero(where), bool(where.mean() > 0.5))
@@ -199,6 +205,11 @@ def _packing(one: dict[str, np.ndarray], counted: np.ndarray, size: int) -> np.n
         _above(one["duplicates"], counted, DUPLICATES_EXCESS) & (one["duplicates"] >= DUPLICATES) & (size >= JUDGED)
     )
     return (saturated | rounded) & counted
+
+
+def _stuck(still: np.ndarray, size: int) -> np.ndarray:
+    """Whether, in each frame, many values are those of the frame before."""
+    return _above(still, np.isfinite(still), STILL_EXCESS) & (still * size >= MODE_COUNT)
 
 
 def _above(share: np.ndarray, counted: np.ndarray, least: float) -> np.ndarray:
@@ -251,7 +262,7 @@ def _differences(points: np.ndarray) -> dict[str, np.ndarray]:
     found = {name: np.full(points.shape[:2], np.nan, np.float32) for name in DIFFERENCES}
     step = np.diff(points, axis=0)
     if len(step):
-        found["change"][1:] = np.abs(step).max(-1)
+        found["change"][1:], found["still"][1:] = np.abs(step).max(-1), (step == 0).mean(-1)
     if len(step) > 1:
         for name, value in (("departure", (step[:-1] - step[1:]) / 2), ("contrast", step[:-1] + step[1:])):
             size = np.abs(value, out=value)
@@ -259,7 +270,7 @@ def _differences(points: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-DIFFERENCES = ("change", "departure", "departure_max", "contrast", "contrast_max")
+DIFFERENCES = ("change", "departure", "departure_max", "contrast", "contrast_max", "still")
 
 
 def _polar_rows(latitude: np.ndarray | None, span: float) -> tuple[int | None, int | None]:
