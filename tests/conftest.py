@@ -16,7 +16,6 @@ CASES = Path(os.environ.get("HINDSIGHT_CASES", ROOT / "../shared/cases"))
 MAY_SKIP = (  # a skip that is right on any machine: a reason that contains one of these
     "nobody can tell: any bytes are numbers",
     "may not mount a disk here",
-    "no rasterio here",  # a reader beside those of the set-up
 )
 LONGEST = ("slurm", "workflow", "benchmarks", "dynamics", "train")  # folders
 

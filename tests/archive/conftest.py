@@ -12,8 +12,8 @@ from hindsight.fields import analyses, shards, store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Archive, Domain, Observe, Product, Reanalyse
 
-LEVEL = np.array([54000.0, 101000.0])[:, None, None]  # of z500 and msl
-SIZE = np.array([80.0, 60.0])[:, None, None]  # of their departures
+LEVEL = {"z500": 54000.0, "msl": 101000.0, "t2m": 280.0, "u10": 0.0, "u500": 0.0, "tp6": 1.0, "tp24": 1.0}
+SIZE = {"z500": 80.0, "msl": 60.0, "t2m": 5.0, "u10": 5.0, "u500": 8.0, "tp6": 0.1, "tp24": 0.1}  # of departures
 SAID = {"analysis": "diffusion", "regime": "batch", "steps": 8, "seed": 1, "prior": "ab" * 32}
 GRID = Grid(np.arange(40.0, 45), np.arange(-3.0, 3))
 
@@ -30,10 +30,11 @@ class Small:
     said: dict = field(default_factory=lambda: dict(SAID))
     archive_settings: dict = field(default_factory=lambda: {"title": "Small", "chunk_frames": 5})
     reanalyse: Reanalyse = field(default_factory=Reanalyse)
+    channels: list = field(default_factory=lambda: ["z500", "msl"])
 
     @property
     def domain(self) -> Domain:
-        return Domain(channels=["z500", "msl"], test={"start": "2009-01-01T12:00", "end": self.end})
+        return Domain(channels=self.channels, test={"start": "2009-01-01T12:00", "end": self.end})
 
     @property
     def product(self) -> Product:
@@ -67,7 +68,8 @@ class Small:
         """A member of a shard, (T, C, H, W); a longer shard goes on where the shorter one ends."""
         number = [known.name for known in self.cuts].index(shard.name)
         generator = np.random.default_rng([number, member])
-        return LEVEL + SIZE * generator.standard_normal((shard.frames, 2, *self.grid.shape))
+        level, size = (np.array([of[name] for name in self.channels])[:, None, None] for of in (LEVEL, SIZE))
+        return level + size * generator.standard_normal((shard.frames, len(self.channels), *self.grid.shape))
 
     def truth(self) -> np.ndarray:
         """All members, (E, T, C, H, W)."""

@@ -8,6 +8,7 @@ from hindsight.archive import metadata
 from hindsight.archive.metadata import Contents
 from hindsight.settings import Archive, Domain
 from hindsight.settings.lexicon import CHANNELS
+from tests.archive.conftest import Small
 
 
 def test_attributes_come_from_data_and_settings_and_nothing_is_made_up(small):
@@ -28,11 +29,40 @@ def test_levels_are_scalar_coordinates(small):
 
 
 def test_cell_methods_say_what_a_group_holds():
-    assert metadata.variable(CHANNELS["msl"], "", 9)["cell_methods"] == "time: point"
-    assert metadata.variable(CHANNELS["msl"], "mean", 9)["cell_methods"] == "time: point realization: mean"
-    sums = metadata.variable(CHANNELS["tp6"], "spread", 9)["cell_methods"]
-    assert sums == "time: sum (over the 6 h before) realization: standard_deviation"
-    assert "standard_name" not in metadata.variable(CHANNELS["x"], "", 9)
+    means = Archive(time_cells={"t2m": {"method": "mean", "start_hours": -12, "end_hours": 12}})
+
+    def about(name, group=""):
+        return metadata.variable(CHANNELS[name], group, 9, means, ["msl", "t2m", "tp6", "x"])
+
+    assert about("msl")["cell_methods"] == "time: point" and "coordinates" not in about("msl")
+    assert about("msl", "mean")["cell_methods"] == "time: point realization: mean"
+    assert about("tp6", "spread")["cell_methods"] == "time: sum realization: standard_deviation"
+    assert about("t2m")["cell_methods"] == "time: mean"
+    assert about("t2m")["coordinates"] == "height_2 time_from_minus_12_to_12_h"
+    assert "standard_name" not in about("x")
+
+
+def test_sums_over_one_period_have_bounds_on_the_time_axis(tmp_path):
+    made = Small(tmp_path, channels=["msl", "u10", "tp6"])
+    made.lay_out()
+    for group in (None, "mean", "spread"):
+        found = xr.open_zarr(made.archive, group=group, decode_coords="all")
+        ends, six = found["time"].values, np.timedelta64(6, "h")
+        np.testing.assert_array_equal(found["time_bounds"], np.stack([ends - six, ends], 1))
+        assert found["height_10"].item() == 10 and found["height_10"].attrs["positive"] == "up"
+        assert found["u10"].encoding["coordinates"] == "height_10"
+
+
+def test_sums_over_several_periods_have_a_coordinate_of_time_each(tmp_path):
+    made = Small(tmp_path, channels=["tp24", "tp6"])
+    made.lay_out()
+    found = xr.open_zarr(made.archive, decode_coords="all")
+    assert "bounds" not in found["time"].attrs | found["time"].encoding
+    for hours in (6, 24):
+        name = f"time_from_minus_{hours}_to_0_h"
+        assert name in found[f"tp{hours}"].coords and name not in found[f"tp{30 - hours}"].encoding["coordinates"]
+        bounds = found[f"{name}_bounds"]
+        assert (bounds[:, 1] - bounds[:, 0] == np.timedelta64(hours, "h")).all() and (bounds[:, 1] == found.time).all()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 import zarr
 from zarr.storage import LocalStore, WrapperStore
 
+from hindsight.archive import netcdf
 from hindsight.fields.grid import Grid
+from hindsight.settings import Archive
 from tests.archive.conftest import Small
 
 
@@ -23,14 +26,14 @@ def test_tensorstore_reads_the_same_values(small, name):
     np.testing.assert_array_equal(found.read().result(), ours.values)
 
 
-def test_gdal_reads_the_same_values(small):
-    rasterio = pytest.importorskip("rasterio", reason="no rasterio here; pip install rasterio")
-    try:
-        with rasterio.open(f'ZARR:"{small.archive}":/mean/z500:3') as file:
-            found = file.read(1)
-    except rasterio.errors.RasterioIOError as error:
-        pytest.skip(f"GDAL {rasterio.__gdal_version__} does not read sharded Zarr 3 ({error})")
-    np.testing.assert_array_equal(found, xr.open_zarr(small.archive, group="mean")["z500"][3].values)
+def test_gdal_reads_maps_of_the_netcdf_copy_with_their_places(small):
+    netcdf.run(Archive(netcdf="mean"), layout=small.layout, markers=small.markers, archive=small.archive,
+               folder=small.folder, marker=small.folder / "netcdf.json")  # fmt: skip
+    ours = xr.open_zarr(small.archive, group="mean")["z500"]
+    with rasterio.open(f"netcdf:{small.folder / 'mean-2009.nc'}:z500") as file:
+        assert (file.count, file.bounds) == (ours.sizes["time"], (-3.5, 39.5, 2.5, 44.5))
+        np.testing.assert_array_equal(file.read(4), ours[3, ::-1].values)  # north is up
+        assert file.index(-2.0, 43.0) == (1, 1)
 
 
 def test_xarray_opens_it_without_a_warning(small, recwarn):

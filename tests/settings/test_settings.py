@@ -1,6 +1,7 @@
 """Settings: all mistakes at once, and each stage sees its own part."""
 
 import json
+import re
 from datetime import datetime
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from hindsight import settings
 from hindsight.diffusion import sigmoid
 from hindsight.errors import UserError
+from hindsight.settings import Archive
 from tests.workflow.runs import ROOT, merged
 
 
@@ -496,3 +498,19 @@ def test_older_configurations_may_set_the_length_of_blocks():
     assert settings.read({"verify": {"block_days": 5}}) == settings.read({})
     with pytest.raises(UserError, match="verify.blocks"):
         settings.read({"verify": {"blocks": 5}})
+
+
+@pytest.mark.parametrize(("name", "cell", "says"), [
+    ("t2n", {}, "there is no channel 't2n'; did you mean t2, t2m"),
+    ("tp6", {}, "tp6 is a sum over the 6 h before the frame; leave it out"),
+    ("t2m", {"end_hours": -12}, "a period must end after its start, got -12 to -12 h"),
+    ("t2m", {"method": "median"}, "'mean', 'maximum', 'minimum' or 'sum'")])  # fmt: skip
+def test_a_period_of_values_that_cannot_be_is_refused(name, cell, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        Archive(time_cells={name: {"method": "mean", "start_hours": -12, "end_hours": 12} | cell})
+
+
+def test_sums_are_known_and_other_periods_are_said():
+    said = Archive(time_cells={"t2m": {"method": "maximum", "start_hours": -24, "end_hours": 0}})
+    assert said.time_cell("t2m").method == "maximum" and said.time_cell("msl") is None
+    assert (said.time_cell("tp24").method, said.time_cell("tp24").start_hours) == ("sum", -24)

@@ -145,7 +145,7 @@ def _lay_out(memory: MemoryStore, contents: Contents, product: Ensemble, setting
     for name, prefix in GROUPS.items():
         title = {"title": f"{prefix.capitalize()}{attributes['title']}"}
         group = root.create_group(name, attributes=attributes | title) if name else root
-        _coordinates(group, contents, with_members=not name)
+        _coordinates(group, contents, settings, with_members=not name)
         for channel in contents.channels:
             _variable(group, channel, name, contents, product, settings)
     with warnings.catch_warnings():  # consolidated metadata, so that a group opens with one read
@@ -154,22 +154,32 @@ def _lay_out(memory: MemoryStore, contents: Contents, product: Ensemble, setting
             zarr.consolidate_metadata(memory, path=name or None, zarr_format=3)
 
 
-def _coordinates(group: zarr.Group, contents: Contents, with_members: bool) -> None:
-    hours = (contents.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")
+def _coordinates(group: zarr.Group, contents: Contents, settings: Archive, with_members: bool) -> None:
     coordinates = {
-        "time": (hours.astype("int64"), metadata.TIME),
+        **_times(contents, settings),
         "latitude": (contents.latitude, metadata.LATITUDE),
         "longitude": (contents.longitude, metadata.LONGITUDE),
     }
     if with_members:
         coordinates["realization"] = (np.arange(contents.members, dtype="int64"), metadata.MEMBER)
     for name, (values, attributes) in coordinates.items():
-        chunk = (COORDINATE_CHUNK.get(name, len(values)),)
-        group.create_array(name, data=values, chunks=chunk, dimension_names=[name], attributes=attributes)
-    levels = sorted({CHANNELS[name].level for name in contents.channels} - {None})
-    for level in levels:
-        value = np.array(float(level))
-        group.create_array(f"level_{level}", data=value, dimension_names=[], attributes=metadata.level())
+        dimensions = ["time" if name.startswith("time") else name, "bounds"][: values.ndim]
+        chunk = (COORDINATE_CHUNK.get(dimensions[0], len(values)), 2)[: values.ndim]
+        group.create_array(name, data=values, chunks=chunk, dimension_names=dimensions, attributes=attributes)
+    levels = {one[0]: one for name in contents.channels if (one := metadata.vertical(CHANNELS[name]))}
+    for name, value, attributes in levels.values():
+        group.create_array(name, data=np.array(value), dimension_names=[], attributes=attributes)
+
+
+def _times(contents: Contents, settings: Archive) -> dict[str, tuple[np.ndarray, dict]]:
+    """The coordinates of time and their bounds: values, hours since 1900, and attributes."""
+    hours = ((contents.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")).astype("int64")
+    found: dict[str, tuple[np.ndarray, dict]] = {"time": (hours, metadata.TIME)}
+    for period, name in metadata.time_coordinates(settings, contents.channels).items():
+        about = metadata.TIME if name == "time" else metadata.other_time(*period)
+        found[name] = hours, about | {"bounds": f"{name}_bounds"}
+        found[f"{name}_bounds"] = hours[:, None] + np.array(period), {}
+    return found
 
 
 def _variable(
@@ -192,5 +202,5 @@ def _variable(
         fill_value=np.nan,
         compressors=COMPRESSOR,
         dimension_names=dimensions,
-        attributes=metadata.variable(CHANNELS[name], kind, contents.recipe["bits"][name]),
+        attributes=metadata.variable(CHANNELS[name], kind, contents.recipe["bits"][name], settings, contents.channels),
     )

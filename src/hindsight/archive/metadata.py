@@ -19,6 +19,7 @@ from hindsight.settings.lexicon import CHANNELS, Channel
 
 GROUPS = {"": "", "mean": "ensemble mean of ", "spread": "ensemble standard deviation of "}
 METHODS = {"": "", "mean": " realization: mean", "spread": " realization: standard_deviation"}
+TEMPERATURE = {"": "temperature: on_scale", "mean": "temperature: on_scale", "spread": "temperature: difference"}
 NAMES = "CF Standard Name Table v93"
 TIME = {
     "standard_name": "time",
@@ -166,31 +167,68 @@ def _outline(contents: Contents) -> str:
 
 
 def _heights(channels: list[str]) -> dict[str, object]:
-    levels = [CHANNELS[name].level for name in channels if CHANNELS[name].level]
-    if not levels:
+    """The vertical extent: of the pressure levels, or of the heights where there are no levels."""
+    coordinates = [one for name in channels if (one := vertical(CHANNELS[name]))]
+    chosen = [one for one in coordinates if one[2]["units"] == "hPa"] or coordinates
+    if not chosen:
         return {}
-    found = {"geospatial_vertical_min": float(min(levels)), "geospatial_vertical_max": float(max(levels))}
-    return found | {"geospatial_vertical_units": "hPa", "geospatial_vertical_positive": "down"}
+    values, about = [value for _, value, _ in chosen], chosen[0][2]
+    found = {"geospatial_vertical_min": min(values), "geospatial_vertical_max": max(values)}
+    return found | {f"geospatial_vertical_{name}": about[name] for name in ("units", "positive")}
 
 
-def variable(channel: Channel, group: str, kept: int) -> dict[str, object]:
-    """Attributes of a channel in one of the groups; `kept` is the number of mantissa bits."""
-    over = f"time: sum (over the {channel.hours} h before)" if channel.hours else "time: point"
+def time_coordinates(settings: Archive, channels: list[str]) -> dict[tuple[int, int], str]:
+    """The coordinate of time whose bounds are a period, by the first and last hour of the period.
+
+    A single period has the coordinate `time`, whose bounds do not concern values with the method `point` (CF 7.3,
+    methods applied to a time series). Of several periods, each has a coordinate of its own.
+    """
+    cells = [cell for name in channels if (cell := settings.time_cell(name))]
+    periods = sorted({(cell.start_hours, cell.end_hours) for cell in cells})
+    names = [f"time_from_{start}_to_{end}_h".replace("-", "minus_") for start, end in periods]
+    return dict(zip(periods, ["time"] if len(periods) == 1 else names))
+
+
+def other_time(start_hours: int, end_hours: int) -> dict[str, str]:
+    """Attributes of the coordinate of time of one period among several."""
+    said = {"long_name": f"time of the analysis, with bounds {start_hours} to {end_hours} h from it"}
+    return {name: value for name, value in TIME.items() if name != "axis"} | said
+
+
+def variable(channel: Channel, group: str, kept: int, settings: Archive, channels: list[str]) -> dict[str, object]:
+    """Attributes of a channel in one of the groups.
+
+    Args:
+        channel: described.
+        group: one of `GROUPS`.
+        kept: number of mantissa bits.
+        settings: with the periods that values represent.
+        channels: of the archive.
+    """
+    cell, level = settings.time_cell(channel.name), vertical(channel)
+    time = time_coordinates(settings, channels)[cell.start_hours, cell.end_hours] if cell else "time"
+    coordinates = [*([level[0]] if level else []), *([time] if time != "time" else [])]
     return {
         **({"standard_name": channel.standard_name} if channel.standard_name else {}),
         "long_name": GROUPS[group] + channel.long_name,
         "units": channel.units,
-        "cell_methods": over + METHODS[group],
+        **({"units_metadata": TEMPERATURE[group]} if channel.units == "K" else {}),
+        "cell_methods": f"time: {cell.method if cell else 'point'}{METHODS[group]}",
         "coverage_content_type": "modelResult",
         "kept_mantissa_bits": kept,
-        **({"coordinates": f"level_{channel.level}"} if channel.level else {}),
+        **({"coordinates": " ".join(coordinates)} if coordinates else {}),
     }
 
 
-def level() -> dict[str, str]:
-    """Attributes of the scalar coordinate of a pressure level."""
-    names = {"standard_name": "air_pressure", "long_name": "pressure level", "units": "hPa"}
-    return names | {"axis": "Z", "positive": "down"}
+def vertical(channel: Channel) -> tuple[str, float, dict[str, str]] | None:
+    """The scalar coordinate of a channel's pressure level or height: name, value and attributes; none without one."""
+    if channel.level:
+        names = {"standard_name": "air_pressure", "long_name": "pressure level", "units": "hPa", "positive": "down"}
+        return f"level_{channel.level}", float(channel.level), names | {"axis": "Z"}
+    if channel.height:
+        names = {"standard_name": "height", "long_name": "height above the ground", "units": "m", "positive": "up"}
+        return f"height_{channel.height:g}", channel.height, names | {"axis": "Z"}
+    return None
 
 
 def with_history(now: dict[str, object], before: dict[str, object] | None, event: str) -> dict[str, object]:

@@ -20,13 +20,13 @@ from hindsight.settings import Archive
 
 KINDS = {"none": {}, "mean": {"mean": "mean", "spread": "spread"}}  # prefix of the file name: group of the archive
 KINDS["members"] = KINDS["mean"] | {"members": ""}
-NUMBERS = {"time": "i4", "realization": "i4"}  # not all CF readers know longer integers
 WHOLE_ARCHIVE = (
     "recipe",
     "time_coverage_start",
     "time_coverage_end",
     "time_coverage_duration",
 )  # attributes that do not hold for one file
+COORDINATE_AXES = 2  # dimensions of a coordinate or of its bounds, at most; data have more
 ORIGIN = np.datetime64("1900-01-01T00", "h")
 
 
@@ -110,19 +110,21 @@ def _write(path: Path, year: YearFile, made_from: str, shards: list[dict], archi
         file.setncatts({key: value for key, value in root.attrs.items() if key not in WHOLE_ARCHIVE} | _when(file))
         file.setncattr("made_from", made_from)
         for name, array in arrays.items():
-            if array.ndim > 1:
+            if array.ndim > COORDINATE_AXES:
                 _variable(file, name, array, year.frames, shards)
 
 
 def _coordinates(file: netCDF4.Dataset, arrays: dict[str, zarr.Array], frames: slice) -> None:
     for name, array in arrays.items():
-        if array.ndim > 1:
+        if array.ndim > COORDINATE_AXES:
             continue
-        values = array[frames] if name == "time" else array[...]
-        dimensions = (name,) if array.ndim else ()
-        for dimension in dimensions:
-            file.createDimension(dimension, len(values))
-        variable = file.createVariable(name, NUMBERS.get(name, "f8"), dimensions)
+        dimensions = array.metadata.dimension_names or ()
+        values = array[frames] if "time" in dimensions else array[...]
+        for dimension, size in zip(dimensions, values.shape):
+            if dimension not in file.dimensions:
+                file.createDimension(dimension, size)
+        kind = "i4" if np.issubdtype(array.dtype, np.integer) else "f8"  # not all CF readers know longer integers
+        variable = file.createVariable(name, kind, dimensions)
         variable.setncatts(dict(array.attrs))
         variable[...] = values
 

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.domain import Period, as_periods
+from hindsight.settings.lexicon import CHANNELS, nearest
 from hindsight.settings.section import Section
 
 
@@ -23,6 +24,20 @@ class Encoding(Section):
     spread_share: float = Field(
         0.01, gt=0, lt=1, description="allowed rounding error, as a share of the ensemble spread"
     )
+
+
+class TimeCell(Section):
+    """What a value says of the time around its frame."""
+
+    method: Literal["mean", "maximum", "minimum", "sum"] = Field(description="mean, maximum, minimum or sum")
+    start_hours: int = Field(description="first hour, counted from the frame's time; negative before it")
+    end_hours: int = Field(description="last hour, counted from the frame's time")
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> "TimeCell":
+        if self.end_hours <= self.start_hours:
+            raise ValueError(f"a period must end after its start, got {self.start_hours} to {self.end_hours} h")
+        return self
 
 
 class Copy(Section):
@@ -67,6 +82,11 @@ class Archive(Encoding):
         description="times, days, or periods {start, end} whose suspect values (constant fields, outliers, broken "
         "packing) are correct, so that the archive's check accepts them",
     )
+    time_cells: dict[str, TimeCell] = Field(
+        {},
+        description="channels whose values are not those at the frame's time, as the source defines them, for example "
+        "daily means {t2m: {method: mean, start_hours: -12, end_hours: 12}}; sums of precipitation are known",
+    )
     replace: bool = Field(False, description="true: an existing archive with another recipe is deleted first")
     netcdf: Literal["none", "mean", "members"] = Field(
         "none", description="netCDF copies, one file per year: none; mean: mean and spread; members: members too"
@@ -82,6 +102,21 @@ class Archive(Encoding):
     @classmethod
     def _as_periods(cls, value: object) -> object:
         return as_periods(value)
+
+    @field_validator("time_cells")
+    @classmethod
+    def _not_known_already(cls, value: dict[str, TimeCell]) -> dict[str, TimeCell]:
+        for name in value:
+            if name not in CHANNELS:
+                raise ValueError(f"there is no channel {name!r}; {nearest(name, list(CHANNELS))}")
+            if hours := CHANNELS[name].hours:
+                raise ValueError(f"{name} is a sum over the {hours} h before the frame; leave it out")
+        return value
+
+    def time_cell(self, name: str) -> TimeCell | None:
+        """The period that the values of a channel represent; none if they are those at the frame's time."""
+        hours = CHANNELS[name].hours
+        return TimeCell(method="sum", start_hours=-hours, end_hours=0) if hours else self.time_cells.get(name)
 
     def is_accepted(self, first: str, last: str) -> bool:
         """Whether suspect values from one time to another are accepted."""

@@ -1,7 +1,7 @@
 """The lexicon: name, units, level and physical range of every channel, and its names in sources."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from hindsight.settings.units import conversion as conversion
@@ -14,7 +14,8 @@ LEVELS += (700, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000)  # ERA5'
 class Channel:
     """One channel: a variable, on one level where it has levels.
 
-    `hours` is the period before the frame over which an accumulated channel is summed. A derived channel has
+    `hours` is the period before the frame over which an accumulated channel is summed. `height` is that above the
+    ground, of channels that are defined at a fixed one. A derived channel has
     `inputs`, the channels that it is computed from, and a `formula` (`preprocess.derive.FORMULAS`).
     """
 
@@ -31,6 +32,7 @@ class Channel:
     hours: int | None = None
     inputs: tuple[str, ...] = ()
     formula: str = ""
+    height: float | None = None  # m
 
     def names(self, source: str) -> tuple[str, ...]:
         """The names that the variable may have in a source, the likeliest first."""
@@ -47,13 +49,15 @@ def _channel(
     short: tuple[str, ...] = (),
     parameter: int | None = None,
     hours: int | None = None,
+    height: float | None = None,
 ) -> Channel:
     """A channel that sources provide; `short` are its names at ECMWF and in netCDF files."""
     words = variable.replace("_", " ")
     long_name = f"{words} at {level} hPa" if level else words
     bucket = ("total_precipitation",) if hours else (variable,)
     aliases = {"bucket": bucket, "grib": (*short, name), "local": (name, variable, *bucket, *short)}
-    return Channel(name, variable, standard_name, units, level, *span, long_name, parameter, aliases, hours)
+    found = Channel(name, variable, standard_name, units, level, *span, long_name, parameter, aliases, hours)
+    return replace(found, height=height)
 
 
 ON_LEVELS = {  # names of variables on levels in NCEP GRIB, the NCEP reanalysis, CMIP and MERRA-2
@@ -79,7 +83,7 @@ def _on_levels(
 def _wind_speed(level: int | None) -> Channel:
     on = str(level or 10)
     variable, at = ("wind_speed", f" at {level} hPa") if level else ("10m_wind_speed", "")
-    derived = {"inputs": (f"u{on}", f"v{on}"), "formula": "speed"}
+    derived = {"inputs": (f"u{on}", f"v{on}"), "formula": "speed", "height": None if level else 10.0}
     long_name = variable.replace("_", " ") + at
     return Channel(f"ws{on}", variable, "wind_speed", "m s-1", level, 0.0, 300.0, long_name, **derived)
 
@@ -117,12 +121,30 @@ CHANNELS: dict[str, Channel] = {
             ("mslp", "MSL", "prmsl", "slp", "psl", "SLP"),
             151,
         ),
-        _channel("t2m", "2m_temperature", "air_temperature", "K", None, (170.0, 340.0), ("2t", "tas", "T2M"), 167),
+        _channel(
+            "t2m",
+            "2m_temperature",
+            "air_temperature",
+            "K",
+            None,
+            (170.0, 340.0),
+            ("2t", "tas", "T2M"),
+            167,
+            height=2.0,
+        ),
         Channel(
             "t_free", "free_air_temperature", "", "K", None, 170.0, 340.0, "free-air temperature at a station's height"
         ),
         _channel(
-            "d2m", "2m_dewpoint_temperature", "dew_point_temperature", "K", None, (150.0, 320.0), ("2d", "tdps"), 168
+            "d2m",
+            "2m_dewpoint_temperature",
+            "dew_point_temperature",
+            "K",
+            None,
+            (150.0, 320.0),
+            ("2d", "tdps"),
+            168,
+            height=2.0,
         ),
         _channel(
             "u10",
@@ -133,6 +155,7 @@ CHANNELS: dict[str, Channel] = {
             (-100.0, 100.0),
             ("10u", "uas", "U10M"),
             165,
+            height=10.0,
         ),
         _channel(
             "v10",
@@ -143,6 +166,7 @@ CHANNELS: dict[str, Channel] = {
             (-100.0, 100.0),
             ("10v", "vas", "V10M"),
             166,
+            height=10.0,
         ),
         _channel("sp", "surface_pressure", "surface_air_pressure", "Pa", None, (4e4, 1.11e5), ("ps", "PS"), 134),
         _channel(
