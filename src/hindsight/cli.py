@@ -189,6 +189,7 @@ OPTIONS = {  # of the steps, and what each means
     "provenance": "table of provenance to write (provenance.csv)",
     "ranks": "number of observations with each rank, to write (CSV)",
     "raw": "data of the source (Zarr)",
+    "breaks": "break points of the archive (break_points.json)",
     "register": "register of revisions to write (revisions.json)",
     "report": "the HTML report (report.html)",
     "reports": "name of the reports in observe.reports",

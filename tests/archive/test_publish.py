@@ -12,6 +12,16 @@ from hindsight.archive import observations, publish
 from hindsight.settings import Archive
 from tests.archive.test_observations import sections, tables
 
+SAID = [("2009-01-01T12:00:00", "stream", "a stream starts"), ("2009-01-11T12:00:00", "seam", "the first frame"),
+        ("2009-01-11T12:00:00", "network", "msl from ship: 40 a day before, 0 after")]  # fmt: skip
+ROW = {"channel": "msl", "hour": 12, "inside": 90, "seams": 9, "change": 80.0}
+BREAKS = {
+    "break_points": [dict(zip(("time", "kind", "what"), one)) for one in SAID],
+    "changes": [ROW | {"ratio": 1.234, "lower": 1.1, "upper": 1.4},
+                ROW | {"hour": 0, "seams": 0, "ratio": None, "lower": None, "upper": None}],
+    "confidence": 0.9,
+}  # fmt: skip
+
 
 @pytest.fixture
 def published(small):
@@ -24,9 +34,11 @@ def published(small):
     observations.run(
         *sections(2), feedback=tables(small.folder / "from"), folder=marker.with_name("feedback"), marker=marker
     )
+    breaks = page.with_name("break_points.json")
+    breaks.write_text(json.dumps(BREAKS))
     publish.run(Archive(**small.archive_settings), layout=small.layout, check=small.result, tables=[marker],
-                versions=page.with_name("revisions"), register=page.with_name("revisions.json"), page=page,
-                catalogue=catalogue)  # fmt: skip
+                breaks=breaks, versions=page.with_name("revisions"), register=page.with_name("revisions.json"),
+                page=page, catalogue=catalogue)  # fmt: skip
     return small
 
 
@@ -51,6 +63,15 @@ def test_the_page_agrees_with_the_metadata(published):
     )
     assert "> A. Person (2026). Small. version 1.0. hindsight-" in text and "doi" not in text.lower()
     assert "None" not in text and "\n\n\n" not in text
+
+
+def test_the_page_lists_break_points_and_changes_at_seams(published):
+    text = published.archive.with_name("README.md").read_text()
+    assert "| 2009-01-11T12:00:00 | network | msl from ship: 40 a day before, 0 after |" in text
+    assert "with 1 first frames of shards" in text and "the first frame |" not in text
+    assert (
+        "| `msl` | 12 | 9 | 1.23 | 1.10 to 1.40 |" in text and "| `msl` | 0 |" not in text and "90 % interval" in text
+    )
 
 
 def test_the_entry_has_what_stac_requires(published):
@@ -100,6 +121,7 @@ def test_publishing_again_changes_no_file(published):
     before = page.stat().st_mtime_ns
     marker = page.with_name("observations.json")
     publish.run(Archive(**published.archive_settings), layout=published.layout, check=published.result, page=page,
-                tables=[marker], versions=page.with_name("revisions"), register=page.with_name("revisions.json"),
+                tables=[marker], breaks=page.with_name("break_points.json"), versions=page.with_name("revisions"),
+                register=page.with_name("revisions.json"),
                 catalogue=published.archive.with_name("stac.json"))  # fmt: skip
     assert page.stat().st_mtime_ns == before and os.listdir(page.parent).count("README.md") == 1

@@ -39,3 +39,43 @@ def test_weights_count():
     found = seams.transition(a, b, (a[0], b[0]), np.array([1.0, 0.0]))
     assert found["members"] == [pytest.approx(5.0)] and found["mean"] == [pytest.approx(4.0)]
     assert found["truth"] == [pytest.approx(1.0)] and found["spread"] == [pytest.approx(2.0)]
+
+
+def walk(generator, shards, frames, jump=0.0, points=(4, 6)):
+    """Shards of a walk of daily-varying steps; the first frame of each shard jumps by more."""
+    field, found = np.zeros(points), []
+    for number in range(shards):
+        steps = generator.standard_normal((frames, *points)) * generator.lognormal(0, 0.3, (frames, 1, 1))
+        steps[0] *= 1 + jump * (number > 0)
+        found.append(field + steps.cumsum(0))
+        field = found[-1][-1]
+    return found
+
+
+def hourly(fields, frames):
+    """The rows of a walk, six-hourly from midnight."""
+    found = seams.HourlyChanges(np.ones(fields[0].shape[1:]))
+    for number, shard in enumerate(fields):
+        first = np.datetime64("2000-01-01", "ns") + number * frames * np.timedelta64(6, "h")
+        found.add(shard, first + np.arange(frames) * np.timedelta64(6, "h"))
+    return {row["hour"]: row for row in found.rows(0.95)}
+
+
+def test_a_jump_at_seams_is_its_ratio_and_other_hours_have_none():
+    rows = hourly(walk(np.random.default_rng(0), 60, 40, jump=0.5), 40)
+    assert list(rows) == [0, 6, 12, 18] and (rows[0]["seams"], rows[0]["inside"]) == (59, 60 * 9)
+    assert rows[0]["ratio"] == pytest.approx(1.5, rel=0.1) and rows[0]["lower"] > 1.3
+    assert rows[6]["ratio"] is None and rows[6]["change"] == pytest.approx(0.975, rel=0.05)
+
+
+def test_without_a_jump_the_interval_contains_one_as_often_as_it_says():
+    generator, inside = np.random.default_rng(1), 0
+    for _ in range(200):
+        row = hourly(walk(generator, 10, 20, points=(2, 3)), 20)[0]
+        inside += row["lower"] < 1 < row["upper"]
+    assert 0.9 * 200 < inside < 0.99 * 200
+
+
+def test_a_few_changes_or_equal_frames_have_no_ratio():
+    assert hourly(walk(np.random.default_rng(2), 3, 8), 8)[0]["ratio"] is None
+    assert hourly([np.ones((8, 2, 2))] * 3, 8) == {}

@@ -19,7 +19,7 @@ def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     assert runs.executed(done.stdout) == {
         "settings", "request", "sources", "contents", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
         "simulate", "usage", "linear_prior", "prior", "plan", "shard", "covariance", "baseline", "compare", "score", "report", "layout", "write", "check",
-        "feedback", "departures", "observations", "publish", "explore"}
+        "feedback", "departures", "observations", "break_points", "publish", "explore"}
     assert not (tmp_path / "results").exists()
 
 

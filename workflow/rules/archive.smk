@@ -6,7 +6,8 @@ docs/decisions/0003). A longer period or a larger ensemble changes settings and 
 
 in:  results/{run}/reanalyse/{network}/diffusion/*
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
-     stac.json, explore.html, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
+     stac.json, explore.html, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json,
+     break_points.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
 """
 
 ARCHIVE = result("archive/reanalysis.zarr")
@@ -143,12 +144,43 @@ rule observations:
         " > {log:q} 2>&1"
 
 
+rule break_points:
+    """List times at which the archive may break, with their kind, and compare its changes at seams with others."""
+    input:
+        settings="results/{run}/settings/archive.json",
+        markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
+        check="results/{run}/archive/check.json",  # of a damaged archive nothing is said
+        tables="results/{run}/archive/observations.json",
+    output:
+        result="results/{run}/archive/break_points.json",
+    log:
+        "logs/{run}/archive/break_points.log",
+    benchmark:
+        "logs/{run}/archive/break_points.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(60),
+    params:
+        archive=ARCHIVE,
+        markers=input_list("markers"),
+        versions=result("archive/revisions"),
+    shell:
+        "hindsight archive.break_points --settings {input.settings:q}"
+        " --markers {params.markers}"
+        " --tables {input.tables:q}"
+        " --versions {params.versions:q}"
+        " --archive {params.archive:q}"
+        " --result {output.result:q}"
+        " > {log:q} 2>&1"
+
+
 rule publish:
     """Describe the archive: a landing page and a STAC collection, made from its metadata."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",
         check="results/{run}/archive/check.json",
+        breaks="results/{run}/archive/break_points.json",
         tables="results/{run}/archive/observations.json",
     output:
         page="results/{run}/archive/README.md",
@@ -167,6 +199,7 @@ rule publish:
         "hindsight archive.publish --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --check {input.check:q}"
+        " --breaks {input.breaks:q}"
         " --tables {input.tables:q}"
         " --versions {params.versions:q}"
         " --register {output.register:q}"
@@ -252,6 +285,7 @@ rule copy:
             result("archive/stac.json"),
             result("archive/explore.html"),
             result("archive/revisions.json"),
+            result("archive/break_points.json"),
         ],
     output:
         marker="results/{run}/archive/copy.json",

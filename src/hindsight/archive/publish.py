@@ -14,12 +14,15 @@ from hindsight.settings.lexicon import CHANNELS
 
 CUBE = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
 STORE = "reanalysis.zarr"
+LISTED = 20  # break points on the landing page; `break_points.json` has all
+LIMITS = ("ratio", "lower", "upper")
 ASSETS = {  # files beside the catalogue entry: title, media type, role
     STORE: ("members, with groups mean and spread", "application/vnd.zarr; version=3", "data"),
     "README.md": ("landing page", "text/markdown", "metadata"),
     "explore.html": ("maps, series and observations, to look at in a browser", "text/html", "overview"),
     "provenance.csv": ("provenance of every shard and block of members", "text/csv", "metadata"),
     "revisions.json": ("shards that were made again: when, why, checksums", "application/json", "metadata"),
+    "break_points.json": ("seams, changes of network or prior, and what they do", "application/json", "metadata"),
     "check.json": ("result of the archive's check, and rounding errors", "application/json", "metadata"),
     "layout.json": ("recipe, attributes and checksums of the metadata", "application/json", "metadata"),
 }
@@ -30,6 +33,7 @@ def run(
     *,
     layout: Path,
     check: Path,
+    breaks: Path,
     tables: list[Path],
     versions: Path,
     register: Path,
@@ -44,8 +48,9 @@ def run(
     environment = Environment(
         loader=PackageLoader("hindsight.archive", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    values = page_values(layout_json, checked) | break_values(json.loads(breaks.read_text()))
     text = environment.get_template("README.md.jinja").render(
-        page_values(layout_json, checked) | {"settings": settings, "feedback": feedback, "revisions": revised}
+        values | {"settings": settings, "feedback": feedback, "revisions": revised}
     )
     objects.put(page, text.encode())
     objects.put_json(catalogue, collection(layout_json, checked, feedback))
@@ -69,6 +74,26 @@ def page_values(layout: dict, checked: dict) -> dict[str, object]:
         "made_from": layout["made_from"],
         "settings_used": settings,
         "citation": citation(attributes),
+    }
+
+
+def break_values(breaks: dict) -> dict[str, object]:
+    """Values for the landing page: break points that are not seams, and the table of changes at seams.
+
+    Args:
+        breaks: content of `break_points.json`.
+    """
+    points = breaks["break_points"]
+    other = [one for one in points if one["kind"] != "seam"]
+    rows = [
+        row | {name: f"{row[name]:.2f}" for name in LIMITS} for row in breaks["changes"] if row["ratio"] is not None
+    ]
+    return {
+        "breaks": other[:LISTED],
+        "more_breaks": max(len(other) - LISTED, 0),
+        "seam_count": len(points) - len(other),
+        "changes": rows,
+        "confidence": f"{100 * breaks['confidence']:g} %",
     }
 
 

@@ -40,6 +40,13 @@ class TimeCell(Section):
         return self
 
 
+class NetworkChange(Section):
+    """When a change of the number of observations is a break point."""
+
+    share: float = Field(0.2, gt=0, lt=1, description="least change of the number a day, as a share of the larger one")
+    days: int = Field(30, ge=2, description="days before and after between which the medians must differ so")
+
+
 class Copy(Section):
     """A destination that the archive is copied to."""
 
@@ -87,6 +94,10 @@ class Archive(Encoding):
         description="channels whose values are not those at the frame's time, as the source defines them, for example "
         "daily means {t2m: {method: mean, start_hours: -12, end_hours: 12}}; sums of precipitation are known",
     )
+    network_change: NetworkChange = Field(
+        NetworkChange(), description="changes of the number of observations that are listed among the break points"
+    )
+    confidence: float = Field(0.95, gt=0, lt=1, description="of the intervals in the table of changes at seams")
     replace: bool = Field(False, description="true: an existing archive with another recipe is deleted first")
     netcdf: Literal["none", "mean", "members"] = Field(
         "none", description="netCDF copies, one file per year: none; mean: mean and spread; members: members too"
