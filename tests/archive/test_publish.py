@@ -25,7 +25,9 @@ BREAKS = {
 
 @pytest.fixture
 def published(small):
+    issue = {"title": "calm winds", "start": "2009-01-03", "end": "2009-01-04", "channels": ["z500"]}
     small.archive_settings |= {"creator_name": "A. Person", "licence": "CC-BY-4.0", "version": "1.0"}
+    small.archive_settings["known_issues"] = [issue]
     small.lay_out()
     small.check()
     page, catalogue = small.archive.with_name("README.md"), small.archive.with_name("stac.json")
@@ -47,6 +49,13 @@ def test_the_code_on_the_page_runs_in_the_folder_of_the_page(published):
     code = "".join(re.findall(r"^    (.*\n)", text, re.M))
     done = subprocess.run([sys.executable, "-c", code], cwd=published.archive.parent, capture_output=True, text=True)
     assert done.returncode == 0 and "[[" in done.stdout, done.stderr
+
+
+def test_known_issues_are_on_the_page_and_in_the_register(published):
+    text = published.archive.with_name("README.md").read_text()
+    assert "| calm winds | z500 | 2009-01-03T00:00:00 | 2009-01-04T23:59:59 |" in text
+    register = json.loads(published.archive.with_name("revisions.json").read_text())
+    assert [one["title"] for one in register["known_issues"]] == ["calm winds"] and register["revisions"] == []
 
 
 def test_the_page_agrees_with_the_metadata(published):

@@ -21,30 +21,31 @@ def said(tmp_path):
 
 
 def test_the_same_values_are_one_version(tmp_path):
-    assert revisions.record(tmp_path / "s.json", marker(), [])
+    assert revisions.record(tmp_path / "s.json", marker(), TIMES, [])
     before = (tmp_path / "s.json").read_bytes()
     assert revisions.read(tmp_path / "s.json")[0]["when"] is None  # as in any other run of the same inputs
-    assert not revisions.record(tmp_path / "s.json", marker(), [])
+    assert not revisions.record(tmp_path / "s.json", marker(), TIMES, [])
     assert (tmp_path / "s.json").read_bytes() == before and said(tmp_path) == []
 
 
 def test_other_values_are_a_revision_with_its_reason_and_checksums(tmp_path):
     denials = revisions.concerning([DENIED], TIMES)
-    revisions.record(tmp_path / "s.json", marker(), [])
-    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "b"}), denials)
-    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "c"}), denials)
-    revisions.record(tmp_path / "t.json", marker(), denials)
+    revisions.record(tmp_path / "s.json", marker(), TIMES, [])
+    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "b"}), TIMES, denials)
+    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "c"}), TIMES, denials)
+    revisions.record(tmp_path / "t.json", marker(), TIMES, denials)
     newest, first = revisions.register(tmp_path)
     assert first["why"] == ["denied: station ES_1, 2009-01-05T00:00:00 to 2009-01-09T23:59:59: moved to another height"]
     assert first["objects"] == {"msl/c/0/0/0": {"before": "a", "after": "b"}} and first["shard"] == "s"
     assert newest["why"] == ["made again from other analyses"]
+    assert newest["frames"] == ["2009-01-01T12:00", "2009-01-10T12:00"]
 
 
 def test_members_that_are_added_are_no_revision(tmp_path):
-    revisions.record(tmp_path / "s.json", marker(), [])
+    revisions.record(tmp_path / "s.json", marker(), TIMES, [])
     more = marker(**{"msl/c/1/0/0": "n", "mean/msl/c/0/0": "other"})
-    assert not revisions.record(tmp_path / "s.json", more, []) and said(tmp_path) == []
-    assert revisions.record(tmp_path / "s.json", marker(**{"msl/c/1/0/0": "o"}), [])  # they count from then on
+    assert not revisions.record(tmp_path / "s.json", more, TIMES, []) and said(tmp_path) == []
+    assert revisions.record(tmp_path / "s.json", marker(**{"msl/c/1/0/0": "o"}), TIMES, [])  # they count from then on
 
 
 @pytest.mark.parametrize(("period", "meets"), [

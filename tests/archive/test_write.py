@@ -94,8 +94,8 @@ def test_all_errors_of_the_files_are_reported_at_once(small):
 
 
 def run(small, paths):
-    write.run(small.domain, small.product, Observe(), layout=small.layout, analyses=paths, archive=small.archive,
-              marker=small.markers[0])  # fmt: skip
+    write.run(small.domain, small.product, Observe(), layout=small.layout, analyses=paths, denied=[],
+              archive=small.archive, marker=small.markers[0])  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])

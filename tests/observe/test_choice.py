@@ -9,7 +9,7 @@ import pytest
 from hindsight.errors import UserError
 from hindsight.observe import choice
 from hindsight.settings.networks import Stations, Withholding
-from hindsight.settings.quality import Denial
+from hindsight.settings.quality import Denial, read_denials
 
 
 def table(count=400, days=1, seed=0):
@@ -83,7 +83,7 @@ def test_denials_apply_to_a_station_a_channel_and_a_period(tmp_path):
     path.write_text(
         "station,channel,start,end,reason,size\nS001,msl,2009-01-03,2009-01-05,drift,3.5\nS00[34],t2m,,,moved,\n"
     )
-    denials = choice.read_denials(path)
+    denials = read_denials(path)
     assert denials[1].start is None and denials[0].reason == "drift"
     denied = choice.is_denied(whole, denials)
     assert whole[denied].groupby("station").size().to_dict() == {"S001": 3}
@@ -91,8 +91,12 @@ def test_denials_apply_to_a_station_a_channel_and_a_period(tmp_path):
     assert everywhere.sum() == 10
 
 
-def test_a_list_of_denials_without_reasons_is_refused(tmp_path):
-    path = tmp_path / "denied.csv"
-    path.write_text("station,start\nS001,2009-01-03\n")
-    with pytest.raises(UserError, match="station, channel, start, end, reason"):
-        choice.read_denials(path)
+def test_folds_share_out_all_stations_and_blocks_stay_together():
+    whole = table()
+    for block in (None, 10.0):
+        parts = np.array([choice.in_fold(whole, (k, 4), block, 1) for k in range(4)])
+        assert (parts.sum(0) == 1).all() and (parts.sum(1) > 0).all()
+    blocks = whole.assign(block=whole["latitude"] // 10 * 100 + whole["longitude"] // 10, fold=parts.argmax(0))
+    assert (blocks.groupby("block")["fold"].nunique() == 1).all() and blocks["block"].nunique() > 4
+    fewer = whole[whole["station"] != whole["station"].iloc[0]]
+    assert (choice.in_fold(fewer, (0, 4), 10.0, 1) == parts[0][fewer.index]).all()

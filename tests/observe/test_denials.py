@@ -5,7 +5,7 @@ import pandas as pd
 
 from hindsight.fields.usage import CODES, NEIGHBOURS
 from hindsight.observe import choice, denials
-from hindsight.settings.quality import Quality
+from hindsight.settings.quality import Quality, read_denials
 
 DAYS, ERROR = 900, 80.0
 
@@ -73,7 +73,7 @@ def test_the_usual_level_is_where_most_months_are():
 def test_the_file_of_proposals_can_be_given_as_a_list_of_denials(tmp_path):
     found = denials.propose(spoilt("S03", lambda day: 2 * ERROR * np.maximum(day - 365, 0) / 365), Quality())
     found.to_csv(tmp_path / "list.csv", index=False)
-    read = choice.read_denials(tmp_path / "list.csv")
+    read = read_denials(tmp_path / "list.csv")
     assert [(one.station, one.channel) for one in read] == [(row.station, row.channel) for row in found.itertuples()]
     denied = screened()[choice.is_denied(screened(), read)]
     assert set(denied["station"]) == {"S03"} and len(denied) == found["reports"].sum()

@@ -317,3 +317,12 @@ def test_a_list_of_stations_that_holds_measurements_is_refused(tmp_path, column)
     (tmp_path / "list.csv").write_text(f"station,latitude,longitude,{column}\nA,45,1,280\n")
     with pytest.raises(UserError, match=rf"has the column\(s\) {column.lower()}: a list of stations gives their"):
         networks.load_list(tmp_path / "list.csv", Grid(np.arange(40.0, 50), np.arange(-3.0, 3)))
+
+
+def test_folds_withhold_every_station_of_the_same_network_once():
+    whole = make(share=0.2, withheld=0.25)
+    parts = [make(share=0.2, withheld=0.25, fold=(k, 4)) for k in range(4)]
+    assert all((part["station"] == whole["station"]).all() for part in parts)
+    assert (sum(part["withheld"].astype(int) for part in parts) == 1).all()
+    sizes = [part["withheld"].sum() for part in parts]
+    assert max(sizes) - min(sizes) <= 1

@@ -514,3 +514,18 @@ def test_sums_are_known_and_other_periods_are_said():
     said = Archive(time_cells={"t2m": {"method": "maximum", "start_hours": -24, "end_hours": 0}})
     assert said.time_cell("t2m").method == "maximum" and said.time_cell("msl") is None
     assert (said.time_cell("tp24").method, said.time_cell("tp24").start_hours) == ("sum", -24)
+
+
+def test_folds_become_networks_that_are_not_scored_by_themselves():
+    chosen = settings.Settings(observe={"networks": {"a": {"folds": 3}, "b": {}}})
+    assert list(chosen.observe.networks) == ["a", "b", "a_fold0", "a_fold1", "a_fold2"]
+    assert chosen.observe.scored == ["a", "b"] and chosen.observe.networks["a_fold1"].fold == (1, 3)
+    assert list(chosen.observe.without_folds().networks) == ["a", "b"]
+    assert settings.Settings.model_validate_json(chosen.model_dump_json()) == chosen
+
+
+def test_folds_change_the_settings_of_no_stage_but_observe():
+    plain, more = (settings.Settings(observe={"networks": {"a": given}}) for given in ({}, {"folds": 3}))
+    for stage in ("configuration", "archive", "reanalyse", "verify"):
+        assert settings.stage_settings(plain, stage) == settings.stage_settings(more, stage)
+    assert "a_fold2" in settings.stage_settings(more, "observe")

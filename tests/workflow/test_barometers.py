@@ -107,7 +107,7 @@ def test_the_archive_is_whole_and_nothing_is_left_to_do(made, data):
 
 
 def test_a_denied_station_changes_only_the_shard_that_it_touches(made, data, tmp_path):
-    """Denied on three days inside the second of four shards, whose neighbours are computed again to the same bytes."""
+    """Denied on three days inside the second of four shards, which the halos of the others do not reach."""
     folder = shutil.copytree(made, tmp_path / "recalled")
     run = folder / "results/barometers"
     kept = {path: path.read_bytes() for path in run.glob("*/without_spain/**/*-0.nc")}
@@ -118,8 +118,11 @@ def test_a_denied_station_changes_only_the_shard_that_it_touches(made, data, tmp
     config = configuration(data)
     config["observe"]["networks"]["without_spain"]["denied"] = [denial]
     text = runs.snakemake(folder, config).stdout
-    shards = {line.split("/")[-1] for line in text.splitlines() if "output: results/barometers/reanalyse/" in line}
-    assert "20090111T12-0.nc" in shards and "20090131T12-0.nc" not in shards
+    remade = r"output: results/barometers/(?:reanalyse|baselines|observe)/without_spain/(\S+)"
+    assert sorted(re.findall(remade, text)) == [
+        "20090111T12.parquet",
+        *(f"{name}/20090111T12-0.nc" for name in ("climatology", "diffusion", "optimal_interpolation")),
+    ]
     changed = {path.relative_to(run) for path, content in kept.items() if path.read_bytes() != content}
     named = {str(path) for path in changed}
     assert "reanalyse/without_spain/diffusion/20090111T12-0.nc" in named
@@ -128,3 +131,10 @@ def test_a_denied_station_changes_only_the_shard_that_it_touches(made, data, tmp
     assert revision["shard"] == "20090111T12" and "moved uphill" in revision["why"][0]
     assert "moved uphill" in (run / "archive/README.md").read_text()
     assert json.loads((run / "archive/check.json").read_text())["complete"]
+    config["observe"]["networks"]["without_spain"] |= {"denied": [], "denied_file": f"{folder}/denied.csv"}
+    pd.DataFrame([denial]).to_csv(folder / "denied.csv", index=False)
+    assert not re.findall(remade, runs.snakemake(folder, config, "-n").stdout)
+    also = {"station": "ES_*", "start": "2009-02-05", "end": "2009-02-06", "reason": "of a file"}
+    pd.DataFrame([denial, also]).to_csv(folder / "denied.csv", index=False)
+    plan = runs.snakemake(folder, config, "-n").stdout
+    assert [name for name in re.findall(remade, plan) if name.endswith(".parquet")] == ["20090131T12.parquet"]

@@ -41,8 +41,11 @@ rule baseline:
         learnt=stores(pieces_of_splits("train", "validation")),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations=lambda wildcards: observation_tables(
-            baseline_stretch(wildcards.shard)
+        observations=lambda wildcards: tables_of_shard(
+            wildcards.network, wildcards.shard, baseline_stretch(wildcards.shard)
+        ),
+        sources=lambda wildcards: sources_of_tables(
+            wildcards.network, baseline_stretch(wildcards.shard)
         ),
         covariance=lambda wildcards: covariance_file(wildcards.method),
     output:
@@ -57,6 +60,9 @@ rule baseline:
     params:
         observations=input_list("observations"),
         shard=lambda wildcards: shard_frames(wildcards.shard),
+        spec=lambda wildcards: spec_of(
+            wildcards.network, baseline_stretch(wildcards.shard)
+        ),
         covariance=lambda wildcards: [
             word
             for file in covariance_file(wildcards.method)

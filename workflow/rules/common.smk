@@ -37,7 +37,8 @@ def write(text: str, output) -> None:
 
 # Settings with thousands of files or times are too long for a command; a `run` rule writes them, which takes seconds.
 LONG = len(SETTINGS.model_dump_json()) > 60_000
-NETWORKS = list(SETTINGS.observe.networks)
+NETWORKS = SETTINGS.observe.scored
+FOLDS = [name for name in SETTINGS.observe.networks if name not in NETWORKS]
 METHODS = list(SETTINGS.baselines.methods)
 CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.product)}
 SHARDS = list(CUTS)
@@ -111,6 +112,29 @@ def members(block: str) -> str:
     """The first and the last member of a block, as an option of steps."""
     numbers = SETTINGS.product.block(int(block))
     return f"{numbers[0]}-{numbers[-1]}"
+
+
+def tables_of_shard(network: str, shard: str, name: str) -> list[str]:
+    """Observation tables of a shard and of those beside it that its stretch overlaps.
+
+    These are `ancient`: what changes them outside of the stretch triggers no rerun; see `sources_of_tables`, `spec_of`.
+    """
+    own = result(f"observe/{network}/{shard}.parquet")
+    return [
+        path if path == own else ancient(path)
+        for path in (
+            path.format(run=SETTINGS.run, network=network)
+            for path in observation_tables(name)
+        )
+    ]
+
+
+def sources_of_tables(network: str, name: str) -> list[str]:
+    """The files from which the observations in an interval are made."""
+    if network in SETTINGS.observe.simulated:
+        return pieces_of(name)
+    cuts = report_intervals_with(name)
+    return [p for r in reports_of_network(network) for p in screened_of(r, cuts)]
 
 
 @lru_cache
@@ -254,18 +278,31 @@ def reports_of_network(network: str) -> list[str]:
     return SETTINGS.observe.networks[network].reports or list(SETTINGS.observe.reports)
 
 
-def spec_of_shard(network: str, shard: str) -> str:
-    """The settings on which a network's observations of a shard depend: of its denials, those of the shard's frames.
+def ancient_files(paths: list[str]) -> list[str]:
+    """Files whose changes trigger no rerun."""
+    return [ancient(path) for path in paths]
 
-    A parameter of a rule, so that a denial selects again only the shards that it concerns.
+
+@lru_cache
+def denials_of(network: str) -> list[settings.quality.Denial]:
+    """The denials of a network, from the settings and their file."""
+    listed = map(Path, settings.denial_files(SETTINGS, network))
+    read = [one for path in listed for one in settings.quality.read_denials(path)]
+    return [*SETTINGS.observe.networks[network].denied, *read]
+
+
+def spec_of(network: str, name: str) -> str:
+    """The settings on which a network's observations of an interval depend: of its denials, those of its frames.
+
+    A parameter of rules, so that a denial makes only the shards again that it concerns, and a network no other's.
     """
-    spec, cut = SETTINGS.observe.networks[network], frames(shard_frames(shard))
+    spec, cut = SETTINGS.observe.networks[network], frames(name)
     first, last = (
         time.astype("datetime64[s]").item() for time in (cut.start, cut.last)
     )
-    concerned = [denial for denial in spec.denied if denial.meets(first, last)]
-    kept = spec.model_copy(update={"denied": concerned})
-    return f"{SETTINGS.observe.seed} {kept.model_dump_json()}"
+    concerned = [one for one in denials_of(network) if one.meets(first, last)]
+    kept = spec.model_copy(update={"denied": concerned, "denied_file": None})
+    return f"{SETTINGS.observe.seed} {kept.model_dump_json(exclude={'folds'})}"
 
 
 def calibration_file(name: str) -> list[str]:

@@ -10,7 +10,10 @@ out: results/{run}/observe/{network}/{shard}.parquet, {network}.usage.csv;
 # Networks of real reports and simulated ones make the same file by different rules.
 SIMULATED = "|".join(SETTINGS.observe.simulated) or "(?!)"
 REPORTED = (
-    "|".join(n for n in NETWORKS if n not in SETTINGS.observe.simulated) or "(?!)"
+    "|".join(
+        n for n in SETTINGS.observe.networks if n not in SETTINGS.observe.simulated
+    )
+    or "(?!)"
 )
 DENIALS = [
     result(f"observe/{name}.denials.csv")
@@ -22,7 +25,7 @@ DENIALS = [
 rule simulate:
     """Observe a shard of frames with a simulated network."""
     input:
-        settings="results/{run}/settings/observe.json",
+        settings=ancient("results/{run}/settings/observe.json"),  # see params.spec
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
         pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years trigger no rerun
         statistics="results/{run}/preprocess/statistics.nc",
@@ -43,6 +46,7 @@ rule simulate:
         runtime=minutes(60),
     params:
         shard=lambda wildcards: shard_frames(wildcards.shard),
+        spec=lambda wildcards: spec_of(wildcards.network, shard_frames(wildcards.shard)),
     shell:
         "hindsight observe.simulate --settings {input.settings:q}"
         " --network {wildcards.network:q}"
@@ -216,6 +220,10 @@ rule select:
             )
         ],
         lists=lambda wildcards: settings.choice_files(SETTINGS, wildcards.network),
+        denied=lambda wildcards: ancient_files(
+            settings.denial_files(SETTINGS, wildcards.network)
+        ),
+        # see params.spec
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
     log:
@@ -230,13 +238,14 @@ rule select:
     params:
         screened=input_list("screened"),
         shard=lambda wildcards: shard_frames(wildcards.shard),
-        spec=lambda wildcards: spec_of_shard(wildcards.network, wildcards.shard),
+        spec=lambda wildcards: spec_of(wildcards.network, shard_frames(wildcards.shard)),
     shell:
         "hindsight observe.select --settings {input.settings:q}"
         " --network {wildcards.network:q}"
         " --shard {params.shard:q}"
         " --screened {params.screened}"
         " --lists {input.lists:q}"
+        " --denied {input.denied:q}"
         " --observations {output.observations:q}"
         " > {log:q} 2>&1"
 
@@ -244,7 +253,7 @@ rule select:
 rule usage:
     """Count a network's observations: rows that are used, and rows that are not, by reason."""
     input:
-        settings="results/{run}/settings/observe.json",
+        settings=ancient("results/{run}/settings/observe.json"),  # its tables change with it
         observations=expand(
             "results/{{run}}/observe/{{network}}/{shard}.parquet", shard=SHARDS
         ),

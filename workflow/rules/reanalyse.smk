@@ -12,7 +12,12 @@ rule shard:
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
-        observations=lambda wildcards: observation_tables(stretch(wildcards.shard)),
+        observations=lambda wildcards: tables_of_shard(
+            wildcards.network, wildcards.shard, stretch(wildcards.shard)
+        ),
+        sources=lambda wildcards: sources_of_tables(
+            wildcards.network, stretch(wildcards.shard)
+        ),
         plan=ancient("results/{run}/reanalyse/{network}/plan.json"),  # not written above a limit, so no job starts
     output:
         analysis="results/{run}/reanalyse/{network}/diffusion/{shard}-{block}.nc",
@@ -29,6 +34,7 @@ rule shard:
         shard=lambda wildcards: shard_frames(wildcards.shard),
         stretch=lambda wildcards: stretch(wildcards.shard),
         members=lambda wildcards: members(wildcards.block),
+        spec=lambda wildcards: spec_of(wildcards.network, stretch(wildcards.shard)),
     shell:
         "hindsight reanalyse.shard --settings {input.settings:q}"
         " --prior {input.prior:q}"
@@ -48,7 +54,7 @@ rule plan:
         settings="results/{run}/settings/plan.json",
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
-        observations=observation_tables(stretch(SHARDS[0])),
+        observations=ancient_files(observation_tables(stretch(SHARDS[0]))),  # a correction hardly changes the cost
     output:
         plan="results/{run}/reanalyse/{network}/plan.json",
     log:

@@ -125,6 +125,36 @@ rule departures:
         " > {log:q} 2>&1"
 
 
+rule cross_validation:
+    """Score analyses at stations each of which was withheld from one of them (networks with `folds`); only on demand."""
+    input:
+        settings=result("settings/verify.json"),
+        static=result("preprocess/static.nc"),
+        feedback=expand(
+            result("verify/feedback/{network}/{analysis}/{shard}.parquet"),
+            network=FOLDS,
+            analysis=["diffusion", *METHODS],
+            shard=SHARDS,
+        ),
+    output:
+        table=result("verify/cross_validation.csv"),
+    log:
+        f"logs/{SETTINGS.run}/verify/cross_validation.log",
+    benchmark:
+        f"logs/{SETTINGS.run}/verify/cross_validation.tsv"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        feedback=input_list("feedback"),
+    shell:
+        "hindsight verify.cross_validation --settings {input.settings:q}"
+        " --feedback {params.feedback}"
+        " --static {input.static:q}"
+        " --table {output.table:q}"
+        " > {log:q} 2>&1"
+
+
 rule score:
     """Compute scores with confidence intervals from the statistics of every network."""
     input:

@@ -21,7 +21,11 @@ ASSETS = {  # files beside the catalogue entry: title, media type, role
     "README.md": ("landing page", "text/markdown", "metadata"),
     "explore.html": ("maps, series and observations, to look at in a browser", "text/html", "overview"),
     "provenance.csv": ("provenance of every shard and block of members", "text/csv", "metadata"),
-    "revisions.json": ("shards that were made again: when, why, checksums", "application/json", "metadata"),
+    "revisions.json": (
+        "known issues; shards that were made again: when, why, checksums",
+        "application/json",
+        "metadata",
+    ),
     "break_points.json": ("seams, changes of network or prior, and what they do", "application/json", "metadata"),
     "check.json": ("result of the archive's check, and rounding errors", "application/json", "metadata"),
     "layout.json": ("recipe, attributes and checksums of the metadata", "application/json", "metadata"),
@@ -40,9 +44,10 @@ def run(
     page: Path,
     catalogue: Path,
 ) -> None:
-    """Describe the archive: a landing page, a STAC collection and a register of revisions, made from its metadata."""
+    """Describe the archive: a landing page, a STAC collection and a register of known issues and revisions."""
     revised = revisions.register(versions)
-    objects.put_json(register, {"revisions": revised})
+    issues = [one.model_dump(mode="json") for one in settings.known_issues]
+    objects.put_json(register, {"known_issues": issues, "revisions": revised})
     layout_json, checked = json.loads(layout.read_text()), json.loads(check.read_text())
     feedback = [json.loads(path.read_text()) for path in tables]
     environment = Environment(
@@ -50,7 +55,7 @@ def run(
     )
     values = page_values(layout_json, checked) | break_values(json.loads(breaks.read_text()))
     text = environment.get_template("README.md.jinja").render(
-        values | {"settings": settings, "feedback": feedback, "revisions": revised}
+        values | {"settings": settings, "feedback": feedback, "revisions": revised, "issues": issues}
     )
     objects.put(page, text.encode())
     objects.put_json(catalogue, collection(layout_json, checked, feedback))

@@ -20,6 +20,7 @@ EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # no
 ACCESS = ("url", "options", "retries", "timeout_seconds")  # how reports are fetched
 PROPOSALS = ("interval_frames", "drift_errors", "dead_days")  # of quality control: no observation depends on them
 NO_DENIALS = {"denied": [], "denied_file": None}
+FOLDS = ("folds", "fold")  # of cross-validations, whose networks are others
 ATTRIBUTES = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # of every analysis
 DIGITS = 12  # of a checksum, in messages
 
@@ -33,7 +34,8 @@ def recipe_settings(
     """
     name = archive.network or next(iter(observe.networks))
     encoding = archive.model_dump(include=set(Encoding.model_fields)) | {"network": name}
-    network = observe.networks[name].model_dump(mode="json") | NO_DENIALS if name in observe.networks else None
+    spec = observe.networks.get(name)
+    network = None if spec is None else spec.model_dump(mode="json", exclude=set(FOLDS)) | NO_DENIALS
     return {
         "domain": domain.model_dump(mode="json"),
         "product": product.model_dump(mode="json", include=set(Ensemble.model_fields)),

@@ -15,12 +15,13 @@ from hindsight.archive import objects
 from hindsight.settings.quality import Denial
 
 
-def record(path: Path, marker: dict, denials: Sequence[dict]) -> bool:
+def record(path: Path, marker: dict, times: np.ndarray, denials: Sequence[dict]) -> bool:
     """Add an entry to the versions of a shard, if it has none or has now other values of the same members.
 
     Args:
         path: of the file of versions.
         marker: content of the shard's marker.
+        times: of its frames.
         denials: those that concern the shard, see `concerning`.
 
     Returns:
@@ -34,7 +35,9 @@ def record(path: Path, marker: dict, denials: Sequence[dict]) -> bool:
             objects.put_json(path, {"versions": versions})
         return False
     when = datetime.now(UTC).isoformat(timespec="seconds") if versions else None  # same inputs, same bytes
-    entry = {"when": when, "hindsight": marker["hindsight"], "denials": [*denials], "objects": members}
+    frames = [str(np.datetime_as_string(time, "m")) for time in times[[0, -1]]]
+    entry = {"when": when, "hindsight": marker["hindsight"], "frames": frames, "denials": [*denials]}
+    entry["objects"] = members
     objects.put_json(path, {"versions": [*versions, entry]})
     return True
 
@@ -56,7 +59,7 @@ def concerning(denials: Sequence[Denial], times: np.ndarray) -> list[dict]:
 
 
 def register(folder: Path) -> list[dict]:
-    """The revisions of an archive, the newest first: shard, when, why, and checksums before and after.
+    """The revisions of an archive, the newest first: shard, its first and last frame, when, why, checksums.
 
     Args:
         folder: with a file of versions for each shard.
@@ -70,6 +73,7 @@ def register(folder: Path) -> list[dict]:
                 {
                     "shard": path.stem,
                     "version": number,
+                    "frames": after["frames"],
                     "when": after["when"],
                     "why": _reasons(before, after),
                     "objects": {

@@ -17,6 +17,7 @@ from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
 from hindsight.fields import intervals, rounding, shards
 from hindsight.settings import Domain, Ensemble, Observe
+from hindsight.settings.quality import read_denials
 
 
 def run(
@@ -26,6 +27,7 @@ def run(
     *,
     layout: Path,
     analyses: list[Path],
+    denied: list[Path],
     archive: Path,
     marker: Path,
 ) -> None:
@@ -62,8 +64,9 @@ def run(
     objects.put_json(marker, content)
     network = observe.networks.get(layout_json["settings"]["archive"]["network"])
     reached = intervals.parse(content["stretch"], domain.step_hours).times if "stretch" in content else times
-    denials = revisions.concerning(network.denied if network else [], reached)  # also those of the halo
-    if revisions.record(archive.parent / "revisions" / marker.name, content, denials) and denials:
+    listed = [one for path in denied for one in read_denials(path)]
+    denials = revisions.concerning([*(network.denied if network else []), *listed], reached)  # also those of the halo
+    if revisions.record(archive.parent / "revisions" / marker.name, content, times, denials) and denials:
         print(f"shard {shard.name}: a new version, with {len(denials)} denial(s)")
 
 

@@ -75,6 +75,19 @@ def is_withheld(table: pd.DataFrame, share: float, settings: Withholding, seed: 
     return withheld
 
 
+def in_fold(table: pd.DataFrame, fold: tuple[int, int], block_degrees: float | None, seed: int) -> np.ndarray:
+    """Whether each row's station belongs to a part of all stations, (N,); each belongs to one.
+
+    Args:
+        table: with station, latitude, longitude.
+        fold: number of the part, and of parts.
+        block_degrees: stations in a block with sides of so many degrees belong to one part; none: each by itself.
+        seed: of the draw.
+    """
+    settings = Withholding(block_degrees=block_degrees)
+    return np.floor(_position(table, settings, seed) * fold[1]).astype(int) == fold[0]
+
+
 def _position(table: pd.DataFrame, settings: Withholding, seed: int) -> np.ndarray:
     """A number from 0 to 1 of each row's station or block, by a hash."""
     names = table["station"].astype(str)
@@ -114,19 +127,3 @@ def is_denied(table: pd.DataFrame, denials: Sequence[Denial]) -> np.ndarray:
         ]
         denied |= np.logical_and.reduce([np.broadcast_to(one, len(table)) for one in applies])
     return denied
-
-
-def read_denials(path: Path) -> list[Denial]:
-    """The denials of a CSV file with the columns station, channel, start, end, reason.
-
-    Raises:
-        UserError: if it cannot be read or a row is not a denial.
-    """
-    try:
-        rows = pd.read_csv(path, dtype=str, comment="#")
-        kept = [name for name in Denial.model_fields if name in rows]
-        return [Denial(**{k: v for k, v in row.items() if pd.notna(v)}) for row in rows[kept].to_dict("records")]
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a list of denials with the columns station, channel, start, end, reason ({error})"
-        ) from None

@@ -48,13 +48,17 @@ def stations(
         places = block_stations(network, grid)
     else:
         places = grid_stations(network, grid, generator)
-    count = round(network.withheld * len(places))
+    order, (part, parts) = generator.permutation(len(places)), network.fold or (0, 1)
+    if network.fold:
+        withheld = order * parts // max(len(places), 1) == part
+    else:
+        withheld = order < round(network.withheld * len(places))
+    count = int(withheld.sum())
     if count >= len(places):
         raise UserError(
             f"a network of kind {network.kind!r} has {len(places)} station(s) in the domain, {count} of "
             "them withheld, and observes nothing; enlarge it or withhold less"
         )
-    withheld = generator.permutation(len(places)) < count
     return places.assign(withheld=withheld, footprint=places.get("footprint", ""))
 
 

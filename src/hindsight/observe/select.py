@@ -1,6 +1,7 @@
 """Select the observations of a network and shard from screened reports: stations, withheld ones, denials, thinning."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from hindsight.fields import intervals, usage
 from hindsight.fields import observations as tables
 from hindsight.observe import choice, thinning
 from hindsight.settings import Observe, Scope
-from hindsight.settings.input_files import matching
 from hindsight.settings.observe import Network
+from hindsight.settings.quality import Denial, read_denials
 
 
 def run(
@@ -23,13 +24,15 @@ def run(
     shard: str,
     screened: list[Path],
     lists: list[Path],
+    denied: list[Path],
     observations: Path,
 ) -> None:
     """Select the observations of a network and shard from the screened reports."""
     times, spec = intervals.parse(shard, domain.step_hours).times, settings.networks[network]
     parts = [_read(path) for path in screened]
     table = pd.concat([part[part["time"].between(times[0], times[-1])] for part in parts], ignore_index=True)
-    table = select(table, spec, settings.seed, lists)
+    denials = [*spec.denied, *(one for path in denied for one in read_denials(path))]
+    table = select(table, spec, settings.seed, lists, denials)
     tables.write(table, observations, coded=True)
     used = (table["quality"] == 0) & ~table["withheld"]
     counts = usage.sentence(usage.count(table, usage.reasons(table)))
@@ -42,24 +45,23 @@ def run(
         )
 
 
-def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> pd.DataFrame:
+def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], denials: Sequence[Denial]) -> pd.DataFrame:
     """The rows of a network's stations, used and withheld, with codes for denied and thinned ones.
 
     Args:
         table: screened reports.
         spec: the network.
         seed: of who is withheld.
-        lists: files of names and denials that the settings name.
+        lists: files of names that the settings name.
+        denials: of the network, from the settings and their file.
     """
-    withheld = choice.is_withheld(table, spec.withheld, spec.withhold, seed, lists)
-    mine = choice.chosen(table["station"], spec.use, lists)
-    named = spec.withhold.stations
-    if named is not None:
-        mine |= choice.chosen(table["station"], named, lists)
+    mine, named = choice.chosen(table["station"], spec.use, lists), spec.withhold.stations
+    if spec.fold:
+        withheld = choice.in_fold(table, spec.fold, spec.withhold.block_degrees, seed)
+    else:
+        withheld = choice.is_withheld(table, spec.withheld, spec.withhold, seed, lists)
+        mine |= False if named is None else choice.chosen(table["station"], named, lists)
     table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
-    denials = [*spec.denied]
-    if spec.denied_file:
-        denials += choice.read_denials(matching(spec.denied_file, lists))
     table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, denials))
     again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # in two sources
     return thinning.thin(usage.with_reason(table, usage.DUPLICATE, again), spec.thinning)

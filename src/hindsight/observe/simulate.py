@@ -16,7 +16,7 @@ from hindsight.observe import networks
 from hindsight.operators.footprint import observation_operator
 from hindsight.settings import Observe, Scope
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.settings.observe import Network
+from hindsight.settings.observe import FOLD, Network
 
 PURPOSE = 4 << 32  # constant of this module's random numbers, so that no two methods share any
 
@@ -37,7 +37,8 @@ def run(
     truth = _frames(store.read(fields), intervals.parse(shard, domain.step_hours), store.folder(fields))
     spread = xr.load_dataset(statistics)["spread"].values
     spec = settings.networks[network]
-    seed = np.random.SeedSequence([settings.seed, zlib.crc32(network.encode())])
+    name = network.rpartition(FOLD)[0] if spec.fold else network  # folds have the stations and errors of their network
+    seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
     generator = np.random.Generator(np.random.Philox(seed))
     table = networks.stations(spec, Grid.of(truth), generator, next(iter(station_list), None), xr.load_dataset(static))
     rows = simulate(truth["fields"], table, error_std(spec, domain.channels, spread), seed, spec, domain.step_hours)

@@ -22,6 +22,7 @@ from hindsight.settings.input_files import (
     check_files,
     choice_files,
     coastline_files,
+    denial_files,
     expanded,
     remote_files,
     report_files,
@@ -41,6 +42,7 @@ from hindsight.settings.verify import Comparison, Verify
 __all__ = [
     "check_files",
     "choice_files",
+    "denial_files",
     "coastline_files",
     "report_files",
     "sizes_and_times",
@@ -325,8 +327,11 @@ def _within(edge: str, value: float) -> float:
 def stage_settings(settings: Settings, stage: str) -> str:
     """The settings that a stage reads, as JSON; `configuration` means all of them.
 
-    Credentials are hidden; `credentials.write` stores them for the steps that need them.
+    Credentials are hidden; `credentials.write` stores them for the steps that need them. Only `observe` is told of
+    cross-validations, which change nothing else.
     """
+    if stage != "observe":
+        settings = settings.model_copy(update={"observe": settings.observe.without_folds()})
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
     if stage == "download":  # not the periods, which part names contain, nor settings of the manifest

@@ -60,6 +60,14 @@ class Copy(Section):
     )
 
 
+class KnownIssue(Period):
+    """Something wrong in a period of the archive that its users should know of."""
+
+    title: str = Field(min_length=3, description="what is wrong, in a few words")
+    channels: list[str] = Field([], description="channels that it affects; empty: all")
+    description: str = Field("", description="what it looks like, what to use instead, whether it will be corrected")
+
+
 class Archive(Encoding):
     """The published data set."""
 
@@ -98,6 +106,9 @@ class Archive(Encoding):
         NetworkChange(), description="changes of the number of observations that are listed among the break points"
     )
     confidence: float = Field(0.95, gt=0, lt=1, description="of the intervals in the table of changes at seams")
+    known_issues: list[KnownIssue] = Field(
+        [], description="what is wrong in a period, for the register of known issues (revisions.json, landing page)"
+    )
     replace: bool = Field(False, description="true: an existing archive with another recipe is deleted first")
     netcdf: Literal["none", "mean", "members"] = Field(
         "none", description="netCDF copies, one file per year: none; mean: mean and spread; members: members too"

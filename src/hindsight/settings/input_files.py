@@ -166,10 +166,16 @@ def matching(setting: str, paths: Sequence[Path]) -> Path:
 
 
 def choice_files(settings: "Settings", network: str) -> list[str]:
-    """The files of names and denials that a network of reports names."""
+    """The files of stations' names that a network of reports names."""
     spec = settings.observe.networks[network]
-    named = [spec.use.file, spec.withhold.stations.file if spec.withhold.stations else None, spec.denied_file]
+    named = [spec.use.file, spec.withhold.stations.file if spec.withhold.stations else None]
     return list(dict.fromkeys(_below(settings, file) for file in named if file))
+
+
+def denial_files(settings: "Settings", network: str) -> list[str]:
+    """The file of denials of a network of reports, if there is one."""
+    file = settings.observe.networks[network].denied_file
+    return [_below(settings, file)] if file else []
 
 
 def coastline_files(settings: "Settings") -> list[str]:
@@ -207,13 +213,13 @@ def check_files(settings: "Settings") -> None:
     named += [("verify.coastline", path) for path in coastline_files(settings)]
     named += [
         (f"observe.networks.{network}.file", path)
-        for network in settings.observe.networks
+        for network in settings.observe.scored
         for path in station_files(settings, network)
     ]
     named += [
         (f"observe.networks.{network}: use, withhold or denied_file", path)
-        for network in settings.observe.networks
-        for path in choice_files(settings, network)
+        for network in settings.observe.scored
+        for path in choice_files(settings, network) + denial_files(settings, network)
     ]
     for reports, spec in settings.observe.reports.items():
         if spec.stations:

@@ -11,6 +11,8 @@ from hindsight.settings.quality import Denial, Measurement, Quality
 from hindsight.settings.reports import Reports
 from hindsight.settings.section import Section
 
+FOLD = "_fold"  # between a network's name and the number of a fold
+
 
 class Network(Section):
     """One observing network: simulated, or of real reports."""
@@ -64,6 +66,15 @@ class Network(Section):
     )
     withheld: Share = Field(
         0.2, lt=1, description="share of the stations that is drawn and withheld from every analysis, for verification"
+    )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="cross-validation (rule cross_validation, on demand): in so many networks of its stations each is "
+        "withheld once, whatever `withheld` and `withhold` say; by `withhold.block_degrees` where it is given",
+    )
+    fold: tuple[int, int] | None = Field(
+        None, description="set by `folds`: which part of the stations is withheld, counted from 0, and of how many"
     )
     every_hours: int | None = Field(
         None, gt=0, description="hours between reports, from 00 UTC; none: a report at every frame"
@@ -123,6 +134,25 @@ class Observe(Reporting):
     def simulated(self) -> list[str]:
         """Names of the simulated networks."""
         return [name for name, network in self.networks.items() if network.kind != "reports"]
+
+    @property
+    def scored(self) -> list[str]:
+        """Names of the networks that are analysed in any case: all but those of cross-validations."""
+        return [name for name, network in self.networks.items() if network.fold is None]
+
+    def without_folds(self) -> "Observe":
+        """The same without cross-validations."""
+        plain = {name: self.networks[name].model_copy(update={"folds": None}) for name in self.scored}
+        return self.model_copy(update={"networks": plain})
+
+    @model_validator(mode="after")
+    def _with_folds(self) -> "Observe":
+        """Add a network for each fold, if it is not there yet."""
+        for name, network in [*self.networks.items()]:
+            for number in range(network.folds or 0):
+                changes = {"folds": None, "fold": (number, network.folds)}
+                self.networks.setdefault(f"{name}{FOLD}{number}", network.model_copy(update=changes))
+        return self
 
     @model_validator(mode="after")
     def _reports_known(self) -> "Observe":

@@ -1,10 +1,13 @@
 """Settings of the errors of reports and of their quality control."""
 
+import csv
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from hindsight.errors import UserError
 from hindsight.settings.dates import End, Time
 from hindsight.settings.section import Section
 
@@ -56,6 +59,23 @@ class Denial(Section):
     def meets(self, first: datetime, last: datetime) -> bool:
         """Whether its period meets that from `first` to `last`, both included."""
         return (self.start is None or self.start <= last) and (self.end is None or self.end >= first)
+
+
+def read_denials(path: Path) -> list[Denial]:
+    """The denials of a CSV file with the columns station, channel, start, end, reason.
+
+    Raises:
+        UserError: if it cannot be read or a row is not a denial.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = [*csv.DictReader(line for line in file if not line.startswith("#"))]
+        named = [{name: row[name] for name in Denial.model_fields if row.get(name)} for row in rows]
+        return [Denial.model_validate(one) for one in named]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path} is not a list of denials with the columns station, channel, start, end, reason ({error})"
+        ) from None
 
 
 class Bias(Section):
