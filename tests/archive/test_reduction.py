@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hindsight.archive.reduction import Reduction, ladder
+from hindsight.archive.reduction import FINE, Reduction, ladder
 from hindsight.fields.grid import Grid
 
 GRIDS = [
@@ -65,11 +65,13 @@ def test_kept_frames_do_not_depend_on_the_cut_into_shards(length, stride):
 
 @pytest.mark.parametrize(("frames", "shape"), [(1, (1, 1)), (360, (24, 48)), (90_000, (1, 40)), (5, (721, 1440))])
 def test_each_reduction_is_coarser_than_the_one_before_and_the_last_is_one_value(frames, shape):
-    size = lambda one: -(-frames // one.stride) * np.prod([-(-length // one.box) for length in shape])
+    """Measured by the number of values per step."""
+    size = lambda one: -(-frames // one.stride) * np.prod([-(-length // one.box) for length in shape]) / one.fine
     sizes = [size(one) for one in ladder(frames, shape)]
-    assert sizes[0] == frames * np.prod(shape) and sizes[-1] == 1 and (np.diff(sizes) < 0).all()
+    assert next(ladder(frames, shape)) == Reduction() and (np.diff(sizes) < 0).all()
+    assert np.isclose(sizes[0], frames * np.prod(shape) / FINE[0]) and np.isclose(sizes[-1], 1 / FINE[-1])
 
 
 def test_long_archives_lose_frames_and_fine_ones_points():
-    assert list(ladder(7300, (21, 24)))[1] == Reduction(stride=2)
-    assert list(ladder(60, (181, 360)))[1] == Reduction(box=2)
+    assert list(ladder(7300, (21, 24)))[2] == Reduction(2, 1, FINE[-1])
+    assert list(ladder(60, (181, 360)))[2] == Reduction(1, 2, FINE[-1])

@@ -20,7 +20,7 @@ from hindsight.settings.units import readable_units
 from hindsight.settings.verify import Comparison
 
 BLOCK = 64  # frames that are packed together
-FINE = 0.2  # step of values, as a share of the mean spread: they are right to a tenth of it
+RANGE = 20_000  # steps of a channel's range at most, a third of what can be packed
 RELATIVE = ("member", "reference")  # packed as differences from the mean, which are smaller
 SLACK = 1.1  # projected over allowed size at which a page is given up
 
@@ -34,14 +34,14 @@ class Source:
         archive: the store.
         reference: fields by time and channel; none if there is nothing to compare with.
         label: of these fields.
-        steps: to whose multiples values are rounded, by channel.
+        spreads: mean spread by channel, in the first shard, and the finest step that its range allows.
     """
 
     layout: dict
     archive: Path
     reference: xr.DataArray | None
     label: str
-    steps: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, layout: dict, archive: Path, fields: Path, against: Comparison) -> "Source":
@@ -109,14 +109,14 @@ class Source:
                 return None
         return packed
 
-    def step(self, channel: str) -> float:
-        """The step of a channel, from the spread of the first shard's frames."""
-        if channel not in self.steps:
+    def step(self, channel: str, fine: float) -> float:
+        """The step to whose multiples a channel is rounded, as a share of its spread."""
+        if channel not in self.spreads:
             first = next(self.parts(Reduction()))
             spread, mean = (self.values(channel, kind, first) for kind in ("spread", "mean"))
-            finest = np.ptp(mean) / 10_000 or 1e-6
-            self.steps[channel] = round_step(max(FINE * float(np.nan_to_num(spread).mean()), finest))
-        return self.steps[channel]
+            self.spreads[channel] = float(np.nan_to_num(spread).mean()), float(np.ptp(mean)) / RANGE or 1e-6
+        spread, finest = self.spreads[channel]
+        return round_step(max(fine * spread, finest))
 
 
 def _count(kept: slice) -> int:
@@ -146,7 +146,7 @@ class Packed:
 
     def _pack(self) -> None:
         for (channel, kind), waiting in self._waiting.items():
-            values, step = np.concatenate(waiting), self.source.step(channel)
+            values, step = np.concatenate(waiting), self.source.step(channel, self.reduction.fine)
             if kind == "mean":
                 mean = values
             elif kind in RELATIVE:  # what the page adds is the mean as it was rounded in the block of the same frames

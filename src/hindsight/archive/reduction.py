@@ -1,4 +1,4 @@
-"""Fewer frames and fewer points: every n-th frame of an archive, and means over boxes of its points."""
+"""Less of an archive: coarser values, every n-th frame, means over boxes of points."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,15 +7,23 @@ import numpy as np
 
 from hindsight.fields.grid import Grid
 
+FINE = (0.02, 0.2)  # steps of values, as shares of the mean spread: they are right to a hundredth of it, or to a tenth
 POINTS, FRAMES = 2000, 300  # of a page on which maps and series are equally coarse
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """What is kept of an archive: every `stride`-th frame, and means over boxes of `box` x `box` points."""
+    """What is kept of an archive.
+
+    Attributes:
+        stride: every such frame.
+        box: means over boxes of as many by as many points.
+        fine: the step to which values are rounded, as a share of the channel's mean spread.
+    """
 
     stride: int = 1
     box: int = 1
+    fine: float = FINE[0]
 
     def kept(self, first: int, count: int) -> slice:
         """Of `count` frames from frame `first` of the archive, those that are kept, as frames of the archive."""
@@ -41,13 +49,15 @@ class Reduction:
 
 
 def ladder(frames: int, shape: tuple[int, int]) -> Iterator[Reduction]:
-    """Reductions of an archive, each coarser than the one before, from none to one frame of one box.
+    """Reductions of an archive, each coarser than the one before, down to one frame of one box.
 
-    A step halves the frames or the rows and columns, whichever are more, relative to `FRAMES` and `POINTS`.
+    Values are rounded to coarser steps first. Then a step halves the frames or the rows and columns, whichever are
+    more, relative to `FRAMES` and `POINTS`.
     """
+    yield from (Reduction(fine=fine) for fine in FINE[:-1])
     stride = box = 1
     while True:
-        yield Reduction(stride, box)
+        yield Reduction(stride, box, FINE[-1])
         points, left = np.prod([-(-length // box) for length in shape]), -(-frames // stride)
         if points == left == 1:
             return

@@ -116,6 +116,8 @@ async function drawSeries() {
   plot.draw({ curves, points, window: shownFrames(), now: frame });
   $("series").setAttribute("aria-label", `Series: ${seriesText(series, station)}`);
   $("place").textContent = seriesText(series, station);
+  $("key-mean").hidden = station && !own;
+  $("key-reference").hidden = (station && !own) || !series.reference;
   $("at-station").hidden = !station;
   if (station && !own) $("at-station").textContent = `The line is the mean of the analysis as this station would measure it (${station.observed.name}).`;
   else if (station) $("at-station").textContent = "Curves are interpolated to the station.";
@@ -225,7 +227,6 @@ function listChoices() {
   for (const id of ["scale", "unit"]) $(id).hidden = grid.line;
   $("of-stations").hidden = !page.observed.places.length;
   $("key-reference").textContent = Object.fromEntries(page.kinds).reference ?? "";
-  $("key-reference").hidden = !$("key-reference").textContent;
 }
 
 function listen() {
