@@ -151,7 +151,7 @@ OPTIONS = {  # of the steps, and what each means
     "coast": "TopoJSON file of coastlines, if the settings name one",
     "configuration": "all settings of the run (configuration.json)",
     "contents": "contents of the source's files (contents.json)",
-    "covariance": "covariance for optimal interpolation (covariance.npy)",
+    "covariance": "covariance of the training period and its square root (covariance.npy)",
     "curve": "validation errors (curve.csv)",
     "data": "data folder",
     "denials": "stations and periods proposed for denial (a blacklist), to write (CSV)",

@@ -359,14 +359,3 @@ def test_a_domain_that_is_too_large_is_refused_before_the_covariance_is_computed
     with pytest.raises(UserError, match=f"{size} x {size}"):
         analysed(world, domain, {"frames": frames}, members=2)
     assert not (world / "analysis.nc").exists()
-
-
-def table(**columns):
-    """Two observations, of z500 at one place and time."""
-    plain = {"time": TIME, "channel": "z500", "latitude": 45.0, "longitude": 5.0, "value": [1.0, 2.0], "error": 0.1}
-    return pd.DataFrame(plain | columns)
-
-
-def test_observations_between_frames_are_left_out():
-    between = table(time=[TIME + np.timedelta64(3, "h"), TIME - np.timedelta64(24, "h")])
-    np.testing.assert_array_equal(optimal_interpolation._at_frames(between, TIME, 24)["value"], [2.0])

@@ -104,7 +104,7 @@ def baseline_stretch(shard: str) -> str:
 
 def covariance_file(method: str) -> list[str]:
     """The covariance of the training period, for a baseline that needs it."""
-    needed = method == "optimal_interpolation"
+    needed = method in ("optimal_interpolation", "three_d_var")
     return [result("baselines/covariance.npy")] if needed else []
 
 

@@ -153,8 +153,8 @@ def _check_size(size: int) -> None:
     """
     if size > LARGEST:
         raise UserError(
-            f"optimal interpolation would need a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} GB; "
-            "remove it from baselines.methods, or choose fewer channels or a coarser grid"
+            f"optimal_interpolation and three_d_var need a covariance of {size} x {size} numbers, {size**2 * 8e-9:.0f} "
+            "GB; remove them from baselines.methods, or choose fewer channels or a coarser grid"
         )
 
 

@@ -6,23 +6,19 @@ an ensemble, like the diffusion analysis. Observations that are not linear are l
 mean (`outer_loops`).
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import scipy.linalg
 
 from hindsight import __version__
 from hindsight.baselines import covariance as covariances
-from hindsight.baselines import outer_loops
+from hindsight.baselines import each_frame, outer_loops
 from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, intervals, perturbations
-from hindsight.fields import observations as tables
 from hindsight.fields.frames import Frames
-from hindsight.fields.scaling import Scaling, extremes
-from hindsight.operators.rows import Rows, gross_error_note, normalise, reject_gross_errors
-from hindsight.progress import Progress
+from hindsight.fields.scaling import Scaling
+from hindsight.operators.rows import Rows
 from hindsight.settings import Baselines, Ensemble, Training
 
 PURPOSE = 1 << 32  # constant of this module's random numbers, so that no two methods share any
@@ -54,37 +50,14 @@ def run(
         reach = settings.optimal_interpolation.localisation_km
         method = OptimalInterpolation.from_covariance(covariances.fit(training, span, reach), span)
     times = intervals.parse(shard, domain.step_hours).times
-    around = np.timedelta64(domain.step_hours * (span // 2), "h")
-    table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
-    table = _at_frames(table, times[0], domain.step_hours)
-    table, gross = reject_gross_errors(table, domain.channels, grid, scaling, extremes(statistics), domain.step_hours)
-    if len(gross):
-        print(gross_error_note(gross, len(table) + len(gross)), flush=True)
-    rows = normalise(table, domain.channels, grid, scaling, domain.step_hours)
-    if beyond := _too_long(rows, span):
-        print(
-            f"{beyond} of {len(rows)} observations depend on more frames than are analysed at once and are not used; "
-            "raise baselines.optimal_interpolation.frames"
-        )
-    watch, found = Progress("baselines.optimal_interpolation", len(times), "frames"), []
-    for time in times:
-        found.append(method.members(rows, time, domain.step_hours, product).astype(np.float32))
-        watch(len(found))
-    values = np.stack(found, 1)
+    files = {"statistics": statistics, "observations": observations}
+    rows = each_frame.read_rows(domain, grid, scaling, **files, times=times, halo=span // 2)
+    if note := each_frame.unused_note(rows, span):
+        print(note)
+    values = each_frame.analyse("optimal_interpolation", method, rows, times, domain.step_hours, product)
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "optimal_interpolation", "frames": span, "seed": product.seed, "hindsight": __version__}
     analyses.write(values, list(range(product.members)), times, domain.channels, grid, attributes, analysis)
-
-
-def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:
-    """The rows at the time of a frame."""
-    away = table["time"].to_numpy("datetime64[ns]") - first
-    return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
-
-
-def _too_long(rows: Rows, span: int) -> int:
-    """Number of rows that depend on more frames than are analysed at once, around the rows' own frame."""
-    return 0 if rows.offset is None else int((np.abs(rows.offset) > span // 2).any(1).sum())
 
 
 class OptimalInterpolation:
@@ -143,20 +116,12 @@ class OptimalInterpolation:
             variance = variance - (seen * scipy.linalg.cho_solve(factor, seen)).sum(0)
         return np.sqrt(np.maximum(variance, 0.0))
 
-    def members(self, rows: Rows, time: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, time: np.datetime64, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span."""
-        lag = np.round((rows.time - time) / np.timedelta64(step_hours, "h")).astype(int)
-        frames = lag[:, None] + (0 if rows.offset is None else rows.offset)
-        near = (np.abs(frames) <= self.span // 2).all(1)
-        rows = rows.each(lambda column: column[near])
-        rows = replace(rows, point=rows.point + (frames[near] + self.span // 2) * self.size)
+        rows = each_frame.of_span(rows, time, self.span, step_hours, self.size)
         rows = outer_loops.linearised(self, rows)
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
-        states = []
-        for member in range(product.members):
-            generator = np.random.Generator(np.random.Philox(key=product.seed, counter=[0, frame, member, PURPOSE]))
-            states.append(generator.standard_normal(len(self.root)))
-        drawn = np.array(states, np.float32) @ self.root.T
+        drawn = each_frame.draw(product, PURPOSE, frame, len(self.root)).astype(np.float32) @ self.root.T
         noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
         states = self.analyse(drawn, rows.value + rows.error * noise, rows.point, rows.weight, rows.error)
         middle = self.span // 2 * self.size

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
-Method = Literal["climatology", "optimal_interpolation"]
+Method = Literal["climatology", "optimal_interpolation", "three_d_var"]
 
 
 class OptimalInterpolation(Section):
@@ -29,6 +29,16 @@ class OptimalInterpolation(Section):
         return value
 
 
+class Minimisation(Section):
+    """Limits of the minimisation of a variational method; a job whose cost has not converged within them fails."""
+
+    outer_loops: int = Field(
+        50, gt=0, description="times that observations are linearised, at most; linear ones need one"
+    )
+
+    iterations: int = Field(1000, gt=0, description="conjugate gradient iterations in each outer loop, at most")
+
+
 class Climatology(Section):
     """An ensemble drawn from the training years at the same time of year."""
 
@@ -43,5 +53,8 @@ class Baselines(Section):
     )
     optimal_interpolation: OptimalInterpolation = Field(
         OptimalInterpolation(), description="settings of optimal_interpolation"
+    )
+    three_d_var: Minimisation = Field(
+        Minimisation(), description="settings of three_d_var; its covariance is that of optimal_interpolation"
     )
     climatology: Climatology = Field(Climatology(), description="settings of climatology")

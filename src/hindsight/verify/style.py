@@ -18,7 +18,13 @@ from matplotlib.figure import Figure  # noqa: E402
 WIDTH, NARROW = 11.5, 5.4  # inches
 DPI = 132
 ACROSS = 4  # panels in a row, at most
-COLOUR = {"diffusion": "#0072B2", "optimal_interpolation": "#D55E00", "climatology": "#7F7F7F"}  # Okabe and Ito
+COLOUR = {  # Okabe and Ito
+    "diffusion": "#0072B2",
+    "optimal_interpolation": "#D55E00",
+    "three_d_var": "#CC79A7",
+    "climatology": "#7F7F7F",
+}
+NAMES = {"three_d_var": "3D-Var"}  # of analyses, where words without underscores are not what a reader expects
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -102,8 +108,8 @@ def colour(name: str) -> str:
 
 
 def readable(name: str) -> str:
-    """A name without underscores."""
-    return str(name).replace("_", " ")
+    """The name of an analysis or another name, without underscores."""
+    return NAMES.get(name, str(name).replace("_", " "))
 
 
 def label(channel: str, squared: bool = False) -> str:
