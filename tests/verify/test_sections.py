@@ -23,6 +23,8 @@ def shown(world, scores, folder):
         [],
         pd.read_csv(summary["monthly"]),
         pd.read_csv(summary["stations"]),
+        pd.read_csv(summary["series"]),
+        sorted((folder / "feedback").glob("*/*/*.parquet")),
     )
 
 
