@@ -1,4 +1,4 @@
-"""What does the denial of a station cost, and does it change anything that it need not?
+"""What does the denial of a station cost, and does it change anything that it should not?
 
     python benchmarks/recall.py --data ../shared/data [--json FILE] [--quick]
 
@@ -6,7 +6,7 @@ Analyses a year of Europe from the real barometers of one network (`config/barom
 is hardly trained: the cost of an analysis does not depend on its weights), denies one station that was used for a
 month, and runs the workflow again. Writes
 
-- `affected`: shards whose halo meets a denied frame, by the plan of a dry run and by hand;
+- `affected`: shards whose frames or halo meet a denied frame, computed here; `planned`: those of a dry run;
 - `remade`: shards whose analysis was made again;
 - `others_identical`: whether every object of the archive and every analysis of the other shards has its bytes;
 - `overhead`: processor seconds of all other work in the second run (departures beside the remade shards, summaries,

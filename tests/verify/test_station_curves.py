@@ -15,7 +15,7 @@ def world(tmp_path_factory):
     return pd.read_csv(found["stations"]), sorted((folder / "feedback").rglob("*.parquet"))
 
 
-def test_withheld_stations_with_small_middling_and_large_errors_are_chosen(world):
+def test_withheld_stations_with_small_median_and_large_errors_are_chosen(world):
     stations, _ = world
     found = station_curves.choose(stations, "sparse")
     assert set(found["use"]) == {"withheld"} and found.groupby("channel").size().tolist() == [3, 3]

@@ -1,10 +1,11 @@
 """Archive: make the layout, write it shard by shard, check, describe and copy it.
 
 The store is not an output of any rule, because parallel jobs write to it; the markers beside it are outputs (see
-docs/decisions/0003). A longer period or a larger ensemble changes settings and layout, but not existing shards:
+docs/decisions/0002). A longer period or a larger ensemble changes settings and layout, but not existing shards:
 `write` depends on its analyses and on the settings that determine the bytes (`encoding`).
 
-in:  results/{run}/reanalyse/{network}/diffusion/*
+in:  results/{run}/reanalyse/{network}/diffusion/*, verify/feedback/{network}/diffusion/*, preprocess/fields.zarr,
+     static.nc
 out: results/{run}/archive/reanalysis.zarr, layout.json, shards/{shard}.json, check.json, provenance.csv, README.md,
      stac.json, explore.html, feedback/{shard}.parquet, observations.json, revisions.json, revisions/{shard}.json,
      break_points.json; netcdf.json and netcdf/*.nc, copy.json if the settings ask for them
@@ -147,11 +148,11 @@ rule observations:
 
 
 rule break_points:
-    """List times at which the archive may break, with their kind, and compare its changes at seams with others."""
+    """List the break points of the archive, and compare its changes at seams with those inside shards."""
     input:
         settings="results/{run}/settings/archive.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
-        check="results/{run}/archive/check.json",  # of a damaged archive nothing is said
+        check="results/{run}/archive/check.json",  # a damaged archive is not searched
         tables="results/{run}/archive/observations.json",
     output:
         result="results/{run}/archive/break_points.json",
@@ -177,7 +178,7 @@ rule break_points:
 
 
 rule publish:
-    """Describe the archive: a landing page and a STAC collection, made from its metadata."""
+    """Describe the archive: a landing page, a STAC collection and a register of known issues and revisions."""
     input:
         settings="results/{run}/settings/archive.json",
         layout="results/{run}/archive/layout.json",

@@ -2,7 +2,8 @@
 
 in:  files below the data folder or at URLs (local, grib), a Zarr store (bucket), nothing (synthetic)
 out: resources/{dataset}/raw.zarr (synthetic); parts/*.zarr and parts/*.json (local, bucket, grib); download.json
-     resources/{dataset}/sources.json: the files (local, grib)
+     resources/{dataset}/sources.json: the files (local, grib); their contents in contents.json (local) or
+     catalogue.parquet (grib); files/{name} from URLs
      results/{run}/download/manifest.json: that it is complete
 """
 

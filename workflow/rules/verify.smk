@@ -1,8 +1,10 @@
 """Verify: statistics of each network, scores of all, feedback of every observation and its summary, the report.
 
-in:  results/{run}/preprocess/*, observe/{network}/*.parquet, reanalyse/*, baselines/*
+in:  results/{run}/preprocess/*, observe/{network}/*.parquet, {network}.usage.csv, reanalyse/*, baselines/*,
+     train/curve.csv, download/manifest.json, settings/configuration.json
 out: results/{run}/verify/statistics/{network}.nc, scores.nc, feedback/{network}/{analysis}/{shard}.parquet,
-     departures.csv, departures_by_month.csv, ranks.csv, stations.csv, station_series.csv, report.html
+     departures.csv, departures_by_month.csv, ranks.csv, stations.csv, station_series.csv, report.html; on demand
+     cross_validation.csv
 """
 
 DIFFUSION = expand(
@@ -52,7 +54,7 @@ rule compare:
 
 
 rule feedback:
-    """Write what an analysis made of each observation of a shard."""
+    """Write the feedback of a shard: every observation with its code and its departures from an analysis."""
     input:
         settings="results/{run}/settings/feedback.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
@@ -126,7 +128,7 @@ rule departures:
 
 
 rule cross_validation:
-    """Score analyses at stations each of which was withheld from one of them (networks with `folds`); only on demand."""
+    """Score each station of networks with `folds` by the analyses from which it was withheld; only on demand."""
     input:
         settings=result("settings/verify.json"),
         static=result("preprocess/static.nc"),

@@ -1,4 +1,4 @@
-"""Break points: times at which the archive may change for other reasons than the weather, and whether it does.
+"""Break points: times at which the archive may change for other reasons than the weather, and its changes at seams.
 
 Kinds: `stream`, a shard whose job knew no earlier frame; `seam`, any other first frame of a shard; `growth`, a seam
 before which the archive once ended, so that the frames before it know no later observation; `network`, a lasting change
@@ -41,7 +41,7 @@ def run(
     archive: Path,
     result: Path,
 ) -> None:
-    """List times at which the archive may break, with their kind, and compare its changes at seams with others."""
+    """List the break points of the archive, and compare its changes at seams with those inside shards."""
     cuts = shards.cut(domain, product)
     by_name = {path.stem: json.loads(path.read_text()) for path in markers}
     if missing := [cut.name for cut in cuts if cut.name not in by_name]:

@@ -1,4 +1,4 @@
-"""Publish the feedback of the archived network beside the fields: what every observation was, and what became of it."""
+"""Publish the feedback of the archived network beside the fields: every observation, and whether it was used."""
 
 import json
 from pathlib import Path

@@ -51,7 +51,7 @@ class Tally:
         self.errors = errors.to_dict() | self.errors
 
     def chosen(self, most: int) -> list[Key]:
-        """The series of the places with most rows, at most `most`; equal places in an order without pattern."""
+        """The series of the places with most rows, at most `most`; ties in a random order that is always the same."""
         rows: Counter = Counter()
         for (*place, _), count in self.series.items():
             rows[tuple(place)] += count

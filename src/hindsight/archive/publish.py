@@ -1,4 +1,4 @@
-"""Write the landing page and the catalogue entry of the archive, from its metadata alone.
+"""Write the landing page, the catalogue entry and the register of the archive, from its metadata alone.
 
 STAC 1.1 (https://github.com/radiantearth/stac-spec) with the datacube extension 2.2.
 """
@@ -157,7 +157,7 @@ def collection(layout: dict, checked: dict, feedback: list[dict]) -> dict[str, o
 def _tables(feedback: list[dict]) -> dict[str, tuple[str, str, str]]:
     """The tables of feedback as assets."""
     return {
-        f"{one['folder']}/{name}": ("what every observation of a shard did", "application/vnd.apache.parquet", "data")
+        f"{one['folder']}/{name}": ("feedback on the observations of a shard", "application/vnd.apache.parquet", "data")
         for one in feedback
         for name in one["files"]
     }

@@ -1,7 +1,7 @@
 """Revisions: shards of an archive that were made again with other values, when, why, and checksums before and after.
 
 A file for each shard has an entry for its first version and one for every later one. These files are not outputs of
-rules, because Snakemake deletes outputs before it makes them again. Members that are added are no revision.
+rules, because Snakemake deletes outputs before it makes them again. Adding members is not a revision.
 """
 
 import json
@@ -16,7 +16,7 @@ from hindsight.settings.quality import Denial
 
 
 def record(path: Path, marker: dict, times: np.ndarray, denials: Sequence[dict]) -> bool:
-    """Add an entry to the versions of a shard, if it has none or has now other values of the same members.
+    """Add an entry to the versions of a shard, if it has none or the values of its members have changed.
 
     Args:
         path: of the file of versions.

@@ -7,8 +7,8 @@ Columns: `time` (UTC), `latitude`, `longitude` (degrees), `level` (hPa, NaN at t
 Tables may lack the columns of `OPTIONAL`, which then have their defaults: `footprint` (the area that a row is the mean
 of, see `hindsight.operators.footprint`; empty: a value at a point), `elevation` (m, of the instrument), `time_weights`
 (see `hindsight.operators.time_weights`; empty: a value at the time of a frame), `bias` (that was subtracted from the
-value), `reasons` (all codes that apply to a row, as bits, where `quality` is the first), `departure` (from what all
-other reports say by the linear prior), `departure_spread` (its standard deviation) and `kind` (of measurement, by which
+value), `reasons` (all codes that apply to a row, as bits, where `quality` is the first), `departure` (from the
+estimate by all other reports), `departure_spread` (its standard deviation) and `kind` (of measurement, by which
 `observe.measurements` describes real reports).
 """
 

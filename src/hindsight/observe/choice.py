@@ -55,12 +55,12 @@ def names_of(path: Path, key: str | None) -> list[str]:
 def is_withheld(table: pd.DataFrame, share: float, settings: Withholding, seed: int, lists: list[Path]) -> np.ndarray:
     """Whether each row's station is withheld at its time, (N,).
 
-    Drawn stations depend on a hash of their own name (or block), so that adding or removing a station changes no other.
-    With turns, the share moves on by itself from turn to turn: after 1 / share turns all have been withheld once.
+    The draw is a hash of the station's own name (or block), so that adding or removing a station changes no other.
+    With turns (`rotate_days`), each turn withholds the next share: after 1 / share turns all have been withheld once.
 
     Args:
         table: with station, time, latitude, longitude.
-        share: of the stations that is drawn.
+        share: of the stations, that is drawn and withheld.
         settings: names, regions, blocks and turns.
         seed: of the draw.
         lists: files of names.

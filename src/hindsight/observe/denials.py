@@ -1,9 +1,9 @@
-"""Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly far off.
+"""Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly rejected.
 
-A station's departures from what other stations say, with its own bias left in, are averaged over months. A station that
-is good differs from the others by a constant; months in which the difference is another one are proposed where their
-cumulative sum is too large for chance (Page 1954) and for what the others say to be uncertain by. Nothing is denied by
-this step: the file that it writes may be looked through and named as `denied_file` of a network.
+The departures of a station from the estimate by other stations, its own bias included, have a median for each month.
+At a good station this median hardly changes. Months in which it differs from the usual one are proposed if the
+cumulative sum of the differences (Page 1954) is larger than chance and the uncertainty of the estimate explain.
+Nothing is denied by this step: look through the file that it writes, and name it as `denied_file` of a network.
 """
 
 import sys
@@ -20,14 +20,14 @@ from hindsight.settings.quality import Quality
 
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
 READ = ["time", "station", "channel", "value", "error", "bias", "quality", "by_others", "by_others_spread", "departure"]
-DAYS = 30  # of a block
+DAYS = 30  # of a month
 MOST = 0.4  # share of the months that show the usual level
-FEWEST = 10  # reports of a block from which a median is taken
-UNRELIABLE = 0.3  # share of reports that are far from their neighbours
-ABRUPT = 0.6  # share of a change that happens from one block to the next in a step
-UNCERTAIN = 0.35  # share of the spread of what other stations say that stays for a month
+FEWEST = 10  # least number of reports of a month that is judged
+UNRELIABLE = 0.3  # share of rejected reports above which a month is unreliable
+ABRUPT = 0.6  # share of a change that happens from one month to the next if it is a step and not a drift
+UNCERTAIN = 0.35  # share of the spread of the estimate by other stations that is left in the median of a month
 UNLIKELY = 0.7  # share of that spread which the largest change has to exceed
-EXCESS = 4.0  # cumulative sum of what months of one sign exceed one standard deviation by
+EXCESS = 4.0  # least sum, over months of one sign, of the excess over one standard deviation
 
 
 def run(settings: Reporting, *, screened: list[Path], denials: Path) -> None:
@@ -56,7 +56,7 @@ def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
 
 
 def blocks(part: pd.DataFrame) -> pd.DataFrame:
-    """The months of one station: first and last time, reports, median departure, spread of what the others say."""
+    """The months of one station: first and last time, reports, median departure, spread of the estimate by others."""
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
         block=np.floor(days / DAYS).astype(int), whole=part["by_others"] + part["bias"], far=part["quality"] != 0
@@ -96,7 +96,7 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
         yield {
             "start": months["first"].iloc[first],
             "end": months["last"].iloc[last],
-            "reason": f"{kind}: departs by up to {most:.3g} from its usual difference to other stations",
+            "reason": f"{kind}: its difference from other stations departs by up to {most:.3g} from the usual one",
             "size": most,
             "reports": int(months["reports"].iloc[first : last + 1].sum()),
         }

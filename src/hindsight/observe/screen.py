@@ -57,7 +57,7 @@ def run(
 def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
     """Reports with the bias of their stations in the training period in `bias`, and the errors found there.
 
-    An error is never taken for smaller than half of that of the settings.
+    A station's error is at least half of that in the settings.
 
     Args:
         table: usable rows, (N,).

@@ -51,7 +51,7 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], den
     Args:
         table: screened reports.
         spec: the network.
-        seed: of who is withheld.
+        seed: of the draw of withheld stations.
         lists: files of names that the settings name.
         denials: of the network, from the settings and their file.
     """
@@ -63,7 +63,7 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], den
         mine |= False if named is None else choice.chosen(table["station"], named, lists)
     table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
     table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, denials))
-    again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # in two sources
+    again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # reports that two sources have
     return thinning.thin(usage.with_reason(table, usage.DUPLICATE, again), spec.thinning)
 
 

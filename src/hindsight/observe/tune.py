@@ -5,8 +5,8 @@ Innovations d with the covariance S = H B H^T + R have the departures d_a = R S^
     E[d_a d^T] = R                                                                (Desroziers et al. 2005, equation 2)
 
 if S is right. So the errors of each group of reports are multiplied by a factor until the mean of d_a d over the group
-is what is assumed. B is the linear prior's and stays. A second estimate is from departures from what other stations
-say, r, whose variance is that of the others' estimate and R: mean r^2 - (claimed variance) + (assumed R).
+equals the assumed R. B is that of the linear prior, and is not estimated. A second estimate uses the departures r from
+the estimate by other stations, whose expected variance contains R: mean r^2 - (expected variance) + (assumed R).
 
 Nothing is changed: the step prints old errors beside new ones and writes settings that may be copied.
 """
@@ -44,7 +44,7 @@ BLOCK, DRAWS, LEVEL = 4, 1000, 0.95  # of the interval: frames resampled togethe
 
 
 class Frame(NamedTuple):
-    """What the reports of one frame and those around it say: n rows, of which `inside` are the frame's."""
+    """The reports of one frame and those around it: n rows, of which `inside` are the frame's."""
 
     around: np.ndarray
     inside: np.ndarray
@@ -195,12 +195,12 @@ def _slope(sample: Sample, factor: np.ndarray, valid: np.ndarray, by: float = 0.
 
 
 def _by_others(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
-    """Errors (G,) from departures from what other stations say; NaN where these are less than claimed without them."""
+    """Errors (G,) by the departures from other stations; NaN where the variance would be negative."""
     squares = pd.DataFrame(
-        {"found": table["by_others"] ** 2, "claimed": table["by_others_spread"] ** 2, "used": table["error"] ** 2}
+        {"found": table["by_others"] ** 2, "expected": table["by_others_spread"] ** 2, "used": table["error"] ** 2}
     )
     mean = squares.groupby(group).mean()
-    return np.sqrt((mean["found"] - mean["claimed"] + mean["used"]).where(lambda variance: variance > 0)).to_numpy()
+    return np.sqrt((mean["found"] - mean["expected"] + mean["used"]).where(lambda variance: variance > 0)).to_numpy()
 
 
 def as_settings(errors: pd.DataFrame, measurements: Sequence[Measurement]) -> str:

@@ -1,4 +1,4 @@
-"""Which networks and shards used a station: what a denial of it changes, and with it the analyses to be made again."""
+"""Which networks and shards used a station: the tables that a denial of it changes."""
 
 import sys
 from fnmatch import fnmatchcase

@@ -33,7 +33,7 @@ class Withholding(Section):
         description="the share is drawn from blocks with sides of so many degrees, instead of from single stations",
     )
     rotate_days: float | None = Field(
-        None, gt=0, description="the share is drawn anew after so many days; none: once for the whole period"
+        None, gt=0, description="the next share is withheld after so many days; none: the same for the whole period"
     )
 
 

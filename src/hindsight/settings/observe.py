@@ -33,7 +33,8 @@ class Network(Section):
         [], description="reports: stations and periods that are not used (a blacklist), with the reason"
     )
     denied_file: str | None = Field(
-        None, description="reports: a CSV of more of them below the data folder or here (the output of denials)"
+        None,
+        description="reports: a CSV file of further denials, as `observe.denials` writes it, below the data folder",
     )
     share: float = Field(
         0.1, gt=0, le=1, description="random: share of the grid points with a station that is not withheld"

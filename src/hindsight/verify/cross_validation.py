@@ -1,7 +1,7 @@
 """Cross-validation: scores at all stations of a network, each judged by an analysis from which it was withheld.
 
-A network with `folds` is analysed so many times, and each time another part of its stations is withheld. The scores
-are those of `departures`, over the withheld rows of all folds together.
+A network with `folds: 5` is analysed five times, each time with another fifth of its stations withheld. The scores are
+those of `departures`, over the withheld rows of all folds together.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ PART = [*departures.KEYS, "fold"]
 
 
 def run(product: Ensemble, settings: Verify, *, static: Path, feedback: list[Path], table: Path) -> None:
-    """Score analyses at stations each of which was withheld from one of them, and print the scores.
+    """Score each station of networks with folds by the analyses from which it was withheld, and print the scores.
 
     Args:
         product: number of members.

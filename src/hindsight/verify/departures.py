@@ -2,7 +2,7 @@
 
 Sums over the rows of a frame are formed first, and every score is a function of time means of these sums, so that
 intervals account for correlation in time (`scores.significance`). Departures are observation minus analysis, in the
-channel's units. Used observations are fitted by the analyses: only withheld ones tell how good they are.
+channel's units. Analyses fit the observations that they use: only the withheld ones verify them.
 """
 
 from collections.abc import Iterator
@@ -46,13 +46,13 @@ def run(
     series: Path,
 ) -> None:
     """Summarise the departures of every analysis from the observations of every network."""
-    watch, parts, histograms, places = Progress("verify.departures", len(feedback), "tables"), [], [], []
+    watch, parts, histograms, by_place = Progress("verify.departures", len(feedback), "tables"), [], [], []
     starts = bin_starts(feedback)
     regions = chosen_regions(settings.regions, Grid.of(xr.load_dataset(static)))
     for number, path in enumerate(feedback):
         watch(number)
         table = with_use(pd.read_parquet(path, columns=READ).assign(network=path.parts[-3]))
-        places = summed([*places, station_sums(table, product.members, starts)])
+        by_place = summed([*by_place, station_sums(table, product.members, starts)])
         for part in by_region(table, regions):
             parts.append(frame_sums(part, product.members))
             histograms.append(rank_counts(part, product.members))
@@ -63,9 +63,9 @@ def run(
     )
     write(summary(sums, settings.confidence), departures)
     write(by_month(sums), monthly)
-    places = pd.concat(places).groupby(level=[*STATION, "bin"]).sum()
-    write(by_station(places), stations)
-    write(station_series(places, starts), series)
+    at_stations = pd.concat(by_place).groupby(level=[*STATION, "bin"]).sum()
+    write(by_station(at_stations), stations)
+    write(station_series(at_stations, starts), series)
     write(pd.concat(histograms).groupby(KEYS, sort=True).sum().reset_index(), ranks)
 
 
@@ -119,10 +119,10 @@ def station_sums(table: pd.DataFrame, members: int, starts: np.ndarray) -> pd.Da
 
 
 def summed(sums: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The same sums, those of equal keys added up once as many have come as there were; memory does not grow with time.
+    """Add up sums of equal keys as soon as new rows outnumber the others, so that memory does not grow with time.
 
     Args:
-        sums: from `station_sums`, the first of them so far.
+        sums: from `station_sums`; the first holds what was added up before.
     """
     if sum(map(len, sums[1:])) <= len(sums[0]):
         return sums
@@ -157,7 +157,7 @@ def scores(sums: pd.DataFrame | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Returns:
         `bias` (mean departure), `rmse`, fair `crps`, `spread` of the members, `spread_skill` with observation errors
-        (1: the departures are as large as spread and observation errors tell), `background_rmse`, `observation_error`,
+        (1: departures are as large as spread and errors lead to expect), `background_rmse`, `observation_error`,
         estimated from both departures (Desroziers et al. 2005, doi:10.1256/qj.05.108; too small where an analysis fits
         what it uses), and `reference_bias`, `reference_rmse`, `reference_crps` of the truth or reference.
     """
@@ -222,7 +222,7 @@ def station_series(sums: pd.DataFrame, starts: np.ndarray) -> pd.DataFrame:
 
     Returns:
         `STATION` without the analysis, `start` of the bin, `rows`, `bias`, `rmse`, and `expected`, the standard
-        deviation of a departure that spread and observation error tell together.
+        deviation of a departure by spread and observation error together.
     """
     ours = sums[sums.index.get_level_values("analysis") == OURS].droplevel("analysis").sort_index()
     found = {name: values for name, values in scores(ours).items() if name in ("bias", "rmse")}

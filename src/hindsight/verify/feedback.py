@@ -1,4 +1,4 @@
-"""Feedback: every observation of a shard, its code, and what an analysis made of it, in one format for all analyses.
+"""Feedback: every observation of a shard, its code, and its departures, in one format for all analyses.
 
 Names are those of ECMWF's observation feedback where it has them (`obsvalue`, `biascorr`, `obs_error`, `fg_depar`,
 `an_depar`). The background of all analyses is the climatology. To compare an observation with members, random
@@ -44,7 +44,7 @@ COLUMNS = {
     "biascorr": "bias that was subtracted",
     "obs_error": "standard deviation of the observation error",
     "fg_depar": "observation minus the background, which is the climatology",
-    "others_depar": "observation minus what all other reports say by the linear prior; NaN where it was not judged",
+    "others_depar": "observation minus its estimate by the linear prior from all other reports; NaN if not judged",
     "others_spread": "standard deviation of others_depar",
     "reference_depar": "observation minus the truth or reference; NaN where there is none",
     "an_depar": "observation minus the mean of the analysis",
@@ -69,7 +69,7 @@ def run(
     analyses: list[Path],
     feedback: Path,
 ) -> None:
-    """Write what an analysis made of each observation of a shard.
+    """Write the feedback of a shard: every observation with its code and its departures from an analysis.
 
     Args:
         domain: channels and time step.
@@ -127,16 +127,16 @@ def describe(
 
 
 def compare_members(members: np.ndarray, table: pd.DataFrame, numbers: list[int], seed: int) -> dict[str, np.ndarray]:
-    """What an analysis makes of observations.
+    """Departures of observations from an analysis.
 
     Args:
-        members: what they would measure of the members, (E, N); NaN where frames are missing.
+        members: equivalents of the observations, (E, N); NaN where frames are missing.
         table: the observations, N rows.
         numbers: of the members.
         seed: of the random observation errors.
 
     Returns:
-        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; NaN of one member has no spread.
+        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; the spread of a single member is NaN.
     """
     value, known = table["value"].to_numpy(float), np.isfinite(members).all(0)
     noise = perturbations.normal(seed, PURPOSE, numbers, 0, perturbations.keys(table))

@@ -13,9 +13,9 @@ from hindsight.verify import style
 from hindsight.verify.departures import ALL, OURS
 from hindsight.verify.regions import WHOLE
 
-FEWEST = 10  # rows from which a station is among the worst
+FEWEST = 10  # least number of rows of a station that is shown
 STYLES = {USED: "--", WITHHELD: "-"}
-SHADES = {USED: "#5a5a5a", WITHHELD: "#b4b4b4"}  # analyses have the colours
+SHADES = {USED: "#5a5a5a", WITHHELD: "#b4b4b4"}  # grey, since colours stand for analyses
 OTHERS = ["#cc79a7", "#f0e442", "#56b4e9", "#8c564b"]
 
 
@@ -74,7 +74,7 @@ def _curves(axis: Axes, part: pd.DataFrame, label: str) -> None:
 
 
 def worst(stations: pd.DataFrame, count: int = 10) -> pd.DataFrame:
-    """The rows of the stations whose departures are largest, with `ratio`, by what spread and observation error tell.
+    """The rows of the stations whose departures are largest, with `ratio`, their RMSE relative to the expected.
 
     Args:
         stations: `stations.csv`.
@@ -106,7 +106,7 @@ def worst_table(chosen: pd.DataFrame) -> dict[str, list]:
 
 
 def worst_series(chosen: pd.DataFrame, series: pd.DataFrame) -> Figure:
-    """Departures over time of the stations of `worst`: mean and RMSE, and what spread and observation error tell.
+    """Departures over time of the stations of `worst`: mean and RMSE, and what spread and error lead to expect.
 
     Args:
         chosen: from `worst`.

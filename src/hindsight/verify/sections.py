@@ -248,8 +248,8 @@ def _observed(data: ReportData) -> list[dict]:
     at_stations = {
         "title": "Departures at stations",
         "text": "Observation minus analysis at every station over the whole period. The table and the curves have the "
-        "stations whose departures are largest relative to what spread and observation error tell together. Dots: "
-        "mean; dashed: RMSE; grey: two standard deviations of what a single departure is expected to be.",
+        "stations whose departures are largest relative to what spread and observation error together lead to expect. "
+        "Dots: mean; dashed: RMSE; grey: two expected standard deviations of a single departure.",
         "map": station_map.page_part(data.stations, data.series, data.grid, data.coast, labels),
         "pictures": [style.picture(observed.worst_series(chosen, data.series), alt)] if len(chosen) else [],
         "table": observed.worst_table(chosen),
@@ -270,9 +270,9 @@ def _curves(data: ReportData, event: storm.Storm) -> list[dict]:
         [
             {
                 "title": "Observations and analysis",
-                "text": f"Around {event.description}, at stations whose RMSE is small, middling and large among those "
+                "text": f"Around {event.description}, at stations with a small, a median and a large RMSE among those "
                 "withheld, or among those used if none is withheld. Dots: observed; line and band: mean of the "
-                "analysis, and the interval in which spread and observation error expect 90 % of observations.",
+                "analysis, and the interval that should contain 90 % of observations, by spread and observation error.",
                 "pictures": pictures,
             }
         ]

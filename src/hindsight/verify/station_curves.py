@@ -1,4 +1,4 @@
-"""Observations and analysis as curves at a few stations, from the feedback, with the interval expected of a report."""
+"""Observations and analysis as curves at a few stations, from the feedback, with the interval of expected values."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import observed, style
 from hindsight.verify.departures import OURS
 
-SHARES = 0.1, 0.5, 0.9  # of stations with a smaller RMSE than those shown
+SHARES = 0.1, 0.5, 0.9  # quantiles of the RMSE of all stations, at which those that are shown lie
 NORMAL = 1.6449  # standard deviations within which 90 % of a normal distribution lie
 CHANNELS = 4  # at most
 COLUMNS = ["analysis", "time", "channel", "station", "code", "obsvalue", "biascorr", "obs_error", "an_depar"]
@@ -20,7 +20,7 @@ COLUMNS += ["an_spread", "reference_depar"]
 
 
 def choose(stations: pd.DataFrame, network: str) -> pd.DataFrame:
-    """Withheld stations of a network whose RMSE is small, middling and large, for each channel; used ones if none is.
+    """Withheld stations of a network with a small, a median and a large RMSE, for each channel; used ones if none is.
 
     Args:
         stations: `stations.csv`.

@@ -99,7 +99,7 @@
     const uses = Object.entries(one.uses).map(([use, rows]) => `${rows.toLocaleString("en")} ${use}`);
     const label = numbers.labels[one.channel];
     const facts = [`${one.place}; ${one.platform}`, uses.join(", "), `mean departure ${text(one.bias)}, RMSE ` +
-      `${text(one.rmse)}, ${text(one.ratio)} of what spread and observation error tell`];
+      `${text(one.rmse)}, RMSE / expected ${text(one.ratio)}`];
     details.replaceChildren(html("h3", `${one.station}, ${label}`), ...facts.map((fact) => html("p", fact)));
     details.append(one.series ? series(one) : html("p", "No series here."));
   }
