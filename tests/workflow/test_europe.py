@@ -103,7 +103,7 @@ def test_withheld_observations_are_scored_and_were_not_used(made):
 
 def test_the_report_is_one_self_contained_page(made):
     text = (results(made) / "verify/report.html").read_text()
-    assert text.count("data:image/png;base64,") == 18
+    assert text.count("data:image/png;base64,") == 19
     assert "<td>reanalyse: shard</td><td>8</td>" in text  # its cost, as measured
     assert "http://" not in text and "https://" not in text and "diffusion" in text and "z500" in text
 
@@ -115,12 +115,12 @@ def test_a_finished_run_does_no_work_again(made, config):
 
 @pytest.mark.parametrize(("change", "rerun"), [
     ({"verify": {"resamples": 60}}, {"settings", "compare", "score", "departures", "report"}),
-    ({"archive": {"title": "Another"}}, {"settings", "layout", "check", "publish", "explore", "report"}),
+    ({"archive": {"title": "Another"}}, {"settings", "layout", "check", "break_points", "publish", "explore", "report"}),
     ({"archive": {"chunk_points": 8, "replace": True}},
-     {"settings", "plan", "layout", "write", "check", "publish", "explore", "report"}),
+     {"settings", "plan", "layout", "write", "check", "break_points", "publish", "explore", "report"}),
     ({"reanalyse": {"steps": 3}, "archive": {"replace": True}},
      {"settings", "plan", "shard", "compare", "score", "report", "layout", "write", "check", "feedback", "departures",
-      "observations", "publish", "explore"}),
+      "observations", "break_points", "publish", "explore"}),
     ({"baselines": {"climatology": {"days": 20}}}, {"settings", "baseline", "compare", "score", "feedback", "departures", "report"}),
 ])
 def test_changing_one_stage_reruns_it_and_what_follows_and_nothing_else(made, config, change, rerun):
