@@ -155,7 +155,6 @@ OPTIONS = {  # of the steps, and what each means
     "curve": "validation errors (curve.csv)",
     "data": "data folder",
     "denials": "stations and periods proposed for denial (a blacklist), to write (CSV)",
-    "denied": "file of denials, if the settings name one",
     "departures": "scores of departures in the whole period, to write (CSV)",
     "documents": "files to copy with the store, such as README.md",
     "errors": "errors of reports, used and estimated (CSV)",

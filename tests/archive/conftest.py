@@ -104,7 +104,7 @@ class Small:
     def write(self, number: int) -> None:
         shard, marker = self.cuts[number], self.markers[number]
         write.run(self.domain, self.product, Observe(), layout=self.layout, analyses=self.paths(shard),
-                  denied=[], archive=self.archive, marker=marker)  # fmt: skip
+                  archive=self.archive, marker=marker)  # fmt: skip
 
     def check(self, markers: list[Path] | None = None) -> None:
         check.run(self.domain, self.product, Archive(**self.archive_settings), layout=self.layout,

@@ -94,7 +94,7 @@ def test_all_errors_of_the_files_are_reported_at_once(small):
 
 
 def run(small, paths):
-    write.run(small.domain, small.product, Observe(), layout=small.layout, analyses=paths, denied=[],
+    write.run(small.domain, small.product, Observe(), layout=small.layout, analyses=paths,
               archive=small.archive, marker=small.markers[0])  # fmt: skip
 
 

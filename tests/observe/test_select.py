@@ -34,10 +34,9 @@ def observe(**network):
     return Observe(networks={"n": {"kind": "reports", "withheld": 0, **network}}, reports=reports)
 
 
-def run(folder, capsys, lists=(), listed=(), **network):
+def run(folder, capsys, lists=(), **network):
     screened().to_parquet(folder / "part.parquet", index=False)
     names = {"network": "n", "shard": "20090102T12_4", "screened": [folder / "part.parquet"], "lists": list(lists)}
-    names["denied"] = list(listed)
     out = folder / "out.parquet"
     select.run(Scope(channels=["msl"], step_hours=24), observe(**network), **names, observations=out)
     return tables.read([out]), capsys.readouterr().err
@@ -67,10 +66,3 @@ def test_the_frames_and_stations_of_the_network_with_their_codes(tmp_path, capsy
 def test_frames_without_an_observation_are_told(tmp_path, capsys):
     table, said = run(tmp_path, capsys, use=["S9"], withhold={"stations": ["S4"]})
     assert table["withheld"].all() and "4 of 4 frames have no observation, the first 2009-01-02T12" in said
-
-
-def test_denials_of_a_file_are_added_to_those_of_the_settings(tmp_path, capsys):
-    (tmp_path / "denied.csv").write_text("station,start,reason\nS3,2009-01-05,moved\n")
-    denied = [{"station": "S2", "start": "2009-01-04", "reason": "drift"}]
-    table, _ = run(tmp_path, capsys, listed=[tmp_path / "denied.csv"], denied=denied)
-    assert table[table["quality"] == 10].groupby("station").size().to_dict() == {"S2": 2, "S3": 1}

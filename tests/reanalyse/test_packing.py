@@ -43,9 +43,7 @@ def test_the_archive_has_the_bytes_that_were_forecast(fields, found, tmp_path, m
     store.write(smooth.dataset(fields)["analysis"][0, :, 0].to_dataset(name="fields"), tmp_path / "fields.zarr")
     about = {"fields": tmp_path / "fields.zarr", "archive": archive, "marker": layout_marker}
     layout.run(domain, product, Reanalyse(), Observe(), settings, first_shard=paths, **about)
-    write.run(
-        domain, product, Observe(), layout=layout_marker, analyses=paths, denied=[], archive=archive, marker=marker
-    )
+    write.run(domain, product, Observe(), layout=layout_marker, analyses=paths, archive=archive, marker=marker)
     objects = json.loads(marker.read_text())["objects"]
     members = sum((archive / name).stat().st_size for name in objects if not name.startswith(("mean", "spread")))
     others = sum((archive / name).stat().st_size for name in objects if name.startswith(("mean", "spread")))

@@ -154,3 +154,14 @@ def test_the_list_of_stations_belongs_to_the_files_of_reports(tree):
 def test_of_files_with_one_name_the_nearest_to_the_data_folder_is_meant(tmp_path):
     paths = [tmp_path / "old" / "land.nc", tmp_path / "land.nc"]
     assert input_files.matching("land.nc", paths) == paths[1] and input_files.matching(str(paths[0]), paths) == paths[0]
+
+
+def test_denials_of_a_file_are_added_to_those_of_the_network(tmp_path):
+    (tmp_path / "denied.csv").write_text("station,start,reason\nS3,2009-01-05,moved\n")
+    denied = [{"station": "S2", "reason": "drift"}]
+    networks = {"a": {"kind": "reports", "denied": denied, "denied_file": "denied.csv"}, "b": {"kind": "reports"}}
+    observe = {"networks": networks, "reports": {"mine": {"source": "madis", "files": ["*.nc"]}}}
+    chosen = settings.Settings(data=str(tmp_path), observe=observe, verify={"against": "none"})
+    found = input_files.with_listed_denials(chosen).observe.networks
+    assert [one.station for one in found["a"].denied] == ["S2", "S3"]
+    assert found["a"].denied_file is None and found["b"].denied == []

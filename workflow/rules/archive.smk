@@ -62,7 +62,6 @@ rule write:
         analyses=expand(
             f"{ARCHIVED}/{{{{shard}}}}-{{block}}.nc", block=BLOCKS, allow_missing=True
         ),
-        denied=ancient_files(settings.denial_files(SETTINGS, SETTINGS.archived_network)),
     output:
         marker="results/{run}/archive/shards/{shard}.json",
     log:
@@ -83,7 +82,6 @@ rule write:
         "hindsight archive.write --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --analyses {input.analyses:q}"
-        " --denied {input.denied:q}"
         " --archive {params.archive:q}"
         " --marker {output.marker:q}"
         " > {log:q} 2>&1"

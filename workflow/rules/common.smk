@@ -283,14 +283,6 @@ def ancient_files(paths: list[str]) -> list[str]:
     return [ancient(path) for path in paths]
 
 
-@lru_cache
-def denials_of(network: str) -> list[settings.quality.Denial]:
-    """The denials of a network, from the settings and their file."""
-    listed = map(Path, settings.denial_files(SETTINGS, network))
-    read = [one for path in listed for one in settings.quality.read_denials(path)]
-    return [*SETTINGS.observe.networks[network].denied, *read]
-
-
 def spec_of(network: str, name: str) -> str:
     """The settings on which a network's observations of an interval depend: of its denials, those of its frames.
 
@@ -300,8 +292,8 @@ def spec_of(network: str, name: str) -> str:
     first, last = (
         time.astype("datetime64[s]").item() for time in (cut.start, cut.last)
     )
-    concerned = [one for one in denials_of(network) if one.meets(first, last)]
-    kept = spec.model_copy(update={"denied": concerned, "denied_file": None})
+    concerned = [one for one in spec.denied if one.meets(first, last)]
+    kept = spec.model_copy(update={"denied": concerned})
     return f"{SETTINGS.observe.seed} {kept.model_dump_json(exclude={'folds'})}"
 
 

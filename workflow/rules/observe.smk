@@ -220,10 +220,6 @@ rule select:
             )
         ],
         lists=lambda wildcards: settings.choice_files(SETTINGS, wildcards.network),
-        denied=lambda wildcards: ancient_files(
-            settings.denial_files(SETTINGS, wildcards.network)
-        ),
-        # see params.spec
     output:
         observations="results/{run}/observe/{network}/{shard}.parquet",
     log:
@@ -245,7 +241,6 @@ rule select:
         " --shard {params.shard:q}"
         " --screened {params.screened}"
         " --lists {input.lists:q}"
-        " --denied {input.denied:q}"
         " --observations {output.observations:q}"
         " > {log:q} 2>&1"
 

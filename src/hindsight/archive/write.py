@@ -17,7 +17,6 @@ from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
 from hindsight.fields import intervals, rounding, shards
 from hindsight.settings import Domain, Ensemble, Observe
-from hindsight.settings.quality import read_denials
 
 
 def run(
@@ -27,7 +26,6 @@ def run(
     *,
     layout: Path,
     analyses: list[Path],
-    denied: list[Path],
     archive: Path,
     marker: Path,
 ) -> None:
@@ -64,8 +62,7 @@ def run(
     objects.put_json(marker, content)
     network = observe.networks.get(layout_json["settings"]["archive"]["network"])
     reached = intervals.parse(content["stretch"], domain.step_hours).times if "stretch" in content else times
-    listed = [one for path in denied for one in read_denials(path)]
-    denials = revisions.concerning([*(network.denied if network else []), *listed], reached)  # also those of the halo
+    denials = revisions.concerning(network.denied if network else [], reached)  # also those of the halo
     if revisions.record(archive.parent / "revisions" / marker.name, content, times, denials) and denials:
         print(f"shard {shard.name}: a new version, with {len(denials)} denial(s)")
 

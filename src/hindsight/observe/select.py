@@ -1,7 +1,6 @@
 """Select the observations of a network and shard from screened reports: stations, withheld ones, denials, thinning."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from hindsight.fields import observations as tables
 from hindsight.observe import choice, thinning
 from hindsight.settings import Observe, Scope
 from hindsight.settings.observe import Network
-from hindsight.settings.quality import Denial, read_denials
 
 
 def run(
@@ -24,15 +22,13 @@ def run(
     shard: str,
     screened: list[Path],
     lists: list[Path],
-    denied: list[Path],
     observations: Path,
 ) -> None:
     """Select the observations of a network and shard from the screened reports."""
     times, spec = intervals.parse(shard, domain.step_hours).times, settings.networks[network]
     parts = [_read(path) for path in screened]
     table = pd.concat([part[part["time"].between(times[0], times[-1])] for part in parts], ignore_index=True)
-    denials = [*spec.denied, *(one for path in denied for one in read_denials(path))]
-    table = select(table, spec, settings.seed, lists, denials)
+    table = select(table, spec, settings.seed, lists)
     tables.write(table, observations, coded=True)
     used = (table["quality"] == 0) & ~table["withheld"]
     counts = usage.sentence(usage.count(table, usage.reasons(table)))
@@ -45,7 +41,7 @@ def run(
         )
 
 
-def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], denials: Sequence[Denial]) -> pd.DataFrame:
+def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> pd.DataFrame:
     """The rows of a network's stations, used and withheld, with codes for denied and thinned ones.
 
     Args:
@@ -53,7 +49,6 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], den
         spec: the network.
         seed: of the draw of withheld stations.
         lists: files of names that the settings name.
-        denials: of the network, from the settings and their file.
     """
     mine, named = choice.chosen(table["station"], spec.use, lists), spec.withhold.stations
     if spec.fold:
@@ -62,7 +57,7 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path], den
         withheld = choice.is_withheld(table, spec.withheld, spec.withhold, seed, lists)
         mine |= False if named is None else choice.chosen(table["station"], named, lists)
     table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
-    table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, denials))
+    table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, spec.denied))
     again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # reports that two sources have
     return thinning.thin(usage.with_reason(table, usage.DUPLICATE, again), spec.thinning)
 

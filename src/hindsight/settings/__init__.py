@@ -22,7 +22,6 @@ from hindsight.settings.input_files import (
     check_files,
     choice_files,
     coastline_files,
-    denial_files,
     expanded,
     remote_files,
     report_files,
@@ -30,6 +29,7 @@ from hindsight.settings.input_files import (
     source_files,
     static_files,
     station_files,
+    with_listed_denials,
 )
 from hindsight.settings.observe import Observe, Reporting
 from hindsight.settings.preprocess import Preprocess, Regrid
@@ -42,7 +42,6 @@ from hindsight.settings.verify import Comparison, Verify
 __all__ = [
     "check_files",
     "choice_files",
-    "denial_files",
     "coastline_files",
     "report_files",
     "sizes_and_times",
@@ -50,6 +49,7 @@ __all__ = [
     "source_files",
     "static_files",
     "station_files",
+    "with_listed_denials",
 ]
 SECTIONS = {
     "scope": Scope,

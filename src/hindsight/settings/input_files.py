@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hindsight.errors import UserError
+from hindsight.settings.quality import read_denials
 
 if TYPE_CHECKING:
     from hindsight.settings import Download, Settings
@@ -176,6 +177,22 @@ def denial_files(settings: "Settings", network: str) -> list[str]:
     """The file of denials of a network of reports, if there is one."""
     file = settings.observe.networks[network].denied_file
     return [_below(settings, file)] if file else []
+
+
+def with_listed_denials(settings: "Settings") -> "Settings":
+    """The settings with the denials of files among those of the networks.
+
+    Jobs and reruns then depend on the rows of a file that concern them, and not on the file.
+
+    Raises:
+        UserError: if a file is not a list of denials.
+    """
+    networks = {}
+    for name, spec in settings.observe.networks.items():
+        listed = [one for path in denial_files(settings, name) for one in read_denials(Path(path))]
+        networks[name] = spec.model_copy(update={"denied": [*spec.denied, *listed], "denied_file": None})
+    observe = settings.observe.model_copy(update={"networks": networks})
+    return settings.model_copy(update={"observe": observe})
 
 
 def coastline_files(settings: "Settings") -> list[str]:
