@@ -23,7 +23,7 @@ if not workflow.config_settings.configfiles:
 try:
     SETTINGS = settings.read(config)
     settings.check_files(SETTINGS)
-    SETTINGS = settings.with_listed_denials(SETTINGS)
+    SETTINGS = settings.with_all_denials(SETTINGS)
 except UserError as error:
     sys.exit(f"{error}")
 

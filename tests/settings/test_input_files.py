@@ -162,6 +162,6 @@ def test_denials_of_a_file_are_added_to_those_of_the_network(tmp_path):
     networks = {"a": {"kind": "reports", "denied": denied, "denied_file": "denied.csv"}, "b": {"kind": "reports"}}
     observe = {"networks": networks, "reports": {"mine": {"source": "madis", "files": ["*.nc"]}}}
     chosen = settings.Settings(data=str(tmp_path), observe=observe, verify={"against": "none"})
-    found = input_files.with_listed_denials(chosen).observe.networks
+    found = input_files.with_all_denials(chosen).observe.networks
     assert [one.station for one in found["a"].denied] == ["S2", "S3"]
     assert found["a"].denied_file is None and found["b"].denied == []

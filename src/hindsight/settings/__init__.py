@@ -29,7 +29,7 @@ from hindsight.settings.input_files import (
     source_files,
     static_files,
     station_files,
-    with_listed_denials,
+    with_all_denials,
 )
 from hindsight.settings.observe import Observe, Reporting
 from hindsight.settings.preprocess import Preprocess, Regrid
@@ -49,7 +49,7 @@ __all__ = [
     "source_files",
     "static_files",
     "station_files",
-    "with_listed_denials",
+    "with_all_denials",
 ]
 SECTIONS = {
     "scope": Scope,

@@ -179,7 +179,7 @@ def denial_files(settings: "Settings", network: str) -> list[str]:
     return [_below(settings, file)] if file else []
 
 
-def with_listed_denials(settings: "Settings") -> "Settings":
+def with_all_denials(settings: "Settings") -> "Settings":
     """The settings with the denials of files among those of the networks.
 
     Jobs and reruns then depend on the rows of a file that concern them, and not on the file.
