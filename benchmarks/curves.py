@@ -25,7 +25,7 @@ from hindsight.backbones import size
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Train, load
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.settings.section import with_defaults
 from hindsight.train import linear_prior, loop
 from hindsight.train.metrics import LEVEL
@@ -71,7 +71,7 @@ def main() -> None:
 
 def learnt(run: Path, variant: dict, own: dict) -> dict:
     """Train a variant on a run's data."""
-    domain, base = load(run / "settings/train.json", [Training, Train])
+    domain, base = load(run / "settings/train.json", [TrainingDomain, Train])
     settings = Train.model_validate(with_defaults(own, with_defaults(variant, base.model_dump(mode="json"))))
     torch.set_num_threads(settings.threads)
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}

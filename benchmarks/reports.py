@@ -27,7 +27,7 @@ import xarray as xr
 from hindsight.fields.intervals import Interval
 from hindsight.observe import channels, collect, sources
 from hindsight.settings.lexicon import LEVELS
-from hindsight.settings.observe import Reporting
+from hindsight.settings.observe import RealReports
 from hindsight.settings.reports import Reports
 
 ALWAYS = np.datetime64("1900-01-01"), np.datetime64("2100-01-01")
@@ -99,7 +99,7 @@ def measured(settings: dict, data: Path) -> dict[str, float]:
 
 def checked(table: pd.DataFrame) -> np.ndarray:
     """The codes of reports as observations of a global state, (N,)."""
-    settings, first = Reporting(), table["time"].min().floor("D").to_datetime64()
+    settings, first = RealReports(), table["time"].min().floor("D").to_datetime64()
     frames = int((table["time"].max().to_datetime64() - first) // np.timedelta64(6, "h")) + 2
     described = channels.assign(table, settings.measurements, CHANNELS)
     observed = collect.at_frames(described, Interval(first, frames, 6), 6)

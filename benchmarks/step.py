@@ -29,7 +29,7 @@ from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.prior import Prior
 from hindsight.settings import Train, load
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.train import batches, loop
 from hindsight.train.prior import build, windows
 from hindsight.train.team import Team, join
@@ -83,7 +83,7 @@ def measure(chosen: argparse.Namespace, way: str) -> list[float]:
 
 def untrained(run: Path, precision: str) -> tuple[Prior, Train, Windows]:
     """An untrained prior with the settings of a run, these settings, and the training windows."""
-    domain, settings = load(run / "settings/train.json", [Training, Train])
+    domain, settings = load(run / "settings/train.json", [TrainingDomain, Train])
     settings = settings.model_copy(update={"precision": precision})
     inputs = {name: run / f"preprocess/{name}.nc" for name in ("climatology", "statistics")}
     grid = Grid.of(store.read(run / "preprocess/fields.zarr"))

@@ -25,7 +25,7 @@ from hindsight.backbones import size
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import Prior
 from hindsight.settings import Train, load
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.train import loop
 from hindsight.train.batches import Batch
 from hindsight.train.prior import windows
@@ -148,7 +148,7 @@ def waiting(device: torch.device, quick: bool, memory: float) -> float:
     """
     name, more = ("resume", cases.SHORT_SQUARE) if quick else ("navier_stokes", None)
     run = cases.make(f"results/{name}/train/linear_prior.safetensors", cases.SQUARE, more).parents[1]
-    domain, settings = load(run / "settings/train.json", [Training, Train])
+    domain, settings = load(run / "settings/train.json", [TrainingDomain, Train])
     seen = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     settings = settings.model_copy(update={"cache_mb": memory})
     training = windows(domain, settings, "train", run / "preprocess/fields.zarr", seen)

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from hindsight.observe import calibrate
-from hindsight.settings import Training
+from hindsight.settings import TrainingDomain
 
 LATITUDE, LONGITUDE = np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0])
 TIMES = pd.date_range("2000-01-01T12", periods=400)
@@ -34,7 +34,7 @@ def reports(fields, station, bias, error, row, column):
 
 def test_bias_and_error_of_every_station_are_found():
     fields = dataset()
-    domain = Training(channels=["msl"], step_hours=24, train=PERIOD, validation=AFTER)
+    domain = TrainingDomain(channels=["msl"], step_hours=24, train=PERIOD, validation=AFTER)
     table = pd.concat([reports(fields, "A", 150.0, 60.0, 0, 0), reports(fields, "B", -40.0, 120.0, 2, 1)])
     table.iloc[5, table.columns.get_loc("value")] += 1e5
     departures = calibrate.departures(table, fields, domain)

@@ -8,8 +8,8 @@ from hindsight.fields import intervals, perturbations
 from hindsight.fields import observations as tables
 from hindsight.fields.usage import CODES
 from hindsight.observe import collect
-from hindsight.settings import Scope
-from hindsight.settings.observe import Reporting
+from hindsight.settings import DomainWithoutPeriods
+from hindsight.settings.observe import RealReports
 
 SPAN = intervals.parse("20090101T00_9", 6)
 FORMAT = {
@@ -29,9 +29,9 @@ def run(folder, rows, measurements=MEASUREMENTS, spec=None):
     height = xr.DataArray(np.full((3, 3), 600.0), dims=("latitude", "longitude"))
     xr.Dataset({"orography": height}, axes).to_netcdf(folder / "static.nc")
     spec = spec or {"source": "table", "files": ["*.csv"], "table": FORMAT}
-    settings = Reporting(reports={"mine": spec}, measurements=measurements)
+    settings = RealReports(reports={"mine": spec}, measurements=measurements)
     names = {"reports": "mine", "interval": SPAN.name, "data": folder, "static": folder / "static.nc"}
-    domain = Scope(channels=["msl", "t2m"], step_hours=6)
+    domain = DomainWithoutPeriods(channels=["msl", "t2m"], step_hours=6)
     collect.run(domain, settings, observations=folder / "out.parquet", **names)
     return tables.read([folder / "out.parquet"])
 

@@ -8,7 +8,7 @@ import pandas as pd
 from hindsight.fields import observations as tables
 from hindsight.fields.usage import CODES
 from hindsight.observe import select
-from hindsight.settings import Observe, Scope
+from hindsight.settings import DomainWithoutPeriods, Observe
 from hindsight.settings.reports import Reports
 
 TIMES = pd.date_range("2009-01-01T12", periods=6)
@@ -38,7 +38,7 @@ def run(folder, capsys, lists=(), **network):
     screened().to_parquet(folder / "part.parquet", index=False)
     names = {"network": "n", "shard": "20090102T12_4", "screened": [folder / "part.parquet"], "lists": list(lists)}
     out = folder / "out.parquet"
-    select.run(Scope(channels=["msl"], step_hours=24), observe(**network), **names, observations=out)
+    select.run(DomainWithoutPeriods(channels=["msl"], step_hours=24), observe(**network), **names, observations=out)
     return tables.read([out]), capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from hindsight.fields import store
 from hindsight.observe import usage
-from hindsight.settings import Scope
+from hindsight.settings import DomainWithoutPeriods
 from tests.fields.test_usage import table
 
 
@@ -21,7 +21,7 @@ def test_the_rows_of_all_shards_and_of_the_list_are_counted(tmp_path, capsys):
     store.write(xr.Dataset({"fields": (tuple(axes), np.zeros((4, 10, 6)))}, axes), tmp_path / "fields.zarr")
     (tmp_path / "list.csv").write_text("station,lat,lon\nA,45,1\nA,45,1\nB,45,9\nC,-9999,1\nD,,\nE,0,0\n")
     usage.run(
-        Scope(channels=["msl"], step_hours=6),
+        DomainWithoutPeriods(channels=["msl"], step_hours=6),
         network="net",
         fields=tmp_path / "fields.zarr",
         observations=[tmp_path / "a.parquet", tmp_path / "b.parquet"],

@@ -12,13 +12,13 @@ from hindsight.fields.scaling import harmonics
 from hindsight.preprocess import moments
 from hindsight.preprocess.moments import Moments, gather
 from hindsight.settings import Preprocess
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from tests.preprocess.worlds import stored
 
 GLOBE = Grid(np.linspace(-75, 75, 6), np.arange(8) * 45.0)
 TIMES = np.datetime64("2000-01-01T00", "ns") + np.arange(2 * 1464) * np.timedelta64(6, "h")
 DAILY = Preprocess(annual_harmonics=2, daily_harmonics=1)
-TRAINING = Training.model_validate(
+TRAINING = TrainingDomain.model_validate(
     {
         "channels": ["z500", "t850"],
         "step_hours": 6,

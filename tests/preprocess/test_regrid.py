@@ -12,7 +12,7 @@ from hindsight.fields import intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.preprocess import regrid
 from hindsight.preprocess.regrid import canonical_fields
-from hindsight.settings.domain import Scope
+from hindsight.settings.domain import DomainWithoutPeriods
 from hindsight.settings.preprocess import Regrid
 
 TIMES = np.arange("2000-01-01T12", "2001-03-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
@@ -21,7 +21,7 @@ SMALL = Regrid(chunk_frames=32, file_frames=64, piece_frames=128)
 
 @pytest.fixture
 def scope():
-    return Scope(channels=["z500", "t850"])
+    return DomainWithoutPeriods(channels=["z500", "t850"])
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def globe(generator):
 
 
 def test_a_coarser_grid_keeps_the_mean_over_the_globe():
-    raw, scope = globe(np.random.default_rng(1)), Scope(channels=["z500"])
+    raw, scope = globe(np.random.default_rng(1)), DomainWithoutPeriods(channels=["z500"])
     coarse = Regrid(spacing=5.625)
     found = canonical_fields(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
     assert found.shape == (2, 1, 32, 64) and found["latitude"].values[0] == -87.1875
@@ -105,7 +105,7 @@ def test_a_coarser_grid_keeps_the_mean_over_the_globe():
 
 def test_a_region_of_a_working_grid_lies_across_the_date_line():
     raw = globe(np.random.default_rng(1))
-    over = Scope(channels=["z500"], south=20, north=60, west=170, east=-150)
+    over = DomainWithoutPeriods(channels=["z500"], south=20, north=60, west=170, east=-150)
     found = canonical_fields(raw, over, Regrid(spacing=5.0, method="bilinear", poles=True), TIMES[:2], "x")["fields"]
     np.testing.assert_array_equal(found["longitude"], np.arange(170, 211, 5))
     there = raw["z500"].interp(latitude=found["latitude"].values, longitude=found["longitude"].values)
@@ -180,7 +180,7 @@ def test_frames_between_the_periods_are_not_available_and_no_error(source, tmp_p
     stores = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
     for path, days in zip(stores, (slice(0, 20), slice(30, 64))):
         store.write(source.isel(time=days), path)
-    scope = Scope(channels=["z500"])
+    scope = DomainWithoutPeriods(channels=["z500"])
     out = tmp_path / "piece.zarr"
     paths = {"raw": stores, "manifest": manifest, "fields": out}
     regrid.run(scope, Regrid(), piece="20000101T12_64", scheduler="synchronous", workers="1", **paths)

@@ -18,7 +18,7 @@ from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
 from hindsight.observe import simulate
 from hindsight.settings import Observe, Settings, Train
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.settings.train import LinearPrior
 from hindsight.train import linear_prior, memory, windows
 from hindsight.train import prior as step
@@ -176,7 +176,7 @@ def refused(domain, made, changes, capsys):
     names |= {"static": "static.nc", "curve": "curve.csv", "figure": "curve.png"}
     names |= {name: name for name in ("linear_prior", "checkpoint", "prior", "tensorboard")}
     chosen = SETTINGS.model_dump(mode="json") | changes.pop("train", {})
-    training = Training.model_validate({name: getattr(domain, name) for name in Training.model_fields})
+    training = TrainingDomain.model_validate({name: getattr(domain, name) for name in TrainingDomain.model_fields})
     sections = {"training": training.model_dump(mode="json") | changes, "train": chosen}
     said = error_of("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
     assert said and not made["prior"].exists() and not made["checkpoint"].exists()

@@ -9,13 +9,13 @@ from hindsight import __version__
 from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, intervals, store
 from hindsight.fields.grid import Grid
-from hindsight.settings import Baselines, Ensemble, Training
+from hindsight.settings import Baselines, Ensemble, TrainingDomain
 
 PURPOSE = 2 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
 def run(
-    domain: Training,
+    domain: TrainingDomain,
     product: Ensemble,
     settings: Baselines,
     *,

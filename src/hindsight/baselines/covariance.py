@@ -15,7 +15,7 @@ from hindsight.fields import calendar, store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
-from hindsight.settings import Training
+from hindsight.settings import TrainingDomain
 from hindsight.settings.baselines import OptimalInterpolation
 
 BATCH = 1024  # frames or rows at a time
@@ -24,7 +24,7 @@ JITTER = 1e-7  # of the mean variance
 
 
 def run(
-    domain: Training,
+    domain: TrainingDomain,
     settings: OptimalInterpolation,
     *,
     fields: Path,

@@ -12,7 +12,7 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
 from hindsight.operators.rows import Rows, gross_error_note, normalise, reject_gross_errors
 from hindsight.progress import Progress
-from hindsight.settings import Ensemble, Training
+from hindsight.settings import Ensemble, TrainingDomain
 
 
 class Method(Protocol):
@@ -33,7 +33,7 @@ def analyse(name: str, method: Method, rows: Rows, times: np.ndarray, step_hours
 
 
 def read_rows(
-    domain: Training,
+    domain: TrainingDomain,
     grid: Grid,
     scaling: Scaling,
     *,

@@ -19,13 +19,13 @@ from hindsight.fields import analyses, calendar, intervals, perturbations
 from hindsight.fields.frames import Frames
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.rows import Rows
-from hindsight.settings import Baselines, Ensemble, Training
+from hindsight.settings import Baselines, Ensemble, TrainingDomain
 
 PURPOSE = 1 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
 def run(
-    domain: Training,
+    domain: TrainingDomain,
     product: Ensemble,
     settings: Baselines,
     *,

@@ -19,14 +19,14 @@ from hindsight.fields import analyses, calendar, intervals, perturbations, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.operators.rows import Rows
-from hindsight.settings import Baselines, Ensemble, Training
+from hindsight.settings import Baselines, Ensemble, TrainingDomain
 from hindsight.settings.baselines import Minimisation
 
 PURPOSE = 9 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
 def run(
-    domain: Training,
+    domain: TrainingDomain,
     product: Ensemble,
     settings: Baselines,
     *,

@@ -16,7 +16,7 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.operators.evaluate import evaluate
 from hindsight.progress import Progress
-from hindsight.settings import Training
+from hindsight.settings import TrainingDomain
 
 NAMES = ["station", "channel"]
 COLUMNS = [*NAMES, "reports", "bias", "error"]
@@ -25,7 +25,7 @@ LIMIT = 4.0
 DEVIATION = 1.4826  # standard deviations of a normal distribution in a median absolute deviation
 
 
-def run(domain: Training, *, observations: list[Path], fields: Path, calibration: Path) -> None:
+def run(domain: TrainingDomain, *, observations: list[Path], fields: Path, calibration: Path) -> None:
     """Compare the reports of the training period with its fields, and write bias and error of each station."""
     dataset, watch = store.read(fields), Progress("observe.calibrate", len(observations), "tables")
     parts = [pd.DataFrame(columns=[*NAMES, "departure"])]
@@ -38,7 +38,7 @@ def run(domain: Training, *, observations: list[Path], fields: Path, calibration
     store.replace(calibration, lambda partial: found.to_csv(partial, index=False))
 
 
-def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: Training) -> pd.DataFrame:
+def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: TrainingDomain) -> pd.DataFrame:
     """Reports minus what their operators take from the fields, in the channels' units.
 
     Args:

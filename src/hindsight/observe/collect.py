@@ -14,7 +14,7 @@ from hindsight.fields.intervals import Interval
 from hindsight.observe import channels, sources
 from hindsight.operators import time_weights
 from hindsight.operators.interpolate import bilinear
-from hindsight.settings import Reporting, Scope
+from hindsight.settings import DomainWithoutPeriods, RealReports
 
 TOLERANCE = 1 / 3600  # hours by which the time of a report may differ from that of a frame
 REJECTED = ("rejected",)  # flags of the provider that rule a value out
@@ -22,8 +22,8 @@ NEAR_GROUND = ("t2m", "d2m", "u10", "v10")  # depend on the height of the ground
 
 
 def run(
-    domain: Scope,
-    settings: Reporting,
+    domain: DomainWithoutPeriods,
+    settings: RealReports,
     *,
     reports: str,
     interval: str,

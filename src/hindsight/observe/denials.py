@@ -15,7 +15,7 @@ import pandas as pd
 
 from hindsight.fields import store, usage
 from hindsight.fields.usage import CODES
-from hindsight.settings import Reporting
+from hindsight.settings import RealReports
 from hindsight.settings.quality import Quality
 
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
@@ -30,7 +30,7 @@ UNLIKELY = 0.7  # share of that spread which the largest change has to exceed
 EXCESS = 4.0  # least sum, over months of one sign, of the excess over one standard deviation
 
 
-def run(settings: Reporting, *, screened: list[Path], denials: Path) -> None:
+def run(settings: RealReports, *, screened: list[Path], denials: Path) -> None:
     """Propose stations and periods for denial, with reasons, from the screened reports of all years."""
     table = pd.concat([pd.read_parquet(path, columns=READ) for path in screened], ignore_index=True)
     proposed = propose(table, settings.quality)

@@ -13,15 +13,15 @@ from hindsight.fields.grid import Grid
 from hindsight.observe.neighbours import Judgement, Neighbours, read_prior
 from hindsight.operators.rows import Rows, normalise
 from hindsight.progress import Progress
-from hindsight.settings import Reporting, Scope
+from hindsight.settings import DomainWithoutPeriods, RealReports
 from hindsight.settings.quality import Bias, Quality
 
 LASTING = 0.5  # share of the spread of the estimate by other stations that lasts for a season; measured in Europe
 
 
 def run(
-    domain: Scope,
-    settings: Reporting,
+    domain: DomainWithoutPeriods,
+    settings: RealReports,
     *,
     interval: str,
     observations: list[Path],

@@ -10,12 +10,12 @@ from hindsight.errors import UserError
 from hindsight.fields import intervals, usage
 from hindsight.fields import observations as tables
 from hindsight.observe import choice, thinning
-from hindsight.settings import Observe, Scope
+from hindsight.settings import DomainWithoutPeriods, Observe
 from hindsight.settings.observe import Network
 
 
 def run(
-    domain: Scope,
+    domain: DomainWithoutPeriods,
     settings: Observe,
     *,
     network: str,

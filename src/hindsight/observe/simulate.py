@@ -14,7 +14,7 @@ from hindsight.fields.intervals import Interval
 from hindsight.fields.observations import write
 from hindsight.observe import networks
 from hindsight.operators.footprint import observation_operator
-from hindsight.settings import Observe, Scope
+from hindsight.settings import DomainWithoutPeriods, Observe
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import FOLD, Network
 
@@ -22,7 +22,7 @@ PURPOSE = 4 << 32  # constant of this module's random numbers, so that no two me
 
 
 def run(
-    domain: Scope,
+    domain: DomainWithoutPeriods,
     settings: Observe,
     *,
     network: str,

@@ -31,7 +31,7 @@ from hindsight.observe.channels import NAMES
 from hindsight.observe.neighbours import Neighbours, read_prior
 from hindsight.operators.rows import normalise
 from hindsight.progress import Progress
-from hindsight.settings import Reporting, Training
+from hindsight.settings import RealReports, TrainingDomain
 from hindsight.settings.quality import Measurement
 
 GROUP = ["kind", "channel", "platform"]
@@ -77,8 +77,8 @@ class Sample:
 
 
 def run(
-    domain: Training,
-    settings: Reporting,
+    domain: TrainingDomain,
+    settings: RealReports,
     *,
     screened: list[Path],
     linear_prior: Path,

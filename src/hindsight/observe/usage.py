@@ -11,11 +11,11 @@ from hindsight.fields import store
 from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.observe import networks
-from hindsight.settings import Scope
+from hindsight.settings import DomainWithoutPeriods
 
 
 def run(
-    domain: Scope,
+    domain: DomainWithoutPeriods,
     *,
     network: str,
     fields: Path,

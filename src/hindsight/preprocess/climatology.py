@@ -8,10 +8,10 @@ from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.preprocess.moments import gather
 from hindsight.settings import Preprocess
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 
 
-def run(training: Training, settings: Preprocess, *, moments: list[Path], climatology: Path) -> None:
+def run(training: TrainingDomain, settings: Preprocess, *, moments: list[Path], climatology: Path) -> None:
     """Fit the climatology of the training period, by day of year and hour, in few harmonics."""
     _check_day(training, settings)
     found = gather(moments, training)
@@ -23,7 +23,7 @@ def run(training: Training, settings: Preprocess, *, moments: list[Path], climat
     store.replace(climatology, lambda partial: result.to_netcdf(partial))
 
 
-def _check_day(training: Training, settings: Preprocess) -> None:
+def _check_day(training: TrainingDomain, settings: Preprocess) -> None:
     """Check that there are enough frames a day to fit the daily harmonics.
 
     Raises:

@@ -21,7 +21,7 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import harmonics
 from hindsight.progress import Progress
 from hindsight.settings import Preprocess
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 
 BLOCK = 64e6  # bytes of values, in double precision, at a time
 LARGEST_CONDITION = 1e6  # of the normal matrix; that of whole years is about 2
@@ -36,7 +36,7 @@ SUMS = {  # variables of the file: dimensions
 }
 
 
-def run(training: Training, settings: Preprocess, *, piece: Path, moments: Path) -> None:
+def run(training: TrainingDomain, settings: Preprocess, *, piece: Path, moments: Path) -> None:
     """Add up the moments of a piece's training frames, from which the climatology and the statistics are computed."""
     dataset = store.read(piece)
     state = Moments.zero(dataset, settings, training.longitude_edges == "periodic")
@@ -65,7 +65,7 @@ def blocks(array: zarr.Array, selected: np.ndarray) -> Iterator[tuple[np.ndarray
             yield first + chosen, read[chosen].astype(float)
 
 
-def gather(paths: Iterable[Path], training: Training) -> "Moments":
+def gather(paths: Iterable[Path], training: TrainingDomain) -> "Moments":
     """The sum of the moments of all pieces.
 
     Raises:
@@ -83,7 +83,7 @@ def gather(paths: Iterable[Path], training: Training) -> "Moments":
     return found
 
 
-def _check_year(found: "Moments", training: Training) -> None:
+def _check_year(found: "Moments", training: TrainingDomain) -> None:
     """Check that the frames of the training period determine the harmonics.
 
     Raises:

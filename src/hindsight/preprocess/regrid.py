@@ -16,7 +16,7 @@ from hindsight.fields.regridding import Regridding, regular_grid
 from hindsight.preprocess import derive
 from hindsight.preprocess.scheduler import use_scheduler
 from hindsight.progress import Progress
-from hindsight.settings.domain import Scope
+from hindsight.settings.domain import DomainWithoutPeriods
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.preprocess import Regrid
 
@@ -26,7 +26,7 @@ PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "seg
 
 
 def run(
-    scope: Scope,
+    scope: DomainWithoutPeriods,
     settings: Regrid,
     *,
     piece: str,
@@ -48,7 +48,9 @@ def run(
         store.write_parts(template(lazy, interval.times), blocks, fields, encoding(lazy, settings))
 
 
-def canonical_fields(raw: xr.Dataset, scope: Scope, settings: Regrid, times: np.ndarray, where: str) -> xr.Dataset:
+def canonical_fields(
+    raw: xr.Dataset, scope: DomainWithoutPeriods, settings: Regrid, times: np.ndarray, where: str
+) -> xr.Dataset:
     """Convert a dataset to the pipeline's layout, lazily.
 
     Args:

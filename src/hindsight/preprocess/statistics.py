@@ -8,7 +8,7 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.preprocess.moments import Moments, gather
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 
 NEGLIGIBLE = 1e-6  # of a channel's largest value: the spread of a constant in single precision
 VARIABLES = {  # of the file: dimensions, comment
@@ -32,7 +32,7 @@ VARIABLES = {  # of the file: dimensions, comment
 }
 
 
-def run(training: Training, *, moments: list[Path], statistics: Path) -> None:
+def run(training: TrainingDomain, *, moments: list[Path], statistics: Path) -> None:
     """Compute standard deviations and spectra of departures from the climatology over the training period."""
     found = gather(moments, training)
     values = {name: getattr(found, name) for name in ("spread", "variance", "lowest", "highest")}

@@ -27,11 +27,11 @@ from hindsight.progress import Progress
 from hindsight.reanalyse import observation_tensors, regimes, sampling
 from hindsight.reanalyse.assimilation import Assimilation, Task
 from hindsight.reanalyse.checkpoint import Checkpoint
-from hindsight.settings import Cutting, Reanalyse, Scope
+from hindsight.settings import Cutting, DomainWithoutPeriods, Reanalyse
 
 
 def run(
-    domain: Scope,
+    domain: DomainWithoutPeriods,
     product: Cutting,
     settings: Reanalyse,
     *,
@@ -217,7 +217,7 @@ def _sample(
     return finished
 
 
-def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> Prior:
+def load(path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatology: Path) -> Prior:
     """Load a prior.
 
     Raises:
@@ -248,7 +248,7 @@ def load(path: Path, domain: Scope, settings: Reanalyse, climatology: Path) -> P
     return trained
 
 
-def _outside(grid: Grid, domain: Scope) -> list[str]:
+def _outside(grid: Grid, domain: DomainWithoutPeriods) -> list[str]:
     """Differences where the grid of a prior reaches beyond the region; it may end before it, as a source may."""
     wrong, (rows, columns) = [], grid.shape
     for name, axis, low, high in (

@@ -15,7 +15,7 @@ from hindsight.errors import UserError
 from hindsight.settings import credentials
 from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines, OptimalInterpolation
-from hindsight.settings.domain import Domain, Scope, Training
+from hindsight.settings.domain import Domain, DomainWithoutPeriods, TrainingDomain
 from hindsight.settings.download import Download
 from hindsight.settings.input_files import (
     bucket_folder,
@@ -31,7 +31,7 @@ from hindsight.settings.input_files import (
     station_files,
     with_all_denials,
 )
-from hindsight.settings.observe import Observe, Reporting
+from hindsight.settings.observe import Observe, RealReports
 from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Cutting, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
@@ -51,9 +51,9 @@ __all__ = [
     "station_files",
     "with_all_denials",
 ]
-SECTIONS = {
-    "scope": Scope,
-    "training": Training,
+SECTIONS = {  # by their names in the files of `stage_settings`; another name would make a stage again in existing runs
+    "scope": DomainWithoutPeriods,
+    "training": TrainingDomain,
     "cutting": Cutting,
     "ensemble": Ensemble,
     "domain": Domain,
@@ -61,7 +61,7 @@ SECTIONS = {
     "download": Download,
     "preprocess": Preprocess,
     "observe": Observe,
-    "reporting": Reporting,
+    "reporting": RealReports,
     "train": Train,
     "product": Product,
     "reanalyse": Reanalyse,

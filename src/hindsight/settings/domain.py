@@ -41,7 +41,7 @@ def _period(start: str, end: str) -> Period:
     return Period(start=start, end=end)
 
 
-class Scope(Section):
+class DomainWithoutPeriods(Section):
     """Channels, region and time step: the settings that stay the same when years are added."""
 
     channels: list[str] = Field(
@@ -83,7 +83,7 @@ class Scope(Section):
         return value
 
     @model_validator(mode="after")
-    def _periodic_latitudes_on_a_torus(self) -> "Scope":
+    def _periodic_latitudes_on_a_torus(self) -> "DomainWithoutPeriods":
         if self.latitude_edges == "periodic" and not self.torus:
             raise ValueError(
                 "latitudes are periodic only on a square that is periodic in both directions; set "
@@ -103,7 +103,7 @@ class Scope(Section):
         return self.south, self.north, self.west, self.east + 360 if crosses else self.east
 
 
-class Training(Scope):
+class TrainingDomain(DomainWithoutPeriods):
     """Channels, region and time step, and the periods of training and validation."""
 
     train: Period = Field(_period("2000-01-01", "2007-12-31T23:00"), description="period that the prior is trained on")
@@ -117,7 +117,7 @@ class Training(Scope):
         return {"train": self.train, "validation": self.validation}
 
 
-class Domain(Training):
+class Domain(TrainingDomain):
     """Channels, region, time step and periods, which every stage needs."""
 
     test: Period = Field(

@@ -108,7 +108,7 @@ class Network(Section):
         return self
 
 
-class Reporting(Section):
+class RealReports(Section):
     """Real reports: their files, errors and quality control, which networks share."""
 
     reports: dict[str, Reports] = Field({}, description="files of reports by name, which networks of real reports use")
@@ -119,7 +119,7 @@ class Reporting(Section):
     quality: Quality = Field(Quality(), description="quality control of reports")
 
 
-class Observe(Reporting):
+class Observe(RealReports):
     """The networks that observe the test period."""
 
     networks: dict[str, Network] = Field(

@@ -14,7 +14,7 @@ from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.harmonics import Harmonics
 from hindsight.settings import Train
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.settings.train import LinearPrior
 from hindsight.train.covariances import CovarianceSums, accumulate
 from hindsight.train.wavenumbers import Wavenumber, merge
@@ -24,7 +24,7 @@ MAX_SINGULAR_VALUE = 0.995  # of the coupling, so that the process is stationary
 
 
 def run(
-    training: Training, settings: Train, *, fields: Path, climatology: Path, statistics: Path, linear_prior: Path
+    training: TrainingDomain, settings: Train, *, fields: Path, climatology: Path, statistics: Path, linear_prior: Path
 ) -> None:
     """Fit the linear prior: modes of the training period and a linear inverse model of their evolution."""
     torch.set_num_threads(settings.threads)

@@ -17,7 +17,7 @@ from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Train
-from hindsight.settings.domain import Training
+from hindsight.settings.domain import TrainingDomain
 from hindsight.train import loop, metrics
 from hindsight.train.team import join
 from hindsight.train.windows import Windows, scaling_for
@@ -26,7 +26,7 @@ NOT_IN_RECIPE = {"cache_mb", "checkpoint_every"}  # settings that do not affect 
 
 
 def run(
-    training: Training,
+    training: TrainingDomain,
     settings: Train,
     *,
     fields: Path,
@@ -72,7 +72,7 @@ def run(
     team.leave()
 
 
-def windows(training: Training, settings: Train, split: str, fields: Path, scaling: Scaling) -> Windows:
+def windows(training: TrainingDomain, settings: Train, split: str, fields: Path, scaling: Scaling) -> Windows:
     """All windows of a split."""
     frames = Frames(fields, training.splits[split], scaling, settings.cache_mb)
     name = "training" if split == "train" else split
@@ -88,7 +88,7 @@ def _summary(prior: priors.Prior) -> str:
 
 
 def build(
-    training: Training,
+    training: TrainingDomain,
     settings: Train,
     grid: Grid,
     scaling: Scaling,

@@ -22,7 +22,7 @@ from hindsight.operators import time_weights
 from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import reject_gross_errors
 from hindsight.scores.ensemble import mean_difference
-from hindsight.settings import Cutting, Scope
+from hindsight.settings import Cutting, DomainWithoutPeriods
 
 PURPOSE = 8 << 32  # keeps this module's random numbers apart from those of analyses
 ROWS = 100_000  # of a row group
@@ -58,7 +58,7 @@ SINGLE += ("others_depar", "others_spread", "level", "elevation")
 
 
 def run(
-    domain: Scope,
+    domain: DomainWithoutPeriods,
     product: Cutting,
     *,
     shard: str,
@@ -100,7 +100,12 @@ def run(
 
 
 def describe(
-    table: pd.DataFrame, times: np.ndarray, domain: Scope, grid: Grid, scaling: Scaling, limits: np.ndarray | None
+    table: pd.DataFrame,
+    times: np.ndarray,
+    domain: DomainWithoutPeriods,
+    grid: Grid,
+    scaling: Scaling,
+    limits: np.ndarray | None,
 ) -> pd.DataFrame:
     """The columns of observations that do not depend on an analysis, with NaN for all others.
 
