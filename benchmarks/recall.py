@@ -51,6 +51,7 @@ QUICK = {  # two months, few members and steps
     "observe": {"quality": {"modes": 40}},
     "product": {"members": 2, "member_block": 2, "shard_frames": 15},
     "reanalyse": {"steps": 1, "frames": 19, "stride": 19, "halo": 2},
+    "archive": {"chunk_frames": 15},
     "verify": {"resamples": 20},
 }
 MONTH = {False: ("2009-06-10", "2009-07-09"), True: ("2009-02-10", "2009-02-12")}  # by whether it is quick
