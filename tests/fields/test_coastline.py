@@ -19,6 +19,19 @@ def test_arcs_are_running_sums_scaled_and_shifted(tmp_path):
     np.testing.assert_allclose(coastline.read(tmp_path / "c.json")[0], [[-9, 42], [-8, 42], [-8, 40]])
 
 
+def test_only_the_finest_of_several_scales_is_read(tmp_path):
+    """The third arc belongs to the coarse coast alone, the second is run backwards, the fourth has no scale."""
+    objects = {
+        "coast_110m": {"type": "GeometryCollection", "geometries": [{"type": "LineString", "arcs": [2]}]},
+        "coast_50m": {"type": "GeometryCollection", "geometries": [{"type": "MultiLineString", "arcs": [[0], [-2]]}]},
+        "rivers": {"type": "LineString", "arcs": [3]},
+    }
+    arcs = [[[number, 0], [1, 1]] for number in range(5)]
+    topology = {"transform": {"scale": [1, 1], "translate": [0, 0]}, "arcs": arcs, "objects": objects}
+    (tmp_path / "c.json").write_text(json.dumps(topology))
+    assert [line[0, 0] for line in coastline.read(tmp_path / "c.json")] == [0, 1, 3]
+
+
 def test_another_file_is_refused(tmp_path):
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(UserError, match="TopoJSON"):
@@ -31,6 +44,8 @@ def test_the_real_coast_is_where_it_should_be(data):
     near = lambda lon, lat: np.hypot(*(points - [lon, lat]).T).min()
     assert near(1.3, 51.1) < 0.3 and near(-9.5, 38.7) < 0.3  # Dover, Lisbon
     assert near(20.0, 50.0) > 3  # Krakow is not on the sea
+    whole = json.loads((data / "static/earth-topo.json").read_text())["arcs"]
+    assert len(whole) - len(coastline.read(data / "static/earth-topo.json")) == 337 + 22  # coarse coasts and lakes
 
 
 def land(path, grid, values):

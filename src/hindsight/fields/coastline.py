@@ -1,6 +1,7 @@
 """Coastlines, from a TopoJSON file (github.com/topojson/topojson-specification) or from the land fraction."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,36 @@ from hindsight.fields.grid import Grid, close_globe
 def read(path: Path) -> list[np.ndarray]:
     """Read the lines of a TopoJSON file, each (N, 2) of longitude and latitude in degrees.
 
+    Of objects whose names differ by their scale alone (`coastline_50m`, `coastline_110m`) only the finest is read.
+
     Raises:
         UserError: if the file cannot be read or is not TopoJSON.
     """
     try:
         topology = json.loads(Path(path).read_text())
         scale, shift = (np.array(topology["transform"][key]) for key in ("scale", "translate"))
-        return [np.cumsum(arc, axis=0) * scale + shift for arc in topology["arcs"]]
+        arcs = topology["arcs"]
+        numbers = sorted(_arcs_of(_finest(topology["objects"]))) if "objects" in topology else range(len(arcs))
+        return [np.cumsum(arcs[number], axis=0) * scale + shift for number in numbers]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a quantised TopoJSON file ({error!r}); correct verify.coastline") from None
+
+
+def _finest(objects: dict[str, dict]) -> list[dict]:
+    """The objects of a topology, each at its finest scale: the least number before the m of a name."""
+    found: dict[str, tuple[int, dict]] = {}
+    for name, content in objects.items():
+        stem, scale = match.groups() if (match := re.fullmatch(r"(.+)_(\d+)m", name)) else (name, "0")
+        found[stem] = min(found.get(stem, (int(scale), content)), (int(scale), content), key=lambda pair: pair[0])
+    return [content for _, content in found.values()]
+
+
+def _arcs_of(part: object) -> set[int]:
+    """Numbers of the arcs in a geometry, its parts, or a list of either; those run backwards are below zero."""
+    if isinstance(part, int):
+        return {part if part >= 0 else ~part}
+    parts = part if isinstance(part, list) else part.get("geometries", part.get("arcs", []))
+    return set().union(*map(_arcs_of, parts))
 
 
 def of_land(path: Path) -> list[np.ndarray]:
