@@ -22,7 +22,8 @@ def table(seed=0, stations=30, error=0.5):
         {
             "network": "thin", "analysis": "diffusion", "channel": "msl",
             "time": np.repeat(pd.date_range("2009-01-01", periods=DAYS), stations),
-            "latitude": 40.0 + number, "longitude": 0.0, "platform": np.where(number % 2, "land", "ship"),
+            "latitude": 40.0 + number, "longitude": 0.0, "level": np.nan,
+            "platform": np.where(number % 2, "land", "ship"),
             "code": (number % 5 == 0).astype(int), "obs_error": error, "fg_depar": value,
             "an_depar": value - gain * value, "an_spread": spread, "crps": np.abs(value - gain * value),
             "station": np.char.add("S", number.astype(str)),
@@ -97,6 +98,19 @@ def test_regions_and_months_have_their_own_numbers():
         8 * 28,
         8 * 31,
     ]
+
+
+def test_what_is_on_levels_is_summarised_at_the_nearest_mandatory_level():
+    """650 hPa is nearer to 700 in the logarithm, and 600 to 500 would be in pressure but 700 in its logarithm."""
+    names = pd.Series(["t", "t", "t", "msl", "t", "z500"])
+    level = np.array([512.0, 650.0, 599.0, np.nan, np.nan, 500.0])
+    assert departures.with_level(names, level).tolist() == ["t 500 hPa", "t 700 hPa", "t 700 hPa", "msl", "t", "z500"]
+    whole = table().assign(channel="u")
+    whole["level"] = np.where(whole.index % 2, 850.0, 300.0)
+    found = departures.summary(sums(whole), 0.95)
+    assert set(found["channel"]) == {"u 300 hPa", "u 850 hPa"}
+    at_300 = whole[(whole.index % 2 == 0) & (whole["code"] == 0)]
+    assert of(found, channel="u 300 hPa")["rmse"] == pytest.approx(np.sqrt((at_300["an_depar"] ** 2).mean()))
 
 
 def test_ranks_are_counted():

@@ -41,6 +41,11 @@ def test_bars_are_the_numbers_of_rows_and_curves_their_rmse(summary):
     style.plt.close(figure)
 
 
+def test_units_are_those_of_the_quantity():
+    named = {"msl": "msl (Pa)", "sp": "sp (Pa)", "t 500 hPa": "t 500 hPa (K)", "u 850 hPa": "u 850 hPa (m s⁻¹)"}
+    assert {name: observed.label_of(name) for name in named} == named
+
+
 def test_the_worst_station_is_the_one_that_departs_most_for_what_is_expected(summary):
     chosen = observed.worst(summary["stations"], count=3)
     table = observed.worst_table(chosen)

@@ -18,17 +18,31 @@ from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.scores import significance
 from hindsight.settings import Ensemble, Verify
+from hindsight.settings.lexicon import ON_LEVELS
 from hindsight.settings.verify import Region
 from hindsight.verify.regions import WHOLE, chosen_regions, holds
 
 KEYS = ["network", "analysis", "use", "region", "platform", "channel"]
 STATION = ["network", "analysis", "use", "platform", "channel", "station"]
-READ = ["analysis", "time", "latitude", "longitude", "channel", "platform", "code", "obs_error", "fg_depar", "an_depar"]
+READ = [
+    "analysis",
+    "time",
+    "latitude",
+    "longitude",
+    "level",
+    "channel",
+    "platform",
+    "code",
+    "obs_error",
+    "fg_depar",
+    "an_depar",
+]
 READ += ["an_spread", "crps", "rank", "reference_depar", "station"]
 SUMS = ["rows", "judged", "error", "squared", "variance", "expected", "crps", "background", "product"]
 SUMS += ["compared", "reference", "reference_squared", "reference_absolute"]
 SCALES = {"bias": "linear", "rmse": "log", "crps": "log", "spread_skill": "log"}  # scores that have an interval
 ALL = "all"  # platforms together
+LEVELS = np.array([1000, 925, 850, 700, 500, 400, 300, 250, 200, 150, 100, 70, 50, 30, 20, 10])  # hPa, mandatory levels
 OURS = "diffusion"  # the analysis of which there are series
 BINS = 60  # of a station's series
 
@@ -70,8 +84,23 @@ def run(
 
 
 def with_use(table: pd.DataFrame) -> pd.DataFrame:
-    """Feedback with the use of each row in words."""
-    return table.assign(use=np.array([usage.BY_CODE[code] for code in table["code"]], object))
+    """Feedback with the use of each row in words, and the nearest mandatory level in the name of what is on levels."""
+    use = np.array([usage.BY_CODE[code] for code in table["code"]], object)
+    return table.assign(use=use, channel=with_level(table["channel"], table["level"].to_numpy(float)))
+
+
+def with_level(channel: pd.Series, level: np.ndarray) -> pd.Series:
+    """Names of what is observed, with the mandatory level that is nearest in log pressure: `t 500 hPa`.
+
+    Args:
+        channel: names, N.
+        level: hPa, NaN at the surface, (N,).
+    """
+    on_level = channel.isin(ON_LEVELS).to_numpy() & (level > 0)
+    nearest = np.abs(np.log(level[on_level, None] / LEVELS)).argmin(1)
+    names = channel.astype(object).to_numpy(copy=True)
+    names[on_level] = [f"{name} {LEVELS[at]} hPa" for name, at in zip(names[on_level], nearest)]
+    return pd.Series(names, channel.index)
 
 
 def by_region(table: pd.DataFrame, regions: dict[str, Region]) -> Iterator[pd.DataFrame]:

@@ -133,8 +133,8 @@ def worst_series(chosen: pd.DataFrame, series: pd.DataFrame) -> Figure:
 def label_of(observed: str) -> str:
     """Name of what is observed with its unit, which is that of a channel of the same quantity."""
     known = CHANNELS.get(observed) or CHANNELS.get({"sp": "msl", "t_free": "t850"}.get(observed, ""))
-    if known is None and observed in ON_LEVELS:
-        known = next(channel for name, channel in CHANNELS.items() if name.startswith(observed) and channel.level)
+    if known is None and (variable := observed.split(" ")[0]) in ON_LEVELS:
+        known = next(channel for name, channel in CHANNELS.items() if name.startswith(variable) and channel.level)
     unit = readable_units(known.units) if known else ""
     return f"{observed} ({unit})" if unit else observed
 

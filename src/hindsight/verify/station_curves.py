@@ -10,12 +10,12 @@ from matplotlib.pyplot import Axes
 
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import observed, style
-from hindsight.verify.departures import OURS
+from hindsight.verify.departures import OURS, with_level
 
 SHARES = 0.1, 0.5, 0.9  # quantiles of the RMSE of all stations, at which those that are shown lie
 NORMAL = 1.6449  # standard deviations within which 90 % of a normal distribution lie
 CHANNELS = 4  # at most
-COLUMNS = ["analysis", "time", "channel", "station", "code", "obsvalue", "biascorr", "obs_error", "an_depar"]
+COLUMNS = ["analysis", "time", "level", "channel", "station", "code", "obsvalue", "biascorr", "obs_error", "an_depar"]
 COLUMNS += ["an_spread", "reference_depar"]
 
 
@@ -49,7 +49,8 @@ def read(feedback: list[Path], chosen: pd.DataFrame, ends: np.ndarray) -> pd.Dat
     wanted = [("time", ">=", first), ("time", "<=", last), ("station", "in", list(chosen["station"].unique()))]
     wanted.append(("code", "in", codes))
     of = [path for path in feedback if path.parts[-3] == chosen["network"].iloc[0]]
-    return pd.concat([pd.read_parquet(path, columns=COLUMNS, filters=wanted) for path in of])
+    rows = pd.concat([pd.read_parquet(path, columns=COLUMNS, filters=wanted) for path in of], ignore_index=True)
+    return rows.assign(channel=with_level(rows["channel"], rows["level"].to_numpy(float)))
 
 
 def draw(rows: pd.DataFrame, chosen: pd.DataFrame, label: str) -> Figure:
