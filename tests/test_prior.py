@@ -305,3 +305,12 @@ def test_priors_without_a_design_are_of_the_default_design(tmp_path):
     header.pop("design")
     save_file(tensors, tmp_path / "old", {"hindsight": json.dumps(header)})
     assert priors.load(tmp_path / "old").metadata == made.metadata
+
+
+def test_a_linear_prior_that_cannot_be_read_is_told(tmp_path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(b"nothing")
+    for _ in range(2):
+        with pytest.raises(UserError, match="cannot read the linear prior"):
+            priors.read_linear(path, path, path, Grid(np.array([0.0, 1.0]), np.array([0.0, 1.0])))
+        save_file({"variance": torch.ones(3)}, path)

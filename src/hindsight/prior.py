@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hindsight import __version__
@@ -20,6 +20,7 @@ from hindsight.backbones.unet import VideoUNet
 from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields import calendar
 from hindsight.fields.grid import Grid
@@ -223,6 +224,21 @@ def load(path: Path, device: str = "cpu") -> Prior:
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
     return prior.to(torch.device(device)).eval().requires_grad_(False)
+
+
+def read_linear(path: Path, climatology: Path, statistics: Path, grid: Grid) -> tuple[GaussMarkov, Scaling]:
+    """The linear prior and the normalisation of the fields that it describes.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        process = GaussMarkov.from_tensors(load_file(path))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"cannot read the linear prior {path} ({error}); delete it and run snakemake again") from None
+    scaling = Scaling.read(climatology, statistics)
+    by_area = isinstance(process.modes, Waves)
+    return process, scaling.weighted_by_area(grid.weights) if by_area else scaling
 
 
 def _assemble(metadata: Metadata, tensors: dict[str, torch.Tensor]) -> Prior:

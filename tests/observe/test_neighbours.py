@@ -1,10 +1,7 @@
 """Groups of rows that are judged together, and the matrix of errors; the estimates themselves are in `test_screen`."""
 
 import numpy as np
-import pytest
-from safetensors.torch import save_file
 
-from hindsight.errors import UserError
 from hindsight.fields.grid import great_circle
 from hindsight.observe import neighbours
 from hindsight.observe.neighbours import Neighbours
@@ -44,13 +41,3 @@ def test_errors_of_a_frame_have_a_common_share_that_falls_with_distance():
     together = (table["time"].to_numpy()[around][:, None] == table["time"].to_numpy()[around]) * 0.6
     expected = np.where(np.eye(len(around), dtype=bool), 1.0, together * np.exp(-distance / 300)) * ERROR**2
     np.testing.assert_allclose(errors, expected)
-
-
-def test_a_linear_prior_that_cannot_be_read_is_told(tmp_path):
-    path = tmp_path / "p.safetensors"
-    path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="cannot read the linear prior"):
-        neighbours.read_prior(path, path, path, GRID)
-    save_file({"variance": prior().variance}, path)
-    with pytest.raises(UserError, match="cannot read the linear prior"):
-        neighbours.read_prior(path, path, path, GRID)

@@ -21,7 +21,7 @@ def test_format_of_places_times_and_labels():
     assert style.format_time(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
     assert style.label("z500") == "z500 (m² s⁻²)" and style.label("z500", squared=True) == "z500, (m² s⁻²)²"
     assert style.readable("optimal_interpolation") == "optimal interpolation"
-    assert style.readable("three_d_var") == "3D-Var"
+    assert [style.readable(name) for name in ("three_d_var", "four_d_var")] == ["3D-Var", "4D-Var"]
     assert style.label("x") == "x" and style.label("x", squared=True) == "x²"
 
 

@@ -1,6 +1,6 @@
 """Baselines: rule `baseline` serves all methods; its wildcard `method` names the module, which is the step.
 
-in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet
+in:  results/{run}/preprocess/*, observe/{network}/{shard}.parquet, train/linear_prior.safetensors
 out: results/{run}/baselines/covariance.npy, {network}/{method}/{shard}-0.nc
 """
 
@@ -42,12 +42,14 @@ rule baseline:
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: tables_of_shard(
-            wildcards.network, wildcards.shard, baseline_stretch(wildcards.shard)
+            wildcards.network,
+            wildcards.shard,
+            baseline_stretch(wildcards.shard, wildcards.method),
         ),
         sources=lambda wildcards: sources_of_tables(
-            wildcards.network, baseline_stretch(wildcards.shard)
+            wildcards.network, baseline_stretch(wildcards.shard, wildcards.method)
         ),
-        covariance=lambda wildcards: covariance_file(wildcards.method),
+        fitted=lambda wildcards: list(fitted_file(wildcards.method).values()),
     output:
         analysis="results/{run}/baselines/{network}/{method}/{shard}-0.nc",
     log:
@@ -61,12 +63,12 @@ rule baseline:
         observations=input_list("observations"),
         shard=lambda wildcards: shard_frames(wildcards.shard),
         spec=lambda wildcards: spec_of(
-            wildcards.network, baseline_stretch(wildcards.shard)
+            wildcards.network, baseline_stretch(wildcards.shard, wildcards.method)
         ),
-        covariance=lambda wildcards: [
+        fitted=lambda wildcards: [
             word
-            for file in covariance_file(wildcards.method)
-            for word in ("--covariance", file)
+            for option, file in fitted_file(wildcards.method).items()
+            for word in (f"--{option}", file)
         ],
     shell:
         "hindsight baselines.{wildcards.method:q} --settings {input.settings:q}"
@@ -76,5 +78,5 @@ rule baseline:
         " --observations {params.observations}"
         " --shard {params.shard:q}"
         " --analysis {output.analysis:q}"
-        " {params.covariance:q}"
+        " {params.fitted:q}"
         " > {log:q} 2>&1"

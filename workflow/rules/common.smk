@@ -96,16 +96,19 @@ def stretch(shard: str) -> str:
     return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
 
 
-def baseline_stretch(shard: str) -> str:
+def baseline_stretch(shard: str, method: str) -> str:
     """The frames of a shard with the halo of a baseline."""
-    span = SETTINGS.baselines.optimal_interpolation.frames // 2
-    return CUTS[shard].with_halo(span, span, SETTINGS.domain).name
+    halo = SETTINGS.baselines.halo(method)
+    return CUTS[shard].with_halo(halo, halo, SETTINGS.domain).name
 
 
-def covariance_file(method: str) -> list[str]:
-    """The covariance of the training period, for a baseline that needs it."""
-    needed = method in ("optimal_interpolation", "three_d_var")
-    return [result("baselines/covariance.npy")] if needed else []
+def fitted_file(method: str) -> dict[str, str]:
+    """What was fitted to the training period for a baseline, by the name of its option."""
+    if method in ("optimal_interpolation", "three_d_var"):
+        return {"covariance": result("baselines/covariance.npy")}
+    if method == "four_d_var":
+        return {"linear_prior": result("train/linear_prior.safetensors")}
+    return {}
 
 
 def members(block: str) -> str:

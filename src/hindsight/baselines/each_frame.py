@@ -1,4 +1,4 @@
-"""What methods that analyse one frame at a time share: the rows of a shard, those near a frame, and random draws."""
+"""What methods share: the rows of a shard, those of some frames, random draws, and the loop over frames."""
 
 from dataclasses import replace
 from pathlib import Path

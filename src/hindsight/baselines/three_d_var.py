@@ -78,10 +78,8 @@ class ThreeDVar:
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
         background = each_frame.draw(product, PURPOSE, frame, len(self.root))
         noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
-        sums, where = (
-            Sums(self.root, *minimise.parts(rows)),
-            f"baselines.three_d_var, {np.datetime_as_string(time, 'h')}",
-        )
+        sums = Sums(self.root, *minimise.parts(rows))
+        where = f"baselines.three_d_var, {np.datetime_as_string(time, 'h')}"
         found = minimise.analyse(rows, sums, background, noise, self.settings, where)
         self.loops, self.iterations = max(self.loops, found.loops), max(self.iterations, found.iterations)
         middle = self.span // 2 * self.size

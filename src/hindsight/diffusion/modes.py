@@ -96,7 +96,7 @@ class Waves:
         self.size, self.device = table.shape[1] * int(width), table.device
         waves, _, count, _ = table.shape
         self._functions = torch.view_as_complex(table.contiguous())
-        self._scale = torch.full((waves, 1, 1), 2**0.5, device=table.device)
+        self._scale = torch.full((waves, 1, 1), 2**0.5, dtype=table.dtype, device=table.device)
         self._scale[0] = 1.0
         total = 2 * waves * count
         self._from = torch.where(place < 0, total, place)

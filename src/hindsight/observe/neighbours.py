@@ -9,21 +9,15 @@ of one Gaussian process (`diffusion.leave_one_out`); leaving out a group g of ro
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from hindsight.diffusion import leave_one_out
 from hindsight.diffusion.gauss_markov import GaussMarkov
-from hindsight.diffusion.modes import Waves
 from hindsight.diffusion.observed_covariance import ObservedCovariance
-from hindsight.errors import UserError
-from hindsight.fields.grid import Grid, great_circle
-from hindsight.fields.scaling import Scaling
+from hindsight.fields.grid import great_circle
 from hindsight.operators.rows import Rows
 from hindsight.settings.quality import Quality
 
@@ -45,21 +39,6 @@ class Judgement:
     variance_by_others: np.ndarray
     expected: np.ndarray
     rejected: np.ndarray
-
-
-def read_prior(path: Path, climatology: Path, statistics: Path, grid: Grid) -> tuple[GaussMarkov, Scaling]:
-    """The linear prior and the normalisation of the fields that it describes.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    try:
-        process = GaussMarkov.from_tensors(load_file(path))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(f"cannot read the linear prior {path} ({error}); delete it and run snakemake again") from None
-    scaling = Scaling.read(climatology, statistics)
-    by_area = isinstance(process.modes, Waves)
-    return process, scaling.weighted_by_area(grid.weights) if by_area else scaling
 
 
 class Neighbours:

@@ -10,8 +10,9 @@ import xarray as xr
 from hindsight.fields import intervals, store, usage
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
-from hindsight.observe.neighbours import Judgement, Neighbours, read_prior
+from hindsight.observe.neighbours import Judgement, Neighbours
 from hindsight.operators.rows import Rows, normalise
+from hindsight.prior import read_linear
 from hindsight.progress import Progress
 from hindsight.settings import DomainWithoutPeriods, RealReports
 from hindsight.settings.quality import Bias, Quality
@@ -34,7 +35,7 @@ def run(
 ) -> None:
     """Screen the reports of an interval; those of the intervals beside it are neighbours in time."""
     grid, quality = Grid.of(xr.load_dataset(static)), settings.quality
-    process, scaling = read_prior(linear_prior, climatology, statistics, grid)
+    process, scaling = read_linear(linear_prior, climatology, statistics, grid)
     span = intervals.parse(interval, domain.step_hours)
     step = np.timedelta64(domain.step_hours, "h")
     reach = (int((quality.bias.days or 0) * 24 / 2 / domain.step_hours) + quality.frames) * step

@@ -28,8 +28,9 @@ from hindsight.fields import observations as tables
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.observe.channels import NAMES
-from hindsight.observe.neighbours import Neighbours, read_prior
+from hindsight.observe.neighbours import Neighbours
 from hindsight.operators.rows import normalise
+from hindsight.prior import read_linear
 from hindsight.progress import Progress
 from hindsight.settings import RealReports, TrainingDomain
 from hindsight.settings.quality import Measurement
@@ -97,7 +98,7 @@ def run(
             "estimated; name files of that period in observe.reports, or change domain.validation"
         )
     grid = Grid.of(xr.load_dataset(static))
-    process, scaling = read_prior(linear_prior, climatology, statistics, grid)
+    process, scaling = read_linear(linear_prior, climatology, statistics, grid)
     rows = normalise(table, domain.channels, grid, scaling, domain.step_hours)
     judge = Neighbours(process, settings.quality, table, rows, domain.step_hours)
     found = estimate(table, judge)

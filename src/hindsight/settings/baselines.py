@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
-Method = Literal["climatology", "optimal_interpolation", "three_d_var"]
+Method = Literal["climatology", "optimal_interpolation", "three_d_var", "four_d_var"]
 
 
 class OptimalInterpolation(Section):
@@ -39,6 +39,14 @@ class Minimisation(Section):
     iterations: int = Field(1000, gt=0, description="conjugate gradient iterations in each outer loop, at most")
 
 
+class FourDVar(Minimisation):
+    """Weak-constraint 4D-Var with the linear prior, and limits of its minimisation, within which it has to converge."""
+
+    halo: int = Field(
+        8, ge=0, description="frames before and after a shard that are analysed with it, with their observations"
+    )
+
+
 class Climatology(Section):
     """An ensemble drawn from the training years at the same time of year."""
 
@@ -57,4 +65,11 @@ class Baselines(Section):
     three_d_var: Minimisation = Field(
         Minimisation(), description="settings of three_d_var; its covariance is that of optimal_interpolation"
     )
+    four_d_var: FourDVar = Field(
+        FourDVar(), description="settings of four_d_var; its model is that of train.linear_prior"
+    )
     climatology: Climatology = Field(Climatology(), description="settings of climatology")
+
+    def halo(self, method: str) -> int:
+        """Frames before and after a shard whose observations a method uses."""
+        return self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2

@@ -22,9 +22,10 @@ COLOUR = {  # Okabe and Ito
     "diffusion": "#0072B2",
     "optimal_interpolation": "#D55E00",
     "three_d_var": "#CC79A7",
+    "four_d_var": "#E69F00",
     "climatology": "#7F7F7F",
 }
-NAMES = {"three_d_var": "3D-Var"}  # of analyses, where words without underscores are not what a reader expects
+NAMES = {"three_d_var": "3D-Var", "four_d_var": "4D-Var"}  # of analyses with names of their own
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
