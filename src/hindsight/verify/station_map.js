@@ -125,10 +125,9 @@
     for (const value of [-most, 0, most]) chart.append(svg("text", { x: left - 5, y: down(value) + 4, "text-anchor": "end" }, text(value)));
     for (const [bin, anchor] of [[0, "start"], [count - 1, "end"]])
       chart.append(svg("text", { x: across(bin), y: high - 5, "text-anchor": anchor }, numbers.starts[bin].slice(0, 10)));
-    const words = ["Dots: mean of observation minus analysis; dashed: RMSE; grey: two standard deviations of what spread " +
-      "and observation error tell for a single observation."];
-    const figure = html("figure", chart, html("figcaption", ...words));
-    return figure;
+    const words = "Dots: mean of observation minus analysis; dashed: RMSE; grey: two standard deviations " +
+      "of a single departure, as expected from spread and observation error.";
+    return html("figure", chart, html("figcaption", words));
   }
 
   map.addEventListener("click", (event) => event.target.dataset.number && choose(+event.target.dataset.number));

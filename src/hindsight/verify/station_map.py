@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from hindsight.fields import colours
+from hindsight.fields import coastline, colours
 from hindsight.fields.grid import Grid, wrap_longitude
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import maps, style
@@ -13,6 +13,7 @@ from hindsight.verify.departures import OURS
 
 SHADES = {USED: "#0072b2", WITHHELD: "#e69f00"}
 OTHERS = ["#cc79a7", "#d55e00", "#56b4e9", "#009e73", "#8c564b"]
+TOLERANCE = 0.02  # degrees to which coastlines are rounded
 STOPS = 9  # colours of a scale
 POINTS = 60_000  # of all series together, which bounds the size of the page
 KEYS = ["network", "channel", "platform", "station"]
@@ -60,7 +61,7 @@ class Projection:
     """Degrees to the map's own units: a degree of latitude is 1, one of longitude what it is at the middle latitude."""
 
     def __init__(self, grid: Grid) -> None:
-        south, west = grid.cell_edges
+        self.grid, (south, west) = grid, grid.cell_edges
         self.first, self.last = (-180.0, 180.0) if grid.periodic else (float(west[0]), float(west[-1]))
         self.south, self.north = float(south.min()), float(south.max())
         self.narrow = 1.0 if grid.periodic else max(float(np.cos(np.deg2rad(grid.latitude.mean()))), 0.2)
@@ -76,15 +77,10 @@ class Projection:
         return (east - self.first) * self.narrow, self.north - np.asarray(latitude)
 
     def path(self, coast: maps.Coast) -> str:
-        """The coastlines as the path of an SVG, those outside the map left out."""
-        lines = []
-        for turn in (-360, 0, 360):
-            for line in coast:
-                x = (line[:, 0] + turn - self.first) * self.narrow
-                y = self.north - line[:, 1]
-                if x.max() >= 0 and x.min() <= (self.last - self.first) * self.narrow and (y.max() >= 0):
-                    lines.append("M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in zip(x, y)))
-        return "".join(lines)
+        """The parts of coastlines on the map, as the path of an SVG."""
+        parts = [line * TOLERANCE for line in coastline.clipped(coast, self.grid, TOLERANCE)]
+        places = [np.stack([(part[:, 0] - self.first) * self.narrow, self.north - part[:, 1]], 1) for part in parts]
+        return "".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in part) for part in places)
 
 
 def station_list(of: pd.DataFrame, projection: Projection) -> list[dict]:
