@@ -63,3 +63,8 @@ def test_series_of_the_worst_are_drawn_beside_what_is_expected(summary):
     np.testing.assert_allclose(curves[2], mine["rmse"])
     assert figure.axes[0].get_ylabel() == "msl (Pa)" and len(figure.axes) == 3
     style.plt.close(figure)
+
+
+def test_uses_have_colours_of_their_own():
+    found = observed.shades(list(observed.CODES)[:8], {"used": "#000000"})
+    assert found["used"] == "#000000" and len(set(found.values())) == 7  # six others, in turn

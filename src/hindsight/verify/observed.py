@@ -1,5 +1,8 @@
 """Pictures and tables of the report on departures from observations: over time, and at the worst stations."""
 
+import itertools
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -16,7 +19,7 @@ from hindsight.verify.regions import WHOLE
 FEWEST = 10  # least number of rows of a station that is shown
 STYLES = {USED: "--", WITHHELD: "-"}
 SHADES = {USED: "#5a5a5a", WITHHELD: "#b4b4b4"}  # grey, since colours stand for analyses
-OTHERS = ["#cc79a7", "#f0e442", "#56b4e9", "#8c564b"]
+OTHERS = ["#cc79a7", "#f0e442", "#56b4e9", "#8c564b", "#d55e00", "#009e73"]
 
 
 def over_time(monthly: pd.DataFrame, network: str, label: str) -> Figure:
@@ -49,11 +52,17 @@ def _counts(axis: Axes, part: pd.DataFrame) -> None:
     table = part.pivot_table(index="month", columns="use", values="rows", aggfunc="sum", fill_value=0)
     table = table[sorted(table, key=CODES.__getitem__)]
     at, total = _months(table.index), np.zeros(len(table))
+    chosen = shades(map(str, table), SHADES)
     for use, rows in table.items():
-        shade = SHADES.get(str(use), OTHERS[CODES[str(use)] % len(OTHERS)])
-        axis.bar(at, rows, bottom=total, width=25, color=shade, label=str(use))
+        axis.bar(at, rows, bottom=total, width=25, color=chosen[str(use)], label=str(use))
         total = total + rows.to_numpy()
     _dates(axis)
+
+
+def shades(uses: Iterable[str], fixed: dict[str, str]) -> dict[str, str]:
+    """Colours of uses: those that are fixed, and `OTHERS` in turn, so that two have one colour only if there are many."""
+    others = itertools.cycle(OTHERS)
+    return {use: fixed.get(use) or next(others) for use in uses}
 
 
 def _curves(axis: Axes, part: pd.DataFrame, label: str) -> None:

@@ -10,10 +10,10 @@ from hindsight.fields.grid import Grid, wrap_longitude
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import maps, style
 from hindsight.verify.departures import OURS
+from hindsight.verify.observed import shades
 
 SHADES = {USED: "#0072b2", WITHHELD: "#e69f00"}
-OTHERS = ["#cc79a7", "#d55e00", "#56b4e9", "#009e73", "#8c564b"]
-TOLERANCE = 0.02  # degrees to which coastlines are rounded
+FINEST = 2000  # places from west to east that a coastline can have, as many as a wide screen shows
 STOPS = 9  # colours of a scale
 POINTS = 60_000  # of all series together, which bounds the size of the page
 KEYS = ["network", "channel", "platform", "station"]
@@ -43,7 +43,7 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
     data = {
         "stations": found,
         "starts": [str(t)[:13] for t in sorted(series["start"].unique())],
-        "uses": {use: SHADES.get(use, OTHERS[CODES[use] % len(OTHERS)]) for use in uses},
+        "uses": shades(uses, SHADES),
         "labels": labels,
         "colours": {name: colours.sample(scale, STOPS) for name, scale in scales.items()},
     }
@@ -78,7 +78,8 @@ class Projection:
 
     def path(self, coast: maps.Coast) -> str:
         """The parts of coastlines on the map, as the path of an SVG."""
-        parts = [line * TOLERANCE for line in coastline.clipped(coast, self.grid, TOLERANCE)]
+        fine = (self.last - self.first) / FINEST
+        parts = [line * fine for line in coastline.clipped(coast, self.grid, fine)]
         places = [np.stack([(part[:, 0] - self.first) * self.narrow, self.north - part[:, 1]], 1) for part in parts]
         return "".join("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in part) for part in places)
 
