@@ -66,5 +66,5 @@ def test_series_of_the_worst_are_drawn_beside_what_is_expected(summary):
 
 
 def test_uses_have_colours_of_their_own():
-    found = observed.shades(list(observed.CODES)[:8], {"used": "#000000"})
+    found = observed.colours_of(list(observed.CODES)[:8], {"used": "#000000"})
     assert found["used"] == "#000000" and len(set(found.values())) == 7  # six others, in turn

@@ -52,15 +52,15 @@ def _counts(axis: Axes, part: pd.DataFrame) -> None:
     table = part.pivot_table(index="month", columns="use", values="rows", aggfunc="sum", fill_value=0)
     table = table[sorted(table, key=CODES.__getitem__)]
     at, total = _months(table.index), np.zeros(len(table))
-    chosen = shades(map(str, table), SHADES)
+    chosen = colours_of(map(str, table), SHADES)
     for use, rows in table.items():
         axis.bar(at, rows, bottom=total, width=25, color=chosen[str(use)], label=str(use))
         total = total + rows.to_numpy()
     _dates(axis)
 
 
-def shades(uses: Iterable[str], fixed: dict[str, str]) -> dict[str, str]:
-    """Colours of uses: those that are fixed, and `OTHERS` in turn, so that two have one colour only if there are many."""
+def colours_of(uses: Iterable[str], fixed: dict[str, str]) -> dict[str, str]:
+    """Colours of uses: those that are fixed, and `OTHERS` in turn, so that only many share one."""
     others = itertools.cycle(OTHERS)
     return {use: fixed.get(use) or next(others) for use in uses}
 

@@ -10,7 +10,7 @@ from hindsight.fields.grid import Grid, wrap_longitude
 from hindsight.fields.usage import CODES, USED, WITHHELD
 from hindsight.verify import maps, style
 from hindsight.verify.departures import OURS
-from hindsight.verify.observed import shades
+from hindsight.verify.observed import colours_of
 
 SHADES = {USED: "#0072b2", WITHHELD: "#e69f00"}
 FINEST = 2000  # places from west to east that a coastline can have, as many as a wide screen shows
@@ -43,7 +43,7 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
     data = {
         "stations": found,
         "starts": [str(t)[:13] for t in sorted(series["start"].unique())],
-        "uses": shades(uses, SHADES),
+        "uses": colours_of(uses, SHADES),
         "labels": labels,
         "colours": {name: colours.sample(scale, STOPS) for name, scale in scales.items()},
     }
