@@ -114,8 +114,8 @@ def grown(made, dry, refused):
 def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
     assert planned(dry["longer"]) == {
         "request": 1, "settings": 4, "synthetic": 1, "manifest": 1, "regrid": 1, "join": 1, "simulate": 2, "plan": 1,
-        "shard": 2, "layout": 1, "write": 2, "check": 1, "feedback": 3, "observations": 1, "publish": 1, "explore": 1,
-        "archive": 1, "total": 25}  # fmt: skip
+        "shard": 2, "layout": 1, "write": 2, "check": 1, "feedback": 3, "observations": 1, "break_points": 1, "publish": 1,
+        "explore": 1, "archive": 1, "total": 26}  # fmt: skip
     assert jobs(dry["longer"], "shard") == [f"{name}-0" for name in NEW] and jobs(dry["longer"], "write") == NEW
 
 
@@ -123,8 +123,8 @@ def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
 def test_more_members_are_new_blocks_and_means(dry):
     """Also where Snakemake by itself would not look: every shard is written again at once."""
     assert planned(dry["more"]) == {
-        "settings": 2, "plan": 1, "shard": 2, "layout": 1, "write": 2, "check": 1, "feedback": 2, "observations": 1,
-        "publish": 1, "explore": 1, "archive": 1, "total": 15}  # fmt: skip
+        "settings": 2, "plan": 1, "shard": 2, "layout": 1, "write": 2, "check": 1, "feedback": 2, "observations": 1, "break_points": 1,
+        "publish": 1, "explore": 1, "archive": 1, "total": 16}  # fmt: skip
     assert jobs(dry["more"], "shard") == [f"{name}-1" for name in OLD] and jobs(dry["more"], "write") == OLD
 
 
