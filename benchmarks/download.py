@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -63,7 +63,7 @@ FAULTS = {
 class Server:
     """The server, in another process."""
 
-    def __init__(self, root: Path, faults: list[dict] = (), port: int = 0, **pace: float) -> None:
+    def __init__(self, root: Path, faults: Sequence[dict] = (), port: int = 0, **pace: float) -> None:
         self.root, self.journal = root, root / f"log-{time.monotonic_ns()}"
         words = [str(root), "--port", str(port), "--log", str(self.journal), "--faults", json.dumps(list(faults))]
         words += [word for key, value in pace.items() for word in (f"--{key}", str(value))]

@@ -440,7 +440,7 @@ def check(work: Work) -> None:
     east = overlaps(edges(target.longitude), edges(work.grid.longitude), 360)
     for frame in (0, work.frames - 1, work.frames, 2 * work.frames - 1):  # both sides of where two parts meet
         raw = zarr.open_group(work.raw[frame // work.frames], mode="r")
-        given = [raw[name][frame % work.frames].reshape(-1, *work.grid.shape) for name in work.variables]
+        given = [np.asarray(raw[name][frame % work.frames]).reshape(-1, *work.grid.shape) for name in work.variables]
         exact = north @ np.concatenate(given).astype(float) @ east.T
         np.testing.assert_allclose(fields[frame], exact, rtol=1e-6, atol=1e-5)
     learnt = fields[:-2].values.astype(float).reshape(fields.shape[0] - 2, -1)

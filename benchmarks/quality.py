@@ -35,8 +35,9 @@ from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.usage import CODES, NEIGHBOURS
 from hindsight.observe import denials, networks, screen, simulate
-from hindsight.observe.neighbours import Neighbours, read_prior
+from hindsight.observe.neighbours import Neighbours
 from hindsight.operators.rows import normalise
+from hindsight.prior import read_linear
 from hindsight.settings.observe import Network
 from hindsight.settings.quality import Quality
 
@@ -118,7 +119,7 @@ def of_run(run: Path, config: Path) -> World:
     domain = settings.read(yaml.safe_load(config.read_text())).domain
     truth = store.read(run / "preprocess/fields.zarr").sel(time=slice(domain.test.start, domain.test.end))["fields"]
     names = ("train/linear_prior.safetensors", "preprocess/climatology.nc", "preprocess/statistics.nc")
-    process, scaling = read_prior(*(run / name for name in names), Grid.of(truth.to_dataset(name="fields")))
+    process, scaling = read_linear(*(run / name for name in names), Grid.of(truth.to_dataset(name="fields")))
     return World(truth, process, scaling, domain.step_hours)
 
 
