@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from hindsight.baselines import each_frame, four_d_var, minimise, three_d_var
-from hindsight.baselines.four_d_var import FourDVar, Model, Sums
+from hindsight.baselines.four_d_var import FourDVar, Sums
+from hindsight.baselines.linear_model import LinearModel
 from hindsight.errors import UserError
 from hindsight.fields import analyses, observations, store
 from hindsight.fields.grid import Grid
@@ -21,7 +22,6 @@ from tests.baselines.test_optimal_interpolation import TIME, world  # noqa: F401
 from tests.baselines.test_outer_loops import CASES
 from tests.baselines.test_outer_loops import rows as wind_rows
 from tests.oracles import linear_gaussian as oracle
-from tests.train import helpers
 
 SIZE, FRAMES = 12, 5
 LIMITS = Minimisation()
@@ -51,11 +51,6 @@ def dense(given, frames=FRAMES):
     return matrix
 
 
-def whole(model, frames=FRAMES):
-    """The model as a matrix (T * D, T * n)."""
-    return np.stack([model.forward(one.reshape(1, frames, -1)).ravel() for one in np.eye(frames * model.count)], 1)
-
-
 def covariance(process, frames=FRAMES):
     """Of the trajectory, without a matrix square root or a model."""
     return np.eye(frames * SIZE) if not process.coupling.numel() else oracle.covariance(process, frames)
@@ -63,7 +58,7 @@ def covariance(process, frames=FRAMES):
 
 def mean(process, given):
     """The minimum for a background of zero and observations as they are, (T, D)."""
-    model, inside = Model(process), each_frame.of_frames(given, FIRST, FRAMES, 24, SIZE)
+    model, inside = LinearModel(process), each_frame.of_frames(given, FIRST, FRAMES, 24, SIZE)
     zero, exact = np.zeros((1, FRAMES * model.count)), np.zeros((1, len(inside)))
     sums = Sums(model, FRAMES, *minimise.parts(inside))
     found = minimise.analyse(inside, sums, zero, exact, LIMITS, "here")
@@ -71,20 +66,10 @@ def mean(process, given):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_trajectories_forced_by_white_noise_have_the_covariance_of_the_process(name):
-    process = PROCESSES[name]()
-    matrix = whole(Model(process))
-    np.testing.assert_allclose(matrix @ matrix.T, covariance(process), atol=1e-5)
-
-
-@pytest.mark.parametrize("name", PROCESSES)
-def test_the_model_and_the_sums_have_exact_adjoints(name):
-    generator, model, given = np.random.default_rng(2), Model(PROCESSES[name]()), rows()
-    noise, fields = generator.standard_normal((3, FRAMES, model.count)), generator.standard_normal((3, FRAMES, SIZE))
-    across = [(a * b).sum((1, 2)) for a, b in ((model.forward(noise), fields), (noise, model.adjoint(fields)))]
-    np.testing.assert_allclose(*across, rtol=1e-10)
+def test_sums_have_an_exact_adjoint(name):
+    generator, model, given = np.random.default_rng(2), LinearModel(PROCESSES[name]()), rows()
     sums = Sums(model, FRAMES, generator.integers(0, FRAMES * SIZE, given.point.shape), given.weight)
-    control, values = noise.reshape(3, -1), generator.standard_normal((3, len(given)))
+    control, values = generator.standard_normal((3, FRAMES * model.count)), generator.standard_normal((3, len(given)))
     across = [(a * b).sum(1) for a, b in ((sums.forward(control), values), (control, sums.adjoint(values)))]
     np.testing.assert_allclose(*across, rtol=1e-10)
 
@@ -165,14 +150,6 @@ def test_one_frame_of_a_white_process_is_3d_var_with_independent_errors(case, mo
     found = FourDVar(white(24), LIMITS).members(given, np.array([TIME]), 24, product)[:, 0]
     expected = three_d_var.ThreeDVar(np.eye(24, dtype=np.float32), 1, LIMITS).members(given, TIME, 24, product)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_waves_round_a_globe_have_exact_adjoints_too():
-    process = helpers.globe().process
-    model, generator = Model(process), np.random.default_rng(5)
-    noise, fields = generator.standard_normal((2, 3, model.count)), generator.standard_normal((2, 3, process.size))
-    across = [(a * b).sum((1, 2)) for a, b in ((model.forward(noise), fields), (noise, model.adjoint(fields)))]
-    np.testing.assert_allclose(*across, rtol=1e-10)
 
 
 def test_a_window_that_has_not_converged_is_named():

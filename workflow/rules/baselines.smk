@@ -57,7 +57,7 @@ rule baseline:
     benchmark:
         "logs/{run}/baselines/{method}-{network}-{shard}.tsv"
     resources:
-        mem_mb=matrix_memory(2500, 8, SPAN),
+        mem_mb=matrix_memory(2500, 8, SPAN, when=reads_covariance),
         runtime=minutes(120),
     params:
         observations=input_list("observations"),

@@ -98,17 +98,22 @@ def stretch(shard: str) -> str:
 
 def baseline_stretch(shard: str, method: str) -> str:
     """The frames of a shard with the halo of a baseline."""
-    halo = SETTINGS.baselines.halo(method)
-    return CUTS[shard].with_halo(halo, halo, SETTINGS.domain).name
+    before, after = SETTINGS.baselines.halo(method)
+    return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
 
 
 def fitted_file(method: str) -> dict[str, str]:
     """What was fitted to the training period for a baseline, by the name of its option."""
     if method in ("optimal_interpolation", "three_d_var"):
         return {"covariance": result("baselines/covariance.npy")}
-    if method == "four_d_var":
+    if method in ("four_d_var", "letkf"):
         return {"linear_prior": result("train/linear_prior.safetensors")}
     return {}
+
+
+def reads_covariance(wildcards) -> bool:
+    """Whether the method of a job of rule `baseline` reads the covariance."""
+    return "covariance" in fitted_file(wildcards.method)
 
 
 def members(block: str) -> str:

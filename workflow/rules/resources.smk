@@ -27,17 +27,18 @@ def forecast_memory(mb: int):
     )
 
 
-def matrix_memory(mb: int, each: float, frames: int = 1, when: bool = True):
+def matrix_memory(mb: int, each: float, frames: int = 1, when=True):
     """Memory (MB) for a square matrix over all values of some frames, of `each` bytes an element, plus 700 MB.
 
-    At least `mb`; times the number of the attempt. The store of fields says how many values a frame has; Snakemake
-    needs the memory only once that store exists.
+    At least `mb`; times the number of the attempt. `when` says whether there is such a matrix, or is a function of the
+    wildcards that does. The store of fields says how many values a frame has; Snakemake needs the memory only once that
+    store exists.
     """
     return lambda wildcards, input, attempt: (
         attempt
         * max(
             mb,
-            when
+            (when(wildcards) if callable(when) else when)
             * round(each * (frames * values_per_frame(input.fields)) ** 2 / 1e6 + 700),
         )
     )

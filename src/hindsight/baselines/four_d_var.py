@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse
-import torch
 
 from hindsight import __version__, prior
 from hindsight.baselines import each_frame, minimise
-from hindsight.diffusion import modes
+from hindsight.baselines.linear_model import LinearModel
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.fields import analyses, calendar, intervals, perturbations, store
 from hindsight.fields.grid import Grid
@@ -67,7 +66,7 @@ class FourDVar:
     """
 
     def __init__(self, process: GaussMarkov, settings: Minimisation) -> None:
-        self.model, self.size, self.settings = Model(process), process.size, settings
+        self.model, self.size, self.settings = LinearModel(process), process.size, settings
         self.loops = self.iterations = 0
 
     def members(self, rows: Rows, times: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
@@ -103,57 +102,6 @@ def _blocks(members: int) -> Iterator[slice]:
         yield slice(first, min(first + BLOCK, members))
 
 
-class Model:
-    """The linear prior as a model that white noise v (E, T, n) forces, and its adjoint; in double precision.
-
-    a_0 = v_0, a_t = A a_{t-1} + (I - A A^T)^(1/2) v_t, and the fields are the sums of modes with coefficients a.
-    """
-
-    def __init__(self, process: GaussMarkov) -> None:
-        double = {k: v.double() if v.is_floating_point() else v for k, v in process.modes.tensors().items()}
-        self.modes = modes.from_tensors(double)
-        self.deviation, coupling, persistence = (
-            tensor.double().numpy() for tensor in (process.variance, process.coupling, process.persistence)
-        )
-        self.count = len(self.deviation)
-        self.deviation = np.sqrt(self.deviation)
-        left_out = np.eye(coupling.shape[-1]) - coupling @ coupling.swapaxes(1, 2)
-        self.step = coupling, persistence
-        self.error = np.linalg.cholesky(left_out), np.sqrt(1 - persistence**2)
-
-    def forward(self, white: np.ndarray) -> np.ndarray:
-        """From white noise (E, T, n) to fields (E, T, D)."""
-        states = [white[:, 0]]
-        for noise in white[:, 1:].swapaxes(0, 1):
-            states.append(_times(self.step, states[-1]) + _times(self.error, noise))
-        return self.modes.expand(torch.from_numpy(np.stack(states, 1) * self.deviation)).numpy()
-
-    def adjoint(self, fields: np.ndarray) -> np.ndarray:
-        """The transposed map, (E, T, D) to (E, T, n)."""
-        pulled = self.modes.project(torch.from_numpy(fields)).numpy() * self.deviation
-        state, found = 0.0, []
-        for t in range(fields.shape[1] - 1, 0, -1):
-            state = pulled[:, t] + state
-            found.append(_times(_transposed(self.error), state))
-            state = _times(_transposed(self.step), state)
-        return np.stack([pulled[:, 0] + state, *found[::-1]], 1)
-
-
-Blocks = tuple[np.ndarray, np.ndarray]  # a matrix: G blocks (G, k, k) on its diagonal, then numbers (n - G k,)
-
-
-def _times(matrix: Blocks, vectors: np.ndarray) -> np.ndarray:
-    """A matrix times vectors (E, n)."""
-    blocks, numbers = matrix
-    split = blocks.shape[0] * blocks.shape[1]
-    groups = vectors[:, :split].reshape(len(vectors), *blocks.shape[:2]).swapaxes(0, 1) @ blocks.swapaxes(1, 2)
-    return np.concatenate([groups.swapaxes(0, 1).reshape(len(vectors), split), vectors[:, split:] * numbers], 1)
-
-
-def _transposed(matrix: Blocks) -> Blocks:
-    return matrix[0].swapaxes(1, 2), matrix[1]
-
-
 class Sums:
     """Weighted sums of a trajectory of the model.
 
@@ -164,7 +112,7 @@ class Sums:
         weight: of these values, (P, K).
     """
 
-    def __init__(self, model: Model, frames: int, point: np.ndarray, weight: np.ndarray) -> None:
+    def __init__(self, model: LinearModel, frames: int, point: np.ndarray, weight: np.ndarray) -> None:
         self.model, self.frames = model, frames
         row = np.repeat(np.arange(len(point)), point.shape[1])
         shape = len(point), frames * model.modes.size

@@ -59,6 +59,24 @@ def parts(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return rows.point.reshape(shape), weight.reshape(shape)
 
 
+def departures(rows: Rows, sums: np.ndarray, estimate: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes of N rows by their J sums (E, N, J) and departures of the rows (E, N), both over the rows' errors.
+
+    Args:
+        rows: N observations.
+        sums: those of `parts(rows)` in E states, (E, N * J).
+        estimate: sums (1, N * J) about which rows that are not linear are linearised; none: they are as they are.
+    """
+    split = lambda array: array.reshape(len(array), len(rows), 1 if rows.curve is None else rows.curve.mean.shape[1])
+    sums = split(sums)
+    slopes, value, error = np.ones(sums.shape), *(np.tile(a, (len(sums), 1)) for a in (rows.value, rows.error))
+    if rows.curve is not None and (rows.curve.kind > 0).any():
+        where = sums if estimate is None else split(estimate)
+        found, line, errors, curved = rows.curve.at(where, np.zeros(rows.curve.mean.shape))
+        slopes[:, curved], value[:, curved], error[:, curved] = found, line, errors
+    return slopes / error[..., None], (value - (slopes * sums).sum(-1)) / error
+
+
 @dataclass(frozen=True)
 class Linearised:
     """The costs of E members at some control variables, and what h is there."""
@@ -92,7 +110,8 @@ class Cost:
 
     def at(self, control: np.ndarray) -> Linearised:
         """The costs and their gradients at control variables (E, m)."""
-        slopes, departure = self._rows_at(self.terms.forward(control))
+        slopes, departure = departures(self.rows, self.terms.forward(control), self.estimate)
+        departure = departure + self.noise
         away = control - self.background
         gradient = away - self._adjoint(slopes, departure)
         cost = ((away**2).sum(1) + (departure**2).sum(1)) / 2
@@ -106,19 +125,6 @@ class Cost:
     def _adjoint(self, slopes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """G^T times values of the rows (E, N)."""
         return self.terms.adjoint((slopes * values[..., None]).reshape(len(values), -1))
-
-    def _rows_at(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes (E, N, J) and departures (E, N), over the errors, where the sums are (E, N * J)."""
-        rows, curve = self.rows, self.rows.curve
-        split = lambda array: array.reshape(len(array), len(rows), 1 if curve is None else curve.mean.shape[1])
-        sums = split(sums)
-        slopes, value, error = np.ones(sums.shape), *(np.tile(a, (len(sums), 1)) for a in (rows.value, rows.error))
-        if curve is not None and (curve.kind > 0).any():
-            where = sums if self.estimate is None else split(self.estimate)
-            found, line, errors, curved = curve.at(where, np.zeros(curve.mean.shape))
-            slopes[:, curved], value[:, curved], error[:, curved] = found, line, errors
-        departure = (value - (slopes * sums).sum(-1)) / error + self.noise
-        return slopes / error[..., None], departure
 
 
 class Minimum(NamedTuple):

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
-Method = Literal["climatology", "optimal_interpolation", "three_d_var", "four_d_var"]
+Method = Literal["climatology", "optimal_interpolation", "three_d_var", "four_d_var", "letkf"]
 
 
 class OptimalInterpolation(Section):
@@ -47,6 +47,27 @@ class FourDVar(Minimisation):
     )
 
 
+class Letkf(Section):
+    """The local ensemble transform Kalman filter, with the linear prior as its forecast model."""
+
+    localisation_km: float | None = Field(
+        2500.0,
+        gt=0,
+        le=20015,
+        description="distance (km) at which an observation has no influence (Gaspari and Cohn 1999); none: no "
+        "localisation. On Lorenz's ring of 40 variables neighbours are 1001 km apart",
+    )
+    relaxation: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the loss of spread in an analysis that is undone (Whitaker and Hamill 2012); 0: none",
+    )
+    halo: int = Field(
+        8, ge=0, description="frames before a shard at which the filter starts, from members of the climatology"
+    )
+
+
 class Climatology(Section):
     """An ensemble drawn from the training years at the same time of year."""
 
@@ -68,8 +89,12 @@ class Baselines(Section):
     four_d_var: FourDVar = Field(
         FourDVar(), description="settings of four_d_var; its model is that of train.linear_prior"
     )
+    letkf: Letkf = Field(Letkf(), description="settings of letkf; its model is that of train.linear_prior")
     climatology: Climatology = Field(Climatology(), description="settings of climatology")
 
-    def halo(self, method: str) -> int:
-        """Frames before and after a shard whose observations a method uses."""
-        return self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2
+    def halo(self, method: str) -> tuple[int, int]:
+        """Frames before a shard, and after it, whose observations a method uses."""
+        if method == "letkf":
+            return self.letkf.halo, 0
+        both = self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2
+        return both, both

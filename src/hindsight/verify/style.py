@@ -23,9 +23,10 @@ COLOUR = {  # Okabe and Ito
     "optimal_interpolation": "#D55E00",
     "three_d_var": "#CC79A7",
     "four_d_var": "#E69F00",
+    "letkf": "#009E73",
     "climatology": "#7F7F7F",
 }
-NAMES = {"three_d_var": "3D-Var", "four_d_var": "4D-Var"}  # of analyses with names of their own
+NAMES = {"three_d_var": "3D-Var", "four_d_var": "4D-Var", "letkf": "LETKF"}  # of analyses with names of their own
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,

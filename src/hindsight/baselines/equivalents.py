@@ -1,0 +1,33 @@
+"""The equivalents of observations in the members of an ensemble, without a linearisation: departures and slopes."""
+
+import numpy as np
+import scipy.sparse
+
+from hindsight.baselines import minimise
+from hindsight.operators.rows import Rows
+
+
+class Equivalents:
+    """What N observations are of states of some values.
+
+    Args:
+        rows: the observations.
+        size: values of a state, n.
+    """
+
+    def __init__(self, rows: Rows, size: int) -> None:
+        self.rows, (point, weight) = rows, minimise.parts(rows)
+        row = np.repeat(np.arange(len(point)), point.shape[1])
+        self.sums = scipy.sparse.csr_array((weight.ravel(), (row, point.ravel())), (len(point), size))
+
+    def departures(self, states: np.ndarray) -> np.ndarray:
+        """Observations minus their equivalents in states (E, n), over the observation errors: (E, N)."""
+        return self._linearised(states)[1]
+
+    def gradient(self, states: np.ndarray) -> np.ndarray:
+        """Gradients of the log-likelihood of the observations at states, (E, n)."""
+        slopes, departure = self._linearised(states)
+        return (self.sums.T @ (slopes * departure[..., None]).reshape(len(states), -1).T).T
+
+    def _linearised(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return minimise.departures(self.rows, (self.sums @ states.T).T)
