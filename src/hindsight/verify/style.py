@@ -17,6 +17,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 WIDTH, NARROW = 11.5, 5.4  # inches
 DPI = 132
+MARGIN = 0.04  # inches, around a picture
 ACROSS = 4  # panels in a row, at most
 COLOUR = {  # Okabe and Ito
     "diffusion": "#0072B2",
@@ -52,13 +53,23 @@ class Picture:
 
 def picture(figure: Figure, alt: str) -> Picture:
     """Render a figure as a PNG in a data URI."""
-    buffer = io.BytesIO()
-    options = {"dpi": DPI, "bbox_inches": "tight", "pad_inches": 0.04}  # cut the margins that maps leave empty
-    figure.savefig(buffer, format="png", metadata={"Software": None}, **options)
+    figure.set_dpi(DPI)
+    figure.canvas.draw()
+    pixels = _without_margins(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     plt.close(figure)
-    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    buffer.seek(0)
-    return Picture(source, plt.imread(buffer).shape[1] / DPI, alt)
+    buffer = io.BytesIO()
+    plt.imsave(buffer, pixels, format="png", metadata={"Software": None})
+    return Picture("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode(), pixels.shape[1] / DPI, alt)
+
+
+def _without_margins(pixels: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) without the white margins that maps leave; Matplotlib's own way draws every figure twice."""
+    inked, pad = (pixels != 255).any(2), round(MARGIN * DPI)
+    cut = []
+    for axis in (1, 0):
+        (where,) = np.nonzero(inked.any(axis))
+        cut.append(slice(max(0, where[0] - pad), where[-1] + 1 + pad) if len(where) else slice(None))
+    return np.ascontiguousarray(pixels[tuple(cut)])
 
 
 def panels(rows: int, columns: int, height: float, **options: object) -> tuple[Figure, np.ndarray]:
