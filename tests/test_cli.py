@@ -51,8 +51,9 @@ def test_help_may_be_piped_to_a_reader_that_stops_early(step):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_unknown_step_is_one_line_and_exit_2(capsys):
-    assert cli.main(["verify.nonsense"]) == 2
+@pytest.mark.parametrize("name", ["verify.nonsense", "verify", "verify.style", "nonsense.score", ".score", "verify.*"])
+def test_an_unknown_step_is_one_line_and_exit_2(capsys, name):
+    assert cli.main([name]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "there is no step" in err and "verify.score" in err
 

@@ -47,3 +47,16 @@ def test_a_picture_is_a_png_in_the_page_and_knows_its_width():
     image = style.plt.imread(io.BytesIO(base64.b64decode(found.source.removeprefix("data:image/png;base64,"))))
     assert found.inches == image.shape[1] / style.DPI and image[..., :3].std() > 0.02
     assert not style.plt.get_fignums()
+
+
+def test_margins_that_a_map_leaves_are_cut_and_nothing_else():
+    figure, axes = style.plt.subplots(figsize=(8, 3))
+    axes.imshow(np.eye(20))  # a square in the middle of a wide figure
+    found = style.picture(figure, "a map")
+    image = style.plt.imread(io.BytesIO(base64.b64decode(found.source.removeprefix("data:image/png;base64,"))))
+    ink, pad = (image[..., :3] < 1).any(2), round(style.MARGIN * style.DPI)
+    assert found.inches < 3.2
+    for axis in (0, 1):
+        (where,) = np.nonzero(ink.any(axis))
+        size = image.shape[1 - axis]
+        assert 0 < where[0] <= pad and 0 < size - 1 - where[-1] <= pad
