@@ -7,8 +7,11 @@ has a closed form, so that every difference is the sampler's. Observations lie b
 errors, and every fifth frame has none. Writes `{"nowcast" | "fixed_lag" | "batch": {"mean_error", "spread_error",
 "steps", …}}`: root-mean-square differences of mean and spread from the exact ones, in units of the exact posterior
 standard deviation, with the sampling error for this number of members (`mean_chance`); the same for other samplers and
-step counts under `convergence`; and for the sliding window of particles, by the noise level to which carried frames
-return, under `sliding`. `--quick` takes fewer members.
+step counts under `convergence`; for the sliding window of particles, by the noise level to which carried frames return
+and by what members are weighted by, under `sliding`; and for particle filters and smoothers under `particles`. `kl` is
+the Kullback-Leibler divergence from the exact distribution of a frame to the sample's, as Gaussians, per value; a
+sample of E members from the exact distribution has (D + 3) / 4E on average (`kl_chance`). `evaluations` counts those of
+a frame and member. `--quick` takes fewer members.
 """
 
 import argparse
@@ -26,7 +29,7 @@ from matplotlib import pyplot as plt
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hindsight.diffusion import frame_random, noise, sampler, schedule, selection, steps  # noqa: E402
+from hindsight.diffusion import frame_random, noise, predictive, sampler, schedule, selection, steps  # noqa: E402
 from hindsight.diffusion.guidance.analytic import Analytic  # noqa: E402
 from hindsight.diffusion.guidance.unguided import Unguided  # noqa: E402
 from hindsight.operators.linear import LinearObservations  # noqa: E402
@@ -63,6 +66,7 @@ def main() -> None:
         print(name, found[name], flush=True)
     found["convergence"] = convergence(process, seen, members, [1, 4, 16] if chosen.quick else [1, 2, 4, 8, 16, 32])
     found["sliding"] = sliding(process, seen, members, [0.3, 3.0] if chosen.quick else [0.1, 0.3, 1.0, 3.0, 20.0])
+    found["particles"] = particles(process, seen, [20, 1000] if chosen.quick else [20, 80, 320, 1280, 5000])
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(found, indent=1))
@@ -84,16 +88,34 @@ def convergence(process: object, seen: LinearObservations, members: int, counts:
 
 
 def sliding(process: object, seen: LinearObservations, members: int, levels: list[float]) -> list[dict]:
-    """Departures of the sliding window from the fixed-lag smoother, with and without resampling."""
+    """Departures of the sliding window from the fixed-lag smoother: without weights, by misfits, and by predictions."""
     found = []
     for carried in levels:
-        for weigh in (False, True):
+        for weigh in ("never", "after", "before"):
             ladder = noise.levels(STEPS, 0.02, 20.0, 7.0)
             cycles = schedule.moving_window(FRAMES, ladder, LAG, 2 * LAG, 1, carried, weigh)
-            sample = sampled(process, seen, cycles, STEP["covariance"](), members)
+            effective = 0.05 if weigh == "before" else 0.5
+            sample = sampled(process, seen, cycles, STEP["covariance"](), members, effective=effective)
             found.append(
-                {"carried": carried, "resampled": weigh, "members": members, **differences(process, seen, sample, LAG)}
+                {"carried": carried, "weighted": weigh, "members": members, **differences(process, seen, sample, LAG)}
             )
+            print(found[-1], flush=True)
+    return found
+
+
+def particles(process: object, seen: LinearObservations, counts: list[int]) -> list[dict]:
+    """Departures of the particle filter and smoother by the number of members, means over independent ensembles."""
+    found = []
+    for lag, count in ((0, 1), (LAG, LAG + 1)):
+        cycles = schedule.staircase(FRAMES, noise.levels(count, 0.02, 20.0, 7.0), lag, FRAMES, "before")
+        for members in counts:
+            repeats = range(max(1, min(40, counts[-1] // members)))
+            parts = []
+            for seed in repeats:
+                sample = sampled(process, seen, cycles, STEP["covariance"](), members, seed, effective=0.05)
+                parts.append(differences(process, seen, sample, lag))
+            means = {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
+            found.append({"lag": lag, "steps": count, "evaluations": count + 1, "members": members, **means})
             print(found[-1], flush=True)
     return found
 
@@ -114,23 +136,47 @@ def differences(process: object, seen: LinearObservations, sample: torch.Tensor,
     deviation = np.sqrt(np.array([np.diag(p) for p in covariance]))
     root = lambda x: float(np.sqrt((x**2).mean()))
     ratio = sample.std(0, ddof=1) / deviation
-    return {"mean_error": root((sample.mean(0) - mean) / deviation), "spread_error": root(ratio - 1)}
+    departure = {"mean_error": root((sample.mean(0) - mean) / deviation), "spread_error": root(ratio - 1)}
+    if len(sample) <= SIZE:  # the sample's covariance is singular
+        return departure
+    divergence = np.mean([divergences(sample[:, t], mean[t], covariance[t]) for t in range(FRAMES)])
+    return departure | {"kl": float(divergence) / SIZE, "kl_chance": (SIZE + 3) / 4 / len(sample)}
 
 
-def sampled(process: object, seen: LinearObservations, cycles: list, step: steps.Step, members: int) -> torch.Tensor:
+def divergences(sample: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+    """KL divergence of the Gaussian of a sample (E, D) from N(mean, covariance)."""
+    precision, own = np.linalg.inv(covariance), np.cov(sample.T)
+    off, (_, log_own), (_, log_exact) = sample.mean(0) - mean, np.linalg.slogdet(own), np.linalg.slogdet(covariance)
+    return 0.5 * (np.trace(precision @ own) + off @ precision @ off - len(mean) + log_exact - log_own)
+
+
+def sampled(
+    process: object,
+    seen: LinearObservations,
+    cycles: list,
+    step: steps.Step,
+    members: int,
+    seed: int = 0,
+    effective: float = 0.5,
+) -> torch.Tensor:
     """Members of the finished frames, (E, T, D)."""
 
     def white(view: slice, counts: np.ndarray, purpose: str, size: int | None = None) -> torch.Tensor:
-        key = [view.start, *(int(c) % 2**32 for c in counts), frame_random.PURPOSES.index(purpose)]
+        key = [view.start, *(int(c) % 2**32 for c in counts), frame_random.PURPOSES.index(purpose), seed]
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         return torch.randn(members, len(counts), SIZE if size is None else size, generator=generator)
 
     denoise = lambda noisy, posterior, moving, points: posterior.mean(noisy)
     guided = lambda view: Analytic(Unguided(process, denoise), seen.frames(view), tolerance=1e-6)
 
-    def weigh(fields: torch.Tensor, cycle: schedule.Cycle) -> torch.Tensor:
-        cost = selection.misfit(fields, seen.frames(cycle.view)).sum((1, 2))[:, None]
-        chosen = selection.resampled(selection.tempered(cost, members / 2), 0.5)
+    def weigh(fields: torch.Tensor, level: np.ndarray, cycle: schedule.Cycle) -> torch.Tensor:
+        if cycle.weigh == "after":
+            cost = selection.misfit(fields, seen.frames(cycle.view))
+        else:
+            level, top = (torch.tensor(values, dtype=torch.float32) for values in (level, cycle.rows[0]))
+            cost = predictive.misfit(guided(cycle.view), fields, level, top, torch.zeros_like(fields))
+        weights = selection.tempered(cost.sum((1, 2))[:, None], effective * members)
+        chosen = selection.resampled(weights, float(np.random.default_rng([seed, cycle.first]).random()))
         return selection.take(fields, chosen[..., None])
 
     state = sampler.State(torch.zeros(members, FRAMES, SIZE), np.full(FRAMES, np.inf))

@@ -35,5 +35,12 @@ def test_a_fixed_past_is_not_exact_and_the_usual_samplers_only_with_many_steps(f
 
 
 def test_the_sliding_window_approaches_the_exact_answer_with_the_level_of_carried_frames(found):
-    near, far = ([r for r in found["sliding"] if not r["resampled"]][k]["mean_error"] for k in (0, -1))
+    rows = {weighted: [r for r in found["sliding"] if r["weighted"] == weighted] for weighted in ("never", "before")}
+    near, far = (rows["never"][k]["mean_error"] for k in (0, -1))
     assert far < near
+    assert rows["before"][0]["mean_error"] < 0.5 * near
+
+
+def test_the_particle_filter_approaches_the_exact_answer_with_the_number_of_members(found):
+    few, many = [r for r in found["particles"] if r["lag"] == 0]
+    assert many["mean_error"] < 0.3 * few["mean_error"] and many["kl"] < 5 * many["kl_chance"]

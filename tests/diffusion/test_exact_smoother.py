@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import frame_random, noise, sampler, schedule
+from hindsight.diffusion import frame_random, noise, predictive, sampler, schedule, selection
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.steps.covariance import Covariance
@@ -61,12 +61,13 @@ def white(members, size=SIZE):
     return noise
 
 
-def sampled(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, **more):
+def sampled(process, cycles, denoiser, step=None, members=MEMBERS, frames=FRAMES, resample=None, **more):
     """The finished frames of a sample, (E, T, D)."""
+    resample = resample or (lambda fields, level, cycle: fields)
     state = sampler.State(torch.zeros(members, frames, process.size), np.full(frames, np.inf))
     step_settings = sampler.StepSettings(step or Covariance(), **more)
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.sample(cycles, state, denoiser, step_settings, white(members, process.size)):
+    for after in sampler.sample(cycles, state, denoiser, step_settings, white(members, process.size), resample):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found
@@ -122,6 +123,48 @@ def test_finished_frames_that_are_kept_fixed_are_not_the_kalman_filter():
     assert error(fixed) > 0.1 and error(moving) < 0.02
     first = departures(fixed, mean, covariance)[0][0]
     assert np.abs(first).max() < 4.5  # before there is a past it is the filter
+
+
+def weighted(process, seen, effective=0.05):
+    """Resampling by how well members foresee new observations."""
+
+    def resample(fields, level, cycle):
+        level, top = torch.tensor(level, dtype=torch.float32), torch.tensor(cycle.rows[0], dtype=torch.float32)
+        guided = analytic(process, seen)(cycle.view)
+        cost = predictive.misfit(guided, fields, level, top, torch.zeros_like(fields)).sum((1, 2))
+        chosen = selection.resampled(selection.tempered(cost[:, None], effective * len(fields)), 0.5)
+        return selection.take(fields, chosen[..., None])
+
+    return resample
+
+
+def nearly_exact(sample, mean, covariance, atol=0.05):
+    """Mean and spread within some posterior standard deviations; a resampled ensemble has fewer effective members."""
+    off, ratio = departures(sample, mean, covariance)
+    assert np.abs(off).mean() / np.sqrt(len(sample)) < atol and np.abs(off).max() / np.sqrt(len(sample)) < 4 * atol
+    np.testing.assert_allclose(ratio, 1, atol=2 * atol)
+    assert abs(ratio.mean() - 1) < atol / 2
+
+
+@pytest.mark.parametrize("network", ["sparse", "one"])
+@pytest.mark.parametrize(("lag", "count"), [(0, 1), (0, 4), (2, 6)])
+def test_a_particle_filter_is_the_kalman_filter_and_the_fixed_lag_smoother(network, lag, count):
+    """The same schedule without weights is not (above); with them the mean and the spread are right."""
+    process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
+    cycles = schedule.staircase(FRAMES, ladder(count), lag, FRAMES, "before")
+    exact_answer = oracle.fixed_lag(process, *rows(seen), lag)
+    found = sampled(process, cycles, analytic(process, seen), resample=weighted(process, seen))
+    nearly_exact(found, *exact_answer)
+    error = lambda sample: np.abs(departures(sample, *exact_answer)[0][2:]).mean()
+    assert error(sampled(process, cycles, analytic(process, seen))) > 2 * error(found)
+
+
+@pytest.mark.parametrize("carried", [0.1, 0.5, 2.0])
+def test_a_sliding_window_is_the_fixed_lag_smoother_at_any_level_of_the_frames_it_carries(carried):
+    process, seen = oracle.process(SIZE), observe([2, 7])
+    cycles = schedule.moving_window(FRAMES, ladder(2), 1, FRAMES, 1, carried, "before")
+    sample = sampled(process, cycles, analytic(process, seen), resample=weighted(process, seen))
+    nearly_exact(sample, *oracle.fixed_lag(process, *rows(seen), 1))
 
 
 def test_the_two_oracles_agree():

@@ -168,7 +168,9 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
 REGIMES = {
     "renoised": schedule.moving_window(FRAMES, ladder(3), 1, 4),
     "staircase": schedule.staircase(FRAMES, ladder(3), 1, 4),
-    "particles": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, resample=True),
+    "particles": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh="after"),
+    "particles, weighted before": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh="before"),
+    "particle filter": schedule.staircase(FRAMES, ladder(3), 1, 4, weigh="before"),
     "passes": schedule.rejuvenated(FRAMES, ladder(3), 2, 0.5),
     "batch": schedule.batch(FRAMES, ladder(3)),
 }
@@ -180,7 +182,7 @@ STEPS = {"covariance": Covariance, "second order": SecondOrder}
 def test_sampling_that_is_interrupted_and_resumed_ends_with_the_same_bits(regime, step):
     process, seen, cycles = oracle.process(SIZE), observe([2, 7]), REGIMES[regime]
     rows_done, inside = [], []
-    shuffle = lambda members, cycle: members.flip(0)
+    shuffle = lambda members, level, cycle: members.flip(0)
     between = lambda state: inside.append(copy.deepcopy(state))
 
     def go(state):
@@ -217,15 +219,34 @@ def test_no_two_draws_share_a_key(regime):
     assert len(drawn) > 100 and len(set(drawn)) == len(drawn)
 
 
-def test_members_are_resampled_after_the_cycles_with_resample_only():
+def test_members_are_resampled_after_the_cycles_that_weigh_them_after_only():
     resampled, found = [], []
     cycles = schedule.rejuvenated(2, np.array([0.0, 1.0]), passes=1, sigma=0.5)
-    resample = lambda members, cycle: resampled.append(cycle) or torch.full_like(members, 3.0)
+    resample = lambda members, level, cycle: resampled.append(cycle) or torch.full_like(members, 3.0)
     for state in sampler.sample(
         cycles, fresh(2, 2), lambda view: Flat(), sampler.StepSettings(Ddim()), white(2), resample
     ):
         found.append(state.fields.mean().item())
     assert resampled == [cycles[0]] and found == [3.0, 0.0]
+
+
+def test_members_are_resampled_before_frames_enter_with_the_levels_of_those_that_have():
+    given, cycles = [], schedule.staircase(4, np.array([0.0, 1.0, 2.0]), 1, 4, weigh="before")
+
+    def resample(members, level, cycle):
+        given.append((members.clone(), level.copy(), cycle))
+        return members
+
+    kept = [
+        copy.deepcopy(state.fields)
+        for state in sampler.sample(
+            cycles, fresh(2, 4), lambda view: Flat(), sampler.StepSettings(Ddim()), white(2), resample
+        )
+    ]
+    assert [cycle for _, _, cycle in given] == cycles[1:]  # before the first, no frame has entered
+    for before, (members, level, cycle) in zip(kept, given):
+        assert np.isinf(level[-1]) and np.isfinite(level[:-1]).all() and level[-2] == cycle.rows[0][-2] > 0
+        assert torch.equal(members[:, :-1], before[:, cycle.view][:, :-1])
 
 
 def test_corrections_are_made_at_the_level_of_each_row_and_not_when_clean():

@@ -73,9 +73,9 @@ def test_golden_rows_of_batch_with_passes():
         "0: 222 111 000 | 111 | 0",
         "0: 222 111 000 | 222 | 3",
     ]
-    assert [cycle.resample for cycle in found] == [True, True, False]
+    assert [cycle.weigh for cycle in found] == ["after", "after", "never"]
     assert as_text(schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)) == as_text(schedule.batch(3, COUNTS))
-    assert not schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)[0].resample
+    assert schedule.rejuvenated(3, COUNTS, passes=0, sigma=2)[0].weigh == "never"
 
 
 def test_a_pass_begins_at_its_own_level_between_the_others():
@@ -113,12 +113,12 @@ def test_golden_rows_of_a_moving_window():
 
 def test_golden_rows_of_a_moving_window_of_particles():
     """Frames carried over wait at their level; the last window moves by what is left of the stretch."""
-    found = schedule.moving_window(6, COUNTS, lag=1, context=4, hop=3, carried=2, resample=True)
+    found = schedule.moving_window(6, COUNTS, lag=1, context=4, hop=3, carried=2, weigh="before")
     assert as_text(found) == [
         "0: 4444 3333 2222 1111 0000 | 3210 | 3",
         "2: 2244 2233 2222 1111 0000 | 3210 | 6",
     ]
-    assert all(cycle.resample for cycle in found)
+    assert {cycle.weigh for cycle in found} == {"before"}
 
 
 REGIMES = {"staircase": schedule.staircase, "moving": schedule.moving_window}

@@ -140,6 +140,7 @@ REGIMES = {
     "nowcast": {"regime": "nowcast"},
     "fixed past": {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed"},
     "sliding": SLIDING,
+    "particle filter": {"regime": "particle_filter", "lag_hours": 24, "window": {"effective": 0.4}},
     "second order": {"regime": "nowcast", "guidance": {"method": "diagonal"}, "sampler": {"step": "second_order"}},
 }
 

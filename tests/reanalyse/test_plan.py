@@ -27,6 +27,8 @@ REGIMES = {
     "nowcast": {"regime": "nowcast", "halo": 3},
     "fixed lag, past fixed": {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed", "halo": 3},
     "sliding": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48}, "halo": 2},
+    "particle filter": {"regime": "particle_filter", "lag_hours": 24, "halo": 3},
+    "particle smoother": {"regime": "particle_filter", "lag_hours": 48, "window": {"weights": "mean"}, "halo": 3},
     "with corrections": {"halo": 3, "sampler": {"step": "ddim", "corrections": 1}},
 }
 
@@ -69,9 +71,10 @@ def world(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_jobs_take_the_network_evaluations_that_were_forecast(world, regime):
-    product = PRODUCT.model_copy(update={"member_block": 3}) if regime == "sliding" else PRODUCT
+    together = regime.startswith(("sliding", "particle"))
+    product = PRODUCT.model_copy(update={"member_block": 3}) if together else PRODUCT
     found = world.plan(product, **REGIMES[regime])
-    blocks = 1 if regime == "sliding" else 2
+    blocks = 1 if together else 2
     made = [world.make(*job, product, **REGIMES[regime]) for job in itertools.product(range(3), range(blocks))]
     assert (found["shards"], found["jobs"], found["to_make"]) == (3, len(made), len(made))
     assert found["evaluations"] == pytest.approx(sum(made), abs=1e-6) and found["evaluations"] % 1 == 0

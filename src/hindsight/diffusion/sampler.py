@@ -13,6 +13,7 @@ from hindsight.diffusion.guidance import Denoiser
 from hindsight.diffusion.schedule import Cycle
 from hindsight.diffusion.steps import Step
 
+Resample = Callable[[torch.Tensor, np.ndarray, Cycle], torch.Tensor]
 MAX_STEPS_PER_CYCLE = 2**20  # no cycle has as many; the counter of random numbers starts at a multiple of it
 
 
@@ -35,7 +36,7 @@ class State:
     """Members during sampling: fields (E, T, D) and the noise level of each frame (T,), infinite before it enters.
 
     During a cycle `row` of its sampling steps are done, `partial` (E, V, D) is the result so far, and `memory` is what
-    the sampling step remembers; `fields` and `level` do not change until the cycle ends.
+    the sampling step remembers; `fields` and `level` do not change from its first row until it ends.
     """
 
     fields: torch.Tensor
@@ -86,7 +87,7 @@ def sample(
     denoiser: Callable[[slice], Denoiser],
     step_settings: StepSettings,
     noise: Noise,
-    resample: Callable[[torch.Tensor, Cycle], torch.Tensor] = lambda members, cycle: members,
+    resample: Resample = lambda members, level, cycle: members,
     progress: Callable[[int], None] = lambda done: None,
     after_row: Callable[[State], None] = lambda state: None,
 ) -> Iterator[State]:
@@ -98,7 +99,7 @@ def sample(
         denoiser: returns the guided denoiser of a view.
         step_settings: sampling step and corrections.
         noise: random numbers.
-        resample: resamples members (E, V, D) after the cycles with `Cycle.resample`.
+        resample: resamples members (E, V, D), whose frames have some levels (V,), as `Cycle.weigh` says.
         progress: is called with the number of rows done in all cycles.
         after_row: is called with the state after every row but the last of a cycle.
 
@@ -111,6 +112,8 @@ def sample(
     done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle]) + state.row
     for number in range(state.cycle, len(cycles)):
         cycle = cycles[number]
+        if not state.row:
+            _weigh_before(cycle, state, resample)
         guided = denoiser(cycle.view)
         x = state.partial if state.row else _initial(cycle, state, guided, noise)
         step_settings.step.begin(*state.memory)
@@ -121,13 +124,20 @@ def sample(
             if row < len(cycle.rows) - 1:
                 state.row, state.partial, state.memory = row, x, step_settings.step.memory
                 after_row(state)
-        if cycle.resample:
-            x = resample(x, cycle)
+        if cycle.weigh == "after":
+            x = resample(x, cycle.rows[-1], cycle)
         state.fields[:, cycle.view] = x
         state.level[cycle.view] = cycle.rows[-1]
         state.finished, state.cycle = max(state.finished, cycle.finished), number + 1
         state.row, state.partial, state.memory = 0, None, ()
         yield state
+
+
+def _weigh_before(cycle: Cycle, state: State, resample: Resample) -> None:
+    """Resample the members' past before the cycles that ask for it, if they have one."""
+    level = state.level[cycle.view]
+    if cycle.weighs_before(level):
+        state.fields[:, cycle.view] = resample(state.fields[:, cycle.view], level, cycle)
 
 
 def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:

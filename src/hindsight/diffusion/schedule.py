@@ -13,6 +13,7 @@ observations of its view, so its schedule determines which observations an analy
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -51,6 +52,9 @@ def row(number: int, frames: int, steps: int, delay: float) -> np.ndarray:
     return np.clip(steps + starts - number, 0, steps)
 
 
+Weigh = Literal["never", "before", "after"]
+
+
 @dataclass(frozen=True)
 class Cycle:
     """One round of denoising of the frames `first` … `first + V - 1`, its view.
@@ -61,19 +65,24 @@ class Cycle:
             first row; an earlier frame with a lower level is first made noisy up to it.
         earlier_cycles: number of earlier cycles of each frame, (V,); its random numbers depend on it.
         finished: frames before this one are final after the cycle.
-        resample: whether members are weighted and resampled after the cycle.
+        weigh: when members are weighted and resampled: before the cycle, by how well they foresee the observations of
+            the frames that enter (if any frame entered before), or after it, by their misfit.
     """
 
     first: int
     rows: np.ndarray
     earlier_cycles: np.ndarray
     finished: int
-    resample: bool = False
+    weigh: Weigh = "never"
 
     @property
     def view(self) -> slice:
         """The frames of the cycle."""
         return slice(self.first, self.first + self.rows.shape[1])
+
+    def weighs_before(self, level: np.ndarray) -> bool:
+        """Whether members are weighted before it: some frames enter, and others have, at levels (V,)."""
+        return self.weigh == "before" and bool(np.isfinite(level).any() and np.isinf(level).any())
 
 
 def batch(frames: int, levels: np.ndarray) -> list[Cycle]:
@@ -94,22 +103,24 @@ def rejuvenated(frames: int, levels: np.ndarray, passes: int, sigma: float) -> l
         rows = low[noise_schedule(frames, len(low) - 1, 0)]
         cycles.append(Cycle(0, rows, np.full(frames, k + 1), 0))
     return [
-        Cycle(c.first, c.rows, c.earlier_cycles, frames if last else 0, resample=not last)
+        Cycle(c.first, c.rows, c.earlier_cycles, frames if last else 0, "never" if last else "after")
         for c, last in zip(cycles, [False] * passes + [True])
     ]
 
 
-def staircase(frames: int, levels: np.ndarray, lag: int, context: int) -> list[Cycle]:
+def staircase(frames: int, levels: np.ndarray, lag: int, context: int, weigh: Weigh = "never") -> list[Cycle]:
     """A staircase of noise levels over a stretch, finished frames kept fixed (ForcingDAS, arXiv:2605.14285).
 
     A frame is finished in the cycle in which the frame `lag` after it is the newest. Later frames take finished ones
-    as certain. That is exact given a member's past, but is not the Kalman filter (docs/explanation/regimes.md).
+    as certain. That is exact given a member's past; it is the Kalman filter or fixed-lag smoother if members are also
+    weighted before each cycle (docs/explanation/regimes.md).
 
     Args:
         frames: T.
         levels: noise levels, rising from 0, (S + 1,).
         lag: number of later frames whose observations a frame may use; 0 is nowcasting.
         context: frames in view, the newest included.
+        weigh: see `Cycle`.
     """
     steps = _steps_by_row(len(levels) - 1, lag + 1)
     delay = (len(steps) - 1) // (lag + 1)
@@ -122,7 +133,7 @@ def staircase(frames: int, levels: np.ndarray, lag: int, context: int) -> list[C
         rows = levels[part[:, view]]
         rows = rows[np.append(True, (np.diff(rows, axis=0) < 0).any(1))]
         finished = frames if last else int((part[-1] == 0).sum())
-        cycles.append(Cycle(view.start, rows, newest - np.arange(view.start, view.stop), finished))
+        cycles.append(Cycle(view.start, rows, newest - np.arange(view.start, view.stop), finished, weigh))
     return cycles
 
 
@@ -144,7 +155,7 @@ def moving_window(
     context: int,
     hop: int = 1,
     carried: float = np.inf,
-    resample: bool = False,
+    weigh: Weigh = "never",
 ) -> list[Cycle]:
     """A window that moves over a stretch; all its frames are made noisy again and denoised together.
 
@@ -156,7 +167,7 @@ def moving_window(
         hop: frames that the window moves by.
         carried: noise level that frames carried over are brought to; infinite: all frames begin from pure noise and
             each window is analysed by itself, which is exact if it is long enough.
-        resample: whether members are resampled after every cycle.
+        weigh: see `Cycle`.
     """
     cycles, entered, newest = [], 0, min(frames, lag + hop) - 1
     while True:
@@ -165,7 +176,7 @@ def moving_window(
         rows = np.minimum(levels[noise_schedule(len(view), len(levels) - 1, 0)], cap)
         last = newest == frames - 1
         finished = frames if last else newest - lag + 1
-        cycles.append(Cycle(int(view[0]), rows, newest - view, finished, resample))
+        cycles.append(Cycle(int(view[0]), rows, newest - view, finished, weigh))
         if last:
             return cycles
         entered, newest = newest + 1, min(newest + hop, frames - 1)

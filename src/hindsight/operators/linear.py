@@ -106,6 +106,18 @@ class LinearObservations:
         present = inside[:, :most]
         return replace(cut, present=present, offset=cut.offset * (present > 0)[..., None])
 
+    def depends(self, frames: torch.Tensor) -> torch.Tensor:
+        """Whether each depends on some of the frames that are True in (T,); (T, N)."""
+        index = torch.arange(len(self.point), device=self.point.device)[:, None, None]
+        return frames[index if self.offset is None else index + self.offset].any(-1)
+
+    def masked(self, mask: torch.Tensor) -> "LinearObservations":
+        """Those that are True in a mask (T, N); the others are padding."""
+        present = self.present * mask
+        return replace(
+            self, present=present, offset=None if self.offset is None else self.offset * (present > 0)[..., None]
+        )
+
     def _within(self, view: slice) -> torch.Tensor:
         """1 for observations of the frames of a view that need no other frame, (V, N)."""
         first, last, _ = view.indices(len(self.point))

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 
 from hindsight import prior as priors
-from hindsight.diffusion import composed, frame_random, guidance, selection
+from hindsight.diffusion import composed, frame_random, guidance, predictive, selection
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import Posterior
-from hindsight.diffusion.guidance import Denoiser, Setup
+from hindsight.diffusion.guidance import Denoiser, Setup, analytic
 from hindsight.diffusion.guidance.unguided import Cost, Unguided
 from hindsight.diffusion.sampler import MAX_STEPS_PER_CYCLE
 from hindsight.diffusion.schedule import Cycle
@@ -78,11 +78,18 @@ class Assimilation:
 
     def denoiser(self, view: slice) -> Denoiser:
         """The guided denoiser of some frames; it has the observations of these frames only."""
-        chosen, settings = self.settings.guidance, self.settings
-        shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
-        solver = settings.solver_tolerance, settings.solver_iterations, self._cache, settings.solver_memory
-        setup = Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
-        return guidance.build(chosen.method, setup, **chosen.options())
+        chosen = self.settings.guidance
+        return guidance.build(chosen.method, self._setup(view), **chosen.options())
+
+    def predictive_misfit(
+        self, members: torch.Tensor, level: np.ndarray, cycle: Cycle, covariance: bool
+    ) -> torch.Tensor:
+        """-log p of observations that members (E, V, D) have not used, see `predictive.misfit`; (E, V, N)."""
+        steps = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
+        white = self.noise(cycle.view, steps, "select")
+        tensor = lambda values: torch.as_tensor(values, dtype=members.dtype, device=self.device)
+        guided = analytic.build(self._setup(cycle.view))
+        return predictive.misfit(guided, members, tensor(level), tensor(cycle.rows[0]), white, covariance)
 
     def misfit(self, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
         """Half the squared normalised departures of members (E, V, D) from the observations; (E, V, N)."""
@@ -93,6 +100,13 @@ class Assimilation:
         weights = selection.tempered(cost, max(1.0, effective_share * len(self.members)))
         offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.earlier_cycles[0]), "select")
         return selection.resampled(weights, offset)
+
+    def _setup(self, view: slice) -> Setup:
+        """What a guidance of some frames is built from."""
+        settings = self.settings
+        shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
+        solver = settings.solver_tolerance, settings.solver_iterations, self._cache, settings.solver_memory
+        return Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
 
     def _unguided(self, view: slice) -> Unguided:
         """The prior's denoiser of some frames."""

@@ -47,16 +47,32 @@ class Counter:
         """
         key = (int(first) % self.settings.stride, frames)  # windows start at absolute frame numbers
         if key not in self._counted:
-            cycles = regimes.cycles(self.settings, frames, self.step_hours)
-            self._counted[key] = sum((self._cycle(cycle, key[0]) for cycle in cycles), Work())
+            self._counted[key] = self._stretch(key[0], frames)
         return self._counted[key]
+
+    def _stretch(self, first: int, frames: int) -> Work:
+        level, work = np.full(frames, np.inf), Work()
+        for cycle in regimes.cycles(self.settings, frames, self.step_hours):
+            work += self._weights(cycle, level[cycle.view], first) + self._cycle(cycle, first)
+            level[cycle.view] = cycle.rows[-1]
+        return work
+
+    def _weights(self, cycle: Cycle, level: np.ndarray, first: int) -> Work:
+        """Weights before a cycle evaluate the windows with a frame that is not clean, and solve two systems."""
+        if not cycle.weighs_before(level):
+            return Work()
+        covariances = 2 * len(level) if self.settings.window.weights == "predictive" else 0
+        return Work(self._windows(cycle, level[None] > 0, first), covariances)
 
     def _cycle(self, cycle: Cycle, first: int) -> Work:
         """A row evaluates the windows with a frame whose level falls; a correction evaluates all windows."""
         rows, frames = len(cycle.rows) - 1, cycle.rows.shape[1]
-        window = min(self.window, frames)
-        starts = composed.starts(first + cycle.first, frames, window, self.settings.stride)
-        falls = np.diff(cycle.rows, axis=0) < 0
-        needed = sum(int(falls[:, start : start + window].any(1).sum()) for start in starts)
-        corrections = self.settings.sampler.corrections
-        return Work(window * (needed + corrections * rows * len(starts)), frames * rows * (1 + corrections))
+        corrections, falls = self.settings.sampler.corrections, np.diff(cycle.rows, axis=0) < 0
+        needed = self._windows(cycle, falls, first) + corrections * self._windows(cycle, falls | True, first)
+        return Work(needed, frames * rows * (1 + corrections))
+
+    def _windows(self, cycle: Cycle, falls: np.ndarray, first: int) -> int:
+        """Frames in the windows that the network evaluates, as they have a frame whose level falls (R, V)."""
+        window = min(self.window, falls.shape[1])
+        starts = composed.starts(first + cycle.first, falls.shape[1], window, self.settings.stride)
+        return window * sum(int(falls[:, start : start + window].any(1).sum()) for start in starts)

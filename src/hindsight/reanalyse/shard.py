@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -202,7 +203,7 @@ def _sample(
     resumed = checkpoint.load(state, assimilation.attempt, assimilation.cost) if checkpoint else None
     finished = resumed if resumed is not None else torch.empty_like(state.fields)
     before = state.finished
-    resample = lambda members, cycle: regimes.resample(assimilation, members, cycle)
+    resample = partial(regimes.resample, assimilation)
 
     def save(now: sampler.State) -> None:
         if checkpoint:

@@ -186,10 +186,10 @@ class Settings(Section):
             if hours and hours % step:
                 wrong.append(f"reanalyse.{name}: {hours} h is not a whole number of frames ({step} h each)")
         lag = (chosen.lag_hours or 0) // step
-        if chosen.regime == "fixed_lag" and lag >= chosen.context:
+        if chosen.regime in ("fixed_lag", "particle_filter") and lag >= chosen.context:
             wrong.append(
                 f"reanalyse.lag_hours: {chosen.lag_hours} h are {lag} frames, longer than the window of"
-                f" regime fixed_lag (reanalyse.context = {chosen.context}); raise context or shorten the lag"
+                f" regime {chosen.regime} (reanalyse.context = {chosen.context}); raise context or shorten the lag"
             )
         return wrong
 
@@ -199,7 +199,8 @@ class Settings(Section):
         if together and product.member_block < product.members:
             return [
                 f"product.member_block: members are weighted relative to each other, so all {product.members} must be"
-                f" in one job, not {product.member_block} (reanalyse.selection.passes, or regime sliding)"
+                f" in one job, not {product.member_block} (reanalyse.selection.passes, or regimes "
+                "sliding and particle_filter)"
             ]
         return []
 

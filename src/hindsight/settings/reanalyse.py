@@ -43,6 +43,7 @@ REGIMES = {  # settings of `reanalyse` that each uses
     "batch": ("selection",),
     "fixed_lag": ("lag_hours", "past", "context"),
     "nowcast": ("past", "context"),
+    "particle_filter": ("lag_hours", "context", "window"),
     "sliding": ("lag_hours", "context", "window"),
 }
 DESIGNS: dict[str, dict] = {  # settings that a design fixes, whatever else is given
@@ -136,10 +137,19 @@ class Selection(Section):
 
 
 class Window(Section):
-    """Regime sliding: the moving window of a particle filter or smoother."""
+    """Regimes sliding and particle_filter: the moving window, and the weights of its members (particles)."""
 
-    hop_hours: int | None = Field(None, gt=0, description="hours that the window moves by; none: one frame")
-    carried: float = Field(0.5, gt=0, description="noise level of the frames that the window keeps when it moves")
+    hop_hours: int | None = Field(None, gt=0, description="sliding: hours that the window moves by; none: one frame")
+    carried: float = Field(
+        0.5, gt=0, description="sliding: noise level of the frames that the window keeps when it moves"
+    )
+    weights: Literal["predictive", "mean", "misfit"] = Field(
+        "predictive",
+        description="what members are weighted by. predictive: the likelihood of new observations given the members' "
+        "past, before these guide them, with the covariance of the linear prior (exact for a Gaussian prior); mean: "
+        "the same as if the predictions were certain (as published for FA-APF); misfit: sliding: the misfit of members "
+        "that the same observations have guided, which counts them twice",
+    )
     effective: float = Field(
         0.5,
         gt=0,
@@ -150,8 +160,15 @@ class Window(Section):
     reach_km: float | None = Field(
         None,
         gt=0,
-        description="standard deviation (km) of the Gaussian weight of a misfit elsewhere; none: no localisation",
+        description="standard deviation (km) of the Gaussian weight of an observation elsewhere; none: no localisation",
     )
+
+    @property
+    def weigh(self) -> Literal["never", "before", "after"]:
+        """When members are weighted: before or after they are sampled in a window."""
+        if self.effective == 1:
+            return "never"
+        return "after" if self.weights == "misfit" else "before"
 
 
 class Reanalyse(Section):
@@ -169,16 +186,17 @@ class Reanalyse(Section):
         "auto",
         description="precision of the network. auto: that of training, or float32 on a machine without native bfloat16",
     )
-    regime: Literal["batch", "fixed_lag", "nowcast", "sliding"] = Field(
+    regime: Literal["batch", "fixed_lag", "nowcast", "particle_filter", "sliding"] = Field(
         "batch",
         description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast (a "
-        "filter): those before and at it; sliding: as fixed_lag, by resampling particles in a moving window",
+        "filter): those before and at it; sliding: as fixed_lag, by resampling particles in a moving window; "
+        "particle_filter: the same with finished frames kept fixed (FA-APF)",
     )
     lag_hours: int | None = Field(
         None,
         ge=0,
-        description="fixed_lag, sliding: a frame uses observations up to this number of hours after it; sliding with 0 "
-        "is a filter",
+        description="fixed_lag, sliding, particle_filter: a frame uses observations up to this number of hours after "
+        "it; the last two with 0 are filters",
     )
     past: Literal["renoised", "fixed"] = Field(
         "renoised",
@@ -186,7 +204,9 @@ class Reanalyse(Section):
         "for a Gaussian prior); fixed: finished frames are kept fixed and taken as certain (ForcingDAS), cheaper",
     )
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
-    window: Window = Field(Window(), description="regime sliding: the moving window; the network's own is `frames`")
+    window: Window = Field(
+        Window(), description="regimes sliding and particle_filter: the moving window; the network's own is `frames`"
+    )
     guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
     selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
@@ -258,7 +278,7 @@ class Reanalyse(Section):
 
     def hop_frames(self, step_hours: int) -> int:
         """Frames that the view moves by from cycle to cycle."""
-        return (self.window.hop_hours or step_hours) // step_hours if self.uses("window") else 1
+        return (self.window.hop_hours or step_hours) // step_hours if self.regime == "sliding" else 1
 
     def halo_frames(self, step_hours: int) -> tuple[int, int]:
         """Frames before and after a shard that its job analyses too; after it, no more than lag and hop need."""
@@ -270,7 +290,7 @@ class Reanalyse(Section):
         wrong = []
         if self.sigma_min >= self.sigma_max:
             wrong.append(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
-        if self.uses("window") and self.window.carried > self.sigma_max:
+        if self.regime == "sliding" and self.window.carried > self.sigma_max:
             wrong.append(f"window.carried ({self.window.carried}) must not exceed sigma_max ({self.sigma_max})")
         if self.selection.passes and not self.sigma_min < self.selection.sigma <= self.sigma_max:
             wrong.append(
@@ -287,6 +307,10 @@ class Reanalyse(Section):
             wrong.append(
                 f"regime {self.regime!r} has no lag (lag_hours = {self.lag_hours}); leave it out, or set regime: "
                 "fixed_lag"
+            )
+        if self.regime == "particle_filter" and self.window.weights == "misfit":
+            wrong.append(
+                "window.weights: misfit needs regime sliding, and regime is particle_filter; set predictive or mean"
             )
         if self.selection.passes and not self.uses("selection"):
             wrong.append(f"selection.passes need regime batch, and regime is {self.regime}; set passes: 0")

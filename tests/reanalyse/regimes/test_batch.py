@@ -20,5 +20,5 @@ def test_members_are_resampled_frame_by_frame():
     found = worlds.assimilation(worlds.busy(), seen, frames=20, **chosen)
     members = torch.stack([torch.full((20, 16), float(k)) for k in (0, 40, 80)])
     whole = Cycle(0, np.array([[0.5] * 20, [0.0] * 20]), np.zeros(20, int), 0, True)
-    after = regimes.resample(found, members, whole)
+    after = regimes.resample(found, members, whole.rows[-1], whole)
     assert (after[:, :3] == 0).all() and torch.equal(after[:, 16:], members[:, 16:])

@@ -12,6 +12,7 @@ LAG = {"regime": "fixed_lag", "lag_hours": 48}
 FIXED = {"past": "fixed"}
 DDIM = {"step": "ddim", "eta": 1.0}
 SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "carried": 0.5, "effective": 0.7}}
+PARTICLES = {"regime": "particle_filter", "lag_hours": 0, "window": {"effective": 0.4}}
 
 # largest number of frames after a frame whose observations its analysis uses
 CASES = {
@@ -25,6 +26,10 @@ CASES = {
         SLIDING | {"window": {"hop_hours": 48, "carried": 0.5, "effective": 0.4, "reach_km": 150.0}},
         2,
     ),
+    "sliding, weighted by misfits": (SLIDING | {"window": SLIDING["window"] | {"weights": "misfit"}}, 2),
+    "particle filter": (PARTICLES, 0),
+    "particle filter, as published": (PARTICLES | {"window": {"effective": 0.4, "weights": "mean"}}, 0),
+    "particle smoother": (PARTICLES | {"lag_hours": 48}, 2),
     "nowcast by the jacobian": (NOWCAST | {"guidance": {"method": "mmps"}, "sampler": DDIM}, 0),
     "nowcast by gradients": (
         NOWCAST | {"guidance": {"method": "sda", "gamma": 1.0}, "sampler": {"step": "second_order"}},
@@ -114,7 +119,12 @@ def test_the_halo_reaches_as_far_ahead_as_the_last_frame_needs(case):
 
 def test_rows_are_counted_over_all_cycles(priors):
     """So progress ends at its total."""
-    for case in ("nowcast, past sampled again", "fixed lag, past fixed, steps no multiple of the lag", "sliding"):
+    for case in (
+        "nowcast, past sampled again",
+        "fixed lag, past fixed, steps no multiple of the lag",
+        "sliding",
+        "particle filter",
+    ):
         chosen, rows_done = worlds.settings(**CASES[case][0]), []
         worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=rows_done.append)
         assert rows_done == list(range(1, regimes.rows(chosen, 6, 24) + 1))

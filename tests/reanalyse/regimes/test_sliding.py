@@ -29,14 +29,14 @@ SETTINGS = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "c
 
 def test_the_window_hops_and_carries_frames_over_at_their_noise_level():
     cycles = regimes.cycles(worlds.settings(**SETTINGS), 9, 24)
-    assert [c.finished for c in cycles] == [2, 4, 6, 9] and all(c.resample for c in cycles)
+    assert [c.finished for c in cycles] == [2, 4, 6, 9] and {c.weigh for c in cycles} == {"before"}
     top = sampling.levels(worlds.settings())[-1]
     np.testing.assert_array_equal(cycles[1].rows[0], [0.5, 0.5, 0.5, top, top])
 
 
 def test_with_all_members_effective_none_are_resampled():
     chosen = worlds.settings(**SETTINGS | {"window": SETTINGS["window"] | {"effective": 1.0}})
-    assert not any(c.resample for c in regimes.cycles(chosen, 9, 24))
+    assert {c.weigh for c in regimes.cycles(chosen, 9, 24)} == {"never"}
 
 
 CITY, PORT = (15.0, 45.0), (-45.0, 225.0)  # places of the globe that are far apart
@@ -62,7 +62,7 @@ def rivals(made, **about):
 
 
 def cycle(finished=3):
-    return Cycle(0, np.array([[0.5] * 3, [0.0] * 3]), np.zeros(3, int), finished, True)
+    return Cycle(0, np.array([[0.5] * 3, [0.0] * 3]), np.zeros(3, int), finished, "after")
 
 
 def at(members, place, t=0):
@@ -76,7 +76,7 @@ SLIDING = {"regime": "sliding", "lag_hours": 24}
 
 def test_weights_in_space_let_good_parts_of_different_members_combine(globe):
     found, members, _ = rivals(globe, **SLIDING, window={"reach_km": 1500.0, "effective": 0.3})
-    after = regimes.resample(found, members, cycle())
+    after = regimes.resample(found, members, np.zeros(3), cycle())
     for t in (0, 2):  # in every frame, not only where something was seen, and all channels
         assert (at(after, CITY, t) == 10).all() and (at(after, PORT, t) == 20).all()
     assert (at(after, CITY, 1) == torch.tensor([1.0, 10.0])).all()
@@ -85,14 +85,14 @@ def test_weights_in_space_let_good_parts_of_different_members_combine(globe):
 def test_with_a_reach_round_the_globe_or_none_members_are_taken_whole(globe):
     for reach in (None, 1e7):
         found, members, _ = rivals(globe, **SLIDING, window={"reach_km": reach, "effective": 0.3})
-        after = regimes.resample(found, members, cycle())
+        after = regimes.resample(found, members, np.zeros(3), cycle())
         for member in after:
             assert any(torch.equal(member, other) for other in members)
 
 
 def test_a_place_out_of_reach_of_any_observation_keeps_its_members(globe):
     found, members, _ = rivals(globe, **SLIDING, window={"reach_km": 300.0, "effective": 0.3})
-    after = regimes.resample(found, members, cycle())
+    after = regimes.resample(found, members, np.zeros(3), cycle())
     far = (75.0, 180.0)
     assert torch.equal(at(after, far), at(members, far)) and not torch.equal(at(after, CITY), at(members, CITY))
 
@@ -106,7 +106,7 @@ def test_weights_between_two_places_are_those_of_distance(globe):
     with pytest.MonkeyPatch.context() as patch:
         plain = selection.resampled
         patch.setattr(selection, "resampled", lambda weights, along: calls.append(weights) or plain(weights, along))
-        regimes.resample(found, members, cycle())
+        regimes.resample(found, members, np.zeros(3), cycle())
     unit = lambda a, b: np.array([np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a)])
     for p, (latitude, longitude) in enumerate((a, b) for a in helpers.GLOBE.latitude for b in helpers.GLOBE.longitude):
         here, cost = unit(*np.deg2rad([latitude, longitude])), np.zeros(3)
@@ -128,5 +128,5 @@ def test_choices_belong_to_the_frame_and_the_seed(region):
         view = lambda first: dataclasses.replace(cycle(), first=first)
         for first, start, seed in ((0, 2, 1), (2, 0, 1), (0, 0, 1), (0, 2, 2)):
             each = worlds.assimilation(region, worlds.table(), first=first, seed=seed, **about)
-            regimes.resample(each, torch.zeros(3, 3, 16), view(start))
+            regimes.resample(each, torch.zeros(3, 3, 16), np.zeros(3), view(start))
     assert begun[0] == begun[1] and len(set(begun)) == 3 and all(0 <= along < 1 for along in begun)

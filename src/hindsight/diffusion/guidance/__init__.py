@@ -92,6 +92,12 @@ class Observations(Protocol):
         Where members have their own, weights, `value` and `error` have them as their first axis.
         """
 
+    def depends(self, frames: torch.Tensor) -> torch.Tensor:
+        """Whether each depends on some of the frames that are True in (T,); (T, N)."""
+
+    def masked(self, mask: torch.Tensor) -> "Observations":
+        """Those that are True in a mask (T, N); the others are padding."""
+
     def double(self) -> "Observations":
         """The same in double precision."""
 

@@ -88,9 +88,23 @@ class Analytic:
     def linearise(self, clean: torch.Tensor, posterior: Posterior) -> "Analytic":
         """The same guidance with its observations linearised about estimates (E, T, D); itself if all are linear."""
         observations = linearise(self.observations, clean, self.process, posterior.sigma)
-        if observations is self.observations:
-            return self
+        return self if observations is self.observations else self.with_observations(observations)
+
+    def with_observations(self, observations: Observations) -> "Analytic":
+        """The same guidance with other observations of its frames."""
         return Analytic(self.prior, observations, self.tolerance, self.iterations, self.cache, self.memory, self.shape)
+
+    def half_squares(self, clean: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """The terms of r^T (H P H^T + R)^-1 r / 2 by observation, r = y - H `clean`; (E, T, N).
+
+        Raises:
+            ArithmeticError: if the solver does not reach its tolerance.
+        """
+        here = self.linearise(clean, posterior)
+        innovation = here.observations.value * here.observations.present - here.observations.forward(clean)
+        if not bool(here.observations.present.any()):
+            return torch.zeros_like(innovation)
+        return innovation * here._solve(innovation, posterior)[0].to(innovation.dtype) / 2
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""

@@ -1,12 +1,13 @@
 """Regimes: which observations a frame's analysis uses. A regime is one module of this package.
 
 `reanalyse.regime: nowcast` names the module `nowcast`. Its function `cycles` lays out the cycles of a stretch; its
-function `resample` weights and resamples members after a cycle.
+function `resample` weights and resamples members before or after a cycle.
 """
 
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
 import torch
 
 from hindsight.diffusion.schedule import Cycle
@@ -24,9 +25,9 @@ def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
     return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
 
 
-def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
-    """Members (E, V, D) resampled by their misfits to the observations of a cycle, for cycles with `resample`."""
-    return _module(assimilation.settings).resample(assimilation, members, cycle)
+def resample(assimilation: Assimilation, members: torch.Tensor, level: np.ndarray, cycle: Cycle) -> torch.Tensor:
+    """Members (E, V, D), whose frames have noise levels (V,), resampled as `Cycle.weigh` of a cycle says."""
+    return _module(assimilation.settings).resample(assimilation, members, level, cycle)
 
 
 def _module(settings: Reanalyse) -> ModuleType:

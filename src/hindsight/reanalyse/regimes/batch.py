@@ -1,5 +1,6 @@
 """Batch: every frame uses all observations; passes of resampling and rejuvenation may follow."""
 
+import numpy as np
 import torch
 
 from hindsight.diffusion import schedule, selection
@@ -14,7 +15,7 @@ def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
     return schedule.rejuvenated(frames, sampling.levels(settings), settings.selection.passes, settings.selection.sigma)
 
 
-def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
+def resample(assimilation: Assimilation, members: torch.Tensor, level: np.ndarray, cycle: Cycle) -> torch.Tensor:
     """Resample members frame by frame, by misfits with Gaussian weights in time, see `selection.reach_hours`."""
     settings = assimilation.settings.selection
     reach = max(1, int(settings.reach_hours // assimilation.prior.metadata.step_hours))

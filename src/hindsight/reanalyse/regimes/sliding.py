@@ -15,19 +15,20 @@ def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
     """A moving window whose frames carried over go back to `window.carried`."""
     lag, hop, window = settings.lag_frames(step_hours), settings.hop_frames(step_hours), settings.window
     levels = sampling.levels(settings)
-    return schedule.moving_window(
-        frames, levels, lag, settings.context, hop, window.carried, resample=window.effective < 1
-    )
+    return schedule.moving_window(frames, levels, lag, settings.context, hop, window.carried, window.weigh)
 
 
-def resample(assimilation: Assimilation, members: torch.Tensor, cycle: Cycle) -> torch.Tensor:
-    """Resample whole trajectories, or each place by misfits with Gaussian weights, see `window.reach_km`."""
+def resample(assimilation: Assimilation, members: torch.Tensor, level: np.ndarray, cycle: Cycle) -> torch.Tensor:
+    """Resample whole trajectories, or each place by costs with Gaussian weights, see `window.reach_km`."""
     window = assimilation.settings.window
-    misfit = assimilation.misfit(members, cycle)
+    if cycle.weigh == "before":
+        cost = assimilation.predictive_misfit(members, level, cycle, covariance=window.weights == "predictive")
+    else:
+        cost = assimilation.misfit(members, cycle)
     if window.reach_km is None:
-        chosen = assimilation.resampled(misfit.sum((1, 2))[:, None], window.effective, cycle)
+        chosen = assimilation.resampled(cost.sum((1, 2))[:, None], window.effective, cycle)
         return selection.take(members, chosen[..., None])
-    cost = torch.einsum("evn,vnp->ep", misfit, _nearness(assimilation, cycle, window.reach_km))
+    cost = torch.einsum("evn,vnp->ep", cost, _nearness(assimilation, cycle, window.reach_km))
     chosen = assimilation.resampled(cost, window.effective, cycle)
     return selection.take(members, chosen.repeat(1, len(assimilation.prior.metadata.channels))[:, None])
 
