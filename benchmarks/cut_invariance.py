@@ -51,7 +51,7 @@ from hindsight.fields import analyses, shards  # noqa: E402
 from hindsight.fields.shards import Shard  # noqa: E402
 from hindsight.reanalyse import shard  # noqa: E402
 from hindsight.scores import seams  # noqa: E402
-from hindsight.settings import Cutting, DomainWithoutPeriods, Reanalyse, Settings  # noqa: E402
+from hindsight.settings import Division, DomainWithoutPeriods, Reanalyse, Settings  # noqa: E402
 from tests.slurm import ring  # noqa: E402
 from tests.workflow import runs  # noqa: E402
 
@@ -214,7 +214,7 @@ def stored(small: Small) -> xr.DataArray:
 def sampled(small: Small) -> xr.DataArray:
     """The analysis, made in this process, which saves the imports of every job."""
     out, before = small.path("reanalyse"), torch.are_deterministic_algorithms_enabled()
-    read = settings.load(small.path("settings/reanalyse.json"), [DomainWithoutPeriods, Cutting, Reanalyse])
+    read = settings.load(small.path("settings/reanalyse.json"), [DomainWithoutPeriods, Division, Reanalyse])
     inputs = {name.split(".")[0]: small.path(name) for name in INPUTS[:3]}
     observations, domain = [small.path("observe/stations/all.parquet")], small.settings.domain
     for one in small.cut:

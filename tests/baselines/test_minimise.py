@@ -132,7 +132,7 @@ def test_a_speed_is_linearised_about_the_mode_for_all_members():
     given = wind_cost((6.0, 2.0), ws10=(9.0, 0.5), v10=(3.0, 1.0))
     whole = given.rows, given.terms, given.background, given.noise
     found = minimise.analyse(*whole, LIMITS, "here").control
-    mode = minimise._mode(given.rows, given.rows.curve, given.terms, 2, LIMITS, "here").control
+    mode = minimise._mode(given.rows, given.rows.nonlinear, given.terms, 2, LIMITS, "here").control
     exact = Cost(given.rows, given.terms, np.zeros((1, 2)), np.zeros((1, 2)))
     assert exact.at(mode).length[0] <= TOLERANCE
     wind, error = np.array([6.0, 2.0]) + SPREAD * mode[0], np.array([0.5, 1.0])

@@ -92,7 +92,7 @@ def test_the_rows_are_the_tangent_of_the_speed_at_the_analysis_before():
     given = rows((1.0, -2.0), u10=(5.0, 1e-3), v10=(-4.0, 1e-3), ws10=(9.0, 0.5))
     found, state, step = outer_loops.linearised(method(), given), method().mean, 1e-4
     before = state(found)
-    unit = given.curve.unit[2]
+    unit = given.nonlinear.unit[2]
     speed = lambda x: np.hypot(1 + SPREAD * x[:POINTS].mean(), -2 + SPREAD * x[POINTS:].mean()) / unit
     departure = (before[found.point[2]] * found.weight[2]).sum() - found.value[2]
     assert departure + 9 / unit == pytest.approx(speed(before), abs=1e-3)
@@ -115,7 +115,7 @@ def test_station_pressure_stays_linearised_about_the_climatology():
     fields = np.array([1013.0, 280.0])[:, None, None] * np.ones((1, 2, *GRID.shape))
     given = table(sp=(900.0, 1.0)).assign(elevation=900.0)
     given = normalise(given, ["msl", "t850"], GRID, Scaling(fields, np.array([8.0, 6.0]), 0, 0))
-    assert (given.curve.kind > 0).all() and outer_loops.linearised(method(), given) is given
+    assert (given.nonlinear.kind > 0).all() and outer_loops.linearised(method(), given) is given
 
 
 def test_deviations_are_those_of_dense_conditioning():

@@ -208,7 +208,7 @@ def test_in_the_space_of_the_state_the_mean_is_dense_conditioning_of_every_membe
 @pytest.mark.parametrize("memory", [0.0, 2.0])
 def test_errors_too_small_to_tell_rows_apart_raise_an_error(memory):
     process, seen, _, _, gap = crowded(1e-9)
-    with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
+    with pytest.raises(ArithmeticError, match="cannot distinguish observations with errors as small as 1.0e-09"):
         Analytic(Unguided(process, closed_form), seen, memory=memory).gain(
             gap, process.posterior(torch.full((1, 8), torch.inf))
         )

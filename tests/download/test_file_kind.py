@@ -55,7 +55,9 @@ def test_netcdf_is_accepted_unless_it_is_truncated(tmp_path, form):
     variable(field()).to_netcdf(path, format=form)
     file_kind.check_netcdf(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"a.nc is cut short: (9[7-9]|100) bytes lack at its end; fetch it again"):
+    with pytest.raises(
+        UserError, match=r"a.nc is cut short: (9[7-9]|100) bytes are missing at its end; fetch it again"
+    ):
         file_kind.check_netcdf(path)
 
 

@@ -63,7 +63,7 @@ def test_a_state_with_the_observed_channel_needs_no_function():
 def test_thickness_is_the_difference_of_two_heights():
     function = derived.of("dz500_1000", list(STATE))
     value = function.linearise([np.array([5.5e4]), np.array([1000.0])], EXACT, {}).value
-    assert value == pytest.approx(54000 / 9.80665) and not function.curve
+    assert value == pytest.approx(54000 / 9.80665) and not function.kind
 
 
 @pytest.mark.parametrize(("wind", "mean", "variance"), [((20.0, 0.0), 2e-3, 5e-2), ((6.0, 8.0), 1e-2, 0.1)])

@@ -14,7 +14,7 @@ from hindsight.fields import observations as tables
 from hindsight.reanalyse import shard
 from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.checkpoint import Checkpoint
-from hindsight.settings import Cutting, Domain, Reanalyse
+from hindsight.settings import Division, Domain, Reanalyse
 from tests.oracles import linear_gaussian as oracle
 from tests.reanalyse import worlds
 from tests.reanalyse.worlds import table, times
@@ -204,7 +204,9 @@ def test_remedies_are_those_that_apply(guidance, helps, not_):
     text = shard._remedies(worlds.settings(guidance=guidance, **step), {"z500": 1.0, "msl": 2.0})
     assert re.search(helps, text) and not_ not in text and "look at" not in text
     text = shard._remedies(worlds.settings(), {"z500": 1.0, "msl": 9.0})
-    assert text.startswith("look at the observations first: one of msl is 9 standard deviations away; raise steps")
+    assert text.startswith(
+        "look at the observations first: one of msl is 9 standard deviations from the climatology; raise steps"
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def job(prior, tmp_path, monkeypatch):
         files = {"prior": made, "observations": [tmp_path / "seen.parquet"], "analysis": tmp_path / f"{name}.nc"}
         files |= {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
         cut = f"20090101T12_{frames}"
-        shard.run(domain, Cutting(), chosen, **files, shard=cut, stretch=cut, members="0-1")
+        shard.run(domain, Division(), chosen, **files, shard=cut, stretch=cut, members="0-1")
         return rows_done
 
     return run

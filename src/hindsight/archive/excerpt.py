@@ -26,7 +26,7 @@ SLACK = 1.1  # projected over allowed size at which a page is given up
 
 
 @dataclass
-class Source:
+class PageFields:
     """The archive and the fields that it is compared with.
 
     Attributes:
@@ -44,7 +44,7 @@ class Source:
     spreads: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, layout: dict, archive: Path, fields: Path, against: Comparison) -> "Source":
+    def open(cls, layout: dict, archive: Path, fields: Path, against: Comparison) -> "PageFields":
         """Open an archive, and the fields of its period if there are any.
 
         Raises:
@@ -52,10 +52,10 @@ class Source:
         """
         dataset, kind = store.read(fields), against.against
         label = {"truth": "truth", "none": ""}.get(kind, dataset.attrs.get("source_title") or kind)
-        source = cls(layout, archive, dataset["fields"] if label else None, label)
-        if not Grid.of(dataset).matches(source.grid):
-            raise UserError(f"{archive} is on {source.grid}, and {fields} on {Grid.of(dataset)}; run snakemake again")
-        return source
+        opened, grid = cls(layout, archive, dataset["fields"] if label else None, label), Grid.of(dataset)
+        if not grid.matches(opened.grid):
+            raise UserError(f"{archive} is on {opened.grid}, and {fields} on {grid}; run snakemake again")
+        return opened
 
     @property
     def channels(self) -> list[str]:
@@ -126,17 +126,17 @@ def _count(kept: slice) -> int:
 class Packed:
     """The packed fields of a page, as far as they were added."""
 
-    def __init__(self, source: Source, reduction: Reduction) -> None:
+    def __init__(self, page_fields: PageFields, reduction: Reduction) -> None:
         """Begin with no frames."""
-        self.source, self.reduction, self.frames, self.bytes = source, reduction, 0, 0
-        self.blocks = {(channel, kind): [] for channel in source.channels for kind in source.kinds}
+        self.page_fields, self.reduction, self.frames, self.bytes = page_fields, reduction, 0, 0
+        self.blocks = {(channel, kind): [] for channel in page_fields.channels for kind in page_fields.kinds}
         self.ranges = {key: (np.inf, -np.inf) for key in self.blocks}
         self._waiting = {key: [] for key in self.blocks}
 
     def add(self, kept: slice, last: bool) -> None:
         """Add some frames of every field; they are packed when there are enough of them, or by the last call."""
         for key, waiting in self._waiting.items():
-            means = self.reduction.means(self.source.values(*key, kept), self.source.grid)
+            means = self.reduction.means(self.page_fields.values(*key, kept), self.page_fields.grid)
             waiting.append(means.reshape(len(means), -1))
             self.ranges[key] = _widened(self.ranges[key], means)
         count = sum(map(len, waiting))
@@ -146,7 +146,7 @@ class Packed:
 
     def _pack(self) -> None:
         for (channel, kind), waiting in self._waiting.items():
-            values, step = np.concatenate(waiting), self.source.step(channel, self.reduction.fine)
+            values, step = np.concatenate(waiting), self.page_fields.step(channel, self.reduction.fine)
             if kind == "mean":
                 mean = values
             elif kind in RELATIVE:  # what the page adds is the mean as it was rounded in the block of the same frames
@@ -158,10 +158,10 @@ class Packed:
 
     def channels(self) -> list[dict[str, object]]:
         """Every channel with its units, ranges and fields."""
-        return [self._channel(name) for name in self.source.channels]
+        return [self._channel(name) for name in self.page_fields.channels]
 
     def _channel(self, name: str) -> dict[str, object]:
-        kinds = self.source.kinds
+        kinds = self.page_fields.kinds
         low, high = zip(*(self.ranges[name, kind] for kind in kinds if kind != "spread"))
         return {
             "name": name,

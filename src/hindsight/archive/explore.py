@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hindsight.archive import objects
-from hindsight.archive.excerpt import RELATIVE, Packed, Source
+from hindsight.archive.excerpt import RELATIVE, Packed, PageFields
 from hindsight.archive.observations import files_of
 from hindsight.archive.places import Frames, at_places
 from hindsight.archive.reduction import Reduction, ladder
@@ -57,18 +57,18 @@ def run(
     Raises:
         UserError: if the page cannot be as small as the settings ask.
     """
-    source = Source.open(json.loads(layout.read_text()), archive, fields, against)
+    page_fields = PageFields.open(json.loads(layout.read_text()), archive, fields, against)
     lines = coastline.read(coast[0]) if coast else coastline.of_land(static)
     feedback = [path for marker in tables for path, _ in files_of(marker).values()]
     allowed, smallest = int(settings.explorer_mb * 1e6), 0
-    for reduction in ladder(source.frames, source.grid.shape):
-        packed = source.packed(reduction, allowed)
+    for reduction in ladder(page_fields.frames, page_fields.grid.shape):
+        packed = page_fields.packed(reduction, allowed)
         if packed is None:
             continue
         text = render(described(packed, lines, feedback, allowed))
         if (smallest := len(text.encode())) <= allowed:
             objects.put(page, text.encode())
-            print(f"{page}: {smallest / 1e6:.2g} MB; {sentence(reduction, source)}")
+            print(f"{page}: {smallest / 1e6:.2g} MB; {sentence(reduction, page_fields)}")
             return
     raise UserError(
         f"archive.explorer_mb: {settings.explorer_mb:g}, but even with one frame of one box the page has "
@@ -78,23 +78,23 @@ def run(
 
 def described(packed: Packed, lines: list[np.ndarray], feedback: list[Path], allowed: int) -> dict[str, object]:
     """Everything that the page shows, as a dictionary for JSON."""
-    source, reduction = packed.source, packed.reduction
-    grid, domain = source.grid, source.layout["settings"]["domain"]
-    frames = Frames(source.times[0], domain["step_hours"], source.frames, reduction.stride)
+    page_fields, reduction = packed.page_fields, packed.reduction
+    grid, domain = page_fields.grid, page_fields.layout["settings"]["domain"]
+    frames = Frames(page_fields.times[0], domain["step_hours"], page_fields.frames, reduction.stride)
     tolerance = float(max(np.ptp(edges) for edges in grid.cell_edges)) / COAST
-    observed = at_places(feedback, source.channels, frames, int(OF_OBSERVATIONS * allowed / BYTES))
+    observed = at_places(feedback, page_fields.channels, frames, int(OF_OBSERVATIONS * allowed / BYTES))
     latitude, longitude = reduction.edges(grid)
     return {
-        "title": source.layout["attributes"]["title"],
-        "summary": source.layout["attributes"]["summary"],
-        "start": f"{np.datetime_as_string(source.times[0], 's')}Z",
+        "title": page_fields.layout["attributes"]["title"],
+        "summary": page_fields.layout["attributes"]["summary"],
+        "start": f"{np.datetime_as_string(page_fields.times[0], 's')}Z",
         "hours": domain["step_hours"] * reduction.stride,
         "frames": len(frames),
         "latitude": np.round(latitude, 5).tolist(),
         "longitude": np.round(longitude, 5).tolist(),
         "periodic": grid.periodic,
         "channels": packed.channels(),
-        "kinds": list(source.kinds.items()),
+        "kinds": list(page_fields.kinds.items()),
         "relative": RELATIVE,
         "coast": [line.ravel().tolist() for line in coastline.clipped(lines, grid, tolerance)],
         "tolerance": tolerance,
@@ -104,14 +104,14 @@ def described(packed: Packed, lines: list[np.ndarray], feedback: list[Path], all
             "spread": colours.sample(colours.AMOUNT, COLOURS),
         },
         "observed": observed,
-        "notes": [sentence(reduction, source), rounding(packed), *_limits(observed, reduction)],
+        "notes": [sentence(reduction, page_fields), rounding(packed), *_limits(observed, reduction)],
     }
 
 
-def sentence(reduction: Reduction, source: Source) -> str:
+def sentence(reduction: Reduction, page_fields: PageFields) -> str:
     """What is kept of the archive's frames and points."""
-    frames, (rows, columns) = source.frames, source.grid.shape
-    step = source.layout["settings"]["domain"]["step_hours"]
+    frames, (rows, columns) = page_fields.frames, page_fields.grid.shape
+    step = page_fields.layout["settings"]["domain"]["step_hours"]
     stride, box = reduction.stride, reduction.box
     which = (
         f"every {_ordinal(stride)} of the archive's {frames} frames (every {stride * step} h)"

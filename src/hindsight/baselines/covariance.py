@@ -89,7 +89,7 @@ def lagged_covariance(frames: Frames, span: int) -> np.ndarray:
 
     Args:
         frames: normalised departures of the training period.
-        span: number of frames; only those of one segment are used.
+        span: number of frames; runs that cross from one segment into another are not used.
 
     Returns:
         (span * D, span * D), float64.

@@ -20,7 +20,7 @@ class Method(Protocol):
     """The analysis of a filter."""
 
     def analyse(self, states: np.ndarray, rows: Rows, time: np.datetime64) -> np.ndarray:
-        """The members of some frames, (E, S * D), given rows whose points are those of the frames' values in a row."""
+        """The members of some frames, one after the other, (E, S * D), given rows whose points count their values."""
         ...
 
 
@@ -72,7 +72,7 @@ class Queue:
         self.span = 1 + int((when - since)[inside].max(initial=0))
 
     def at(self, t: int, size: int) -> Rows:
-        """The rows to analyse at a frame, for the values (`size` a frame) of the last frames up to it, in a row."""
+        """The rows to analyse at a frame; their points count the values (`size` a frame) of the last frames."""
         now, count = self.when == t, min(t + 1, self.span)
         rows = self.rows.each(lambda column: column[now])
         return each_frame.of_frames(rows, self.times[t + 1 - count], count, self.step_hours, size)

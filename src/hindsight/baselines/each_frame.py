@@ -1,4 +1,4 @@
-"""What methods share: the rows of a shard, those of some frames, random draws, and the loop over frames."""
+"""What baselines share: the rows of a shard, those of some frames, random draws, and the loop over frames."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from hindsight.settings import Ensemble, TrainingDomain
 
 
 class Method(Protocol):
-    """A method that analyses the middle one of some frames."""
+    """A method that analyses one frame at a time."""
 
     def members(self, rows: Rows, time: np.datetime64, step_hours: int, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
@@ -74,7 +74,7 @@ def unused_note(rows: Rows, span: int) -> str:
 
 
 def of_frames(rows: Rows, first: np.datetime64, count: int, step_hours: int, size: int) -> Rows:
-    """The rows that need only the given frames; their points are those of the frames' values in a row.
+    """The rows that need only the given frames; their points count the values of these frames, one after the other.
 
     Args:
         rows: of any frames.

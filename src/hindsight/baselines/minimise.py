@@ -6,16 +6,16 @@ member has a background b and perturbed observations y of its own, and its cost 
 
     J(v) = |v - b|^2 / 2 + |d(v)|^2 / 2,      d(v) = (y - h(L v)) / r,
 
-so that for linear h and Gaussian errors the minima are draws from the posterior. Observations that are not linear are
-linearised about one estimate for all members, as alone a member whose background has the wrong direction of the wind
-would keep it: about the minimum of J with the mean background, b = 0, and observations as they are. It is found by
-outer loops, from the minimum for the other observations: each linearises h about v, G = -d'(v), and minimises the
-quadratic cost by conjugate gradients (Courtier et al. 1994, doi:10.1002/qj.49712051912); the step is halved until J
-falls.
+so that for linear h and Gaussian errors the minima are draws from the posterior. Nonlinear observations are linearised
+about one estimate for all members: the minimum of J for the mean background, b = 0, and unperturbed observations.
+(Linearised about its own estimate, a member whose background has the wrong direction of the wind would keep it.) This
+minimum is found by outer loops, from the one for the linear observations alone: each loop linearises h about v,
+G = -d'(v), and minimises the quadratic cost by conjugate gradients (Courtier et al. 1994,
+doi:10.1002/qj.49712051912); the step is halved until J falls.
 
 The Hessian I + G^T G of a quadratic cost has no eigenvalue below 1, so v is no farther from its minimum than the
-gradient is long. That is why the length of the true gradient at the end, computed without the recurrences, says whether
-a minimisation has converged: then no value of the state is more than `TOLERANCE` of its background standard deviations
+gradient is long. So the length of the true gradient at the end, computed without the recurrences, says whether a
+minimisation has converged: then no value of the state is more than `TOLERANCE` of its background standard deviation
 from the minimum.
 """
 
@@ -25,14 +25,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from hindsight.errors import UserError
-from hindsight.operators.curve import Curve
+from hindsight.operators.nonlinear import NonlinearRows
 from hindsight.operators.rows import Rows
 from hindsight.settings.baselines import Minimisation
 
 TOLERANCE = 1e-4  # length of the gradient
-INNER = 0.1  # of the tolerance, to which a quadratic cost is minimised
+INNER = 0.1  # tolerance of the quadratic cost, as a share of `TOLERANCE`
 HALVINGS = 30  # of a step, at most
-ROUNDING = 1e-12  # of a cost, which a step may raise by so much
+ROUNDING = 1e-12  # share of the cost by which a step may raise it
 
 
 class Terms(Protocol):
@@ -50,12 +50,12 @@ class Terms(Protocol):
 def parts(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Points and weights of the sums that N rows are functions of, both (N * J, K / J).
 
-    J is the number of blocks of a row that is not linear (`operators.curve`); a linear row is the sum of its blocks.
+    J is the number of blocks of a nonlinear row (`operators.nonlinear`); a linear row is the sum of its blocks.
     """
-    if rows.curve is None:
+    if rows.nonlinear is None:
         return rows.point, rows.weight
-    weight = np.where((rows.curve.kind > 0)[:, None], rows.curve.operator, rows.weight)
-    shape = (rows.curve.mean.size, -1) if len(rows) else (0, 1)
+    weight = np.where((rows.nonlinear.kind > 0)[:, None], rows.nonlinear.operator, rows.weight)
+    shape = (rows.nonlinear.mean.size, -1) if len(rows) else (0, 1)
     return rows.point.reshape(shape), weight.reshape(shape)
 
 
@@ -65,15 +65,17 @@ def departures(rows: Rows, sums: np.ndarray, estimate: np.ndarray | None = None)
     Args:
         rows: N observations.
         sums: those of `parts(rows)` in E states, (E, N * J).
-        estimate: sums (1, N * J) about which rows that are not linear are linearised; none: they are as they are.
+        estimate: sums (1, N * J) about which nonlinear rows are linearised; none: about `sums`, exactly.
     """
-    split = lambda array: array.reshape(len(array), len(rows), 1 if rows.curve is None else rows.curve.mean.shape[1])
+    nonlinear = rows.nonlinear
+    blocks = 1 if nonlinear is None else nonlinear.mean.shape[1]
+    split = lambda array: array.reshape(len(array), len(rows), blocks)
     sums = split(sums)
     slopes, value, error = np.ones(sums.shape), *(np.tile(a, (len(sums), 1)) for a in (rows.value, rows.error))
-    if rows.curve is not None and (rows.curve.kind > 0).any():
+    if nonlinear is not None and (nonlinear.kind > 0).any():
         where = sums if estimate is None else split(estimate)
-        found, line, errors, curved = rows.curve.at(where, np.zeros(rows.curve.mean.shape))
-        slopes[:, curved], value[:, curved], error[:, curved] = found, line, errors
+        *found, which = nonlinear.at(where, np.zeros(nonlinear.mean.shape))
+        slopes[:, which], value[:, which], error[:, which] = found
     return slopes / error[..., None], (value - (slopes * sums).sum(-1)) / error
 
 
@@ -100,7 +102,7 @@ class Cost:
         terms: the sums of `parts(rows)`.
         background: b of each member, (E, m).
         noise: standard normal perturbations of the observations, (E, N).
-        estimate: sums (1, P) about which rows that are not linear are linearised; none: they are as they are.
+        estimate: sums (1, P) about which nonlinear rows are linearised; none: those of the control variables.
     """
 
     def __init__(
@@ -151,21 +153,20 @@ def analyse(
     Raises:
         UserError: if a minimisation has not converged.
     """
-    if rows.curve is None or not (rows.curve.kind > 0).any():
+    if rows.nonlinear is None or not (rows.nonlinear.kind > 0).any():
         return minimise(Cost(rows, terms, background, noise), background, settings, where)
-    mode = _mode(rows, rows.curve, terms, background.shape[1], settings, where)
+    mode = _mode(rows, rows.nonlinear, terms, background.shape[1], settings, where)
     found = minimise(Cost(rows, terms, background, noise, terms.forward(mode.control)), background, settings, where)
     return Minimum(found.control, mode.loops, max(found.iterations, mode.iterations))
 
 
-def _mode(rows: Rows, curve: Curve, terms: Terms, size: int, settings: Minimisation, where: str) -> Minimum:
-    """The minimum for the mean background and the observations as they are, (1, m)."""
+def _mode(rows: Rows, nonlinear: NonlinearRows, terms: Terms, size: int, settings: Minimisation, where: str) -> Minimum:
+    """The minimum for the mean background and unperturbed observations, (1, m)."""
     mean, exact = np.zeros((1, size)), np.zeros((1, len(rows)))
-    without = replace(
-        rows, error=np.where(curve.kind > 0, np.inf, rows.error), curve=replace(curve, kind=np.zeros_like(curve.kind))
-    )
-    others = minimise(Cost(without, terms, mean, exact), mean, settings, where)
-    return minimise(Cost(rows, terms, mean, exact), others.control, settings, where)
+    without, error = np.zeros_like(nonlinear.kind), np.where(nonlinear.kind > 0, np.inf, rows.error)
+    linear = replace(rows, error=error, nonlinear=replace(nonlinear, kind=without))
+    start = minimise(Cost(linear, terms, mean, exact), mean, settings, where).control
+    return minimise(Cost(rows, terms, mean, exact), start, settings, where)
 
 
 def minimise(cost: Cost, start: np.ndarray, settings: Minimisation, where: str) -> Minimum:
@@ -183,7 +184,7 @@ def minimise(cost: Cost, start: np.ndarray, settings: Minimisation, where: str) 
         raise UserError(
             f"{where}: the minimisation has not converged: the gradient of the cost has a length of {worst:.1e} after "
             f"{loops} outer loops and {iterations} iterations, and should have at most {TOLERANCE:.0e}; raise "
-            "outer_loops or iterations in that section, or give observations that are not linear larger errors"
+            "outer_loops or iterations in that section, or give nonlinear observations larger errors"
         )
     return Minimum(here.control, loops, iterations)
 

@@ -2,8 +2,8 @@
 
 The background is the climatology, and its error covariance B that of the departures in the training period. Members are
 samples of the analysis' distribution N(x_a, B - B H^T (H B H^T + R)^-1 H B) by Matheron's rule, so that it is scored as
-an ensemble, like the diffusion analysis. Observations that are not linear are linearised about the analysis'
-mean (`outer_loops`).
+an ensemble, like the diffusion analysis. Nonlinear observations are linearised about the mean of the analysis
+(`outer_loops`).
 """
 
 from pathlib import Path

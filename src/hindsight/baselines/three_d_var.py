@@ -4,8 +4,8 @@ As in optimal interpolation the background is the climatology, and its error cov
 in the training period (`baselines.covariance`). Each member minimises a cost of its own (`minimise`), with a background
 drawn from B and perturbed observations: an ensemble of data assimilations (Houtekamer et al. 1996,
 doi:10.1175/1520-0493(1996)124<1225:ASSATE>2.0.CO;2). For linear observations it is optimal interpolation, to the
-tolerance of the minimisation. Others are linearised about the mode of the posterior; optimal interpolation linearises
-them about its mean, as far as it is known, and in two loops.
+tolerance of the minimisation. Nonlinear ones are linearised about the mode of the posterior; optimal interpolation
+linearises them about estimates of its mean, in two loops.
 """
 
 from pathlib import Path

@@ -1,13 +1,13 @@
 """H U as matrices, for few observations, at places that frames share.
 
-H is a sum of J parts, the same for all members, times slopes of their own (where all rows are linear J = 1 and the
-slope is 1). G geometries of N rows with offsets to L frames, with n modes, take
+H is a sum of J parts that all members share, each times slopes of the member's own (where all rows are linear J = 1 and
+the slope is 1). G geometries of N rows with offsets to L frames, with n modes, take
 
     G N (4 J L n + 12 N) bytes
 
-and three times the first term where double precision is needed; slopes of their own make every frame a geometry in the
-second term. The preconditioner is the inverse of every frame's block, with the mean of the slopes, without coupling in
-time: exact where frames do not depend on each other and members are alike.
+and three times the first term where double precision is needed; where members have slopes of their own, every frame
+counts as a geometry in the second term. The preconditioner is the inverse of every frame's block, with the mean of the
+slopes, without coupling in time: exact where frames do not depend on each other and members are alike.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,7 @@ import torch
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance import Observations
 
-TOO_SMALL = (
-    "the observation solver cannot tell observations apart whose errors are as small as {:.1e} standard deviations"
-)
+TOO_SMALL = "the observation solver cannot distinguish observations with errors as small as {:.1e} standard deviations"
 
 ITERATIONS = 800.0  # products with H U and its transpose: 50 iterations of 8 members
 
@@ -42,7 +40,7 @@ def memory(process: GaussMarkov, observations: Observations) -> float:
 
 
 def work(process: GaussMarkov, observations: Observations) -> float:
-    """Products that the blocks of a posterior and the iterations with it take."""
+    """Multiplications for the blocks of a posterior and the iterations with it."""
     (frames, rows), modes = observations.value.shape[-2:], float(len(process.variance))
     shared = observations.slopes is None
     blocks = len({observations.geometry(t) for t in range(frames)}) if shared else frames
@@ -114,7 +112,7 @@ class Dense:
     def preconditioner(self, posterior: Posterior) -> Callable[[torch.Tensor], torch.Tensor]:
         """Each frame's own block of the system, inverted.
 
-        Observations that depend on several frames count as if these were alike: it preconditions, and decides nothing.
+        Observations that depend on several frames count as if these were alike; the solution does not change by that.
         """
         blocks = self._blocks(posterior)
         by_precision = {torch.float64: blocks}

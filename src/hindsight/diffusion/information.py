@@ -4,16 +4,16 @@ In whitened coefficients of n modes a trajectory of T frames has the posterior p
 
     J = S^-1 + N^-1 + G^T R^-1 G,      G = H U times the modes' standard deviations,
 
-S the prior's covariance and N that of the frames' noise. However many rows H has, J has T n columns, and its last term,
-a sum over rows, is all that their number enters. S^-1 is block tridiagonal in time, and so is J in blocks of q frames,
-q the number of frames that a row spans beyond its first, at least 1. One sweep (block elimination, in double
-precision) gives the inverses of its pivots, with them J^-1 times any vector. For N rows of K values a frame and D grid
-values, the inverses take
+S the prior's covariance and N that of the frames' noise. J has T n columns, however many rows H has: they are summed in
+its last term. S^-1 is block tridiagonal in time, and so is J in blocks of q frames, q the number of frames that a row
+spans beyond its first, at least 1. One sweep (block elimination, in double precision) gives the inverses of its pivots,
+and with them J^-1 times any vector. For N rows of K values a frame and D grid values, the inverses take
 
-    4 q T n^2 bytes and q^2 T n^3 products,
+    4 q T n^2 bytes and q^2 T n^3 multiplications,
 
-and the sums over rows 4 T n^2 bytes, which are kept where there is room, and T n (2 D n + 2 N K) products. Where rows
-span q frames, the first is three times as much, the others about four times, and the sums 2 q + 1 times as many bytes.
+and the sums over rows 4 T n^2 bytes, which are kept where there is room, and T n (2 D n + 2 N K) multiplications. Where
+rows span frames, the inverses take three times the bytes, the sums 2 q + 1 times, and both about four times the
+multiplications.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Step = Callable[[torch.Tensor], torch.Tensor]  # rows (…, q n) of one block to
 
 
 def span(observations: Observations) -> int:
-    """Frames that a row spans beyond its first, the most of all rows; at least 1."""
+    """The largest number of frames that a row spans beyond its first; at least 1."""
     if observations.offset is None:
         return 1
     used = (_shared(observations.weight) != 0) & (observations.present > 0)[..., None]
@@ -40,7 +40,7 @@ def span(observations: Observations) -> int:
 
 
 def memory(process: GaussMarkov, observations: Observations) -> float:
-    """Bytes that the inverses of J's pivots take, and the blocks between frames that rows add to."""
+    """Bytes of the inverses of J's pivots and, where rows span frames, of the blocks between frames."""
     reach, each = span(observations), 4.0 if observations.offset is None else 12.0
     return each * -(-len(observations.present) // reach) * (reach * len(process.variance)) ** 2
 
@@ -52,7 +52,7 @@ def memory_of_sums(process: GaussMarkov, observations: Observations) -> float:
 
 
 def work(process: GaussMarkov, observations: Observations) -> float:
-    """Products for a posterior: those of the factors, and a share of those of the sums, made once for many."""
+    """Multiplications for a posterior: those of the factors, and a share of those of the sums, made once for many."""
     count, reach = len(process.variance), span(observations)
     each = 1.0 if observations.offset is None else 4.0
     return len(observations.present) * count**2 * (each * reach**2 * count + each * reach * process.size / POSTERIORS)
@@ -67,7 +67,7 @@ class Information:
         keep: whether the sums over rows are kept from one posterior to the next.
 
     Attributes:
-        signal: the largest sum over the rows of a frame of the prior's variance over the error's.
+        signal: the largest sum, over the rows of a frame, of prior variance / error variance.
     """
 
     def __init__(self, process: GaussMarkov, observations: Observations, keep: bool = True) -> None:

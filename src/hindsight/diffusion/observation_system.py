@@ -10,8 +10,8 @@ without coupling in time. It suits few observations at places that frames share.
 through the space of the state (`information`). It suits many observations at places that change.
 
 `MatrixFree` does the same without any large matrix, for states of very many modes and E members with fields of D
-values. Its preconditioner are diagonal blocks of the system: the rows of a frame, sorted in space, B at a time, each
-block inverted without coupling in time or to other blocks. It takes about
+values. Its preconditioner consists of diagonal blocks of the system: the rows of a frame, sorted in space, B at a time,
+each block inverted without coupling in time or to other blocks. It takes about
 
     12 B N T + 4 E T (3 D + (2 K + 8) N) + 12 K N T bytes,
 
@@ -34,8 +34,8 @@ from hindsight.diffusion.information import Information
 MEMORY = 2.0  # GB that the matrices of the dense form may take
 BLOCK = 256  # rows
 AT_ONCE = 2**24  # values of rows as fields that are projected on the modes at once
-SIGNAL = 3e9  # of `Information`, beyond which the differences of double precision are too inexact
-INFLATION = 1e5  # of R
+SIGNAL = 3e9  # of `Information`; beyond it double precision is not enough for the differences of large numbers
+INFLATION = 1e5  # largest factor of R
 
 
 class System(Protocol):

@@ -17,8 +17,8 @@ class ObservedCovariance:
 
     Args:
         process: the linear prior.
-        modes: number of leading modes that are resolved; what the others contribute counts as uncorrelated. The modes
-            of waves are all resolved.
+        modes: number of leading modes that are resolved; the contributions of the others count as uncorrelated. Of
+            waves all modes are resolved.
     """
 
     def __init__(self, process: GaussMarkov, modes: int) -> None:

@@ -20,8 +20,8 @@ from hindsight.settings.lexicon import Channel, conversion, source_channels
 
 SHOWN = 12  # problems and times that an error lists; the manifest has all
 REPAIR = "correct the source"
-LEAVE_OUT = "choose other periods, or name times that may be missing in download.missing"
-ACCEPT = "name times whose values are right in download.accepted, and times that are to be left out in download.missing"
+LEAVE_OUT = "choose other periods, or list in download.missing the times that may be missing"
+ACCEPT = "list in download.accepted the times whose values are right, and in download.missing those to be left out"
 ELSEWHERE = "choose another region (domain.south, north, west, east), or a source that has values there"
 
 
@@ -206,7 +206,7 @@ def _problem_of(summary: dict, channel: Channel, name: str) -> str | None:
     low, high = (summary[side] * factor[0] + factor[1] for side in ("lowest", "highest"))
     if low < channel.lowest or high > channel.highest:
         return (
-            f"{name!r} reaches from {low:g} to {high:g} {channel.units}, outside what channel {channel.name} can be "
+            f"{name!r} reaches from {low:g} to {high:g} {channel.units}, beyond the limits of channel {channel.name} "
             f"({channel.lowest:g} to {channel.highest:g})"
         )
     return None
@@ -239,7 +239,7 @@ def _problems_of_frames(
 
 
 def _lost_chunks_of(name: str, lost_chunks: list[str]) -> str:
-    """Of a variable with NaN, the chunks that its store lacks, and the setting if they were left out."""
+    """The chunks that the store lacks of a variable with NaN, and the setting for chunks that were left out."""
     if not (keys := [key for key in lost_chunks if key.startswith(f"{name}/")]):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""List the files of a source, for steps that read thousands of them, whose names no command can hold."""
+"""List the files of a source, for steps that read thousands of them: too many names for a command line."""
 
 import json
 from pathlib import Path

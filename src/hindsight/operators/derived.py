@@ -1,16 +1,16 @@
-"""Channels that observations have and the state has not, computed from channels of the state.
+"""Observed channels that the state lacks, computed from channels of the state.
 
 Linear ones are a variable between two levels (`levels`) and the thickness of a layer. Station pressure, from sea-level
 pressure and the temperature at 850 hPa (`station_pressure`), the temperature of the free air at a mountain's height
-(`free_air`) and wind speed are not linear. Each is linearised at given values of the channels that it is computed from,
-given how uncertain these are.
+(`free_air`) and wind speed are nonlinear. Each is linearised at given values of the channels that it is computed from,
+with given standard deviations.
 
 Wind speed has no slope where both components are zero. If they are uncertain by a standard deviation s each, about u
 and v, its mean, its slopes and the variance that these do not explain are taken as
 
     f = (u^2 + v^2 + s^2)^(1/2),      df/du = u / f,      df/dv = v / f,      s^4 / (2 f^2).
 
-Where s is small beside the wind, f and the variance are exact to second order in s (Jazwinski 1970, chapter 9). Without
+Where s is far below the wind, f and the variance are exact to second order in s (Jazwinski 1970, chapter 9). Without
 wind they are s, zero and s^2 / 2; the speed then has the distribution of Rayleigh, of mean 1.25 s and variance
 0.43 s^2. So a speed is hardly used while its direction is unknown.
 """
@@ -44,13 +44,13 @@ class Derived:
         linearise: from their values at the stations, (N,) each and in the channels' units, their standard deviations
             there, and columns of the table, to `Linear`, (N,) each.
         columns: of the observation table that it needs.
-        curve: its number in `CURVED`, from 1; 0: it is linear.
+        kind: its number in `NONLINEAR`, from 1; 0: it is linear.
     """
 
     channels: tuple[str, ...]
     linearise: Callable[[Sequence[Array], Sequence[Array], Mapping[str, Array]], Linear]
     columns: tuple[str, ...] = ()
-    curve: int = 0
+    kind: int = 0
 
 
 def of(observed: str, channels: Sequence[str]) -> Derived | None:
@@ -61,8 +61,8 @@ def of(observed: str, channels: Sequence[str]) -> Derived | None:
     if observed in lexicon.ON_LEVELS:
         return Derived(needed, partial(_between, [lexicon.CHANNELS[name].level for name in needed]), ("level",))
     formula = lexicon.CHANNELS[observed].formula or observed
-    if formula in CURVED:
-        return Derived(needed, CURVED[formula], COLUMNS.get(formula, ()), 1 + list(CURVED).index(formula))
+    if formula in NONLINEAR:
+        return Derived(needed, NONLINEAR[formula], COLUMNS.get(formula, ()), 1 + list(NONLINEAR).index(formula))
     return Derived(needed, LINEAR[formula])
 
 
@@ -102,6 +102,6 @@ def _speed(values: Sequence[Array], spreads: Sequence[Array], columns: Mapping[s
 
 
 LINEAR = {"thickness": _thickness}
-CURVED = {"sp": _station_pressure, "speed": _speed, "t_free": _free_air}
+NONLINEAR = {"sp": _station_pressure, "speed": _speed, "t_free": _free_air}
 COUNT = {"sp": 2, "speed": 2, "t_free": 3}  # channels that each is computed from
 COLUMNS = {"sp": ("elevation",), "t_free": ("elevation",)}

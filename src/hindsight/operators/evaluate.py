@@ -1,4 +1,4 @@
-"""What observations would measure of given fields: the observation operator itself, without linearisation."""
+"""What observations would measure in given fields: the observation operator itself, without linearisation."""
 
 from collections.abc import Sequence
 

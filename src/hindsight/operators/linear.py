@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from hindsight.operators.curve import Curve
+from hindsight.operators.nonlinear import NonlinearRows
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LinearObservations:
             table does.
         offset: frame of each value relative to that of the observation, (T, N, K), 0 without weight; None: all are of
             its own frame. An observation is listed in one of the frames that it depends on.
-        curve: what those that are not linear need to be linearised again, see `at`; None: all are linear.
+        nonlinear: what the nonlinear ones need to be linearised again, see `at`; None: all are linear.
         base: of observations that were linearised, the weights without the slopes (T, N, K), in J blocks.
         slopes: of each member by these blocks, (E, T, N, J); 1 where an observation is linear.
 
@@ -36,7 +36,7 @@ class LinearObservations:
     present: torch.Tensor
     key: torch.Tensor | None = None
     offset: torch.Tensor | None = None
-    curve: Curve | None = None
+    nonlinear: NonlinearRows | None = None
     base: torch.Tensor | None = None
     slopes: torch.Tensor | None = None
 
@@ -50,17 +50,17 @@ class LinearObservations:
             state: the estimates (E, T, D).
             spread: returns their standard deviation in each frame, in units of the state, (T,); called if needed.
         """
-        if self.curve is None or not bool((self.curve.kind > 0).any()):
+        if self.nonlinear is None or not bool((self.nonlinear.kind > 0).any()):
             return self
-        members, curve = len(state), self.curve
-        parts = curve.mean.shape[-1]
-        deviation = curve.operator.unflatten(-1, (parts, -1)).sum(-1).abs() * spread()[:, None, None]
-        slope, number, error, curved = curve.at(self._gather(state) * curve.operator, deviation)
+        members, nonlinear = len(state), self.nonlinear
+        parts = nonlinear.mean.shape[-1]
+        deviation = nonlinear.operator.unflatten(-1, (parts, -1)).sum(-1).abs() * spread()[:, None, None]
+        slope, number, error, which = nonlinear.at(self._gather(state) * nonlinear.operator, deviation)
         own = [tensor.expand(members, *tensor.shape).clone() for tensor in (self.value, self.error)]
         slopes = self.weight.new_ones(members, *self.value.shape, parts)
         for tensor, new in zip((*own, slopes), (number, error, slope)):
-            tensor[:, curved] = new
-        base = torch.where(curved[..., None], curve.operator, self.weight)
+            tensor[:, which] = new
+        base = torch.where(which[..., None], nonlinear.operator, self.weight)
         weight = (base.unflatten(-1, (parts, -1)) * slopes[..., None]).flatten(-2)
         return replace(self, weight=weight, value=own[0], error=own[1], base=base, slopes=slopes)
 
@@ -96,7 +96,7 @@ class LinearObservations:
         return (frame + self.offset) * size + self.point
 
     def frames(self, view: slice) -> "LinearObservations":
-        """The observations that need only the frames of a view; their padding does not depend on others either."""
+        """The observations that need only the frames of a view; even the padding does not depend on any other."""
         inside = self.present[view] if self.offset is None else self.present[view] * self._within(view)
         columns = torch.nonzero(inside.any(0))
         most = int(columns.max()) + 1 if len(columns) else 1
@@ -132,7 +132,8 @@ class LinearObservations:
         """Apply the same change to every tensor."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         for name, value in found.items():
-            found[name] = value.each(change) if isinstance(value, Curve) else None if value is None else change(value)
+            if value is not None:
+                found[name] = value.each(change) if isinstance(value, NonlinearRows) else change(value)
         return LinearObservations(**found)
 
     def double(self) -> "LinearObservations":
@@ -152,7 +153,7 @@ class LinearObservations:
 
         None if an observation depends on more than one value of the state. Several of one value are averaged.
         """
-        if self.offset is not None and bool(self.offset.any()) or self.curve is not None:
+        if self.offset is not None and bool(self.offset.any()) or self.nonlinear is not None:
             return None
         largest, which = self.weight.abs().max(-1)
         if bool(((self.weight.abs().sum(-1) - largest) > 1e-6 * largest)[self.present > 0].any()):
@@ -168,7 +169,7 @@ class LinearObservations:
     def geometry(self, frame: int) -> bytes:
         """A key shared by frames that have observations at the same places with the same errors.
 
-        Of members that are linearised on their own, errors do not count.
+        Where each member has its own linearisation, errors do not count.
         """
         parts = [self.point[frame], self._parts[frame], self.present[frame]]
         parts += [self.error[frame]] if self.slopes is None else []
@@ -184,7 +185,7 @@ class LinearObservations:
         return sorted({0, *self.offset[frame][used].tolist()})
 
     def rows(self, frame: int, size: int, offset: int = 0, part: int = 0) -> torch.Tensor:
-        """What takes a part of the observations of one frame from the frame at an offset; a matrix (N, size)."""
+        """A part of H: the matrix (N, size) from the frame at an offset to the observations of a frame."""
         matrix = torch.zeros(self.present.shape[1], size, device=self.weight.device)
         weight = self._parts[frame] * self.present[frame][:, None]
         weight = weight if self.offset is None else weight * (self.offset[frame] == offset)

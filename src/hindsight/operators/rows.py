@@ -13,10 +13,10 @@ from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.usage import observable
 from hindsight.operators import derived, time_weights
-from hindsight.operators.curve import Curve
 from hindsight.operators.derived import Derived
 from hindsight.operators.footprint import observation_operator
 from hindsight.operators.interpolate import Interpolation
+from hindsight.operators.nonlinear import NonlinearRows
 
 GROSS = 10.0  # standard deviations
 NAMED = 5  # gross errors that a message names
@@ -27,8 +27,8 @@ class Rows:
     """N observations of flat, normalised states of C * H * W values, as weighted sums over values and frames.
 
     y_n = sum_k weight[n, k] x[t_n + offset[n, k]][point[n, k]], t_n the frame at `time`. `value` (N,) are departures
-    from what the climatology has at the station, `error` (N,) the observation errors (standard deviations, with what
-    the weights leave out of rows that are not linear), both in units of the climatological spread of what is observed.
+    from the climatology at the station, `error` (N,) the observation errors (standard deviations, with what the weights
+    leave out of nonlinear rows), both in units of the climatological spread of what is observed.
     """
 
     time: np.ndarray  # (N,)
@@ -39,7 +39,7 @@ class Rows:
     unit: np.ndarray  # (N,), of `value` and `error`, in the units of what is observed
     key: np.ndarray  # (N,), for the perturbations, see `perturbations.keys`
     offset: np.ndarray | None = None  # (N, K), frames, 0 without weight; none: all are of the row's own frame
-    curve: Curve | None = None  # none: all rows are linear
+    nonlinear: NonlinearRows | None = None  # none: all rows are linear
 
     def __len__(self) -> int:
         return len(self.time)
@@ -48,8 +48,8 @@ class Rows:
         """Apply the same change to every array."""
         names = ("time", "point", "weight", "value", "error", "unit", "key")
         offset = None if self.offset is None else change(self.offset)
-        curve = None if self.curve is None else self.curve.each(change)
-        return Rows(*(change(getattr(self, name)) for name in names), offset, curve)
+        nonlinear = None if self.nonlinear is None else self.nonlinear.each(change)
+        return Rows(*(change(getattr(self, name)) for name in names), offset, nonlinear)
 
 
 def normalise(
@@ -58,11 +58,11 @@ def normalise(
     """Normalise observations in the same way as the state.
 
     What is observed may be a channel of the state or computed from several (`derived`), at the time of a frame or over
-    several (`time_weights`); a function that is not linear is linearised about the climatology, and has what it takes
-    to be linearised again (`curve`). Of a mean over time, it is the function of the mean.
+    several (`time_weights`). A nonlinear function is linearised about the climatology, and keeps what it takes to
+    linearise it again (`nonlinear`); for a mean over time, it is the function of the mean state.
 
     Args:
-        table: the rows that an analysis may use; rows of which the state has nothing are dropped.
+        table: the rows that an analysis may use; rows that cannot be computed from the state are dropped.
         channels: of the state.
         grid: of the state.
         scaling: climatology and spread; the climatology at a station is interpolated like the state.
@@ -98,7 +98,7 @@ def normalise(
     )
     kind = _kinds(table, channels)
     mean = np.take_along_axis(expected, channel, 1)
-    curve = (kind, base.reshape(flat), mean, values, error, unit, _column(table, "elevation"))
+    nonlinear = (kind, base.reshape(flat), mean, values, error, unit, _column(table, "elevation"))
     return Rows(
         times,
         np.broadcast_to(point, weight.shape).reshape(flat),
@@ -108,7 +108,7 @@ def normalise(
         unit,
         perturbations.keys(table),
         offset.reshape(flat) if frames.any() else None,
-        Curve(*curve) if kind.any() else None,
+        NonlinearRows(*nonlinear) if kind.any() else None,
     )
 
 
@@ -127,8 +127,8 @@ def _linearised(
     """Observed values (N,) and their slopes by the channels (N, C), at states (N, C) with standard deviations (C,).
 
     Returns:
-        Also the variance that the slopes leave out (N,), and for rows that are not linear the place of each channel
-        in the function, counted from its last to 1; 0 elsewhere, (N, C).
+        Also the variance that the slopes leave out (N,), and for nonlinear rows the place of each channel among the
+        function's, the last 1, the one before it 2 and so on; 0 elsewhere, (N, C).
     """
     value, left_out = np.zeros(len(table)), np.zeros(len(table))
     slopes, order = np.zeros((len(table), len(channels))), np.zeros((len(table), len(channels)))
@@ -137,7 +137,7 @@ def _linearised(
         columns = {name: table[name].to_numpy(float)[at] for name in function.columns}
         line = function.linearise([state[at, c] for c in places], [spread[c] for c in places], columns)
         value[at], left_out[at], slopes[at[:, None], places] = line.value, line.variance, np.stack(line.slopes, 1)
-        order[at[:, None], places] = np.arange(len(places), 0, -1) * bool(function.curve)
+        order[at[:, None], places] = np.arange(len(places), 0, -1) * bool(function.kind)
     return value, slopes, left_out, order
 
 
@@ -149,10 +149,10 @@ def _functions(table: pd.DataFrame, channels: list[str]) -> Iterator[tuple[np.nd
 
 
 def _kinds(table: pd.DataFrame, channels: list[str]) -> np.ndarray:
-    """`Derived.curve` of every row, (N,)."""
+    """`Derived.kind` of every row, (N,)."""
     kind = np.zeros(len(table), int)
     for at, function in _functions(table, channels):
-        kind[at] = function.curve
+        kind[at] = function.kind
     return kind
 
 
@@ -163,14 +163,14 @@ def _positive(unit: np.ndarray, order: np.ndarray, spread: np.ndarray) -> np.nda
 
 
 def _terms(gain: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The channels that each row depends on, its gains by them, and whether it is a curve in them, (N, J) each.
+    """The channels that each row depends on, its gains by them, and whether it is nonlinear in them, (N, J) each.
 
-    J is the largest number of channels of a row. The largest gain comes first; in rows that are not linear, the order
-    is that of the function.
+    J is the largest number of channels of a row. The largest gain comes first; in nonlinear rows, the order is that of
+    the function.
 
     Args:
         gain: by all channels, (N, C).
-        order: of the channels in rows that are not linear, see `_linearised`.
+        order: of the channels in nonlinear rows, see `_linearised`.
     """
     rank = np.where(order.any(1)[:, None], order, np.abs(gain))
     most = max(1, int((rank != 0).sum(1).max(initial=0)))
@@ -185,7 +185,7 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 def _extremes(table: pd.DataFrame, channels: list[str], extremes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least and largest value in the training period, (N,) each: of the row's channel, or of those on levels around it.
 
-    For what is computed from several channels otherwise, limits that every value exceeds.
+    For other derived channels, limits outside which every value lies.
     """
     lowest, highest = np.full(len(table), np.inf), np.full(len(table), -np.inf)
     for at, function in _functions(table, channels):

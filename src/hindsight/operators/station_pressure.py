@@ -5,7 +5,7 @@ With a constant lapse rate L from the surface to 850 hPa, hydrostatic balance gi
     T_0 = T_850 (p_0 / 850 hPa)^(R L / g),      p(h) = p_0 (1 - L h / T_0)^(g / (R L)).
 
 The free-air temperature stands for that of the air between station and sea level; a surface temperature, with its
-inversions and daily cycle, does not. The relation is not linear: `linearised` gives its value and slopes.
+inversions and daily cycle, would not do. The relation is nonlinear: `linearised` gives its value and slopes.
 """
 
 from dataclasses import dataclass

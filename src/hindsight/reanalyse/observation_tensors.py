@@ -18,7 +18,7 @@ def from_table(
     Args:
         table: the rows that the analysis may use.
         times: of the frames, T.
-        channels: of the state; rows of other channels are left out.
+        channels: of the state; rows that cannot be computed from them are left out.
         grid: of the state.
         scaling: climatology and spread; the climatology is interpolated to a place as the state is.
 
@@ -69,4 +69,4 @@ def _padded(frame: np.ndarray, frames: int, rows: Rows) -> LinearObservations:
     filled = rows.each(fill)
     present = torch.tensor((np.arange(most) < counts[:, None]).astype(np.float32))
     numbers = filled.point, filled.weight, filled.value, filled.error, present
-    return LinearObservations(*numbers, filled.key, filled.offset, filled.curve)
+    return LinearObservations(*numbers, filled.key, filled.offset, filled.nonlinear)

@@ -28,12 +28,12 @@ from hindsight.progress import Progress
 from hindsight.reanalyse import observation_tensors, regimes, sampling
 from hindsight.reanalyse.assimilation import Assimilation, Task
 from hindsight.reanalyse.checkpoint import Checkpoint
-from hindsight.settings import Cutting, DomainWithoutPeriods, Reanalyse
+from hindsight.settings import Division, DomainWithoutPeriods, Reanalyse
 
 
 def run(
     domain: DomainWithoutPeriods,
-    product: Cutting,
+    product: Division,
     settings: Reanalyse,
     *,
     prior: Path,
@@ -184,7 +184,8 @@ def _remedies(settings: Reanalyse, departures: dict[str, float]) -> str:
     remedies += [f"lower reanalyse.guidance.zeta (of {name})"] * ("zeta" in uses)
     remedies += [f"raise reanalyse.guidance.gamma (of {name})"] * ("gamma" in uses)
     remedies += ["use reanalyse.guidance.method: analytic"] * (not guidance.traits.draws)
-    first = f"look at the observations first: one of {channel} is {departures[channel]:.0f} standard deviations away; "
+    far = f"{departures[channel]:.0f} standard deviations from the climatology"
+    first = f"look at the observations first: one of {channel} is {far}; "
     return (first if departures[channel] > sampling.IMPLAUSIBLE else "") + ", or ".join(remedies)
 
 
@@ -250,7 +251,7 @@ def load(path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatol
 
 
 def _outside(grid: Grid, domain: DomainWithoutPeriods) -> list[str]:
-    """Differences where the grid of a prior reaches beyond the region; it may end before it, as a source may."""
+    """Differences where the grid of a prior reaches beyond the region; it may be smaller, as a source may."""
     wrong, (rows, columns) = [], grid.shape
     for name, axis, low, high in (
         ("latitudes", grid.latitude, domain.south, domain.north),

@@ -33,7 +33,7 @@ from hindsight.settings.input_files import (
 )
 from hindsight.settings.observe import Observe, RealReports
 from hindsight.settings.preprocess import Preprocess, Regrid
-from hindsight.settings.product import Cutting, Ensemble, Product
+from hindsight.settings.product import Division, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
 from hindsight.settings.section import Section
 from hindsight.settings.train import Train
@@ -54,7 +54,7 @@ __all__ = [
 SECTIONS = {  # by their names in the files of `stage_settings`; another name would make a stage again in existing runs
     "scope": DomainWithoutPeriods,
     "training": TrainingDomain,
-    "cutting": Cutting,
+    "cutting": Division,
     "ensemble": Ensemble,
     "domain": Domain,
     "regrid": Regrid,

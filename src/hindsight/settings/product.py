@@ -6,8 +6,8 @@ from hindsight.settings.dates import Time
 from hindsight.settings.section import Section
 
 
-class Cutting(Section):
-    """How the work is divided into jobs, and the seed: settings that do not change when years or members are added."""
+class Division(Section):
+    """The division of the work into jobs, and the seed; they stay the same when years or members are added."""
 
     member_block: int = Field(16, gt=0, description="members per job")
     shard_frames: int = Field(96, gt=0, description="frames per job")
@@ -17,7 +17,7 @@ class Cutting(Section):
     seed: int = Field(1, ge=0, description="seed of every analysis")
 
 
-class Ensemble(Cutting):
+class Ensemble(Division):
     """The division into jobs, and the number of members."""
 
     members: int = Field(16, ge=2, description="members of every ensemble")

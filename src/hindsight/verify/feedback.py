@@ -22,7 +22,7 @@ from hindsight.operators import time_weights
 from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import reject_gross_errors
 from hindsight.scores.ensemble import mean_difference
-from hindsight.settings import Cutting, DomainWithoutPeriods
+from hindsight.settings import Division, DomainWithoutPeriods
 
 PURPOSE = 8 << 32  # keeps this module's random numbers apart from those of analyses
 ROWS = 100_000  # of a row group
@@ -59,7 +59,7 @@ SINGLE += ("others_depar", "others_spread", "level", "elevation")
 
 def run(
     domain: DomainWithoutPeriods,
-    product: Cutting,
+    product: Division,
     *,
     shard: str,
     fields: Path,

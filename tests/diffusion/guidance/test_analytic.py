@@ -158,5 +158,5 @@ def test_the_residual_at_the_end_is_the_true_one():
 
 def test_errors_too_small_for_double_precision_raise_an_error():
     process, seen, _, _, gap = crowded(1e-9)
-    with pytest.raises(ArithmeticError, match="cannot tell observations apart whose errors are as small as 1.0e-09"):
+    with pytest.raises(ArithmeticError, match="cannot distinguish observations with errors as small as 1.0e-09"):
         Analytic(Unguided(process, closed_form), seen).gain(gap, process.posterior(torch.full((1, 8), torch.inf)))

@@ -68,8 +68,8 @@ class Observations(Protocol):
 
     `value` and `error` (T, N) are normalised; `present` (T, N) is 1 for an observation and 0 for padding. `key` (T, N)
     identifies each observation, and with it its random perturbation; None: its place in the table does. `point` and
-    `weight` (T, N, K) are the values of the state that each is a sum of. Where members are linearised on their own,
-    `slopes` (E, T, N, J) are what makes their weights from the J parts of `rows`; None: H has one part.
+    `weight` (T, N, K) are the values of the state that each is a sum of. Where each member has its own linearisation,
+    its H is the sum of the J parts of `rows` times `slopes` (E, T, N, J); None: H has one part.
     """
 
     value: torch.Tensor
@@ -89,7 +89,7 @@ class Observations(Protocol):
     def at(self, state: torch.Tensor, spread: Callable[[], torch.Tensor]) -> "Observations":
         """The same, linearised about each member's estimate (E, T, D) with standard deviations (T,); itself if linear.
 
-        Where members have their own, weights, `value` and `error` have them as their first axis.
+        Where each member has its own linearisation, members are the first axis of `weight`, `value` and `error`.
         """
 
     def depends(self, frames: torch.Tensor) -> torch.Tensor:
@@ -113,14 +113,14 @@ class Observations(Protocol):
     def geometry(self, frame: int) -> bytes:
         """A key shared by frames that have observations at the same places with the same errors.
 
-        Of members that are linearised on their own, errors do not count.
+        Where each member has its own linearisation, errors do not count.
         """
 
     def offsets(self, frame: int) -> list[int]:
         """Frames, relative to one, on which its observations depend."""
 
     def rows(self, frame: int, size: int, offset: int = 0, part: int = 0) -> torch.Tensor:
-        """What takes a part of the observations of one frame from the frame at an offset; (N, size)."""
+        """A part of H: the matrix (N, size) from the frame at an offset to the observations of a frame."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P coup
 corrects the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and
 positive definite), preconditioned by blocks (`observation_system`). It needs no backward pass through the network.
 
-The residual of the recurrence drifts from the true one where errors are small beside the spread, so the true one
-replaces it every few iterations, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
+The residual of the recurrence drifts from the true one where errors are far smaller than the spread, so the true one
+replaces it at intervals, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
 Where single precision does not suffice, everything is done in double.
 """
 
@@ -35,7 +35,7 @@ class Analytic:
     Args:
         prior: the unguided denoiser.
         observations: of the frames that the prior denoises.
-        tolerance: relative residual at which the solver stops, if it is also small beside the observation errors.
+        tolerance: relative residual at which the solver stops, if it is also far smaller than the observation errors.
         iterations: after which it raises an error; as many again in double precision.
         cache: H U by geometry, shared by the cycles of a stretch.
         memory: that the matrices H U may take, GB; beyond it, H and U are applied one after the other.
@@ -59,7 +59,7 @@ class Analytic:
 
     @cached_property
     def system(self) -> observation_system.System:
-        """H P H^T + R; built where it is needed, as observations that are not linear need others than these."""
+        """H P H^T + R; built on first use, as nonlinear observations have another one for every linearisation."""
         return observation_system.build(self.process, self.observations, self.cache, self.memory, self.shape)
 
     def mean(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:

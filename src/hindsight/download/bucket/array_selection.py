@@ -1,4 +1,4 @@
-"""Which chunks of a Zarr array a selection needs, and the selection put together from them.
+"""The chunks of a Zarr array that a selection needs, and the selection assembled from them.
 
 Each chunk is decoded once, when it arrives, which also shows whether it is complete. The values that the selection
 needs (one level of thirteen, a region, every sixth hour) are saved as a plain array, and the chunk is deleted, so a

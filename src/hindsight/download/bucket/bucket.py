@@ -1,8 +1,8 @@
 """Source `bucket`: fetch a part of a Zarr store on Google Cloud Storage, on a web server or in a folder.
 
-Only the chunks that a part needs are fetched, many at once, each once. The values that the part needs of them gather in
-a folder beside it, where a killed job finds them again. When all have arrived the part is written, and the folder is
-deleted.
+Only the chunks that a part needs are fetched, many at the same time, each of them once. Their values that the part
+needs are kept in a folder beside it, where a killed job finds them again. When all have arrived the part is written,
+and the folder is deleted.
 """
 
 import shutil

@@ -21,8 +21,8 @@ class Extract:
     """The rows of a store that a part needs.
 
     `space` are the rows of levels, latitudes and longitudes in the order of the part, `axes` their coordinates, `time`
-    is the store's name of the time dimension; `hours_before` are, of variables to be summed, the hours before a frame
-    to read.
+    is the store's name of the time dimension; `hours_before` says how many hours before a frame the values of a
+    variable lie that are summed for it.
     """
 
     times: np.ndarray

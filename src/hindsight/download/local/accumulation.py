@@ -13,7 +13,7 @@ from hindsight.settings.lexicon import CHANNELS, Channel
 MIDNIGHT = "since_midnight"
 HOUR = np.timedelta64(3600, "s")
 INTERVAL = re.compile(r"sum\s*\(interval:\s*([\d.]+)\s*(h|hr|hour|day)s?\b")
-FEWEST_DAYS = 4  # ends of days without which a running sum is not recognised
+FEWEST_DAYS = 4  # ends of days that are needed to recognise a running sum
 
 
 def periods(

@@ -33,7 +33,7 @@ class Variable:
     Attributes:
         dims: its dimensions, in the file's order and by the file's names.
         units: as the file has them.
-        levels: in hPa, along `level` or its only one; None: the file does not state it.
+        levels: in hPa, along dimension `level`, or its only one; None: the file states none.
         level: the dimension of its levels; None: it has one level, which is not a dimension.
         heights: above the ground in m, as levels.
         height: the dimension of the heights.

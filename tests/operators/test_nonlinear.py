@@ -1,4 +1,4 @@
-"""Observations that are not linear, about any estimate: wind speed, by brute force and finite differences."""
+"""Nonlinear observations, about any estimate: wind speed, by brute force and finite differences."""
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ def test_wind_speed_is_linearised_about_each_member(weights):
         states if not weights else (states[:, [0, 1, 2]] * torch.tensor([0.1, 0.7, 0.2])[:, None]).sum(1, keepdim=True)
     )
     at = lambda x: speeds(x, table, 0 if weights else 1)
-    here, exact = seen.at(states, lambda: torch.zeros(3)), seen.curve.unit[1].numpy()
+    here, exact = seen.at(states, lambda: torch.zeros(3)), seen.nonlinear.unit[1].numpy()
     np.testing.assert_allclose(
         (here.value - here.forward(states))[:, 1], (table["value"].to_numpy() - at(mean)) / exact, atol=1e-5
     )
@@ -113,7 +113,7 @@ def test_rows_of_two_and_of_three_channels_stand_in_one_table():
     observations = observation_tensors.from_table(table, TIMES, channels, GRID, scaling).double()
     states = torch.tensor(generator.standard_normal((2, 3, 3 * 12)))
     here = observations.at(states, lambda: torch.zeros(3, dtype=torch.float64))
-    unit = observations.curve.unit[1].numpy()
+    unit = observations.nonlinear.unit[1].numpy()
     fields = scaling.restore(states.numpy().reshape(2, 3, 3, *GRID.shape), TIMES)
     expected = evaluate(table, channels, GRID, TIMES, fields.astype(float))
     np.testing.assert_allclose((here.forward(states) - here.value)[:, 1] * unit, expected, rtol=2e-5)

@@ -1,4 +1,4 @@
-"""Observations that are not linear, linearised about any estimate of the state.
+"""Nonlinear observations, linearised about any estimate of the state.
 
 Where y = h(z) + e and the channels z at the station are weighted sums of the state, z = z_c + B x, then near x_e
 
@@ -15,14 +15,14 @@ from hindsight.operators.derived import Array, Linear
 
 
 @dataclass(frozen=True)
-class Curve:
+class NonlinearRows:
     """What the rows of an observation operator need to be linearised again; arrays of NumPy or Torch.
 
     The leading axes … are those of the rows. The K values of a row are J blocks, one for each channel that a row may
     be computed from, in the order of `Derived.channels`.
 
     Attributes:
-        kind: number of the function, `Derived.curve`; 0: the row is linear; (…).
+        kind: number of the function, `Derived.kind`; 0: the row is linear; (…).
         operator: B, weights of the state's values in the channels' units, (…, K).
         mean: of these channels at the station, by the climatology, (…, J).
         observed: value in its units, (…).
@@ -39,34 +39,34 @@ class Curve:
     unit: Array
     elevation: Array
 
-    def each(self, change: Callable[[Array], Array]) -> "Curve":
+    def each(self, change: Callable[[Array], Array]) -> "NonlinearRows":
         """Apply the same change to every array."""
-        return Curve(*(change(getattr(self, one.name)) for one in fields(self)))
+        return NonlinearRows(*(change(getattr(self, one.name)) for one in fields(self)))
 
     def at(self, values: Array, spread: Array) -> tuple[Array, Array, Array, Array]:
-        """The curved rows about an estimate.
+        """The nonlinear rows, linearised about an estimate.
 
         Args:
             values: B x_e of every value of the rows, (E, …, K).
             spread: standard deviation of the estimate's channels, (…, J), in their units.
 
         Returns:
-            For the R rows that are curved: slopes by the channels (E, R, J), values y - h(z_e) + H_e x_e (E, R) and
-            errors (E, R), all in the unit of each row, and the mask of these rows (…).
+            Of the R nonlinear rows: slopes by the channels (E, R, J), values y - h(z_e) + H_e x_e (E, R) and errors
+            (E, R), all in the unit of each row; and which rows these are (…).
         """
-        curved, shape = self.kind > 0, self.mean.shape[-1]
-        kind, unit = self.kind[curved], self.unit[curved]
-        moved = values[:, curved].reshape(len(values), len(kind), shape, -1).sum(-1)
-        line = self._line(kind, self.mean[curved] + moved, spread[curved], self.elevation[curved])
+        which, shape = self.kind > 0, self.mean.shape[-1]
+        kind, unit = self.kind[which], self.unit[which]
+        moved = values[:, which].reshape(len(values), len(kind), shape, -1).sum(-1)
+        line = self._line(kind, self.mean[which] + moved, spread[which], self.elevation[which])
         slopes = line.slopes[0]
-        value = (self.observed[curved] - line.value + (slopes * moved).sum(-1)) / unit
-        error = (self.error[curved] ** 2 + line.variance) ** 0.5 / unit
-        return slopes / unit[:, None], value, error, curved
+        value = (self.observed[which] - line.value + (slopes * moved).sum(-1)) / unit
+        error = (self.error[which] ** 2 + line.variance) ** 0.5 / unit
+        return slopes / unit[:, None], value, error, which
 
     def _line(self, kind: Array, state: Array, spread: Array, elevation: Array) -> Linear:
         """Values (E, R), slopes (E, R, J) and variances (E, R) at the states (E, R, J)."""
         value, slopes, variance = state[..., 0] * 0, state * 0, state[..., 0] * 0
-        for number, (name, function) in enumerate(derived.CURVED.items(), 1):
+        for number, (name, function) in enumerate(derived.NONLINEAR.items(), 1):
             rows, places = kind == number, range(derived.COUNT[name])
             if not rows.any():
                 continue

@@ -11,8 +11,8 @@ from hindsight.diffusion.guidance.mmps import Mmps
 from hindsight.diffusion.guidance.sda import Sda
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Values
-from hindsight.operators.curve import Curve
 from hindsight.operators.linear import LinearObservations
+from hindsight.operators.nonlinear import NonlinearRows
 from tests.diffusion.test_exact_smoother import closed_form, ladder, sampled
 
 SPREAD, MEMBERS = 4.0, 4000
@@ -21,10 +21,10 @@ SPREAD, MEMBERS = 4.0, 4000
 def speed(observed, mean, error=0.5):
     """One wind speed at the only point of a state of two components."""
     base, one = torch.full((1, 1, 2), SPREAD), torch.ones(1, 1)
-    curve = Curve(
+    nonlinear = NonlinearRows(
         2 * one.long(), base, torch.tensor(mean).view(1, 1, 2), observed * one, error * one, SPREAD * one, 0 * one
     )
-    return LinearObservations(torch.tensor([[[0, 1]]]), 0 * base, 0 * one, one, one, curve=curve)
+    return LinearObservations(torch.tensor([[[0, 1]]]), 0 * base, 0 * one, one, one, nonlinear=nonlinear)
 
 
 def process():
