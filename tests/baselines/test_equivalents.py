@@ -40,3 +40,10 @@ def test_gradients_are_those_of_the_likelihood():
         slope = (likelihood(states + step) - likelihood(states - step)) / (2 * small)
         np.testing.assert_allclose(found[:, k], slope, atol=1e-5)
     assert np.abs(found).max() > 1
+
+
+def test_the_curvature_bounds_the_second_derivative():
+    states = generator.standard_normal((2, oi.SIZE))
+    scaled = oi.operator() / oi.ERROR[:, None]
+    largest = np.linalg.eigvalsh(scaled.T @ scaled).max()
+    assert largest <= Equivalents(oi.rows(), oi.SIZE).curvature(states) < 5 * largest

@@ -1,10 +1,18 @@
-"""Forecasts by the linear prior: their mean without noise, their covariance that of the process."""
+"""Forecasts: by the linear prior with its mean and covariance, by the equations those of the world."""
 
 import numpy as np
+import pytest
 
-from hindsight.baselines.forecasts import LinearForecasts
+from hindsight.baselines import forecasts as module
+from hindsight.baselines.forecasts import EquationForecasts, LinearForecasts
 from hindsight.baselines.linear_model import LinearModel
-from hindsight.settings import Product
+from hindsight.dynamics import worlds
+from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.settings import Product, TrainingDomain
+from hindsight.settings.download import Synthetic, WorldWithoutPeriod
+from hindsight.train.linear_prior import white
 from tests.oracles import linear_gaussian as oracle
 
 SIZE, COUNT = 12, 20000
@@ -44,3 +52,75 @@ def test_the_draws_of_a_frame_are_its_own():
     others = [one.after(zero, later), forecasts(3, seed=2).after(zero, TIME)]
     others.append(forecasts(3, purpose=6 << 32).after(zero, TIME))
     assert len(np.unique([one.after(zero, TIME), *others])) == 4 * zero.size
+
+
+RING = Synthetic(world="lorenz96", spin_up_days=30)
+SQUARE = Synthetic(world="navier_stokes", spin_up_days=1, navier_stokes={"points": 26, "substeps": 10})
+CHANNELS = {"lorenz96": ["x"], "navier_stokes": ["vorticity"]}
+LATER = TIME + np.timedelta64(6, "h")
+
+
+def dynamical(settings, members=3, grid=None):
+    """Forecasts, with the world that they are of and the scaling of its fields."""
+    world = worlds.build(settings)
+    grid = grid or Grid(world.latitude, world.longitude)
+    scaling = Scaling(np.full((1, 1, *grid.shape), 2.0), np.array([3.5]), 0, 0)
+    linear = LinearForecasts(LinearModel(white(int(np.prod(grid.shape)))), Product(members=members), 5 << 32, 6)
+    return EquationForecasts(linear, settings, scaling, CHANNELS[settings.world], grid), world, scaling
+
+
+def weather(settings, members):
+    """Weather of members, (E, H, W), and their states."""
+    world = worlds.build(settings)
+    states = world.spin_up(np.repeat(TIME, members))
+    return next(iter(world.weather(states).values())), states
+
+
+def test_members_on_a_trajectory_of_the_ring_stay_on_it():
+    made, world, scaling = dynamical(RING)
+    fields, states = weather(RING, 3)
+    normal = lambda some, time: scaling.normalise(some.reshape(3, 1, 1, 1, 40), np.array([time])).reshape(3, 40)
+    ahead = world.weather(world.advance(states, world.seconds(np.repeat(TIME, 3)), 6 * 3600.0))["x"]
+    np.testing.assert_allclose(made.after(normal(fields, TIME), LATER), normal(ahead, LATER), atol=1e-5)
+
+
+def test_members_of_the_square_have_stirrings_of_their_own_and_not_that_of_the_truth():
+    made, world, scaling = dynamical(SQUARE)
+    fields, states = weather(SQUARE, 1)
+    same = np.repeat(scaling.normalise(fields[:, None, None], np.array([TIME])).reshape(1, -1), 3, 0)
+    found = scaling.restore(made.after(same, LATER).reshape(3, 1, 1, 26, 26), np.array([LATER]))[:, 0, 0]
+    since = world.seconds(np.repeat(TIME, 1))
+    truth = world.weather(world.advance(states, since, 6 * 3600.0))["vorticity"][0]
+    without = SQUARE.navier_stokes.model_copy(update={"stirring": 0.0})
+    still = worlds.build(SQUARE.model_copy(update={"navier_stokes": without}))
+    calm = still.weather(still.advance(states, since, 6 * 3600.0))["vorticity"][0]
+    stirred = np.concatenate([found, truth[None]]) - calm
+    size = stirred.std((1, 2))
+    assert (size > 0.1).all() and size.max() < 4 * size.min()
+    assert np.abs(np.corrcoef(stirred.reshape(4, -1)) - np.eye(4)).max() < 0.9
+    np.testing.assert_array_equal(made.after(same, LATER), dynamical(SQUARE)[0].after(same, LATER))
+
+
+def test_members_start_from_the_climatology_of_the_linear_prior():
+    made, *_ = dynamical(RING)
+    np.testing.assert_array_equal(made.start(TIME), made.linear.start(TIME))
+
+
+def test_fields_on_another_grid_are_refused():
+    with pytest.raises(UserError, match=r"lorenz96 need its own grid, and the fields have a grid of 1 x 20 points"):
+        dynamical(RING, grid=Grid(np.zeros(1), np.arange(20) * 18.0))
+
+
+def test_forecasts_that_break_down_are_named():
+    made, *_ = dynamical(RING)
+    with pytest.raises(UserError, match="forecasts for 2009-01-01T18 broke down with 1 step.* raise download.synth"):
+        made.after(np.full((3, 40), 1e4) * generator.standard_normal(40), LATER)
+
+
+@pytest.mark.parametrize(("model", "kind"), [("linear_prior", LinearForecasts), ("dynamics", EquationForecasts)])
+def test_the_setting_chooses_the_forecasts(model, kind):
+    _, world, scaling = dynamical(RING)
+    rest = {"domain": TrainingDomain(channels=["x"], step_hours=6), "world": WorldWithoutPeriod(synthetic=RING)}
+    rest |= {"scaling": scaling, "grid": Grid(world.latitude, world.longitude)}
+    found = module.build(model, white(40), Product(members=3), 5 << 32, **rest)
+    assert isinstance(found, kind) and found.start(TIME).shape == (3, 40)

@@ -115,3 +115,10 @@ def test_the_ring_lies_on_the_equator():
     made = make({"variables": 12})
     assert made.latitude.tolist() == [0.0] and made.longitude.tolist() == [30.0 * k for k in range(12)]
     assert made.static() == {} and made.levels == []
+
+
+def test_the_variables_are_the_state():
+    made, state = make(), white(3, 40)
+    found = made.states(made.weather(state))
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, state, rtol=1e-6, atol=1e-6)

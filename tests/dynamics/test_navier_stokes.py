@@ -225,3 +225,20 @@ def test_the_disturbance_is_of_unit_size_and_of_large_scale():
     state = made.disturbance(3)
     assert made.square.fields(state).std().item() == pytest.approx(1) and state[0, 0] == 0
     assert state[made.square.square > 64].abs().max() == 0
+
+
+@pytest.mark.parametrize("fine", [1, 2])
+def test_the_vorticity_is_the_state_as_far_as_the_grid_resolves_it(fine):
+    """Waves of the equations that the output grid has not are zero."""
+    made = make({"fine": fine})
+    state = flow(made.square, largest=made.square.points // fine / 3).to(torch.complex64)[None]
+    found = made.states(made.weather(state))
+    assert found.shape == state.shape
+    torch.testing.assert_close(found, state, rtol=1e-4, atol=1e-5)
+
+
+def test_waves_that_the_equations_have_not_are_no_part_of_a_state():
+    made = make()
+    x, y = (axis.float() for axis in places(26))
+    found = made.weather(made.states({"vorticity": (torch.cos(3 * x) + torch.cos(12 * y)).numpy()[None]}))
+    np.testing.assert_allclose(found["vorticity"][0], torch.cos(3 * x).expand(26, 26), atol=1e-5)

@@ -1,6 +1,7 @@
 """The base class of worlds, with a world whose state counts the seconds."""
 
 import numpy as np
+import pytest
 import torch
 
 from hindsight.dynamics.world import DAY, World
@@ -49,3 +50,8 @@ def test_frames_are_the_states_at_their_times_and_can_continue_from_any():
 def test_random_numbers_are_a_function_of_the_seed_and_the_segment():
     draw = lambda seed, segment: tuple(make(seed=seed).draws(segment).standard_normal(3))
     assert draw(1, 0) == draw(1, 0) and len({draw(1, 0), draw(1, 1), draw(2, 0)}) == 3
+
+
+def test_a_world_whose_variables_are_not_its_state_says_so():
+    with pytest.raises(NotImplementedError, match="Clock: its variables do not determine its state"):
+        make().states({"x": np.zeros((1, 1, 3))})

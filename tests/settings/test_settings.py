@@ -529,3 +529,28 @@ def test_folds_change_the_settings_of_no_stage_but_observe():
     for stage in ("configuration", "archive", "reanalyse", "verify"):
         assert settings.stage_settings(plain, stage) == settings.stage_settings(more, stage)
     assert "a_fold2" in settings.stage_settings(more, "observe")
+
+
+LETKF = {"baselines": {"methods": ["letkf"], "letkf": {"model": "dynamics"}}}
+
+
+def written(name, changes=None):
+    return merged(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), changes or {})
+
+
+@pytest.mark.parametrize("name", ["lorenz96", "navier_stokes"])
+def test_a_filter_may_forecast_by_the_equations_of_a_world_whose_fields_are_its_state(name):
+    assert settings.read(written(name, LETKF)).baselines.letkf.model == "dynamics"
+
+
+@pytest.mark.parametrize(("name", "world"), [("config", "quasi_geostrophic"), ("europe", "none")])
+def test_a_filter_cannot_forecast_by_equations_that_are_not_known(name, world):
+    assert "baselines.letkf.model: dynamics is for the built-in worlds" in (says := mistakes(written(name, LETKF)))
+    assert f"the world of this run is {world}, with channels" in says
+    settings.read(written(name, {"baselines": {"letkf": {"model": "dynamics"}}}))
+
+
+def test_years_more_of_the_built_in_world_change_nothing_for_baselines():
+    changes = {}, {"download": {"synthetic": {"end": "2005-12-31"}}}
+    given = [settings.stage_settings(settings.read(written("lorenz96", change)), "baselines") for change in changes]
+    assert given[0] == given[1] and json.loads(given[0])["world"]["synthetic"]["world"] == "lorenz96"

@@ -2,10 +2,12 @@
 
 import base64
 import io
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from hindsight.settings.baselines import Method
 from hindsight.verify import style
 
 
@@ -21,8 +23,15 @@ def test_format_of_places_times_and_labels():
     assert style.format_time(np.datetime64("2009-01-02T12:00", "ns")) == "2009-01-02 12 UTC"
     assert style.label("z500") == "z500 (m² s⁻²)" and style.label("z500", squared=True) == "z500, (m² s⁻²)²"
     assert style.readable("optimal_interpolation") == "optimal interpolation"
-    assert [style.readable(name) for name in ("three_d_var", "four_d_var")] == ["3D-Var", "4D-Var"]
+    names = [style.readable(name) for name in ("three_d_var", "four_d_var", "letkf", "ensf")]
+    assert names == ["3D-Var", "4D-Var", "LETKF", "EnSF"]
     assert style.label("x") == "x" and style.label("x", squared=True) == "x²"
+
+
+def test_every_analysis_has_a_colour_of_its_own():
+    names = ["diffusion", *get_args(Method)]
+    assert len({style.colour(name) for name in names}) == len(names)
+    assert style.colour("another") not in {style.colour(name) for name in names}
 
 
 def test_many_channels_are_wrapped_onto_rows_of_their_network():

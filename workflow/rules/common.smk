@@ -106,7 +106,7 @@ def fitted_file(method: str) -> dict[str, str]:
     """What was fitted to the training period for a baseline, by the name of its option."""
     if method in ("optimal_interpolation", "three_d_var"):
         return {"covariance": result("baselines/covariance.npy")}
-    if method in ("four_d_var", "letkf"):
+    if method in ("four_d_var", "letkf", "ensf"):
         return {"linear_prior": result("train/linear_prior.safetensors")}
     return {}
 

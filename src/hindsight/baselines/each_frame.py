@@ -97,10 +97,13 @@ def of_span(rows: Rows, time: np.datetime64, span: int, step_hours: int, size: i
 
 def draw(product: Ensemble, purpose: int, frame: int, size: int) -> np.ndarray:
     """Standard normal numbers of every member at a frame, (E, size): a function of seed, member, frame and purpose."""
+    return np.stack([generator.standard_normal(size) for generator in generators(product, purpose, frame)])
+
+
+def generators(product: Ensemble, purpose: int, frame: int) -> list[np.random.Generator]:
+    """Random numbers of every member at a frame: streams that depend on seed, member, frame and purpose."""
     counters = ([0, frame, member, purpose] for member in range(product.members))
-    return np.stack(
-        [np.random.Generator(np.random.Philox(key=product.seed, counter=c)).standard_normal(size) for c in counters]
-    )
+    return [np.random.Generator(np.random.Philox(key=product.seed, counter=counter)) for counter in counters]
 
 
 def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:

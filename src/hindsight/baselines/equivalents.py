@@ -29,5 +29,11 @@ class Equivalents:
         slopes, departure = self._linearised(states)
         return (self.sums.T @ (slopes * departure[..., None]).reshape(len(states), -1).T).T
 
+    def curvature(self, states: np.ndarray) -> float:
+        """A bound of the largest eigenvalue of the second derivative of the log-likelihood, as linearised at states."""
+        slopes, size = np.abs(self._linearised(states)[0]).max(0), abs(self.sums)
+        across = (slopes * (size @ np.ones(size.shape[1])).reshape(slopes.shape)).sum(1)
+        return float((size.T @ (slopes * across[:, None]).ravel()).max())
+
     def _linearised(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return minimise.departures(self.rows, (self.sums @ states.T).T)

@@ -1,13 +1,20 @@
 """Forecasts of ensemble filters: members drawn to start from, and members a frame later."""
 
+import hashlib
 from typing import Protocol
 
 import numpy as np
 
 from hindsight.baselines import each_frame
 from hindsight.baselines.linear_model import LinearModel
+from hindsight.diffusion.gauss_markov import GaussMarkov
+from hindsight.dynamics import worlds
+from hindsight.errors import UserError
 from hindsight.fields import calendar
-from hindsight.settings import Ensemble
+from hindsight.fields.grid import Grid
+from hindsight.fields.scaling import Scaling
+from hindsight.settings import Ensemble, TrainingDomain
+from hindsight.settings.download import Synthetic, WorldWithoutPeriod
 
 
 class Forecasts(Protocol):
@@ -51,3 +58,77 @@ class LinearForecasts:
         frame = int(calendar.frame_number(np.array([time]), self.step_hours)[0])
         drawn = each_frame.draw(self.product, self.purpose, frame, self.model.count)
         return drawn - drawn.mean(0)
+
+
+class EquationForecasts:
+    """Forecasts by the equations of the built-in world, which know no error of the model.
+
+    Where the world is stirred at random, each member has a stirring of its own, which is not that of the truth. Members
+    start from the climatology of the linear prior.
+
+    Args:
+        linear: forecasts by the linear prior.
+        settings: of the world.
+        scaling: of the fields.
+        channels: of the fields: the world's variables.
+        grid: of the fields.
+
+    Raises:
+        UserError: if the grid is not that of the world.
+    """
+
+    def __init__(
+        self, linear: LinearForecasts, settings: Synthetic, scaling: Scaling, channels: list[str], grid: Grid
+    ) -> None:
+        own = f"{linear.product.seed} {linear.purpose}".encode()
+        seed = int.from_bytes(hashlib.blake2b(own, digest_size=8).digest(), "little")
+        self.world = worlds.build(settings.model_copy(update={"seed": seed}))
+        self.linear, self.scaling, self.channels, self.shape = linear, scaling, channels, grid.shape
+        self.step = np.timedelta64(linear.step_hours, "h")
+        if not grid.matches(Grid(self.world.latitude, self.world.longitude)):
+            raise UserError(
+                f"forecasts by the equations of world {settings.world} need its own grid, and the fields have {grid}; "
+                "leave out preprocess.spacing and the edges of domain, or set model: linear_prior"
+            )
+
+    def start(self, time: np.datetime64) -> np.ndarray:
+        """Members of the climatology, (E, D)."""
+        return self.linear.start(time)
+
+    def after(self, states: np.ndarray, time: np.datetime64) -> np.ndarray:
+        """Forecasts (E, D) for a time from the members of the frame before.
+
+        Raises:
+            UserError: if the integration becomes unstable.
+        """
+        before = np.array([time - self.step])
+        fields = self.scaling.restore(states.reshape(len(states), 1, -1, *self.shape), before)
+        given = {name: fields[:, 0, place] for place, name in enumerate(self.channels)}
+        since = self.world.seconds(np.repeat(before, len(states)))
+        interval = float(self.step / np.timedelta64(1, "s"))
+        weather = self.world.weather(self.world.advance(self.world.states(given), since, interval))
+        found = np.stack([weather[name].reshape(len(states), *self.shape) for name in self.channels], 1)
+        if not np.isfinite(found).all():
+            raise UserError(
+                f"forecasts for {np.datetime_as_string(time, 'h')} broke down {self.world.instability_advice}"
+            )
+        normalised = self.scaling.normalise(found[:, None], np.array([time]))
+        return normalised.reshape(states.shape).astype(float)
+
+
+def build(
+    model: str,
+    process: GaussMarkov,
+    product: Ensemble,
+    purpose: int,
+    *,
+    domain: TrainingDomain,
+    world: WorldWithoutPeriod,
+    scaling: Scaling,
+    grid: Grid,
+) -> Forecasts:
+    """The forecasts of a setting `model`: linear_prior or dynamics."""
+    linear = LinearForecasts(LinearModel(process), product, purpose, domain.step_hours)
+    if model == "linear_prior":
+        return linear
+    return EquationForecasts(linear, world.synthetic, scaling, domain.channels, grid)

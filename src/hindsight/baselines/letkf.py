@@ -18,15 +18,14 @@ import numpy as np
 import scipy.sparse
 
 from hindsight import __version__, prior
-from hindsight.baselines import cycle, each_frame
+from hindsight.baselines import cycle, each_frame, forecasts
 from hindsight.baselines.equivalents import Equivalents
-from hindsight.baselines.forecasts import LinearForecasts
-from hindsight.baselines.linear_model import LinearModel
 from hindsight.baselines.localisation import Localisation
 from hindsight.fields import analyses, intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.operators.rows import Rows
 from hindsight.settings import Baselines, Ensemble, TrainingDomain
+from hindsight.settings.download import WorldWithoutPeriod
 
 PURPOSE = 11 << 32  # constant of this module's random numbers, so that no two methods share any
 POINTS = 512  # analysed at a time, for memory
@@ -37,6 +36,7 @@ def run(
     domain: TrainingDomain,
     product: Ensemble,
     settings: Baselines,
+    world: WorldWithoutPeriod,
     *,
     fields: Path,
     climatology: Path,
@@ -46,7 +46,7 @@ def run(
     analysis: Path,
     linear_prior: Path,
 ) -> None:
-    """Analyse by the local ensemble transform Kalman filter, with the linear prior as its forecast model."""
+    """Analyse by the local ensemble transform Kalman filter, with forecasts from frame to frame."""
     grid, chosen = Grid.of(store.read(fields)), settings.letkf
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times = intervals.parse(shard, domain.step_hours).times
@@ -54,9 +54,11 @@ def run(
     window = times[0] + np.arange(-chosen.halo, len(times)) * step
     files = {"statistics": statistics, "observations": observations}
     rows = each_frame.read_rows(domain, grid, scaling, **files, times=window, halo=0)
-    forecasts = LinearForecasts(LinearModel(process), product, PURPOSE, domain.step_hours)
+    model = forecasts.build(
+        chosen.model, process, product, PURPOSE, domain=domain, world=world, scaling=scaling, grid=grid
+    )
     method = LETKF(Localisation(grid, domain.torus, chosen.localisation_km), chosen.relaxation)
-    values = cycle.forecast_and_analyse("letkf", method, forecasts, rows, window, domain.step_hours, chosen.halo)
+    values = cycle.forecast_and_analyse("letkf", method, model, rows, window, domain.step_hours, chosen.halo)
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "letkf", **chosen.model_dump(exclude_none=True)}
     attributes |= {"seed": product.seed, "hindsight": __version__}

@@ -9,9 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from hindsight import __version__
-from hindsight.dynamics.lorenz96 import Lorenz96World
-from hindsight.dynamics.navier_stokes import NavierStokesWorld
-from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
+from hindsight.dynamics import worlds
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
 from hindsight.fields import store
@@ -20,17 +18,12 @@ from hindsight.settings import Download
 from hindsight.settings.download import Synthetic
 
 CHUNK = 256  # frames
-WORLDS: dict[str, type[World]] = {
-    "quasi_geostrophic": QuasiGeostrophicWorld,
-    "lorenz96": Lorenz96World,
-    "navier_stokes": NavierStokesWorld,
-}
 
 
 def run(settings: Download, *, raw: Path) -> None:
     """Simulate a built-in world: years of weather from a model's equations."""
     store.require_free_space(raw, settings.minimum_free_gb)
-    world = WORLDS[settings.synthetic.world](settings.synthetic)
+    world = worlds.build(settings.synthetic)
     template = layout(world, settings)
     store.write_parts(template, parts(world, template, settings.synthetic), raw)
 

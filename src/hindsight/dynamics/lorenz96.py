@@ -60,3 +60,7 @@ class Lorenz96World(World):
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """The variables along the one latitude, (…, 1, N)."""
         return {"x": states[..., None, :].to(torch.float32).cpu().numpy()}
+
+    def states(self, weather: dict[str, np.ndarray]) -> torch.Tensor:
+        """The variables, (S, N), in double precision."""
+        return torch.from_numpy(weather["x"][:, 0]).to(self.device, torch.float64)

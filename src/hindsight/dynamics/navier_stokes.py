@@ -30,10 +30,10 @@ class Square:
         waves = torch.fft.fftfreq(points, 1 / points, dtype=like.dtype, device=like.device)
         self.k, self.m = waves[: points // 2 + 1].abs(), waves[:, None]
         self.square = self.k**2 + self.m**2
-        kept = (self.k.abs() < points / 3) & (self.m.abs() < points / 3)
-        inverse = kept / self.square.clamp(min=1)
+        self.kept = (self.k.abs() < points / 3) & (self.m.abs() < points / 3)
+        inverse = self.kept / self.square.clamp(min=1)
         self._velocity = torch.stack([1j * self.m * inverse, -1j * self.k * inverse])[:, None]
-        self._curl = torch.stack([self.k * self.m * kept, (self.k**2 - self.m**2) * kept])[:, None]
+        self._curl = torch.stack([self.k * self.m * self.kept, (self.k**2 - self.m**2) * self.kept])[:, None]
         self.decay = settings.viscosity * self.square + settings.drag
         self.stirred = self.coefficients(self._patterns())
 
@@ -50,7 +50,7 @@ class Square:
     def fields(self, states: torch.Tensor, points: int | None = None) -> torch.Tensor:
         """Fields of states on the grid, (…, N, N), or on a coarser grid, with the waves that it resolves."""
         if points not in (None, self.points):
-            states = _coarser(states, points)
+            states = _resized(states, points)
         points = points or self.points
         return torch.fft.irfft2(states, s=(points, points), norm="forward")
 
@@ -82,10 +82,10 @@ class Square:
         return torch.einsum("sw,wij->sij", (white * spread.to(white)).to(self.stirred), self.stirred)
 
 
-def _coarser(states: torch.Tensor, points: int) -> torch.Tensor:
-    """Coefficients on a coarser grid, without its Nyquist wave."""
-    half = points // 2
-    found = torch.zeros(*states.shape[:-2], points, half + 1, dtype=states.dtype, device=states.device)
+def _resized(states: torch.Tensor, points: int) -> torch.Tensor:
+    """Coefficients on another grid, without the Nyquist wave of the coarser one."""
+    half = min(points, states.shape[-2]) // 2
+    found = torch.zeros(*states.shape[:-2], points, points // 2 + 1, dtype=states.dtype, device=states.device)
     found[..., :half, :half] = states[..., :half, :half]
     found[..., 1 - half :, :half] = states[..., 1 - half :, :half]
     return found
@@ -140,3 +140,8 @@ class NavierStokesWorld(World):
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """The vorticity on the output grid, (…, H, W)."""
         return {"vorticity": self.square.fields(states, self.flow.points).to(torch.float32).cpu().numpy()}
+
+    def states(self, weather: dict[str, np.ndarray]) -> torch.Tensor:
+        """Fourier coefficients of the vorticity, without the waves that the equations do not have."""
+        fields = torch.from_numpy(weather["vorticity"]).to(self.device, torch.float32)
+        return _resized(self.square.coefficients(fields), self.square.points) * self.square.kept

@@ -52,6 +52,14 @@ class World(ABC):
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """Variables of states on the output grid, float32, (…, level, H, W), or (…, H, W) without levels."""
 
+    def states(self, weather: dict[str, np.ndarray]) -> torch.Tensor:
+        """States (S, …) from variables on the output grid (S, H, W): the inverse of `weather`, where there is one.
+
+        Raises:
+            NotImplementedError: if the variables do not determine the state.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: its variables do not determine its state")
+
     def static(self) -> dict[str, np.ndarray]:
         """Fields that do not change, (H, W), by the names in `fixed`."""
         return {}

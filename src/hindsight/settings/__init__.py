@@ -16,7 +16,7 @@ from hindsight.settings import credentials
 from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines, OptimalInterpolation
 from hindsight.settings.domain import Domain, DomainWithoutPeriods, TrainingDomain
-from hindsight.settings.download import Download
+from hindsight.settings.download import Download, WorldWithoutPeriod
 from hindsight.settings.input_files import (
     bucket_folder,
     check_files,
@@ -59,6 +59,7 @@ SECTIONS = {  # by their names in the files of `stage_settings`; another name wo
     "domain": Domain,
     "regrid": Regrid,
     "download": Download,
+    "world": WorldWithoutPeriod,
     "preprocess": Preprocess,
     "observe": Observe,
     "reporting": RealReports,
@@ -82,6 +83,7 @@ PARTS = {  # sections that are a part of another section
     "encoding": "archive",
     "optimal_interpolation": "baselines",
     "comparison": "verify",
+    "world": "download",
 }
 STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so that years can be added
     "download": [],
@@ -99,7 +101,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["scope", "cutting"],
     "covariance": ["training", "optimal_interpolation"],
-    "baselines": ["training", "ensemble"],
+    "baselines": ["training", "ensemble", "world"],
     "feedback": ["scope", "cutting"],
     "verify": ["domain", "ensemble"],
     "archive": ["domain", "ensemble", "reanalyse", "observe"],
@@ -135,7 +137,7 @@ class Settings(Section):
             *self._lags_not_whole_frames(),
             *self._members_in_several_jobs(),
         ]
-        wrong += [*self._point_levels_untrained(), *self._simulated_from_no_truth()]
+        wrong += [*self._point_levels_untrained(), *self._simulated_from_no_truth(), *self._no_dynamics()]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -221,6 +223,20 @@ class Settings(Section):
             f"verify.against: {against}, but the observations of {', '.join(names)} (observe.networks) are simulated"
             " from the fields of the test period, which makes these the truth; set verify.against: truth, or use only"
             " networks of kind: reports"
+        ]
+
+    def _no_dynamics(self) -> list[str]:
+        """What is wrong with filters that forecast by the equations of the built-in world."""
+        given = self.download.synthetic.world if self.download.source == "synthetic" else "none"
+        wanted = {"lorenz96": ["x"], "navier_stokes": ["vorticity"]}
+        if wanted.get(given) == self.domain.channels:
+            return []
+        return [
+            f"baselines.{name}.model: dynamics is for the built-in worlds lorenz96 (channel x) and navier_stokes"
+            f" (channel vorticity), whose fields are their whole state; the world of this run is {given}, with channels"
+            f" {', '.join(self.domain.channels)}; set model: linear_prior"
+            for name in ("letkf", "ensf")
+            if name in self.baselines.methods and getattr(self.baselines, name).model == "dynamics"
         ]
 
     def _synthetic_world_too_small(self) -> list[str]:

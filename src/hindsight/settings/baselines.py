@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from hindsight.settings.section import Section
 
-Method = Literal["climatology", "optimal_interpolation", "three_d_var", "four_d_var", "letkf"]
+Method = Literal["climatology", "optimal_interpolation", "three_d_var", "four_d_var", "letkf", "ensf"]
 
 
 class OptimalInterpolation(Section):
@@ -47,8 +47,21 @@ class FourDVar(Minimisation):
     )
 
 
-class Letkf(Section):
-    """The local ensemble transform Kalman filter, with the linear prior as its forecast model."""
+class FilterForecasts(Section):
+    """How an ensemble filter forecasts, and where it starts."""
+
+    model: Literal["linear_prior", "dynamics"] = Field(
+        "linear_prior",
+        description="forecasts: by the linear prior with a random error for each member, or by the equations of the "
+        "built-in world (lorenz96 or navier_stokes), stirred at random for each member where the world is",
+    )
+    halo: int = Field(
+        8, ge=0, description="frames before a shard at which the filter starts, from members of the climatology"
+    )
+
+
+class Letkf(FilterForecasts):
+    """The local ensemble transform Kalman filter."""
 
     localisation_km: float | None = Field(
         2500.0,
@@ -63,8 +76,16 @@ class Letkf(Section):
         le=1,
         description="share of the loss of spread in an analysis that is undone (Whitaker and Hamill 2012); 0: none",
     )
-    halo: int = Field(
-        8, ge=0, description="frames before a shard at which the filter starts, from members of the climatology"
+
+
+class Ensf(FilterForecasts):
+    """The ensemble score filter."""
+
+    steps: int = Field(
+        100,
+        gt=0,
+        description="steps of the reverse diffusion; exact observations need more, and a job says how many. With few "
+        "members an observation counts the less the more steps there are",
     )
 
 
@@ -89,12 +110,13 @@ class Baselines(Section):
     four_d_var: FourDVar = Field(
         FourDVar(), description="settings of four_d_var; its model is that of train.linear_prior"
     )
-    letkf: Letkf = Field(Letkf(), description="settings of letkf; its model is that of train.linear_prior")
+    letkf: Letkf = Field(Letkf(), description="settings of letkf")
+    ensf: Ensf = Field(Ensf(), description="settings of ensf")
     climatology: Climatology = Field(Climatology(), description="settings of climatology")
 
     def halo(self, method: str) -> tuple[int, int]:
         """Frames before a shard, and after it, whose observations a method uses."""
-        if method == "letkf":
-            return self.letkf.halo, 0
+        if method in ("letkf", "ensf"):
+            return getattr(self, method).halo, 0
         both = self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2
         return both, both

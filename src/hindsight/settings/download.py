@@ -112,6 +112,17 @@ class Synthetic(Section):
         return self.start + (self.end - self.start) // self.step * self.step
 
 
+class WorldWithoutPeriod(Section):
+    """The built-in world without its period: settings that stay the same when years are added."""
+
+    synthetic: Synthetic = Field(Synthetic(), description="its equations, grid and time step")
+
+    @field_validator("synthetic")
+    @classmethod
+    def _without_period(cls, value: Synthetic) -> Synthetic:
+        return value.model_copy(update={name: Synthetic.model_fields[name].default for name in ("start", "end")})
+
+
 class Bucket(Section):
     """A Zarr store in a public bucket (WeatherBench 2, ARCO-ERA5) or anywhere else that fsspec can read."""
 

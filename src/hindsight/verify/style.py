@@ -25,9 +25,15 @@ COLOUR = {  # Okabe and Ito
     "three_d_var": "#CC79A7",
     "four_d_var": "#E69F00",
     "letkf": "#009E73",
+    "ensf": "#56B4E9",
     "climatology": "#7F7F7F",
 }
-NAMES = {"three_d_var": "3D-Var", "four_d_var": "4D-Var", "letkf": "LETKF"}  # of analyses with names of their own
+NAMES = {
+    "three_d_var": "3D-Var",
+    "four_d_var": "4D-Var",
+    "letkf": "LETKF",
+    "ensf": "EnSF",
+}  # of analyses with names of their own
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -117,7 +123,7 @@ def _wide(across: int) -> float:
 
 def colour(name: str) -> str:
     """Colour of an analysis, the same in every picture."""
-    return COLOUR.get(name, "#009E73")
+    return COLOUR.get(name, "#000000")
 
 
 def readable(name: str) -> str:
