@@ -28,7 +28,7 @@ from hindsight.prior import Metadata, Prior
 from hindsight.reanalyse import shard
 from hindsight.reanalyse.assimilation import Task
 from hindsight.scores import ensemble
-from hindsight.settings import Domain, Observe, Reanalyse, Train, load
+from hindsight.settings import Reanalyse, Settings, Train
 from hindsight.train import batches, loop
 from hindsight.train.batches import Loader
 from hindsight.train.team import Team
@@ -36,6 +36,7 @@ from hindsight.train.windows import Windows
 
 ROOT = Path(__file__).parents[1]
 FIRST = np.datetime64("2001-01-01T00", "ns")
+CONFIGURATION = "settings/configuration.json"  # of a run
 SQUARE = "config/navier_stokes.yaml"
 SHORT_SQUARE = {  # overrides config/navier_stokes.yaml: two months of training data, a network that trains in seconds
     "run": "resume",
@@ -130,8 +131,8 @@ def validation(run: Path, network: str, frames: int, prior: Prior | None = None)
 
 def observed(run: Path, network: str, split: str, frames: int, prior: Prior | None = None) -> Case:
     """The first frames of a run's period `split`, observed as its network would observe them."""
-    domain, seen = load(run / "settings/observe.json", [Domain, Observe])
-    spec = seen.networks[network]
+    chosen = Settings.model_validate_json((run / CONFIGURATION).read_text())
+    domain, spec = chosen.domain, chosen.observe.networks[network]
     trained = prior or priors.load(run / "train/prior.safetensors", machine.device("auto"))
     period = domain.splits[split]
     truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]

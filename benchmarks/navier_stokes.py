@@ -57,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     name, more = ("resume", cases.SHORT_SQUARE) if chosen.quick else ("navier_stokes", None)
     path = cases.make(f"results/{name}/train/prior.safetensors", cases.SQUARE, more)
-    cases.make(f"results/{name}/settings/observe.json", cases.SQUARE, more)
+    cases.make(f"results/{name}/{cases.CONFIGURATION}", cases.SQUARE, more)
     prior = priors.load(chosen.prior or path, machine.device("auto"))
     frames, scored = (12, slice(4, 10)) if chosen.quick else (34, slice(8, 32))
     members = (2, 2) if chosen.quick else (chosen.members, chosen.published_members)
