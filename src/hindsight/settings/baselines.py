@@ -64,14 +64,14 @@ class Letkf(FilterForecasts):
     """The local ensemble transform Kalman filter."""
 
     localisation_km: float | None = Field(
-        2500.0,
+        1500.0,
         gt=0,
         le=20015,
         description="distance (km) at which an observation has no influence (Gaspari and Cohn 1999); none: no "
         "localisation. On Lorenz's ring of 40 variables neighbours are 1001 km apart",
     )
     relaxation: float = Field(
-        0.5,
+        0.2,
         ge=0,
         le=1,
         description="share of the loss of spread in an analysis that is undone (Whitaker and Hamill 2012); 0: none",
