@@ -12,7 +12,6 @@ frame and member; RMSE and fair CRPS in standard deviations, averaged over chann
 
 import argparse
 import json
-import math
 import resource
 import subprocess
 import sys
@@ -20,12 +19,10 @@ import time
 from pathlib import Path
 
 import cases
-import matplotlib
 import numpy as np
+import panels
 import torch
 from lorenz96 import trained
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from hindsight import machine
@@ -159,36 +156,17 @@ def sampler_of(way: dict) -> str:
 
 def draw(rows: list[dict], path: Path) -> None:
     """Draw RMSE over evaluations and backward passes, one line per guidance and sampler."""
-    names = list(dict.fromkeys(row["case"] for row in rows))
-    figure, panels = plt.subplots(
-        math.ceil(len(names) / 2), min(2, len(names)), figsize=(11, 4 * math.ceil(len(names) / 2)), squeeze=False
-    )
     colours = dict(zip(dict.fromkeys((r["guidance"], r["sampler"]) for r in rows), plt.get_cmap("tab20").colors))
-    for panel, name in zip(panels.flat, names):
+
+    def fill(panel: plt.Axes, name: str) -> None:
         for way, colour in colours.items():
             line = [r for r in rows if r["case"] == name and (r["guidance"], r["sampler"]) == way and r["rmse"]]
             if line:
                 cost = [r["evaluations"] + r["backward_passes"] for r in line]
-                panel.loglog(cost, [r["rmse"] for r in line], "o-", color=colour, ms=4, label=", ".join(way))
-        panel.set_title(name, fontsize=10)
-        panel.set_xlabel("network evaluations and passes back, per frame and member")
-        panel.set_ylabel("RMSE of the mean (standard deviations)")
-        panel.grid(alpha=0.3, which="both", lw=0.4)
-        for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
-    for panel in panels.flat[len(names) :]:
-        panel.axis("off")
-    handles, labels = [], []
-    for panel in panels.flat:
-        for handle, label in zip(*panel.get_legend_handles_labels()):
-            if label not in labels:
-                handles.append(handle)
-                labels.append(label)
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    figure.set_layout_engine("constrained")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+                panel.plot(cost, [r["rmse"] for r in line], "o-", color=colour, ms=4, label=", ".join(way))
+
+    names = list(dict.fromkeys(row["case"] for row in rows))
+    panels.error_over_cost(names, "network evaluations and passes back, per frame and member", fill, path)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cases
-import matplotlib
 import numpy as np
+import panels
 import torch
 from cases import Case
 from lorenz96 import QUICK
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from hindsight import machine
@@ -444,42 +442,18 @@ def _number(value: float | None) -> str:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Draw the error over the cost: RMSE with its interval over seconds per frame and member."""
-    names = list(dict.fromkeys(row["case"] for row in rows))
-    figure, panels = plt.subplots(
-        -(-len(names) // 2), min(2, len(names)), figsize=(11, 4 * -(-len(names) // 2)), squeeze=False
-    )
+    """Draw the error over the cost: RMSE with its interval over milliseconds per frame and member."""
     colours = dict(zip(dict.fromkeys(row["method"] for row in rows), itertools.cycle(plt.get_cmap("tab20").colors)))
-    for panel, name in zip(panels.flat, names):
+
+    def fill(panel: plt.Axes, name: str) -> None:
         for one in (row for row in rows if row["case"] == name and row["rmse"]):
             value, low, high = (limit if limit is not None else one["rmse"][0] for limit in one["rmse"])
-            family = "s" if one["method"].removesuffix(", tuned") in CLASSICAL else "o"
-            panel.errorbar(
-                1000 * one["seconds"],
-                value,
-                [[value - low], [high - value]],
-                fmt=family,
-                color=colours[one["method"]],
-                label=one["method"],
-                ms=5,
-                lw=1,
-            )
-        panel.set_xscale("log")
-        panel.set_yscale("log")
-        panel.set_title(name, fontsize=10)
-        panel.set_xlabel("milliseconds per analysed frame and member")
-        panel.set_ylabel("RMSE of the mean (standard deviations)")
-        panel.grid(alpha=0.3, which="both", lw=0.4)
-        for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
-    for panel in panels.flat[len(names) :]:
-        panel.axis("off")
-    handles = {label: handle for p in panels.flat for handle, label in zip(*p.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    figure.set_layout_engine("constrained")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+            marker = "s" if one["method"].removesuffix(", tuned") in CLASSICAL else "o"
+            about = {"fmt": marker, "color": colours[one["method"]], "label": one["method"], "ms": 5, "lw": 1}
+            panel.errorbar(1000 * one["seconds"], value, [[value - low], [high - value]], **about)
+
+    names = list(dict.fromkeys(row["case"] for row in rows))
+    panels.error_over_cost(names, "milliseconds per analysed frame and member", fill, path)
 
 
 if __name__ == "__main__":
