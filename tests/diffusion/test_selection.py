@@ -141,7 +141,7 @@ def test_selection_rescues_members_trapped_in_a_wrong_mode(passes):
     generator = torch.Generator().manual_seed(3)
     draw = lambda view, counts, purpose, size=None: torch.randn(members, frames, size or 2, generator=generator)
 
-    def resample(x, cycle):
+    def resample(x, level, cycle):
         cost = selection.misfit(x, seen).sum((1, 2))[:, None]
         return selection.take(x, selection.resampled(selection.tempered(cost, 0.25 * members), 0.5)[..., None])
 
