@@ -7,11 +7,11 @@ has a closed form, so that every difference is the sampler's. Observations lie b
 errors, and every fifth frame has none. Writes `{"nowcast" | "fixed_lag" | "batch": {"mean_error", "spread_error",
 "steps", …}}`: root-mean-square differences of mean and spread from the exact ones, in units of the exact posterior
 standard deviation, with the sampling error for this number of members (`mean_chance`); the same for other samplers and
-step counts under `convergence`; for the sliding window of particles, by the noise level to which carried frames return
-and by what members are weighted by, under `sliding`; and for particle filters and smoothers under `particles`. `kl` is
-the Kullback-Leibler divergence from the exact distribution of a frame to the sample's, as Gaussians, per value; a
-sample of E members from the exact distribution has (D + 3) / 4E on average (`kl_chance`). `evaluations` counts those of
-a frame and member. `--quick` takes fewer members.
+step counts under `convergence`; for the sliding window of particles, by the noise level of carried frames and by when
+members are weighted (before: predictive weights, after: misfits), under `sliding`; and for particle filters and
+smoothers under `particles`. `kl` is the Kullback-Leibler divergence KL(sample | exact) of a frame, both as Gaussians,
+per value; a sample of E members from the exact distribution has (D + 3) / 4E on average (`kl_chance`). `evaluations`
+counts those of a frame and member. `--quick` takes fewer members.
 """
 
 import argparse

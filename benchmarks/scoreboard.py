@@ -6,15 +6,16 @@
 
 Cases: Lorenz-96 with every, every second and every fourth variable observed, and Europe with its two networks. The
 workflow trains a prior that is missing (config/lorenz96.yaml; Europe's with `--data`). Every row is measured in a
-process of its own, so that its peak memory is known; rows that the file has already are kept. A rival has a row with
-the constants of its paper and, marked `tuned`, one with those of its grid that have the least CRPS on other frames, of
-the validation period: one procedure for all methods.
+process of its own, so that its peak memory is known; rows that the file has already are kept. A method has a row with
+the constants below (a rival's are those of its paper) and, marked `tuned`, one with those of its grid that have the
+least CRPS on other frames, of the validation period.
 
 Writes a list of `{case, method, rmse, crps, spread_skill, spectral_error, evaluations, backward_passes, seconds,
-peak_mb, members, frames, settings, precision, threads, processor}`. Scores are `[value, low, high]` with 90 % intervals
-(`scores.significance`; null for few frames): RMSE of the ensemble mean and fair CRPS in standard deviations, means over
-channels, and spread/skill; null where the sample diverged. `spectral_error` is the mean over zonal wavenumbers of
-|E_member / E_truth - 1|. Network evaluations, backward passes and seconds are per analysed frame and member.
+peak_mb, members, frames, settings, precision, threads, processor, quick}`. Scores are `[value, low, high]` with 90 %
+intervals (`scores.significance`; null for few frames): RMSE of the ensemble mean and fair CRPS in standard deviations,
+means over channels, and spread/skill; null where the sample diverged, with a `note`. `spectral_error` is the mean over
+zonal wavenumbers of |E_member / E_truth - 1|. Network evaluations, backward passes and seconds are per analysed frame
+and member.
 """
 
 import argparse
@@ -54,19 +55,19 @@ from hindsight.settings.baselines import Minimisation
 
 CASES = ("lorenz96 all", "lorenz96 every2", "lorenz96 every4", "europe sparse10", "europe sparse2")
 LORENZ, EUROPE = "lorenz96", "europe"
-DRAWN, ANCESTRAL, STRAIGHT, SECOND = (
+DRAWN, ANCESTRAL, DETERMINISTIC, SECOND = (
     {"step": "covariance"},
     {"step": "ddim"},
     {"step": "ddim", "eta": 0.0},
     {"step": "second_order"},
 )
-LEVELS = {  # of each domain's own configuration
+LEVELS = {  # of each domain's own configuration, but for Lorenz-96's tolerance
     LORENZ: {"sigma_max": 20.0, "sigma_min": 0.03, "stride": 16, "batch": 64, "solver_tolerance": 1e-3},
     EUROPE: {"frames": 128, "stride": 128, "batch": 4},
 }
 GUIDANCE = {LORENZ: {"method": "fused"}, EUROPE: {"method": "analytic"}}  # the domains' own
 SAMPLER = {LORENZ: ANCESTRAL, EUROPE: DRAWN}
-LAG, CONTEXT = {LORENZ: 48, EUROPE: 72}, {LORENZ: 32, EUROPE: 8}
+LAG, CONTEXT = {LORENZ: 48, EUROPE: 72}, {LORENZ: 32, EUROPE: 8}  # hours, frames
 PAST = 4  # frames in view of a particle filter, whose past is certain
 HOP = {LORENZ: 24, EUROPE: 24}  # hours that the sliding window moves by, with a lag
 STEPS = {LORENZ: {"batch": 24, "sliding": 8, "particle_filter": 12}, EUROPE: {}}  # 6 for others
@@ -112,7 +113,7 @@ RIVALS = {
     "SDA": Method(
         {
             "guidance": {"method": "sda", "gamma": 0.01},
-            "sampler": STRAIGHT | {"corrections": 1, "correction_size": 0.25},
+            "sampler": DETERMINISTIC | {"corrections": 1, "correction_size": 0.25},
             "steps": 64,
         },
         {"guidance.gamma": [0.03, 0.1, 0.3, 1.0]},
@@ -120,12 +121,12 @@ RIVALS = {
     "Appa": Method(
         {
             "guidance": {"method": "mmps", "iterations": 2},
-            "sampler": STRAIGHT | {"corrections": 2, "correction_size": 0.1},
+            "sampler": DETERMINISTIC | {"corrections": 2, "correction_size": 0.1},
             "steps": 32,
         }
     ),
     "DPS": Method(
-        {"guidance": {"method": "dps", "zeta": 1.0}, "sampler": STRAIGHT, "steps": 100},
+        {"guidance": {"method": "dps", "zeta": 1.0}, "sampler": DETERMINISTIC, "steps": 100},
         {"guidance.zeta": [0.1, 0.3, 3.0]},
     ),
     "FA-APF": Method(

@@ -20,7 +20,7 @@ class Method(Protocol):
     """The analysis of a filter."""
 
     def analyse(self, states: np.ndarray, rows: Rows, time: np.datetime64) -> np.ndarray:
-        """The members of some frames, one after the other, (E, S * D), given rows whose points count their values."""
+        """The members of S frames, one after the other, (E, S * D), given rows whose points are indices into these."""
         ...
 
 
@@ -36,7 +36,7 @@ def forecast_and_analyse(
         rows: observations; those that depend on other frames than these are counted and not used.
         times: of all frames, T.
         step_hours: between frames.
-        first: number of frames before, from which the filter only starts.
+        first: number of frames of the spin-up, which are not returned.
     """
     queue, history, found = Queue(rows, times, step_hours), [], []
     if queue.unused:
@@ -57,8 +57,8 @@ def forecast_and_analyse(
 class Queue:
     """Observations in the order in which a filter can use them.
 
-    `unused` is the number of those that depend on frames beyond the window, `span` the number of frames up to the
-    latest that any other depends on.
+    `unused` is the number of those that depend on frames beyond the window, `span` the number of frames from the first
+    to the last that one of the others depends on, at most.
     """
 
     def __init__(self, rows: Rows, times: np.ndarray, step_hours: int) -> None:
@@ -72,7 +72,7 @@ class Queue:
         self.span = 1 + int((when - since)[inside].max(initial=0))
 
     def at(self, t: int, size: int) -> Rows:
-        """The rows to analyse at a frame; their points count the values (`size` a frame) of the last frames."""
+        """The rows to analyse at a frame; their points are indices into the values (`size` each) of the last frames."""
         now, count = self.when == t, min(t + 1, self.span)
         rows = self.rows.each(lambda column: column[now])
         return each_frame.of_frames(rows, self.times[t + 1 - count], count, self.step_hours, size)

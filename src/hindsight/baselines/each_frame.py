@@ -74,7 +74,7 @@ def unused_note(rows: Rows, span: int) -> str:
 
 
 def of_frames(rows: Rows, first: np.datetime64, count: int, step_hours: int, size: int) -> Rows:
-    """The rows that need only the given frames; their points count the values of these frames, one after the other.
+    """The rows that need only the given frames; their points are indices into the values of these, one after the other.
 
     Args:
         rows: of any frames.

@@ -10,10 +10,10 @@ likelihood, damped by 1 - t,
 
     s(z, t) = -(z - a sum_j w_j x_j) / b^2 + (1 - t) grad log p(y | z),    w_j ~ exp(-|z - a x_j|^2 / (2 b^2)),
 
-with weights w of the forecast members x_j that sum to one. It draws from the posterior not even for a Gaussian and many
-members, as the likelihood of x is taken at the noisy state. With few members in many dimensions the first term, which
-grows as 1 / t, leads to one forecast member, from which the last of K steps moves by g^2 grad log p / K: how much an
-observation counts depends on K. Nothing is localised.
+with weights w of the forecast members x_j that sum to one. Even for a Gaussian and many members the draws are not from
+the posterior, as the likelihood of x is taken at the noisy state. With few members in many dimensions the first term,
+which grows as 1 / t, leads to one forecast member, from which the last of K steps moves by g^2 grad log p / K: how much
+an observation counts depends on K. Nothing is localised.
 """
 
 from pathlib import Path

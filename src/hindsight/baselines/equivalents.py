@@ -1,4 +1,4 @@
-"""The equivalents of observations in the members of an ensemble, without a linearisation: departures and slopes."""
+"""Departures of observations from the members of an ensemble, and slopes, both at each member's own state."""
 
 import numpy as np
 import scipy.sparse
@@ -8,7 +8,7 @@ from hindsight.operators.rows import Rows
 
 
 class Equivalents:
-    """What N observations are of states of some values.
+    """Equivalents of N observations in states of n values.
 
     Args:
         rows: the observations.

@@ -18,7 +18,7 @@ from hindsight.settings.download import Synthetic, WorldWithoutPeriod
 
 
 class Forecasts(Protocol):
-    """What a filter has instead of observations."""
+    """Where the members of a filter start, and how they are forecast."""
 
     def start(self, time: np.datetime64) -> np.ndarray:
         """Members drawn from the climatology, (E, D), normalised."""

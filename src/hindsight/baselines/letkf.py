@@ -6,9 +6,9 @@ need not be linear, the mean departure d of the observations and the covariance 
 
     x + X (w + W),    w = P Y^T R^-1 d,    W = ((E - 1) P)^(1/2),    P = ((E - 1) I + Y^T R^-1 Y)^-1,
 
-at each point of the grid with the errors of the observations around it (`localisation`). Then the spread is relaxed to
-that of the forecast (Whitaker and Hamill 2012, doi:10.1175/MWR-D-11-00276.1). The filter starts `halo` frames before
-the shard, from members drawn from the climatology.
+at each point of the grid, with errors that grow with the distance of an observation (`localisation`). Then the spread
+is relaxed towards that of the forecast (Whitaker and Hamill 2012, doi:10.1175/MWR-D-11-00276.1). The filter starts
+`halo` frames before the shard, from members drawn from the climatology.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from hindsight.settings.download import WorldWithoutPeriod
 
 PURPOSE = 11 << 32  # constant of this module's random numbers, so that no two methods share any
 POINTS = 512  # analysed at a time, for memory
-PRODUCTS = 2**22  # of deviations of two members, at a time
+PRODUCTS = 2**22  # of two members' deviations, at a time, for memory
 
 
 def run(
@@ -89,7 +89,7 @@ class LETKF:
         return found.reshape(states.shape)
 
     def _combined(self, fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Members (E, P, G) as combinations of the members, with weights (G, E, E); with the relaxed spread."""
+        """Members (E, L, P) as combinations of the members, with weights (P, E, E); with the relaxed spread."""
         mean = fields.mean(0)
         before = fields - mean
         moved = (before.transpose(2, 1, 0) @ weights).transpose(2, 1, 0)
@@ -101,11 +101,11 @@ class LETKF:
 
 
 def transforms(factors: scipy.sparse.csr_array, deviations: np.ndarray, innovation: np.ndarray) -> np.ndarray:
-    """The matrices w + W of G points, (G, E, E): column i makes member i of deviations of the members.
+    """The matrices w + W of P points, (P, E, E): column i makes member i of the members' deviations.
 
     Args:
-        factors: of N observations at the points, (G, N).
-        deviations: of their equivalents, over the observation errors, (E, N).
+        factors: of N observations at the points, (P, N).
+        deviations: of the members' equivalents, over the observation errors, (E, N).
         innovation: the mean departure of the observations, over their errors, (N,).
     """
     members = len(deviations)
@@ -118,7 +118,7 @@ def transforms(factors: scipy.sparse.csr_array, deviations: np.ndarray, innovati
 
 
 def _products(factors: scipy.sparse.csr_array, deviations: np.ndarray) -> np.ndarray:
-    """Y^T R^-1 Y at G points, (G, E, E); the products of all pairs of members, some observations at a time."""
+    """Y^T R^-1 Y at P points, (P, E, E); the products of all pairs of members, some observations at a time."""
     members, seen = len(deviations), np.unique(factors.indices)
     total = np.zeros((factors.shape[0], members**2))
     count = max(1, PRODUCTS // members**2)

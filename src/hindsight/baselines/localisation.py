@@ -23,7 +23,7 @@ class Localisation:
         torus: whether it is periodic in both directions.
         reach: distance (km) at which the factor is zero; none: it is 1 everywhere, as if there were one point.
 
-    `points` is the number of points that differ.
+    `points` is the number of points with factors of their own.
     """
 
     def __init__(self, grid: Grid, torus: bool, reach: float | None) -> None:

@@ -81,7 +81,7 @@ def departures(rows: Rows, sums: np.ndarray, estimate: np.ndarray | None = None)
 
 @dataclass(frozen=True)
 class Linearised:
-    """The costs of E members at some control variables, and what h is there."""
+    """The costs of E members at some control variables, and the slopes of h there."""
 
     control: np.ndarray  # (E, m)
     slopes: np.ndarray  # (E, N, J), of the rows by the sums, over the rows' errors

@@ -52,7 +52,7 @@ def misfit(
 
     Args:
         guidance: with the observations of the frames.
-        noisy: see `mean`, as for `level`, `highest` and `white`.
+        noisy: see `mean`, also for the next three.
         level: of each frame.
         highest: noise level where sampling begins, of each frame.
         white: white noise.

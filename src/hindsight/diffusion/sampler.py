@@ -99,7 +99,7 @@ def sample(
         denoiser: returns the guided denoiser of a view.
         step_settings: sampling step and corrections.
         noise: random numbers.
-        resample: resamples members (E, V, D), whose frames have some levels (V,), as `Cycle.weigh` says.
+        resample: resamples members (E, V, D) at noise levels (V,), as `Cycle.weigh` says.
         progress: is called with the number of rows done in all cycles.
         after_row: is called with the state after every row but the last of a cycle.
 

@@ -81,7 +81,7 @@ class Cycle:
         return slice(self.first, self.first + self.rows.shape[1])
 
     def weighs_before(self, level: np.ndarray) -> bool:
-        """Whether members are weighted before it: some frames enter, and others have, at levels (V,)."""
+        """Whether members are weighted before it: some frames (levels (V,)) are in it, and others enter."""
         return self.weigh == "before" and bool(np.isfinite(level).any() and np.isinf(level).any())
 
 

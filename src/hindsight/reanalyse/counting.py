@@ -12,7 +12,7 @@ from hindsight.settings import Reanalyse
 
 @dataclass(frozen=True)
 class Work:
-    """Numbers of frames, over all members, that the network evaluates and that steps and guidance update."""
+    """Numbers of frames that the network evaluates, and that steps and guidance update."""
 
     evaluations: float = 0
     updates: float = 0
@@ -72,7 +72,7 @@ class Counter:
         return Work(needed, frames * rows * (1 + corrections))
 
     def _windows(self, cycle: Cycle, falls: np.ndarray, first: int) -> int:
-        """Frames in the windows that the network evaluates, as they have a frame whose level falls (R, V)."""
+        """Frames of the windows that the network evaluates: those in which the level of a frame falls (R, V)."""
         window = min(self.window, falls.shape[1])
         starts = composed.starts(first + cycle.first, falls.shape[1], window, self.settings.stride)
         return window * sum(int(falls[:, start : start + window].any(1).sum()) for start in starts)

@@ -55,9 +55,7 @@ class FilterForecasts(Section):
         description="forecasts: by the linear prior with a random error for each member, or by the equations of the "
         "built-in world (lorenz96 or navier_stokes), stirred at random for each member where the world is",
     )
-    halo: int = Field(
-        8, ge=0, description="frames before a shard at which the filter starts, from members of the climatology"
-    )
+    halo: int = Field(8, ge=0, description="frames of spin-up before a shard, from members of the climatology on")
 
 
 class Letkf(FilterForecasts):
@@ -67,7 +65,7 @@ class Letkf(FilterForecasts):
         1500.0,
         gt=0,
         le=20015,
-        description="distance (km) at which an observation has no influence (Gaspari and Cohn 1999); none: no "
+        description="distance (km) from which on an observation has no influence (Gaspari and Cohn 1999); none: no "
         "localisation. On Lorenz's ring of 40 variables neighbours are 1001 km apart",
     )
     relaxation: float = Field(

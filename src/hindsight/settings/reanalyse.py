@@ -190,13 +190,13 @@ class Reanalyse(Section):
         "batch",
         description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast (a "
         "filter): those before and at it; sliding: as fixed_lag, by resampling particles in a moving window; "
-        "particle_filter: the same with finished frames kept fixed (FA-APF)",
+        "particle_filter: the same with finished frames kept fixed",
     )
     lag_hours: int | None = Field(
         None,
         ge=0,
         description="fixed_lag, sliding, particle_filter: a frame uses observations up to this number of hours after "
-        "it; the last two with 0 are filters",
+        "it; 0: a filter",
     )
     past: Literal["renoised", "fixed"] = Field(
         "renoised",
