@@ -68,3 +68,11 @@ def test_a_region_that_a_network_was_not_scored_in_has_no_line(scores):
     names = [[text.get_text() for text in figure.axes[k].get_yticklabels()] for k in (0, 2)]
     assert names == [["everywhere", "DJF", "MAM"], ["everywhere", "withheld observations", "DJF", "MAM"]]
     plt.close(figure)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_marks_of_a_row_stay_between_those_of_its_neighbours(count):
+    """The nearest rows are 1 apart, and a reference's mark lies 0.4 below."""
+    shifts = np.array([shift for shift, _ in figures._shifts(["a"] * count)])
+    assert np.abs(shifts).max() < 0.4 and shifts.sum() == pytest.approx(0)
+    assert count == 1 or np.diff(shifts).min() == pytest.approx(min(0.26, 0.72 / (count - 1)))

@@ -35,7 +35,8 @@ def scores_by_region(scores: xr.Dataset, metric: str) -> Figure:
     black mark at withheld observations.
     """
     times = [str(name) for name in scores["season"].values] if "season" in scores.coords else []
-    height = 0.28 * (scores.sizes["region"] + len(times)) + 1.2
+    row = 0.28 * max(1.0, scores.sizes["analysis"] / 4)
+    height = row * (scores.sizes["region"] + len(times)) + 1.2
     figure, axes = style.panels(scores.sizes["network"], scores.sizes["channel"], height)
     for axis, part in style.cells(axes, scores.sel(metric=metric)):
         part = part.dropna("region", how="all", subset=["regional_score"])
@@ -207,5 +208,6 @@ def learning_curve(curve: pd.DataFrame) -> Figure:
 
 
 def _shifts(names: list[str]) -> list[tuple[float, str]]:
-    """Shifts that separate the marks of several analyses."""
-    return [(0.26 * (k - (len(names) - 1) / 2), name) for k, name in enumerate(names)]
+    """Shifts that separate the marks of analyses, however many, from each other and from those of other rows."""
+    step = min(0.26, 0.72 / max(len(names) - 1, 1))
+    return [(step * (k - (len(names) - 1) / 2), name) for k, name in enumerate(names)]
