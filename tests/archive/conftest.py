@@ -1,5 +1,6 @@
 """A small archive."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hindsight.archive import check, layout, write
 from hindsight.fields import analyses, shards, store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Archive, Domain, Observe, Product, Reanalyse
+from tests import shared
 
 LEVEL = {"z500": 54000.0, "msl": 101000.0, "t2m": 280.0, "u10": 0.0, "u500": 0.0, "tp6": 1.0, "tp24": 1.0}
 SIZE = {"z500": 80.0, "msl": 60.0, "t2m": 5.0, "u10": 5.0, "u500": 8.0, "tp6": 0.1, "tp24": 0.1}  # of departures
@@ -129,8 +131,7 @@ class Small:
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """Two and a half shards of two blocks of two members, laid out, written and checked."""
+    """Two and a half shards of two blocks of two members, laid out, written and checked: a copy of one made once."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-    made = Small(tmp_path)
-    made.make()
-    return made
+    shutil.copytree(shared.once("small", lambda folder: Small(folder).make()), tmp_path, dirs_exist_ok=True)
+    return Small(tmp_path)

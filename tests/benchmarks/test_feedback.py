@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.workflow import runs
 
 
+@pytest.mark.slow
 def test_it_writes_and_summarises(tmp_path):
     words = [sys.executable, runs.ROOT / "benchmarks/feedback.py", "--quick", "--json", tmp_path / "f.json"]
     subprocess.run(words, check=True, capture_output=True, env=runs.environment())

@@ -6,6 +6,8 @@ import pytest
 
 from tests.workflow import runs
 
+pytestmark = pytest.mark.slow  # observe/test_screen and observe/test_denials plant faults in small tables
+
 
 @pytest.fixture(scope="module")
 def found():

@@ -11,7 +11,7 @@ from hindsight.observe import reports, sources
 from hindsight.settings.reports import Reports, TableFormat
 from tests.observe.sources import samples
 
-MUTATIONS = 36
+MUTATIONS = {"few": range(12), "many": range(12, 100)}
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x01" + bytes(range(256)) * 4
 VALUES = {"values": [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]}
 
@@ -73,8 +73,9 @@ def test_half_a_file_gives_half_of_its_rows_with_a_note_or_none(sample, tmp_path
     )
 
 
-def test_a_damaged_file_raises_nothing_but_a_sentence(sample, tmp_path):
-    for number in range(MUTATIONS):
+@pytest.mark.parametrize("numbers", ["few", pytest.param("many", marks=pytest.mark.slow)])
+def test_a_damaged_file_raises_nothing_but_a_sentence(sample, tmp_path, numbers):
+    for number in MUTATIONS[numbers]:
         try:
             found, _ = read(sample, tmp_path, mutated(sample.content, number))
         except UserError as error:

@@ -1,9 +1,12 @@
 """The report in a browser, on a laptop and on a phone: nothing broken, nothing cut off, printable."""
 
+from functools import partial
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from tests import browsers
+from tests import browsers, shared
 from tests.verify import worlds
 
 HEADINGS = [
@@ -22,25 +25,31 @@ def browser():
         yield browser
 
 
-@pytest.fixture(scope="module", params=["box", "globe", "ring"])
-def report(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "ring":
+def made(kind: str, folder: Path) -> None:
+    """A report on a box, a globe or a ring."""
+    if kind == "ring":
         world = worlds.make(folder, worlds.RING, frames=48, shard=8, channels=("x",), withheld=False)
     else:
-        world = worlds.make(folder, {"box": worlds.BOX, "globe": worlds.GLOBE}[request.param], frames=48, shard=8)
-    return worlds.reported(folder, world)
+        world = worlds.make(folder, {"box": worlds.BOX, "globe": worlds.GLOBE}[kind], frames=48, shard=8)
+    worlds.reported(folder, world)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", params=["box", "globe", "ring"])
+def report(request):
+    return shared.once(f"report-{request.param}", partial(made, request.param)) / "report.html"
+
+
+@pytest.fixture(scope="module")
 def ring(report):
     return "ring" in report.parent.name
 
 
-@pytest.fixture(params=browsers.WIDTHS)
+@pytest.fixture(scope="module", params=browsers.WIDTHS)
 def page(browser, report, request):
+    """A page that the tests below share; a complaint of the browser at any time is an error."""
     page = browsers.opened(browser, report, browsers.WIDTHS[request.param])
     yield page
+    assert page.complaints == []
     page.close()
 
 
@@ -76,6 +85,7 @@ def test_the_page_prints_with_what_is_folded_away(page):
     page.emulate_media(media="print")
     assert page.locator("pre").bounding_box()["height"] > 300
     printed = page.pdf(format="A4")
+    page.emulate_media(media="screen")
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3
 
 

@@ -49,7 +49,21 @@ def test_the_page_says_what_it_cost_as_measured(text):
     assert "Sampling took 0.39 s of wall time per frame and member" in text
 
 
-def test_the_page_compares_forecast_and_use(folder, world, text):
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Pictures are made and not rendered; the words of them."""
+    words = []
+
+    def picture(figure, alt):
+        words.extend(text.get_text() for text in figure.findobj(Text))
+        style.plt.close(figure)
+        return style.Picture("data:image/png;base64,", 5.0, alt)
+
+    monkeypatch.setattr(style, "picture", picture)
+    return words
+
+
+def test_the_page_compares_forecast_and_use(folder, world, text, unrendered):
     """Six jobs of 12.5 s that were forecast at 60 s together."""
     assert "Forecast and use" not in text
     band = {"value": 60 / 3600, "low": 50 / 3600, "high": 70 / 3600}
@@ -83,7 +97,7 @@ def test_the_same_inputs_give_the_same_page(text, folder, world):
     assert worlds.reported_again(folder, world).read_text() == text
 
 
-def test_without_benchmarks_the_cost_is_not_invented(folder, world, text):
+def test_without_benchmarks_the_cost_is_not_invented(folder, world, text, unrendered):
     (folder / "benchmarks/reanalyse").rename(folder / "benchmarks/elsewhere")
     try:
         bare = worlds.reported_again(folder, world).read_text()
@@ -92,22 +106,15 @@ def test_without_benchmarks_the_cost_is_not_invented(folder, world, text):
     assert "were not measured" in bare and "of wall time per frame" not in bare
 
 
-def words_of(folder, monkeypatch, against, grid=worlds.BOX, **shape):
+def words_of(folder, words, against, grid=worlds.BOX, **shape):
     """Every word of a report and of its pictures, which are not rendered."""
-    world, words = worlds.make(folder, grid, frames=32, shard=16, against=against, **shape), []
-
-    def picture(figure, alt):
-        words.extend(text.get_text() for text in figure.findobj(Text))
-        style.plt.close(figure)
-        return style.Picture("data:image/png;base64,", 5.0, alt)
-
-    monkeypatch.setattr(style, "picture", picture)
+    world = worlds.make(folder, grid, frames=32, shard=16, against=against, **shape)
     page = worlds.reported(folder, world).read_text()
     return "\n".join([page, *words]), xr.load_dataset(folder / "scores.nc")
 
 
-def test_a_reference_is_called_by_its_name_and_nowhere_truth(tmp_path, monkeypatch):
-    text, scores = words_of(tmp_path, monkeypatch, "reference")
+def test_a_reference_is_called_by_its_name_and_nowhere_truth(tmp_path, unrendered):
+    text, scores = words_of(tmp_path, unrendered, "reference")
     assert not re.search("truth", text, re.IGNORECASE) and "truth" not in str(scores.to_dict())
     for part in (
         "compared with a walk and with observations withheld",
@@ -123,15 +130,15 @@ def test_a_reference_is_called_by_its_name_and_nowhere_truth(tmp_path, monkeypat
     assert table.count("<td>a walk</td>") == 3 and own["text"] in table and own["range"] in table
 
 
-def test_a_truth_is_called_truth_in_text_and_pictures(tmp_path, monkeypatch):
-    text, _ = words_of(tmp_path, monkeypatch, "truth")
+def test_a_truth_is_called_truth_in_text_and_pictures(tmp_path, unrendered):
+    text, _ = words_of(tmp_path, unrendered, "truth")
     for part in ("analysis − truth", "members below the truth", "Rank of the truth", "<dt>Truth</dt><dd>a walk</dd>"):
         assert part in text
     assert "At withheld observations" not in text
 
 
-def test_without_fields_the_page_scores_withheld_observations_and_draws_the_analysis_alone(tmp_path, monkeypatch):
-    text, scores = words_of(tmp_path, monkeypatch, "none")
+def test_without_fields_the_page_scores_withheld_observations_and_draws_the_analysis_alone(tmp_path, unrendered):
+    text, scores = words_of(tmp_path, unrendered, "none")
     assert not re.search(r"truth|analysis −|>\s*[-−]?nan|everywhere", text, re.IGNORECASE)
     for part in (
         "compared with observations withheld from it",
@@ -149,12 +156,12 @@ def test_without_fields_the_page_scores_withheld_observations_and_draws_the_anal
     assert f">{best['text']}</b>" in text and np.isfinite(float(scores["ratio"].min()))
 
 
-def test_without_fields_and_withheld_observations_the_page_says_that_nothing_is_scored(tmp_path, monkeypatch):
-    text, _ = words_of(tmp_path, monkeypatch, "none", withheld=False)
+def test_without_fields_and_withheld_observations_the_page_says_that_nothing_is_scored(tmp_path, unrendered):
+    text, _ = words_of(tmp_path, unrendered, "none", withheld=False)
     assert "no observation is withheld, so there are no scores" in text and "not compared with anything" in text
     assert not re.search(r"truth|>\s*[-−]?nan|Skill|Rank histograms", text)
 
 
-def test_a_line_without_fields_is_drawn_too(tmp_path, monkeypatch):
-    text, _ = words_of(tmp_path, monkeypatch, "none", worlds.RING, channels=("x",))
+def test_a_line_without_fields_is_drawn_too(tmp_path, unrendered):
+    text, _ = words_of(tmp_path, unrendered, "none", worlds.RING, channels=("x",))
     assert "Analysis and spread along the line" in text and not re.search(r"truth|>\s*[-−]?nan", text)

@@ -52,12 +52,14 @@ SMALL = {
 
 
 def commands(kind: str) -> list[tuple[str, str]]:
-    """The commands of the docs that begin with a word, and the page each stands on."""
-    found = []
+    """The commands of the docs that begin with a word, and the page on which each stands first."""
+    found: dict[str, str] = {}
     for page in PAGES:
         for line in re.findall(rf"^    ({kind} [^#\n]*)", page.read_text().replace("\\\n", ""), re.M):
-            found += [(page.name, part.strip()) for part in line.split("&&") if part.strip().startswith(kind)]
-    return found
+            for part in line.split("&&"):
+                if part.strip().startswith(kind):
+                    found.setdefault(" ".join(part.split()), page.name)
+    return [(page, command) for command, page in found.items()]
 
 
 def snippets() -> list[tuple[str, str]]:
