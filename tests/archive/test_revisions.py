@@ -12,8 +12,9 @@ DENIED = Denial(station="ES_1", start="2009-01-05", end="2009-01-09", reason="mo
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(10) * np.timedelta64(1, "D")
 
 
-def marker(**checksums):
-    return {"hindsight": "0", "objects": {"msl/c/0/0/0": "a", "mean/msl/c/0/0": "m"} | checksums}
+def marker(prior="p", observations="o", **checksums):
+    blocks = [{"prior": prior, "observations": observations}]
+    return {"hindsight": "0", "blocks": blocks, "objects": {"msl/c/0/0/0": "a", "mean/msl/c/0/0": "m"} | checksums}
 
 
 def said(tmp_path):
@@ -39,6 +40,16 @@ def test_other_values_are_a_revision_with_its_reason_and_checksums(tmp_path):
     assert first["objects"] == {"msl/c/0/0/0": {"before": "a", "after": "b"}} and first["shard"] == "s"
     assert newest["why"] == ["made again from other analyses"]
     assert newest["frames"] == ["2009-01-01T12:00", "2009-01-10T12:00"]
+
+
+@pytest.mark.parametrize(("changed", "why"), [
+    ({"prior": "q"}, ["sampled from another prior"]),
+    ({"observations": "r"}, ["made from other observations"]),  # as when the source was corrected
+    ({"prior": "q", "observations": "r"}, ["sampled from another prior", "made from other observations"])])  # fmt: skip
+def test_without_a_denial_the_reason_is_what_the_shard_was_made_from(tmp_path, changed, why):
+    revisions.record(tmp_path / "s.json", marker(), TIMES, [])
+    revisions.record(tmp_path / "s.json", marker(**{"msl/c/0/0/0": "b"}, **changed), TIMES, [])
+    assert said(tmp_path) == [("s", why)]
 
 
 def test_members_that_are_added_are_no_revision(tmp_path):

@@ -14,6 +14,11 @@ import numpy as np
 from hindsight.archive import objects
 from hindsight.settings.quality import Denial
 
+MADE_FROM = {
+    "prior": "sampled from another prior",
+    "observations": "made from other observations",
+}  # checksums of blocks
+
 
 def record(path: Path, marker: dict, times: np.ndarray, denials: Sequence[dict]) -> bool:
     """Add an entry to the versions of a shard, if it has none or the values of its members have changed.
@@ -31,13 +36,13 @@ def record(path: Path, marker: dict, times: np.ndarray, denials: Sequence[dict])
     members = {name: value for name, value in marker["objects"].items() if not name.startswith(("mean/", "spread/"))}
     if versions and not _differs(versions[-1]["objects"], members):
         if versions[-1]["objects"] != members:  # members were added
-            versions[-1]["objects"] = members
+            versions[-1] |= {"objects": members, "made_from": _made_from(marker)}
             objects.put_json(path, {"versions": versions})
         return False
     when = datetime.now(UTC).isoformat(timespec="seconds") if versions else None  # same inputs, same bytes
     frames = [str(np.datetime_as_string(time, "m")) for time in times[[0, -1]]]
     entry = {"when": when, "hindsight": marker["hindsight"], "frames": frames, "denials": [*denials]}
-    entry["objects"] = members
+    entry |= {"made_from": _made_from(marker), "objects": members}
     objects.put_json(path, {"versions": [*versions, entry]})
     return True
 
@@ -85,11 +90,23 @@ def register(folder: Path) -> list[dict]:
     return sorted(found, key=lambda one: (one["when"], one["shard"], one["version"]), reverse=True)
 
 
+def _made_from(marker: dict) -> dict[str, list[str]]:
+    """Checksums of what the blocks of a shard were made from, as far as their files say it."""
+    return {name: [block[name] for block in marker["blocks"] if name in block] for name in MADE_FROM}
+
+
 def _reasons(before: dict, after: dict) -> list[str]:
-    """Why a version differs from the one before: denials that are new or gone, else that its analyses were remade."""
+    """Why a version differs from the one before: denials that are new or gone, else what it was made from."""
     gone = [f"no longer denied: {_sentence(one)}" for one in before["denials"] if one not in after["denials"]]
     new = [f"denied: {_sentence(one)}" for one in after["denials"] if one not in before["denials"]]
-    return [*new, *gone] or ["made again from other analyses"]
+    other = [sentence for name, sentence in MADE_FROM.items() if _changed(before, after, name)]
+    return [*new, *gone] or other or ["made again from other analyses"]
+
+
+def _changed(before: dict, after: dict, name: str) -> bool:
+    """Whether a block that both versions have was made from another file; versions before 0.2.0 do not say it."""
+    files = [version.get("made_from", {}).get(name, []) for version in (before, after)]
+    return any(one != other for one, other in zip(*files))
 
 
 def _sentence(denial: dict) -> str:
