@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import special
 
-from hindsight.harmonics import Harmonics, gaussian
+from hindsight.harmonics import Harmonics, gaussian, wind_functions
 
 T = 10
 LATITUDE, WEIGHTS = gaussian(16)
@@ -169,3 +169,21 @@ def test_gaussian_latitudes_integrate_polynomials_exactly():
     mu = np.sin(np.deg2rad(LATITUDE))
     for power in range(0, 32, 2):
         assert np.isclose(WEIGHTS @ mu**power, 2 / (power + 1), rtol=1e-12)
+
+
+def test_functions_of_winds_are_derivatives_of_the_harmonics_at_every_latitude():
+    """A - B and A + B with A = dP/dtheta, by finite differences, and B = m P / sin(theta); at a pole their limits."""
+    latitude, step = np.array([-90.0, -89.9, -50.0, 3.0, 77.0, 90.0]), 1e-5
+    minus, plus = wind_functions(latitude, T)
+    slope, across = (plus + minus) / 2, (plus - minus) / 2
+    theta, order = np.deg2rad(90 - latitude), np.arange(T + 1)[:, None, None]
+    table = lambda theta: Harmonics(90 - np.rad2deg(theta), 2 * T + 1, T).table.numpy()
+    inside = slice(1, 5)
+    numerical = (table(theta[inside] + step) - table(theta[inside] - step)) / (2 * step)
+    np.testing.assert_allclose(slope[:, 1:, inside], numerical[:, 1:], atol=1e-6)
+    np.testing.assert_allclose(
+        across * np.sin(theta), (order * table(theta) * (np.arange(T + 1) > 0)[:, None]), atol=1e-12
+    )
+    # only waves of order 1 have a wind on the pole, and there only one of u + i v and u - i v
+    assert np.abs(np.delete(minus.numpy(), 1, 0)[:, :, [0, -1]]).max() < 1e-12
+    assert np.abs(minus[1, :, 0] * plus[1, :, 0]).max() < 1e-12 < np.abs(minus[1, 1:, 0] + plus[1, 1:, 0]).min()

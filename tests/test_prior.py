@@ -314,3 +314,12 @@ def test_a_linear_prior_that_cannot_be_read_is_told(tmp_path):
         with pytest.raises(UserError, match="cannot read the linear prior"):
             priors.read_linear(path, path, path, Grid(np.array([0.0, 1.0]), np.array([0.0, 1.0])))
         save_file({"variance": torch.ones(3)}, path)
+
+
+@pytest.mark.parametrize(("latitude", "rows"), [([-90, -45, 0, 45, 90], (1, 1)), ([-60, -20, 20, 60], (0, 0))])
+def test_a_network_knows_the_rows_on_a_pole_and_the_winds_among_its_inputs(latitude, rows):
+    about = dataclasses.replace(helpers.globe().metadata, channels=["u850", "t850", "v850"], latitude=latitude)
+    found = priors.poles(about)
+    assert found.skipped == rows and sorted(found.turned) == [0, 2, 3, 5]
+    assert sorted(priors.poles(dataclasses.replace(about, points=True)).turned) == [0, 2, 3, 5, 6, 8]
+    assert sorted(priors.poles(dataclasses.replace(about, design="forcingdas")).turned) == [0, 2]

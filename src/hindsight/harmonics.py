@@ -8,6 +8,7 @@ evaluated at any latitudes.
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from scipy.special import sph_legendre_p_all
 
 
@@ -96,6 +97,35 @@ def _slope(table: torch.Tensor) -> torch.Tensor:
     above = table[:count, 1 : count + 1]
     l = degree[:, :count]  # noqa: E741
     return ((l + 1) * share[:, :count])[..., None] * below - (l * share[:, 1 : count + 1])[..., None] * above
+
+
+def wind_functions(latitude: np.ndarray, truncation: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Functions of latitude of winds whose streamfunction or velocity potential is P_lm e^{i m lambda}.
+
+    With colatitude theta, A = dP_lm/dtheta and B = m P_lm / sin(theta), streamfunctions make u = A, v = i B and
+    potentials u = i B, v = -A. So u + i v is a multiple of A - B, and u - i v one of A + B: spin-weighted harmonics
+    (Goldberg et al. 1967, doi:10.1063/1.1705135), which are smooth across a pole where u and v are not.
+
+    Args:
+        latitude: degrees north (H,).
+        truncation: T.
+
+    Returns:
+        A - B and A + B, each (T + 1 orders m, T + 1 degrees l, H); zero for m > l and for l = 0.
+    """
+    table = _legendre(truncation + 1, latitude)[:, : truncation + 1]
+    order, degree = (torch.arange(truncation + 1, dtype=table.dtype) for _ in range(2))
+    m, l = order[:, None, None], degree[:, None]  # noqa: E741
+    root = lambda square: square.clamp(min=0).sqrt()
+    less = torch.cat([-table[1:2], table[:truncation]])  # of order m - 1; P_{l,-1} = -P_l1
+    more = table[1 : truncation + 2]
+    lower = lambda values: functional.pad(values[:, :-1], (0, 0, 1, 0))  # of degree l - 1
+    slope = (root((l + m) * (l - m + 1)) * less - root((l - m) * (l + m + 1)) * more) / 2
+    share = root((2 * l + 1) / (2 * l - 1).clamp(min=1)) / 2
+    across = share * (root((l + m) * (l + m - 1)) * lower(less) + root((l - m) * (l - m - 1)) * lower(more))
+    valid = (m <= l) & (l > 0)
+    across = across * (m > 0)
+    return torch.where(valid, slope - across, 0.0), torch.where(valid, slope + across, 0.0)
 
 
 def gaussian(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,16 +16,17 @@ from torch import nn
 from hindsight import __version__
 from hindsight.backbones.dit import VideoTransformer
 from hindsight.backbones.line import LineNet
+from hindsight.backbones.padding import Poles
 from hindsight.backbones.unet import VideoUNet
 from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
-from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields import calendar
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import NEAR, Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.store import replace
+from hindsight.settings.lexicon import winds
 from hindsight.settings.train import Backbone
 
 CONDITIONS = 4  # numbers for each frame, see `conditions`
@@ -157,10 +158,20 @@ def network(metadata: Metadata, maps: torch.Tensor) -> nn.Module:
         )
     (inputs, conditions), options = input_sizes(metadata, maps), shape.of_kind()
     if shape.kind == "transformer":
-        levels = "index" if metadata.design == "forcingdas" else "logarithm"
-        options |= {"shape": tuple(maps.shape[-2:]), "levels": levels}
+        options["levels"] = "index" if metadata.design == "forcingdas" else "logarithm"
+    if shape.kind != "line":
+        options |= {"shape": tuple(maps.shape[-2:]), "poles": poles(metadata)}
     kind = {"unet": VideoUNet, "transformer": VideoTransformer, "line": LineNet}[shape.kind]
     return kind(inputs, count, conditions, edges=tuple(metadata.edges), **options)
+
+
+def poles(metadata: Metadata) -> Poles:
+    """Which rows of the grid lie on a pole, and which inputs of the network are components of winds."""
+    on_pole = [int(abs(abs(latitude) - 90) < NEAR) for latitude in (metadata.latitude[0], metadata.latitude[-1])]
+    fields = 1 if metadata.design == "forcingdas" else 3 if metadata.points else 2
+    components = [c for pair in winds(metadata.channels) for c in pair]
+    turned = [k * len(metadata.channels) + c for k in range(fields) for c in components]
+    return Poles((on_pole[0], on_pole[1]), tuple(turned))
 
 
 def input_sizes(metadata: Metadata, maps: torch.Tensor) -> tuple[int, int]:
@@ -237,8 +248,7 @@ def read_linear(path: Path, climatology: Path, statistics: Path, grid: Grid) -> 
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"cannot read the linear prior {path} ({error}); delete it and run snakemake again") from None
     scaling = Scaling.read(climatology, statistics)
-    by_area = isinstance(process.modes, Waves)
-    return process, scaling.weighted_by_area(grid.weights) if by_area else scaling
+    return process, scaling.weighted_by_area(grid.weights) if process.modes.periodic else scaling
 
 
 def _assemble(metadata: Metadata, tensors: dict[str, torch.Tensor]) -> Prior:

@@ -1,9 +1,10 @@
 """Padding by the edges of the domain."""
 
+import pytest
 import torch
 import torch.nn.functional as functional
 
-from hindsight.backbones.padding import pad
+from hindsight.backbones.padding import Poles, pad
 
 X = torch.arange(12.0).view(1, 1, 3, 4)
 
@@ -52,3 +53,31 @@ def test_on_a_torus_a_convolution_is_a_product_of_spectra():
     torch.testing.assert_close(convolve(x), torch.fft.ifft2(product).real)
     for turn in ((1, 0), (0, 3), (4, 5)):
         torch.testing.assert_close(convolve(x.roll(turn, (-2, -1))), convolve(x).roll(turn, (-2, -1)))
+
+
+def vector(latitude, width):
+    """u, v and a scalar of a solid-body rotation about a horizontal axis and a plane wave, which go on past a pole."""
+    lat, lon = torch.meshgrid(torch.deg2rad(latitude), torch.arange(width) * 2 * torch.pi / width, indexing="ij")
+    u, v = -torch.sin(lat) * torch.cos(lon - 0.3), torch.sin(lon - 0.3)
+    return torch.stack([u, v, torch.cos(lat) * torch.cos(lon) + torch.sin(lat)])[None].double()
+
+
+@pytest.mark.parametrize("on_pole", [0, 1])
+def test_winds_and_scalars_go_on_smoothly_past_the_pole(on_pole):
+    """Rows beyond a pole are what the field is there; a row on the pole itself is not repeated."""
+    step = 15.0
+    latitude = torch.arange(-90.0 + (0 if on_pole else step / 2), 90.1, step)
+    beyond = torch.cat(
+        [latitude[0] - step * torch.arange(2, 0, -1), latitude, latitude[-1] + step * torch.arange(1, 4)]
+    )
+    poles = Poles((on_pole, on_pole), (0, 1))
+    found = pad(vector(latitude, 12), 2, 3, 0, 0, ("pole", "periodic"), poles=poles)
+    torch.testing.assert_close(found, vector(beyond, 12), atol=1e-6, rtol=0)
+    again = pad(found[..., 2:, :], 0, 2, 0, 0, ("pole", "periodic"), poles=poles.extended(3))
+    more = torch.cat([beyond[2:], beyond[-1] + step * torch.arange(1, 3)])
+    torch.testing.assert_close(again, vector(more, 12), atol=1e-6, rtol=0)
+
+
+def test_merged_rows_keep_their_place_and_lose_their_sign():
+    assert Poles((1, 1), (0,)).extended(3) == Poles((1, 7), (0,))
+    assert Poles((1, 1), (0,)).extended(3).coarser(2) == Poles((0, 3), ())

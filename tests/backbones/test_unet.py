@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from hindsight.backbones.padding import Poles, pad
 from hindsight.backbones.unet import VideoUNet
+from tests.backbones.test_padding import vector
 
 
 def make(edges=("open", "open"), **settings):
@@ -110,3 +112,19 @@ def kept_bytes(recompute):
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
         run(network, torch.randn(2, 3, 3, 8, 8))
     return sum(kept)
+
+
+@pytest.mark.parametrize("rows", [7, 8])
+def test_on_a_pole_a_convolution_sees_the_wind_beyond_it(rows):
+    """The first layer, also after rows were added to halve the grid: the same as of a field that goes on."""
+    poles, padding = Poles((1, 1), (0, 1)), -rows % 4
+    latitude = torch.linspace(-90, 90, rows)
+    network = make(("pole", "periodic"), multipliers=[1, 2, 2], shape=(rows, 8), poles=poles)
+    step = latitude[1] - latitude[0]
+    beyond = torch.cat([latitude[:1] - step, latitude, latitude[-1] + step * torch.arange(1, padding + 2)])
+    inputs = lambda rows: torch.cat([vector(rows, 8).float(), torch.ones(1, 1, len(rows), 8)], 1)
+    found = network.enter(network._to_size(inputs(latitude)))
+    wide = pad(inputs(beyond), 0, 0, 1, 1, ("open", "periodic"))
+    torch.testing.assert_close(found, network.enter.convolution(wide), atol=1e-5, rtol=0)
+    x = torch.randn(1, 2, 3, rows, 8)
+    torch.testing.assert_close(run(network, x.roll(4, -1)), run(network, x).roll(4, -1), atol=1e-5, rtol=1e-4)

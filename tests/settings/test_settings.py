@@ -10,7 +10,7 @@ import yaml
 from hindsight import settings
 from hindsight.diffusion import sigmoid
 from hindsight.errors import UserError
-from hindsight.settings import Archive
+from hindsight.settings import Archive, Domain, Download, lexicon, read
 from tests.workflow.runs import ROOT, merged
 
 
@@ -41,6 +41,10 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
     [
         ({"domain": {"channels": ["z500", "zz"]}}, "domain.channels: 'zz'"),
         ({"domain": {"channels": ["z500", "z500"]}}, "more than once: z500"),
+        ({"domain": {"channels": [{"z": [500]}, "z500"]}}, "more than once: z500"),
+        ({"domain": {"channels": {"z": 500}}}, r"levels of z are a list of whole numbers \(hPa\)"),
+        ({"domain": {"channels": [{"z": ["500 hPa"]}]}}, r"levels of z are a list of whole numbers \(hPa\)"),
+        ({"domain": {"channels": {"z": [501]}}}, "domain.channels: 'z501'; did you mean z500"),
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
         ({"verify": {"against": "none"}}, "verify.against: none, but the observations of sparse10"),
@@ -554,3 +558,25 @@ def test_years_more_of_the_built_in_world_change_nothing_for_baselines():
     changes = {}, {"download": {"synthetic": {"end": "2005-12-31"}}}
     given = [settings.stage_settings(settings.read(written("lorenz96", change)), "baselines") for change in changes]
     assert given[0] == given[1] and json.loads(given[0])["world"]["synthetic"]["world"] == "lorenz96"
+
+
+def test_variables_on_levels_are_written_out():
+    mixed = {"channels": [{"z": [500, 850], "t": [850]}, "msl", {"t2m": None}]}
+    expected = ["z500", "z850", "t850", "msl", "t2m"]
+    assert Domain.model_validate(mixed).channels == expected
+    whole = Domain.model_validate({"channels": {"z": [500, 850], "t": [850], "msl": None, "t2m": None}})
+    assert whole.channels == expected == Domain.model_validate(whole.model_dump()).channels
+    assert Download.model_validate({"channels": {"z": [50]}}).channels == ["z50"]
+
+
+def test_winds_are_pairs_by_standard_name_and_height():
+    channels = ["v850", "z500", "u10", "u850", "v10", "v500", "ws10", "u300", "x"]
+    assert sorted(lexicon.winds(channels)) == [(2, 4), (3, 0)]
+
+
+def test_era5_at_1p5_degrees_has_69_channels_on_six_lines():
+    text = (ROOT / "config/era5_1p5.yaml").read_text()
+    found = read(yaml.safe_load(text)).domain.channels
+    assert len(found) == 69 and len(lexicon.winds(found)) == 14
+    lines = text.split("  channels:\n")[1].split("  step_hours")[0].splitlines()
+    assert len(lines) == 6

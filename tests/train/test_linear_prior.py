@@ -85,7 +85,7 @@ def projector(channels):
 
 
 def waves(values, **settings):
-    chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9} | settings
+    chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9, "residual": False} | settings
     return fit(values, GLOBE, LinearPrior(basis="waves", **chosen), ROUND)
 
 
@@ -108,7 +108,7 @@ def test_the_fitted_denoiser_is_close_to_the_ideal_one(series):
 
 
 def test_modes_are_orthonormal_with_decreasing_variance(series):
-    fitted = fit(series, REGION, LinearPrior(coupled_modes=4, modes=7), OPEN)
+    fitted = fit(series, REGION, LinearPrior(coupled_modes=4, modes=7, residual=False), OPEN)
     torch.testing.assert_close(fitted.modes.project(fitted.modes.matrix.T), torch.eye(7), atol=1e-5, rtol=0)
     assert (
         (fitted.variance.diff() <= 0).all() and fitted.coupling.shape == (1, 4, 4) and fitted.persistence.shape == (3,)
@@ -187,7 +187,12 @@ def test_gaps_and_masked_frames_are_left_out_of_the_fit(weather, basis, block):
     values, segment = broken(weather, [23, 31, 17, *[25] * 16])
     known, pairs = segment >= 0, np.flatnonzero((segment[1:] == segment[:-1]) & (segment[1:] >= 0))
     chosen = LinearPrior(
-        basis=basis, ridge=0.0, floor=1e-9, coupled_modes=500, truncation=T if basis == "waves" else None
+        basis=basis,
+        ridge=0.0,
+        floor=1e-9,
+        coupled_modes=500,
+        truncation=T if basis == "waves" else None,
+        residual=False,
     )
     fitted = linear_prior.fit(helpers.Held(values, GLOBE, segment, block), chosen)
     found, size = oracle.covariance(fitted, 2), fitted.size
@@ -283,7 +288,12 @@ def test_noise_that_is_white_on_the_sphere_has_a_flat_spectrum():
     rows = 16
     grid = Grid(-90 + 180 / rows * (np.arange(rows) + 0.5), np.arange(2 * rows) * 180 / rows)
     fields = Harmonics(grid.latitude, 2 * rows, T).synthesis(torch.as_tensor(coefficients(4000))).numpy()
-    fitted = fit(fields * np.sqrt(grid.weights), grid, LinearPrior(basis="waves", truncation=T, floor=1e-9), ROUND)
+    fitted = fit(
+        fields * np.sqrt(grid.weights),
+        grid,
+        LinearPrior(basis="waves", truncation=T, floor=1e-9, residual=False),
+        ROUND,
+    )
     used = fitted.variance[fitted.modes.place >= 0]
     assert len(used) == (T + 1) ** 2
     level = 2 * rows**2 / (4 * np.pi)  # of a function's points, whose mean square on the sphere is 1 / 4 pi

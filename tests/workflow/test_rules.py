@@ -23,6 +23,14 @@ def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_dry_run_of_era5_at_1p5_degrees_names_every_stage(tmp_path):
+    """Without a network: the store is read by the jobs."""
+    config = yaml.safe_load((runs.ROOT / "config/era5_1p5.yaml").read_text())
+    done = runs.snakemake(tmp_path, config, "--dry-run")
+    assert {"bucket", "manifest", "regrid", "simulate", "linear_prior", "prior", "shard", "compare", "publish"} <= runs.executed(done.stdout)
+    assert "covariance" not in runs.executed(done.stdout)  # of all values it would take 16 TB
+
+
 def test_every_stage_is_a_target(config, tmp_path):
     stages = "download preprocess observe train reanalyse baselines verify archive plans".split()
     runs.snakemake(tmp_path, config, *stages, "--dry-run")

@@ -44,12 +44,38 @@ def matrix_memory(mb: int, each: float, frames: int = 1, when=True):
     )
 
 
+def functions_memory(mb: int, each: float, prior, otherwise):
+    """Memory (MB) for products of pairs of functions of latitude, of `each` bytes, plus 700 MB; at least `mb`.
+
+    Of every wavenumber those of each channel (of a region: of its points) and those of all modes. Times the number of
+    the attempt. A linear prior that keeps no residual needs the memory of `otherwise`.
+    """
+    if not (prior.residual and (prior.modes or prior.truncation)):
+        return otherwise
+
+    def needed(wildcards, input, attempt):
+        channels, height, width = shape_of_frame(input.fields)
+        waves = width // 2 + 1
+        if prior.basis == "empirical":
+            height, waves = height * width, 1
+        modes = min(prior.modes or math.inf, channels * height)
+        pairs = waves * (channels * height**2 + modes**2)
+        return attempt * max(mb, round(each * pairs / 1e6 + 700))
+
+    return needed
+
+
 def values_per_frame(fields: str) -> int:
     """Number of values in a frame of a store of fields; 0 if the store does not exist yet."""
+    return math.prod(shape_of_frame(fields))
+
+
+def shape_of_frame(fields: str) -> list[int]:
+    """Channels, latitudes and longitudes of a store of fields; zeros if the store does not exist yet."""
     array = Path(fields).parent / "fields/zarr.json"
     if not array.is_file():
-        return 0
-    return math.prod(json.loads(array.read_text())["shape"][1:])
+        return [0, 0, 0]
+    return json.loads(array.read_text())["shape"][1:]
 
 
 def forecast_mb(plan: str) -> float:

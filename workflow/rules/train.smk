@@ -25,7 +25,9 @@ rule linear_prior:
         "logs/{run}/train/linear_prior.tsv"
     threads: SETTINGS.train.threads
     resources:
-        mem_mb=matrix_memory(2500, 56, when=FULL_COVARIANCE),
+        mem_mb=functions_memory(
+            2500, 64, LINEAR_PRIOR, matrix_memory(2500, 56, when=FULL_COVARIANCE)
+        ),
         runtime=minutes(120),
     shell:
         "hindsight train.linear_prior --settings {input.settings:q}"

@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hindsight.backbones.padding import pad
+from hindsight.backbones.padding import BETWEEN, Poles, pad
 from hindsight.backbones.positions import axis, plane, rotate, sinusoid
 from hindsight.backbones.unet import Embedding, call
 from hindsight.errors import UserError
@@ -38,6 +38,7 @@ class VideoTransformer(nn.Module):
         edges: of latitudes and longitudes, see `padding.pad`.
         shape: latitudes and longitudes of the fields.
         frames: largest number of frames in a window, for `table`.
+        poles: of the fields.
         recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
@@ -57,9 +58,11 @@ class VideoTransformer(nn.Module):
         edges: tuple[str, str],
         shape: tuple[int, int],
         frames: int = 64,
+        poles: Poles = BETWEEN,
         recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.poles = poles
         self.patch, self.edges, self.recompute = patch, edges, recompute
         self.grid = (-(-shape[0] // patch), -(-shape[1] // patch))
         self.enter = nn.Conv2d(inputs, width, patch, stride=patch)
@@ -95,7 +98,8 @@ class VideoTransformer(nn.Module):
     def _tokens(self, fields: torch.Tensor) -> torch.Tensor:
         """(B, T, C, H, W) to (B, T, P, D), padded to whole patches; adds the positions if there is a table."""
         frames, height, width = fields.shape[1], *fields.shape[-2:]
-        x = pad(fields.flatten(0, 1), 0, -height % self.patch, 0, -width % self.patch, self.edges, "replicate")
+        north, east = -height % self.patch, -width % self.patch
+        x = pad(fields.flatten(0, 1), 0, north, 0, east, self.edges, "replicate", self.poles)
         x = self.enter(x.contiguous(memory_format=torch.channels_last)).to(fields.dtype)
         x = x.flatten(2).transpose(1, 2).contiguous().unflatten(0, (-1, frames))
         return x if self.table is None else x + self._places(frames)

@@ -1,11 +1,39 @@
 """Padding by the edges of the domain: open, periodic, or across the pole.
 
 Latitudes are padded before longitudes: rows beyond a pole are shifted by half a circle, and with padded longitudes
-they would be longer than the circle.
+they would be longer than the circle. Beyond a pole east is west and north is south, so that the components of winds
+change sign.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
+
+
+@dataclass(frozen=True)
+class Poles:
+    """Where the poles lie in an array of rows, and what turns there.
+
+    Args:
+        skipped: rows at the south and at the north end that have no image of their own beyond the pole, because a row
+            lies on the pole itself (1), or because rows beyond it were added before (two for each).
+        turned: channels that change sign across a pole.
+    """
+
+    skipped: tuple[int, int] = (0, 0)
+    turned: tuple[int, ...] = ()
+
+    def extended(self, north: int) -> "Poles":
+        """The same after rows were added at the north end."""
+        return Poles((self.skipped[0], self.skipped[1] + 2 * north), self.turned)
+
+    def coarser(self, factor: int) -> "Poles":
+        """The same for features of rows that are merged, which have no sign to turn."""
+        return Poles((self.skipped[0] // factor, self.skipped[1] // factor))
+
+
+BETWEEN = Poles()  # the poles lie half a row beyond the ends, and nothing turns
 
 
 def pad(
@@ -16,6 +44,7 @@ def pad(
     east: int,
     edges: tuple[str, str],
     open_mode: str = "constant",
+    poles: Poles = BETWEEN,
 ) -> torch.Tensor:
     """Pad fields, latitudes before longitudes.
 
@@ -27,9 +56,12 @@ def pad(
         east: columns after the last.
         edges: of latitudes (`open`, `pole`, `periodic`) and longitudes (`open`, `periodic`).
         open_mode: `constant` (zeros) or `replicate` beyond an open edge.
+        poles: of edges of latitudes that are a `pole`.
     """
     if (south or north) and edges[0] == "pole":
-        beyond = _over_the_pole(fields[..., :south, :]), _over_the_pole(fields[..., fields.shape[-2] - north :, :])
+        (first, skip), height = poles.skipped, fields.shape[-2]
+        rows = fields[..., first : first + south, :], fields[..., height - skip - north : height - skip, :]
+        beyond = [_over_the_pole(part, poles.turned) for part in rows]
         fields = torch.cat([beyond[0], fields, beyond[1]], -2)
     elif south or north:
         mode = "circular" if edges[0] == "periodic" else open_mode
@@ -39,6 +71,11 @@ def pad(
     return functional.pad(fields, (west, east, 0, 0), mode="circular" if edges[1] == "periodic" else open_mode)
 
 
-def _over_the_pole(rows: torch.Tensor) -> torch.Tensor:
-    """Rows beyond a pole: the rows before it in reverse order, shifted by half a circle."""
-    return rows.flip(-2).roll(rows.shape[-1] // 2, -1)
+def _over_the_pole(rows: torch.Tensor, turned: tuple[int, ...]) -> torch.Tensor:
+    """Rows beyond a pole: the rows before it in reverse order, shifted by half a circle; some channels change sign."""
+    beyond = rows.flip(-2).roll(rows.shape[-1] // 2, -1)
+    if not turned:
+        return beyond
+    sign = beyond.new_ones(rows.shape[-3], 1, 1)
+    sign[list(turned)] = -1
+    return beyond * sign

@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from hindsight.backbones.padding import pad
+from hindsight.backbones.padding import BETWEEN, Poles, pad
 
 
 class VideoUNet(nn.Module):
@@ -28,6 +28,8 @@ class VideoUNet(nn.Module):
         embedding: size of the embedding.
         dropout: share of features dropped in training.
         edges: of latitudes and longitudes, see `padding.pad`.
+        shape: latitudes and longitudes of the fields.
+        poles: of the fields.
         recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
@@ -43,30 +45,34 @@ class VideoUNet(nn.Module):
         embedding: int,
         dropout: float,
         edges: tuple[str, str],
+        shape: tuple[int, int] = (0, 0),
+        poles: Poles = BETWEEN,
         recompute: bool = False,
     ) -> None:
         super().__init__()
         self.recompute = recompute
         features = [width * m for m in multipliers]
-        self.edges, self.divisor = edges, patch * 2 ** (len(features) - 1)
+        self.edges, self.divisor, self.poles = edges, patch * 2 ** (len(features) - 1), poles
+        padded = poles.extended(-shape[0] % self.divisor)
+        at = lambda level: padded.coarser(patch * 2**level)
         self.embed = Embedding(conditions, embedding)
         self.enter = (
-            Convolution(inputs + 1, features[0], edges)
+            Convolution(inputs + 1, features[0], edges, padded)
             if patch == 1
             else nn.Conv2d(inputs + 1, features[0], patch, stride=patch)
         )
         self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
-        block = lambda here, there: Block(here, there, embedding, dropout, edges)
-        for here, below in zip(features, features[1:]):
-            self.down.append(nn.ModuleList(block(here, here) for _ in range(blocks)))
+        block = lambda here, there, level: Block(here, there, embedding, dropout, edges, at(level))
+        for level, (here, below) in enumerate(zip(features, features[1:])):
+            self.down.append(nn.ModuleList(block(here, here, level) for _ in range(blocks)))
             self.shrink.append(nn.Conv2d(here, below, 2, stride=2))
-        self.bottom = nn.ModuleList(block(features[-1], features[-1]) for _ in range(blocks))
-        for here, below in reversed(list(zip(features, features[1:]))):
+        self.bottom = nn.ModuleList(block(features[-1], features[-1], len(features) - 1) for _ in range(blocks))
+        for level, (here, below) in reversed(list(enumerate(zip(features, features[1:])))):
             self.grow.append(nn.ConvTranspose2d(below, here, 2, stride=2))
-            self.up.append(nn.ModuleList(block(2 * here if k == 0 else here, here) for k in range(blocks)))
+            self.up.append(nn.ModuleList(block(2 * here if k == 0 else here, here, level) for k in range(blocks)))
         self.norm = LayerNorm(features[0])
         self.leave = (
-            Convolution(features[0], outputs, edges)
+            Convolution(features[0], outputs, edges, at(0))
             if patch == 1
             else nn.ConvTranspose2d(features[0], outputs, patch, stride=patch)
         )
@@ -98,7 +104,7 @@ class VideoUNet(nn.Module):
     def _to_size(self, x: torch.Tensor) -> torch.Tensor:
         """Pad to a size that every level can halve."""
         height, width = x.shape[-2:]
-        return pad(x, 0, -height % self.divisor, 0, -width % self.divisor, self.edges, "replicate")
+        return pad(x, 0, -height % self.divisor, 0, -width % self.divisor, self.edges, "replicate", self.poles)
 
 
 def call(block: nn.Module, recompute: bool, *inputs: torch.Tensor | int | None) -> torch.Tensor:
@@ -125,9 +131,11 @@ class Embedding(nn.Module):
 class Block(nn.Module):
     """Residual block: norm, convolution, scale and shift by the embedding, convolution; then a convolution in time."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float, edges: tuple[str, str]) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, embedding: int, dropout: float, edges: tuple[str, str], poles: Poles
+    ) -> None:
         super().__init__()
-        self.first, self.second = Convolution(inputs, outputs, edges), Convolution(outputs, outputs, edges)
+        self.first, self.second = (Convolution(count, outputs, edges, poles) for count in (inputs, outputs))
         self.before, self.between = LayerNorm(inputs), LayerNorm(outputs)
         self.modulate, self.dropout = nn.Linear(embedding, 2 * outputs), dropout
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -152,14 +160,14 @@ class Block(nn.Module):
 class Convolution(nn.Module):
     """A 3 x 3 convolution with padding by the edges of the domain."""
 
-    def __init__(self, inputs: int, outputs: int, edges: tuple[str, str]) -> None:
+    def __init__(self, inputs: int, outputs: int, edges: tuple[str, str], poles: Poles = BETWEEN) -> None:
         super().__init__()
-        self.edges, self.plain = edges, edges == ("open", "open")
+        self.edges, self.poles, self.plain = edges, poles, edges == ("open", "open")
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1 if self.plain else 0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to the same size."""
-        return self.convolution(x if self.plain else pad(x, 1, 1, 1, 1, self.edges))
+        return self.convolution(x if self.plain else pad(x, 1, 1, 1, 1, self.edges, poles=self.poles))
 
 
 class LayerNorm(nn.Module):

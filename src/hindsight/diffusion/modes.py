@@ -2,7 +2,8 @@
 
 `Values`: one function for each grid value. `Empirical`: functions as one matrix, for regions. `Waves`: for fields that
 are periodic in longitude, on the globe or on a torus, a wave in longitude times a complex function of channel and
-latitude, so that a transform costs a Fourier transform and a small matrix for every zonal wavenumber.
+latitude, so that a transform costs a Fourier transform and a small matrix for every zonal wavenumber. `Channelwise`
+(`channelwise`): functions that span every field, of which only some are of several channels.
 """
 
 from typing import Protocol
@@ -10,9 +11,16 @@ from typing import Protocol
 import torch
 import torch.nn.functional as functional
 
+from hindsight.diffusion.channelwise import Channelwise
+
 
 class Modes(Protocol):
-    """n orthonormal functions of D values."""
+    """n orthonormal functions of D values.
+
+    `periodic`: they are waves round circles of latitude, and fields are weighted by area.
+    """
+
+    periodic: bool
 
     @property
     def size(self) -> int:
@@ -40,6 +48,8 @@ class Modes(Protocol):
 class Values:
     """One function for each grid value, 1 at one point of one channel and 0 elsewhere."""
 
+    periodic = False
+
     def __init__(self, count: torch.Tensor) -> None:
         self.count = count
         self.size, self.device = int(count), count.device
@@ -59,6 +69,8 @@ class Values:
 
 class Empirical:
     """Any functions, as the columns of a matrix (D, n)."""
+
+    periodic = False
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self.matrix = matrix
@@ -90,6 +102,8 @@ class Waves:
             for a coefficient that is always zero.
         width: points on a circle, W.
     """
+
+    periodic = True
 
     def __init__(self, table: torch.Tensor, place: torch.Tensor, width: torch.Tensor) -> None:
         self.table, self.place, self.width = table, place, width
@@ -128,5 +142,5 @@ class Waves:
 
 def from_tensors(tensors: dict[str, torch.Tensor]) -> Modes:
     """The functions that `Modes.tensors` came from."""
-    kind = Values if "count" in tensors else Empirical if "matrix" in tensors else Waves
-    return kind(**tensors)
+    kinds = {"count": Values, "matrix": Empirical, "rotation": Channelwise}
+    return next((kind for name, kind in kinds.items() if name in tensors), Waves)(**tensors)

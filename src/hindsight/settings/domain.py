@@ -2,12 +2,34 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hindsight.settings.dates import End, Time
 from hindsight.settings.section import Section
 
 Edge = Literal["open", "periodic", "pole"]
+
+
+def written_out(value: object) -> object:
+    """A list of channels in which a variable with its levels, {z: [500, 850]}, stands for z500 and z850."""
+    if not isinstance(value, dict | list):
+        return value
+    found = []
+    for item in [value] if isinstance(value, dict) else value:
+        for variable, levels in item.items() if isinstance(item, dict) else [(item, None)]:
+            found += [variable] if levels is None else [f"{variable}{level}" for level in _levels(variable, levels)]
+    return found
+
+
+def _levels(variable: str, levels: object) -> list[int]:
+    """The levels of a variable (hPa)."""
+    if isinstance(levels, list) and levels and all(type(level) is int for level in levels):
+        return levels
+    raise ValueError(f"the levels of {variable} are a list of whole numbers (hPa), as in {variable}: [500, 850]")
+
+
+Levels = dict[str, list[int] | None]
+Channels = Annotated[list[str], BeforeValidator(written_out, json_schema_input_type=list[str | Levels] | Levels)]
 
 
 class Period(Section):
@@ -44,8 +66,10 @@ def _period(start: str, end: str) -> Period:
 class DomainWithoutPeriods(Section):
     """Channels, region and time step: the settings that stay the same when years are added."""
 
-    channels: list[str] = Field(
-        ["z500", "t850", "msl"], min_length=1, description="channels, by their names in the lexicon"
+    channels: Channels = Field(
+        ["z500", "t850", "msl"],
+        min_length=1,
+        description="channels, by their names in the lexicon; {z: [500, 850]} stands for z500 and z850",
     )
     step_hours: int = Field(24, gt=0, description="hours between frames")
     latitude_edges: Edge = Field(

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.dates import End, Time
-from hindsight.settings.domain import Period, as_periods
+from hindsight.settings.domain import Channels, Period, as_periods
 from hindsight.settings.section import Section
 
 
@@ -187,7 +187,7 @@ class Download(Section):
         "not state them; since_midnight for sums that restart at 00 UTC (ERA5-Land)",
     )
     memory_mb: float = Field(500.0, ge=10, description="local: memory (MB) for the values that a job reads at once")
-    channels: list[str] = Field([], description="not synthetic: channels to fetch; empty: the domain's")
+    channels: Channels = Field([], description="not synthetic: channels to fetch; empty: the domain's")
     periods: list[Period] = Field([], description="not synthetic: periods to fetch; empty: those of the domain")
     step_hours: int | None = Field(None, gt=0, description="not synthetic: hours between frames; none: the domain's")
     south: float | None = Field(None, ge=-90, le=90, description="not synthetic: southern edge; none: the domain's")

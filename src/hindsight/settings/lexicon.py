@@ -198,6 +198,14 @@ def on_levels(variable: str, channels: Collection[str]) -> dict[int, str]:
     return {level: name for name, level in named.items() if name in channels}
 
 
+def winds(channels: list[str]) -> list[tuple[int, int]]:
+    """The pairs of channels, by their places in a list, that are the components u and v of the wind at one height."""
+    known = [(n, CHANNELS[name]) for n, name in enumerate(channels) if name in CHANNELS]
+    found = {(c.standard_name, c.level, c.height): n for n, c in known if not c.inputs}
+    pairs = [(n, found.get(("northward_wind", *at))) for (name, *at), n in found.items() if name == "eastward_wind"]
+    return [(u, v) for u, v in pairs if v is not None]
+
+
 def inputs(observed: str, channels: Collection[str]) -> tuple[str, ...]:
     """The channels of a state that an observed channel is computed from; none if the state lacks one of them.
 

@@ -26,7 +26,13 @@ class LinearPrior(Section):
     modes: int | None = Field(
         None,
         gt=0,
-        description="modes kept (waves: of each wavenumber); none: all that the training period supports",
+        description="modes of all channels together, whose covariances and coupling are kept (waves: of each "
+        "wavenumber); none: all that the training period supports. Some hundred suffice for many channels on a globe",
+    )
+    residual: bool = Field(
+        True,
+        description="keep the variance and memory of what modes and truncation leave out, of each channel by itself; "
+        "false: it counts as zero. Where nothing is left out, this changes nothing",
     )
     coupled_modes: int = Field(
         100,

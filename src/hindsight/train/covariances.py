@@ -10,7 +10,7 @@ from hindsight.fields import calendar
 from hindsight.fields.frames import Frames
 from hindsight.progress import Progress
 
-# from fields (n, D) in double precision to arrays of samples (n, size), one array for each covariance
+# from fields (n, D) in double precision to arrays of samples (n, size), or (C, n, size) for C covariances at once
 Sampler = Callable[[torch.Tensor], list[torch.Tensor]]
 
 
@@ -21,8 +21,8 @@ class CovarianceSums:
     Args:
         frames: number of frames with data.
         pairs: number of consecutive frames without a gap between them.
-        now: sum of x_t x_t^H over the frames, (size, size).
-        later: sum of x_{t+1} x_t^H over the pairs, (size, size).
+        now: sum of x_t x_t^H over the frames, (size, size), or C of them (C, size, size).
+        later: sum of x_{t+1} x_t^H over the pairs, like `now`.
     """
 
     frames: int
@@ -32,16 +32,18 @@ class CovarianceSums:
 
     @classmethod
     def zero(cls, like: torch.Tensor) -> "CovarianceSums":
-        """Sums of no samples, with the size and type of `like` (n, size)."""
-        now, later = torch.zeros(2, like.shape[1], like.shape[1], dtype=like.dtype).unbind()
+        """Sums of no samples, with the size and type of `like` (n, size) or (C, n, size)."""
+        size = like.shape[-1]
+        now, later = torch.zeros(2, *like.shape[:-2], size, size, dtype=like.dtype).unbind()
         return cls(0, 0, now, later)
 
     def add(self, x: torch.Tensor, available: np.ndarray, pairs: np.ndarray) -> None:
-        """Add samples (n, size), given the indices of frames with data and those of the first frame of each pair."""
-        present, earlier, later = x[available], x[pairs], x[pairs + 1]
+        """Add samples, given the indices of frames with data and those of the first frame of each pair."""
+        present, earlier, later = (x[..., chosen, :] for chosen in (available, pairs, pairs + 1))
         self.frames, self.pairs = self.frames + len(available), self.pairs + len(pairs)
-        self.now.addmm_(present.T, present.conj())
-        self.later.addmm_(later.T, earlier.conj())
+        add = torch.Tensor.addmm_ if x.ndim == 2 else torch.Tensor.baddbmm_
+        add(self.now, present.mT, present.conj())
+        add(self.later, later.mT, earlier.conj())
 
     def __add__(self, other: "CovarianceSums") -> "CovarianceSums":
         return CovarianceSums(

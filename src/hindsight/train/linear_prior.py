@@ -12,15 +12,16 @@ from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
-from hindsight.harmonics import Harmonics
 from hindsight.settings import Train
 from hindsight.settings.domain import TrainingDomain
+from hindsight.settings.lexicon import winds as wind_pairs
 from hindsight.settings.train import LinearPrior
-from hindsight.train.covariances import CovarianceSums, accumulate
+from hindsight.train import channelwise, latitudes
+from hindsight.train.covariances import accumulate
+from hindsight.train.fluctuations import evolution, lagged, principal
+from hindsight.train.latitudes import Latitudes, Winds, from_spin, to_spin
 from hindsight.train.wavenumbers import Wavenumber, merge
 from hindsight.train.windows import scaling_for
-
-MAX_SINGULAR_VALUE = 0.995  # of the coupling, so that the process is stationary
 
 
 def run(
@@ -29,19 +30,21 @@ def run(
     """Fit the linear prior: modes of the training period and a linear inverse model of their evolution."""
     torch.set_num_threads(settings.threads)
     scaling = scaling_for(settings, Grid.of(store.read(fields)), climatology, statistics)
-    process = fit(Frames(fields, training.train, scaling), settings.linear_prior, training.torus)
+    frames, winds = Frames(fields, training.train, scaling), wind_pairs(training.channels)
+    process = fit(frames, settings.linear_prior, training.torus, winds)
     tensors = {name: value.contiguous() for name, value in process.tensors().items()}
     store.replace(linear_prior, lambda partial: save_file(tensors, partial))
 
 
-def fit(frames: Frames, settings: LinearPrior, torus: bool = False) -> GaussMarkov:
-    """Fit a Gauss-Markov process, reading the frames once, block by block.
+def fit(frames: Frames, settings: LinearPrior, torus: bool = False, winds: Winds = ()) -> GaussMarkov:
+    """Fit a Gauss-Markov process, reading the frames block by block: once, or twice where modes are left out.
 
     Args:
         frames: normalised departures of the training period.
         settings: modes, number of coupled modes and ridge; `form: space` leaves out the coupling in time, and
             `white` fits nothing (compared in decision record 0004).
         torus: whether the fields are periodic in both directions.
+        winds: the channels that are the components u and v of a wind; on a globe they are smooth together.
 
     Raises:
         UserError: if there are fewer than 3 frames with data.
@@ -57,8 +60,16 @@ def fit(frames: Frames, settings: LinearPrior, torus: bool = False) -> GaussMark
             f"the training period has {available} frames{masked}; a covariance needs many more; lengthen domain.train"
         )
     if settings.basis == "empirical":
-        return empirical(frames, settings)
-    return waves(frames, settings, torus)
+        return (
+            channelwise.region(frames, settings)
+            if settings.modes and settings.residual
+            else empirical(frames, settings)
+        )
+    if settings.residual and (settings.modes or settings.truncation):
+        return channelwise.globe(frames, settings, torus)
+    if torus:
+        return waves(frames, settings, latitudes.square(frames.grid, settings))
+    return waves(frames, settings, latitudes.harmonic(frames.grid, settings), winds)
 
 
 def white(size: int) -> GaussMarkov:
@@ -69,90 +80,43 @@ def white(size: int) -> GaussMarkov:
 def empirical(frames: Frames, settings: LinearPrior) -> GaussMarkov:
     """Fit empirical orthogonal functions of the whole domain, the leading ones coupled."""
     (sums,) = accumulate(frames, lambda fields: [fields])
-    variance, modes = _principal(sums, settings)
-    coupling, persistence = _split(_lagged(sums, variance, modes, settings), settings.coupled_modes)
+    variance, modes = principal(sums, settings)
+    coupling, persistence = evolution(lagged(sums, variance, modes, settings), settings.coupled_modes)
     return GaussMarkov(Empirical(modes.float()), variance.float(), coupling[None].float(), persistence.float())
 
 
-def waves(frames: Frames, settings: LinearPrior, torus: bool) -> GaussMarkov:
+def waves(frames: Frames, settings: LinearPrior, bases: list[Latitudes], winds: Winds = ()) -> GaussMarkov:
     """Fit complex orthogonal functions of channel and latitude for each zonal wavenumber, the leading ones coupled.
 
     The statistics are assumed to be the same at all longitudes; covariances between wavenumbers, which distinguish
     land from sea, are left to the network. In return the leading modes of each wavenumber are coupled to each other and
     may propagate, and the truncation is that of spherical harmonics, which treats the poles like any other point. A
     torus has no poles and uses all functions of latitude, for all wavenumbers except the Nyquist wavenumber.
+
+    Args:
+        frames: normalised departures of the training period.
+        settings: see `fit`.
+        bases: the functions of latitude of each wavenumber.
+        winds: pairs of channels.
     """
-    bases = _torus(frames.grid, settings) if torus else _harmonics(frames.grid, settings)
+    of_channels = [[basis.of(c, winds) for c in range(frames.shape[0])] for basis in bases]
 
     def coefficients(fields: torch.Tensor) -> list[torch.Tensor]:
         """Coefficients (n, C * L) of each wavenumber."""
-        waves = torch.fft.rfft(fields.unflatten(1, frames.shape), norm="ortho").permute(3, 0, 1, 2)
-        samples = [(waves[m] @ basis.to(waves.dtype)).flatten(1) for m, basis in enumerate(bases)]
+        circles, samples = torch.fft.rfft(fields.unflatten(1, frames.shape), norm="ortho").permute(3, 1, 0, 2), []
+        for m, basis in enumerate(of_channels):
+            turned = to_spin(circles[m], winds) if m else circles[m]
+            samples.append(torch.cat([x @ part.to(x.dtype) for x, part in zip(turned, basis)], 1))
         return [samples[0].real, *samples[1:]]
 
     fitted = []
-    for number, (basis, sums) in enumerate(zip(bases, accumulate(frames, coefficients))):
-        variance, vectors = _principal(sums, settings)
+    for number, (basis, sums) in enumerate(zip(of_channels, accumulate(frames, coefficients))):
+        variance, vectors = principal(sums, settings)
         kept = variance > settings.floor
         variance, vectors = variance[kept], vectors[:, kept]
-        coupling, persistence = _split(_lagged(sums, variance, vectors, settings), settings.coupled_modes)
-        functions = torch.einsum("hl,clk->chk", basis.to(vectors.dtype), vectors.unflatten(0, (frames.shape[0], -1)))
+        coupling, persistence = evolution(lagged(sums, variance, vectors, settings), settings.coupled_modes)
+        parts = vectors.split([part.shape[1] for part in basis])
+        functions = torch.stack([part.to(vectors.dtype) @ turned for part, turned in zip(basis, parts)])
+        functions = from_spin(functions, winds) if number else functions
         fitted.append(Wavenumber(number, functions.flatten(0, 1), variance, coupling, persistence))
     return merge(fitted, frames.shape[-1], settings.floor)
-
-
-def _harmonics(grid: Grid, settings: LinearPrior) -> list[torch.Tensor]:
-    """Orthonormal functions of latitude for each zonal wavenumber, (H, L): the spherical harmonics of that order.
-
-    Raises:
-        UserError: if the grid is not global, or is too coarse for the truncation.
-    """
-    height, width = grid.shape
-    finest = min(height, (width + 1) // 2) - 1
-    truncation = settings.truncation or finest
-    if not grid.periodic or truncation > finest:
-        raise UserError(
-            f"waves of truncation {truncation} do not fit the grid, whose {height} x {width} points resolve {finest} "
-            f"at most{'' if grid.periodic else ' and do not go round the globe'}; lower "
-            "train.linear_prior.truncation, or set train.linear_prior.basis: empirical"
-        )
-    table = Harmonics(grid.latitude, width, truncation).table
-    measure = torch.as_tensor(np.sqrt(grid.weights[:, 0]))
-    return [torch.linalg.qr((table[order, order:] * measure).T)[0] for order in range(truncation + 1)]
-
-
-def _torus(grid: Grid, settings: LinearPrior) -> list[torch.Tensor]:
-    """The identity for each zonal wavenumber on a torus, (H, H).
-
-    Raises:
-        UserError: if the settings have a truncation.
-    """
-    if settings.truncation:
-        raise UserError(
-            f"train.linear_prior.truncation: {settings.truncation} is for a globe, and the domain is periodic in both "
-            "directions; leave it out"
-        )
-    height, width = grid.shape
-    return [torch.eye(height, dtype=torch.float64)] * ((width + 1) // 2)
-
-
-def _principal(sums: CovarianceSums, settings: LinearPrior) -> tuple[torch.Tensor, torch.Tensor]:
-    """Principal components of samples, which may be complex: variances, largest first, and orthonormal vectors."""
-    size = len(sums.now)
-    variance, vectors = torch.linalg.eigh(sums.covariance)
-    keep = min(settings.modes or size, size, sums.frames - 1)
-    return variance.flip(0)[:keep].clamp(min=settings.floor), vectors.flip(1)[:, :keep]
-
-
-def _lagged(sums: CovarianceSums, variance: torch.Tensor, vectors: torch.Tensor, settings: LinearPrior) -> torch.Tensor:
-    """Lagged covariance E[a_{t+1} a_t^H] of the whitened coefficients of the vectors, shrunk by the ridge."""
-    root = variance.sqrt()
-    lagged = vectors.mH @ sums.lagged @ vectors / (root[:, None] * root) / (1 + settings.ridge)
-    return torch.zeros_like(lagged) if settings.form == "space" else lagged
-
-
-def _split(lagged: torch.Tensor, coupled: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Coupling of the leading modes, clipped to keep the process stationary, and lag-one correlation of the others."""
-    left, singular, right = torch.linalg.svd(lagged[:coupled, :coupled])
-    coupling = left * singular.clamp(max=MAX_SINGULAR_VALUE).to(left.dtype) @ right
-    return coupling, lagged.diagonal().real[coupled:].clamp(-MAX_SINGULAR_VALUE, MAX_SINGULAR_VALUE)
