@@ -8,10 +8,11 @@ errors, and every fifth frame has none. Writes `{"nowcast" | "fixed_lag" | "batc
 "steps", …}}`: root-mean-square differences of mean and spread from the exact ones, in units of the exact posterior
 standard deviation, with the sampling error for this number of members (`mean_chance`); the same for other samplers and
 step counts under `convergence`; for the sliding window of particles, by the noise level of carried frames and by when
-members are weighted (before: predictive weights, after: misfits), under `sliding`; and for particle filters and
-smoothers under `particles`. `kl` is the Kullback-Leibler divergence KL(sample | exact) of a frame, both as Gaussians,
-per value; a sample of E members from the exact distribution has (D + 3) / 4E on average (`kl_chance`). `evaluations`
-counts those of a frame and member. `--quick` takes fewer members.
+members are weighted (before: predictive weights, after: misfits), under `sliding`; without weights, by noise and by
+inversion (DAWIS), under `inversion`; and for particle filters and smoothers under `particles`. `kl` is the
+Kullback-Leibler divergence KL(sample | exact) of a frame, both as Gaussians, per value; a sample of E members from the
+exact distribution has (D + 3) / 4E on average (`kl_chance`). `evaluations` counts those of a frame and member.
+`--quick` takes fewer members.
 """
 
 import argparse
@@ -66,6 +67,7 @@ def main() -> None:
         print(name, found[name], flush=True)
     found["convergence"] = convergence(process, seen, members, [1, 4, 16] if chosen.quick else [1, 2, 4, 8, 16, 32])
     found["sliding"] = sliding(process, seen, members, [0.3, 3.0] if chosen.quick else [0.1, 0.3, 1.0, 3.0, 20.0])
+    found["inversion"] = inversion(process, seen, members, [3.0] if chosen.quick else [0.3, 1.0, 3.0, (1.5, 9.0)])
     found["particles"] = particles(process, seen, [20, 1000] if chosen.quick else [20, 80, 320, 1280, 5000])
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +101,24 @@ def sliding(process: object, seen: LinearObservations, members: int, levels: lis
             found.append(
                 {"carried": carried, "weighted": weigh, "members": members, **differences(process, seen, sample, LAG)}
             )
+            print(found[-1], flush=True)
+    return found
+
+
+def inversion(process: object, seen: LinearObservations, members: int, levels: list) -> list[dict]:
+    """Departures of a window without weights whose carried frames go back to their levels by noise and by inversion."""
+    found, ladder = [], noise.levels(100, 0.02, 20.0, 7.0)
+    for carried in levels:
+        for count, step in (
+            (0, "covariance"),
+            (100, "covariance"),
+            (0, "ddim, deterministic"),
+            (100, "ddim, deterministic"),
+        ):
+            cycles = schedule.moving_window(FRAMES, ladder, LAG, 2 * LAG, 1, carried, inversion=count)
+            sample = sampled(process, seen, cycles, STEP[step](), members)
+            about = {"carried": carried, "inversion_steps": count, "step": step, "members": members}
+            found.append(about | differences(process, seen, sample, LAG))
             print(found[-1], flush=True)
     return found
 
@@ -167,7 +187,8 @@ def sampled(
         return torch.randn(members, len(counts), SIZE if size is None else size, generator=generator)
 
     denoise = lambda noisy, posterior, moving, points: posterior.mean(noisy)
-    guided = lambda view: Analytic(Unguided(process, denoise), seen.frames(view), tolerance=1e-6)
+    unguided = lambda view: Unguided(process, denoise)
+    guided = lambda view: Analytic(unguided(view), seen.frames(view), tolerance=1e-6)
 
     def weigh(fields: torch.Tensor, level: np.ndarray, cycle: schedule.Cycle) -> torch.Tensor:
         if cycle.weigh == "after":
@@ -181,7 +202,7 @@ def sampled(
 
     state = sampler.State(torch.zeros(members, FRAMES, SIZE), np.full(FRAMES, np.inf))
     found, before = torch.empty_like(state.fields), 0
-    for after in sampler.sample(cycles, state, guided, sampler.StepSettings(step), white, weigh):
+    for after in sampler.sample(cycles, state, guided, sampler.StepSettings(step), white, weigh, unguided=unguided):
         found[:, before : after.finished] = after.fields[:, before : after.finished]
         before = after.finished
     return found

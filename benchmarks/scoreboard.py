@@ -139,6 +139,18 @@ RIVALS = {
         },
         {"window.effective": [0.4, 0.7], "sampler.corrections": [0, 2]},
     ),
+    "DAWIS, filter": Method(
+        {
+            "regime": "sliding",
+            "lag_hours": 0,
+            "context": 7,
+            "window": {"carried": 1.5, "carried_newest": 2.33, "inversion_steps": 100, "effective": 1.0},
+            "guidance": {"method": "mmps"},
+            "sampler": DETERMINISTIC,
+            "steps": 100,
+        },
+        {"window.carried": [0.5, 1.5], "window.carried_newest": [2.33, 9.0]},
+    ),
     "ForcingDAS, full sequence": Method(
         {"design": "forcingdas", "regime": "batch", "guidance": {"zeta": 2.0}}, {"guidance.zeta": [0.1, 0.3, 1.0]}
     ),

@@ -27,6 +27,7 @@ REGIMES = {
     "nowcast": {"regime": "nowcast", "halo": 3},
     "fixed lag, past fixed": {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed", "halo": 3},
     "sliding": {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48}, "halo": 2},
+    "sliding by inversion": {"regime": "sliding", "lag_hours": 24, "window": {"inversion_steps": 3}, "halo": 2},
     "particle filter": {"regime": "particle_filter", "lag_hours": 24, "halo": 3},
     "particle smoother": {"regime": "particle_filter", "lag_hours": 48, "window": {"weights": "mean"}, "halo": 3},
     "with corrections": {"halo": 3, "sampler": {"step": "ddim", "corrections": 1}},

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from hindsight.diffusion import langevin
+from hindsight.diffusion import inversion, langevin
 from hindsight.diffusion.guidance import Denoiser
 from hindsight.diffusion.schedule import Cycle
 from hindsight.diffusion.steps import Step
@@ -90,6 +90,7 @@ def sample(
     resample: Resample = lambda members, level, cycle: members,
     progress: Callable[[int], None] = lambda done: None,
     after_row: Callable[[State], None] = lambda state: None,
+    unguided: Callable[[slice], Denoiser] | None = None,
 ) -> Iterator[State]:
     """Sample the cycles one after the other, from `state` on.
 
@@ -102,6 +103,7 @@ def sample(
         resample: resamples members (E, V, D) at noise levels (V,), as `Cycle.weigh` says.
         progress: is called with the number of rows done in all cycles.
         after_row: is called with the state after every row but the last of a cycle.
+        unguided: returns the denoiser of a view without observations, for cycles with an inversion.
 
     Yields:
         The state after every cycle: frames before `finished` are samples of the analysis.
@@ -115,7 +117,7 @@ def sample(
         if not state.row:
             _weigh_before(cycle, state, resample)
         guided = denoiser(cycle.view)
-        x = state.partial if state.row else _initial(cycle, state, guided, noise)
+        x = state.partial if state.row else _initial(cycle, state, guided, noise, unguided)
         step_settings.step.begin(*state.memory)
         for row in range(state.row + 1, len(cycle.rows)):
             x, done = _next_row(cycle, row, x, guided, step_settings, noise), done + 1
@@ -140,7 +142,9 @@ def _weigh_before(cycle: Cycle, state: State, resample: Resample) -> None:
         state.fields[:, cycle.view] = resample(state.fields[:, cycle.view], level, cycle)
 
 
-def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torch.Tensor:
+def _initial(
+    cycle: Cycle, state: State, guided: Denoiser, noise: Noise, unguided: Callable[[slice], Denoiser] | None
+) -> torch.Tensor:
     """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
     x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
     key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
@@ -151,6 +155,8 @@ def _initial(cycle: Cycle, state: State, guided: Denoiser, noise: Noise) -> torc
     if bool(new.any()):
         drawn = guided.start(torch.where(new, 0.0, x), tensor(before), white)
         x = torch.where(new, drawn + target * white("start"), x)
+    if unguided and bool((clean := torch.as_tensor(cycle.inverts(before), device=x.device)).any()):
+        return inversion.inverted(x, clean, cycle.low, tensor(first), cycle.inversion, unguided(cycle.view))
     older = tensor(np.where(np.isinf(before), first, before))[:, None]
     more = (target.square() - older.square()).clamp(min=0).sqrt()
     return x + more * white("carry") if bool((more > 0).any()) else x

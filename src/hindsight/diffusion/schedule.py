@@ -67,6 +67,7 @@ class Cycle:
         finished: frames before this one are final after the cycle.
         weigh: when members are weighted and resampled: before the cycle, by how well they foresee the observations of
             the frames that enter (if any frame entered before), or after it, by their misfit.
+        inversion: steps by which clean frames are brought to their first level, see `inversion`; 0: by new noise.
     """
 
     first: int
@@ -74,6 +75,16 @@ class Cycle:
     earlier_cycles: np.ndarray
     finished: int
     weigh: Weigh = "never"
+    inversion: int = 0
+
+    @property
+    def low(self) -> float:
+        """The lowest noise level but clean, at which an inversion begins."""
+        return float(self.rows[self.rows > 0].min())
+
+    def inverts(self, level: np.ndarray) -> np.ndarray:
+        """Which frames are inverted (V,): those that are clean (levels (V,)) and whose first level lies above `low`."""
+        return (level == 0) & (self.rows[0] > self.low) & bool(self.inversion)
 
     @property
     def view(self) -> slice:
@@ -148,14 +159,23 @@ def _steps_by_row(steps: int, rounds: int) -> np.ndarray:
     return steps - np.append(0, falls.cumsum())
 
 
+def carried_levels(carried: float | tuple[float, float], frames: int) -> np.ndarray:
+    """Noise levels of frames that are carried over, (frames,); see `moving_window`."""
+    oldest, newest = carried if isinstance(carried, tuple) else (carried, carried)
+    if oldest == newest:
+        return np.full(frames, oldest)
+    return 1 / np.linspace(1 / (1 + oldest), 1 / (1 + newest), frames) - 1
+
+
 def moving_window(
     frames: int,
     levels: np.ndarray,
     lag: int,
     context: int,
     hop: int = 1,
-    carried: float = np.inf,
+    carried: float | tuple[float, float] = np.inf,
     weigh: Weigh = "never",
+    inversion: int = 0,
 ) -> list[Cycle]:
     """A window that moves over a stretch; all its frames are made noisy again and denoised together.
 
@@ -166,17 +186,20 @@ def moving_window(
         context: frames in the window.
         hop: frames that the window moves by.
         carried: noise level that frames carried over are brought to; infinite: all frames begin from pure noise and
-            each window is analysed by itself, which is exact if it is long enough.
+            each window is analysed by itself, which is exact if it is long enough. Two levels are those of the oldest
+            and the newest of them; between these, 1 / (1 + level) is linear in time (DAWIS, arXiv:2610.03314).
         weigh: see `Cycle`.
+        inversion: see `Cycle`.
     """
     cycles, entered, newest = [], 0, min(frames, lag + hop) - 1
     while True:
         view = np.arange(max(0, newest - max(context, lag + hop) + 1), newest + 1)
-        cap = np.where((view < entered) & np.isfinite(carried), carried, levels[-1])
+        cap = np.full(len(view), levels[-1])
+        cap[: entered - view[0]] = np.minimum(carried_levels(carried, entered - view[0]), levels[-1])
         rows = np.minimum(levels[noise_schedule(len(view), len(levels) - 1, 0)], cap)
         last = newest == frames - 1
         finished = frames if last else newest - lag + 1
-        cycles.append(Cycle(int(view[0]), rows, newest - view, finished, weigh))
+        cycles.append(Cycle(int(view[0]), rows, newest - view, finished, weigh, inversion if entered else 0))
         if last:
             return cycles
         entered, newest = newest + 1, min(newest + hop, frames - 1)

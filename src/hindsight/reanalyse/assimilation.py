@@ -106,10 +106,10 @@ class Assimilation:
         settings = self.settings
         shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
         solver = settings.solver_tolerance, settings.solver_iterations, self._cache, settings.solver_memory
-        return Setup(self._unguided(view), self.observations.frames(view), shape, *solver)
+        return Setup(self.unguided(view), self.observations.frames(view), shape, *solver)
 
-    def _unguided(self, view: slice) -> Unguided:
-        """The prior's denoiser of some frames."""
+    def unguided(self, view: slice) -> Unguided:
+        """The prior's denoiser of some frames, without observations."""
         first, count = int(self.frames[view][0]), len(self.frames[view])
         window = min(self.window, count)
         starts = np.array(composed.starts(first, count, window, self.settings.stride))

@@ -54,6 +54,7 @@ class Counter:
         level, work = np.full(frames, np.inf), Work()
         for cycle in regimes.cycles(self.settings, frames, self.step_hours):
             work += self._weights(cycle, level[cycle.view], first) + self._cycle(cycle, first)
+            work += self._inversion(cycle, level[cycle.view], first)
             level[cycle.view] = cycle.rows[-1]
         return work
 
@@ -63,6 +64,10 @@ class Counter:
             return Work()
         covariances = 2 * len(level) if self.settings.window.weights == "predictive" else 0
         return Work(self._windows(cycle, level[None] > 0, first), covariances)
+
+    def _inversion(self, cycle: Cycle, level: np.ndarray, first: int) -> Work:
+        """A step of an inversion evaluates the windows with a frame that is inverted."""
+        return Work(self._windows(cycle, cycle.inverts(level)[None], first)) * cycle.inversion
 
     def _cycle(self, cycle: Cycle, first: int) -> Work:
         """A row evaluates the windows with a frame whose level falls; a correction evaluates all windows."""

@@ -211,7 +211,15 @@ def _sample(
             checkpoint.save(now, finished, assimilation.attempt, assimilation.cost)
 
     for now in sampler.sample(
-        cycles, state, assimilation.denoiser, step_settings, assimilation.noise, resample, progress, save
+        cycles,
+        state,
+        assimilation.denoiser,
+        step_settings,
+        assimilation.noise,
+        resample,
+        progress,
+        save,
+        assimilation.unguided,
     ):
         finished[:, before : now.finished] = now.fields[:, before : now.finished]
         before = now.finished

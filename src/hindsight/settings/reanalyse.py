@@ -143,6 +143,18 @@ class Window(Section):
     carried: float = Field(
         0.5, gt=0, description="sliding: noise level of the frames that the window keeps when it moves"
     )
+    carried_newest: float | None = Field(
+        None,
+        gt=0,
+        description="sliding: noise level of the newest of these frames, if `carried` is that of the oldest; none: the "
+        "same",
+    )
+    inversion_steps: int = Field(
+        0,
+        ge=0,
+        description="sliding: steps, a network evaluation each, by which these frames are brought back to their noise "
+        "level by inverting deterministic sampling (DAWIS); 0: by adding noise",
+    )
     weights: Literal["predictive", "mean", "misfit"] = Field(
         "predictive",
         description="what members are weighted by. predictive: the likelihood of new observations given the members' "
@@ -290,8 +302,10 @@ class Reanalyse(Section):
         wrong = []
         if self.sigma_min >= self.sigma_max:
             wrong.append(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
-        if self.regime == "sliding" and self.window.carried > self.sigma_max:
-            wrong.append(f"window.carried ({self.window.carried}) must not exceed sigma_max ({self.sigma_max})")
+        for name in ("carried", "carried_newest"):
+            level = getattr(self.window, name)
+            if self.regime == "sliding" and level and level > self.sigma_max:
+                wrong.append(f"window.{name} ({level}) must not exceed sigma_max ({self.sigma_max})")
         if self.selection.passes and not self.sigma_min < self.selection.sigma <= self.sigma_max:
             wrong.append(
                 f"selection.sigma ({self.selection.sigma}) must lie above sigma_min ({self.sigma_min}) and not exceed"

@@ -27,6 +27,13 @@ CASES = {
         2,
     ),
     "sliding, weighted by misfits": (SLIDING | {"window": SLIDING["window"] | {"weights": "misfit"}}, 2),
+    "sliding by inversion": (SLIDING | {"window": SLIDING["window"] | {"inversion_steps": 4}}, 2),
+    "sliding as in DAWIS": (
+        SLIDING
+        | {"window": {"carried": 0.5, "carried_newest": 2.0, "inversion_steps": 3, "effective": 1.0}}
+        | {"guidance": {"method": "mmps"}, "sampler": worlds.DETERMINISTIC},
+        1,
+    ),
     "particle filter": (PARTICLES, 0),
     "particle filter, as published": (PARTICLES | {"window": {"effective": 0.4, "weights": "mean"}}, 0),
     "particle smoother": (PARTICLES | {"lag_hours": 48}, 2),

@@ -12,10 +12,13 @@ from hindsight.settings import Reanalyse
 
 
 def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
-    """A moving window whose frames carried over go back to `window.carried`."""
+    """A moving window whose frames carried over go back to `window.carried`, by noise or by inversion."""
     lag, hop, window = settings.lag_frames(step_hours), settings.hop_frames(step_hours), settings.window
-    levels = sampling.levels(settings)
-    return schedule.moving_window(frames, levels, lag, settings.context, hop, window.carried, window.weigh)
+    levels, newest = sampling.levels(settings), window.carried_newest or window.carried
+    carried = window.carried, newest
+    return schedule.moving_window(
+        frames, levels, lag, settings.context, hop, carried, window.weigh, window.inversion_steps
+    )
 
 
 def resample(assimilation: Assimilation, members: torch.Tensor, level: np.ndarray, cycle: Cycle) -> torch.Tensor:
