@@ -22,7 +22,7 @@ def fields(frames=FRAMES):
 
 
 def exact(process, x, low, high):
-    """The part along an eigenvector of the covariance is multiplied by sqrt((variance + high^2) / (variance + low^2))."""
+    """The part along an eigenvector of the covariance grows by sqrt((variance + high^2) / (variance + low^2))."""
     value, vector = np.linalg.eigh(oracle.covariance(process, x.shape[1]))
     parts = x.double().flatten(1).numpy() @ vector
     return (parts * np.sqrt((value + high**2) / (value + low**2)) @ vector.T).reshape(x.shape)
