@@ -147,7 +147,7 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
 
 
 def make(target: str, config: str, more: dict | None = None) -> Path:
-    """Return a file of a run; make it with the workflow if it is missing.
+    """Return a file of a run; make it with the workflow if it is missing or out of date.
 
     Args:
         target: the file, relative to the repository.

@@ -145,7 +145,7 @@ def _part(asked: settings.Download, folder: Path, **paths: object) -> None:
 
 def _pieces(chosen: settings.Settings, folder: Path, raw: list[Path]) -> list[Path]:
     """Bring every piece to the pipeline's layout."""
-    seen = _seen(chosen, "regrid", folder, settings.SECTIONS["scope"], settings.SECTIONS["regrid"])
+    seen = _seen(chosen, "regrid", folder, settings.SECTIONS["domain_without_periods"], settings.SECTIONS["regrid"])
     parts, made = intervals.parts(settings.download_request(chosen)), []
     for piece in intervals.pieces(chosen.domain, chosen.preprocess):
         met = [path for path, part in zip(raw, parts) if part.overlaps(piece.start, piece.last)]

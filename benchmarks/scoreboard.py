@@ -7,7 +7,7 @@
 Cases: Lorenz-96 with every, every second and every fourth variable observed, and Europe with its two networks. The
 workflow trains a prior that is missing (config/lorenz96.yaml; Europe's with `--data`). Every row is measured in a
 process of its own, so that its peak memory is known; rows that the file has already are kept. A method has a row with
-the constants below (a rival's are those of its paper) and, marked `tuned`, one with those of its grid that have the
+its constants (a rival's are those of its paper) and, marked `tuned`, one with those of its grid that have the
 least CRPS on other frames, of the validation period.
 
 Writes a list of `{case, method, rmse, crps, spread_skill, spectral_error, evaluations, backward_passes, seconds,
@@ -38,7 +38,7 @@ from matplotlib import pyplot as plt
 
 from hindsight import machine
 from hindsight import prior as priors
-from hindsight.baselines import covariance, cycle, each_frame, forecasts
+from hindsight.baselines import covariance, each_frame, ensemble_filter, forecasts
 from hindsight.baselines.ensf import FORECASTS, EnsembleScoreFilter
 from hindsight.baselines.four_d_var import FourDVar
 from hindsight.baselines.letkf import LETKF
@@ -61,14 +61,14 @@ DRAWN, ANCESTRAL, DETERMINISTIC, SECOND = (
     {"step": "ddim", "eta": 0.0},
     {"step": "second_order"},
 )
-LEVELS = {  # of each domain's own configuration, but for Lorenz-96's tolerance
+DOMAIN_SETTINGS = {  # as in the configuration of each domain, but for Lorenz-96's tolerance
     LORENZ: {"sigma_max": 20.0, "sigma_min": 0.03, "stride": 16, "batch": 64, "solver_tolerance": 1e-3},
     EUROPE: {"frames": 128, "stride": 128, "batch": 4},
 }
 GUIDANCE = {LORENZ: {"method": "fused"}, EUROPE: {"method": "analytic"}}  # the domains' own
 SAMPLER = {LORENZ: ANCESTRAL, EUROPE: DRAWN}
 LAG, CONTEXT = {LORENZ: 48, EUROPE: 72}, {LORENZ: 32, EUROPE: 8}  # hours, frames
-PAST = 4  # frames in view of a particle filter, whose past is certain
+PARTICLE_CONTEXT = 4  # frames in view in regime particle_filter, whose past is certain
 HOP = {LORENZ: 24, EUROPE: 24}  # hours that the sliding window moves by, with a lag
 STEPS = {LORENZ: {"batch": 24, "sliding": 8, "particle_filter": 12}, EUROPE: {}}  # 6 for others
 FRAMES = {LORENZ: (152, slice(40, 144)), EUROPE: (64, slice(8, 56))}
@@ -164,7 +164,7 @@ RIVALS = {
     ),
 }
 CLASSICAL = {
-    "optimal interpolation": Method({"span": 1}, {"span": [3, 5]}, "interpolated"),
+    "optimal interpolation": Method({"span": 1}, {"span": [3, 5]}, "optimal_interpolation"),
     "3D-Var": Method(baseline="three_d_var"),
     "4D-Var": Method(baseline="four_d_var"),
     "LETKF": Method(
@@ -186,7 +186,7 @@ TUNED = [f"{name}, tuned" for name, method in METHODS.items() if method.grid]
 
 
 @dataclass
-class Posed:
+class Problem:
     """A case, the run that its prior is of, and its domain."""
 
     case: Case
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
-        return print(json.dumps(measured(**json.loads(chosen.one))))
+        return print(json.dumps(measure(**json.loads(chosen.one))))
     rows = json.loads(chosen.json.read_text()) if chosen.json and chosen.json.is_file() else []
     quick = ["batch", "particle filter", "SDA, tuned", "LETKF", "optimal interpolation"]
     methods = chosen.method or (quick if chosen.quick else [*METHODS, *TUNED])
@@ -217,7 +217,7 @@ def main() -> None:
         if kept or case.split()[0] not in METHODS[method.removesuffix(", tuned")].domains:
             continue
         about = {"members": chosen.members, "threads": chosen.threads, "quick": chosen.quick, "data": str(chosen.data)}
-        rows.append(row({"case": case, "method": method, **about}))
+        rows.append(measure_in_new_process({"case": case, "method": method, **about}))
         if chosen.json:
             cases.write(rows, chosen.json)
     if chosen.image:
@@ -226,39 +226,41 @@ def main() -> None:
         chosen.tables.write_text(tables(rows))
 
 
-def row(asked: dict) -> dict:
+def measure_in_new_process(request: dict) -> dict:
     """One row, measured in a new process."""
-    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(asked)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(request)], capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{asked}\n{done.stderr[-3000:]}")
+        sys.exit(f"{request}\n{done.stderr[-3000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
     print(json.dumps(found), flush=True)
     return found
 
 
-def measured(case: str, method: str, members: int, threads: int, quick: bool, data: str) -> dict:
+def measure(case: str, method: str, members: int, threads: int, quick: bool, data: str) -> dict:
     """Run a method on a case, tuned before if it is asked for, and score it."""
     torch.set_num_threads(threads)
     name, chosen = method.removesuffix(", tuned"), {}
     if name != method:
-        chosen = tuned(posed(case, "validation", quick, data), METHODS[name], 4)
-    test = posed(case, "test", quick, data)
+        chosen = tune(pose(case, "validation", quick, data), METHODS[name], 4)
+    test = pose(case, "test", quick, data)
     found = {"case": case, "method": method, "quick": quick, "members": members, "frames": len(test.case.times)}
-    found |= {"settings": changed(METHODS[name].settings, chosen), "precision": test.case.prior.precision}
+    found |= {"settings": with_values(METHODS[name].settings, chosen), "precision": test.case.prior.precision}
     found |= {"threads": threads, "processor": machine.device_name(test.case.prior.maps.device)}
-    began, cells = time.monotonic(), members * len(test.case.times)
+    began, member_frames = time.monotonic(), members * len(test.case.times)
     try:
-        fields, cost = analysed(test, METHODS[name], chosen, members)
+        fields, cost = analyse(test, METHODS[name], chosen, members)
     except UserError as error:
         if "diverged" not in f"{error}":
             raise
         nothing = dict.fromkeys(("rmse", "crps", "spread_skill", "spectral_error"))
-        return found | nothing | {"seconds": (time.monotonic() - began) / cells, "note": str(error).split(";")[0]}
-    found |= {"seconds": (time.monotonic() - began) / cells, **cost} | scored(test.case, fields)
+        return (
+            found | nothing | {"seconds": (time.monotonic() - began) / member_frames, "note": str(error).split(";")[0]}
+        )
+    found |= {"seconds": (time.monotonic() - began) / member_frames, **cost} | score(test.case, fields)
     return found | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def posed(case: str, split: str, quick: bool, data: str) -> Posed:
+def pose(case: str, split: str, quick: bool, data: str) -> Problem:
     """A case with the frames of its test or its validation period."""
     domain, network = case.split()
     name, more = (QUICK["run"], QUICK) if quick else (domain, {"data": data} if domain == EUROPE else None)
@@ -271,56 +273,59 @@ def posed(case: str, split: str, quick: bool, data: str) -> Posed:
     prior = priors.load(path, machine.device("auto"))
     if domain == LORENZ:
         every = int(network.removeprefix("every")) if network != "all" else 1
-        return Posed(cases.ring(prior, frames, every, scored, 2026 if split == "test" else 2025), run, domain)
+        return Problem(cases.ring(prior, frames, every, scored, 2026 if split == "test" else 2025), run, domain)
     found = cases.observed(run, network, split, frames, prior)
     found.scored = scored
-    return Posed(found, run, domain)
+    return Problem(found, run, domain)
 
 
-def tuned(validation: Posed, method: Method, members: int) -> dict:
+def tune(validation: Problem, method: Method, members: int) -> dict:
     """The constants of a method's grid with the least CRPS."""
     best, least = {}, np.inf
     for values in itertools.product(*method.grid.values()):
         chosen = dict(zip(method.grid, values))
         try:
-            fields, _ = analysed(validation, method, chosen, members)
+            fields, _ = analyse(validation, method, chosen, members)
         except UserError as error:
             if "diverged" not in f"{error}":
                 raise
             continue
-        if (crps := scored(validation.case, fields)["crps"][0]) < least:
+        if (crps := score(validation.case, fields)["crps"][0]) < least:
             best, least = chosen, crps
     return best
 
 
-def analysed(posed: Posed, method: Method, chosen: dict, members: int) -> tuple[np.ndarray, dict]:
+def analyse(problem: Problem, method: Method, chosen: dict, members: int) -> tuple[np.ndarray, dict]:
     """Members of an analysis (E, T, C, H, W), and what it took per frame and member."""
-    own = changed(method.settings, chosen)
+    own = with_values(method.settings, chosen)
     if method.baseline:
-        return globals()[method.baseline](posed, members, **own), {"evaluations": 0, "backward_passes": 0}
-    made = posed.case.analysed(sampling(posed.domain, own), members)
-    cells = members * len(posed.case.times)
-    return made.fields, {"evaluations": made.cost.evaluations / cells, "backward_passes": made.cost.backward / cells}
+        return globals()[method.baseline](problem, members, **own), {"evaluations": 0, "backward_passes": 0}
+    made = problem.case.analysed(sampling(problem.domain, own), members)
+    member_frames = members * len(problem.case.times)
+    return made.fields, {
+        "evaluations": made.cost.evaluations / member_frames,
+        "backward_passes": made.cost.backward / member_frames,
+    }
 
 
 def sampling(domain: str, own: dict) -> Reanalyse:
     """The settings of a regime or guidance: its own, and for the others those of the domain."""
     regime = own.get("regime", "batch")
-    base = LEVELS[domain] | {"steps": STEPS[domain].get(regime, 6), "retries": 0}
+    base = DOMAIN_SETTINGS[domain] | {"steps": STEPS[domain].get(regime, 6), "retries": 0}
     if own.get("design") != "forcingdas":
         base |= {"guidance": GUIDANCE[domain], "sampler": SAMPLER[domain]}
     if regime != "batch":
-        base |= {"context": PAST if regime == "particle_filter" else CONTEXT[domain]}
+        base |= {"context": PARTICLE_CONTEXT if regime == "particle_filter" else CONTEXT[domain]}
     if regime in ("fixed_lag", "sliding", "particle_filter"):
         base |= {"lag_hours": 0 if regime == "particle_filter" else LAG[domain]}
     if own.get("design") == "forcingdas":
         base = {name: value for name, value in base.items() if name not in ("steps", "sigma_min")}
     if regime == "sliding" and own.get("lag_hours") != 0:
-        own = changed(own, {"window.hop_hours": HOP[domain]})
+        own = with_values(own, {"window.hop_hours": HOP[domain]})
     return Reanalyse.model_validate(base | own)
 
 
-def changed(settings: dict, chosen: dict) -> dict:
+def with_values(settings: dict, chosen: dict) -> dict:
     """Settings with values at dotted names."""
     found = json.loads(json.dumps(settings))
     for name, value in chosen.items():
@@ -332,7 +337,7 @@ def changed(settings: dict, chosen: dict) -> dict:
     return found
 
 
-def scored(case: Case, fields: np.ndarray) -> dict:
+def score(case: Case, fields: np.ndarray) -> dict:
     """Scores of members (E, T, C, H, W) with intervals, and the spectral error of the members."""
     scaling, grid = case.prior.scaling, case.prior.metadata.grid
     flat = lambda x: x.reshape(*x.shape[: x.ndim - 2], -1)[..., case.scored, :, :]
@@ -353,72 +358,74 @@ def scored(case: Case, fields: np.ndarray) -> dict:
     return found | {"spectral_error": float(np.mean(error))}
 
 
-def interpolated(posed: Posed, members: int, span: int) -> np.ndarray:
+def optimal_interpolation(problem: Problem, members: int, span: int) -> np.ndarray:
     """Optimal interpolation."""
-    return _each_frame(posed, members, OptimalInterpolation.from_covariance(_covariance(posed, span), span))
+    return _each_frame(problem, members, OptimalInterpolation.from_covariance(_covariance(problem, span), span))
 
 
-def three_d_var(posed: Posed, members: int) -> np.ndarray:
+def three_d_var(problem: Problem, members: int) -> np.ndarray:
     """3D-Var."""
-    root = covariance.cholesky(_covariance(posed, 1))
-    return _each_frame(posed, members, ThreeDVar(root, 1, Minimisation()))
+    root = covariance.cholesky(_covariance(problem, 1))
+    return _each_frame(problem, members, ThreeDVar(root, 1, Minimisation()))
 
 
-def four_d_var(posed: Posed, members: int) -> np.ndarray:
+def four_d_var(problem: Problem, members: int) -> np.ndarray:
     """Weak-constraint 4D-Var of all frames together."""
-    method = FourDVar(posed.case.prior.process, FourDVarSettings())
-    return _physical(posed, method.members(_rows(posed), posed.case.times, _step(posed), _product(members)))
+    method = FourDVar(problem.case.prior.process, FourDVarSettings())
+    return _physical(problem, method.members(_rows(problem), problem.case.times, _step(problem), _product(members)))
 
 
-def letkf(posed: Posed, members: int, model: str, localisation_km: float, relaxation: float) -> np.ndarray:
+def letkf(problem: Problem, members: int, model: str, localisation_km: float, relaxation: float) -> np.ndarray:
     """LETKF, with the linear prior or the equations as its model."""
-    grid = posed.case.prior.metadata.grid
-    return _filtered(posed, members, model, LETKF(Localisation(grid, False, localisation_km), relaxation))
+    grid = problem.case.prior.metadata.grid
+    return _filtered(problem, members, model, LETKF(Localisation(grid, False, localisation_km), relaxation))
 
 
-def ensf(posed: Posed, members: int, model: str, steps: int) -> np.ndarray:
+def ensf(problem: Problem, members: int, model: str, steps: int) -> np.ndarray:
     """The ensemble score filter."""
-    return _filtered(posed, members, model, EnsembleScoreFilter(steps, _product(members), _step(posed)))
+    return _filtered(problem, members, model, EnsembleScoreFilter(steps, _product(members), _step(problem)))
 
 
-def _filtered(posed: Posed, members: int, model: str, method: cycle.Method) -> np.ndarray:
+def _filtered(problem: Problem, members: int, model: str, method: ensemble_filter.Method) -> np.ndarray:
     """An ensemble filter, from members of the climatology on."""
-    case, chosen = posed.case, _settings(posed)
+    case, chosen = problem.case, _settings(problem)
     about = {"domain": chosen.domain, "world": chosen.download, "scaling": case.prior.scaling}
     grid, product = case.prior.metadata.grid, _product(members)
     ahead = forecasts.build(model, case.prior.process, product, FORECASTS, **about, grid=grid)
-    values = cycle.forecast_and_analyse("scoreboard", method, ahead, _rows(posed), case.times, _step(posed), 0)
-    return _physical(posed, values)
+    values = ensemble_filter.forecast_and_analyse(
+        "scoreboard", method, ahead, _rows(problem), case.times, _step(problem), 0
+    )
+    return _physical(problem, values)
 
 
-def _each_frame(posed: Posed, members: int, method: each_frame.Method) -> np.ndarray:
-    product, times = _product(members), posed.case.times
-    return _physical(posed, each_frame.analyse("scoreboard", method, _rows(posed), times, _step(posed), product))
+def _each_frame(problem: Problem, members: int, method: each_frame.Method) -> np.ndarray:
+    product, times = _product(members), problem.case.times
+    return _physical(problem, each_frame.analyse("scoreboard", method, _rows(problem), times, _step(problem), product))
 
 
-def _physical(posed: Posed, values: np.ndarray) -> np.ndarray:
-    case = posed.case
+def _physical(problem: Problem, values: np.ndarray) -> np.ndarray:
+    case = problem.case
     return case.prior.scaling.restore(values.reshape(*values.shape[:2], *case.truth.shape[1:]), case.times)
 
 
-def _covariance(posed: Posed, span: int) -> np.ndarray:
+def _covariance(problem: Problem, span: int) -> np.ndarray:
     """The covariance of the training period."""
-    period = _settings(posed).domain.train
-    training = Frames(posed.run / "preprocess/fields.zarr", period, posed.case.prior.scaling)
+    period = _settings(problem).domain.train
+    training = Frames(problem.run / "preprocess/fields.zarr", period, problem.case.prior.scaling)
     return covariance.lagged_covariance(training, span)
 
 
-def _settings(posed: Posed) -> Settings:
-    return Settings.model_validate_json((posed.run / cases.CONFIGURATION).read_text())
+def _settings(problem: Problem) -> Settings:
+    return Settings.model_validate_json((problem.run / cases.CONFIGURATION).read_text())
 
 
-def _rows(posed: Posed) -> Rows:
-    about = posed.case.prior.metadata
-    return normalise(posed.case.table, about.channels, about.grid, posed.case.prior.scaling, about.step_hours)
+def _rows(problem: Problem) -> Rows:
+    about = problem.case.prior.metadata
+    return normalise(problem.case.table, about.channels, about.grid, problem.case.prior.scaling, about.step_hours)
 
 
-def _step(posed: Posed) -> int:
-    return posed.case.prior.metadata.step_hours
+def _step(problem: Problem) -> int:
+    return problem.case.prior.metadata.step_hours
 
 
 def _product(members: int) -> Ensemble:

@@ -44,6 +44,12 @@ def test_every_option_of_a_step_has_help():
     assert used == set(cli.OPTIONS)
 
 
+def test_an_option_that_has_its_own_help_in_a_step_exists():
+    for name in cli.OPTIONS_OF_STEPS:
+        step, option = name.split(" --")
+        assert option in inspect.signature(import_module(cli.steps()[step].module).run).parameters, name
+
+
 @pytest.mark.parametrize("step", ["", "verify.table"])
 def test_help_may_be_piped_to_a_reader_that_stops_early(step):
     command = f"{sys.executable} -m hindsight {step} --help | true"

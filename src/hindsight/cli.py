@@ -194,7 +194,7 @@ OPTIONS = {  # of the steps, and what each means
     "register": "register of known issues and revisions to write (revisions.json)",
     "report": "the HTML report (report.html)",
     "reports": "name of the reports in observe.reports",
-    "result": "result to write: statistics of a network by frame, or the outcome of a check or copy",
+    "result": "result to write",
     "scheduler": "Dask scheduler, as in preprocess.scheduler",
     "scores": "scores (scores.nc)",
     "screened": "tables of screened reports (Parquet)",
@@ -215,8 +215,14 @@ OPTIONS = {  # of the steps, and what each means
     "versions": "folder with the versions of every shard of the archive",
     "workers": "number of Dask workers",
 }
-OPTIONS_OF_STEPS = {  # whose meaning is another one in a step
+OPTIONS_OF_STEPS = {  # whose meaning is another one, or more exact, in a step
+    "observe.collect --observations": "table of reports to write (Parquet)",
+    "observe.select --observations": "observation table to write (Parquet)",
+    "observe.simulate --observations": "observation table to write (Parquet)",
+    "verify.compare --result": "statistics of the network by frame, to write (verify/statistics/NETWORK.nc)",
     "verify.score --statistics": "statistics of every network (verify/statistics/NETWORK.nc)",
+    "archive.break_points --result": "break points of the archive, to write (break_points.json)",
+    "archive.check --result": "outcome of the check, to write (check.json)",
 }
 JOB_OPTIONS: dict[str, Callable[[str], str]] = {  # options that say what a job works on, and how to read it
     "--network": str,
@@ -273,7 +279,9 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
     parameters = inspect.signature(run).parameters.values()
     requested = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if requested:
-        parser.add_argument("--settings", type=Path, required=True, help="results/RUN/settings/STAGE.json")
+        stage, _, step = name.partition(".")
+        file = step if step in settings.STAGE_SECTIONS else stage
+        parser.add_argument("--settings", type=Path, required=True, help=f"results/RUN/settings/{file}.json")
     for parameter in parameters:
         if parameter.kind is parameter.KEYWORD_ONLY:
             many = parameter.annotation == list[Path]

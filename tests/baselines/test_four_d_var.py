@@ -116,7 +116,7 @@ def test_members_are_drawn_from_the_posterior_of_the_window(offset, monkeypatch,
         given = Rows(*(getattr(given, n) for n in ("time", "point", "weight", "value", "error", "unit", "key")), away)
     found = FourDVar(process, LIMITS).members(given, TIMES, 24, Product(members=count)).reshape(count, -1)
     used = given.each(lambda column: column[COUNTS[0] :]) if offset else given
-    says = "3 of 10 observations depend on frames beyond the window and are not used"
+    says = "3 of 10 observations depend on frames outside the stretch and are not used"
     assert (says in capsys.readouterr().out) == offset
     oi.sampled(found, *oracle.condition(covariance(process), dense(used), used.error, used.value), count)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import save_file
 
-from hindsight.baselines import cycle, letkf, minimise, three_d_var
+from hindsight.baselines import ensemble_filter, letkf, minimise, three_d_var
 from hindsight.baselines.forecasts import EquationForecasts, LinearForecasts
 from hindsight.baselines.letkf import LETKF
 from hindsight.baselines.linear_model import LinearModel
@@ -67,7 +67,7 @@ def test_rows_between_frames_move_the_members_of_both():
         *(getattr(given, n) for n in ("time", "point", "weight", "value", "error", "unit", "key")), away
     )
     joint = oracle.covariance(process, 2)
-    queue = cycle.Queue(given, TIMES[:2], 24)
+    queue = ensemble_filter.Queue(given, TIMES[:2], 24)
     found = method().analyse(members(joint, 40), queue.at(1, SIZE), TIMES[1])
     expected, spread = oracle.condition(joint, dense(given, 2), given.error, given.value)
     np.testing.assert_allclose(found.mean(0), expected, atol=1e-9)
@@ -78,7 +78,7 @@ def filtered(count, given=None):
     """The error of the means of all frames (in standard deviations of the exact filter), and of the variances."""
     process, given = oracle.process(SIZE), whole.rows() if given is None else given
     forecasts = LinearForecasts(LinearModel(process), Product(members=count), 5 << 32, 24)
-    found = cycle.forecast_and_analyse("letkf", method(), forecasts, given, TIMES, 24, 0)
+    found = ensemble_filter.forecast_and_analyse("letkf", method(), forecasts, given, TIMES, 24, 0)
     frame, matrix = ((given.time - TIMES[0]) // np.timedelta64(24, "h")).astype(int), dense(given)
     operators = [matrix.reshape(-1, FRAMES, SIZE)[frame == t, t] for t in range(FRAMES)]
     errors, values = ([column[frame == t] for t in range(FRAMES)] for column in (given.error, given.value))
@@ -166,7 +166,7 @@ def test_analyses_of_two_shards_agree_once_the_start_is_forgotten():
     times = TIMES[0] + np.arange(-60, 5) * np.timedelta64(24, "h")
     forecasts = LinearForecasts(LinearModel(process), product, 5 << 32, 24)
     first, second = (
-        cycle.forecast_and_analyse("letkf", method(), forecasts, whole.rows(), some, 24, 0)
+        ensemble_filter.forecast_and_analyse("letkf", method(), forecasts, whole.rows(), some, 24, 0)
         for some in (times, times[20:])
     )
     np.testing.assert_allclose(first[:, 55:], second[:, 35:], atol=0.02)
@@ -226,7 +226,10 @@ def test_with_the_equations_of_the_ring_it_has_the_published_error():
     given = Rows(np.repeat(times, 40), point, ones[:, None], value, ones / spread, ones, np.arange(count))
     linear = LinearForecasts(LinearModel(white(40)), Product(members=20), 5 << 32, 6)
     model = EquationForecasts(linear, settings, scaling, ["x"], grid)
-    found = cycle.forecast_and_analyse("letkf", method(10000.0, 0.3, grid), model, given, times, 6, spin_up) * spread
+    found = (
+        ensemble_filter.forecast_and_analyse("letkf", method(10000.0, 0.3, grid), model, given, times, 6, spin_up)
+        * spread
+    )
     error = np.sqrt(((found.mean(0) - spread * normal[spin_up:]) ** 2).mean())
     width = np.sqrt(found.var(0, ddof=1).mean())
     assert 0.15 < error < 0.25 and 0.7 < width / error < 1.3, (error, width)

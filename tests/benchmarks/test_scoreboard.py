@@ -21,7 +21,7 @@ def benchmark():
 
 def test_constants_are_changed_where_their_dotted_names_say(benchmark):
     settings = {"guidance": {"method": "sda", "gamma": 0.01}, "steps": 64}
-    found = benchmark.changed(settings, {"guidance.gamma": 0.3, "window.weights": "mean"})
+    found = benchmark.with_values(settings, {"guidance.gamma": 0.3, "window.weights": "mean"})
     assert found == {"guidance": {"method": "sda", "gamma": 0.3}, "steps": 64, "window": {"weights": "mean"}}
     assert settings["guidance"]["gamma"] == 0.01
 
@@ -31,7 +31,7 @@ def test_every_method_and_every_value_of_its_grid_has_valid_settings(benchmark):
         for domain in method.domains if not method.baseline else ():
             for name, values in (method.grid or {"steps": [3]}).items():
                 for value in values:
-                    chosen = benchmark.sampling(domain, benchmark.changed(method.settings, {name: value}))
+                    chosen = benchmark.sampling(domain, benchmark.with_values(method.settings, {name: value}))
                     assert isinstance(chosen, Reanalyse)
 
 

@@ -31,3 +31,10 @@ def test_commands_in_the_docs_exist(page):
 def test_no_page_is_unfinished():
     for page in PAGES:
         assert not re.search(r"RESULTS_|TODO|TBD", page.read_text()), page
+
+
+def test_no_file_has_marks_of_an_unfinished_merge():
+    folders = ("benchmarks", "config", "docs", "profiles", "src", "tests", "workflow")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    texts = [path for path in files if path.suffix in (".md", ".py", ".smk", ".txt", ".yaml")]
+    assert texts and not [path for path in texts if re.search(r"^(<{7}|>{7}) ", path.read_text(), re.M)]

@@ -557,7 +557,7 @@ def test_a_filter_cannot_forecast_by_equations_that_are_not_known(name, world):
 def test_years_more_of_the_built_in_world_change_nothing_for_baselines():
     changes = {}, {"download": {"synthetic": {"end": "2005-12-31"}}}
     given = [settings.stage_settings(settings.read(written("lorenz96", change)), "baselines") for change in changes]
-    assert given[0] == given[1] and json.loads(given[0])["world"]["synthetic"]["world"] == "lorenz96"
+    assert given[0] == given[1] and json.loads(given[0])["world_without_period"]["synthetic"]["world"] == "lorenz96"
 
 
 def test_variables_on_levels_are_written_out():

@@ -177,7 +177,7 @@ def refused(domain, made, changes, capsys):
     names |= {name: name for name in ("linear_prior", "checkpoint", "prior", "tensorboard")}
     chosen = SETTINGS.model_dump(mode="json") | changes.pop("train", {})
     training = TrainingDomain.model_validate({name: getattr(domain, name) for name in TrainingDomain.model_fields})
-    sections = {"training": training.model_dump(mode="json") | changes, "train": chosen}
+    sections = {"training_domain": training.model_dump(mode="json") | changes, "train": chosen}
     said = error_of("train.prior", sections, {n: made[f] for n, f in names.items()}, made["prior"].parent, capsys)
     assert said and not made["prior"].exists() and not made["checkpoint"].exists()
     return said

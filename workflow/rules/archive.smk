@@ -55,7 +55,7 @@ rule layout:
 
 
 rule write:
-    """Write one shard of the archive, members, mean and spread, then its marker."""
+    """Write one shard of the archive: members, mean and spread, its marker and, if its values changed, the reason."""
     input:
         settings=ancient("results/{run}/settings/archive.json"),
         layout=ancient("results/{run}/archive/layout.json"),

@@ -111,7 +111,7 @@ rule moments:
 
 
 rule climatology:
-    """Fit the climatology of the training period, by day of year and hour, in few harmonics."""
+    """Fit the climatology of the training period, as harmonics of the year and of the day."""
     input:
         settings="results/{run}/settings/preprocess.json",
         moments=moments(),

@@ -9,7 +9,7 @@ from hindsight.settings import credentials
 ON_START += [
     lambda: credentials.write({"download": DOWNLOAD_REQUEST}, Path(resource(""))),
     lambda: credentials.write(
-        {"archive": SETTINGS.archive, "reporting": SETTINGS.observe},
+        {"archive": SETTINGS.archive, "real_reports": SETTINGS.observe},
         Path(result("settings")),
     ),
 ]

@@ -29,7 +29,7 @@ def run(
     archive: Path,
     marker: Path,
 ) -> None:
-    """Write one shard of the archive, members, mean and spread, then its marker and, if its values changed, why."""
+    """Write one shard of the archive: members, mean and spread, its marker and, if its values changed, the reason."""
     layout_json = json.loads(layout.read_text())
     shard = shards.find(marker.stem, domain, product)
     number, first = position(domain, product, shard)

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.special
 
 from hindsight import __version__, prior
-from hindsight.baselines import cycle, each_frame, forecasts
+from hindsight.baselines import each_frame, ensemble_filter, forecasts
 from hindsight.baselines.equivalents import Equivalents
 from hindsight.errors import UserError
 from hindsight.fields import analyses, calendar, intervals, store
@@ -55,14 +55,14 @@ def run(
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times = intervals.parse(shard, domain.step_hours).times
     step = np.timedelta64(domain.step_hours, "h")
-    window = times[0] + np.arange(-chosen.halo, len(times)) * step
+    stretch = times[0] + np.arange(-chosen.halo, len(times)) * step
     files = {"statistics": statistics, "observations": observations}
-    rows = each_frame.read_rows(domain, grid, scaling, **files, times=window, halo=0)
+    rows = each_frame.read_rows(domain, grid, scaling, **files, times=stretch, halo=0)
     model = forecasts.build(
         chosen.model, process, product, FORECASTS, domain=domain, world=world, scaling=scaling, grid=grid
     )
     method = EnsembleScoreFilter(chosen.steps, product, domain.step_hours)
-    values = cycle.forecast_and_analyse("ensf", method, model, rows, window, domain.step_hours, chosen.halo)
+    values = ensemble_filter.forecast_and_analyse("ensf", method, model, rows, stretch, domain.step_hours, chosen.halo)
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "ensf", **chosen.model_dump(), "seed": product.seed, "hindsight": __version__}
     analyses.write(values, list(range(product.members)), times, domain.channels, grid, attributes, analysis)

@@ -2,10 +2,10 @@
 
 The model is a_{t+1} = A a_t + w and the covariance of its error that of w (`diffusion.gauss_markov`). The control
 variables (`minimise`) are white: those of the first frame, whose background is the climatology, and the model errors of
-the others, so that a trajectory is a run of the model forced by them (Trémolet 2006, doi:10.1256/qj.05.224). The window
-is the shard and `halo` frames on both sides, which are discarded. Members have perturbed observations and backgrounds
-that are drawn trajectories. For linear observations they are samples of the Rauch-Tung-Striebel smoother, that is of
-the posterior that the diffusion would sample without a network: a check of both, by another route.
+the others, so that a trajectory is a run of the model forced by them (Trémolet 2006, doi:10.1256/qj.05.224). The
+stretch is the shard and `halo` frames on both sides, which are discarded. Members have perturbed observations and
+backgrounds that are drawn trajectories. For linear observations they are samples of the Rauch-Tung-Striebel smoother,
+that is of the posterior that the diffusion would sample without a network: a check of both, by another route.
 """
 
 from collections.abc import Iterator
@@ -46,11 +46,11 @@ def run(
     grid, halo = Grid.of(store.read(fields)), settings.four_d_var.halo
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times, step = intervals.parse(shard, domain.step_hours).times, np.timedelta64(domain.step_hours, "h")
-    window = times[0] + np.arange(-halo, len(times) + halo) * step
+    stretch = times[0] + np.arange(-halo, len(times) + halo) * step
     files = {"statistics": statistics, "observations": observations}
     rows = each_frame.read_rows(domain, grid, scaling, **files, times=times, halo=halo)
     method = FourDVar(process, settings.four_d_var)
-    values = method.members(rows, window, domain.step_hours, product)[:, halo : halo + len(times)]
+    values = method.members(rows, stretch, domain.step_hours, product)[:, halo : halo + len(times)]
     print(f"minimised in at most {method.loops} outer loops and {method.iterations} iterations")
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "four_d_var", "halo": halo, "seed": product.seed, "hindsight": __version__}
@@ -58,7 +58,7 @@ def run(
 
 
 class FourDVar:
-    """The analysis of all frames of a window together.
+    """The analysis of all frames of a stretch together.
 
     Args:
         process: the linear prior.
@@ -79,7 +79,7 @@ class FourDVar:
         """
         given, rows = len(rows), each_frame.of_frames(rows, times[0], len(times), step_hours, self.size)
         if given > len(rows):
-            print(f"{given - len(rows)} of {given} observations depend on frames beyond the window and are not used")
+            print(f"{given - len(rows)} of {given} observations depend on frames outside the stretch and are not used")
         sums = Sums(self.model, len(times), *minimise.parts(rows))
         frames = calendar.frame_number(times, step_hours)
         drawn = np.stack([each_frame.draw(product, PURPOSE, int(f), self.model.count) for f in frames], 1)

@@ -1,8 +1,9 @@
 """The local ensemble transform Kalman filter (Hunt, Kostelich and Szunyogh 2007, doi:10.1016/j.physd.2006.11.008).
 
-Members are forecast from frame to frame (`forecasts`), and analysed at every frame (`cycle`) as combinations of
-themselves. With the deviations X of E members from their mean x, those Y of the equivalents of the observations, which
-need not be linear, the mean departure d of the observations and the covariance R of their errors, the members become
+Members are forecast from frame to frame (`forecasts`), and analysed at every frame (`ensemble_filter`) as combinations
+of themselves. With the deviations X of E members from their mean x, those Y of the equivalents of the observations,
+which need not be linear, the mean departure d of the observations and the covariance R of their errors, the members
+become
 
     x + X (w + W),    w = P Y^T R^-1 d,    W = ((E - 1) P)^(1/2),    P = ((E - 1) I + Y^T R^-1 Y)^-1,
 
@@ -18,7 +19,7 @@ import numpy as np
 import scipy.sparse
 
 from hindsight import __version__, prior
-from hindsight.baselines import cycle, each_frame, forecasts
+from hindsight.baselines import each_frame, ensemble_filter, forecasts
 from hindsight.baselines.equivalents import Equivalents
 from hindsight.baselines.localisation import Localisation
 from hindsight.fields import analyses, intervals, store
@@ -51,14 +52,14 @@ def run(
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times = intervals.parse(shard, domain.step_hours).times
     step = np.timedelta64(domain.step_hours, "h")
-    window = times[0] + np.arange(-chosen.halo, len(times)) * step
+    stretch = times[0] + np.arange(-chosen.halo, len(times)) * step
     files = {"statistics": statistics, "observations": observations}
-    rows = each_frame.read_rows(domain, grid, scaling, **files, times=window, halo=0)
+    rows = each_frame.read_rows(domain, grid, scaling, **files, times=stretch, halo=0)
     model = forecasts.build(
         chosen.model, process, product, PURPOSE, domain=domain, world=world, scaling=scaling, grid=grid
     )
     method = LETKF(Localisation(grid, domain.torus, chosen.localisation_km), chosen.relaxation)
-    values = cycle.forecast_and_analyse("letkf", method, model, rows, window, domain.step_hours, chosen.halo)
+    values = ensemble_filter.forecast_and_analyse("letkf", method, model, rows, stretch, domain.step_hours, chosen.halo)
     values = scaling.restore(values.reshape(*values.shape[:2], len(domain.channels), *grid.shape), times)
     attributes = {"analysis": "letkf", **chosen.model_dump(exclude_none=True)}
     attributes |= {"seed": product.seed, "hindsight": __version__}

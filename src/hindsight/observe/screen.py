@@ -33,7 +33,7 @@ def run(
     calibration: list[Path],
     screened: Path,
 ) -> None:
-    """Screen the reports of an interval; those of the intervals beside it are neighbours in time."""
+    """Check the reports of an interval against the climatology and each other, and correct the bias of stations."""
     grid, quality = Grid.of(xr.load_dataset(static)), settings.quality
     process, scaling = read_linear(linear_prior, climatology, statistics, grid)
     span = intervals.parse(interval, domain.step_hours)

@@ -89,7 +89,7 @@ def run(
     errors: Path,
     measurements: Path,
 ) -> None:
-    """Estimate the errors of reports from the validation period, print them beside those that are used."""
+    """Estimate the errors of reports from the validation period, and print them beside those that are used."""
     start, end = (np.datetime64(time) for time in (domain.validation.start, domain.validation.end))
     table = pd.concat([_between(path, start, end) for path in screened], ignore_index=True)
     if table.empty:

@@ -12,7 +12,7 @@ from hindsight.settings.domain import TrainingDomain
 
 
 def run(training: TrainingDomain, settings: Preprocess, *, moments: list[Path], climatology: Path) -> None:
-    """Fit the climatology of the training period, by day of year and hour, in few harmonics."""
+    """Fit the climatology of the training period, as harmonics of the year and of the day."""
     _check_day(training, settings)
     found = gather(moments, training)
     result = xr.Dataset(

@@ -26,7 +26,7 @@ PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "seg
 
 
 def run(
-    scope: DomainWithoutPeriods,
+    domain: DomainWithoutPeriods,
     settings: Regrid,
     *,
     piece: str,
@@ -38,24 +38,24 @@ def run(
 ) -> None:
     """Convert a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
     _share_heap()
-    interval, where = intervals.parse(piece, scope.step_hours), ", ".join(str(store.folder(path)) for path in raw)
+    interval, where = intervals.parse(piece, domain.step_hours), ", ".join(str(store.folder(path)) for path in raw)
     masked = np.array(json.loads(manifest.read_text())["masked"], "datetime64[ns]")
     with use_scheduler(scheduler, int(workers)):
         parts = [axes.standardise(store.read(path), where) for path in raw]
-        lazy = canonical_fields(_concatenate(parts), scope, settings, interval.times, where)
+        lazy = canonical_fields(_concatenate(parts), domain, settings, interval.times, where)
         lazy = lazy.assign(available=("time", _in_parts(parts, interval.times) & ~np.isin(interval.times, masked)))
         blocks = _blocks(lazy, settings, where)
         store.write_parts(template(lazy, interval.times), blocks, fields, encoding(lazy, settings))
 
 
 def canonical_fields(
-    raw: xr.Dataset, scope: DomainWithoutPeriods, settings: Regrid, times: np.ndarray, where: str
+    raw: xr.Dataset, domain: DomainWithoutPeriods, settings: Regrid, times: np.ndarray, where: str
 ) -> xr.Dataset:
     """Convert a dataset to the pipeline's layout, lazily.
 
     Args:
         raw: the source, with its own names and units.
-        scope: requested channels, step and region.
+        domain: requested channels, step and region.
         settings: working grid, method, levels.
         times: of the requested frames.
         where: name of the source for error messages.
@@ -71,15 +71,15 @@ def canonical_fields(
     """
     raw = axes.sort(axes.standardise(raw, where), where)
     if settings.spacing is None:
-        raw = axes.select(raw, scope.box, where)
-    channels = [derive.channel(raw, name, times, settings.levels, where) for name in scope.channels]
+        raw = axes.select(raw, domain.box, where)
+    channels = [derive.channel(raw, name, times, settings.levels, where) for name in domain.channels]
     fields = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override").astype("float32")
     if settings.spacing is not None:
-        fields = to_grid(fields, regular_grid(settings.spacing, settings.poles, *scope.box), settings.method, where)
-    fields = fields.assign_coords(channel=np.array(scope.channels, object))
+        fields = to_grid(fields, regular_grid(settings.spacing, settings.poles, *domain.box), settings.method, where)
+    fields = fields.assign_coords(channel=np.array(domain.channels, object))
     dataset = fields.transpose("time", "channel", "latitude", "longitude").rename("fields").to_dataset()
     keep = {key: raw.attrs[key] for key in PASSED_ON if key in raw.attrs}
-    dataset.attrs = keep | {"units": [CHANNELS[name].units for name in scope.channels]}
+    dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}
     return dataset
 
 

@@ -98,7 +98,7 @@ def run(
     domain: Domain,
     product: Product,
     settings: Reanalyse,
-    published: Encoding,
+    encoding: Encoding,
     *,
     prior: Path,
     climatology: Path,
@@ -120,7 +120,7 @@ def run(
     start = timing.start_seconds() + loading
     warm, *timed = _time_stretches(domain, product, settings, trained, observations, all_jobs, start)
     sample = max((t for t in timed if len(t.fields) > 1), key=lambda t: t.frames).fields
-    sizes = packing.sizes(sample, trained.metadata.channels, trained.metadata.grid, published)
+    sizes = packing.sizes(sample, trained.metadata.channels, trained.metadata.grid, encoding)
     pace = measured_pace(warm, timed, start, sizes.seconds)
     forecast = {
         "hindsight": __version__,

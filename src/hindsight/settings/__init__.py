@@ -51,18 +51,18 @@ __all__ = [
     "station_files",
     "with_all_denials",
 ]
-SECTIONS = {  # by their names in the files of `stage_settings`; another name would make a stage again in existing runs
-    "scope": DomainWithoutPeriods,
-    "training": TrainingDomain,
-    "cutting": Division,
+SECTIONS = {  # by their names in the files of `stage_settings`, which are those of the classes
+    "domain_without_periods": DomainWithoutPeriods,
+    "training_domain": TrainingDomain,
+    "division": Division,
     "ensemble": Ensemble,
     "domain": Domain,
     "regrid": Regrid,
     "download": Download,
-    "world": WorldWithoutPeriod,
+    "world_without_period": WorldWithoutPeriod,
     "preprocess": Preprocess,
     "observe": Observe,
-    "reporting": RealReports,
+    "real_reports": RealReports,
     "train": Train,
     "product": Product,
     "reanalyse": Reanalyse,
@@ -74,35 +74,35 @@ SECTIONS = {  # by their names in the files of `stage_settings`; another name wo
     "comparison": Comparison,
 }
 PARTS = {  # sections that are a part of another section
-    "scope": "domain",
-    "training": "domain",
+    "domain_without_periods": "domain",
+    "training_domain": "domain",
     "regrid": "preprocess",
-    "reporting": "observe",
-    "cutting": "product",
+    "real_reports": "observe",
+    "division": "product",
     "ensemble": "product",
     "encoding": "archive",
     "optimal_interpolation": "baselines",
     "comparison": "verify",
-    "world": "download",
+    "world_without_period": "download",
 }
 STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so that years can be added
     "download": [],
     "manifest": ["domain", "download", "comparison"],
-    "regrid": ["scope"],
+    "regrid": ["domain_without_periods"],
     "join": ["domain"],
-    "preprocess": ["training"],
-    "observe": ["scope"],
-    "collect": ["scope", "reporting"],
-    "calibrate": ["training"],
-    "screen": ["scope", "reporting"],
-    "denials": ["reporting"],
-    "tune": ["training", "reporting"],
-    "train": ["training"],
+    "preprocess": ["training_domain"],
+    "observe": ["domain_without_periods"],
+    "collect": ["domain_without_periods", "real_reports"],
+    "calibrate": ["training_domain"],
+    "screen": ["domain_without_periods", "real_reports"],
+    "denials": ["real_reports"],
+    "tune": ["training_domain", "real_reports"],
+    "train": ["training_domain"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
-    "reanalyse": ["scope", "cutting"],
-    "covariance": ["training", "optimal_interpolation"],
-    "baselines": ["training", "ensemble", "world"],
-    "feedback": ["scope", "cutting"],
+    "reanalyse": ["domain_without_periods", "division"],
+    "covariance": ["training_domain", "optimal_interpolation"],
+    "baselines": ["training_domain", "ensemble", "world_without_period"],
+    "feedback": ["domain_without_periods", "division"],
     "verify": ["domain", "ensemble"],
     "archive": ["domain", "ensemble", "reanalyse", "observe"],
     "explore": ["comparison", "archive"],
@@ -118,11 +118,11 @@ class Settings(Section):
         description="the data folder, to which paths of other files are relative; ~ and $NAME as in a shell",
     )
     domain: Domain = Field(Domain(), description="channels, region, periods")
-    download: Download = Field(Download(), description="source of the training data")
+    download: Download = Field(Download(), description="source of the fields")
     preprocess: Preprocess = Field(Preprocess(), description="from the source to the fields of the pipeline")
     observe: Observe = Field(Observe(), description="networks of observations in the test period")
     train: Train = Field(Train(), description="how the prior is trained")
-    product: Product = Field(Product(), description="members, shards, seed")
+    product: Product = Field(Product(), description="the analyses to make: members, shards, seed; limits of their cost")
     reanalyse: Reanalyse = Field(Reanalyse(), description="how the prior and observations are combined to an analysis")
     baselines: Baselines = Field(Baselines(), description="other analyses to compare with")
     verify: Verify = Field(Verify(), description="scores and report")

@@ -43,8 +43,10 @@ class TimeCell(Section):
 class NetworkChange(Section):
     """When a change of the number of observations is a break point."""
 
-    share: float = Field(0.2, gt=0, lt=1, description="least change of the number a day, as a share of the larger one")
-    days: int = Field(30, ge=2, description="days before and after between which the medians must differ so")
+    share: float = Field(
+        0.2, gt=0, lt=1, description="least change of the number of observations a day, as a share of the larger number"
+    )
+    days: int = Field(30, ge=2, description="days before and after a change, whose medians are compared")
 
 
 class Copy(Section):
@@ -105,7 +107,9 @@ class Archive(Encoding):
     network_change: NetworkChange = Field(
         NetworkChange(), description="changes of the number of observations that are listed among the break points"
     )
-    confidence: float = Field(0.95, gt=0, lt=1, description="of the intervals in the table of changes at seams")
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="coverage of the intervals in the table of changes at seams"
+    )
     known_issues: list[KnownIssue] = Field(
         [], description="what is wrong in a period, for the register of known issues (revisions.json, landing page)"
     )

@@ -55,7 +55,7 @@ class FilterForecasts(Section):
         description="forecasts: by the linear prior with a random error for each member, or by the equations of the "
         "built-in world (lorenz96 or navier_stokes), stirred at random for each member where the world is",
     )
-    halo: int = Field(8, ge=0, description="frames of spin-up before a shard, from members of the climatology on")
+    halo: int = Field(8, ge=0, description="frames of a spin-up before a shard, from members of the climatology")
 
 
 class Letkf(FilterForecasts):

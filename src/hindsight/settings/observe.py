@@ -28,7 +28,7 @@ class Network(Section):
     withhold: Withholding = Field(
         Withholding(), description="reports: stations that are withheld besides the share `withheld`"
     )
-    thinning: Thinning = Field(Thinning(), description="reports: neighbours whose errors are alike")
+    thinning: Thinning = Field(Thinning(), description="reports: what is done about neighbours whose errors are alike")
     denied: list[Denial] = Field(
         [], description="reports: stations and periods that are not used (a blacklist), with the reason"
     )

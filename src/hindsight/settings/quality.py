@@ -115,7 +115,7 @@ class Quality(Section):
         description="largest departure from the estimate by all other reports (buddy check), in standard deviations",
     )
     frames: int = Field(3, gt=0, description="frames of the other reports, centred on the report's own")
-    modes: int = Field(300, gt=0, description="leading modes of the linear prior that the neighbour check resolves")
+    modes: int = Field(300, gt=0, description="leading modes of the linear prior that the buddy check resolves")
     correlated_share: float = Field(
         0.5,
         ge=0,
@@ -124,7 +124,9 @@ class Quality(Section):
     )
     correlated_km: float = Field(400.0, gt=0, description="distance at which that share has fallen to 1/e")
     height_m: float = Field(
-        500.0, gt=0, description="largest height of a station above or below the model's, for values near the ground"
+        500.0,
+        gt=0,
+        description="largest height (m) of a station above or below the orography, for values near the ground",
     )
     calibrate: bool = Field(
         True,

@@ -123,7 +123,7 @@ class Sampler(Section):
 class Selection(Section):
     """Passes after a batch: members are resampled by misfit, then noise is added and removed to make copies differ."""
 
-    passes: int = Field(0, ge=0, description="passes; needs all members in one job")
+    passes: int = Field(0, ge=0, description="number of passes; if any, all members must be in one job")
     sigma: float = Field(0.5, gt=0, description="noise level that a pass adds to the members")
     effective: float = Field(
         0.5,
@@ -177,7 +177,7 @@ class Window(Section):
 
     @property
     def weigh(self) -> Literal["never", "before", "after"]:
-        """When members are weighted: before or after they are sampled in a window."""
+        """When members are weighted: before or after the cycle that samples them."""
         if self.effective == 1:
             return "never"
         return "after" if self.weights == "misfit" else "before"
@@ -217,12 +217,15 @@ class Reanalyse(Section):
     )
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
     window: Window = Field(
-        Window(), description="regimes sliding and particle_filter: the moving window; the network's own is `frames`"
+        Window(),
+        description="sliding, particle_filter: weights of members; sliding: moves of the window of `context` frames",
     )
     guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
     selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
-    steps: int = Field(8, gt=0, description="sampling steps: network evaluations of each window")
+    steps: int = Field(
+        8, gt=0, description="sampling steps from noise to clean; each evaluates every network window once"
+    )
     noise_levels: Literal["karras", "sigmoid"] = Field(
         "karras",
         description="noise levels of the sampling steps. karras: from sigma_max to sigma_min by rho; sigmoid: those of "
@@ -239,15 +242,17 @@ class Reanalyse(Section):
         description="exponent of the noise levels; larger: more of them near sigma_min (Karras et al. 2022, eq. 5)",
     )
     frames: int | None = Field(
-        None, gt=0, description="frames that the network is given at once; none: as in training (train.window)"
+        None,
+        gt=0,
+        description="frames that the network is given at once, a network window; none: as in training (train.window)",
     )
-    stride: int = Field(4, gt=0, description="frames between the starts of overlapping network windows")
+    stride: int = Field(4, gt=0, description="frames between the starts of network windows, which overlap")
     halo: int = Field(
         10,
         ge=0,
         description="frames on either side of a shard, analysed and discarded; spin-up of regimes other than batch",
     )
-    batch: int = Field(32, gt=0, description="windows that the network evaluates at once")
+    batch: int = Field(32, gt=0, description="network windows evaluated at once")
     retries: int = Field(1, ge=0, description="times that a diverged sample is repeated, each with twice the steps")
     solver_tolerance: float = Field(
         1e-4,

@@ -1,4 +1,4 @@
-"""Which networks and shards used a station: the tables that a denial of it changes."""
+"""Find a station in the observations of networks and shards: the tables that a denial of it changes."""
 
 import sys
 from fnmatch import fnmatchcase

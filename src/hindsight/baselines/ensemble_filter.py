@@ -1,4 +1,4 @@
-"""The cycle of an ensemble filter: forecast to the next frame, analyse its observations, and so on.
+"""The loop of an ensemble filter: forecast to the next frame, analyse its observations, and so on.
 
 An observation is analysed at the latest frame that it depends on, and not before its own: a mean over the day waits for
 the end of the day, an observation between two frames for the later one. It depends on the members of all its frames, so
@@ -40,7 +40,7 @@ def forecast_and_analyse(
     """
     queue, history, found = Queue(rows, times, step_hours), [], []
     if queue.unused:
-        print(f"{queue.unused} of {len(rows)} observations depend on frames beyond the window and are not used")
+        print(f"{queue.unused} of {len(rows)} observations depend on frames outside the stretch and are not used")
     watch = Progress(f"baselines.{name}", len(times), "frames")
     for t, time in enumerate(times):
         states = forecasts.after(history[-1], time) if history else forecasts.start(time)
@@ -57,8 +57,8 @@ def forecast_and_analyse(
 class Queue:
     """Observations in the order in which a filter can use them.
 
-    `unused` is the number of those that depend on frames beyond the window, `span` the number of frames from the first
-    to the last that one of the others depends on, at most.
+    `unused` is the number of those that depend on frames outside the stretch, `span` the number of frames from the
+    first to the last that one of the others depends on, at most.
     """
 
     def __init__(self, rows: Rows, times: np.ndarray, step_hours: int) -> None:

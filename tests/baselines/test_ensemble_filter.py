@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hindsight.baselines import cycle
+from hindsight.baselines import ensemble_filter
 from hindsight.operators.rows import Rows
 
 SIZE, FRAMES, MEMBERS = 4, 5, 3
@@ -43,7 +43,7 @@ class Recorded:
 
 def ran(given, first=0):
     method = Recorded()
-    return method.given, cycle.forecast_and_analyse("letkf", method, Counting(), given, TIMES, 24, first)
+    return method.given, ensemble_filter.forecast_and_analyse("letkf", method, Counting(), given, TIMES, 24, first)
 
 
 def test_rows_are_analysed_at_their_frame_and_frames_without_rows_are_forecasts():
@@ -79,13 +79,13 @@ def test_the_members_of_earlier_frames_are_those_of_the_last_analysis():
     seen = []
     method = Recorded()
     method.analyse = lambda states, rows, time: seen.append(states[0, ::SIZE].tolist()) or states + 100
-    cycle.forecast_and_analyse("letkf", method, Counting(), rows([1, 2], [[-1, 0]] * 2), TIMES, 24, 0)
+    ensemble_filter.forecast_and_analyse("letkf", method, Counting(), rows([1, 2], [[-1, 0]] * 2), TIMES, 24, 0)
     assert seen == [[0, 1], [101, 102]]
 
 
 def test_rows_that_depend_on_frames_beyond_the_window_are_counted(capsys):
     given, _ = ran(rows([0, 0, 4, 4, -1], [[-1, 0], [0, 0], [0, 1], [0, 0], [0, 0]]))
     assert [keys for _, keys, *_ in given] == [[1], [3]]
-    assert "3 of 5 observations depend on frames beyond the window and are not used" in capsys.readouterr().out
+    assert "3 of 5 observations depend on frames outside the stretch and are not used" in capsys.readouterr().out
     ran(rows([0]))
     assert "not used" not in capsys.readouterr().out
