@@ -240,7 +240,9 @@ def overview() -> str:
     listing = steps()
     width = max(map(len, listing))
     lines = [f"  {name:<{width}}  {sentence}" for name, (_, sentence) in listing.items()]
-    head = "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, in the order of the data flow:"
+    head = (
+        "usage: hindsight STAGE.STEP --settings FILE --OPTION PATH …\n\nSteps, by stage in the order of the data flow:"
+    )
     tail = "`hindsight STAGE.STEP --help` lists a step's options; `hindsight where` prints the path of the Snakefile."
     return "\n".join([head, *lines, "", tail])
 

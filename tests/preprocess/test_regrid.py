@@ -20,7 +20,7 @@ SMALL = Regrid(chunk_frames=32, file_frames=64, piece_frames=128)
 
 
 @pytest.fixture
-def scope():
+def domain():
     return DomainWithoutPeriods(channels=["z500", "t850"])
 
 
@@ -30,8 +30,8 @@ def source(source):
     return source.rename(z="z500", t="t850")
 
 
-def test_names_units_and_order_are_canonical(source, scope):
-    found = canonical_fields(source, scope, SMALL, TIMES, "x")["fields"]
+def test_names_units_and_order_are_canonical(source, domain):
+    found = canonical_fields(source, domain, SMALL, TIMES, "x")["fields"]
     assert found.dims == ("time", "channel", "latitude", "longitude") and found.dtype == np.float32
     assert (np.diff(found["latitude"]) > 0).all()
     np.testing.assert_allclose(found.sel(channel="t850").values, source["t850"].values[:, ::-1] + 273.15, rtol=1e-6)
@@ -46,40 +46,40 @@ def test_names_units_and_order_are_canonical(source, scope):
         (lambda s: s.rename(lat="rows"), "no coordinate latitude"),
     ],
 )
-def test_errors_of_a_source_are_explained(source, scope, spoil, says):
+def test_errors_of_a_source_are_explained(source, domain, spoil, says):
     with pytest.raises(UserError, match=says):
-        canonical_fields(spoil(source), scope, SMALL, TIMES, "x")
+        canonical_fields(spoil(source), domain, SMALL, TIMES, "x")
 
 
-def test_a_level_is_selected_where_there_are_levels(source, scope):
+def test_a_level_is_selected_where_there_are_levels(source, domain):
     levels = source.expand_dims(isobaricInhPa=[850, 500]).copy()
     levels["z500"] = levels["z500"] + 10 * (levels["isobaricInhPa"] == 500)
-    found = canonical_fields(levels, scope, SMALL, TIMES, "x")["fields"].sel(channel="z500")
+    found = canonical_fields(levels, domain, SMALL, TIMES, "x")["fields"].sel(channel="z500")
     np.testing.assert_allclose(found.values, source["z500"].values[:, ::-1] + 10, rtol=1e-6)
     with pytest.raises(UserError, match="no level 500 hPa"):
-        canonical_fields(levels.sel(isobaricInhPa=[850]), scope, SMALL, TIMES, "x")
+        canonical_fields(levels.sel(isobaricInhPa=[850]), domain, SMALL, TIMES, "x")
 
 
-def test_a_region_is_cut_out_also_across_greenwich(source, scope):
+def test_a_region_is_cut_out_also_across_greenwich(source, domain):
     turned = source.assign_coords(lon=source["lon"] % 360)
     turned = turned.sortby("lon")
-    whole, again = (canonical_fields(s, scope, SMALL, TIMES, "x")["fields"] for s in (source, turned))
+    whole, again = (canonical_fields(s, domain, SMALL, TIMES, "x")["fields"] for s in (source, turned))
     np.testing.assert_array_equal(whole.values, again.values)
-    part = canonical_fields(source, scope.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
+    part = canonical_fields(source, domain.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
     assert part["longitude"].min() >= -4 and part["longitude"].max() <= 4
     for accident in ({"south": 80.0}, {"south": 47.0, "north": 49.0}, {"west": 6.0}):
         with pytest.raises(UserError, match="fewer than 2 points"):
-            canonical_fields(source, scope.model_copy(update=accident), SMALL, TIMES, "x")
+            canonical_fields(source, domain.model_copy(update=accident), SMALL, TIMES, "x")
 
 
-def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, scope):
+def test_a_source_of_one_latitude_passes_and_a_source_of_one_point_does_not(source, domain):
     line = source.isel(lat=[2])
-    found = canonical_fields(line, scope, SMALL, TIMES, "x")["fields"]
+    found = canonical_fields(line, domain, SMALL, TIMES, "x")["fields"]
     np.testing.assert_allclose(found.sel(channel="z500")[:, 0], source["z500"][:, 2], rtol=1e-6)
-    assert canonical_fields(source.isel(lon=[2]), scope, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
+    assert canonical_fields(source.isel(lon=[2]), domain, SMALL, TIMES, "x")["fields"].shape[2:] == (6, 1)
     for spoilt, region in ((line.isel(lon=[0]), {}), (line, {"south": 60.0}), (line, {"west": 6.0})):
         with pytest.raises(UserError, match="fewer than 2 points"):
-            canonical_fields(spoilt, scope.model_copy(update=region), SMALL, TIMES, "x")
+            canonical_fields(spoilt, domain.model_copy(update=region), SMALL, TIMES, "x")
 
 
 def globe(generator):
@@ -91,9 +91,9 @@ def globe(generator):
 
 
 def test_a_coarser_grid_keeps_the_mean_over_the_globe():
-    raw, scope = globe(np.random.default_rng(1)), DomainWithoutPeriods(channels=["z500"])
+    raw, domain = globe(np.random.default_rng(1)), DomainWithoutPeriods(channels=["z500"])
     coarse = Regrid(spacing=5.625)
-    found = canonical_fields(raw.chunk({"time": 1}), scope, coarse, TIMES[:2], "x")["fields"].load()
+    found = canonical_fields(raw.chunk({"time": 1}), domain, coarse, TIMES[:2], "x")["fields"].load()
     assert found.shape == (2, 1, 32, 64) and found["latitude"].values[0] == -87.1875
     weights = [Grid.of(d).weights for d in (raw.sortby("latitude"), found)]
     before, after = (
@@ -112,13 +112,13 @@ def test_a_region_of_a_working_grid_lies_across_the_date_line():
     np.testing.assert_allclose(found.values[:, 0], there.values, rtol=1e-6)
 
 
-def written(source, scope, folder, piece="20000101T12_128", masked=(), scheduler="threads"):
+def written(source, domain, folder, piece="20000101T12_128", masked=(), scheduler="threads"):
     """Run the step on a source; the store it made."""
     folder.mkdir(exist_ok=True)
     store.write(source.chunk({"time": 50}), folder / "raw.zarr")
     (folder / "manifest.json").write_text(json.dumps({"masked": list(masked)}))
     regrid.run(
-        scope,
+        domain,
         SMALL,
         piece=piece,
         raw=[folder / "raw.zarr"],
@@ -130,21 +130,21 @@ def written(source, scope, folder, piece="20000101T12_128", masked=(), scheduler
     return folder / f"{piece}.zarr"
 
 
-def test_a_piece_has_the_same_files_with_every_scheduler(source, scope, tmp_path):
-    one = written(source, scope, tmp_path / "a")
+def test_a_piece_has_the_same_files_with_every_scheduler(source, domain, tmp_path):
+    one = written(source, domain, tmp_path / "a")
     found = store.read(one)
     np.testing.assert_array_equal(found["time"], intervals.parse("20000101T12_128", 24).times)
-    expected = canonical_fields(source, scope, SMALL, found["time"].values, "x")["fields"]
+    expected = canonical_fields(source, domain, SMALL, found["time"].values, "x")["fields"]
     np.testing.assert_array_equal(found["fields"].values, expected.values)
     array = zarr.open_group(one)["fields"]
     assert array.shards == (64, 2, 6, 8) and array.chunks == (32, 2, 6, 8) and bool(found["available"].all())
-    two = written(source, scope, tmp_path / "b", scheduler="synchronous")
+    two = written(source, domain, tmp_path / "b", scheduler="synchronous")
     assert store.read(two).attrs["digest"] == found.attrs["digest"]
 
 
-def test_a_masked_frame_is_nan_in_all_channels_and_not_available(source, scope, tmp_path):
+def test_a_masked_frame_is_nan_in_all_channels_and_not_available(source, domain, tmp_path):
     spoilt = source.assign(t850=source["t850"].where(source["time"] != source["time"][3]))
-    found = store.read(written(spoilt, scope, tmp_path, masked=["2000-01-04T12:00:00"]))
+    found = store.read(written(spoilt, domain, tmp_path, masked=["2000-01-04T12:00:00"]))
     holes = found["fields"].isnull().all(["channel", "latitude", "longitude"]).values
     np.testing.assert_array_equal(np.flatnonzero(holes), [3])
     np.testing.assert_array_equal(np.flatnonzero(~found["available"].values), [3])
@@ -159,11 +159,11 @@ def test_a_masked_frame_is_nan_in_all_channels_and_not_available(source, scope, 
         (lambda s: s.assign(t850=s.t850 + 300), "outside its physical range"),
     ],
 )
-def test_nan_and_unphysical_values_raise_an_error_and_leave_no_store(source, scope, tmp_path, spoil, says):
+def test_nan_and_unphysical_values_raise_an_error_and_leave_no_store(source, domain, tmp_path, spoil, says):
     source = source.assign(t850=source["t850"].assign_attrs(units="degC"))
     spoilt = spoil(source).map(lambda v: v.assign_attrs(source[v.name].attrs))
     with pytest.raises(UserError, match=says):
-        written(spoilt, scope, tmp_path)
+        written(spoilt, domain, tmp_path)
     assert not (tmp_path / "20000101T12_128.zarr").exists()
 
 
@@ -180,10 +180,10 @@ def test_frames_between_the_periods_are_not_available_and_no_error(source, tmp_p
     stores = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
     for path, days in zip(stores, (slice(0, 20), slice(30, 64))):
         store.write(source.isel(time=days), path)
-    scope = DomainWithoutPeriods(channels=["z500"])
+    domain = DomainWithoutPeriods(channels=["z500"])
     out = tmp_path / "piece.zarr"
     paths = {"raw": stores, "manifest": manifest, "fields": out}
-    regrid.run(scope, Regrid(), piece="20000101T12_64", scheduler="synchronous", workers="1", **paths)
+    regrid.run(domain, Regrid(), piece="20000101T12_64", scheduler="synchronous", workers="1", **paths)
     known = store.read(out)["available"].values
     np.testing.assert_array_equal(np.flatnonzero(~known), np.arange(20, 30))
     assert np.isnan(store.read(out)["fields"].values[20:30]).all()
