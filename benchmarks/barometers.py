@@ -28,8 +28,8 @@ from hindsight import prior as priors
 from hindsight.baselines import covariance
 from hindsight.baselines.optimal_interpolation import OptimalInterpolation
 from hindsight.fields import analyses as analysis_files
+from hindsight.fields import intervals, perturbations, store
 from hindsight.fields import observations as tables
-from hindsight.fields import perturbations, store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
@@ -61,7 +61,7 @@ class World:
 
     def observations(self, network: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The used and the withheld observations of a network, without gross errors."""
-        step = np.timedelta64(self.chosen.domain.step_hours, "h")
+        step = intervals.time_step(self.chosen.domain.step_hours)
         paths = sorted((self.run / f"observe/{network}").glob("*.parquet"))
         table = tables.read(paths, self.times[0] - step, self.times[-1] + step)
         limits = extremes(self.run / "preprocess/statistics.nc")

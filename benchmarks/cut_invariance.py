@@ -47,7 +47,7 @@ sys.path.insert(0, str(cases.ROOT))
 
 from hindsight import settings  # noqa: E402
 from hindsight.archive import objects  # noqa: E402
-from hindsight.fields import analyses, shards  # noqa: E402
+from hindsight.fields import analyses, intervals, shards  # noqa: E402
 from hindsight.fields.shards import Shard  # noqa: E402
 from hindsight.reanalyse import shard  # noqa: E402
 from hindsight.scores import seams  # noqa: E402
@@ -314,7 +314,7 @@ def compared(whole: Small, name: str, members: int | None = None, **reanalyse: o
 
 def streamed(whole: Small, name: str, frames: int, members: int, asked: dict) -> dict[int, dict]:
     """The figures of a sequential regime for each spin-up, from the first frames and members."""
-    domain, step = whole.settings.domain, np.timedelta64(whole.settings.domain.step_hours, "h")
+    domain, step = whole.settings.domain, intervals.time_step(whole.settings.domain.step_hours)
     end = np.datetime64(domain.test.start) + (frames - 1) * step
     test = domain.test.model_copy(update={"end": end.astype("datetime64[s]").item()})
     part = Small(whole.folder, changed(whole.settings, domain={"test": test}))

@@ -60,7 +60,7 @@ class World:
     truth: xr.DataArray
     process: GaussMarkov
     scaling: Scaling
-    step_hours: int
+    step_hours: float
 
     @property
     def channels(self) -> list[str]:

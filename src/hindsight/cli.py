@@ -151,6 +151,7 @@ OPTIONS = {  # of the steps, and what each means
     "checkpoint": "checkpoint, from which a stopped training resumes",
     "climatology": "harmonics of the training period (climatology.nc)",
     "coast": "TopoJSON file of coastlines, if the settings name one",
+    "composites": "list of the radar composites (composites.json)",
     "configuration": "all settings of the run (configuration.json)",
     "contents": "contents of the source's files (contents.json)",
     "covariance": "covariance of the training period and its square root (covariance.npy)",

@@ -40,7 +40,7 @@ class Metadata:
     latitude: list[float]
     longitude: list[float]
     edges: list[str]
-    step_hours: int
+    step_hours: float
     window: int
     precision: str  # that the network was trained in
     points: bool  # whether it has learnt to use observed points

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from hindsight.archive import check, layout, write
-from hindsight.fields import analyses, shards, store
+from hindsight.fields import analyses, intervals, shards, store
 from hindsight.fields.grid import Grid
 from hindsight.settings import Archive, Domain, Observe, Product, Reanalyse
 from tests import shared
@@ -33,10 +33,13 @@ class Small:
     archive_settings: dict = field(default_factory=lambda: {"title": "Small", "chunk_frames": 5})
     reanalyse: Reanalyse = field(default_factory=Reanalyse)
     channels: list = field(default_factory=lambda: ["z500", "msl"])
+    step: object = 24  # hours between frames
+    about_fields: dict = field(default_factory=dict)  # attributes
 
     @property
     def domain(self) -> Domain:
-        return Domain(channels=self.channels, test={"start": "2009-01-01T12:00", "end": self.end})
+        test = {"start": "2009-01-01T12:00", "end": self.end}
+        return Domain(channels=self.channels, step_hours=self.step, test=test)
 
     @property
     def product(self) -> Product:
@@ -85,17 +88,19 @@ class Small:
             path = self.folder / f"analyses/{shard.name}-{number}.nc"
             values = np.stack([self.values(shard, e) for e in members])
             said = self.said | {"observations": f"{number:064d}", "evaluations": 6.0, "stretch": f"{shard.name}_14"}
-            analyses.write(values, members, shard.times(24), self.domain.channels, self.grid, said, path)
+            analyses.write(
+                values, members, shard.times(self.domain.step_hours), self.domain.channels, self.grid, said, path
+            )
             found.append(path)
         return found
 
     def fields(self) -> Path:
         path = self.folder / "fields.zarr"
-        times = np.arange("2009-01-01T12", "2010-01-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
+        times = np.datetime64("2009-01-01T12", "ns") + np.arange(365) * intervals.time_step(self.domain.step_hours)
         axes = {"time": times, "latitude": self.grid.latitude, "longitude": self.grid.longitude}
 
         empty = xr.DataArray(np.zeros((len(times), *self.grid.shape), "float32"), axes)
-        store.write(empty.to_dataset(name="fields").assign_attrs(source_title="a toy"), path)
+        store.write(empty.to_dataset(name="fields").assign_attrs({"source_title": "a toy"} | self.about_fields), path)
         return path
 
     def lay_out(self) -> None:

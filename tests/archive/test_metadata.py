@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hindsight.archive import metadata
+from hindsight.archive import metadata, netcdf
 from hindsight.archive.metadata import Contents
+from hindsight.fields.plane import Plane
 from hindsight.settings import Archive, Domain
 from hindsight.settings.lexicon import CHANNELS
 from tests.archive.conftest import Small
+
+PLANE = Plane("+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378137 +b=6356752", 405.0, -3996.0)
 
 
 def test_attributes_come_from_data_and_settings_and_nothing_is_made_up(small):
@@ -102,3 +105,54 @@ def test_a_period_without_any_field_is_named_in_one_sentence():
         comments.append(metadata._missing_frames(source, domain).get("comment", ""))
     assert comments[0] == "" and "2009-01-02T12:00" in comments[1] and "2009-01" not in comments[2]
     assert comments[2].startswith("There are no fields of this period")
+
+
+@pytest.fixture
+def rain(tmp_path, monkeypatch):
+    """An archive on a plane, every five minutes."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    x, y = np.arange(6) * 2.0 + 400, np.arange(5) * 2.0 - 4000
+    made = Small(tmp_path, end="2009-01-01T14:00", step="5 min", grid=PLANE.grid(x, y), about_fields=PLANE.attributes())
+    made.make()
+    return made
+
+
+def test_times_of_minutes_are_exact_in_store_and_netcdf(rain):
+    found = xr.open_zarr(rain.archive)
+    expected = np.arange("2009-01-01T12:00", "2009-01-01T14:05", 5, dtype="datetime64[m]")
+    np.testing.assert_array_equal(found["time"].values, expected)
+    assert found["time"].encoding["units"] == "minutes since 1900-01-01"
+    about = found.attrs
+    assert (about["time_coverage_duration"], about["time_coverage_resolution"]) == ("P0DT2H", "PT5M")
+    assert "every 5 minutes" in about["summary"]
+    folder = rain.folder / "netcdf"
+    netcdf.run(Archive(netcdf="mean"), layout=rain.layout, markers=rain.markers, archive=rain.archive, folder=folder,
+               marker=rain.folder / "netcdf.json")  # fmt: skip
+    with xr.open_dataset(folder / "mean-2009.nc") as file:
+        np.testing.assert_array_equal(file["time"].values, expected)
+        np.testing.assert_array_equal(file["true_latitude"], found["true_latitude"])
+        assert file.attrs["time_coverage_end"] == "2009-01-01T14:00:00Z"
+
+
+def test_points_of_a_plane_have_their_places_on_the_earth(rain):
+    found = xr.open_zarr(rain.archive)
+    latitude, longitude = PLANE.places(rain.grid)
+    np.testing.assert_allclose(found["true_latitude"], latitude, rtol=1e-15)
+    np.testing.assert_allclose(found["true_longitude"], longitude, rtol=1e-15)
+    assert {"true_latitude", "true_longitude"} <= set(found["z500"].coords)
+    assert "standard_name" not in found["latitude"].attrs and found["true_latitude"].attrs["units"] == "degrees_north"
+    assert found.attrs["geospatial_lat_min"] == latitude.min() and found.attrs["geospatial_lon_max"] == longitude.max()
+    assert Plane.of(found.attrs) == PLANE
+    corner = f"POLYGON (({latitude[0, 0]:.6g} {longitude[0, 0]:.6g}, "
+    outline = found.attrs["geospatial_bounds"]
+    assert outline.startswith(corner) and outline.endswith(f"{latitude[0, 0]:.6g} {longitude[0, 0]:.6g}))")
+    assert outline.count(",") == 2 * (5 + 6) - 4
+
+
+def test_numbers_in_other_units_are_no_times_of_an_archive():
+    with pytest.raises(ValueError, match="its units are 'days since 1900-01-01'"):
+        metadata.decode(np.arange(3), "days since 1900-01-01")
+    times = np.array(["1850-06-01T03:00", "2010-08-26T00:00"], "datetime64[ns]")
+    for shift in (0, 5):
+        numbers, axis = metadata.encode_times(times + np.timedelta64(shift, "m"))
+        np.testing.assert_array_equal(metadata.decode(numbers, axis["units"]), times + np.timedelta64(shift, "m"))

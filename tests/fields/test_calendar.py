@@ -84,3 +84,23 @@ def test_a_test_period_without_fields_must_only_continue_the_steps():
         UserError, match="2000-01-02T09:00 is not a whole number of steps of 24 h from domain.test.start"
     ):
         calendar.check_splits(domain, times - np.timedelta64(3, "h"), "it", Comparison(against="none").splits(domain))
+
+
+def test_frame_numbers_count_minutes_too():
+    times = np.array(["2010-08-26T00:00", "2010-08-26T00:05", "2010-08-26T01:00"], "datetime64[ns]")
+    assert np.diff(calendar.frame_number(times, 1 / 12)).tolist() == [1, 11]
+    hour = calendar.frame_number(times[[0, 2]], 1)
+    assert np.diff(hour).tolist() == [1] and hour[0] * 12 == calendar.frame_number(times, 1 / 12)[0]
+
+
+def test_keys_of_times_differ_and_those_of_full_hours_are_hours():
+    times = np.arange("1969-12-31", "1970-01-02", 5, dtype="datetime64[m]").astype("datetime64[ns]")
+    keys = calendar.time_key(times)
+    assert len(np.unique(keys)) == len(times)
+    full = times.astype("datetime64[h]") == times
+    np.testing.assert_array_equal(keys[full], times[full].astype("datetime64[h]").astype(int))
+
+
+def test_times_are_written_to_the_minute_where_they_are_no_full_hours():
+    assert calendar.text(np.datetime64("2010-08-26T06:00", "ns")) == "2010-08-26T06"
+    assert calendar.text(np.datetime64("2010-08-26T06:05", "ns")) == "2010-08-26T06:05"

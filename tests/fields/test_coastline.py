@@ -9,6 +9,7 @@ import xarray as xr
 from hindsight.errors import UserError
 from hindsight.fields import coastline
 from hindsight.fields.grid import Grid
+from hindsight.fields.plane import Plane
 from tests.verify.worlds import GLOBE
 
 
@@ -80,3 +81,14 @@ def test_without_land_fraction_there_is_no_coast(tmp_path):
 def test_a_line_has_no_coast(tmp_path):
     ring = Grid(np.zeros(1), np.arange(0, 360, 9.0))
     assert land(tmp_path / "static.nc", ring, np.ones((1, 40))) == []
+
+
+def test_coastlines_of_a_plane_lie_on_the_plane(tmp_path):
+    plane = Plane("+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378137 +b=6356752", 405.0, -3996.0)
+    topology = {"transform": {"scale": [0.5, 0.5], "translate": [4, 51]}, "arcs": [[[0, 0], [1, 1], [1, 0]]]}
+    (tmp_path / "coast.json").write_text(json.dumps(topology))
+    (plain,) = coastline.on_map([tmp_path / "coast.json"], tmp_path, {})
+    (moved,) = coastline.on_map([tmp_path / "coast.json"], tmp_path, plane.attributes())
+    np.testing.assert_array_equal(plain, [[4, 51], [4.5, 51.5], [5, 51.5]])
+    north, east = plane.locate(plain[:, 1], plain[:, 0])
+    np.testing.assert_allclose(moved, np.stack([east, north], 1))

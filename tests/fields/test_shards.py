@@ -54,3 +54,19 @@ def test_the_shards_that_hold_frames_of_an_interval_are_found():
 def test_an_unknown_shard_is_refused_with_those_that_exist():
     with pytest.raises(UserError, match="20090101T00"):
         shards.find("nonsense", Domain(), Product())
+
+
+def test_shards_of_minutes_have_names_of_their_own_in_order():
+    test = {"start": "2010-08-26T05:05", "end": "2010-08-26T07:35"}
+    train = {"start": "2010-08-26", "end": "2010-08-26T04:00"}
+    validation = {"start": "2010-08-26T04:05", "end": "2010-08-26T05:00"}
+    domain = Domain(step_hours="5 min", train=train, validation=validation, test=test)
+    found = shards.cut(domain, Product(shard_frames=10))
+    assert [shard.frames for shard in found] == [10, 10, 10, 1]
+    times = np.concatenate([shard.times(domain.step_hours) for shard in found])
+    np.testing.assert_array_equal(times, np.arange("2010-08-26T05:05", "2010-08-26T07:40", 5, dtype="datetime64[m]"))
+    names = [shard.name for shard in found]
+    assert len(set(names)) == len(names) and sorted(names) == names
+    stretch = found[1].with_halo(4, 4, domain)
+    assert stretch.start == found[1].start - np.timedelta64(20, "m") and stretch.frames == found[1].frames + 8
+    assert shards.overlapping(found, stretch) == found[:3]

@@ -1,9 +1,9 @@
 """Download a source unchanged, with its names and units; the rules are those of the source in the settings.
 
-in:  files below the data folder or at URLs (local, grib), a Zarr store (bucket), nothing (synthetic)
-out: resources/{dataset}/raw.zarr (synthetic); parts/*.zarr and parts/*.json (local, bucket, grib); download.json
-     resources/{dataset}/sources.json: the files (local, grib); their contents in contents.json (local) or
-     catalogue.parquet (grib); files/{name} from URLs
+in:  files below the data folder or at URLs (local, grib, radar), a Zarr store (bucket), nothing (synthetic)
+out: resources/{dataset}/raw.zarr (synthetic); parts/*.zarr and parts/*.json (local, bucket, grib, radar); download.json
+     resources/{dataset}/sources.json: the files (local, grib, radar); their contents in contents.json (local),
+     catalogue.parquet (grib) or composites.json (radar); files/{name} from URLs
      results/{run}/download/manifest.json: that it is complete
 """
 
@@ -63,7 +63,7 @@ rule files:
         " > {log:q} 2>&1"
 
 
-if SETTINGS.download.source in ("local", "grib"):
+if SETTINGS.download.source in ("local", "grib", "radar"):
 
     rule sources:
         """List the source's files, whose names are too many for a command.
@@ -231,6 +231,53 @@ if SETTINGS.download.source == "grib":
             "hindsight download.grib --settings {input.settings:q}"
             " --part {wildcards.part:q}"
             " --catalogue {input.catalogue:q}"
+            " --raw {params.raw:q}"
+            " --marker {output.marker:q}"
+            " > {log:q} 2>&1"
+
+
+if SETTINGS.download.source == "radar":
+
+    rule composites:
+        """List the times of all radar composites, and refuse those of several radars or projections."""
+        input:
+            settings=DOWNLOAD,
+            sources=resource("sources.json"),
+        output:
+            composites=resource("composites.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/composites.log",
+        benchmark:
+            f"logs/{SETTINGS.run}/download/composites.tsv"
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(120),
+        shell:
+            "hindsight download.composites --settings {input.settings:q}"
+            " --files @{input.sources:q}"
+            " --composites {output.composites:q}"
+            " > {log:q} 2>&1"
+
+    rule radar:
+        """Read the rain rates of one part of the frames from radar composites."""
+        input:
+            settings=DOWNLOAD,
+            composites=resource("composites.json"),
+        output:
+            marker=resource("parts/{part}.json"),
+        log:
+            f"logs/{SETTINGS.run}/download/radar-{{part}}.log",
+        benchmark:
+            f"logs/{SETTINGS.run}/download/radar-{{part}}.tsv"
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(120),
+        params:
+            raw=resource("parts/{part}.zarr"),
+        shell:
+            "hindsight download.radar --settings {input.settings:q}"
+            " --part {wildcards.part:q}"
+            " --composites {input.composites:q}"
             " --raw {params.raw:q}"
             " --marker {output.marker:q}"
             " > {log:q} 2>&1"

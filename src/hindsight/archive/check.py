@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from hindsight.archive import objects, recipe, suspect
+from hindsight.archive import metadata, objects, recipe, suspect
 from hindsight.archive.metadata import GROUPS
 from hindsight.archive.suspect import SuspectSearch
 from hindsight.errors import UserError
@@ -16,6 +16,7 @@ from hindsight.fields import rounding, shards
 from hindsight.partials import PARTIAL_SUFFIX
 from hindsight.progress import Progress
 from hindsight.settings import Archive, Domain, Ensemble
+from hindsight.settings.hours import in_words
 from hindsight.settings.lexicon import CHANNELS, Channel
 
 LAYOUT = "snakemake --forcerun layout"
@@ -144,14 +145,14 @@ def _time_errors(archive: Path, group: str, domain: Domain, product: Ensemble) -
     path = archive / group / "time"
     try:
         axis = zarr.open_array(path, mode="r")
-        times = np.datetime64("1900-01-01", "ns") + axis[:].astype("int64") * np.timedelta64(1, "h")
+        times = metadata.decode_times(axis)
     except Exception as error:  # damaged metadata may raise anything
         return [f"cannot read {path} ({error}); {LAYOUT}"]
-    if np.array_equal(times, expected) and axis.attrs.get("units") == "hours since 1900-01-01":
+    if np.array_equal(times, expected):
         return []
     return [
-        f"{path}: the time axis is not that of the test period ({len(expected)} frames every {domain.step_hours} h "
-        f"from {np.datetime_as_string(expected[0], 'm')}); {LAYOUT}"
+        f"{path}: the time axis is not that of the test period ({len(expected)} frames every "
+        f"{in_words(domain.step_hours)} from {np.datetime_as_string(expected[0], 'm')}); {LAYOUT}"
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from hindsight.archive import metadata
 from hindsight.archive.packing import pack, round_step
 from hindsight.archive.reduction import Reduction
 from hindsight.errors import UserError
@@ -76,8 +77,7 @@ class PageFields:
     @cached_property
     def times(self) -> np.ndarray:
         """Of the archive's frames."""
-        hours = zarr.open_array(self.archive / "time", mode="r")[:].astype("timedelta64[h]")
-        return (np.datetime64("1900-01-01", "h") + hours).astype("datetime64[ns]")
+        return metadata.decode_times(zarr.open_array(self.archive / "time", mode="r"))
 
     @property
     def frames(self) -> int:

@@ -17,8 +17,9 @@ from hindsight.archive.observations import files_of
 from hindsight.archive.places import Frames, at_places
 from hindsight.archive.reduction import Reduction, ladder
 from hindsight.errors import UserError
-from hindsight.fields import coastline, colours
+from hindsight.fields import coastline, colours, store
 from hindsight.settings import Archive
+from hindsight.settings.hours import in_words
 from hindsight.settings.verify import Comparison
 
 PAGE = "page"  # folder of the template, the style and the scripts
@@ -58,7 +59,7 @@ def run(
         UserError: if the page cannot be as small as the settings ask.
     """
     page_fields = PageFields.open(json.loads(layout.read_text()), archive, fields, against)
-    lines = coastline.read(coast[0]) if coast else coastline.of_land(static)
+    lines = coastline.on_map(coast, static, store.read(fields).attrs)
     feedback = [path for marker in tables for path, _ in files_of(marker).values()]
     allowed, smallest = int(settings.explorer_mb * 1e6), 0
     for reduction in ladder(page_fields.frames, page_fields.grid.shape):
@@ -114,7 +115,7 @@ def sentence(reduction: Reduction, page_fields: PageFields) -> str:
     step = page_fields.layout["settings"]["domain"]["step_hours"]
     stride, box = reduction.stride, reduction.box
     which = (
-        f"every {_ordinal(stride)} of the archive's {frames} frames (every {stride * step} h)"
+        f"every {_ordinal(stride)} of the archive's {frames} frames (every {in_words(stride * step)})"
         if stride > 1
         else f"all {frames} frames"
     )

@@ -18,6 +18,7 @@ from hindsight.archive.metadata import GROUPS, Contents
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards, store
 from hindsight.fields.chunks import COMPRESSOR, tiles
+from hindsight.fields.plane import Plane
 from hindsight.settings import Archive, Domain, Ensemble, Observe, Reanalyse
 from hindsight.settings.lexicon import CHANNELS
 
@@ -44,9 +45,10 @@ def run(
     existing = _existing_recipe(archive, requested, settings.replace)
     requested["bits"] = existing["bits"] if existing else bits(sample, domain.channels, settings.spread_share)
     times = np.concatenate([shard.times(domain.step_hours) for shard in cuts])
-    contents = _contents(sample[0], times, product.members, requested)
+    source = store.read(fields)
+    contents = _contents(sample[0], times, product.members, requested, Plane.of(source.attrs))
     attributes = metadata.with_history(
-        metadata.global_attributes(settings, domain, contents, store.read(fields)),
+        metadata.global_attributes(settings, domain, contents, source),
         recipe.read_attributes(archive) if existing else None,
         _event(existing, contents),
     )
@@ -62,9 +64,9 @@ def bits(sample: list[xr.Dataset], channels: list[str], share: float) -> dict[st
     return {name: rounding.bits(blocks.values(sample, name), share) for name in channels}
 
 
-def _contents(header: xr.Dataset, times: np.ndarray, members: int, requested: dict) -> Contents:
+def _contents(header: xr.Dataset, times: np.ndarray, members: int, requested: dict, plane: Plane | None) -> Contents:
     grid = (header[axis].values.astype("float64") for axis in ("latitude", "longitude"))
-    return Contents(times, *grid, members, requested)
+    return Contents(times, *grid, members, requested, plane)
 
 
 def _whole_shards(domain: Domain, product: Ensemble) -> list[shards.Shard]:
@@ -157,8 +159,7 @@ def _lay_out(memory: MemoryStore, contents: Contents, product: Ensemble, setting
 def _coordinates(group: zarr.Group, contents: Contents, settings: Archive, with_members: bool) -> None:
     coordinates = {
         **_times(contents, settings),
-        "latitude": (contents.latitude, metadata.LATITUDE),
-        "longitude": (contents.longitude, metadata.LONGITUDE),
+        **metadata.axes(contents),
     }
     if with_members:
         coordinates["realization"] = (np.arange(contents.members, dtype="int64"), metadata.MEMBER)
@@ -166,19 +167,23 @@ def _coordinates(group: zarr.Group, contents: Contents, settings: Archive, with_
         dimensions = ["time" if name.startswith("time") else name, "bounds"][: values.ndim]
         chunk = (COORDINATE_CHUNK.get(dimensions[0], len(values)), 2)[: values.ndim]
         group.create_array(name, data=values, chunks=chunk, dimension_names=dimensions, attributes=attributes)
+    for name, (values, attributes) in metadata.true_places(contents).items():
+        sides = ["latitude", "longitude"]
+        group.create_array(name, data=values, chunks=values.shape, dimension_names=sides, attributes=attributes)
     levels = {one[0]: one for name in contents.channels if (one := metadata.vertical(CHANNELS[name]))}
     for name, value, attributes in levels.values():
         group.create_array(name, data=np.array(value), dimension_names=[], attributes=attributes)
 
 
 def _times(contents: Contents, settings: Archive) -> dict[str, tuple[np.ndarray, dict]]:
-    """The coordinates of time and their bounds: values, hours since 1900, and attributes."""
-    hours = ((contents.times - np.datetime64("1900-01-01")) // np.timedelta64(1, "h")).astype("int64")
-    found: dict[str, tuple[np.ndarray, dict]] = {"time": (hours, metadata.TIME)}
+    """The coordinates of time and their bounds: values since 1900, and attributes."""
+    values, axis = metadata.encode_times(contents.times)
+    per_hour = 60 if axis["units"].startswith("minutes") else 1
+    found: dict[str, tuple[np.ndarray, dict]] = {"time": (values, axis)}
     for period, name in metadata.time_coordinates(settings, contents.channels).items():
-        about = metadata.TIME if name == "time" else metadata.other_time(*period)
-        found[name] = hours, about | {"bounds": f"{name}_bounds"}
-        found[f"{name}_bounds"] = hours[:, None] + np.array(period), {}
+        about = axis if name == "time" else metadata.other_time(axis, *period)
+        found[name] = values, about | {"bounds": f"{name}_bounds"}
+        found[f"{name}_bounds"] = values[:, None] + per_hour * np.array(period), {}
     return found
 
 
@@ -202,5 +207,7 @@ def _variable(
         fill_value=np.nan,
         compressors=COMPRESSOR,
         dimension_names=dimensions,
-        attributes=metadata.variable(CHANNELS[name], kind, contents.recipe["bits"][name], settings, contents.channels),
+        attributes=metadata.variable(
+            CHANNELS[name], kind, contents.recipe["bits"][name], settings, contents.channels, contents.plane is not None
+        ),
     )

@@ -10,27 +10,39 @@ from datetime import UTC, datetime
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from hindsight import __version__
 from hindsight.archive import recipe as recipes
 from hindsight.fields import calendar
+from hindsight.fields.grid import Grid
+from hindsight.fields.plane import Plane
 from hindsight.settings import Archive, Domain
+from hindsight.settings.hours import in_full, iso_duration
 from hindsight.settings.lexicon import CHANNELS, Channel
 
 GROUPS = {"": "", "mean": "ensemble mean of ", "spread": "ensemble standard deviation of "}
+TRUE_PLACES = ("true_latitude", "true_longitude")  # of the points of a plane
 METHODS = {"": "", "mean": " realization: mean", "spread": " realization: standard_deviation"}
 TEMPERATURE = {"": "temperature: on_scale", "mean": "temperature: on_scale", "spread": "temperature: difference"}
 NAMES = "CF Standard Name Table v93"
+SINCE = "since 1900-01-01"
+ORIGIN = np.datetime64("1900-01-01", "ns")
+UNITS = {"hours": np.timedelta64(1, "h"), "minutes": np.timedelta64(1, "m")}  # of the axis of time
 TIME = {
     "standard_name": "time",
     "long_name": "time of the analysis",
     "axis": "T",
-    "units": "hours since 1900-01-01",
+    "units": f"hours {SINCE}",
     "calendar": "proleptic_gregorian",
     "units_metadata": "leap_seconds: none",
 }
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "axis": "Y", "units": "degrees_north"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "axis": "X", "units": "degrees_east"}
+ON_PLANE = {  # attributes of the axes of a plane, which are not those of the Earth
+    "latitude": {"long_name": "y on the plane, see the attribute plane", "axis": "Y", "units": "degree"},
+    "longitude": {"long_name": "x on the plane, see the attribute plane", "axis": "X", "units": "degree"},
+}
 MEMBER = {"standard_name": "realization", "long_name": "number of the member", "units": "1"}
 FROM_SETTINGS = {  # attribute: the setting whose text it is, unless empty
     "institution": "institution",
@@ -58,6 +70,14 @@ class Contents:
     longitude: np.ndarray
     members: int
     recipe: dict
+    plane: Plane | None = None
+
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Latitudes and longitudes on the Earth; of the axes, or of every point where the fields lie on a plane."""
+        if self.plane is None:
+            return self.latitude, self.longitude
+        return self.plane.places(Grid(self.latitude, self.longitude))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,6 +117,7 @@ def global_attributes(settings: Archive, domain: Domain, contents: Contents, sou
         **_keywords(domain.channels),
         **_when(contents.times, domain.step_hours),
         **_where(contents),
+        **(contents.plane.attributes() if contents.plane else {}),
         **_heights(domain.channels),
         "recipe": json.dumps(contents.recipe, sort_keys=True),
         "recipe_digest": digest,
@@ -106,8 +127,8 @@ def global_attributes(settings: Archive, domain: Domain, contents: Contents, sou
 def _summary(domain: Domain, members: int, title: str) -> str:
     names = ", ".join(CHANNELS[name].long_name for name in domain.channels)
     return (
-        f"{members} members of {names}, every {domain.step_hours} hours, sampled from a video diffusion prior trained "
-        f"on {title} and given observations."
+        f"{members} members of {names}, every {in_full(domain.step_hours)}, sampled from a video diffusion prior "
+        f"trained on {title} and given observations."
     )
 
 
@@ -130,14 +151,48 @@ def _keywords(channels: list[str]) -> dict[str, str]:
     return {"keywords": ", ".join(names), "keywords_vocabulary": NAMES, "standard_name_vocabulary": NAMES}
 
 
-def _when(times: np.ndarray, step_hours: int) -> dict[str, str]:
-    hours = int((times[-1] - times[0]) / np.timedelta64(1, "h"))
+def _when(times: np.ndarray, step_hours: float) -> dict[str, str]:
     return {
         "time_coverage_start": _iso(times[0]),
         "time_coverage_end": _iso(times[-1]),
-        "time_coverage_duration": f"P{hours // 24}DT{hours % 24}H",
-        "time_coverage_resolution": f"PT{step_hours}H",
+        "time_coverage_duration": duration(times[0], times[-1]),
+        "time_coverage_resolution": iso_duration(step_hours),
     }
+
+
+def duration(start: np.datetime64, end: np.datetime64) -> str:
+    """The time from start to end by ISO 8601: P2DT6H, P0DT1H35M."""
+    minutes = int((end - start) / np.timedelta64(1, "m"))
+    text = f"P{minutes // 1440}DT{minutes // 60 % 24}H"
+    return f"{text}{minutes % 60}M" if minutes % 60 else text
+
+
+def encode_times(times: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Times as whole hours since 1900, or as minutes where they are not full hours, and the attributes of the axis."""
+    unit = "hours" if calendar.are_whole_hours(times) else "minutes"
+    numbers = (times - ORIGIN) // UNITS[unit]
+    return numbers.astype("int64"), TIME | {"units": f"{unit} {SINCE}"}
+
+
+def decode_times(axis: zarr.Array) -> np.ndarray:
+    """The times of an axis of an archive, datetime64[ns].
+
+    Raises:
+        ValueError: if its units are not of an archive.
+    """
+    return decode(axis[:], str(axis.attrs.get("units")))
+
+
+def decode(numbers: np.ndarray, units: str) -> np.ndarray:
+    """Times of numbers in the units of an archive, datetime64[ns].
+
+    Raises:
+        ValueError: if the units are others.
+    """
+    unit, _, since = units.partition(" ")
+    if unit not in UNITS or since != SINCE:
+        raise ValueError(f"its units are {units!r}")
+    return (ORIGIN + np.asarray(numbers).astype("int64") * UNITS[unit]).astype("datetime64[ns]")
 
 
 def _iso(time: np.datetime64) -> str:
@@ -146,19 +201,19 @@ def _iso(time: np.datetime64) -> str:
 
 def _where(contents: Contents) -> dict[str, object]:
     found: dict[str, object] = {"geospatial_bounds": _outline(contents), "geospatial_bounds_crs": "EPSG:4326"}
-    for name, values, units in (
-        ("lat", contents.latitude, "degrees_north"),
-        ("lon", contents.longitude, "degrees_east"),
-    ):
+    for name, values, units in zip(("lat", "lon"), contents.places, ("degrees_north", "degrees_east")):
         found[f"geospatial_{name}_min"], found[f"geospatial_{name}_max"] = float(values.min()), float(values.max())
         found[f"geospatial_{name}_units"] = units
-        if len(values) > 1 and np.allclose(steps := np.diff(values), steps[0], rtol=1e-3):
+        if values.ndim == 1 and len(values) > 1 and np.allclose(steps := np.diff(values), steps[0], rtol=1e-3):
             found[f"geospatial_{name}_resolution"] = f"{abs(steps[0]):.6g} degrees"
     return found
 
 
 def _outline(contents: Contents) -> str:
     """Well-known text, latitude first as in EPSG:4326; a line if there is only one latitude or longitude."""
+    if contents.plane:
+        latitude, longitude = (np.concatenate([a[0], a[1:, -1], a[-1, -2::-1], a[-2::-1, 0]]) for a in contents.places)
+        return "POLYGON ((" + ", ".join(f"{y:.6g} {x:.6g}" for y, x in zip(latitude, longitude)) + "))"
     (south, north), (west, east) = ((float(a.min()), float(a.max())) for a in (contents.latitude, contents.longitude))
     corners = [(south, west), (south, east), (north, east), (north, west), (south, west)]
     if south == north or west == east:
@@ -177,6 +232,20 @@ def _heights(channels: list[str]) -> dict[str, object]:
     return found | {f"geospatial_vertical_{name}": about[name] for name in ("units", "positive")}
 
 
+def axes(contents: Contents) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+    """The axes of the points, by name: values and attributes."""
+    attributes = ON_PLANE if contents.plane else {"latitude": LATITUDE, "longitude": LONGITUDE}
+    return {name: (getattr(contents, name), about) for name, about in attributes.items()}
+
+
+def true_places(contents: Contents) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+    """Latitude and longitude on the Earth of every point of a plane, by name: values (H, W) and attributes."""
+    if contents.plane is None:
+        return {}
+    attributes = ({name: text for name, text in one.items() if name != "axis"} for one in (LATITUDE, LONGITUDE))
+    return dict(zip(TRUE_PLACES, zip(contents.places, attributes)))
+
+
 def time_coordinates(settings: Archive, channels: list[str]) -> dict[tuple[int, int], str]:
     """The coordinate of time whose bounds are a period, by the first and last hour of the period.
 
@@ -189,13 +258,15 @@ def time_coordinates(settings: Archive, channels: list[str]) -> dict[tuple[int, 
     return dict(zip(periods, ["time"] if len(periods) == 1 else names))
 
 
-def other_time(start_hours: int, end_hours: int) -> dict[str, str]:
-    """Attributes of the coordinate of time of one period among several."""
+def other_time(axis: dict[str, str], start_hours: int, end_hours: int) -> dict[str, str]:
+    """Attributes of the coordinate of time of one period among several, from those of `time`."""
     said = {"long_name": f"time of the analysis, with bounds {start_hours} to {end_hours} h from it"}
-    return {name: value for name, value in TIME.items() if name != "axis"} | said
+    return {name: value for name, value in axis.items() if name != "axis"} | said
 
 
-def variable(channel: Channel, group: str, kept: int, settings: Archive, channels: list[str]) -> dict[str, object]:
+def variable(
+    channel: Channel, group: str, kept: int, settings: Archive, channels: list[str], on_plane: bool = False
+) -> dict[str, object]:
     """Attributes of a channel in one of the groups.
 
     Args:
@@ -204,10 +275,12 @@ def variable(channel: Channel, group: str, kept: int, settings: Archive, channel
         kept: number of mantissa bits.
         settings: with the periods that values represent.
         channels: of the archive.
+        on_plane: whether the fields lie on a plane, so that the places of their points are coordinates.
     """
     cell, level = settings.time_cell(channel.name), vertical(channel)
     time = time_coordinates(settings, channels)[cell.start_hours, cell.end_hours] if cell else "time"
     coordinates = [*([level[0]] if level else []), *([time] if time != "time" else [])]
+    coordinates += TRUE_PLACES if on_plane else ()
     return {
         **({"standard_name": channel.standard_name} if channel.standard_name else {}),
         "long_name": GROUPS[group] + channel.long_name,

@@ -13,7 +13,7 @@ import netCDF4
 import numpy as np
 import zarr
 
-from hindsight.archive import objects
+from hindsight.archive import metadata, objects
 from hindsight.fields import store
 from hindsight.progress import Progress
 from hindsight.settings import Archive
@@ -27,7 +27,6 @@ WHOLE_ARCHIVE = (
     "time_coverage_duration",
 )  # attributes that do not hold for one file
 COORDINATE_AXES = 2  # dimensions of a coordinate or of its bounds, at most; data have more
-ORIGIN = np.datetime64("1900-01-01T00", "h")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, 
     """Copy the archive to netCDF, one file per calendar year and group."""
     layout_json = json.loads(layout.read_text())
     shards = sorted((json.loads(path.read_text()) for path in markers), key=lambda shard: shard["first"])
-    files = years(zarr.open_array(archive / "time", mode="r")[:], KINDS[settings.netcdf], folder)
+    files = years(metadata.decode_times(zarr.open_array(archive / "time", mode="r")), KINDS[settings.netcdf], folder)
     watch = Progress("archive.netcdf", len(files), "files")
     for done, file in enumerate(files):
         overlapping = [shard for shard in shards if _overlaps(shard, file.frames)]
@@ -56,15 +55,15 @@ def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, 
     objects.put_json(marker, {"recipe": layout_json["recipe"], "files": checksums})
 
 
-def years(hours: np.ndarray, kinds: dict[str, str], folder: Path) -> list[YearFile]:
+def years(times: np.ndarray, kinds: dict[str, str], folder: Path) -> list[YearFile]:
     """The netCDF files of an archive.
 
     Args:
-        hours: times of its frames, hours since 1900.
+        times: of its frames.
         kinds: group of the archive by the prefix of the file name.
         folder: of the files.
     """
-    of_frames = (ORIGIN + hours.astype("timedelta64[h]")).astype("datetime64[Y]")
+    of_frames = times.astype("datetime64[Y]")
     files = []
     for year in np.unique(of_frames):
         inside = np.flatnonzero(of_frames == year)
@@ -131,9 +130,8 @@ def _coordinates(file: netCDF4.Dataset, arrays: dict[str, zarr.Array], frames: s
 
 def _when(file: netCDF4.Dataset) -> dict[str, str]:
     """Attributes of the time that a file covers."""
-    start, end = (ORIGIN + np.timedelta64(int(file["time"][k]), "h") for k in (0, -1))
-    hours = int((end - start) / np.timedelta64(1, "h"))
-    attributes = {"time_coverage_duration": f"P{hours // 24}DT{hours % 24}H"}
+    start, end = metadata.decode(file["time"][[0, -1]], file["time"].units)
+    attributes = {"time_coverage_duration": metadata.duration(start, end)}
     for name, time in (("start", start), ("end", end)):
         attributes[f"time_coverage_{name}"] = f"{np.datetime_as_string(time, 's')}Z"
     return attributes

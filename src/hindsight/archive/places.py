@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from hindsight.archive.packing import pack, round_step
 from hindsight.errors import UserError
+from hindsight.fields import intervals
 from hindsight.fields.usage import BY_CODE
 from hindsight.settings.lexicon import CHANNELS, inputs
 from hindsight.settings.units import readable_units
@@ -86,7 +87,7 @@ class Frames:
     """The frames of a page: every `stride`-th of `count` frames from a time on, every `step_hours`."""
 
     start: np.datetime64
-    step_hours: int
+    step_hours: float
     count: int
     stride: int
 
@@ -95,7 +96,7 @@ class Frames:
 
     def number(self, times: pd.Series) -> np.ndarray:
         """The number of the frame of each time, (N,); -1 where it is none of them."""
-        step = np.timedelta64(self.step_hours * self.stride, "h")
+        step = self.stride * intervals.time_step(self.step_hours)
         since = times.to_numpy("datetime64[ns]") - self.start
         number = since // step
         return np.where((since % step == np.timedelta64(0)) & (number < len(self)), number, -1)

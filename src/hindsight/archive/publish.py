@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hindsight.archive import objects, revisions
 from hindsight.settings import Archive
+from hindsight.settings.hours import in_full
 from hindsight.settings.lexicon import CHANNELS
 
 CUBE = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
@@ -78,6 +79,7 @@ def page_values(layout: dict, checked: dict) -> dict[str, object]:
         "checked": checked,
         "made_from": layout["made_from"],
         "settings_used": settings,
+        "step": in_full(settings["domain"]["step_hours"]),
         "citation": citation(attributes),
     }
 

@@ -61,7 +61,7 @@ def draw(training: np.ndarray, times: np.ndarray, members: int, days: int, seed:
                 f"{pd.Timestamp(time):%d %B}, and the ensemble has {members} members; raise "
                 "baselines.climatology.days"
             )
-        hours = int(time.astype("datetime64[h]").astype(int))
-        generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, hours, 0, PURPOSE]))
+        counter = [0, int(calendar.time_key(time)), 0, PURPOSE]
+        generator = np.random.Generator(np.random.Philox(key=seed, counter=counter))
         chosen[:, t] = generator.permutation(candidates)[:members]
     return chosen

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from hindsight.fields import intervals
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
@@ -18,12 +19,14 @@ from hindsight.settings import Ensemble, TrainingDomain
 class Method(Protocol):
     """A method that analyses one frame at a time."""
 
-    def members(self, rows: Rows, time: np.datetime64, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, time: np.datetime64, step_hours: float, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised."""
         ...
 
 
-def analyse(name: str, method: Method, rows: Rows, times: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
+def analyse(
+    name: str, method: Method, rows: Rows, times: np.ndarray, step_hours: float, product: Ensemble
+) -> np.ndarray:
     """Members of the analyses of all frames of a shard, (E, T, D), normalised; `name` is for the progress."""
     watch, found = Progress(f"baselines.{name}", len(times), "frames"), []
     for time in times:
@@ -53,7 +56,7 @@ def read_rows(
         times: of the shard's frames.
         halo: frames before and after the shard whose observations are used too.
     """
-    around = np.timedelta64(domain.step_hours * halo, "h")
+    around = halo * intervals.time_step(domain.step_hours)
     table = tables.usable(tables.read(observations, times[0] - around, times[-1] + around))
     table = _at_frames(table, times[0], domain.step_hours)
     table, gross = reject_gross_errors(table, domain.channels, grid, scaling, extremes(statistics), domain.step_hours)
@@ -73,7 +76,7 @@ def unused_note(rows: Rows, span: int) -> str:
     )
 
 
-def of_frames(rows: Rows, first: np.datetime64, count: int, step_hours: int, size: int) -> Rows:
+def of_frames(rows: Rows, first: np.datetime64, count: int, step_hours: float, size: int) -> Rows:
     """The rows that need only the given frames; their points are indices into the values of these, one after the other.
 
     Args:
@@ -83,16 +86,16 @@ def of_frames(rows: Rows, first: np.datetime64, count: int, step_hours: int, siz
         step_hours: between frames.
         size: values of a frame.
     """
-    lag = np.round((rows.time - first) / np.timedelta64(step_hours, "h")).astype(int)
+    lag = np.round((rows.time - first) / intervals.time_step(step_hours)).astype(int)
     frames = lag[:, None] + (0 if rows.offset is None else rows.offset)
     inside = ((frames >= 0) & (frames < count)).all(1)
     rows = rows.each(lambda column: column[inside])
     return replace(rows, point=rows.point + frames[inside] * size)
 
 
-def of_span(rows: Rows, time: np.datetime64, span: int, step_hours: int, size: int) -> Rows:
+def of_span(rows: Rows, time: np.datetime64, span: int, step_hours: float, size: int) -> Rows:
     """The same for the `span` frames around a time."""
-    return of_frames(rows, time - np.timedelta64(span // 2 * step_hours, "h"), span, step_hours, size)
+    return of_frames(rows, time - span // 2 * intervals.time_step(step_hours), span, step_hours, size)
 
 
 def draw(product: Ensemble, purpose: int, frame: int, size: int) -> np.ndarray:
@@ -106,7 +109,7 @@ def generators(product: Ensemble, purpose: int, frame: int) -> list[np.random.Ge
     return [np.random.Generator(np.random.Philox(key=product.seed, counter=counter)) for counter in counters]
 
 
-def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: int) -> pd.DataFrame:
+def _at_frames(table: pd.DataFrame, first: np.datetime64, step_hours: float) -> pd.DataFrame:
     """The rows at the time of a frame."""
     away = table["time"].to_numpy("datetime64[ns]") - first
-    return table[away % np.timedelta64(step_hours, "h") == np.timedelta64(0)]
+    return table[away % intervals.time_step(step_hours) == np.timedelta64(0)]

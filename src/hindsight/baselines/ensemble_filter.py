@@ -12,6 +12,7 @@ import numpy as np
 
 from hindsight.baselines import each_frame
 from hindsight.baselines.forecasts import Forecasts
+from hindsight.fields import intervals
 from hindsight.operators.rows import Rows
 from hindsight.progress import Progress
 
@@ -25,7 +26,7 @@ class Method(Protocol):
 
 
 def forecast_and_analyse(
-    name: str, method: Method, forecasts: Forecasts, rows: Rows, times: np.ndarray, step_hours: int, first: int
+    name: str, method: Method, forecasts: Forecasts, rows: Rows, times: np.ndarray, step_hours: float, first: int
 ) -> np.ndarray:
     """Members of the analyses of the frames from the `first` on, (E, T - first, D), normalised.
 
@@ -61,9 +62,9 @@ class Queue:
     first to the last that one of the others depends on, at most.
     """
 
-    def __init__(self, rows: Rows, times: np.ndarray, step_hours: int) -> None:
+    def __init__(self, rows: Rows, times: np.ndarray, step_hours: float) -> None:
         self.times, self.step_hours = times, step_hours
-        own = np.round((rows.time - times[0]) / np.timedelta64(step_hours, "h")).astype(int)
+        own = np.round((rows.time - times[0]) / intervals.time_step(step_hours)).astype(int)
         offset = np.zeros((len(rows), 1), int) if rows.offset is None else rows.offset
         when, since = own + offset.max(1, initial=0), own + offset.min(1, initial=0)
         inside = (since >= 0) & (when < len(times))

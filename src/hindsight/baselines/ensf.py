@@ -54,7 +54,7 @@ def run(
     grid, chosen = Grid.of(store.read(fields)), settings.ensf
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times = intervals.parse(shard, domain.step_hours).times
-    step = np.timedelta64(domain.step_hours, "h")
+    step = intervals.time_step(domain.step_hours)
     stretch = times[0] + np.arange(-chosen.halo, len(times)) * step
     files = {"statistics": statistics, "observations": observations}
     rows = each_frame.read_rows(domain, grid, scaling, **files, times=stretch, halo=0)
@@ -77,7 +77,7 @@ class EnsembleScoreFilter:
         step_hours: between frames.
     """
 
-    def __init__(self, steps: int, product: Ensemble, step_hours: int) -> None:
+    def __init__(self, steps: int, product: Ensemble, step_hours: float) -> None:
         self.steps, self.product, self.step_hours = steps, product, step_hours
 
     def analyse(self, states: np.ndarray, rows: Rows, time: np.datetime64) -> np.ndarray:
@@ -105,7 +105,7 @@ class EnsembleScoreFilter:
         steepest = max((1 - t) * diffusion(t)[1] for t in 1 - np.arange(self.steps) / self.steps)
         if curvature * steepest > 2 * self.steps:
             raise UserError(
-                f"baselines.ensf, {np.datetime_as_string(time, 'h')}: {self.steps} steps are too long for observations "
+                f"baselines.ensf, {calendar.text(time)}: {self.steps} steps are too long for observations "
                 f"as exact or as dense as these; set baselines.ensf.steps to {int(curvature * steepest / 2) + 1} or "
                 "more, or give the observations larger errors"
             )

@@ -10,7 +10,7 @@ from hindsight.baselines.linear_model import LinearModel
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.dynamics import worlds
 from hindsight.errors import UserError
-from hindsight.fields import calendar
+from hindsight.fields import calendar, intervals
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings import Ensemble, TrainingDomain
@@ -42,7 +42,7 @@ class LinearForecasts:
         step_hours: between frames.
     """
 
-    def __init__(self, model: LinearModel, product: Ensemble, purpose: int, step_hours: int) -> None:
+    def __init__(self, model: LinearModel, product: Ensemble, purpose: int, step_hours: float) -> None:
         self.model, self.product, self.purpose, self.step_hours = model, product, purpose, step_hours
 
     def start(self, time: np.datetime64) -> np.ndarray:
@@ -84,7 +84,7 @@ class EquationForecasts:
         seed = int.from_bytes(hashlib.blake2b(own, digest_size=8).digest(), "little")
         self.world = worlds.build(settings.model_copy(update={"seed": seed}))
         self.linear, self.scaling, self.channels, self.shape = linear, scaling, channels, grid.shape
-        self.step = np.timedelta64(linear.step_hours, "h")
+        self.step = intervals.time_step(linear.step_hours)
         if not grid.matches(Grid(self.world.latitude, self.world.longitude)):
             raise UserError(
                 f"forecasts by the equations of world {settings.world} need its own grid, and the fields have {grid}; "
@@ -109,9 +109,7 @@ class EquationForecasts:
         weather = self.world.weather(self.world.advance(self.world.states(given), since, interval))
         found = np.stack([weather[name].reshape(len(states), *self.shape) for name in self.channels], 1)
         if not np.isfinite(found).all():
-            raise UserError(
-                f"forecasts for {np.datetime_as_string(time, 'h')} broke down {self.world.instability_advice}"
-            )
+            raise UserError(f"forecasts for {calendar.text(time)} broke down {self.world.instability_advice}")
         normalised = self.scaling.normalise(found[:, None], np.array([time]))
         return normalised.reshape(states.shape).astype(float)
 

@@ -45,7 +45,7 @@ def run(
     """Analyse by weak-constraint 4D-Var with the linear prior, an ensemble by perturbed observations."""
     grid, halo = Grid.of(store.read(fields)), settings.four_d_var.halo
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
-    times, step = intervals.parse(shard, domain.step_hours).times, np.timedelta64(domain.step_hours, "h")
+    times, step = intervals.parse(shard, domain.step_hours).times, intervals.time_step(domain.step_hours)
     stretch = times[0] + np.arange(-halo, len(times) + halo) * step
     files = {"statistics": statistics, "observations": observations}
     rows = each_frame.read_rows(domain, grid, scaling, **files, times=times, halo=halo)
@@ -69,7 +69,7 @@ class FourDVar:
         self.model, self.size, self.settings = LinearModel(process), process.size, settings
         self.loops = self.iterations = 0
 
-    def members(self, rows: Rows, times: np.ndarray, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, times: np.ndarray, step_hours: float, product: Ensemble) -> np.ndarray:
         """Members of the analysis of the frames at some times, (E, T, D), normalised.
 
         Rows that need other frames are not used.
@@ -86,7 +86,7 @@ class FourDVar:
         noise = perturbations.normal(
             product.seed, PURPOSE, range(product.members), calendar.frame_number(rows.time, step_hours), rows.key
         )
-        where = f"baselines.four_d_var, {np.datetime_as_string(times[0], 'h')} and {len(times) - 1} frames after it"
+        where = f"baselines.four_d_var, {calendar.text(times[0])} and {len(times) - 1} frames after it"
         watch, found = Progress("baselines.four_d_var", product.members, "members"), []
         for block in _blocks(product.members):
             background = drawn[block].reshape(len(drawn[block]), -1)

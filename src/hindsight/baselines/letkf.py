@@ -51,7 +51,7 @@ def run(
     grid, chosen = Grid.of(store.read(fields)), settings.letkf
     process, scaling = prior.read_linear(linear_prior, climatology, statistics, grid)
     times = intervals.parse(shard, domain.step_hours).times
-    step = np.timedelta64(domain.step_hours, "h")
+    step = intervals.time_step(domain.step_hours)
     stretch = times[0] + np.arange(-chosen.halo, len(times)) * step
     files = {"statistics": statistics, "observations": observations}
     rows = each_frame.read_rows(domain, grid, scaling, **files, times=stretch, halo=0)

@@ -116,7 +116,7 @@ class OptimalInterpolation:
             variance = variance - (seen * scipy.linalg.cho_solve(factor, seen)).sum(0)
         return np.sqrt(np.maximum(variance, 0.0))
 
-    def members(self, rows: Rows, time: np.datetime64, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, time: np.datetime64, step_hours: float, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span."""
         rows = each_frame.of_span(rows, time, self.span, step_hours, self.size)
         rows = outer_loops.linearised(self, rows)

@@ -68,7 +68,7 @@ class ThreeDVar:
         self.size = len(root) // span
         self.loops = self.iterations = 0
 
-    def members(self, rows: Rows, time: np.datetime64, step_hours: int, product: Ensemble) -> np.ndarray:
+    def members(self, rows: Rows, time: np.datetime64, step_hours: float, product: Ensemble) -> np.ndarray:
         """Members of the analysis of one frame, (E, D), normalised, without rows that need frames beyond the span.
 
         Raises:
@@ -79,7 +79,7 @@ class ThreeDVar:
         background = each_frame.draw(product, PURPOSE, frame, len(self.root))
         noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
         sums = Sums(self.root, *minimise.parts(rows))
-        where = f"baselines.three_d_var, {np.datetime_as_string(time, 'h')}"
+        where = f"baselines.three_d_var, {calendar.text(time)}"
         found = minimise.analyse(rows, sums, background, noise, self.settings, where)
         self.loops, self.iterations = max(self.loops, found.loops), max(self.iterations, found.iterations)
         middle = self.span // 2 * self.size

@@ -7,7 +7,7 @@ last.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,12 @@ def write(dataset: xr.Dataset, raw: Path, marker: Path, request: dict, source: d
 
 
 def write_blocks(
-    template: xr.Dataset, blocks: Iterable[xr.Dataset], raw: Path, marker: Path, request: dict, source: dict
+    template: xr.Dataset,
+    blocks: Iterable[xr.Dataset],
+    raw: Path,
+    marker: Path,
+    request: dict,
+    source: Callable[[], dict],
 ) -> None:
     """Write a part block by block, so that memory holds one block; inspect it, and write its marker.
 
@@ -77,9 +82,10 @@ def write_blocks(
         raw: the store.
         marker: beside it.
         request: see `reuse`.
-        source: see `write`.
+        source: returns, when all blocks are written, what `write` is given.
     """
-    store.write_parts(template.assign_attrs(_attributes(template, request, source)), blocks, raw)
+    asked = template.assign_attrs(template.attrs | {"request": _as_json(request)})
+    store.write_parts(asked, blocks, raw, attributes=lambda: {"source": _as_json(source())})
     _mark(raw, marker)
 
 

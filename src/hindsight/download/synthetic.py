@@ -1,6 +1,7 @@
 """Source `synthetic`: simulate a built-in world; layout and, where they exist, names are WeatherBench 2's."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import dask.array
@@ -30,7 +31,7 @@ def run(settings: Download, *, raw: Path) -> None:
 
 def times(settings: Synthetic) -> pd.DatetimeIndex:
     """The times of the frames."""
-    return pd.date_range(settings.start, settings.end, freq=f"{settings.step_hours}h")
+    return pd.date_range(settings.start, settings.end, freq=settings.step)
 
 
 def segments(frames: int, settings: Synthetic) -> tuple[list[int], int]:
@@ -78,7 +79,7 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
     """
     axis = template["time"].values
     begins, length = segments(len(axis), settings)
-    watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step_hours // 24, "days")
+    watch = Progress("download.synthetic", settings.spin_up_days + length * settings.step // timedelta(days=1), "days")
     state = world.spin_up(axis[begins], watch)
     for first in range(0, length, CHUNK):
         state, frames = world.frames(state, axis[begins], first, min(CHUNK, length - first), watch)

@@ -54,7 +54,7 @@ class Lorenz96World(World):
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
         """Integrate over an interval (s), with `substeps` steps per frame; the equations do not depend on time."""
-        steps = -(-self.ring.substeps * interval // (self.settings.step_hours * 3600.0))
+        steps = -(-self.ring.substeps * interval // self.settings.step.total_seconds())
         return advance(states, self.ring.forcing, interval / (self.ring.unit_hours * 3600.0), int(steps))
 
     def weather(self, states: torch.Tensor) -> dict[str, np.ndarray]:

@@ -123,7 +123,7 @@ class NavierStokesWorld(World):
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
         """Integrate over an interval (s), with `substeps` steps per frame; states are in the order of the segments."""
-        frame = self.settings.step_hours * 3600
+        frame = round(self.settings.step.total_seconds())
         first = [int(t) * self.flow.substeps // frame for t in time.tolist()]
         step = self.settings.step_hours / self.flow.unit_hours / self.flow.substeps
         for n in range(round(interval * self.flow.substeps / frame)):

@@ -98,7 +98,7 @@ class World(ABC):
         Returns:
             The states at the frame after the last, and the variables of the frames, see `weather`, (S, count, …).
         """
-        interval, history = self.settings.step_hours * 3600.0, []
+        interval, history = self.settings.step.total_seconds(), []
         for frame in range(first, first + count):
             history.append(states)
             states = self.advance(states, self.seconds(begins) + frame * interval, interval)

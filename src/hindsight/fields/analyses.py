@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import calendar, store
 from hindsight.fields.grid import Grid
 
 DIMENSIONS = ("realization", "time", "channel", "latitude", "longitude")
@@ -42,6 +42,7 @@ def write(
     """
     if not np.isfinite(values).all():
         raise FloatingPointError(f"{path}: {np.count_nonzero(~np.isfinite(values))} values are not finite; not written")
+    unit = "hours" if calendar.are_whole_hours(times) else "minutes"
     dataset = xr.Dataset(
         {"analysis": (DIMENSIONS, values.astype("float32"))},
         coords={
@@ -55,7 +56,7 @@ def write(
     )
     encoding = {
         "analysis": {"zlib": True, "complevel": 1, "shuffle": True},
-        "time": {"units": "hours since 1900-01-01", "dtype": "int64"},
+        "time": {"units": f"{unit} since 1900-01-01", "dtype": "int64"},
     }
     store.replace(path, lambda partial: dataset.to_netcdf(partial, engine="netcdf4", encoding=encoding))
 

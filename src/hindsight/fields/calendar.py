@@ -6,15 +6,34 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
+from hindsight.fields import intervals
 from hindsight.settings.domain import Domain, Period
+from hindsight.settings.hours import in_words
 
-_ORIGIN = np.datetime64("1900-01-01T00", "h")
+_ORIGIN = np.datetime64("1900-01-01T00:00", "m")
+_SPARE = 2**40  # more than the hours since 1970 of any time
 _YEAR_ORIGIN = np.datetime64("2000-01-01T00", "h")
 
 
-def frame_number(times: np.ndarray, step_hours: int) -> np.ndarray:
+def frame_number(times: np.ndarray, step_hours: float) -> np.ndarray:
     """Number of each frame since 1900, the same in every job; random numbers are keyed by it."""
-    return (times.astype("datetime64[h]") - _ORIGIN) // np.timedelta64(step_hours, "h")
+    return (times.astype("datetime64[m]") - _ORIGIN) // intervals.time_step(step_hours)
+
+
+def time_key(times: np.ndarray) -> np.ndarray:
+    """A number for each time, the hour since 1970 or else a number of the minute; random numbers are keyed by it."""
+    minute = times.astype("datetime64[m]").astype(int)
+    return np.where(minute % 60 == 0, minute // 60, _SPARE + minute)
+
+
+def are_whole_hours(times: np.ndarray) -> bool:
+    """Whether all times are full hours."""
+    return bool((times.astype("datetime64[ns]") == times.astype("datetime64[h]")).all())
+
+
+def text(time: np.datetime64) -> str:
+    """A time to the hour, or to the minute where it is no full hour."""
+    return str(np.datetime_as_string(time, "h" if are_whole_hours(np.asarray(time)) else "m"))
 
 
 def available(dataset: xr.Dataset) -> np.ndarray:
@@ -106,9 +125,9 @@ def check_splits(domain: Domain, times: np.ndarray, where: str, splits: dict[str
 
 def _check_step_to_test(domain: Domain, frame: np.datetime64, where: str) -> None:
     """Check that frames of the test period continue the steps of a frame of the source."""
-    if (np.datetime64(domain.test.start, "ns") - frame) % np.timedelta64(domain.step_hours, "h"):
+    if (np.datetime64(domain.test.start, "ns") - frame) % intervals.time_step(domain.step_hours):
         raise UserError(
             f"{where}: its frame {frame.astype('datetime64[m]')} is not a whole number of steps of "
-            f"{domain.step_hours} h from domain.test.start ({domain.test.start:%Y-%m-%dT%H:%M}); set domain.test.start "
-            "to such a time"
+            f"{in_words(domain.step_hours)} from domain.test.start ({domain.test.start:%Y-%m-%dT%H:%M}); set "
+            "domain.test.start to such a time"
         )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,21 @@ from contourpy import contour_generator
 
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid, close_globe
+from hindsight.fields.plane import Plane
+
+
+def on_map(coast: Sequence[Path], static: Path, attributes: dict) -> list[np.ndarray]:
+    """The coastlines for maps of fields, each (N, 2) of longitude and latitude in degrees.
+
+    Args:
+        coast: a TopoJSON file, or none.
+        static: static fields, with whose land fraction coastlines are drawn where there is no file.
+        attributes: of the fields; those of a plane get coastlines on the plane.
+    """
+    if not coast:
+        return of_land(static)
+    lines, plane = read(coast[0]), Plane.of(attributes)
+    return plane.lines(lines) if plane else lines
 
 
 def read(path: Path) -> list[np.ndarray]:

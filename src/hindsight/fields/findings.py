@@ -14,7 +14,9 @@ BOUNDED = (  # quantities that stay at a bound over wide areas and long times
     "lwe_thickness_of_precipitation_amount",
     "atmosphere_mass_content_of_water_vapor",
     "wind_speed",
+    "rainfall_rate",
 )
+INTERMITTENT = ("rainfall_rate",)  # showers come and go within minutes
 VECTOR = ("eastward_wind", "northward_wind")
 Fields = Callable[[np.datetime64], np.ndarray]
 
@@ -70,6 +72,8 @@ def _is_fatal(finding: Finding, standard_name: str) -> bool:
     """Whether a finding stops the step; a property of most frames belongs to the source, and is only noted."""
     if finding.kind == "polar":
         return True
+    if standard_name in INTERMITTENT and finding.kind in ("outlier", "jump"):
+        return False
     if finding.kind == "rounding" or standard_name in BOUNDED and finding.kind in ("repeated", "packing", "stuck"):
         return False
     return not finding.usual

@@ -11,7 +11,14 @@ import numpy as np
 from hindsight.errors import UserError
 from hindsight.settings.domain import Domain, Period
 from hindsight.settings.download import Download
+from hindsight.settings.hours import minutes
 from hindsight.settings.preprocess import Regrid
+
+
+def time_step(step_hours: float) -> np.timedelta64:
+    """The time between frames, in hours if it is whole hours, else in minutes."""
+    step = np.timedelta64(minutes(step_hours), "m")
+    return step.astype("timedelta64[h]") if step % np.timedelta64(1, "h") == 0 else step
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Interval:
 
     start: np.datetime64
     frames: int
-    step_hours: int
+    step_hours: float
 
     @property
     def name(self) -> str:
@@ -31,18 +38,18 @@ class Interval:
     @property
     def times(self) -> np.ndarray:
         """Times of the frames."""
-        steps = np.arange(self.frames) * np.timedelta64(self.step_hours, "h")
+        steps = np.arange(self.frames) * time_step(self.step_hours)
         return (self.start + steps).astype("datetime64[ns]")
 
     @property
     def last(self) -> np.datetime64:
         """Time of the last frame."""
-        return self.start + (self.frames - 1) * np.timedelta64(self.step_hours, "h")
+        return self.start + (self.frames - 1) * time_step(self.step_hours)
 
     @property
     def reach(self) -> tuple[np.datetime64, np.datetime64]:
         """First and last time of the reports that may belong to its frames: one time step beyond them."""
-        step = np.timedelta64(self.step_hours, "h")
+        step = time_step(self.step_hours)
         return self.start - step, self.last + step
 
     def overlaps(self, start: np.datetime64, end: np.datetime64) -> bool:
@@ -50,7 +57,7 @@ class Interval:
         return bool(self.start <= np.datetime64(end) and self.last >= np.datetime64(start))
 
 
-def parse(name: str, step_hours: int) -> Interval:
+def parse(name: str, step_hours: float) -> Interval:
     """The interval of a name such as `20000101T00_1460`.
 
     Raises:
@@ -94,7 +101,7 @@ def of_reports(domain: Domain, frames: int) -> list[str]:
 
 def time_axis(domain: Domain) -> np.ndarray:
     """Times of all frames from the first split's start to the last one's end, in steps from the test period's start."""
-    step, origin = np.timedelta64(domain.step_hours, "h"), np.datetime64(domain.test.start, "s")
+    step, origin = time_step(domain.step_hours), np.datetime64(domain.test.start, "s")
     first = np.datetime64(min(p.start for p in domain.splits.values()), "s")
     last = np.datetime64(max(p.end for p in domain.splits.values()), "s")
     first += (origin - first) % step.astype("timedelta64[s]")
@@ -106,7 +113,7 @@ def parts(settings: Download) -> list[Interval]:
 
     Frames are counted from the epoch, so that parts begin at multiples of `part_frames` from it.
     """
-    step = np.timedelta64(settings.step_hours, "h")
+    step = time_step(settings.step_hours)
     epoch = np.datetime64(settings.epoch or min(p.start for p in settings.periods), "s")
     frames = sorted({k for period in settings.periods for k in _numbers(period.start, period.end, epoch, step)})
     found, run = [], []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hindsight.errors import UserError
+from hindsight.fields import intervals
 from hindsight.fields.intervals import Interval
 from hindsight.settings.domain import Domain
 from hindsight.settings.product import Product
@@ -22,15 +23,15 @@ class Shard:
     start: np.datetime64
     frames: int
 
-    def times(self, step_hours: int) -> np.ndarray:
+    def times(self, step_hours: float) -> np.ndarray:
         """Times of the frames."""
         return Interval(self.start, self.frames, step_hours).times
 
     def with_halo(self, before: int, after: int, domain: Domain) -> Interval:
         """The shard with halos of `before` and `after` frames, as far as the test period reaches."""
-        step = np.timedelta64(domain.step_hours, "h")
-        past = (self.start - np.datetime64(domain.test.start, "h")) // step
-        future = (np.datetime64(domain.test.end, "h") - self.start) // step + 1 - self.frames
+        step = intervals.time_step(domain.step_hours)
+        past = (self.start - np.datetime64(domain.test.start, "m")) // step
+        future = (np.datetime64(domain.test.end, "m") - self.start) // step + 1 - self.frames
         before, after = min(before, int(past)), min(after, int(future))
         return Interval(self.start - before * step, before + self.frames + after, domain.step_hours)
 
@@ -40,20 +41,20 @@ def cut(domain: Domain, product: Product) -> list[Shard]:
 
     Frames are whole steps from the start of the test period.
     """
-    step = np.timedelta64(domain.step_hours, "h")
-    start = np.datetime64(domain.test.start, "h")
-    epoch = start if product.epoch is None else np.datetime64(product.epoch, "h")
+    step = intervals.time_step(domain.step_hours)
+    start = np.datetime64(domain.test.start, "m")
+    epoch = start if product.epoch is None else np.datetime64(product.epoch, "m")
     epoch += (start - epoch) % step
     first = int((start - epoch) // step)
-    last = first + int((np.datetime64(domain.test.end, "h") - start) // step) + 1
+    last = first + int((np.datetime64(domain.test.end, "m") - start) // step) + 1
     edges = sorted({first, last, *(k for k in range(first, last) if k % product.shard_frames == 0)})
     starts = [(epoch + a * step, b - a) for a, b in zip(edges, edges[1:])]
-    return [Shard(str(t.astype("datetime64[h]")).replace("-", ""), t, n) for t, n in starts]
+    return [Shard(Interval(t, n, domain.step_hours).name.rsplit("_", 1)[0], t, n) for t, n in starts]
 
 
 def overlapping(shards: list[Shard], interval: Interval) -> list[Shard]:
     """The shards, in order, that hold frames of an interval."""
-    starts, step = [shard.start for shard in shards], np.timedelta64(interval.step_hours, "h")
+    starts, step = [shard.start for shard in shards], intervals.time_step(interval.step_hours)
     first = max(bisect.bisect_right(starts, interval.start) - 1, 0)
     return shards[first : bisect.bisect_left(starts, interval.start + interval.frames * step)]
 

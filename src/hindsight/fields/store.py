@@ -50,11 +50,17 @@ def write(dataset: xr.Dataset, path: Path, encoding: dict | None = None) -> None
     path = folder(path)
     partial = new_partial(path)
     dataset.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-    _add_digest(partial)
+    _add_attributes(partial, {"digest": digest(partial)})
     swap(partial, path)
 
 
-def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, encoding: dict | None = None) -> None:
+def write_parts(
+    template: xr.Dataset,
+    parts: Iterable[xr.Dataset],
+    path: Path,
+    encoding: dict | None = None,
+    attributes: Callable[[], dict] = dict,
+) -> None:
     """Write a store part by part, so that it need not all be in memory.
 
     Args:
@@ -62,6 +68,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
         parts: the lazy variables, a range of times in each part, aligned with the chunks.
         path: of the store.
         encoding: chunks, Zarr shards and so on, by variable.
+        attributes: returns further attributes of the store, which are known when all parts are written.
     """
     path = folder(path)
     partial = new_partial(path)
@@ -70,7 +77,7 @@ def write_parts(template: xr.Dataset, parts: Iterable[xr.Dataset], path: Path, e
         static = [name for name in part.variables if "time" not in part[name].dims]
         part.drop_vars(static).to_zarr(partial, region={"time": "auto"}, zarr_format=3, consolidated=False)
         del part  # so that it is freed before the next one is made
-    _add_digest(partial)
+    _add_attributes(partial, attributes() | {"digest": digest(partial)})
     swap(partial, path)
 
 
@@ -87,9 +94,9 @@ def require_free_space(path: Path, gigabytes: float) -> None:
         raise UserError(f"only {free:.1f} GB are free in {parent}; download.minimum_free_gb requires {gigabytes}")
 
 
-def _add_digest(path: Path) -> None:
+def _add_attributes(path: Path, attributes: dict) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
-    metadata.setdefault("attributes", {})["digest"] = digest(path)
+    metadata.setdefault("attributes", {}).update(attributes)
     (path / "zarr.json").write_text(json.dumps(metadata, indent=1))
 
 

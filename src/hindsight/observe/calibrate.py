@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hindsight.fields import calendar, store, usage
+from hindsight.fields import calendar, intervals, store, usage
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.operators.evaluate import evaluate
@@ -53,7 +53,7 @@ def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: TrainingDomain)
     table = table[usage.observable(table, domain.channels)].reset_index(drop=True)
     if table.empty:
         return pd.DataFrame(columns=[*NAMES, "departure"])
-    step = np.timedelta64(domain.step_hours, "h")
+    step = intervals.time_step(domain.step_hours)
     first = max(table["time"].min() - 2 * step, pd.Timestamp(domain.train.start))
     last = min(table["time"].max() + 2 * step, pd.Timestamp(domain.train.end))
     frames = dataset.sel(time=slice(first, last))

@@ -46,7 +46,7 @@ def run(
     print(f"reports {reports}, {interval}: {usage.sentence(counted)}", file=sys.stderr)
 
 
-def at_frames(reports: pd.DataFrame, span: Interval, step_hours: int) -> pd.DataFrame:
+def at_frames(reports: pd.DataFrame, span: Interval, step_hours: float) -> pd.DataFrame:
     """Assign reports to frames of an interval, with weights where they lie between two or are means over time.
 
     Args:
@@ -58,7 +58,7 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: int) -> pd.Data
         The reports of the interval, those nearest to their frame first: of several that a station gives for one frame,
         the first is used.
     """
-    step, first = np.timedelta64(step_hours, "h"), span.times[0]
+    step, first = intervals.time_step(step_hours), span.times[0]
     away = (reports["time"].to_numpy("datetime64[ns]") - first) / step
     whole, nearest = np.round(away), reports["nearest"].to_numpy(bool)
     between = ~nearest & (reports["weights"] == "").to_numpy() & (np.abs(away - whole) * step_hours > TOLERANCE)

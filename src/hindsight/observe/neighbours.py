@@ -17,6 +17,7 @@ import torch
 from hindsight.diffusion import leave_one_out
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.observed_covariance import ObservedCovariance
+from hindsight.fields import intervals
 from hindsight.fields.grid import great_circle
 from hindsight.operators.rows import Rows
 from hindsight.settings.quality import Quality
@@ -53,10 +54,10 @@ class Neighbours:
     """
 
     def __init__(
-        self, process: GaussMarkov, settings: Quality, table: pd.DataFrame, rows: Rows, step_hours: int
+        self, process: GaussMarkov, settings: Quality, table: pd.DataFrame, rows: Rows, step_hours: float
     ) -> None:
         self.observed, self.settings, self.rows = ObservedCovariance(process, settings.modes), settings, rows
-        step = np.timedelta64(step_hours, "h")
+        step = intervals.time_step(step_hours)
         self.frame = ((rows.time - rows.time.min()) // step).astype(int) if len(rows) else np.zeros(0, int)
         self.offset = np.zeros_like(rows.point) if rows.offset is None else rows.offset
         self.latitude, self.longitude = (table[name].to_numpy(float) for name in ("latitude", "longitude"))

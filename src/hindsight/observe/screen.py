@@ -37,7 +37,7 @@ def run(
     grid, quality = Grid.of(xr.load_dataset(static)), settings.quality
     process, scaling = read_linear(linear_prior, climatology, statistics, grid)
     span = intervals.parse(interval, domain.step_hours)
-    step = np.timedelta64(domain.step_hours, "h")
+    step = intervals.time_step(domain.step_hours)
     reach = (int((quality.bias.days or 0) * 24 / 2 / domain.step_hours) + quality.frames) * step
     table = tables.read(observations, span.times[0] - reach, span.times[-1] + reach)
     table = table.assign(**{name: value for name, value in tables.OPTIONAL.items() if name not in table})

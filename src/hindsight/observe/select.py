@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.fields import intervals, usage
+from hindsight.fields import calendar, intervals, usage
 from hindsight.fields import observations as tables
 from hindsight.observe import choice, thinning
 from hindsight.settings import DomainWithoutPeriods, Observe
@@ -36,7 +35,7 @@ def run(
     if empty := sorted(set(times) - set(table["time"][used].to_numpy("datetime64[ns]"))):
         print(
             f"network {network}, {shard}: {len(empty)} of {len(times)} frames have no observation, the first "
-            f"{np.datetime_as_string(empty[0], 'h')}; they are analysed from the frames around them and the prior",
+            f"{calendar.text(empty[0])}; they are analysed from the frames around them and the prior",
             file=sys.stderr,
         )
 

@@ -15,9 +15,11 @@ from hindsight.fields.observations import write
 from hindsight.observe import networks
 from hindsight.operators.footprint import observation_operator
 from hindsight.settings import DomainWithoutPeriods, Observe
+from hindsight.settings.hours import in_words, minutes
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import FOLD, Network
 
+DAY = 24 * 60  # minutes
 PURPOSE = 4 << 32  # constant of this module's random numbers, so that no two methods share any
 
 
@@ -66,7 +68,7 @@ def simulate(
     error: np.ndarray,
     seed: np.random.SeedSequence,
     network: Network,
-    step_hours: int,
+    step_hours: float,
 ) -> pd.DataFrame:
     """Observe a truth at stations, as point values or block means, with Gaussian errors.
 
@@ -93,20 +95,22 @@ def simulate(
     return _table(truth["time"].values, channels, stations, values, error)
 
 
-def is_report_time(times: np.ndarray, every_hours: int | None, step_hours: int) -> np.ndarray:
+def is_report_time(times: np.ndarray, every_hours: float | None, step_hours: float) -> np.ndarray:
     """Whether a network that reports every `every_hours` hours from midnight (UTC) reports at each time; (T,), bool.
 
     Raises:
         UserError: if no frame is ever at such an hour.
     """
-    hours = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "h")
     if not every_hours:
         return np.ones(len(times), bool)
-    if len(times) and not (((hours[0] + step_hours * np.arange(24)) % 24) % every_hours == 0).any():
+    since_midnight = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "m")
+    every, step = minutes(every_hours), minutes(step_hours)
+    if len(times) and not (((since_midnight[0] + step * np.arange(DAY)) % DAY) % every == 0).any():
         raise UserError(
-            f"a network that reports every {every_hours} h never reports at a frame (one every {step_hours} h)"
+            f"a network that reports every {in_words(every_hours)} never reports at a frame (one every "
+            f"{in_words(step_hours)})"
         )
-    return hours % every_hours == 0
+    return since_midnight % every == 0
 
 
 def _table(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.fields import perturbations
+from hindsight.fields import intervals, perturbations
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.usage import observable
@@ -53,7 +53,7 @@ class Rows:
 
 
 def normalise(
-    table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, step_hours: int | None = None
+    table: pd.DataFrame, channels: list[str], grid: Grid, scaling: Scaling, step_hours: float | None = None
 ) -> Rows:
     """Normalise observations in the same way as the state.
 
@@ -80,7 +80,7 @@ def normalise(
     if frames.any() and step_hours is None:
         raise ValueError("rows with time weights need the hours between frames")
     times = table["time"].to_numpy("datetime64[ns]")
-    needed = times[:, None] + frames * np.timedelta64(step_hours or 0, "h")
+    needed = times[:, None] + frames * (intervals.time_step(step_hours) if step_hours else np.timedelta64(0, "h"))
     unique, back = np.unique(needed, return_inverse=True)
     climatology = scaling.climatology(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
     expected = _at_stations(climatology, back.reshape(needed.shape), shares, found)
@@ -205,7 +205,7 @@ def reject_gross_errors(
     grid: Grid,
     scaling: Scaling,
     extremes: np.ndarray | None = None,
-    step_hours: int | None = None,
+    step_hours: float | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Separate observations with gross errors from the others.
 

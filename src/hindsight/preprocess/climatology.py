@@ -9,6 +9,7 @@ from hindsight.fields import store
 from hindsight.preprocess.moments import gather
 from hindsight.settings import Preprocess
 from hindsight.settings.domain import TrainingDomain
+from hindsight.settings.hours import in_words
 
 
 def run(training: TrainingDomain, settings: Preprocess, *, moments: list[Path], climatology: Path) -> None:
@@ -33,5 +34,5 @@ def _check_day(training: TrainingDomain, settings: Preprocess) -> None:
     if daily and 2 * daily >= 24 / training.step_hours:
         raise UserError(
             f"preprocess.daily_harmonics = {daily} needs more than {2 * daily} frames a day, and there is one "
-            f"every {training.step_hours} h; lower it"
+            f"every {in_words(training.step_hours)}; lower it"
         )

@@ -22,7 +22,7 @@ from hindsight.settings.preprocess import Regrid
 
 MISSING = np.float32(np.nan)  # fill value of the store
 ARENA_MAX = -8  # glibc's code for the number of heaps, in `mallopt`
-PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts")
+PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts", "plane")
 
 
 def run(

@@ -33,7 +33,7 @@ class Counter:
         window: frames of the prior's window.
     """
 
-    def __init__(self, settings: Reanalyse, step_hours: int, window: int) -> None:
+    def __init__(self, settings: Reanalyse, step_hours: float, window: int) -> None:
         self.settings, self.step_hours = settings, step_hours
         self.window = settings.frames or window
         self._counted: dict[tuple[int, int], Work] = {}

@@ -100,7 +100,7 @@ def within(shard: Interval, stretch: Interval) -> tuple[np.ndarray, slice]:
     Raises:
         UserError: if the shard does not lie within the stretch.
     """
-    times, lead = stretch.times, int((shard.start - stretch.start) // np.timedelta64(shard.step_hours, "h"))
+    times, lead = stretch.times, int((shard.start - stretch.start) // intervals.time_step(shard.step_hours))
     if not (0 <= lead <= stretch.frames - shard.frames and times[lead] == shard.times[0]):
         raise UserError(f"the stretch {stretch.name} does not contain the shard {shard.name}; snakemake passes both")
     return times, slice(lead, lead + shard.frames)

@@ -17,6 +17,7 @@ from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines, OptimalInterpolation
 from hindsight.settings.domain import Domain, DomainWithoutPeriods, TrainingDomain
 from hindsight.settings.download import Download, WorldWithoutPeriod
+from hindsight.settings.hours import in_words, is_whole
 from hindsight.settings.input_files import (
     bucket_folder,
     check_files,
@@ -185,12 +186,14 @@ class Settings(Section):
     def _lags_not_whole_frames(self) -> list[str]:
         chosen, step, wrong = self.reanalyse, self.domain.step_hours, []
         for name, hours in (("lag_hours", chosen.lag_hours), ("window.hop_hours", chosen.window.hop_hours)):
-            if hours and hours % step:
-                wrong.append(f"reanalyse.{name}: {hours} h is not a whole number of frames ({step} h each)")
-        lag = (chosen.lag_hours or 0) // step
+            if hours and not is_whole(hours, step):
+                wrong.append(
+                    f"reanalyse.{name}: {in_words(hours)} is not a whole number of frames ({in_words(step)} each)"
+                )
+        lag = chosen.lag_frames(step)
         if chosen.regime in ("fixed_lag", "particle_filter") and lag >= chosen.context:
             wrong.append(
-                f"reanalyse.lag_hours: {chosen.lag_hours} h are {lag} frames, longer than the window of"
+                f"reanalyse.lag_hours: {in_words(chosen.lag_hours or 0)} are {lag} frames, longer than the window of"
                 f" regime {chosen.regime} (reanalyse.context = {chosen.context}); raise context or shorten the lag"
             )
         return wrong
@@ -245,8 +248,8 @@ class Settings(Section):
             return wrong
         if world.step_hours != self.domain.step_hours:
             wrong.append(
-                f"domain.step_hours: {self.domain.step_hours}, and the built-in world makes a frame every"
-                f" {world.step_hours} h (download.synthetic.step_hours)"
+                f"domain.step_hours: {self.domain.step_hours:g}, and the built-in world makes a frame every"
+                f" {in_words(world.step_hours)} (download.synthetic.step_hours)"
             )
         for name, period in self.verify.splits(self.domain).items():
             if period.start < world.start or period.end >= world.last + world.step:

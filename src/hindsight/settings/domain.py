@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hindsight.settings.dates import End, Time
+from hindsight.settings.hours import Hours
 from hindsight.settings.section import Section
 
 Edge = Literal["open", "periodic", "pole"]
@@ -71,7 +72,9 @@ class DomainWithoutPeriods(Section):
         min_length=1,
         description="channels, by their names in the lexicon; {z: [500, 850]} stands for z500 and z850",
     )
-    step_hours: int = Field(24, gt=0, description="hours between frames")
+    step_hours: Hours = Field(
+        24, description="hours between frames; of less than an hour 1/12 (5 minutes), 0.25 or 10 min, in whole minutes"
+    )
     latitude_edges: Edge = Field(
         "open",
         description="open: the domain ends there; pole: the grid reaches both poles; periodic: the last latitude is "

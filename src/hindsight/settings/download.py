@@ -9,7 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from hindsight.settings.credentials import Credential
 from hindsight.settings.dates import End, Time
 from hindsight.settings.domain import Channels, Period, as_periods
+from hindsight.settings.hours import Hours, in_words, minutes
+from hindsight.settings.radar import Radar
 from hindsight.settings.section import Section
+
+DAY = 24 * 60  # minutes
 
 
 class Lorenz96(Section):
@@ -56,7 +60,7 @@ class Synthetic(Section):
     )
     start: Time = Field(datetime(2000, 1, 1), description="first frame (UTC)")
     end: End = Field(datetime(2005, 3, 31, 18), description="last frame (UTC), or last day, month or year")
-    step_hours: int = Field(6, gt=0, description="hours between frames")
+    step_hours: Hours = Field(6, description="hours between frames; 1/12 or 5 min for 5 minutes")
     truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
     latitudes: int = Field(32, ge=8, description="latitudes of the output; cells of equal width, no point on a pole")
     levels: list[Literal[200, 500, 850]] = Field([200, 500, 850], min_length=1, description="output levels (hPa)")
@@ -79,11 +83,11 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _steps_fill_a_day(self) -> "Synthetic":
-        substeps = self.navier_stokes.substeps
-        if self.world == "navier_stokes" and 24 * substeps % self.step_hours:
+        substeps, step = self.navier_stokes.substeps, minutes(self.step_hours)
+        if self.world == "navier_stokes" and DAY * substeps % step:
             raise ValueError(
-                f"navier_stokes.substeps: {substeps} steps in {self.step_hours} h do not fill a day of the spin-up; "
-                f"take a multiple of {self.step_hours // math.gcd(24, self.step_hours)}"
+                f"navier_stokes.substeps: {substeps} steps in {in_words(self.step_hours)} do not fill a day of the "
+                f"spin-up; take a multiple of {step // math.gcd(DAY, step)}"
             )
         return self
 
@@ -93,8 +97,9 @@ class Synthetic(Section):
             return self
         if len(set(self.levels)) < len(self.levels):
             raise ValueError(f"levels names one more than once ({', '.join(map(str, self.levels))})")
-        if self.step_hours * 60 % self.step_minutes:
-            raise ValueError(f"step_minutes ({self.step_minutes:g}) does not divide step_hours ({self.step_hours} h)")
+        if minutes(self.step_hours) % self.step_minutes:
+            step = in_words(self.step_hours)
+            raise ValueError(f"step_minutes ({self.step_minutes:g}) does not divide step_hours ({step})")
         if 2 * self.latitudes < 2 * self.truncation + 1:
             raise ValueError(
                 f"{self.latitudes} latitudes cannot show truncation {self.truncation}; {self.truncation + 1} would"
@@ -104,7 +109,7 @@ class Synthetic(Section):
     @property
     def step(self) -> timedelta:
         """Time between frames."""
-        return timedelta(hours=self.step_hours)
+        return timedelta(minutes=minutes(self.step_hours))
 
     @property
     def last(self) -> datetime:
@@ -158,7 +163,7 @@ class Grib(Section):
 class Download(Section):
     """The source."""
 
-    source: Literal["local", "synthetic", "bucket", "grib"] = Field(
+    source: Literal["local", "synthetic", "bucket", "grib", "radar"] = Field(
         "local", description="kind of source, a package or module of hindsight.download"
     )
     dataset: str = Field(
@@ -171,6 +176,7 @@ class Download(Section):
     )
     bucket: Bucket = Field(Bucket(), description="bucket: the store")
     grib: Grib = Field(Grib(), description="grib: the files")
+    radar: Radar = Field(Radar(), description="radar: composites of weather radars, and how rain is made of them")
     synthetic: Synthetic = Field(Synthetic(), description="synthetic: the built-in world")
     rename: dict[str, str] = Field(
         {},
@@ -189,7 +195,7 @@ class Download(Section):
     memory_mb: float = Field(500.0, ge=10, description="local: memory (MB) for the values that a job reads at once")
     channels: Channels = Field([], description="not synthetic: channels to fetch; empty: the domain's")
     periods: list[Period] = Field([], description="not synthetic: periods to fetch; empty: those of the domain")
-    step_hours: int | None = Field(None, gt=0, description="not synthetic: hours between frames; none: the domain's")
+    step_hours: Hours | None = Field(None, description="not synthetic: hours between frames; none: the domain's")
     south: float | None = Field(None, ge=-90, le=90, description="not synthetic: southern edge; none: the domain's")
     north: float | None = Field(None, ge=-90, le=90, description="not synthetic: northern edge; none: the domain's")
     west: float | None = Field(None, ge=-180, le=360, description="not synthetic: western edge; none: the domain's")
@@ -244,6 +250,8 @@ class Download(Section):
             raise ValueError("source: bucket needs bucket.url, gs://weatherbench2/datasets/era5/….zarr, say")
         if self.source == "grib" and not self.grib.files:
             raise ValueError("source: grib needs grib.files")
+        if self.source == "radar" and not self.radar.files:
+            raise ValueError("source: radar needs radar.files, radar_knmi_20100826/*.h5, say")
         return self
 
     @property

@@ -84,7 +84,8 @@ def sizes_and_times(files: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def _patterns(download: "Download") -> list[str]:
-    return {"local": download.files, "grib": download.grib.files}.get(download.source, [])
+    patterns = {"local": download.files, "grib": download.grib.files, "radar": download.radar.files}
+    return patterns.get(download.source, [])
 
 
 def bucket_folder(settings: "Settings") -> str | None:
@@ -207,7 +208,9 @@ def check_files(settings: "Settings") -> None:
         UserError: listing all missing files, or names that Snakemake would misread.
     """
     folder = Path(settings.data)
-    setting = {"grib": "download.grib.files"}.get(settings.download.source, "download.files")
+    setting = {kind: f"download.{kind}.files" for kind in ("grib", "radar")}.get(
+        settings.download.source, "download.files"
+    )
     missing = [
         f"{setting}: nothing matches {folder / pattern}"
         for pattern in _patterns(settings.download)

@@ -182,6 +182,7 @@ CHANNELS: dict[str, Channel] = {
         *(_precipitation(hours) for hours in (1, 3, 6, 12, 24)),
         *(_wind_speed(level) for level in (None, *LEVELS)),
         *(_thickness(*pair) for pair in ((500, 1000), (500, 850), (850, 1000), (300, 500), (300, 850))),
+        _channel("rain", "rain_rate", "rainfall_rate", "mm h-1", None, (0.0, 1000.0), ("rainrate", "RATE")),
         _channel("x", "variable_on_a_ring", "", "1", None, (-100.0, 100.0)),  # of Lorenz (1996)
         _channel("vorticity", "vorticity", "", "1", None, (-1000.0, 1000.0)),  # of a square of side 2 pi
     ]

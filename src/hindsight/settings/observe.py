@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hindsight.settings.domain import Share
+from hindsight.settings.hours import Hours
 from hindsight.settings.networks import Stations, Thinning, Withholding
 from hindsight.settings.quality import Denial, Measurement, Quality
 from hindsight.settings.reports import Reports
@@ -77,8 +78,8 @@ class Network(Section):
     fold: tuple[int, int] | None = Field(
         None, description="set by `folds`: which part of the stations is withheld, counted from 0, and of how many"
     )
-    every_hours: int | None = Field(
-        None, gt=0, description="hours between reports, from 00 UTC; none: a report at every frame"
+    every_hours: Hours | None = Field(
+        None, description="hours between reports, from 00 UTC; none: a report at every frame"
     )
 
     @model_validator(mode="before")

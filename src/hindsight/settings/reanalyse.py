@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from hindsight.settings.hours import Hours, HoursFromZero, in_frames
 from hindsight.settings.section import Precision, Section, with_defaults
 
 
@@ -139,7 +140,7 @@ class Selection(Section):
 class Window(Section):
     """Regimes sliding and particle_filter: the moving window, and the weights of its members (particles)."""
 
-    hop_hours: int | None = Field(None, gt=0, description="sliding: hours that the window moves by; none: one frame")
+    hop_hours: Hours | None = Field(None, description="sliding: hours that the window moves by; none: one frame")
     carried: float = Field(
         0.5, gt=0, description="sliding: noise level of the frames that the window keeps when it moves"
     )
@@ -204,9 +205,8 @@ class Reanalyse(Section):
         "filter): those before and at it; sliding: as fixed_lag, by resampling particles in a moving window; "
         "particle_filter: the same with finished frames kept fixed",
     )
-    lag_hours: int | None = Field(
+    lag_hours: HoursFromZero | None = Field(
         None,
-        ge=0,
         description="fixed_lag, sliding, particle_filter: a frame uses observations up to this number of hours after "
         "it; 0: a filter",
     )
@@ -289,15 +289,15 @@ class Reanalyse(Section):
         """Whether the regime uses a setting."""
         return name in REGIMES[self.regime]
 
-    def lag_frames(self, step_hours: int) -> int:
+    def lag_frames(self, step_hours: float) -> int:
         """Number of later frames whose observations a frame uses; 0 if the regime has no lag."""
-        return (self.lag_hours or 0) // step_hours
+        return in_frames(self.lag_hours or 0, step_hours)
 
-    def hop_frames(self, step_hours: int) -> int:
+    def hop_frames(self, step_hours: float) -> int:
         """Frames that the view moves by from cycle to cycle."""
-        return (self.window.hop_hours or step_hours) // step_hours if self.regime == "sliding" else 1
+        return in_frames(self.window.hop_hours or step_hours, step_hours) if self.regime == "sliding" else 1
 
-    def halo_frames(self, step_hours: int) -> tuple[int, int]:
+    def halo_frames(self, step_hours: float) -> tuple[int, int]:
         """Frames before and after a shard that its job analyses too; after it, no more than lag and hop need."""
         if not self.uses("context"):
             return self.halo, self.halo

@@ -179,9 +179,9 @@ def compare_with_truth(
 def tie_breakers(times: np.ndarray, channels: list[str], points: int, seed: int) -> np.ndarray:
     """Random numbers from 0 to 1 that depend only on seed, time, channel and point; (T, C, points)."""
     drawn = np.empty((len(times), len(channels), points))
-    for t, hour in enumerate(times.astype("datetime64[h]").astype(int).tolist()):
+    for t, key in enumerate(calendar.time_key(times).tolist()):
         for c, name in enumerate(channels):
-            counter = [0, hour % 2**64, zlib.crc32(name.encode()), PURPOSE]
+            counter = [0, key % 2**64, zlib.crc32(name.encode()), PURPOSE]
             drawn[t, c] = np.random.Generator(np.random.Philox(key=seed, counter=counter)).random(points)
     return drawn
 

@@ -172,11 +172,11 @@ def _evaluable(table: pd.DataFrame, channels: list[str], grid: Grid) -> np.ndarr
     return placed & usage.observable(table, channels) & table["time"].notna().to_numpy()
 
 
-def _frames(table: pd.DataFrame, own: np.ndarray, step_hours: int) -> np.ndarray:
+def _frames(table: pd.DataFrame, own: np.ndarray, step_hours: float) -> np.ndarray:
     """The frames of a shard and those beside it that observations depend on."""
     offsets = time_weights.arrays(table)[0]
     before, after = -int(min(offsets.min(initial=0), 0)), int(max(offsets.max(initial=0), 0))
-    return own[0] + np.arange(-before, len(own) + after) * np.timedelta64(step_hours, "h")
+    return own[0] + np.arange(-before, len(own) + after) * intervals.time_step(step_hours)
 
 
 def _reference(dataset: xr.Dataset, times: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from hindsight.fields import observations as tables
 from hindsight.fields import usage as usages
 from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
+from hindsight.settings.hours import in_words
 from hindsight.settings.units import readable_units
 from hindsight.verify import cost, excerpts, numbers, storm, style
 from hindsight.verify.against import Against, capitalised
@@ -79,7 +80,7 @@ def run(
         {name: tables.stations(paths) for name, paths in of_network.items()},
         of_network,
         analyses,
-        coastline.read(coast[0]) if coast else coastline.of_land(static),
+        coastline.on_map(coast, static, dataset.attrs),
         pd.read_csv(monthly),
         pd.read_csv(stations, dtype={"station": str}),
         pd.read_csv(series, dtype={"station": str}),
@@ -137,7 +138,7 @@ def lead(data: ReportData, dataset: xr.Dataset, domain: Domain) -> str:
     networks = "network " + next(iter(data.networks)) if len(data.networks) == 1 else f"{len(data.networks)} networks"
     return (
         f"An ensemble reanalysis by hindsight: {data.scores.attrs['members']} members of {channels} every "
-        f"{domain.step_hours} h, {data.scores.attrs['period']}, sampled from a video diffusion prior given the "
+        f"{in_words(domain.step_hours)}, {data.scores.attrs['period']}, sampled from a video diffusion prior given the "
         f"observations of {networks}, and {_compared(data, dataset)}."
     )
 
@@ -170,7 +171,10 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
     missing = 0 if data.against.is_none else int(np.count_nonzero(~data.available))
     unscored = f"; the source lacks {missing} of them, which are analysed but not scored" if missing else ""
     return [
-        ("Period", f"{data.scores.attrs['period']}, {frames} frames, one every {domain.step_hours} h{unscored}"),
+        (
+            "Period",
+            f"{data.scores.attrs['period']}, {frames} frames, one every {in_words(domain.step_hours)}{unscored}",
+        ),
         ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
         ("Ensemble", f"{data.scores.attrs['members']} members"),
         _fact_of_fields(data.against, dataset),

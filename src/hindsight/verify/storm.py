@@ -86,7 +86,7 @@ def storm_channel(channels: list[str]) -> str:
     return max(geopotentials, key=lambda name: CHANNELS[name].level) if geopotentials else channels[-1]
 
 
-def frames_around(storm: Storm, frames: int, step_hours: int) -> np.ndarray:
+def frames_around(storm: Storm, frames: int, step_hours: float) -> np.ndarray:
     """Numbers of the frames shown: around that of the storm, and inside the period."""
     stride = max(1, round(LEAST_HOURS / step_hours))
     chosen = storm.frame + stride * np.arange(-SIDE, SIDE + 1)

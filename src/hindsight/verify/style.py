@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
+from hindsight.fields import calendar
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.units import readable_units
 
@@ -160,5 +161,5 @@ def format_place(latitude: float, longitude: float) -> str:
 
 
 def format_time(time: np.datetime64) -> str:
-    """A time to the hour, in UTC."""
-    return str(time.astype("datetime64[h]")).replace("T", " ") + " UTC"
+    """A time to the hour, or to the minute where it is no full hour, in UTC."""
+    return calendar.text(time).replace("T", " ") + " UTC"

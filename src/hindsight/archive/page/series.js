@@ -53,15 +53,19 @@ class SeriesPlot {
   }
 }
 
-/** About `count` frames and their dates: days, or months, or years. */
+/** About `count` frames and their dates. */
 function dates(first, last, count) {
   const hours = Math.max(last - first, 1) * page.hours, each = Math.max(1, Math.ceil((last - first) / Math.max(count, 1)));
   const found = [];
-  for (let frame = first; frame <= last; frame += each) {
-    const text = new Date(time(frame)).toISOString();
-    found.push([frame, hours > 24 * 900 ? text.slice(0, 7) : hours > 24 * 4 ? text.slice(5, 10) : text.slice(8, 13).replace("T", "  ") + " h"]);
-  }
+  for (let frame = first; frame <= last; frame += each) found.push([frame, dateText(new Date(time(frame)).toISOString(), hours)]);
   return found;
+}
+
+/** A time as an axis shows it that covers some hours: the month, the day, the hour, or the minute. */
+function dateText(text, hours) {
+  if (hours > 24 * 900) return text.slice(0, 7);
+  if (hours > 24 * 4) return text.slice(5, 10);
+  return page.hours % 1 ? text.slice(11, 16) : text.slice(8, 13).replace("T", "  ") + " h";
 }
 
 /** Everything that is known of a channel at a place, in all frames. */

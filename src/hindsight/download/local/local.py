@@ -48,7 +48,7 @@ def run(settings: Download, *, part: str, contents: Path, raw: Path, marker: Pat
     reader = Reader(listed, matched, settings)
     blocks = reader.blocks(by_channel, Progress("download.local", len(cut.times) * len(channels)))
     template, source = _template(by_channel, cut.times, reader), _source(matched, by_channel)
-    parts.write_blocks(template, blocks, raw, marker, request, source)
+    parts.write_blocks(template, blocks, raw, marker, request, lambda: source)
 
 
 class Reader:

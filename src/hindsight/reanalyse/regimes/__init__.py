@@ -15,12 +15,12 @@ from hindsight.reanalyse.assimilation import Assimilation
 from hindsight.settings import Reanalyse
 
 
-def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+def cycles(settings: Reanalyse, frames: int, step_hours: float) -> list[Cycle]:
     """The cycles of a stretch of frames."""
     return _module(settings).cycles(settings, frames, step_hours)
 
 
-def rows(settings: Reanalyse, frames: int, step_hours: int) -> int:
+def rows(settings: Reanalyse, frames: int, step_hours: float) -> int:
     """Number of sampling steps of a stretch."""
     return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
 

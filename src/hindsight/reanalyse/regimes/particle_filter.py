@@ -12,7 +12,7 @@ from hindsight.reanalyse.regimes.sliding import resample
 from hindsight.settings import Reanalyse
 
 
-def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+def cycles(settings: Reanalyse, frames: int, step_hours: float) -> list[Cycle]:
     """A staircase whose members are resampled before each new frame enters."""
     lag, levels = settings.lag_frames(step_hours), sampling.levels(settings)
     return schedule.staircase(frames, levels, lag, settings.context, settings.window.weigh)

@@ -11,7 +11,7 @@ from hindsight.reanalyse.assimilation import Assimilation
 from hindsight.settings import Reanalyse
 
 
-def cycles(settings: Reanalyse, frames: int, step_hours: int) -> list[Cycle]:
+def cycles(settings: Reanalyse, frames: int, step_hours: float) -> list[Cycle]:
     """A moving window whose frames carried over go back to `window.carried`, by noise or by inversion."""
     lag, hop, window = settings.lag_frames(step_hours), settings.hop_frames(step_hours), settings.window
     levels, newest = sampling.levels(settings), window.carried_newest or window.carried
