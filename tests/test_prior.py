@@ -14,7 +14,9 @@ from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.modes import Waves
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
+from hindsight.fields.transforms import Transforms
 from hindsight.settings import train
+from hindsight.settings.preprocess import CensoredLogarithm
 from tests.train import helpers
 
 
@@ -323,3 +325,16 @@ def test_a_network_knows_the_rows_on_a_pole_and_the_winds_among_its_inputs(latit
     assert found.skipped == rows and sorted(found.turned) == [0, 2, 3, 5]
     assert sorted(priors.poles(dataclasses.replace(about, points=True)).turned) == [0, 2, 3, 5, 6, 8]
     assert sorted(priors.poles(dataclasses.replace(about, design="forcingdas")).turned) == [0, 2]
+
+
+def test_transforms_are_read_as_written_and_older_priors_have_none(tmp_path):
+    plain = helpers.prior()
+    chosen = Transforms.build({"rain": CensoredLogarithm(threshold=0.2)}, ["rain"])
+    metadata = dataclasses.replace(plain.metadata, transforms=chosen.to_json())
+    scaling = dataclasses.replace(plain.scaling, transforms=chosen)
+    priors.save(priors.Prior(metadata, plain.process, scaling, plain.maps), tmp_path / "rain.safetensors")
+    assert priors.load(tmp_path / "rain.safetensors").scaling.transforms == chosen
+    priors.save(plain, tmp_path / "plain.safetensors")
+    assert priors.load(tmp_path / "plain.safetensors").scaling.transforms == Transforms()
+    with safe_open(tmp_path / "plain.safetensors", "pt") as file:
+        assert "transforms" not in json.loads(file.metadata()["hindsight"])

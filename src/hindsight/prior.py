@@ -26,6 +26,7 @@ from hindsight.fields import calendar
 from hindsight.fields.grid import NEAR, Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.store import replace
+from hindsight.fields.transforms import Transforms
 from hindsight.settings.lexicon import winds
 from hindsight.settings.train import Backbone
 
@@ -49,6 +50,7 @@ class Metadata:
     daily_harmonics: int
     made_from: dict
     design: str = "hindsight"
+    transforms: str = ""  # of the channels, as JSON; none: no channel has one
 
     @property
     def grid(self) -> Grid:
@@ -215,7 +217,8 @@ def save(prior: Prior, path: Path) -> None:
         "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
         "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float)),
     }
-    header = {"hindsight": json.dumps({"version": __version__, **vars(prior.metadata)}, sort_keys=True)}
+    about = {name: value for name, value in vars(prior.metadata).items() if name != "transforms" or value}
+    header = {"hindsight": json.dumps({"version": __version__, **about}, sort_keys=True)}
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(path, lambda partial: save_file(contiguous, partial, header))
 
@@ -259,6 +262,7 @@ def _assemble(metadata: Metadata, tensors: dict[str, torch.Tensor]) -> Prior:
         metadata.annual_harmonics,
         metadata.daily_harmonics,
         tensors["scaling.measure"].numpy(),
+        Transforms.from_json(metadata.transforms) if metadata.transforms else Transforms(),
     )
     prior = Prior(metadata, GaussMarkov.from_tensors(part("process.")), scaling, tensors["maps"])
     prior.network.load_state_dict(part("network."))

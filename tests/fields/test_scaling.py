@@ -1,11 +1,15 @@
 """Normalisation and climatology."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes, harmonics
+from hindsight.fields.transforms import Transforms
+from hindsight.settings.preprocess import CensoredLogarithm
 
 TIMES = np.datetime64("2001-01-01T00", "ns") + np.arange(0, 4 * 365 * 24, 6) * np.timedelta64(1, "h")
 
@@ -67,3 +71,25 @@ def test_extremes_are_those_of_the_training_period_or_unknown(tmp_path):
     np.testing.assert_array_equal(extremes(tmp_path / "statistics.nc"), [[-3, 4], [5, 6]])
     xr.Dataset({"spread": values["spread"]}).to_netcdf(tmp_path / "old.nc")
     assert extremes(tmp_path / "old.nc") is None
+
+
+def test_a_transformed_channel_is_normalised_as_transformed_and_restored_as_it_was(scaling):
+    chosen = Transforms.build({"rain": CensoredLogarithm(threshold=0.1)}, ["msl", "rain"])
+    rain = dataclasses.replace(scaling, transforms=chosen)
+    fields = np.random.default_rng(1).gamma(0.3, 3.0, (9, 2, 3, 4))
+    normal = rain.normalise(fields, TIMES[:9])
+    by_hand = np.where(fields[:, 1] < 0.1, 0, np.log(np.maximum(fields[:, 1], 0.1) / 0.1) + 1)
+    np.testing.assert_allclose(normal[:, 1] * 30 + scaling.climatology(TIMES[:9])[:, 1], by_hand, atol=1e-5)
+    np.testing.assert_array_equal(normal[:, 0], scaling.normalise(fields, TIMES[:9])[:, 0])
+    back = rain.restore(normal, TIMES[:9])
+    np.testing.assert_allclose(back[:, 1], np.where(fields[:, 1] < 0.1, 0, fields[:, 1]), rtol=1e-4, atol=1e-6)
+    assert (rain.climatology(TIMES[:9])[:, 1] >= 0).all()
+
+
+def test_members_of_a_transformed_channel_have_a_point_mass_at_zero(scaling):
+    chosen = Transforms.build({"rain": CensoredLogarithm(threshold=0.1)}, ["msl", "rain"])
+    members = np.random.default_rng(2).standard_normal((50, 9, 2, 3, 4)).astype("f4")
+    plain = dataclasses.replace(scaling, spread=np.array([2.0, 3.0]))
+    rain = dataclasses.replace(plain, transforms=chosen).restore(members, TIMES[:9])[:, :, 1]
+    dry = members[:, :, 1] * 3 + scaling.climatology(TIMES[:9])[:, 1] < 1
+    assert ((rain == 0) == dry).all() and rain[~dry].min() >= np.float32(0.1) * (1 - 1e-5) and 0.3 < dry.mean() < 0.7

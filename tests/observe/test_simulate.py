@@ -11,6 +11,7 @@ from hindsight.fields import observations, store
 from hindsight.observe import networks, simulate
 from hindsight.settings import Domain, Observe
 from hindsight.settings.observe import Network
+from hindsight.settings.preprocess import CensoredLogarithm
 
 TIMES = pd.date_range("2001-02-01T00", periods=400, freq="6h")
 
@@ -157,3 +158,27 @@ def test_footprints_are_means_of_the_truth_and_the_table_says_so(files, truth, f
     expected = block.sel(time=table["time"].to_xarray(), channel=table["channel"].to_xarray())
     np.testing.assert_allclose(table["value"], expected, atol=1e-7)
     assert (table["latitude"] == 1.5).all() and (table["longitude"] == 1.5).all()
+
+
+@pytest.mark.parametrize(("errors", "size"), [("transformed", 0.3), ("physical", 0.3)])
+def test_errors_of_rain_are_of_its_logarithm_or_of_itself(truth, errors, size):
+    log = {"msl": CensoredLogarithm(threshold=0.5, errors=errors)}
+    amount = np.maximum(truth, 0) * [[[[1.0]], [[3.0]]]]
+    network, seed = Network(error=size), np.random.SeedSequence(1)
+    error = simulate.error_std(network, ["z500", "msl"], np.array([2.0, 10.0]), log)
+    table = simulate.simulate(amount, STATIONS, error, seed, network, 6, log)
+    rows = table[(table["station"] == "a") & (table["channel"] == "msl")]
+    true, value = amount[:, 1, 1, 3].values, rows["value"].to_numpy()
+    assert (value >= 0).all() and (value == 0).any() and error[1] == size
+    wet = (true > 3) & (value > 0)
+    away = np.log(value[wet] / true[wet]) if errors == "transformed" else value[wet] - true[wet]
+    assert away.std() == pytest.approx(size, rel=0.15) and abs(away.mean()) < 0.1
+    plain = simulate.simulate(amount, STATIONS, error, seed, network, 6)
+    other = table["channel"] != "msl"
+    np.testing.assert_array_equal(table[other]["value"], plain[other]["value"])
+
+
+def test_a_share_of_the_logarithms_spread_is_no_physical_error():
+    log = {"msl": CensoredLogarithm(errors="physical")}
+    with pytest.raises(UserError, match="give `error` in these units instead of `noise`"):
+        simulate.error_std(Network(noise=0.1), ["z500", "msl"], np.ones(2), log)

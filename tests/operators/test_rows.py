@@ -1,5 +1,7 @@
 """Observations as rows, against the fields that they were taken from."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,12 @@ import torch
 from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.fields.transforms import Transforms
 from hindsight.operators.footprint import observation_operator
 from hindsight.operators.rows import gross_error_note, normalise, reject_gross_errors
 from hindsight.operators.station_pressure import linearised
 from hindsight.reanalyse import observation_tensors
+from hindsight.settings.preprocess import CensoredLogarithm
 
 GRID = Grid(np.array([40.0, 45.0, 50.0]), np.array([-10.0, 0.0, 10.0, 20.0]))
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(24, "h")
@@ -247,3 +251,21 @@ def test_the_limits_between_levels_are_the_widest_of_both():
     assert kept.empty and len(gross) == 2  # on the level itself, its own limits count
     limits[1, 1] = 340
     assert reject_gross_errors(table, UPPER, GRID, SOUNDED, limits, 24)[0].index.tolist() == [0]
+
+
+@pytest.mark.parametrize("errors", ["transformed", "physical"])
+def test_rain_is_observed_as_its_logarithm(errors):
+    """At grid points the rows give what the normalised truth has; errors are those of the logarithm."""
+    log = CensoredLogarithm(threshold=0.1, errors=errors)
+    scaling = dataclasses.replace(SCALING, transforms=Transforms.build({"rain": log}, ["rain", "t850"]))
+    truth = np.random.default_rng(3).gamma(0.5, 3.0, TRUTH.shape)
+    truth[:, :, 0] = 0
+    places = [(0, 0, 0), (0, 1, 1), (2, 2, 3)]
+    t, i, j = map(np.array, zip(*places))
+    value = truth[t, 0, i, j]
+    columns = {"time": TIMES[t], "channel": "rain", "latitude": GRID.latitude[i], "longitude": GRID.longitude[j]}
+    rows = normalise(pd.DataFrame(columns | {"value": value, "error": 0.2}), ["rain", "t850"], GRID, scaling)
+    state = scaling.normalise(truth, TIMES).reshape(3, -1)
+    np.testing.assert_allclose((state[t[:, None], rows.point] * rows.weight).sum(1), rows.value, atol=1e-5)
+    expected = np.full(3, 0.2) if errors == "transformed" else 0.2 / np.maximum(value, 0.1)
+    np.testing.assert_allclose(rows.error, expected / SCALING.spread[0])

@@ -10,6 +10,7 @@ from hindsight.fields import analyses, observations
 from hindsight.fields.grid import Grid
 from hindsight.fields.usage import CODES
 from hindsight.operators.evaluate import evaluate
+from hindsight.settings.preprocess import CensoredLogarithm
 from hindsight.verify import feedback
 from tests.verify import worlds
 
@@ -120,3 +121,29 @@ def test_without_fields_of_the_period_there_is_no_departure_of_a_reference(world
 def test_a_shard_without_observations_has_an_empty_table(world, tmp_path):
     found = made(world, tmp_path, observed(world).iloc[:0])
     assert found.empty and list(found) == list(feedback.COLUMNS)
+
+
+GAUGE = {"time": pd.Timestamp("2010-08-26"), "channel": "rain", "latitude": 0.0, "longitude": 0.0, "level": np.nan}
+
+
+def test_ranks_of_values_that_equal_members_are_random_and_uniform():
+    """Rain and its members are dry or wet by the same chance."""
+    generator, count, members = np.random.default_rng(5), 20_000, 4
+    rain = np.maximum(generator.standard_normal((members + 1, count)) - 0.5, 0)
+    table = pd.DataFrame(GAUGE | {"station": np.arange(count).astype(str), "value": rain[0], "error": 0.0})
+    found = feedback.compare_members(rain[1:], table, [0, 1, 2, 3], 1)["rank"]
+    shares = np.bincount(found, minlength=members + 1) / count
+    np.testing.assert_allclose(shares, 1 / (members + 1), atol=0.01)
+    np.testing.assert_array_equal(found, feedback.compare_members(rain[1:], table, [0, 1, 2, 3], 1)["rank"])
+    one = table.iloc[::-1].reset_index(drop=True)
+    again = feedback.compare_members(rain[1:, ::-1], one, [0, 1, 2, 3], 1)["rank"]
+    np.testing.assert_array_equal(again[::-1], found)  # whatever the order of the rows
+
+
+def test_errors_of_rain_are_added_to_its_logarithm():
+    log = CensoredLogarithm(threshold=0.1)
+    table = pd.DataFrame(GAUGE | {"station": ["a", "b"], "value": [0.0, 5.0], "error": 0.2})
+    members = np.array([[0.0, 4.0]] * 6)
+    found = feedback.compare_members(members, table, list(range(6)), 1, {"rain": log})
+    assert found["crps"][0] == 0 and 0 < found["crps"][1] < 1.5
+    assert 0 <= found["rank"][0] <= 6 and found["rank"][1] >= 3

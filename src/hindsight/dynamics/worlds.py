@@ -3,6 +3,7 @@
 from hindsight.dynamics.lorenz96 import Lorenz96World
 from hindsight.dynamics.navier_stokes import NavierStokesWorld
 from hindsight.dynamics.quasi_geostrophic_world import QuasiGeostrophicWorld
+from hindsight.dynamics.rain import RainWorld
 from hindsight.dynamics.world import World
 from hindsight.settings.download import Synthetic
 
@@ -10,6 +11,7 @@ WORLDS: dict[str, type[World]] = {
     "quasi_geostrophic": QuasiGeostrophicWorld,
     "lorenz96": Lorenz96World,
     "navier_stokes": NavierStokesWorld,
+    "rain": RainWorld,
 }
 
 

@@ -1,7 +1,7 @@
 """Normalise fields: departures from the climatology, in standard deviations of each channel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import calendar
+from hindsight.fields.transforms import Transforms
 
 FRAMES = 128  # normalised at a time
 
@@ -33,7 +34,8 @@ class Scaling:
     """Climatology as harmonic coefficients (K, C, H, W); `spread` (C,) is the standard deviation of departures from it.
 
     `measure` (H, W) is the square root of each point's area (mean square 1) where fields are weighted by area, so that
-    the white noise of the diffusion is white on the sphere and not concentrated at the poles. Otherwise it is 1.
+    the white noise of the diffusion is white on the sphere and not concentrated at the poles. Otherwise it is 1. With
+    `transforms`, climatology and spread are those of the transformed channels.
     """
 
     coefficients: np.ndarray
@@ -41,6 +43,7 @@ class Scaling:
     annual: int
     daily: int
     measure: np.ndarray | float = 1.0
+    transforms: Transforms = field(default_factory=Transforms)
 
     @classmethod
     def read(cls, climatology: Path, statistics: Path) -> "Scaling":
@@ -60,32 +63,39 @@ class Scaling:
             spread["spread"].values,
             int(harmonic.attrs["annual_harmonics"]),
             int(harmonic.attrs["daily_harmonics"]),
+            transforms=Transforms.of_file(harmonic.attrs),
         )
 
     def climatology(self, times: np.ndarray) -> np.ndarray:
-        """The climatological mean at given times, physical units, (T, C, H, W)."""
+        """The climatological mean at given times, physical units, (T, C, H, W); of transformed channels the median."""
+        return self.transforms.inverse(self.expected(times))
+
+    def expected(self, times: np.ndarray) -> np.ndarray:
+        """The climatological mean of the channels, transformed where they have a transform, (T, C, H, W)."""
         design = harmonics(times, self.annual, self.daily)
         return np.tensordot(design, self.coefficients, axes=1)
 
     def normalise(self, fields: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Physical fields (…, T, C, H, W) to departures in standard deviations, times the measure."""
-        return self._by_frames(fields, times, lambda part, normal: (part - normal) / self.unit)
+        return self._by_frames(fields, times, lambda part, normal: (self.transforms.forward(part) - normal) / self.unit)
 
     def restore(self, normalised: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Normalised departures (…, T, C, H, W) back to physical fields."""
-        return self._by_frames(normalised, times, lambda part, normal: part * self.unit + normal)
+        return self._by_frames(
+            normalised, times, lambda part, normal: self.transforms.inverse(part * self.unit + normal)
+        )
 
     def _by_frames(self, fields: np.ndarray, times: np.ndarray, change: Callable) -> np.ndarray:
         """Apply a function to some frames at a time: years of them in double precision would fill the memory."""
         result = np.empty(fields.shape, np.float32)
         for first in range(0, len(times), FRAMES):
             part = slice(first, first + FRAMES)
-            result[..., part, :, :, :] = change(fields[..., part, :, :, :], self.climatology(times[part]))
+            result[..., part, :, :, :] = change(fields[..., part, :, :, :], self.expected(times[part]))
         return result
 
     @property
     def unit(self) -> np.ndarray:
-        """A normalised value of 1 in physical units, (C, H, W) or (C, 1, 1)."""
+        """A normalised value of 1 in units of the (transformed) channel, (C, H, W) or (C, 1, 1)."""
         return self.spread[:, None, None] / self.measure
 
     def weighted_by_area(self, weights: np.ndarray) -> "Scaling":

@@ -1,6 +1,7 @@
 """Simulate a network's observations of the source's fields, with Gaussian errors of a given size."""
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,18 @@ import pandas as pd
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import calendar, intervals, store
+from hindsight.fields import calendar, intervals, store, transforms
 from hindsight.fields.grid import Grid
 from hindsight.fields.intervals import Interval
 from hindsight.fields.observations import write
+from hindsight.fields.transforms import NONE, Transforms
 from hindsight.observe import networks
 from hindsight.operators.footprint import observation_operator
 from hindsight.settings import DomainWithoutPeriods, Observe
 from hindsight.settings.hours import in_words, minutes
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.observe import FOLD, Network
+from hindsight.settings.preprocess import CensoredLogarithm
 
 DAY = 24 * 60  # minutes
 PURPOSE = 4 << 32  # constant of this module's random numbers, so that no two methods share any
@@ -37,13 +40,15 @@ def run(
 ) -> None:
     """Observe a shard of frames with a simulated network: values at stations, with errors."""
     truth = _frames(store.read(fields), intervals.parse(shard, domain.step_hours), store.folder(fields))
-    spread = xr.load_dataset(statistics)["spread"].values
+    of_training = xr.load_dataset(statistics)
+    spread, chosen = of_training["spread"].values, Transforms.of_file(of_training.attrs).named(domain.channels)
     spec = settings.networks[network]
     name = network.rpartition(FOLD)[0] if spec.fold else network  # folds have the stations and errors of their network
     seed = np.random.SeedSequence([settings.seed, zlib.crc32(name.encode())])
     generator = np.random.Generator(np.random.Philox(seed))
     table = networks.stations(spec, Grid.of(truth), generator, next(iter(station_list), None), xr.load_dataset(static))
-    rows = simulate(truth["fields"], table, error_std(spec, domain.channels, spread), seed, spec, domain.step_hours)
+    error = error_std(spec, domain.channels, spread, chosen)
+    rows = simulate(truth["fields"], table, error, seed, spec, domain.step_hours, chosen)
     write(rows.assign(source=f"simulated:{network}"), observations)
 
 
@@ -56,8 +61,19 @@ def _frames(dataset: xr.Dataset, interval: Interval, where: Path) -> xr.Dataset:
     return found.isel(time=calendar.available(found))
 
 
-def error_std(network: Network, channels: list[str], spread: np.ndarray) -> np.ndarray:
-    """Error standard deviation of each channel, in its units; shape (C,)."""
+def error_std(
+    network: Network, channels: list[str], spread: np.ndarray, chosen: Mapping[str, CensoredLogarithm] = NONE
+) -> np.ndarray:
+    """Error standard deviation of each channel, in its units or of its logarithm, see `CensoredLogarithm`; (C,).
+
+    Raises:
+        UserError: if the error of a channel is to be in its units and is given as a share of the logarithm's spread.
+    """
+    if network.error is None and (physical := [name for name, one in chosen.items() if one.errors == "physical"]):
+        raise UserError(
+            f"observe.networks: noise is a share of the spread of the logarithm of {', '.join(physical)}, whose errors "
+            "are in its units (preprocess.transforms: errors: physical); give `error` in these units instead of `noise`"
+        )
     given, unit = (network.noise, spread) if network.error is None else (network.error, 1.0)
     return np.array([given[name] if isinstance(given, dict) else given for name in channels], float) * unit
 
@@ -69,6 +85,7 @@ def simulate(
     seed: np.random.SeedSequence,
     network: Network,
     step_hours: float,
+    chosen: Mapping[str, CensoredLogarithm] = NONE,
 ) -> pd.DataFrame:
     """Observe a truth at stations, as point values or block means, with Gaussian errors.
 
@@ -81,6 +98,7 @@ def simulate(
         seed: of the errors.
         network: how often it reports.
         step_hours: between frames.
+        chosen: transforms by channel; errors of these channels are added as their settings say.
 
     Returns:
         An observation table without its `source`; without rows where the network does not report.
@@ -91,7 +109,8 @@ def simulate(
     values = observation_operator(Grid.of(truth), stations).apply(flat)  # (T, C, N)
     for number, frame in zip(calendar.frame_number(truth["time"].values, step_hours), values):
         generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, int(number), PURPOSE]))
-        frame += error[:, None] * generator.standard_normal(frame.shape)
+        noise = error[:, None] * generator.standard_normal(frame.shape)
+        frame[...] = transforms.perturbed(np.array(channels, object), frame.T, noise.T, chosen).T
     return _table(truth["time"].values, channels, stations, values, error)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hindsight.errors import UserError
-from hindsight.fields import intervals, perturbations
+from hindsight.fields import intervals, perturbations, transforms
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.fields.usage import observable
@@ -65,7 +65,8 @@ def normalise(
         table: the rows that an analysis may use; rows that cannot be computed from the state are dropped.
         channels: of the state.
         grid: of the state.
-        scaling: climatology and spread; the climatology at a station is interpolated like the state.
+        scaling: climatology and spread; the climatology at a station is interpolated like the state. Observations of a
+            transformed channel are transformed, and the state between points is interpolated as transformed.
         step_hours: between frames; needed where rows have time weights.
 
     Raises:
@@ -82,7 +83,7 @@ def normalise(
     times = table["time"].to_numpy("datetime64[ns]")
     needed = times[:, None] + frames * (intervals.time_step(step_hours) if step_hours else np.timedelta64(0, "h"))
     unique, back = np.unique(needed, return_inverse=True)
-    climatology = scaling.climatology(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
+    climatology = scaling.expected(unique).reshape(len(unique), len(channels), int(np.prod(grid.shape)))
     expected = _at_stations(climatology, back.reshape(needed.shape), shares, found)
     value, slopes, left_out, order = _linearised(table, channels, expected, scaling.spread)
     unit = _positive(np.sqrt(((slopes * scaling.spread) ** 2).sum(1) + left_out), order, scaling.spread)
@@ -92,10 +93,10 @@ def normalise(
     share = shares[:, None, :, None] * (found.weight / measure)[:, None, None]
     weight, base = gain[:, :, None, None] * share, (scaling.spread[channel] * block)[:, :, None, None] * share
     offset = np.where((weight != 0) | (base != 0), frames[:, None, :, None], 0)
-    flat, values, error = (
-        (len(table), int(np.prod(weight.shape[1:]))),
-        *(table[n].to_numpy(float) for n in ("value", "error")),
-    )
+    flat = len(table), int(np.prod(weight.shape[1:]))
+    values, error = (table[name].to_numpy(float) for name in ("value", "error"))
+    chosen = scaling.transforms.named(channels)
+    values, error = transforms.of_observations(table["channel"].to_numpy(object), values, error, chosen)
     kind = _kinds(table, channels)
     mean = np.take_along_axis(expected, channel, 1)
     nonlinear = (kind, base.reshape(flat), mean, values, error, unit, _column(table, "elevation"))

@@ -19,7 +19,8 @@ def run(training: TrainingDomain, settings: Preprocess, *, moments: list[Path], 
     result = xr.Dataset(
         {"coefficients": (("harmonic", "channel", "latitude", "longitude"), found.coefficients)},
         coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
-        attrs={"annual_harmonics": found.layout.annual, "daily_harmonics": found.layout.daily},
+        attrs={"annual_harmonics": found.layout.annual, "daily_harmonics": found.layout.daily}
+        | found.layout.transforms.attributes,
     )
     store.replace(climatology, lambda partial: result.to_netcdf(partial))
 

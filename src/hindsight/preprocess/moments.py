@@ -6,7 +6,7 @@ rounding error (for surface pressure in the tropics a billionth of the variance)
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -19,6 +19,7 @@ from hindsight.errors import UserError
 from hindsight.fields import calendar, store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import harmonics
+from hindsight.fields.transforms import Transforms
 from hindsight.progress import Progress
 from hindsight.settings import Preprocess
 from hindsight.settings.domain import TrainingDomain
@@ -111,15 +112,17 @@ class Layout:
     grid: Grid
     annual: int
     daily: int
+    transforms: Transforms = field(default_factory=Transforms)
 
     def matches(self, other: "Layout") -> bool:
         """Whether channels, harmonics and grid are those of another layout."""
-        plain = lambda one: (one.channels, one.annual, one.daily)
+        plain = lambda one: (one.channels, one.annual, one.daily, one.transforms)
         return plain(self) == plain(other) and self.grid.matches(other.grid)
 
     def __str__(self) -> str:
         harmonic = f"{self.annual} harmonics of the year and {self.daily} of the day"
-        return f"{', '.join(self.channels)} with {harmonic} on {self.grid}"
+        transformed = f", transformed ({self.transforms.to_json()})" if self.transforms else ""
+        return f"{', '.join(self.channels)}{transformed} with {harmonic} on {self.grid}"
 
 
 @dataclass
@@ -155,6 +158,7 @@ class Moments:
             Grid.of(dataset),
             settings.annual_harmonics,
             settings.daily_harmonics,
+            Transforms.build(settings.transforms, dataset["channel"].values),
         )
         count, channels = (
             harmonics(dataset["time"].values[:1], layout.annual, layout.daily).shape[1],
@@ -175,12 +179,13 @@ class Moments:
     def add_frames(self, times: np.ndarray, values: np.ndarray) -> None:
         """Add frames to the sums; values (n, C, H, W), float64."""
         design = harmonics(times, self.layout.annual, self.layout.daily)
+        np.minimum(self.lowest, values.min((0, 2, 3)), out=self.lowest)
+        np.maximum(self.highest, values.max((0, 2, 3)), out=self.highest)
+        values = self.layout.transforms.forward(values)
         self.frames += len(times)
         self.normal += design.T @ design
         self.moment += np.tensordot(design.T, values, axes=1)
         self.square += np.square(values).sum(0)
-        np.minimum(self.lowest, values.min((0, 2, 3)), out=self.lowest)
-        np.maximum(self.highest, values.max((0, 2, 3)), out=self.highest)
         if self.waves is not None:
             self.waves += self._cross_spectrum(values)
 
@@ -249,6 +254,7 @@ class Moments:
                 "frames": self.frames,
                 "annual_harmonics": self.layout.annual,
                 "daily_harmonics": self.layout.daily,
+                **self.layout.transforms.attributes,
             },
         )
         store.replace(path, lambda partial: dataset.to_netcdf(partial))
@@ -269,6 +275,7 @@ class Moments:
             Grid.of(found),
             int(found.attrs["annual_harmonics"]),
             int(found.attrs["daily_harmonics"]),
+            Transforms.of_file(found.attrs),
         )
         sums = {name: found[name].values for name in SUMS if name in found}
         waves = sums.pop("waves", None)

@@ -42,7 +42,8 @@ def run(training: TrainingDomain, *, moments: list[Path], statistics: Path) -> N
     result = xr.Dataset(
         {name: (VARIABLES[name][0], value, {"comment": VARIABLES[name][1]}) for name, value in values.items()},
         coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
-        attrs={"frames": found.frames, "comment": "of the available frames of the training period"},
+        attrs={"frames": found.frames, "comment": "of the available frames of the training period"}
+        | found.layout.transforms.attributes,
     )
     if spectrum is not None:
         result = result.assign_coords(other_channel=list(found.layout.channels), part=["real", "imaginary"])

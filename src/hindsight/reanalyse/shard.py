@@ -278,6 +278,7 @@ def _scaling_difference(own: Scaling, here: Scaling) -> str:
     """A sentence on the difference between the prior's scaling and the run's; empty if they are the same."""
     pairs = {"climatology": (own.coefficients, here.coefficients), "spread": (own.spread, here.spread)}
     names = [name for name, (a, b) in pairs.items() if np.shape(a) != np.shape(b) or not np.allclose(a, b)]
+    names += ["transforms"] if own.transforms != here.transforms else []
     return f"its {' and '.join(names)} differ from those of this run's training period" if names else ""
 
 

@@ -159,6 +159,8 @@ class Settings(Section):
                 given = getattr(spec, key)
                 missing = [c for c in self.domain.channels if c not in given] if isinstance(given, dict) else []
                 names += [(f"observe.networks.{network}.{key} lacks", name, {}) for name in missing]
+        listed = {"verify.events": self.verify.events, "preprocess.transforms": self.preprocess.transforms}
+        names += [(where, name, self.domain.channels) for where, some in listed.items() for name in some]
         return [
             f"{where}: {name!r}" + (f"; {nearest(name, list(known))}" if known else "")
             for where, name, known in names

@@ -50,10 +50,54 @@ class NavierStokes(Section):
         return value
 
 
-class Synthetic(Section):
-    """The built-in worlds: quasi-geostrophic flow on a planet, the Lorenz 96 ring, turbulence on a square."""
+class Rain(Section):
+    """Showers that move over a doubly periodic square, grow and decay: a rain rate of known motion and statistics."""
 
-    world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes"] = Field(
+    points: int = Field(64, ge=16, description="points per side; an even number")
+    spacing_km: float = Field(2.0, gt=0, description="distance between points (km)")
+    outer_km: float = Field(64.0, gt=0, description="wavelength (km) above which the spectrum of showers is flat")
+    slope: float = Field(
+        3.0,
+        gt=2,
+        description="below that, the variance of a wavenumber falls with its power -slope (in two dimensions)",
+    )
+    lifetime_minutes: float = Field(
+        60.0, gt=0, description="time in which waves of outer_km lose 63 % of their correlation"
+    )
+    lifetime_power: float = Field(
+        1.0,
+        ge=0,
+        description="lifetimes of shorter waves fall with this power of their wavelength; 0: all live as long",
+    )
+    eastward: float = Field(10.0, description="speed of the showers to the east, m/s")
+    northward: float = Field(5.0, description="speed of the showers to the north, m/s")
+    wet: float = Field(0.3, gt=0, lt=1, description="share of points and times with rain")
+    median: float = Field(1.0, gt=0, description="median of the rain rate where it rains, mm/h")
+    tail: float = Field(
+        1.0,
+        gt=0,
+        description="growth of the logarithm of the rate with the showers' normal number; larger: heavier rain",
+    )
+
+    @field_validator("points")
+    @classmethod
+    def _even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError(f"{value} points have no middle; choose an even number")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Rain":
+        side = self.points * self.spacing_km
+        if self.outer_km > side:
+            raise ValueError(f"outer_km ({self.outer_km:g}) is longer than the square ({side:g} km); enlarge points")
+        return self
+
+
+class Synthetic(Section):
+    """The built-in worlds: flow on a planet, the Lorenz 96 ring, turbulence on a square, showers on a square."""
+
+    world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes", "rain"] = Field(
         "quasi_geostrophic",
         description="model; truncation, latitudes, levels and step_minutes belong to quasi_geostrophic; the others "
         "have their own settings below",
@@ -74,6 +118,7 @@ class Synthetic(Section):
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that results are reproducible")
     lorenz96: Lorenz96 = Field(Lorenz96(), description="world lorenz96")
     navier_stokes: NavierStokes = Field(NavierStokes(), description="world navier_stokes")
+    rain: Rain = Field(Rain(), description="world rain")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Synthetic":

@@ -4,7 +4,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.section import Section
+
+AMOUNTS = ("rainfall_rate", "lwe_thickness_of_precipitation_amount")  # standard names
 
 
 class Regrid(Section):
@@ -53,6 +56,17 @@ class Regrid(Section):
         return self
 
 
+class CensoredLogarithm(Section):
+    """A channel with a point mass and a tail, such as rain: its logarithm where it is above a threshold, else dry."""
+
+    threshold: float = Field(0.1, gt=0, description="least value (in the channel's units) that is not dry")
+    errors: Literal["transformed", "physical"] = Field(
+        "transformed",
+        description="what observation errors are errors of: the logarithm (0.2 is about 20 %), or the channel in its "
+        "units",
+    )
+
+
 class Preprocess(Regrid):
     """Conversion of the source to the pipeline's fields, and their climatology."""
 
@@ -61,6 +75,11 @@ class Preprocess(Regrid):
     )
     daily_harmonics: int = Field(
         0, ge=0, le=6, description="number of harmonics of the day in the climatology; 0: none"
+    )
+    transforms: dict[str, CensoredLogarithm] = Field(
+        {},
+        description="channels that are analysed as a censored logarithm, which is nearly normal where rain is not: "
+        "{rain: {threshold: 0.1}}. Fields, analyses and scores stay in the channel's units",
     )
     land: str | None = Field(
         None,
@@ -78,3 +97,13 @@ class Preprocess(Regrid):
         description="Dask scheduler: synchronous, threads, processes, distributed (a cluster on this machine), the "
         "address of a running cluster (tcp://HOST:PORT), or its scheduler file (file:FILE)",
     )
+
+    @field_validator("transforms")
+    @classmethod
+    def _are_amounts(cls, value: dict[str, CensoredLogarithm]) -> dict[str, CensoredLogarithm]:
+        amounts = [name for name, channel in CHANNELS.items() if channel.standard_name in AMOUNTS]
+        if wrong := [name for name in value if name not in amounts]:
+            raise ValueError(
+                f"{', '.join(wrong)}: a censored logarithm is for amounts that are often zero ({', '.join(amounts)})"
+            )
+        return value

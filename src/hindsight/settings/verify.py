@@ -1,6 +1,6 @@
 """Settings of `verify`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,14 @@ class Verify(Comparison):
     coastline: str | None = Field(
         None,
         description="TopoJSON file of coastlines, below the data folder; none: from the land fraction, if available",
+    )
+    events: dict[str, list[float]] = Field(
+        {},
+        description="thresholds of channels, in their units ({rain: [0.1, 1]}): the critical success index and the "
+        "fractions skill score of values at or above each",
+    )
+    scales: list[Annotated[int, Field(gt=0)]] = Field(
+        [1, 5, 10], min_length=1, description="sides (points) of the squares of the fractions skill score"
     )
     place: tuple[float, float] | None = Field(
         None,

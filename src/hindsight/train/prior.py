@@ -109,6 +109,7 @@ def build(
         backbone=settings.backbone.model_dump(mode="json"),
         annual_harmonics=scaling.annual,
         daily_harmonics=scaling.daily,
+        transforms=scaling.transforms.to_json() if scaling.transforms else "",
         made_from=made_from,
         design=settings.design,
     )

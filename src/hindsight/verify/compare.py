@@ -10,7 +10,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, perturbations, store
+from hindsight.fields import calendar, perturbations, store, transforms
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
@@ -20,6 +20,7 @@ from hindsight.progress import Progress
 from hindsight.scores import distance, ensemble, seams, spectra
 from hindsight.settings import Domain, Ensemble, Verify
 from hindsight.settings.lexicon import ON_LEVELS, on_levels
+from hindsight.verify import event_scores
 from hindsight.verify.against import Against
 from hindsight.verify.regions import WHOLE, WITHHELD, region_weights
 
@@ -64,6 +65,9 @@ def run(
         scored = frames.isel(time=np.flatnonzero(against.is_none | np.isin(frames["time"].values, available)))
         scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
         parts = [scores, transitions(frames, last.get(name), grid)]
+        if settings.events and not against.is_none:
+            seen = event_scores.statistics(scored, settings, domain, grid)
+            parts.append(seen.reindex(time=frames["time"]))
         if withheld:
             table = tables.read(_observations_of(observations, paths[0]))
             table = _without_gross_errors(table, domain, grid, scaling, limits)
@@ -235,7 +239,9 @@ def compare_with_observations(
             f"withheld: {left_out} of {left_out + len(table)} rows depend on frames that this shard lacks; not scored"
         )
     noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
-    members, values = members + table["error"].to_numpy() * noise, table["value"].to_numpy()
+    chosen, names = scaling.transforms.named(channels), table["channel"].to_numpy(object)
+    members = transforms.perturbed(names, members, table["error"].to_numpy() * noise, chosen)
+    values = table["value"].to_numpy()
     expected = evaluate(table, channels, grid, times, scaling.climatology(times))
     for t, c, rows in _by_frame_and_channel(table, times, channels):
         at_stations = ensemble.statistics(

@@ -5,6 +5,7 @@ Names are those of ECMWF's observation feedback where it has them (`obsvalue`, `
 observation errors are added to these.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xarray as xr
+from scipy.special import ndtr
 
 from hindsight.fields import analyses as analysis_files
-from hindsight.fields import calendar, intervals, perturbations, store, usage
+from hindsight.fields import calendar, intervals, perturbations, store, transforms, usage
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
+from hindsight.fields.transforms import NONE
 from hindsight.operators import time_weights
 from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import reject_gross_errors
 from hindsight.scores.ensemble import mean_difference
 from hindsight.settings import Division, DomainWithoutPeriods
+from hindsight.settings.preprocess import CensoredLogarithm
 
 PURPOSE = 8 << 32  # keeps this module's random numbers apart from those of analyses
+TIES = PURPOSE + 1  # of the ranks of values that equal members
 ROWS = 100_000  # of a row group
 COLUMNS = {
     "analysis": "name of the analysis",
@@ -94,7 +99,8 @@ def run(
     described.loc[rows, "reference_depar"] = value - at_rows(_reference(dataset, times), times)
     found = analysis_files.read(analyses, times)
     members = at_rows(found["analysis"].values.astype(float), found["time"].values)
-    for column, values in compare_members(members, part, found["realization"].values.tolist(), product.seed).items():
+    chosen, numbers = scaling.transforms.named(domain.channels), found["realization"].values.tolist()
+    for column, values in compare_members(members, part, numbers, product.seed, chosen).items():
         described.loc[rows, column] = values
     write(described.assign(analysis=found.attrs["analysis"]), feedback)
 
@@ -126,12 +132,20 @@ def describe(
     gross = reject_gross_errors(used, domain.channels, grid, scaling, limits, domain.step_hours)[1].index
     codes = codes.with_reason(usage.BACKGROUND, table.index.isin(gross))
     known = {"code": codes.first, "reasons": codes.bits | table["reasons"], "obsvalue": table["value"] + table["bias"]}
-    known |= {"biascorr": table["bias"], "obs_error": table["error"], "rank": -1}
+    names, values, errors = (table[name].to_numpy() for name in ("channel", "value", "error"))
+    physical = transforms.physical_errors(names, values, errors, scaling.transforms.named(domain.channels))
+    known |= {"biascorr": table["bias"], "obs_error": physical, "rank": -1}
     known |= {"others_depar": table["departure"], "others_spread": table["departure_spread"]}
     return table.assign(**known).reindex(columns=[*COLUMNS])
 
 
-def compare_members(members: np.ndarray, table: pd.DataFrame, numbers: list[int], seed: int) -> dict[str, np.ndarray]:
+def compare_members(
+    members: np.ndarray,
+    table: pd.DataFrame,
+    numbers: list[int],
+    seed: int,
+    chosen: Mapping[str, CensoredLogarithm] = NONE,
+) -> dict[str, np.ndarray]:
     """Departures of observations from an analysis.
 
     Args:
@@ -139,20 +153,32 @@ def compare_members(members: np.ndarray, table: pd.DataFrame, numbers: list[int]
         table: the observations, N rows.
         numbers: of the members.
         seed: of the random observation errors.
+        chosen: transforms by channel; errors of these channels are added as their settings say.
 
     Returns:
-        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; the spread of a single member is NaN.
+        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; the spread of a single member is NaN. A value that equals
+        n members (no rain, for example) gets one of its n + 1 possible ranks at random.
     """
     value, known = table["value"].to_numpy(float), np.isfinite(members).all(0)
     noise = perturbations.normal(seed, PURPOSE, numbers, 0, perturbations.keys(table))
-    noisy, several = members + noise * table["error"].to_numpy(float), len(members) > 1
+    noise = noise * table["error"].to_numpy(float)
+    noisy, several = transforms.perturbed(table["channel"].to_numpy(object), members, noise, chosen), len(members) > 1
     among = mean_difference(noisy) if several else np.nan
     return {
         "an_depar": value - members.mean(0),
         "an_spread": members.std(0, ddof=1) if several else np.full(len(value), np.nan),
         "crps": np.abs(noisy - value).mean(0) - among / 2,
-        "rank": np.where(known, (noisy < value).sum(0), -1),
+        "rank": np.where(known, _ranks(noisy, value, table, seed), -1),
     }
+
+
+def _ranks(members: np.ndarray, value: np.ndarray, table: pd.DataFrame, seed: int) -> np.ndarray:
+    """The number of members (E, N) below each value (N,); of members equal to it, a random number counts as below."""
+    below, equal = (members < value).sum(0), (members == value).sum(0)
+    if not equal.any():
+        return below
+    chance = perturbations.normal(seed, TIES, [0], 0, perturbations.keys(table))[0]
+    return below + np.floor(ndtr(chance) * (equal + 1)).astype(int)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

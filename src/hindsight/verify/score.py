@@ -10,6 +10,7 @@ from hindsight.fields import store
 from hindsight.scores import ensemble, seams, seasons, significance
 from hindsight.settings import Domain, Verify
 from hindsight.settings.lexicon import CHANNELS
+from hindsight.verify import event_scores
 from hindsight.verify.against import Against
 from hindsight.verify.compare import OF_REFERENCE
 
@@ -32,6 +33,8 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
         **Against.of(networks[0]).attributes,
     }
     _explain(result)
+    if xr.load_dataset(normalisation).attrs.get("transforms"):
+        result["scale"].attrs["comment"] += "; of the logarithm where preprocess.transforms has the channel"
     store.replace(scores, lambda partial: result.to_netcdf(partial))
 
 
@@ -72,7 +75,8 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     main_region = _main_region(result.assign_attrs(against.attributes))
     for name in ("score", "lower", "upper"):
         result[name] = main_region[f"regional_{name}"]
-    for other in (seasonal_scores(statistics, members, settings), seam_ratios(statistics, settings)):
+    others = seasonal_scores(statistics, members, settings), seam_ratios(statistics, settings)
+    for other in (*others, event_scores.scores(statistics, settings.confidence)):
         result = result.merge(other)
     count = statistics["count"]
     result["rank_histogram"] = statistics["rank"].mean("time")

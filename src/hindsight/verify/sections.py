@@ -12,7 +12,18 @@ from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.progress import Progress
 from hindsight.settings import Domain, Verify
-from hindsight.verify import excerpts, figures, lines, maps, observed, station_curves, station_map, storm, style
+from hindsight.verify import (
+    event_scores,
+    excerpts,
+    figures,
+    lines,
+    maps,
+    observed,
+    station_curves,
+    station_map,
+    storm,
+    style,
+)
 from hindsight.verify.against import Against, capitalised
 from hindsight.verify.regions import WITHHELD
 
@@ -97,7 +108,7 @@ def sections(data: ReportData, event: storm.Storm, curve: Path, domain: Domain, 
     parts = (
         lambda: [_line(data, event)] if data.grid.is_line else _storm(data, event, domain),
         lambda: [_where(data), *_scores_by_region(data), *_observed(data), *_curves(data, event)],
-        lambda: _ensemble(data),
+        lambda: [*_ensemble(data), *filter(None, [event_scores.table(data.scores)])],
         lambda: [_series(data, event, settings), _seams(data, settings), _learning(curve)],
     )
     progress, finished = Progress("verify.report", len(parts)), []

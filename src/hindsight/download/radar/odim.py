@@ -66,8 +66,8 @@ def _chosen(file: netCDF4.Dataset) -> tuple[str, list[netCDF4.Group]]:
 
 def _holder(groups: list[netCDF4.Group], name: str) -> netCDF4.Group | None:
     """The innermost `what` that has an attribute."""
-    whats = (group["what"] for group in groups if "what" in group.groups)
-    return next((what for what in whats if name in what.ncattrs()), None)
+    described = (group["what"] for group in groups if "what" in group.groups)
+    return next((what for what in described if name in what.ncattrs()), None)
 
 
 def _text(groups: list[netCDF4.Group], name: str) -> str:
