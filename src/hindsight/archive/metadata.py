@@ -169,7 +169,7 @@ def duration(start: np.datetime64, end: np.datetime64) -> str:
 
 def encode_times(times: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """Times as whole hours since 1900, or as minutes where they are not full hours, and the attributes of the axis."""
-    unit = "hours" if calendar.are_whole_hours(times) else "minutes"
+    unit = "hours" if calendar.in_whole_hours(times) else "minutes"
     numbers = (times - ORIGIN) // UNITS[unit]
     return numbers.astype("int64"), TIME | {"units": f"{unit} {SINCE}"}
 

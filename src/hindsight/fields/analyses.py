@@ -42,7 +42,7 @@ def write(
     """
     if not np.isfinite(values).all():
         raise FloatingPointError(f"{path}: {np.count_nonzero(~np.isfinite(values))} values are not finite; not written")
-    unit = "hours" if calendar.are_whole_hours(times) else "minutes"
+    unit = "hours" if calendar.in_whole_hours(times) else "minutes"
     dataset = xr.Dataset(
         {"analysis": (DIMENSIONS, values.astype("float32"))},
         coords={

@@ -26,14 +26,14 @@ def time_key(times: np.ndarray) -> np.ndarray:
     return np.where(minute % 60 == 0, minute // 60, _SPARE + minute)
 
 
-def are_whole_hours(times: np.ndarray) -> bool:
+def in_whole_hours(times: np.ndarray) -> bool:
     """Whether all times are full hours."""
     return bool((times.astype("datetime64[ns]") == times.astype("datetime64[h]")).all())
 
 
 def text(time: np.datetime64) -> str:
     """A time to the hour, or to the minute where it is no full hour."""
-    return str(np.datetime_as_string(time, "h" if are_whole_hours(np.asarray(time)) else "m"))
+    return str(np.datetime_as_string(time, "h" if in_whole_hours(np.asarray(time)) else "m"))
 
 
 def available(dataset: xr.Dataset) -> np.ndarray:
