@@ -78,3 +78,12 @@ def test_without_observations_a_window_that_moves_keeps_the_frames_that_it_inver
     ]
     change = float((found[-1] - found[0]).abs().mean())
     assert change < 0.15 if steps else change > 0.3
+
+
+def test_without_a_denoiser_for_it_an_inversion_is_refused():
+    """By noise instead, the analysis would be another one without a word."""
+    process = oracle.process(SIZE)
+    cycles = schedule.moving_window(3, noise.levels(2, LOW, 10.0, 7.0), 0, 3, 1, 2.0, inversion=1)
+    state, free = sampler.State(torch.zeros(MEMBERS, 3, SIZE), np.full(3, np.inf)), lambda view: denoiser(process)
+    with pytest.raises(ValueError, match="needs a denoiser without observations"):
+        list(sampler.sample(cycles, state, free, sampler.StepSettings(Ddim(0.0)), white(MEMBERS, SIZE)))

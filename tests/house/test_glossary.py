@@ -63,11 +63,6 @@ def test_public_names_are_made_of_words_of_the_glossary_or_plain_english():
     assert not strange()
 
 
-def test_the_list_has_nothing_but_words():
-    for line in WORDS.read_text().splitlines():
-        assert re.fullmatch("#.*|[a-z0-9 ]+", line), line
-
-
 def test_a_participle_alone_is_no_public_name():
     assert not [f"{inside}: {name}" for inside, name in names() if name in BARE]
 

@@ -110,6 +110,7 @@ def sample(
 
     Raises:
         Diverged: if members are not finite or implausibly large.
+        ValueError: if a cycle has an inversion, and there is no unguided denoiser.
     """
     done = sum(len(cycle.rows) - 1 for cycle in cycles[: state.cycle]) + state.row
     for number in range(state.cycle, len(cycles)):
@@ -155,7 +156,9 @@ def _initial(
     if bool(new.any()):
         drawn = guided.start(torch.where(new, 0.0, x), tensor(before), white)
         x = torch.where(new, drawn + target * white("start"), x)
-    if unguided and bool((clean := torch.as_tensor(cycle.inverts(before), device=x.device)).any()):
+    if bool((clean := torch.as_tensor(cycle.inverts(before), device=x.device)).any()):
+        if unguided is None:
+            raise ValueError("a cycle with an inversion needs a denoiser without observations")
         return inversion.inverted(x, clean, cycle.low, tensor(first), cycle.inversion, unguided(cycle.view))
     older = tensor(np.where(np.isinf(before), first, before))[:, None]
     more = (target.square() - older.square()).clamp(min=0).sqrt()

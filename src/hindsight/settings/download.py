@@ -2,9 +2,9 @@
 
 import math
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.dates import End, Time
@@ -14,6 +14,15 @@ from hindsight.settings.radar import Radar
 from hindsight.settings.section import Section
 
 DAY = 24 * 60  # minutes
+
+
+def _even(points: int) -> int:
+    if points % 2:
+        raise ValueError(f"{points} points have no middle; choose an even number")
+    return points
+
+
+EvenPoints = Annotated[int, AfterValidator(_even)]  # per side of a square
 
 
 class Lorenz96(Section):
@@ -28,7 +37,7 @@ class Lorenz96(Section):
 class NavierStokes(Section):
     """Stochastically forced turbulence on a doubly periodic square of side 2 pi, as published by Chen et al. (2024)."""
 
-    points: int = Field(64, ge=26, description="points per side of the output; an even number")
+    points: EvenPoints = Field(64, ge=26, description="points per side of the output; an even number")
     fine: int = Field(
         1,
         gt=0,
@@ -42,18 +51,11 @@ class NavierStokes(Section):
     )
     substeps: int = Field(40, gt=0, description="time steps per frame, fourth-order Runge-Kutta")
 
-    @field_validator("points")
-    @classmethod
-    def _even(cls, value: int) -> int:
-        if value % 2:
-            raise ValueError(f"{value} points have no middle; choose an even number")
-        return value
-
 
 class Rain(Section):
     """Showers that move over a doubly periodic square, grow and decay: a rain rate of known motion and statistics."""
 
-    points: int = Field(64, ge=16, description="points per side; an even number")
+    points: EvenPoints = Field(64, ge=16, description="points per side; an even number")
     spacing_km: float = Field(2.0, gt=0, description="distance between points (km)")
     outer_km: float = Field(64.0, gt=0, description="wavelength (km) above which the spectrum of showers is flat")
     slope: float = Field(
@@ -78,13 +80,6 @@ class Rain(Section):
         gt=0,
         description="growth of the logarithm of the rate with the showers' normal number; larger: heavier rain",
     )
-
-    @field_validator("points")
-    @classmethod
-    def _even(cls, value: int) -> int:
-        if value % 2:
-            raise ValueError(f"{value} points have no middle; choose an even number")
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> "Rain":
