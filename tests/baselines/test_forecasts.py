@@ -56,7 +56,10 @@ def test_the_draws_of_a_frame_are_its_own():
 
 RING = Synthetic(world="lorenz96", spin_up_days=30)
 SQUARE = Synthetic(world="navier_stokes", spin_up_days=1, navier_stokes={"points": 26, "substeps": 10})
-CHANNELS = {"lorenz96": ["x"], "navier_stokes": ["vorticity"]}
+LINE = Synthetic(
+    world="kuramoto_sivashinsky", spin_up_days=30, kuramoto_sivashinsky={"points": 40, "length": 40.0, "substeps": 4}
+)
+CHANNELS = {"lorenz96": ["x"], "navier_stokes": ["vorticity"], "kuramoto_sivashinsky": ["velocity"]}
 LATER = TIME + np.timedelta64(6, "h")
 
 
@@ -76,11 +79,13 @@ def weather(settings, members):
     return next(iter(world.weather(states).values())), states
 
 
-def test_members_on_a_trajectory_of_the_ring_stay_on_it():
-    made, world, scaling = dynamical(RING)
-    fields, states = weather(RING, 3)
+@pytest.mark.parametrize("settings", [RING, LINE])
+def test_members_on_a_trajectory_of_the_ring_or_line_stay_on_it(settings):
+    made, world, scaling = dynamical(settings)
+    fields, states = weather(settings, 3)
     normal = lambda some, time: scaling.normalise(some.reshape(3, 1, 1, 1, 40), np.array([time])).reshape(3, 40)
-    ahead = world.weather(world.advance(states, world.seconds(np.repeat(TIME, 3)), 6 * 3600.0))["x"]
+    ahead = world.weather(world.advance(states, world.seconds(np.repeat(TIME, 3)), 6 * 3600.0))
+    ahead = ahead[CHANNELS[settings.world][0]]
     np.testing.assert_allclose(made.after(normal(fields, TIME), LATER), normal(ahead, LATER), atol=1e-5)
 
 

@@ -60,6 +60,7 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"download": {"synthetic": {"truncation": 42}}}, "32 latitudes cannot show truncation 42"),
         ({"download": {"synthetic": {"lorenz96": {"variables": 3}}}}, "download.synthetic.lorenz96.variables"),
         ({"download": {"synthetic": {"world": "lorenz96", "end": "1999-01-01"}}}, "before it starts"),
+        ({"download": {"synthetic": {"kuramoto_sivashinsky": {"length": 400}}}}, "wavenumbers up to 1.34 on a line"),
         ({"download": {"synthetic": {"navier_stokes": {"points": 24}}}}, "greater than or equal to 26"),
         ({"download": {"synthetic": {"navier_stokes": {"points": 31}}}}, "31 points have no middle"),
         (
@@ -542,7 +543,7 @@ def written(name, changes=None):
     return merged(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), changes or {})
 
 
-@pytest.mark.parametrize("name", ["lorenz96", "navier_stokes"])
+@pytest.mark.parametrize("name", ["lorenz96", "navier_stokes", "kuramoto_sivashinsky"])
 def test_a_filter_may_forecast_by_the_equations_of_a_world_whose_fields_are_its_state(name):
     assert settings.read(written(name, LETKF)).baselines.letkf.model == "dynamics"
 

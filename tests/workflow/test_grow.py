@@ -55,6 +55,7 @@ DATA = "archive/reanalysis.zarr/x/c/*/*/*/*"
 WORLDS = {
     "quasi_geostrophic": {"truncation": 5, "latitudes": 8, "spin_up_days": 5},
     "lorenz96": {"spin_up_days": 5},
+    "kuramoto_sivashinsky": {"spin_up_days": 5, "kuramoto_sivashinsky": {"points": 64}},
     "navier_stokes": {"spin_up_days": 1, "navier_stokes": {"points": 26, "substeps": 4}},
 }
 

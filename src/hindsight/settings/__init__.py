@@ -138,7 +138,12 @@ class Settings(Section):
             *self._lags_not_whole_frames(),
             *self._members_in_several_jobs(),
         ]
-        wrong += [*self._point_levels_untrained(), *self._simulated_from_no_truth(), *self._no_dynamics()]
+        world = self.download.synthetic.world if self.download.source == "synthetic" else "none"
+        wrong += [
+            *self._point_levels_untrained(),
+            *self._simulated_from_no_truth(),
+            *self.baselines.without_equations(world, self.domain.channels),
+        ]
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -228,20 +233,6 @@ class Settings(Section):
             f"verify.against: {against}, but the observations of {', '.join(names)} (observe.networks) are simulated"
             " from the fields of the test period, which makes these the truth; set verify.against: truth, or use only"
             " networks of kind: reports"
-        ]
-
-    def _no_dynamics(self) -> list[str]:
-        """What is wrong with filters that forecast by the equations of the built-in world."""
-        given = self.download.synthetic.world if self.download.source == "synthetic" else "none"
-        wanted = {"lorenz96": ["x"], "navier_stokes": ["vorticity"]}
-        if wanted.get(given) == self.domain.channels:
-            return []
-        return [
-            f"baselines.{name}.model: dynamics is for the built-in worlds lorenz96 (channel x) and navier_stokes"
-            f" (channel vorticity), whose fields are their whole state; the world of this run is {given}, with channels"
-            f" {', '.join(self.domain.channels)}; set model: linear_prior"
-            for name in ("letkf", "ensf")
-            if name in self.baselines.methods and getattr(self.baselines, name).model == "dynamics"
         ]
 
     def _synthetic_world_too_small(self) -> list[str]:

@@ -47,13 +47,21 @@ class FourDVar(Minimisation):
     )
 
 
+EQUATIONS = {  # built-in worlds whose fields are their whole state, and these fields
+    "lorenz96": ["x"],
+    "navier_stokes": ["vorticity"],
+    "kuramoto_sivashinsky": ["velocity"],
+}
+
+
 class FilterForecasts(Section):
     """How an ensemble filter forecasts, and where it starts."""
 
     model: Literal["linear_prior", "dynamics"] = Field(
         "linear_prior",
         description="forecasts: by the linear prior with a random error for each member, or by the equations of the "
-        "built-in world (lorenz96 or navier_stokes), stirred at random for each member where the world is",
+        "built-in world (lorenz96, navier_stokes or kuramoto_sivashinsky), stirred at random for each member where "
+        "the world is",
     )
     halo: int = Field(8, ge=0, description="frames of a spin-up before a shard, from members of the climatology")
 
@@ -118,3 +126,15 @@ class Baselines(Section):
             return getattr(self, method).halo, 0
         both = self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2
         return both, both
+
+    def without_equations(self, world: str, channels: list[str]) -> list[str]:
+        """What is wrong with filters that forecast by the equations of the built-in world (`none`: there is none)."""
+        if EQUATIONS.get(world) == channels:
+            return []
+        known = ", ".join(f"{name} (channel {its[0]})" for name, its in EQUATIONS.items())
+        return [
+            f"baselines.{name}.model: dynamics is for the built-in worlds {known}, whose fields are their whole state;"
+            f" the world of this run is {world}, with channels {', '.join(channels)}; set model: linear_prior"
+            for name in ("letkf", "ensf")
+            if name in self.methods and getattr(self, name).model == "dynamics"
+        ]

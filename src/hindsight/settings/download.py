@@ -14,6 +14,7 @@ from hindsight.settings.radar import Radar
 from hindsight.settings.section import Section
 
 DAY = 24 * 60  # minutes
+RESOLVED = 2.0  # least wavenumber that a line of Kuramoto and Sivashinsky resolves; waves above 1 are damped
 
 
 def _even(points: int) -> int:
@@ -32,6 +33,32 @@ class Lorenz96(Section):
     forcing: float = Field(8.0, description="forcing F; chaotic above about 6")
     unit_hours: float = Field(120.0, gt=0, description="hours in a time unit of the model; 120: 6 h are 0.05 units")
     substeps: int = Field(1, gt=0, description="time steps per frame, fourth-order Runge-Kutta")
+
+
+class KuramotoSivashinsky(Section):
+    """The Kuramoto-Sivashinsky equation on a periodic line: waves that grow, steepen and damp each other in chaos."""
+
+    points: EvenPoints = Field(256, ge=16, description="points of the output; an even number")
+    fine: int = Field(
+        1, gt=0, description="points of the integration, as a multiple of points; largest wavenumber: a third of them"
+    )
+    length: float = Field(
+        64.0, gt=0, description="length L of the line; 22 and more are chaotic; the longest growing waves measure 2 pi"
+    )
+    unit_hours: float = Field(
+        6.0, gt=0, description="hours in a time unit of the model; 6: frames of 6 h are one unit apart"
+    )
+    substeps: int = Field(4, gt=0, description="time steps per frame, fourth-order exponential Runge-Kutta")
+
+    @model_validator(mode="after")
+    def _resolves_the_damped_waves(self) -> "KuramotoSivashinsky":
+        largest = 2 * math.pi * (self.points * self.fine) / 3 / self.length
+        if largest < RESOLVED:
+            raise ValueError(
+                f"points ({self.points}) times fine ({self.fine}) resolve wavenumbers up to {largest:.2f} on a line of "
+                f"length {self.length:g}; {RESOLVED:g} is needed, where waves are damped: raise fine or points"
+            )
+        return self
 
 
 class NavierStokes(Section):
@@ -90,9 +117,9 @@ class Rain(Section):
 
 
 class Synthetic(Section):
-    """The built-in worlds: flow on a planet, the Lorenz 96 ring, turbulence on a square, showers on a square."""
+    """The built-in worlds: flow on a planet, the Lorenz 96 ring, waves on a line, turbulence, showers on a square."""
 
-    world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes", "rain"] = Field(
+    world: Literal["quasi_geostrophic", "lorenz96", "navier_stokes", "kuramoto_sivashinsky", "rain"] = Field(
         "quasi_geostrophic",
         description="model; truncation, latitudes, levels and step_minutes belong to quasi_geostrophic; the others "
         "have their own settings below",
@@ -113,6 +140,7 @@ class Synthetic(Section):
     threads: int = Field(1, gt=0, description="CPU threads; fixed, so that results are reproducible")
     lorenz96: Lorenz96 = Field(Lorenz96(), description="world lorenz96")
     navier_stokes: NavierStokes = Field(NavierStokes(), description="world navier_stokes")
+    kuramoto_sivashinsky: KuramotoSivashinsky = Field(KuramotoSivashinsky(), description="world kuramoto_sivashinsky")
     rain: Rain = Field(Rain(), description="world rain")
 
     @model_validator(mode="after")

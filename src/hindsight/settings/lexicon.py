@@ -185,6 +185,7 @@ CHANNELS: dict[str, Channel] = {
         _channel("rain", "rain_rate", "rainfall_rate", "mm h-1", None, (0.0, 1000.0), ("rainrate", "RATE")),
         _channel("x", "variable_on_a_ring", "", "1", None, (-100.0, 100.0)),  # of Lorenz (1996)
         _channel("vorticity", "vorticity", "", "1", None, (-1000.0, 1000.0)),  # of a square of side 2 pi
+        _channel("velocity", "velocity", "", "1", None, (-100.0, 100.0)),  # of Kuramoto and Sivashinsky
     ]
 }
 
