@@ -21,7 +21,7 @@ define run
 	    exit 1; }
 endef
 
-.PHONY: help setup setup-docs demo docs test test-all test-slurm lint coverage europe barometers install-profiles lock format reference dist clean
+.PHONY: help setup setup-docs demo docs test test-all test-slurm lint coverage europe barometers rain install-profiles lock format reference dist clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, 6.4 minutes on two cores"
@@ -32,6 +32,7 @@ help:
 	@echo "make install-profiles     copy the profiles to Snakemake's folder: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
 	@echo "make barometers DATA=...  the same from real barometers alone (FOLDER also has obs_europe_daily/)"
+	@echo "make rain                 rain every five minutes from the built-in showers; with DATA=FOLDER from radar (radar_knmi_20100826/)"
 	@echo "make lint                 check style, spelling, types and the format of code and rules; changes nothing"
 	@echo "make coverage             run the tests of \`make test\` and report which lines they do not reach"
 	@echo "make docs                 set up, then build the documentation's site: open site/index.html"
@@ -102,6 +103,14 @@ europe: setup
 barometers: setup
 	$(call run,--configfile config/barometers.yaml --config data=$(DATA))
 	@hindsight verify.table --scores results/barometers/verify/scores.nc --report results/barometers/verify/report.html
+
+# Without DATA, the built-in showers.
+RAIN = $(if $(filter file,$(origin DATA)),showers,rain)
+RAIN_DATA = $(if $(filter rain,$(RAIN)),--config data=$(DATA))
+
+rain: setup
+	$(call run,--configfile config/$(RAIN).yaml $(RAIN_DATA))
+	@hindsight verify.table --scores results/$(RAIN)/verify/scores.nc --report results/$(RAIN)/verify/report.html
 
 lock: setup-docs
 	( head -n 1 constraints.txt; \

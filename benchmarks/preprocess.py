@@ -322,7 +322,7 @@ def weather(work: Work, first: int) -> xr.Dataset:
         dims = "time", "level", "latitude", "longitude"
         variable = xr.Variable(dims, values, {"units": units})
         found[name] = variable if letter in ON_LEVELS else variable.isel(level=0)
-    return xr.Dataset(found, {"time": times, "level": list(work.levels), **vars(work.grid)})
+    return xr.Dataset(found, {"time": times, "level": list(work.levels), **work.grid.coordinates})
 
 
 def chunk(grid: Grid, name: str, first: int, packed: bool, block_info: dict | None = None) -> np.ndarray:
@@ -424,7 +424,7 @@ def peer(work: Work) -> float:
     began = time.perf_counter()
     with dask.config.set(scheduler="threads", num_workers=work.threads):
         raw = xr.concat([xr.open_zarr(path, consolidated=False) for path in work.raw], "time")
-        target = xr.Dataset(coords=vars(regular_grid(work.settings.spacing, work.settings.poles)))
+        target = xr.Dataset(coords=regular_grid(work.settings.spacing, work.settings.poles).coordinates)
         found = raw.regrid.conservative(target, latitude_coord="latitude", skipna=False)
         found.drop_encoding().chunk(time=part.FRAMES).to_zarr(there, zarr_format=3, consolidated=False)
     seconds = time.perf_counter() - began

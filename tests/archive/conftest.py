@@ -100,7 +100,8 @@ class Small:
         axes = {"time": times, "latitude": self.grid.latitude, "longitude": self.grid.longitude}
 
         empty = xr.DataArray(np.zeros((len(times), *self.grid.shape), "float32"), axes)
-        store.write(empty.to_dataset(name="fields").assign_attrs({"source_title": "a toy"} | self.about_fields), path)
+        dataset = empty.to_dataset(name="fields").assign_coords(self.grid.coordinates)
+        store.write(dataset.assign_attrs({"source_title": "a toy"} | self.about_fields), path)
         return path
 
     def lay_out(self) -> None:

@@ -5,10 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from hindsight.archive import objects
 from hindsight.errors import UserError
+from hindsight.fields.grid import Grid
+from tests.archive.conftest import Small
 
 
 def faults(small, markers=None) -> list[str]:
@@ -139,3 +142,38 @@ def test_the_table_has_a_row_for_every_shard_and_block(small):
         (shard.name, members) for shard in small.cuts for members in ("0-1", "2-3")
     ]
     assert rows[3]["sha256"] == objects.sha256(small.paths(small.cuts[1])[1]) and rows[0]["stretch"] == "20090101T12_14"
+
+
+@pytest.fixture
+def covered(tmp_path):
+    """An archive of fields that lack two points."""
+    where = np.ones((5, 6), bool)
+    where[0, :2] = False
+    made = Small(tmp_path, grid=Grid(np.arange(40.0, 45), np.arange(-3.0, 3), where))
+    made.make()
+    return made
+
+
+def test_points_that_are_not_covered_have_no_values_in_any_group(covered):
+    where = covered.grid.covered
+    for group, truth in (
+        ("", covered.truth()),
+        ("mean", covered.truth().mean(0)),
+        ("spread", covered.truth().std(0, ddof=1)),
+    ):
+        found = xr.open_zarr(covered.archive, group=group or None)
+        np.testing.assert_array_equal(found["covered"].values.astype(bool), where)
+        values = found["z500"].values
+        assert np.array_equal(np.isfinite(values), np.broadcast_to(where, values.shape))
+        np.testing.assert_allclose(values[..., where], truth[..., 0, :, :][..., where], rtol=1e-3, atol=3)
+    assert (
+        json.loads(covered.result.read_text())["complete"] and "covered" in found["z500"].attrs["ancillary_variables"]
+    )
+
+
+def test_a_value_where_there_is_none_and_none_where_there_is_one_are_found(covered):
+    spoil(covered, "mean", 54000.0, at=(5, 0, 0))
+    (line,) = faults(covered)
+    assert "z500 has 1 values that are not finite, or finite where the source has none, from frame 0" in line
+    spoil(covered, "mean", np.nan, at=(5, 2, 2))
+    assert "z500 has 2 values" in faults(covered)[0]

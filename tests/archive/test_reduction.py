@@ -75,3 +75,15 @@ def test_each_reduction_is_coarser_than_the_one_before_and_the_last_is_one_value
 def test_long_archives_lose_frames_and_fine_ones_points():
     assert list(ladder(7300, (21, 24)))[2] == Reduction(2, 1, FINE[-1])
     assert list(ladder(60, (181, 360)))[2] == Reduction(1, 2, FINE[-1])
+
+
+def test_points_that_are_not_covered_do_not_count_in_the_mean_of_a_box():
+    covered = np.ones(GRIDS[1].shape, bool)
+    covered[:2, :3] = False
+    grid = Grid(GRIDS[1].latitude, GRIDS[1].longitude, covered)
+    values = generator.standard_normal(grid.shape)
+    found = Reduction(box=2).means(np.where(covered, values, np.nan), grid)
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 0]]
+    part = np.s_[0:2, 2:4]
+    assert np.isclose(found[0, 1], np.average(values[part], weights=grid.weights[part]))
+    assert np.isclose(found[0, 1], np.average(values[:2, 3], weights=GRIDS[1].weights[:2, 3]))

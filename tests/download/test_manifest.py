@@ -248,3 +248,45 @@ def test_a_source_of_shorter_steps_than_the_domain_is_thinned(source, domain, tm
     coarse = domain.model_validate(domain.model_dump() | {"step_hours": 48})
     found = checked(source, coarse, tmp_path)
     assert (found["frames"], found["step_hours"]) == (212, 48) and found["first"] == "2000-01-02T12:00:00"
+
+
+def beyond_range(source):
+    """A point that lacks a third of all frames, another that lacks every value, and one that lacks three frames."""
+    hole = lambda row, column, frames: (
+        (source.lat == source.lat[row]) & (source.lon == source.lon[column]) & source.time.isin(source.time[frames])
+    )
+    for where in (hole(0, 2, slice(0, 142)), hole(5, 7, slice(None)), hole(3, 3, [50, 51, 99])):
+        source = source.assign(t=source.t.where(~where).assign_attrs(units="degC"))
+    return source
+
+
+def test_points_that_lack_values_are_masked_as_far_as_the_settings_say(source, domain, tmp_path):
+    """The source is from the north: its row 5 is the first of the sorted ones, its row 0 the last."""
+    spoilt = beyond_range(source)
+    with pytest.raises(UserError, match="NaN in 142 frame"):
+        checked(spoilt, domain, tmp_path)
+    with pytest.raises(UserError, match=r"'t' has NaN in 3 frame\(s\), at 2000-02-20T12:00:00"):
+        checked(spoilt, domain, tmp_path, missing_points=0.1)
+    found = checked(spoilt, domain, tmp_path, missing_points=0.1, missing=["2000-02-20", "2000-02-21", "2000-04-09"])
+    assert found["uncovered"] == {"points": 2, "of": 48, "runs": [[7, 1], [42, 1]]} and len(found["masked"]) == 3
+    assert any("2 of 48 points lack values in more than 10% of the frames" in note for note in found["notes"])
+    found = checked(spoilt, domain, tmp_path, missing_points=0.0)
+    assert found["uncovered"]["points"] == 3 and found["masked"] == []
+
+
+def test_parts_are_masked_together(source, domain, tmp_path):
+    raw, markers = parted(beyond_range(source), tmp_path)
+    found = passed(domain, tmp_path, raw, markers, missing_points=0.0)
+    assert found["uncovered"]["points"] == 3 and found["masked"] == []
+    raw, markers = parted(source, tmp_path)
+    assert "uncovered" not in passed(domain, tmp_path, raw, markers, missing_points=0.0)
+
+
+def test_a_source_of_which_no_point_is_covered_is_refused(source, domain, tmp_path):
+    """Every point lacks values in turn."""
+    turn = xr.DataArray(np.arange(425), dims="time") % 48 == xr.DataArray(
+        np.arange(48).reshape(6, 8), dims=("lat", "lon")
+    )
+    spoilt = source.assign(t=source.t.where(~turn).assign_attrs(units="degC"))
+    with pytest.raises(UserError, match="no point has values in all but 0% of the frames"):
+        checked(spoilt, domain, tmp_path, missing_points=0.0)

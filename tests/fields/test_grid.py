@@ -100,3 +100,27 @@ def test_a_globe_is_turned_to_greenwich_and_closed():
     _, west = closed.cell_edges
     assert west[0] < -180 and west[-1] > 180
     assert grid.close_globe(BOX, field)[1] is field
+
+
+def test_points_that_are_not_covered_have_no_weight_and_no_value():
+    covered = np.array([[True, False, True], [True, True, True]])
+    whole, part = (
+        grid.Grid(np.array([0.0, 60.0]), np.arange(3.0)),
+        grid.Grid(np.array([0.0, 60.0]), np.arange(3.0), covered),
+    )
+    assert part.weights[0, 1] == 0 and np.isclose(part.weights.mean(), 1)
+    np.testing.assert_allclose(
+        part.weights[covered] / whole.weights[covered], whole.weights.sum() / whole.weights[covered].sum()
+    )
+    found = part.masked(np.ones((2, 2, 3), "float32"))
+    assert np.array_equal(np.isnan(found), np.broadcast_to(~covered, found.shape)) and found.dtype == np.float32
+    assert whole.where is True and whole.masked(found) is found and part.matches(whole)
+
+
+def test_a_mask_is_a_coordinate_of_datasets_and_of_their_variables():
+    covered = np.array([[True, False, True], [True, True, True]])
+    part = grid.Grid(np.array([0.0, 60.0]), np.arange(3.0), covered)
+    dataset = xr.Dataset({"fields": (("time", "latitude", "longitude"), np.zeros((4, 2, 3)))}, part.coordinates)
+    for found in (dataset, dataset["fields"], dataset["fields"].isel(time=[1, 2])):
+        np.testing.assert_array_equal(grid.Grid.of(found).covered, covered)
+    assert grid.Grid.of(dataset.drop_vars("covered")).covered is None

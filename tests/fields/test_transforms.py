@@ -88,3 +88,16 @@ def test_other_channels_are_refused():
     with pytest.raises(ValidationError, match="z500: a censored logarithm is for amounts that are often zero"):
         Preprocess(transforms={"z500": {}})
     assert Preprocess(transforms={"rain": {}, "tp6": {"threshold": 1e-4}}).transforms["rain"].errors == "transformed"
+
+
+def test_no_member_exceeds_the_highest_value_and_values_below_it_are_the_same():
+    """A logarithm six standard deviations above its mean is a rate that no cloud has."""
+    limited = CensoredLogarithm(threshold=0.1, highest=100.0)
+    normal = np.array([-3.0, 0.5, 1.0, 4.0, 7.0, 12.0, np.nan])
+    found, plain = transforms.inverse(normal, limited), transforms.inverse(normal, LOG)
+    np.testing.assert_array_equal(found, np.minimum(plain, 100.0))
+    assert plain[5] > 5000 and found[5] == 100.0 and np.isnan(found[6])
+    rates = np.array([0.0, 0.05, 1.0, 100.0, 250.0, np.nan])
+    np.testing.assert_array_equal(transforms.forward(rates, limited), transforms.forward(np.minimum(rates, 100.0), LOG))
+    with pytest.raises(ValidationError, match=r"highest \(0.1\) must exceed threshold \(0.1\)"):
+        CensoredLogarithm(threshold=0.1, highest=0.1)

@@ -326,3 +326,17 @@ def test_folds_withhold_every_station_of_the_same_network_once():
     assert (sum(part["withheld"].astype(int) for part in parts) == 1).all()
     sizes = [part["withheld"].sum() for part in parts]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_points_that_the_source_does_not_cover_have_no_station_and_are_in_no_block(capsys):
+    covered = np.ones(GRID.shape, bool)
+    covered[:, 15:] = False
+    covered[3, 3] = False
+    grid = Grid(GRID.latitude, GRID.longitude, covered)
+    found = make(grid=grid, kind="random", share=0.2, withheld=0.2)
+    row, column = nearest(grid, found)
+    assert covered[row, column].all() and (~found["withheld"]).sum() == round(0.2 * covered.sum())
+    found = make(grid=grid, kind="footprint", every=3, withheld=0)
+    row, column = nearest(grid, found)
+    assert len(found) == 7 * 5 - 1 and "22 of 56 stations lie where the source has no values" in capsys.readouterr().out
+    assert not ((row == 4) & (column == 4)).any() and (column < 15).all()

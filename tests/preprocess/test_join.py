@@ -8,6 +8,7 @@ import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.fields import store
+from hindsight.fields.grid import Grid
 from hindsight.preprocess import join
 from hindsight.preprocess.regrid import encoding
 from hindsight.settings.preprocess import Regrid
@@ -88,7 +89,7 @@ def test_pieces_that_do_not_fit_together_are_refused(whole, domain, tmp_path):
     made = pieces(whole, tmp_path)
     other = whole.assign_coords(latitude=[5.0, 6.0]).isel(time=slice(128, 256))
     store.write(other.chunk({"time": 64}), tmp_path / "128.zarr", encoding(other, SMALL))
-    with pytest.raises(UserError, match="different channels or points"):
+    with pytest.raises(UserError, match="different channels, points or masked points"):
         join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
     coarse = Regrid(chunk_frames=64, file_frames=64, piece_frames=128)
     part = whole.isel(time=slice(128, 256))
@@ -96,3 +97,15 @@ def test_pieces_that_do_not_fit_together_are_refused(whole, domain, tmp_path):
     with pytest.raises(UserError, match="files of other sizes"):
         join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
     assert not (tmp_path / "fields.zarr").exists()
+
+
+def test_the_mask_of_points_is_that_of_all_pieces(whole, domain, tmp_path):
+    covered = ("latitude", "longitude"), np.array([[True, False, True], [True, True, True]])
+    made = pieces(whole.assign_coords(covered=covered), tmp_path)
+    join.run(domain, pieces=made, fields=tmp_path / "fields.zarr/zarr.json")
+    np.testing.assert_array_equal(Grid.of(store.read(tmp_path / "fields.zarr")).covered, covered[1])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="different channels, points or masked points"):
+        join.run(
+            domain, pieces=[made[0], *pieces(whole, tmp_path / "other")[1:]], fields=tmp_path / "fields.zarr/zarr.json"
+        )

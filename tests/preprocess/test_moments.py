@@ -48,7 +48,7 @@ def weather(seed=0, masked=()):
             "fields": (("time", "channel", "latitude", "longitude"), values.astype(np.float32)),
             "available": ("time", known),
         },
-        coords={"time": TIMES, "channel": ["z500", "t850"], **vars(GLOBE)},
+        coords={"time": TIMES, "channel": ["z500", "t850"], **GLOBE.coordinates},
     )
 
 
@@ -247,3 +247,25 @@ def test_frames_that_do_not_determine_the_harmonics_are_refused(tmp_path):
         january(years).write(tmp_path / "moments.nc")
         with pytest.raises(UserError, match=says):
             gather([tmp_path / "moments.nc"], TRAINING)
+
+
+def test_points_that_are_not_covered_count_neither_for_the_spread_nor_for_the_range(tmp_path):
+    """They have one value in all frames: no variance, which would make the spread smaller."""
+    covered = np.ones((6, 8), bool)
+    covered[:3, :5] = False
+    whole = weather()
+    filled = whole.assign(fields=whole["fields"].where(xr.DataArray(covered, dims=("latitude", "longitude")), -1e6))
+    filled = filled.assign_coords(covered=(("latitude", "longitude"), covered))
+    found = []
+    for name, dataset in (("whole", whole), ("filled", filled)):
+        stored(dataset, tmp_path / f"{name}.zarr")
+        moments.run(OPEN, DAILY, piece=tmp_path / f"{name}.zarr", moments=tmp_path / f"{name}.nc")
+        found.append(Moments.read(tmp_path / f"{name}.nc"))
+    of_whole, of_filled = found
+    np.testing.assert_allclose(of_filled.spread, np.sqrt(of_whole.variance[:, covered].mean(1)), rtol=1e-12)
+    values = whole["fields"].values[INSIDE][..., covered]
+    np.testing.assert_allclose(of_filled.lowest, values.min((0, 2)))
+    np.testing.assert_allclose(of_filled.highest, values.max((0, 2)))
+    assert of_filled.variance[:, ~covered].max() < 1.0  # rounding of sums of 1e12
+    with pytest.raises(UserError, match="33 of them covered"):
+        of_whole + of_filled

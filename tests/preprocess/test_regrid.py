@@ -8,11 +8,12 @@ import xarray as xr
 import zarr
 
 from hindsight.errors import UserError
-from hindsight.fields import intervals, store
+from hindsight.fields import axes, coverage, intervals, store
 from hindsight.fields.grid import Grid
 from hindsight.preprocess import regrid
 from hindsight.preprocess.regrid import canonical_fields
 from hindsight.settings.domain import DomainWithoutPeriods
+from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.preprocess import Regrid
 
 TIMES = np.arange("2000-01-01T12", "2001-03-01T12", 24, dtype="datetime64[h]").astype("datetime64[ns]")
@@ -187,3 +188,26 @@ def test_frames_between_the_periods_are_not_available_and_no_error(source, tmp_p
     known = store.read(out)["available"].values
     np.testing.assert_array_equal(np.flatnonzero(~known), np.arange(20, 30))
     assert np.isnan(store.read(out)["fields"].values[20:30]).all()
+
+
+def test_points_that_are_not_covered_have_one_value_in_all_frames_and_missing_frames_stay_missing(source, domain):
+    """The value is 0 where that is possible, and else the nearest possible one."""
+    source = source.where(source.time != source.time[9])
+    for name, units in (("z500", "m**2 s**-2"), ("t850", "degC")):
+        source[name].attrs["units"] = units
+    whole = canonical_fields(source, domain, SMALL, TIMES, "x")["fields"]
+    spoilt = source.where(~((source.lat == source.lat[0]) & (source.lon == source.lon[2])))
+    for name in ("z500", "t850"):
+        spoilt[name].attrs = source[name].attrs
+    covered = np.ones((6, 8), bool)
+    covered[5, 2] = False
+    marked = coverage.marked(axes.standardise(spoilt, "x"), coverage.encode(covered), "x")
+    dataset = canonical_fields(marked, domain, SMALL, TIMES, "x")
+    found = dataset["fields"]
+    np.testing.assert_array_equal(Grid.of(dataset).covered, covered)
+    np.testing.assert_array_equal(found.values[..., covered], whole.values[..., covered])
+    assert np.isnan(found.values[9]).all() and not np.isnan(np.delete(found.values, 9, 0)).any()
+    for channel, values in zip(domain.channels, np.delete(found.values, 9, 0)[:, :, 5, 2].T):
+        assert (values == max(0.0, CHANNELS[channel].lowest)).all()
+    part = canonical_fields(marked, domain.model_copy(update={"west": -4.0, "east": 4.0}), SMALL, TIMES, "x")
+    assert (~Grid.of(part).covered).sum() == 1 and Grid.of(part).covered.shape == part["fields"].shape[2:]

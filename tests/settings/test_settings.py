@@ -84,6 +84,14 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         ({"archive": {"chunk_frames": 7}}, "not a multiple of archive.chunk_frames"),
         ({"reanalyse": {"sigma_max": 50.0}}, "reach beyond those of train"),
         ({"reanalyse": {"sigma_max": 0.01}}, "must lie below sigma_max"),
+        (
+            {"download": {"missing_points": 0.1}, "preprocess": {"spacing": 1.5}},
+            "missing_points with preprocess.spacing",
+        ),
+        (
+            {"download": {"missing_points": 0.1}, "domain": {"longitude_edges": "periodic"}},
+            "missing_points with a periodic domain",
+        ),
         ({"reanalyse": {"stride": 9}}, "gaps between windows of 8"),
         ({"reanalyse": {"frames": 3}}, r"gaps between windows of 3 \(reanalyse.frames, or train.window\)"),
         (

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hindsight.fields import observations
+from hindsight.fields import observations, store
 from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
+from hindsight.settings import Verify
 from hindsight.verify import compare
-from hindsight.verify.regions import region_weights
+from hindsight.verify.regions import WHOLE, region_weights
 from tests.verify import worlds
 
 GRID = Grid(np.array([0.0, 60.0]), np.arange(-2.0, 3))
@@ -251,3 +252,32 @@ def test_ranks_at_withheld_observations_are_flat_for_a_calibrated_ensemble():
     rank = compare.compare_with_observations(analysis(members), rows, SCALING, GRID, 0)["withheld_rank"]
     assert rank.shape == (3, 1, 5) and np.allclose(rank.sum("rank"), 1)
     assert np.abs(rank.mean("time") - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / len(rows))
+
+
+def test_points_that_are_not_covered_change_no_score(tmp_path):
+    """Whatever an analysis has there, scores are those of the fields without these rows."""
+    made = worlds.make(tmp_path, worlds.BOX)
+    covered = np.ones(worlds.BOX.shape, bool)
+    covered[0] = False
+    fields = xr.open_zarr(made["fields"], consolidated=False).load()
+    filled = fields.assign(fields=fields["fields"].where(xr.DataArray(covered, dims=("latitude", "longitude")), 0.0))
+    climatology = xr.load_dataset(made["climatology"])
+    climatology["coefficients"].values[..., 0, :] = 0.0
+    climatology.to_netcdf(made["climatology"])
+    scores = []
+    for name, dataset in (
+        ("south", fields),
+        ("mask", filled.assign_coords(covered=(("latitude", "longitude"), covered))),
+    ):
+        store.write(dataset.drop_encoding(), tmp_path / f"{name}.zarr")
+        changes = {} if name == "mask" else {"regions": {"north": {"south": 41, "north": 90, "west": -30, "east": 30}}}
+        chosen = Verify(resamples=50, **changes)
+        paths = {key: made[key] for key in ("climatology", "statistics", "observations", "analyses")}
+        compare.run(made["settings"].domain, made["settings"].product, chosen, fields=tmp_path / f"{name}.zarr",
+                    result=tmp_path / f"{name}.nc", **paths)  # fmt: skip
+        scores.append(xr.load_dataset(tmp_path / f"{name}.nc"))
+    whole, masked = scores
+    for name in ("squared_error", "variance", "member_error", "mean_difference"):
+        np.testing.assert_allclose(masked[name].sel(region=WHOLE), whole[name].sel(region="north"), rtol=1e-6)
+    assert float(masked["sum_squared_error"].isel(latitude=0).max()) == 0
+    assert np.isfinite(masked["transition_truth"].isel(time=slice(1, None))).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.contour import ContourSet
 
 from hindsight.fields.grid import Grid
 from hindsight.verify import maps
@@ -93,3 +94,24 @@ def test_error_maps_share_their_colours_by_channel(scores):
     maps_only = [axis for axis in figure.axes if axis.get_title(loc="left")]
     limits = [axis.collections[0].get_clim() for axis in maps_only]
     assert limits[0] == limits[2] and limits[1] == limits[3] and limits[0] != limits[1]
+
+
+def test_points_that_are_not_covered_are_left_blank():
+    covered = np.ones(BOX.shape, bool)
+    covered[1, 2] = covered[4] = False
+    _, axis = plt.subplots()
+    mesh = maps.world_map(axis, generator.random(BOX.shape), Grid(BOX.latitude, BOX.longitude, covered), [])
+    np.testing.assert_array_equal(np.ma.getmaskarray(mesh.get_array()).reshape(BOX.shape), ~covered)
+
+
+def test_colours_of_rain_are_those_of_a_power_and_show_a_shower_beside_a_storm():
+    """A tenth of the largest value has two fifths of the colours, not a tenth; maps of rain have no isolines."""
+    truth = np.zeros((1, *BOX.shape))
+    truth[0, 2, 2], truth[0, 3, 3] = 100.0, 10.0
+    members = np.stack([truth, truth])
+    _, _, _, limits = maps.comparison(truth, members, amount=True)[0]
+    np.testing.assert_allclose(limits["norm"](np.array([0.0, 10.0, 100.0])), [0, 0.1**0.4, 1])
+    assert maps.comparison(truth, members)[0][3] == {"vmin": 0, "vmax": 100}
+    for channel, lines in (("rain", False), ("msl", True)):
+        figure = maps.frame_strip(truth, members, np.array(["2009-01-01"], "M8[ns]"), channel, BOX, USED, [])
+        assert any(isinstance(part, ContourSet) for part in figure.axes[0].get_children()) == lines

@@ -48,3 +48,9 @@ def test_a_globe_has_bands_of_latitude_as_default_regions():
     assert list(region_weights({"one": Region(south=0, north=50, west=0, east=50)}, globe)) == [WHOLE, "one"]
     belt = Grid(np.arange(-59.0625, 60, 5.625), globe.longitude)
     assert list(region_weights({}, GRID)) == list(region_weights({}, belt)) == [WHOLE]
+
+
+def test_a_region_without_a_point_that_is_covered_is_refused():
+    grid = Grid(GRID.latitude, GRID.longitude, np.array([[True] * 5, [False] * 5]))
+    with pytest.raises(UserError, match="holds no grid point"):
+        region_weights({"north": Region(south=30, north=90, west=-1, east=1)}, grid)

@@ -66,3 +66,24 @@ def test_the_band_holds_nine_tenths_of_calibrated_observations():
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert np.mean((departures > band.min() - 5) & (departures < band.max() - 5)) == pytest.approx(0.9, abs=0.015)
     style.plt.close(figure)
+
+
+def test_the_band_of_rain_does_not_reach_below_none():
+    times = pd.date_range("2010-08-26", periods=4, freq="h")
+    rows = pd.DataFrame(
+        {
+            "analysis": "diffusion", "time": times, "level": np.nan, "channel": "rain", "station": "a", "code": 0,
+            "biascorr": 0.0, "obs_error": 0.0, "an_spread": 2.0, "reference_depar": np.nan, "an_depar": 0.0,
+            "obsvalue": [0.0, 1.0, 2.0, 10.0],
+        }
+    )  # fmt: skip
+    chosen = pd.DataFrame(
+        {"channel": ["rain"], "station": ["a"], "use": ["used"], "latitude": [0.0], "longitude": [0.0]}
+    )
+    figure = station_curves.draw(rows, chosen, "truth")
+    (band,) = figure.axes[0].collections
+    ends = band.get_paths()[0].vertices[:, 1]
+    assert ends.min() == 0 and np.isclose(ends.max(), 10 + 2 * station_curves.NORMAL)
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert 2 <= len(labels) <= 6
+    style.plt.close(figure)

@@ -60,11 +60,12 @@ def test_without_pressure_the_lowest_geopotential_is_used_or_any_departure():
     assert storm.find(fields(BOX, [(5, 3, 5, -900.0), (9, 3, 5, 300.0)], ("t850",)), BOX, None).frame == 5
 
 
-def test_frames_shown_are_half_a_day_apart_or_more_and_inside_the_period():
+def test_frames_shown_are_half_a_day_or_a_part_of_the_period_apart_and_inside_it():
     one = lambda frame: storm.Storm("msl", frame, 0.0, 0.0)
     assert storm.frames_around(one(10), 600, 24).tolist() == [8, 9, 10, 11, 12]
     assert storm.frames_around(one(10), 600, 6).tolist() == [6, 8, 10, 12, 14]
     assert storm.frames_around(one(1), 3, 24).tolist() == [0, 1, 2]
+    assert storm.frames_around(one(24), 48, 1 / 12).tolist() == [12, 18, 24, 30, 36]  # of four hours
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,10 @@ def test_pieces_of_an_analysis_give_the_storm_that_they_give_together():
     for requested in (None, datetime(2010, 2, 5, 10)):
         assert storm.find(pieces, BOX, requested) == storm.find(whole, BOX, requested)
     assert storm.find(pieces, BOX, None).frame == 77
+
+
+def test_a_storm_is_where_the_source_has_values():
+    covered = np.ones(BOX.shape, bool)
+    covered[3, 5] = False
+    grid = Grid(BOX.latitude, BOX.longitude, covered)
+    assert storm.find(fields(grid, [(5, 3, 5, 900.0), (9, 2, 4, 300.0)]), grid, None).frame == 9

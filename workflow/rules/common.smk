@@ -322,7 +322,13 @@ def world_settings() -> str:
         return ""
     end = {"synthetic": {"end"}} if DOWNLOAD_REQUEST.synthetic.segments == 1 else {}
     return DOWNLOAD_REQUEST.model_dump_json(
-        exclude={"periods": True, "missing": True, "accepted": True, **end}
+        exclude={
+            "periods": True,
+            "missing": True,
+            "accepted": True,
+            "missing_points": True,
+            **end,
+        }
     )
 
 

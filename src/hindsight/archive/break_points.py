@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from hindsight.archive import network_changes, objects, revisions
+from hindsight.archive import metadata, network_changes, objects, revisions
 from hindsight.archive.network_changes import ChangeSearch
 from hindsight.errors import UserError
 from hindsight.fields import intervals, shards
-from hindsight.fields.grid import Grid
 from hindsight.scores.seams import HourlyChanges
 from hindsight.settings import Archive, Domain, Ensemble, Reanalyse
 
@@ -112,12 +111,12 @@ def _networks(
 
 def _changes(archive: Path, cuts: list[shards.Shard], domain: Domain, settings: Archive) -> list[dict]:
     """The change of the ensemble mean from frame to frame, by channel and hour; one shard in memory at a time."""
-    axes = (zarr.open_array(archive / axis, mode="r")[:] for axis in ("latitude", "longitude"))
-    weights, rows = Grid(*axes).weights, []
+    grid, rows = metadata.grid(archive), []
     for channel in domain.channels:
-        array, found, first = zarr.open_array(archive / "mean" / channel, mode="r"), HourlyChanges(weights), 0
+        array, found, first = zarr.open_array(archive / "mean" / channel, mode="r"), HourlyChanges(grid.weights), 0
         for cut in cuts:
-            found.add(array[first : first + cut.frames], cut.times(domain.step_hours))
+            values = array[first : first + cut.frames]
+            found.add(np.where(grid.where, values, np.float32(0)), cut.times(domain.step_hours))
             first += cut.frames
         rows += [{"channel": channel} | row for row in found.rows(settings.confidence)]
     return rows

@@ -165,7 +165,7 @@ def _shard_errors(
     search: SuspectSearch | None,
 ) -> list[str]:
     """Errors of the objects of one shard, read one at a time; `search` receives the values without errors."""
-    wrong, remedy = [], _remedy(path)
+    wrong, remedy, where = [], _remedy(path), metadata.covered(archive)
     expected = expected_objects(arrays, marker["first"] // product.shard_frames)
     for name in sorted(expected - set(marker["objects"])):
         wrong.append(f"{path} does not list {name}; {remedy}")
@@ -174,7 +174,8 @@ def _shard_errors(
         wrong += damage
         if not damage and (key := name.split("/c/")[0]) in arrays:
             wrong += [
-                f"{archive / name}: {line}; {remedy}" for line in _value_errors(name, arrays[key], marker, search)
+                f"{archive / name}: {line}; {remedy}"
+                for line in _value_errors(name, arrays[key], marker, search, where)
             ]
     return wrong
 
@@ -196,8 +197,10 @@ def expected_objects(arrays: dict[str, zarr.Array], number: int) -> set[str]:
     return keys
 
 
-def _value_errors(name: str, array: zarr.Array, marker: dict, search: SuspectSearch | None) -> list[str]:
-    """Errors in the values of an object: not finite, or physically impossible."""
+def _value_errors(
+    name: str, array: zarr.Array, marker: dict, search: SuspectSearch | None, where: np.ndarray | None
+) -> list[str]:
+    """Errors in the values of an object: not finite, finite where the source does not cover a point, or impossible."""
     time = slice(marker["first"], marker["first"] + marker["frames"])
     block = int(name.split("/c/")[1].split("/")[0])
     members = slice(block * array.shards[0], (block + 1) * array.shards[0])
@@ -207,12 +210,15 @@ def _value_errors(name: str, array: zarr.Array, marker: dict, search: SuspectSea
         return [f"it cannot be decoded ({error})"]
     *group, short = name.split("/c/")[0].split("/")
     channel, frame = CHANNELS[short], f"from frame {marker['first']}"
-    if holes := int(np.count_nonzero(~np.isfinite(values))):
-        return [f"{short} has {holes} values that are not finite {frame}"]
+    covered = np.broadcast_to(True if where is None else where, values.shape)
+    if holes := int(np.count_nonzero(np.isfinite(values) != covered)):
+        more = "" if where is None else ", or finite where the source has none,"
+        return [f"{short} has {holes} values that are not finite{more} {frame}"]
     lowest = 0.0 if group == ["spread"] else channel.lowest
-    if values.size and (values.min() < lowest or values.max() > channel.highest):
+    known = values[covered]
+    if known.size and (known.min() < lowest or known.max() > channel.highest):
         return [
-            f"{short} reaches from {values.min():g} to {values.max():g} {channel.units}, outside {lowest:g} to "
+            f"{short} reaches from {known.min():g} to {known.max():g} {channel.units}, outside {lowest:g} to "
             f"{channel.highest:g}, {frame}"
         ]
     if search:

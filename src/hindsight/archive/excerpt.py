@@ -72,7 +72,7 @@ class PageFields:
     @cached_property
     def grid(self) -> Grid:
         """Of the archive."""
-        return Grid(*(zarr.open_array(self.archive / axis, mode="r")[:] for axis in ("latitude", "longitude")))
+        return metadata.grid(self.archive)
 
     @cached_property
     def times(self) -> np.ndarray:
@@ -93,7 +93,7 @@ class PageFields:
     def values(self, channel: str, kind: str, kept: slice) -> np.ndarray:
         """Some frames of a field, (T, H, W); NaN where the reference has none."""
         if kind == "reference":
-            return self.reference.sel(channel=channel).reindex(time=self.times[kept]).values
+            return self.grid.masked(self.reference.sel(channel=channel).reindex(time=self.times[kept]).values)
         if kind == "member":
             return zarr.open_array(self.archive / channel, mode="r")[0, kept]
         return zarr.open_array(self.archive / kind / channel, mode="r")[kept]
@@ -114,7 +114,10 @@ class PageFields:
         if channel not in self.spreads:
             first = next(self.parts(Reduction()))
             spread, mean = (self.values(channel, kind, first) for kind in ("spread", "mean"))
-            self.spreads[channel] = float(np.nan_to_num(spread).mean()), float(np.ptp(mean)) / RANGE or 1e-6
+            self.spreads[channel] = (
+                float(np.nan_to_num(spread).mean()),
+                float(np.nanmax(mean) - np.nanmin(mean)) / RANGE or 1e-6,
+            )
         spread, finest = self.spreads[channel]
         return round_step(max(fine * spread, finest))
 

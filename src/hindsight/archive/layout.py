@@ -18,6 +18,7 @@ from hindsight.archive.metadata import GROUPS, Contents
 from hindsight.errors import UserError
 from hindsight.fields import rounding, shards, store
 from hindsight.fields.chunks import COMPRESSOR, tiles
+from hindsight.fields.grid import COVERED, Grid
 from hindsight.fields.plane import Plane
 from hindsight.settings import Archive, Domain, Ensemble, Observe, Reanalyse
 from hindsight.settings.lexicon import CHANNELS
@@ -46,7 +47,7 @@ def run(
     requested["bits"] = existing["bits"] if existing else bits(sample, domain.channels, settings.spread_share)
     times = np.concatenate([shard.times(domain.step_hours) for shard in cuts])
     source = store.read(fields)
-    contents = _contents(sample[0], times, product.members, requested, Plane.of(source.attrs))
+    contents = _contents(sample[0], times, product.members, requested, source)
     attributes = metadata.with_history(
         metadata.global_attributes(settings, domain, contents, source),
         recipe.read_attributes(archive) if existing else None,
@@ -64,9 +65,9 @@ def bits(sample: list[xr.Dataset], channels: list[str], share: float) -> dict[st
     return {name: rounding.bits(blocks.values(sample, name), share) for name in channels}
 
 
-def _contents(header: xr.Dataset, times: np.ndarray, members: int, requested: dict, plane: Plane | None) -> Contents:
+def _contents(header: xr.Dataset, times: np.ndarray, members: int, requested: dict, source: xr.Dataset) -> Contents:
     grid = (header[axis].values.astype("float64") for axis in ("latitude", "longitude"))
-    return Contents(times, *grid, members, requested, plane)
+    return Contents(times, *grid, members, requested, Plane.of(source.attrs), Grid.of(source).covered)
 
 
 def _whole_shards(domain: Domain, product: Ensemble) -> list[shards.Shard]:
@@ -167,7 +168,7 @@ def _coordinates(group: zarr.Group, contents: Contents, settings: Archive, with_
         dimensions = ["time" if name.startswith("time") else name, "bounds"][: values.ndim]
         chunk = (COORDINATE_CHUNK.get(dimensions[0], len(values)), 2)[: values.ndim]
         group.create_array(name, data=values, chunks=chunk, dimension_names=dimensions, attributes=attributes)
-    for name, (values, attributes) in metadata.true_places(contents).items():
+    for name, (values, attributes) in (metadata.true_places(contents) | metadata.coverage(contents)).items():
         sides = ["latitude", "longitude"]
         group.create_array(name, data=values, chunks=values.shape, dimension_names=sides, attributes=attributes)
     levels = {one[0]: one for name in contents.channels if (one := metadata.vertical(CHANNELS[name]))}
@@ -209,5 +210,6 @@ def _variable(
         dimension_names=dimensions,
         attributes=metadata.variable(
             CHANNELS[name], kind, contents.recipe["bits"][name], settings, contents.channels, contents.plane is not None
-        ),
+        )
+        | ({} if contents.covered is None else {"ancillary_variables": COVERED}),
     )

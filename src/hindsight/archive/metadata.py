@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -15,7 +16,7 @@ import zarr
 from hindsight import __version__
 from hindsight.archive import recipe as recipes
 from hindsight.fields import calendar
-from hindsight.fields.grid import Grid
+from hindsight.fields.grid import COVERED, Grid
 from hindsight.fields.plane import Plane
 from hindsight.settings import Archive, Domain
 from hindsight.settings.hours import in_full, iso_duration
@@ -71,6 +72,7 @@ class Contents:
     members: int
     recipe: dict
     plane: Plane | None = None
+    covered: np.ndarray | None = None  # (H, W); none: all points have values
 
     @property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
@@ -244,6 +246,28 @@ def true_places(contents: Contents) -> dict[str, tuple[np.ndarray, dict[str, str
         return {}
     attributes = ({name: text for name, text in one.items() if name != "axis"} for one in (LATITUDE, LONGITUDE))
     return dict(zip(TRUE_PLACES, zip(contents.places, attributes)))
+
+
+def coverage(contents: Contents) -> dict[str, tuple[np.ndarray, dict[str, object]]]:
+    """Where there are values, by name: 1 or 0 at every point (H, W) and attributes; empty if there are all."""
+    if contents.covered is None:
+        return {}
+    about = {"long_name": "whether the source has values at the point", "flag_values": [0, 1]}
+    return {COVERED: (contents.covered.astype("int8"), about | {"flag_meanings": "not_covered covered"})}
+
+
+def covered(archive: Path) -> np.ndarray | None:
+    """Where an archive has values, (H, W) of bool; none: at all points, or it cannot be read."""
+    try:
+        return zarr.open_array(archive / COVERED, mode="r")[:].astype(bool)
+    except Exception:  # damaged metadata may raise anything; checksums tell
+        return None
+
+
+def grid(archive: Path) -> Grid:
+    """The grid of an archive."""
+    axes = (zarr.open_array(archive / name, mode="r")[:] for name in ("latitude", "longitude"))
+    return Grid(*axes, covered(archive))
 
 
 def time_coordinates(settings: Archive, channels: list[str]) -> dict[tuple[int, int], str]:

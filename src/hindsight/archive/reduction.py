@@ -39,9 +39,13 @@ class Reduction:
         return [np.append(edges[starts], edges[-1]) for starts, edges in cells]
 
     def means(self, values: np.ndarray, grid: Grid) -> np.ndarray:
-        """Means over boxes, weighted by area: (…, H, W) to (…, h, w), float64; NaN where a box has a missing value."""
+        """Means over boxes, weighted by area: (…, H, W) to (…, h, w), float64.
+
+        Points that the grid does not cover do not count; NaN where a box has a missing value, or no point that does.
+        """
         weights = grid.weights
-        return self._sums(values * weights, grid) / self._sums(weights, grid)
+        with np.errstate(invalid="ignore"):
+            return self._sums(np.where(grid.where, values, 0) * weights, grid) / self._sums(weights, grid)
 
     def _sums(self, values: np.ndarray, grid: Grid) -> np.ndarray:
         rows, columns = self.starts(grid)

@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from hindsight import __version__
-from hindsight.archive import blocks, objects, revisions
+from hindsight.archive import blocks, metadata, objects, revisions
 from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
 from hindsight.fields import intervals, rounding, shards
@@ -34,6 +34,7 @@ def run(
     shard = shards.find(marker.stem, domain, product)
     number, first = position(domain, product, shard)
     headers = blocks.headers(analyses)
+    grid = metadata.grid(archive)
     times, origin = shard.times(domain.step_hours), layout_json["made_from"]
     blocks.check_shard(headers, times, product.members, domain.channels, origin)
     checksums, errors = {}, {}
@@ -41,6 +42,7 @@ def run(
         values = blocks.values(headers, channel)
         bits = layout_json["bits"][channel]
         errors[channel] = rounding.error_sums(values, rounding.round_to(values, bits))
+        values = grid.masked(values)
         for group in GROUPS:
             array = _array(archive, group, channel, first + shard.frames)
             for key, part in object_parts(FIELDS[group](values), group, number, array):
@@ -54,7 +56,7 @@ def run(
         "recipe": layout_json["recipe"],
         "objects": checksums,
         "rounding_error": errors,
-        "not_finite": 0,  # `blocks.values` refuses values that are not finite
+        "not_finite": 0,  # but for points that are not covered; `blocks.values` refuses others
         "hindsight": __version__,
         **_stretch(headers),
         "blocks": [provenance(header) for header in headers],

@@ -13,7 +13,7 @@ import numpy as np
 from hindsight.download import part, suspect
 from hindsight.download.suspect import ScannedVariable
 from hindsight.errors import UserError
-from hindsight.fields import axes, calendar, findings, intervals, store
+from hindsight.fields import axes, calendar, coverage, findings, intervals, store
 from hindsight.fields.scan import Summary
 from hindsight.settings import Comparison, Domain, Download
 from hindsight.settings.lexicon import Channel, conversion, source_channels
@@ -37,6 +37,7 @@ def run(
     times = np.concatenate([axes.standardise(store.read(path), where)["time"].values for path in raw])
     calendar.check_splits(domain, np.sort(times), where, splits)
     variables, missing = _join(summaries), _missing_times(times_needed, times, summaries)
+    uncovered = _uncovered(scanned, variables, times_needed, settings, where)
     suspects = suspect.find(_in_order(scanned), source_channels(domain.channels), times_needed, _segment_starts(raw))
     stopping = [one for one in suspects if suspect.stops_run(one, times_needed, settings)]
     holes = {*(hole for one in variables.values() for hole in one["holes"]), *map(_text, missing)}
@@ -47,7 +48,7 @@ def run(
     problems = {
         REPAIR: [*_problems_of_times(times), *_problems_of_values(variables, domain, where)],
         LEAVE_OUT: _problems_of_frames(refused_times, missing, variables, lost_chunks),
-        ELSEWHERE: _never_valid(variables, domain),
+        ELSEWHERE: [*_never_valid(variables, domain), *_nothing_covered(uncovered, settings)],
         ACCEPT: [findings.sentence(one["variable"], one) for one in stopping],
         "": _problems_of_versions(preliminary, set(map(_text, times_needed)), settings),
     }
@@ -61,6 +62,7 @@ def run(
         "step_hours": domain.step_hours,
         "missing": list(map(_text, missing)),
         "masked": masked,
+        **({"uncovered": uncovered} if uncovered else {}),
         "preliminary": preliminary,
         "chunks_missing": lost_chunks,
         "chunks_filled": _source_entries(summaries, "chunks_filled"),
@@ -68,6 +70,7 @@ def run(
         "suspect": suspects,
         "notes": [
             *_source_entries(summaries, "notes"),
+            *_note_of_uncovered(uncovered, settings),
             *(findings.sentence(one["variable"], one) for one in suspects if one not in stopping),
         ],
         "problems": [line for lines in problems.values() for line in lines],
@@ -160,6 +163,47 @@ def _join(summaries: list[dict]) -> dict:
         joined["lowest"] = min(joined["lowest"], default=None)
         joined["highest"] = max(joined["highest"], default=None)
     return found
+
+
+def _uncovered(
+    scanned: list[tuple[dict, dict[str, ScannedVariable]]],
+    variables: dict,
+    times_needed: np.ndarray,
+    settings: Download,
+    where: str,
+) -> dict | None:
+    """The points that are masked because a variable lacks too many values there, see `coverage.encode`.
+
+    Only other points count for the holes of variables.
+    """
+    if settings.missing_points is None:
+        return None
+    covered = True
+    for name, about in variables.items():
+        if not about["nan"]:
+            continue
+        parts = [found[name].variable.to_dataset(name=name) for found in _in_order(scanned) if name in found]
+        valid, holes = coverage.find(
+            [axes.sort(part, where)[name] for part in parts], times_needed, settings.missing_points
+        )
+        covered = covered & valid
+        about["holes"], about["fixed"] = list(map(_text, holes)), None
+    return None if covered is True else coverage.encode(covered)
+
+
+def _nothing_covered(uncovered: dict | None, settings: Download) -> list[str]:
+    if not uncovered or uncovered["points"] < uncovered["of"]:
+        return []
+    return [f"no point has values in all but {settings.missing_points:.0%} of the frames (download.missing_points)"]
+
+
+def _note_of_uncovered(uncovered: dict | None, settings: Download) -> list[str]:
+    if not uncovered:
+        return []
+    return [
+        f"{uncovered['points']} of {uncovered['of']} points lack values in more than {settings.missing_points:.0%} of "
+        "the frames; they are masked in all frames (download.missing_points)"
+    ]
 
 
 def _same_points(parts: list[dict]) -> bool:

@@ -9,19 +9,41 @@ from hindsight.errors import UserError
 
 EARTH_RADIUS = 6371.0088  # km, the mean radius of IUGG
 NEAR = 1e-4  # degrees within which two coordinates are equal; single precision errs by 3e-5 at 360
+COVERED = "covered"  # coordinate of a dataset
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid: latitudes south to north, longitudes west to east (degrees)."""
+    """A regular grid: latitudes south to north, longitudes west to east (degrees).
+
+    `covered` (H, W) says where the source has values, such as within the range of radars; none: everywhere. Points
+    that it does not cover have weight 0.
+    """
 
     latitude: np.ndarray
     longitude: np.ndarray
+    covered: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: xr.Dataset) -> "Grid":
         """The grid of a dataset in the pipeline's layout."""
-        return cls(dataset["latitude"].values.astype(float), dataset["longitude"].values.astype(float))
+        covered = dataset[COVERED].values.astype(bool) if COVERED in dataset.coords else None
+        return cls(dataset["latitude"].values.astype(float), dataset["longitude"].values.astype(float), covered)
+
+    @property
+    def coordinates(self) -> dict[str, object]:
+        """Latitude, longitude and, if there is a mask, `covered`, for a dataset from which `of` reads them."""
+        axes = {"latitude": self.latitude, "longitude": self.longitude}
+        return axes if self.covered is None else axes | {COVERED: (("latitude", "longitude"), self.covered)}
+
+    @property
+    def where(self) -> np.ndarray | bool:
+        """Whether the source covers each point, (H, W) of bool; True if it covers all of them."""
+        return True if self.covered is None else self.covered
+
+    def masked(self, values: np.ndarray) -> np.ndarray:
+        """Fields (…, H, W) with NaN at points that the source does not cover."""
+        return values if self.covered is None else np.where(self.covered, values, np.nan).astype(values.dtype)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,8 +98,8 @@ class Grid:
 
     @property
     def weights(self) -> np.ndarray:
-        """Area of each point's cell, clipped to the poles, with mean 1; shape (H, W)."""
-        area = np.diff(np.sin(np.deg2rad(self.cell_edges[0])))[:, None] * np.ones(self.shape)
+        """Area of each point's cell, clipped to the poles, 0 where it is not covered, with mean 1; shape (H, W)."""
+        area = np.diff(np.sin(np.deg2rad(self.cell_edges[0])))[:, None] * np.ones(self.shape) * self.where
         return area / area.mean()
 
 

@@ -7,6 +7,8 @@ Such a channel is analysed as a number that is nearly normal where it rains:
 
 and back, T^-1(x) = threshold exp(x - 1) where x >= 1, and 0 below: all of it is dry (a censored normal variable). What
 is less than half a step above dry is therefore dry, and what is not is at least the threshold.
+
+With a highest value, T is constant beyond it and T^-1 never exceeds it.
 """
 
 import json
@@ -83,13 +85,14 @@ class Transforms:
 
 def forward(values: np.ndarray, chosen: CensoredLogarithm) -> np.ndarray:
     """Physical values transformed; NaN stays NaN."""
-    wet = np.maximum(values, chosen.threshold)
+    wet = np.clip(values, chosen.threshold, chosen.highest)
     return np.where(values < chosen.threshold, 0.0, np.log(wet / chosen.threshold) + 1.0)
 
 
 def inverse(values: np.ndarray, chosen: CensoredLogarithm) -> np.ndarray:
     """Transformed values as physical ones; NaN stays NaN."""
-    return np.where(values < 1.0, 0.0 * values, chosen.threshold * np.exp(np.maximum(values, 1.0) - 1.0))
+    wet = np.minimum(chosen.threshold * np.exp(np.maximum(values, 1.0) - 1.0), chosen.highest or np.inf)
+    return np.where(values < 1.0, 0.0 * values, wet)
 
 
 def of_observations(

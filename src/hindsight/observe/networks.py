@@ -48,6 +48,7 @@ def stations(
         places = block_stations(network, grid)
     else:
         places = grid_stations(network, grid, generator)
+    places = _covered(places, grid)
     order, (part, parts) = generator.permutation(len(places)), network.fold or (0, 1)
     if network.fold:
         withheld = order * parts // max(len(places), 1) == part
@@ -60,6 +61,17 @@ def stations(
             "them withheld, and observes nothing; enlarge it or withhold less"
         )
     return places.assign(withheld=withheld, footprint=places.get("footprint", ""))
+
+
+def _covered(places: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+    """The stations that measure nothing but points that the source covers; prints how many do not."""
+    if grid.covered is None:
+        return places
+    operator = footprint.observation_operator(grid, places)
+    inside = (grid.covered.ravel()[operator.point] | (operator.weight == 0)).all(1)
+    if not inside.all():
+        print(f"{(~inside).sum()} of {len(places)} stations lie where the source has no values; left out", flush=True)
+    return places[inside].reset_index(drop=True)
 
 
 def grid_stations(network: Network, grid: Grid, generator: np.random.Generator) -> pd.DataFrame:
@@ -124,16 +136,18 @@ def station_density(grid: Grid, land: np.ndarray, height: np.ndarray, generator:
 
 
 def random_points(network: Network, grid: Grid, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of random grid points: `share` of the grid to be used, and the withheld ones in addition."""
-    height, width = grid.shape
-    used = round(network.share * height * width)
+    """Rows and columns of random grid points: `share` of the grid to be used, and the withheld ones in addition.
+
+    Points that the source does not cover have no station; the share is of those that it covers.
+    """
+    width, covered = grid.shape[1], np.flatnonzero(np.broadcast_to(grid.where, grid.shape))
+    used = round(network.share * len(covered))
     if used == 0:
         raise UserError(
-            f"a random network with share {network.share} of {height * width} grid points has no station; "
-            "raise its share"
+            f"a random network with share {network.share} of {len(covered)} grid points has no station; raise its share"
         )
-    count = min(round(used / (1 - network.withheld)), height * width)
-    points = np.sort(generator.permutation(height * width)[:count])
+    count = min(round(used / (1 - network.withheld)), len(covered))
+    points = covered[np.sort(generator.permutation(len(covered))[:count])]
     return points // width, points % width
 
 

@@ -18,7 +18,7 @@ def run(training: TrainingDomain, settings: Preprocess, *, moments: list[Path], 
     found = gather(moments, training)
     result = xr.Dataset(
         {"coefficients": (("harmonic", "channel", "latitude", "longitude"), found.coefficients)},
-        coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
+        coords={"channel": list(found.layout.channels), **found.layout.grid.coordinates},
         attrs={"annual_harmonics": found.layout.annual, "daily_harmonics": found.layout.daily}
         | found.layout.transforms.attributes,
     )

@@ -12,6 +12,7 @@ import zarr
 
 from hindsight.errors import UserError
 from hindsight.fields import intervals, store
+from hindsight.fields.grid import Grid
 from hindsight.partials import swap
 from hindsight.preprocess.regrid import MISSING, template
 from hindsight.settings import Domain
@@ -46,8 +47,11 @@ def layout(pieces: list[xr.Dataset], times: np.ndarray) -> xr.Dataset:
     """
     first = pieces[0]
     for piece in pieces[1:]:
-        if any(not first[name].equals(piece[name]) for name in ("channel", "latitude", "longitude")):
-            raise UserError("pieces of fields have different channels or points; delete them and run snakemake again")
+        same = all(first[name].equals(piece[name]) for name in ("channel", "latitude", "longitude"))
+        if not same or np.any(Grid.of(first).where != Grid.of(piece).where):
+            raise UserError(
+                "pieces of fields have different channels, points or masked points; delete them and run snakemake again"
+            )
     available = xr.concat([piece["available"] for piece in pieces], "time").reindex(time=times, fill_value=False)
     whole = template(first, times).assign(available=("time", available.values.astype(bool)))
     return whole.assign_attrs({key: value for key, value in first.attrs.items() if key != "digest"})

@@ -117,12 +117,14 @@ class Layout:
     def matches(self, other: "Layout") -> bool:
         """Whether channels, harmonics and grid are those of another layout."""
         plain = lambda one: (one.channels, one.annual, one.daily, one.transforms)
-        return plain(self) == plain(other) and self.grid.matches(other.grid)
+        same = np.all(self.grid.where == other.grid.where)
+        return bool(plain(self) == plain(other) and self.grid.matches(other.grid) and same)
 
     def __str__(self) -> str:
         harmonic = f"{self.annual} harmonics of the year and {self.daily} of the day"
         transformed = f", transformed ({self.transforms.to_json()})" if self.transforms else ""
-        return f"{', '.join(self.channels)}{transformed} with {harmonic} on {self.grid}"
+        seen = "" if self.grid.covered is None else f", {int(self.grid.covered.sum())} of them covered"
+        return f"{', '.join(self.channels)}{transformed} with {harmonic} on {self.grid}{seen}"
 
 
 @dataclass
@@ -179,8 +181,9 @@ class Moments:
     def add_frames(self, times: np.ndarray, values: np.ndarray) -> None:
         """Add frames to the sums; values (n, C, H, W), float64."""
         design = harmonics(times, self.layout.annual, self.layout.daily)
-        np.minimum(self.lowest, values.min((0, 2, 3)), out=self.lowest)
-        np.maximum(self.highest, values.max((0, 2, 3)), out=self.highest)
+        where = self.layout.grid.where
+        np.minimum(self.lowest, values.min((0, 2, 3), initial=np.inf, where=where), out=self.lowest)
+        np.maximum(self.highest, values.max((0, 2, 3), initial=-np.inf, where=where), out=self.highest)
         values = self.layout.transforms.forward(values)
         self.frames += len(times)
         self.normal += design.T @ design
@@ -222,7 +225,7 @@ class Moments:
     @property
     def spread(self) -> np.ndarray:
         """Root-mean-square departure from the harmonics, over time and place, (C,)."""
-        return np.sqrt(self.variance.mean((1, 2)))
+        return np.sqrt(self.variance.mean((1, 2), where=self.layout.grid.where))
 
     @property
     def spectrum(self) -> np.ndarray | None:
@@ -249,7 +252,7 @@ class Moments:
             sums["waves"] = np.stack([self.waves.real, self.waves.imag])
         dataset = xr.Dataset(
             {name: (SUMS[name], values) for name, values in sums.items()},
-            coords={"channel": list(self.layout.channels), **vars(self.layout.grid)},
+            coords={"channel": list(self.layout.channels), **self.layout.grid.coordinates},
             attrs={
                 "frames": self.frames,
                 "annual_harmonics": self.layout.annual,

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from hindsight.errors import UserError
-from hindsight.fields import axes, intervals, store
-from hindsight.fields.grid import Grid
+from hindsight.fields import axes, coverage, intervals, store
+from hindsight.fields.grid import COVERED, Grid
 from hindsight.fields.regridding import Regridding, regular_grid
 from hindsight.preprocess import derive
 from hindsight.preprocess.scheduler import use_scheduler
@@ -22,6 +22,7 @@ from hindsight.settings.preprocess import Regrid
 
 MISSING = np.float32(np.nan)  # fill value of the store
 ARENA_MAX = -8  # glibc's code for the number of heaps, in `mallopt`
+UNCOVERED = np.float32(0.0)  # value at points that the source does not cover, or the nearest one that is possible
 PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts", "plane")
 
 
@@ -39,10 +40,12 @@ def run(
     """Convert a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
     _share_heap()
     interval, where = intervals.parse(piece, domain.step_hours), ", ".join(str(store.folder(path)) for path in raw)
-    masked = np.array(json.loads(manifest.read_text())["masked"], "datetime64[ns]")
+    arrived = json.loads(manifest.read_text())
+    masked = np.array(arrived["masked"], "datetime64[ns]")
     with use_scheduler(scheduler, int(workers)):
         parts = [axes.standardise(store.read(path), where) for path in raw]
-        lazy = canonical_fields(_concatenate(parts), domain, settings, interval.times, where)
+        source = coverage.marked(_concatenate(parts), arrived.get("uncovered"), where)
+        lazy = canonical_fields(source, domain, settings, interval.times, where)
         lazy = lazy.assign(available=("time", _in_parts(parts, interval.times) & ~np.isin(interval.times, masked)))
         blocks = _blocks(lazy, settings, where)
         store.write_parts(template(lazy, interval.times), blocks, fields, encoding(lazy, settings))
@@ -63,7 +66,8 @@ def canonical_fields(
     Returns:
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
         west to east; NaN at times that the source lacks. The attribute `segment_starts` of a source, the times of the
-        frames that begin a new segment, is passed on.
+        frames that begin a new segment, is passed on, and so is the coordinate `covered`: where it is false, fields
+        have the value `UNCOVERED` at all times.
 
     Raises:
         UserError: if a variable, level or part of the region is missing, units cannot be converted, or the grid is not
@@ -77,10 +81,20 @@ def canonical_fields(
     if settings.spacing is not None:
         fields = to_grid(fields, regular_grid(settings.spacing, settings.poles, *domain.box), settings.method, where)
     fields = fields.assign_coords(channel=np.array(domain.channels, object))
+    if COVERED in raw.coords:
+        fields = filled(fields.assign_coords({COVERED: raw[COVERED]}))
     dataset = fields.transpose("time", "channel", "latitude", "longitude").rename("fields").to_dataset()
     keep = {key: raw.attrs[key] for key in PASSED_ON if key in raw.attrs}
     dataset.attrs = keep | {"units": [CHANNELS[name].units for name in domain.channels]}
     return dataset
+
+
+def filled(fields: xr.DataArray) -> xr.DataArray:
+    """Fields with the value `UNCOVERED` at points that the source does not cover, in the frames that it has."""
+    channels = [CHANNELS[name] for name in fields["channel"].values]
+    least, most = (np.array([getattr(one, side) for one in channels], "float32") for side in ("lowest", "highest"))
+    value = xr.DataArray(np.clip(UNCOVERED, least, most), dims="channel", coords={"channel": fields["channel"]})
+    return fields.where(fields[COVERED] | fields.isnull().all(("latitude", "longitude")), value)
 
 
 def to_grid(fields: xr.DataArray, target: Grid, method: str, where: str) -> xr.DataArray:
@@ -121,7 +135,7 @@ def template(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
     """A store in the layout of a piece for the given times, without values and with no frame available."""
     shape = len(times), *piece["fields"].shape[1:]
     empty = dask.array.full(shape, MISSING, dtype=np.float32, chunks=shape)
-    whole = piece.drop_dims("time").assign_coords(time=times)
+    whole = piece.drop_dims("time").load().assign_coords(time=times)  # a mask too, which is written with the layout
     return whole.assign(fields=(piece["fields"].dims, empty), available=("time", np.zeros(len(times), bool)))
 
 

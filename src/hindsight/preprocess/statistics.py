@@ -41,7 +41,7 @@ def run(training: TrainingDomain, *, moments: list[Path], statistics: Path) -> N
         values["covariance_spectrum"] = np.stack([spectrum.real, spectrum.imag])
     result = xr.Dataset(
         {name: (VARIABLES[name][0], value, {"comment": VARIABLES[name][1]}) for name, value in values.items()},
-        coords={"channel": list(found.layout.channels), **vars(found.layout.grid)},
+        coords={"channel": list(found.layout.channels), **found.layout.grid.coordinates},
         attrs={"frames": found.frames, "comment": "of the available frames of the training period"}
         | found.layout.transforms.attributes,
     )

@@ -144,6 +144,9 @@ class Settings(Section):
             *self._simulated_from_no_truth(),
             *self.baselines.without_equations(world, self.domain.channels),
         ]
+        periodic = "periodic" in (self.domain.latitude_edges, self.domain.longitude_edges)
+        reports = [name for name in self.observe.networks if name not in self.observe.simulated]
+        wrong += self.download.masked_points_with(self.preprocess.spacing, periodic, reports)
         if self.product.shard_frames % self.archive.chunk_frames:
             wrong.append(
                 f"product.shard_frames: {self.product.shard_frames} is not a multiple of archive.chunk_frames"
@@ -348,7 +351,8 @@ def stage_settings(settings: Settings, stage: str) -> str:
     if stage == "configuration":
         return settings.model_dump_json(indent=1)
     if stage == "download":  # not the periods, which part names contain, nor settings of the manifest
-        part = download_request(settings).model_copy(update={"periods": [], "missing": [], "accepted": []})
+        update = {"periods": [], "missing": [], "accepted": [], "missing_points": None}
+        part = download_request(settings).model_copy(update=update)
         return json.dumps({"download": part.model_dump(mode="json")}, indent=1, sort_keys=True)
     sections = [*STAGE_SECTIONS[stage], *([stage] if stage in SECTIONS else [])]
     part = {name: _section_of(settings, name).model_dump(mode="json") for name in sections}

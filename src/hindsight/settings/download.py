@@ -283,6 +283,14 @@ class Download(Section):
         [],
         description="times, days or periods {start, end} at which the source may lack data; they are masked",
     )
+    missing_points: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="largest share of the frames in which a point may lack values, as beyond the range of radars; "
+        "points that lack more are masked in all frames, and are neither observed nor scored nor published; none: "
+        "points without values stop the run",
+    )
     accepted: list[Period] = Field(
         [],
         description="times, days or periods {start, end} at which values are right although the manifest suspects "
@@ -335,3 +343,14 @@ class Download(Section):
     def is_accepted(self, time: datetime) -> bool:
         """Whether suspect values are accepted as right at a time."""
         return any(period.start <= time <= period.end for period in self.accepted)
+
+    def masked_points_with(self, spacing: float | None, periodic: bool, reports: list[str]) -> list[str]:
+        """What is wrong with masked points beside regridding, in a periodic domain, or with networks of reports."""
+        if self.missing_points is None:
+            return []
+        reasons = {
+            "preprocess.spacing: regridding would spread masked points": spacing is not None,
+            "a periodic domain, which cannot have masked points": periodic,
+            f"networks of reports ({', '.join(reports)}), which are not supported beside masked points": bool(reports),
+        }
+        return [f"download.missing_points with {why}; set it to null" for why, applies in reasons.items() if applies]

@@ -60,11 +60,23 @@ class CensoredLogarithm(Section):
     """A channel with a point mass and a tail, such as rain: its logarithm where it is above a threshold, else dry."""
 
     threshold: float = Field(0.1, gt=0, description="least value (in the channel's units) that is not dry")
+    highest: float | None = Field(
+        None,
+        gt=0,
+        description="values above this (in the channel's units) count as this, since the exponential of a normal "
+        "number has no bound; none: no limit",
+    )
     errors: Literal["transformed", "physical"] = Field(
         "transformed",
         description="what observation errors are errors of: the logarithm (0.2 is about 20 %), or the channel in its "
         "units",
     )
+
+    @model_validator(mode="after")
+    def _rising(self) -> "CensoredLogarithm":
+        if self.highest is not None and self.highest <= self.threshold:
+            raise ValueError(f"highest ({self.highest:g}) must exceed threshold ({self.threshold:g})")
+        return self
 
 
 class Preprocess(Regrid):

@@ -62,6 +62,8 @@ def run(
         progress(done)
         frames = analysis_files.read(paths)
         frames["truth"] = frames["analysis"].dims[1:], _compared_with(dataset, frames["time"].values, against)
+        if grid.covered is not None:  # the rest has weight 0, and the same value in all
+            frames["analysis"] = frames["analysis"].where(grid.covered, _expected(frames, scaling))
         scored = frames.isel(time=np.flatnonzero(against.is_none | np.isin(frames["time"].values, available)))
         scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
         parts = [scores, transitions(frames, last.get(name), grid)]
@@ -87,6 +89,11 @@ def run(
     if of_reference:
         whole = whole.assign(xr.concat(of_reference, "time").data_vars)
     store.replace(result, lambda partial: whole.to_netcdf(partial))
+
+
+def _expected(frames: xr.Dataset, scaling: Scaling) -> xr.DataArray:
+    """The climatology, which is the value of all frames at points that the source does not cover."""
+    return xr.DataArray(scaling.climatology(frames["time"].values).astype("float32"), dims=frames["truth"].dims)
 
 
 def _compared_with(dataset: xr.Dataset, times: np.ndarray, against: Against) -> np.ndarray:

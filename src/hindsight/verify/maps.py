@@ -4,15 +4,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.pyplot import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from hindsight.fields.colours import AMOUNT, DIFFERENCE, FIELD
 from hindsight.fields.grid import Grid, close_globe, wrap_longitude
+from hindsight.settings.lexicon import CHANNELS
+from hindsight.settings.preprocess import AMOUNTS
 from hindsight.verify import style
 
 Coast = list[np.ndarray]  # lines (N, 2) of longitude and latitude
+POWER = 0.4  # of an amount, to which colours are proportional
 WIDE = 0.7  # height over width of a map below which four maps in a row would be too small
 REACH = 30.0, 45.0  # degrees of latitude and longitude shown on either side of a storm on a globe
 
@@ -32,7 +36,7 @@ def world_map(
     axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **options: object
 ) -> QuadMesh:
     """Draw a field in colours, with coastlines; `isolines` are at the ticks of the colour scale."""
-    whole = grid.periodic
+    whole, values = grid.periodic, grid.masked(values)
     grid, values = close_globe(grid, values)
     south, west = grid.cell_edges
     mesh = axis.pcolormesh(west, south, values, shading="flat", rasterized=True, **options)
@@ -64,18 +68,19 @@ def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
-def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth") -> list[tuple]:
+def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth", amount: bool = False) -> list[tuple]:
     """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each.
 
-    `label` names the truth, if it is a reference; empty: there is none, and the panels are those of the analysis.
+    `label` names the truth, if it is a reference; empty: there is none, and the panels are those of the analysis. The
+    colours of an amount that is often zero, such as rain, change fastest near zero.
     """
     mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
-    of_spread = ("spread", spread, AMOUNT, {"vmin": 0, "vmax": float(spread.max())})
+    of_spread = ("spread", spread, AMOUNT, _limits(0.0, spread.max(), amount))
     if not label:
-        return [("analysis, mean", mean, FIELD, {"vmin": mean.min(), "vmax": mean.max()}), of_spread]
+        return [("analysis, mean", mean, FIELD, _limits(mean.min(), mean.max(), amount)), of_spread]
     error = mean - truth
     both = np.stack([truth, mean])  # the truth may have missing frames
-    span = {"vmin": np.nanmin(both), "vmax": np.nanmax(both)}
+    span = _limits(np.nanmin(both), np.nanmax(both), amount)
     most = float(np.nanmax(np.abs(error)))
     return [
         (label, truth, FIELD, span),
@@ -83,6 +88,15 @@ def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth") -> 
         (f"analysis − {label}", error, DIFFERENCE, {"vmin": -most, "vmax": most}),
         of_spread,
     ]
+
+
+def _limits(low: float, high: float, amount: bool) -> dict[str, object]:
+    """Limits of the colours of a field, or their scale for an amount."""
+    return {"norm": PowerNorm(POWER, 0.0, float(high))} if amount else {"vmin": float(low), "vmax": float(high)}
+
+
+def _is_amount(channel: str) -> bool:
+    return CHANNELS[channel].standard_name in AMOUNTS
 
 
 def frame_strip(
@@ -107,12 +121,13 @@ def frame_strip(
         coast: coastlines.
         label: of the truth, if it is a reference; empty: there is none.
     """
-    rows = comparison(truth, members, label)
+    rows = comparison(truth, members, label, _is_amount(channel))
     height = _height(grid, 0.85 * style.WIDTH / len(times))
     figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
     for line, (title, values, colours, limits) in zip(axes, rows):
         for axis, one in zip(line, values):
-            mesh = world_map(axis, one, grid, coast, colours == FIELD, cmap=colours, **limits)
+            lines = colours == FIELD and "norm" not in limits
+            mesh = world_map(axis, one, grid, coast, lines, cmap=colours, **limits)
             axis.label_outer()
         line[0].set_ylabel(title)
         figure.colorbar(mesh, ax=list(line), shrink=0.9, pad=0.01, aspect=18, label=style.label(channel))
@@ -153,9 +168,10 @@ def channel_maps(
     height = _height(grid, 0.8 * width / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels), width)
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), panels))):
-        one = comparison(truth[number][None], members[:, number][:, None], label)
+        one = comparison(truth[number][None], members[:, number][:, None], label, _is_amount(channel))
         for axis, (title, values, colours, limits) in zip(line, one):
-            mesh = world_map(axis, values[0], grid, coast, colours == FIELD, cmap=colours, **limits)
+            lines = colours == FIELD and "norm" not in limits
+            mesh = world_map(axis, values[0], grid, coast, lines, cmap=colours, **limits)
             figure.colorbar(mesh, ax=axis, shrink=0.9, pad=0.02, aspect=18)
             axis.set_title(title if number == 0 or deep > 1 else "")
             axis.label_outer()

@@ -25,7 +25,7 @@ def region_weights(requested: dict[str, Region], grid: Grid) -> dict[str, np.nda
     found = {WHOLE: grid.weights.ravel()}
     for name, box in chosen_regions(requested, grid).items():
         inside = holds(box, latitude, longitude)
-        if not inside.any():
+        if not (inside & grid.where).any():
             raise UserError(
                 f"verify.regions.{name} holds no grid point; the domain is {grid.latitude[0]:g} to "
                 f"{grid.latitude[-1]:g} N, {grid.longitude[0]:g} to {grid.longitude[-1]:g} E"

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.pyplot import Axes
 
 from hindsight.fields.usage import CODES, USED, WITHHELD
+from hindsight.settings import lexicon
 from hindsight.verify import observed, style
 from hindsight.verify.departures import OURS, with_level
 
@@ -65,11 +66,12 @@ def draw(rows: pd.DataFrame, chosen: pd.DataFrame, label: str) -> Figure:
     figure, axes = style.panels(len(channels), len(SHARES), 2.0)
     for line, channel in zip(axes, channels):
         stations = chosen[chosen["channel"] == channel]
+        least = lexicon.CHANNELS[channel].lowest if channel in lexicon.CHANNELS else -np.inf
         for spare in line[len(stations) :]:
             spare.remove()
         for axis, station in zip(line, stations.itertuples()):
             of = rows[(rows["channel"] == channel) & (rows["station"] == station.station)]
-            _panel(axis, of.sort_values("time"), label)
+            _panel(axis, of.sort_values("time"), label, least)
             axis.set_title(
                 f"{station.station}, {station.use}, {style.format_place(station.latitude, station.longitude)}"
             )
@@ -78,8 +80,8 @@ def draw(rows: pd.DataFrame, chosen: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, rows: pd.DataFrame, label: str) -> None:
-    """Observed values, and mean and interval of the analysis; the mean of baselines; the truth or reference."""
+def _panel(axis: Axes, rows: pd.DataFrame, label: str, least: float = -np.inf) -> None:
+    """Observed values, mean and interval of the analysis from `least` on; the mean of baselines; truth or reference."""
     for name, part in rows.groupby("analysis"):
         value = part["obsvalue"] - part["biascorr"]
         mean, colour = value - part["an_depar"], style.colour(str(name))
@@ -90,10 +92,11 @@ def _panel(axis: Axes, rows: pd.DataFrame, label: str) -> None:
         )
         if name == OURS:
             half = NORMAL * np.hypot(part["an_spread"], part["obs_error"])
-            axis.fill_between(part["time"], mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+            low = np.maximum(mean - half, least)
+            axis.fill_between(part["time"], low, mean + half, color=colour, alpha=0.2, linewidth=0)
             axis.plot(part["time"], value, ".", color="black", markersize=3.5, label="observed")
             if label and part["reference_depar"].notna().any():
                 axis.plot(part["time"], value - part["reference_depar"], ":", color="black", linewidth=0.9, label=label)
-    locator = AutoDateLocator(maxticks=5)
+    locator = AutoDateLocator(minticks=3, maxticks=5)
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))

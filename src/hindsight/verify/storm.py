@@ -16,7 +16,8 @@ FRAMES_READ = 256  # frames in memory at a time
 MARGIN = 0.15  # share of a limited domain at each edge where storms are ignored, because the edge would cut them
 POLEWARD = 75.0  # degrees of latitude beyond which storms are ignored, because maps are stretched there
 SIDE = 2  # frames shown on either side
-LEAST_HOURS = 12  # between the frames shown
+LEAST_HOURS = 12  # between the frames shown, or
+PARTS = 8  # this part of a shorter period
 
 Pieces = Callable[[], Iterator[xr.DataArray]]  # consecutive pieces of fields, (time, channel, latitude, longitude) each
 
@@ -88,7 +89,7 @@ def storm_channel(channels: list[str]) -> str:
 
 def frames_around(storm: Storm, frames: int, step_hours: float) -> np.ndarray:
     """Numbers of the frames shown: around that of the storm, and inside the period."""
-    stride = max(1, round(LEAST_HOURS / step_hours))
+    stride = max(1, min(round(LEAST_HOURS / step_hours), frames // PARTS))
     chosen = storm.frame + stride * np.arange(-SIDE, SIDE + 1)
     return chosen[(chosen >= 0) & (chosen < frames)]
 
@@ -115,4 +116,5 @@ def _inside(grid: Grid) -> np.ndarray:
         return (np.arange(size) >= edge) & (np.arange(size) < size - edge)
 
     rows, not_polar = middle(grid.shape[0], grid.is_global), np.abs(grid.latitude) <= POLEWARD
-    return (rows & not_polar if (rows & not_polar).any() else rows)[:, None] & middle(grid.shape[1], grid.periodic)
+    inside = rows & not_polar if (rows & not_polar).any() else rows
+    return inside[:, None] & middle(grid.shape[1], grid.periodic) & grid.where
