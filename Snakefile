@@ -97,9 +97,10 @@ rule observe:
 
 
 rule train:
-    """The prior."""
+    """The prior, audited."""
     input:
         result("train/prior.safetensors"),
+        result("train/audit.json"),
     localrule: True
 
 

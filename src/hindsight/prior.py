@@ -4,7 +4,7 @@ One safetensors file with a JSON header holds the weights, channels, grid, scali
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,7 @@ class Metadata:
     made_from: dict
     design: str = "hindsight"
     transforms: str = ""  # of the channels, as JSON; none: no channel has one
+    trained_on: list = field(default_factory=list)  # first and last time of each segment of training frames
 
     @property
     def grid(self) -> Grid:
@@ -217,7 +218,8 @@ def save(prior: Prior, path: Path) -> None:
         "scaling.spread": torch.from_numpy(np.array(prior.scaling.spread, float)),
         "scaling.coefficients": torch.from_numpy(np.array(prior.scaling.coefficients, float)),
     }
-    about = {name: value for name, value in vars(prior.metadata).items() if name != "transforms" or value}
+    optional = {"transforms", "trained_on"}  # left out if empty: priors without them keep their bytes
+    about = {name: value for name, value in vars(prior.metadata).items() if name not in optional or value}
     header = {"hindsight": json.dumps({"version": __version__, **about}, sort_keys=True)}
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(path, lambda partial: save_file(contiguous, partial, header))

@@ -104,3 +104,13 @@ def test_keys_of_times_differ_and_those_of_full_hours_are_hours():
 def test_times_are_written_to_the_minute_where_they_are_no_full_hours():
     assert calendar.text(np.datetime64("2010-08-26T06:00", "ns")) == "2010-08-26T06"
     assert calendar.text(np.datetime64("2010-08-26T06:05", "ns")) == "2010-08-26T06:05"
+
+
+def test_ends_of_segments_say_which_frames_lie_in_them():
+    times, segment = axis([0, 1, 2, 4, 5, 9]), np.array([0, 0, -1, 1, 1, 2])
+    ends = calendar.segment_ends(times, segment)
+    assert ends[0] == ["2000-01-01T12:00", "2000-01-02T12:00"] and ends[2] == ["2000-01-10T12:00"] * 2
+    every = axis(range(11))
+    inside = calendar.within(every, ends)
+    np.testing.assert_array_equal(np.flatnonzero(inside), [0, 1, 4, 5, 9])
+    assert not calendar.within(every, []).any()

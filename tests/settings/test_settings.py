@@ -589,3 +589,9 @@ def test_era5_at_1p5_degrees_has_69_channels_on_six_lines():
     assert len(found) == 69 and len(lexicon.winds(found)) == 14
     lines = text.split("  channels:\n")[1].split("  step_hours")[0].splitlines()
     assert len(lines) == 6
+
+
+def test_the_audit_changes_the_settings_of_its_own_step_and_not_of_training():
+    plain, more = (settings.Settings(train={"audit": {"limit": limit}}) for limit in (None, 0.7))
+    assert settings.stage_settings(plain, "train") == settings.stage_settings(more, "train")
+    assert settings.stage_settings(plain, "audit") != settings.stage_settings(more, "audit")

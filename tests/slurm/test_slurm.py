@@ -17,7 +17,7 @@ from tests.slurm import faults, ring
 from tests.workflow import test_lorenz96
 from tests.workflow.test_europe import products
 
-ON_GPUS = {"prior", "shard", "plan"}
+ON_GPUS = {"prior", "audit", "shard", "plan"}
 ARCHIVE = "results/lorenz96/archive/check.json"
 PORT = str(37000 + os.getpid() % 500 * 10)  # others may test at the same time
 

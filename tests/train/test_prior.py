@@ -19,7 +19,7 @@ from hindsight.fields.grid import Grid
 from hindsight.observe import simulate
 from hindsight.settings import Observe, Settings, Train
 from hindsight.settings.domain import TrainingDomain
-from hindsight.settings.train import LinearPrior
+from hindsight.settings.train import Audit, LinearPrior
 from hindsight.train import linear_prior, memory, windows
 from hindsight.train import prior as step
 from tests.preprocess.worlds import fields_of, preprocessed
@@ -118,6 +118,13 @@ def test_more_frames_of_other_periods_do_not_restart_training(domain, made, caps
     longer = domain.model_copy(update={"validation": domain.validation.model_copy(update={"end": domain.test.start})})
     train(longer, made)
     assert "training.validation.end" in capsys.readouterr().out
+
+
+def test_another_audit_does_not_restart_training(domain, made, capsys):
+    train(domain, made)
+    before = made["prior"].read_bytes()
+    train(domain, made, SETTINGS.model_copy(update={"audit": Audit(limit=0.7)}))
+    assert made["prior"].read_bytes() == before and "starts anew" not in capsys.readouterr().out
 
 
 def test_other_settings_do_not_resume_the_checkpoint(domain, made):

@@ -90,7 +90,7 @@ def test_rejected_observations_are_counted_once_per_shard(monkeypatch):
 
 def test_every_picture_says_what_it_shows(text):
     pictures = re.findall(r"<img [^>]*>", text)
-    assert len(pictures) == 15 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
+    assert len(pictures) == 16 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
 
 
 def test_the_same_inputs_give_the_same_page(text, folder, world):

@@ -69,3 +69,11 @@ def test_margins_that_a_map_leaves_are_cut_and_nothing_else():
         (where,) = np.nonzero(ink.any(axis))
         size = image.shape[1 - axis]
         assert 0 < where[0] <= pad and 0 < size - 1 - where[-1] <= pad
+
+
+def test_a_picture_that_was_drawn_before_keeps_its_bytes_and_width(tmp_path):
+    drawn = style.Figure(figsize=(4.0, 2.0))
+    drawn.savefig(tmp_path / "drawn.png", dpi=style.DPI)
+    found = style.png(tmp_path / "drawn.png", "what it shows")
+    assert base64.b64decode(found.source.split(",")[1]) == (tmp_path / "drawn.png").read_bytes()
+    assert found.inches == pytest.approx(4.0, abs=0.01) and found.alt == "what it shows"

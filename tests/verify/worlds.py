@@ -1,5 +1,6 @@
 """Small worlds on disk: fields, observations and analyses of one network, cut into shards, as the workflow does."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hindsight.fields.grid import Grid
 from hindsight.operators.interpolate import bilinear
 from hindsight.settings import Domain, Product, Settings, Verify
 from hindsight.settings.lexicon import CHANNELS
-from hindsight.verify import compare, departures, feedback, report, score
+from hindsight.verify import compare, departures, feedback, report, score, style
 
 BOX = Grid(np.arange(40.0, 56, 3), np.arange(-20.0, 11, 3))
 GLOBE = Grid(np.arange(-87.1875, 90, 5.625), np.arange(64) * 5.625)
@@ -76,12 +77,22 @@ def make(
             analyses.write(part, list(range(members)), times[a:b], list(channels), grid, attributes, paths[-1])
     (folder / "curve.csv").write_text("step,sigma_0.1,sigma_1\n0,1.0,1.0\n10,0.8,0.9\n")
     (folder / "configuration.json").write_text(settings.model_dump_json())
+    about_prior = audited(folder)
     return {
         "settings": settings, "fields": folder / "fields.zarr", "climatology": folder / "climatology.nc",
         "statistics": folder / "statistics.nc", "static": folder / "static.nc", "observations": observed,
         "analyses": paths, "curve": folder / "curve.csv", "configuration": folder / "configuration.json",
-        "truth": truth,
+        "truth": truth, **about_prior,
     }  # fmt: skip
+
+
+def audited(folder: Path) -> dict[str, Path]:
+    """The files of an audit of the prior, as far as the report reads them."""
+    files = {"audit": folder / "audit.json", "audit_figure": folder / "audit.png"}
+    found = ["AUROC of training over held-out frames is 0.52", "nothing was copied"]
+    files["audit"].write_text(json.dumps({"windows": 32, "window": 8, "findings": found}))
+    style.Figure(figsize=(4.0, 2.0)).savefig(files["audit_figure"], dpi=style.DPI)
+    return files
 
 
 def _preprocessed(folder, coords, level, grid):
@@ -187,7 +198,8 @@ def reported_again(folder: Path, world: dict) -> Path:
         analyses=_diffusion(world), coast=[], observations=world["observations"], benchmarks=folder / "benchmarks",
         manifest=folder / "manifest.json", monthly=folder / "monthly.csv", stations=folder / "stations.csv",
         series=folder / "series.csv", feedback=sorted((folder / "feedback").rglob("*.parquet")),
-        report=folder / "report.html", **{k: world[k] for k in ("fields", "static", "curve", "configuration")},
+        report=folder / "report.html",
+        **{k: world[k] for k in ("fields", "static", "curve", "audit", "audit_figure", "configuration")},
     )  # fmt: skip
     return folder / "report.html"
 

@@ -18,7 +18,7 @@ def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert runs.executed(done.stdout) == {
         "settings", "request", "sources", "contents", "local", "manifest", "regrid", "join", "moments", "static", "climatology", "statistics",
-        "simulate", "usage", "linear_prior", "prior", "plan", "shard", "covariance", "baseline", "compare", "score", "report", "layout", "write", "check",
+        "simulate", "usage", "linear_prior", "prior", "audit", "plan", "shard", "covariance", "baseline", "compare", "score", "report", "layout", "write", "check",
         "feedback", "departures", "observations", "break_points", "publish", "explore"}
     assert not (tmp_path / "results").exists()
 
@@ -29,6 +29,12 @@ def test_a_dry_run_of_era5_at_1p5_degrees_names_every_stage(tmp_path):
     done = runs.snakemake(tmp_path, config, "--dry-run")
     assert {"bucket", "manifest", "regrid", "simulate", "linear_prior", "prior", "shard", "compare", "publish"} <= runs.executed(done.stdout)
     assert "covariance" not in runs.executed(done.stdout)  # of all values it would take 16 TB
+
+
+def test_analyses_wait_for_the_audit_where_it_has_a_limit(config, tmp_path):
+    for limit in ({}, {"train": config["train"] | {"audit": {"limit": 0.7}}}):
+        done = runs.snakemake(tmp_path, config | limit, "plans", "--dry-run")
+        assert ("audit" in runs.executed(done.stdout)) == bool(limit)
 
 
 def test_every_stage_is_a_target(config, tmp_path):

@@ -4,6 +4,12 @@ in:  results/{run}/train/prior.safetensors, preprocess/climatology.nc, statistic
 out: results/{run}/reanalyse/{network}/plan.json, diffusion/{shard}-{block}.nc
 """
 
+AUDITED = (
+    [ancient(result("train/audit.json"))]
+    if SETTINGS.train.audit.limit is not None
+    else []
+)
+
 
 rule shard:
     """Analyse one shard of frames for one block of members."""
@@ -55,6 +61,7 @@ rule plan:
         prior="results/{run}/train/prior.safetensors",
         climatology="results/{run}/preprocess/climatology.nc",
         observations=ancient_files(observation_tables(stretch(SHARDS[0]))),  # a correction hardly changes the cost
+        audit=AUDITED,  # not written above a limit, so no job starts
     output:
         plan="results/{run}/reanalyse/{network}/plan.json",
     log:

@@ -1,7 +1,8 @@
-"""Train: the linear prior, then the prior.
+"""Train: the linear prior, then the prior, then its audit.
 
 in:  results/{run}/preprocess/*
-out: results/{run}/train/linear_prior.safetensors, prior.safetensors, curve.csv, curve.png; tensorboard/
+out: results/{run}/train/linear_prior.safetensors, prior.safetensors, curve.csv, curve.png, audit.json, audit.png;
+     tensorboard/
 """
 
 LINEAR_PRIOR = SETTINGS.train.linear_prior
@@ -79,3 +80,30 @@ rule prior:
         " --curve {output.curve:q}"
         " --figure {output.figure:q}"
         " 2>&1 | (trap '' TERM; exec tee {log:q})"
+
+
+rule audit:
+    """Audit the prior for memorisation: compare training frames with held-out ones; stop above a limit."""
+    input:
+        settings="results/{run}/settings/audit.json",
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        prior="results/{run}/train/prior.safetensors",
+    output:
+        audit="results/{run}/train/audit.json",
+        figure="results/{run}/train/audit.png",
+    log:
+        "logs/{run}/train/audit.log",
+    benchmark:
+        "logs/{run}/train/audit.tsv"
+    threads: SETTINGS.train.threads
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(60),
+    shell:
+        "hindsight train.audit --settings {input.settings:q}"
+        " --prior {input.prior:q}"
+        " --fields {input.fields:q}"
+        " --audit {output.audit:q}"
+        " --figure {output.figure:q}"
+        " > {log:q} 2>&1"

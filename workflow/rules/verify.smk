@@ -1,7 +1,7 @@
 """Verify: statistics of each network, scores of all, feedback of every observation and its summary, the report.
 
 in:  results/{run}/preprocess/*, observe/{network}/*.parquet, {network}.usage.csv, reanalyse/*, baselines/*,
-     train/curve.csv, download/manifest.json, settings/configuration.json
+     train/curve.csv, audit.json, audit.png, download/manifest.json, settings/configuration.json
 out: results/{run}/verify/statistics/{network}.nc, scores.nc, feedback/{network}/{analysis}/{shard}.parquet,
      departures.csv, departures_by_month.csv, ranks.csv, stations.csv, station_series.csv, report.html; on demand
      cross_validation.csv
@@ -211,6 +211,8 @@ rule report:
             shard=SHARDS,
         ),
         curve="results/{run}/train/curve.csv",
+        audit="results/{run}/train/audit.json",
+        audit_figure="results/{run}/train/audit.png",
         manifest=ancient("results/{run}/download/manifest.json"),
         coast=settings.coastline_files(SETTINGS),
         configuration="results/{run}/settings/configuration.json",
@@ -241,6 +243,8 @@ rule report:
         " --series {input.series:q}"
         " --feedback {params.feedback}"
         " --curve {input.curve:q}"
+        " --audit {input.audit:q}"
+        " --audit_figure {input.audit_figure:q}"
         " --coast {input.coast:q}"
         " --benchmarks {params.benchmarks:q}"
         " --manifest {input.manifest:q}"

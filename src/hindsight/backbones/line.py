@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
+from hindsight.backbones.taps import Tap, of_lines
 from hindsight.backbones.unet import Embedding, LayerNorm, call
 
 
@@ -58,6 +59,12 @@ class LineNet(nn.Module):
         for block in self.blocks:
             x = call(block, self.recompute and self.training, x, embedding)
         return self.leave(functional.silu(self.norm(x))).transpose(1, 2)[:, :, :, None]
+
+    @property
+    def taps(self) -> dict[str, Tap]:
+        """The second convolution of the blocks of the second half."""
+        late = range(len(self.blocks) // 2, len(self.blocks))
+        return {f"blocks.{k}": Tap(self.blocks[k].second, of_lines) for k in late}
 
 
 class LineBlock(nn.Module):

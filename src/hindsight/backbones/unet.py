@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from hindsight.backbones.padding import BETWEEN, Poles, pad
+from hindsight.backbones.taps import Tap, of_images
 
 
 class VideoUNet(nn.Module):
@@ -100,6 +101,16 @@ class VideoUNet(nn.Module):
                 x = run(block, x)
         x = self.leave(functional.silu(self.norm(x)))
         return x[..., :height, :width].unflatten(0, (windows, frames))
+
+    @property
+    def taps(self) -> dict[str, Tap]:
+        """The second convolution of every block of the bottom and of the way up."""
+        late = {"bottom": self.bottom} | {f"up.{number}": blocks for number, blocks in enumerate(self.up)}
+        return {
+            f"{name}.{k}": Tap(block.second, of_images)
+            for name, blocks in late.items()
+            for k, block in enumerate(blocks)
+        }
 
     def _to_size(self, x: torch.Tensor) -> torch.Tensor:
         """Pad to a size that every level can halve."""

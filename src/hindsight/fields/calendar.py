@@ -59,6 +59,21 @@ def segments(times: np.ndarray, available: np.ndarray, breaks: Sequence[np.datet
     return np.where(available, np.concatenate([[0], np.cumsum(begins)]), -1)
 
 
+def segment_ends(times: np.ndarray, segment: np.ndarray) -> list[list[str]]:
+    """First and last time of every segment (T,), as text to the minute."""
+    texts = np.datetime_as_string(times, "m")
+    pairs = [np.flatnonzero(segment == number)[[0, -1]] for number in np.unique(segment[segment >= 0])]
+    return [[str(texts[first]), str(texts[last])] for first, last in pairs]
+
+
+def within(times: np.ndarray, ends: Sequence[Sequence[str]]) -> np.ndarray:
+    """Whether times lie within any of some segments, given by their ends; (T,)."""
+    found = np.zeros(len(times), bool)
+    for first, last in ends:
+        found |= (times >= np.datetime64(first)) & (times <= np.datetime64(last))
+    return found
+
+
 def window_starts(segment: np.ndarray, frames: int) -> np.ndarray:
     """Indices of the first frames of all windows of `frames` consecutive frames that lie within one segment."""
     count = len(segment) - frames + 1

@@ -37,7 +37,7 @@ from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Division, Ensemble, Product
 from hindsight.settings.reanalyse import Reanalyse
 from hindsight.settings.section import Section
-from hindsight.settings.train import Train
+from hindsight.settings.train import Audit, Train
 from hindsight.settings.verify import Comparison, Verify
 
 __all__ = [
@@ -99,6 +99,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "denials": ["real_reports"],
     "tune": ["training_domain", "real_reports"],
     "train": ["training_domain"],
+    "audit": ["training_domain", "train"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["domain_without_periods", "division"],
     "covariance": ["training_domain", "optimal_interpolation"],
@@ -344,8 +345,11 @@ def stage_settings(settings: Settings, stage: str) -> str:
     """The settings that a stage reads, as JSON; `configuration` means all of them.
 
     Credentials are hidden; `credentials.write` stores them for the steps that need them. Only `observe` is told of
-    cross-validations, which change nothing else.
+    cross-validations, which change nothing else, and `train` not of the audit, which changes no weight.
     """
+    if stage == "train":
+        train = settings.train.model_copy(update={"audit": Audit()})
+        settings = settings.model_copy(update={"train": train})
     if stage != "observe":
         settings = settings.model_copy(update={"observe": settings.observe.without_folds()})
     if stage == "configuration":

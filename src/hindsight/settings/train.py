@@ -144,6 +144,25 @@ class NoiseLevels(Section):
     )
 
 
+class Audit(Section):
+    """The audit of the prior for memorisation: training frames beside held-out ones, those of `domain.validation`."""
+
+    windows: int = Field(64, gt=1, description="windows of each period that are denoised; intervals need 30")
+    frames: int = Field(
+        5000,
+        gt=1,
+        description="frames of each period, at most, that are compared with each other; if there are more, they are "
+        "evenly spread over the period, and copies between them may be missed",
+    )
+    limit: float | None = Field(
+        None,
+        ge=0.5,
+        le=1,
+        description="largest AUROC between the periods, 0.7 say; the run stops before the analyses if the prior "
+        "exceeds it. none: it is reported, and stops nothing",
+    )
+
+
 TRANSFORMERS = {"kind", "size", "depth", "heads", "attention", "positions"}  # keys that belong to a transformer
 PRESETS: dict[str, dict] = {  # defaults of each design
     "hindsight": {},
@@ -256,6 +275,7 @@ class Train(Section):
     )
     linear_prior: LinearPrior = Field(LinearPrior(), description="the linear prior, from which training starts")
     backbone: Backbone = Field(Backbone(), description="the network that corrects the linear prior")
+    audit: Audit = Field(Audit(), description="the audit of the prior for memorisation; it changes no weight")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """Train the prior: a network that corrects the linear prior, trained by diffusion forcing."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from hindsight import prior as priors
 from hindsight.backbones import size
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import calendar, store
 from hindsight.fields.frames import Frames
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
@@ -22,7 +23,7 @@ from hindsight.train import loop, metrics
 from hindsight.train.team import join
 from hindsight.train.windows import Windows, scaling_for
 
-NOT_IN_RECIPE = {"cache_mb", "checkpoint_every"}  # settings that do not affect the weights
+NOT_IN_RECIPE = {"cache_mb", "checkpoint_every", "audit"}  # settings that do not affect the weights
 
 
 def run(
@@ -50,7 +51,8 @@ def run(
     # Without `fields`, which changes when the test period grows. Climatology, statistics and linear prior are sums over
     # the training frames, and change with any of them.
     made_from = {path.name: _digest(path) for path in (climatology, statistics, static, linear_prior)}
-    initial = build(training, settings, grid, scaling, static, linear_prior, made_from)
+    learnt = calendar.segment_ends(splits[0].times, splits[0].segment)
+    initial = build(training, settings, grid, scaling, static, linear_prior, made_from, learnt)
     sections = {"training": training, "train": settings}
     recipe = {name: section.model_dump(mode="json", exclude=NOT_IN_RECIPE) for name, section in sections.items()}
     recipe["made_from"] = made_from
@@ -95,8 +97,12 @@ def build(
     static: Path,
     linear_prior: Path,
     made_from: dict[str, str],
+    trained_on: Sequence[Sequence[str]] = (),
 ) -> priors.Prior:
-    """Build a prior with initial weights, which equals the linear prior."""
+    """Build a prior with initial weights, which equals the linear prior.
+
+    `trained_on` are the ends of the segments of training frames, which the prior records.
+    """
     metadata = priors.Metadata(
         channels=training.channels,
         latitude=list(grid.latitude),
@@ -112,6 +118,7 @@ def build(
         transforms=scaling.transforms.to_json() if scaling.transforms else "",
         made_from=made_from,
         design=settings.design,
+        trained_on=[list(ends) for ends in trained_on],
     )
     dataset = xr.load_dataset(static)
     layers = {name: dataset[name].values for name in ("land", "orography") if name in dataset}

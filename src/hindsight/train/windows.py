@@ -34,6 +34,9 @@ class Windows:
         segment: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
             each window lies in one segment and has no masked frame; none: there are no gaps.
 
+    Attributes:
+        starts: frame with which each window begins, (N,).
+
     Raises:
         UserError: if there is no window.
     """
@@ -50,6 +53,7 @@ class Windows:
             )
         segment = np.zeros(len(times), int) if segment is None else segment
         self.read, self.window, self.conditions = read, window, conditions(times)
+        self.times, self.segment = times, segment
         self.starts = calendar.window_starts(segment, window)
         if len(self.starts) == 0:
             raise UserError(_too_short(segment, window, split))

@@ -21,7 +21,7 @@ from hindsight.fields.grid import Grid
 from hindsight.settings import Domain, Verify
 from hindsight.settings.hours import in_words
 from hindsight.settings.units import readable_units
-from hindsight.verify import cost, excerpts, numbers, storm, style
+from hindsight.verify import cost, excerpts, memorisation, numbers, storm, style
 from hindsight.verify.against import Against, capitalised
 from hindsight.verify.sections import ReportData, overview, sections
 
@@ -41,6 +41,8 @@ def run(
     series: Path,
     feedback: list[Path],
     curve: Path,
+    audit: Path,
+    audit_figure: Path,
     coast: list[Path],
     benchmarks: Path,
     manifest: Path,
@@ -63,6 +65,8 @@ def run(
         series: the same over time (`station_series.csv`).
         feedback: of every analysis, `{network}/{analysis}/{shard}.parquet`.
         curve: validation errors of the training (`curve.csv`).
+        audit: of the prior for memorisation (`audit.json`).
+        audit_figure: its figure (`audit.png`).
         coast: a TopoJSON file of coastlines, or none.
         benchmarks: folder with a table of seconds and memory for each job (`logs/{run}`).
         manifest: of the source; its notes are shown.
@@ -108,7 +112,7 @@ def run(
         "withheld": numbers.scores_at_withheld(data.scores),
         "baseline": style.readable(data.scores.attrs["baseline"]),
         "intervals": "" if uncertain else f", with {100 * settings.confidence:g} % confidence intervals",
-        "sections": sections(data, event, curve, domain, settings),
+        "sections": [*sections(data, event, curve, domain, settings), memorisation.section(audit, audit_figure)],
         "notes": json.loads(manifest.read_text())["notes"],
         "provenance": provenance(dataset, analyses),
         "configuration": yaml.safe_dump(configured, sort_keys=False, allow_unicode=True, width=100),

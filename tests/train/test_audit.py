@@ -1,0 +1,216 @@
+"""The audit of a prior: memorisation is found where it was made, and a copy where it was planted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hindsight import prior as priors
+from hindsight.errors import UserError
+from hindsight.fields import store
+from hindsight.fields.scaling import Scaling
+from hindsight.settings.train import Audit, Backbone
+from hindsight.train import audit, linear_prior, loop
+from tests.train import helpers
+from tests.train.test_prior import SETTINGS, made, train  # noqa: F401 (`made` is a fixture)
+
+WINDOW = 4
+VIDEO = helpers.SETTINGS.model_copy(
+    update={
+        "steps": 400,
+        "batch": 16,
+        "warmup": 50,
+        "checkpoint_every": 10**6,
+        "validate_every": 10**6,
+        "average": 0.98,
+        "keep": "last",
+        "sigma_max": 10.0,
+        "backbone": Backbone(width=32, multipliers=[1], blocks=2, embedding=32),
+        "audit": Audit(windows=48),
+    }
+)
+
+
+def days(count, start="2000-01-01T12"):
+    return np.datetime64(start, "ns") + np.arange(count) * np.timedelta64(1, "D")
+
+
+def held_out():
+    return helpers.of(days(400, "2040-01-01T12"), helpers.two_states(400, 5), WINDOW)
+
+
+def trained(fields, segment, folder, **changed):
+    """Train a prior of some frames; the prior and its windows."""
+    settings, process = VIDEO.model_copy(update=changed), VIDEO.linear_prior
+    process = linear_prior.fit(helpers.Held(fields, helpers.GRID, segment), process)
+    torch.manual_seed(0)
+    scaling = Scaling(np.zeros((1, *helpers.SHAPE)), np.ones(1), 0, 0)
+    about = helpers.metadata_of(settings, ["z500"], helpers.GRID, ["open", "open"])
+    prior = priors.Prior(about, process, scaling, torch.zeros(3, 4, 4))
+    seen = helpers.of(days(len(fields)), fields, WINDOW, segment=segment)
+    prior, _ = loop.train(prior, seen, held_out(), settings, folder / "checkpoint", {})
+    return prior.eval(), seen
+
+
+@pytest.fixture(scope="module")
+def memorised(tmp_path_factory):
+    """A prior of twenty windows, far from each other in time."""
+    fields = (
+        helpers.two_states(20 * 6 * WINDOW, 0)
+        .reshape(20, 6 * WINDOW, *helpers.SHAPE)[:, :WINDOW]
+        .reshape(-1, *helpers.SHAPE)
+    )
+    prior, seen = trained(fields, np.repeat(np.arange(20), WINDOW), tmp_path_factory.mktemp("few"))
+    return audit.measure(prior, seen, held_out(), VIDEO)
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """The same with four thousand frames."""
+    prior, seen = trained(helpers.two_states(4000, 0), None, tmp_path_factory.mktemp("many"))
+    return audit.measure(prior, seen, held_out(), VIDEO)
+
+
+def test_a_prior_of_twenty_windows_is_flagged_by_its_errors(memorised):
+    """Beside a closed form the representation says little: its AUROC is reported, and need not be large."""
+    assert memorised["judged"]["skill"]["auroc"] > 0.9
+    assert max(level["excess"] for level in memorised["levels"]) > 1.1
+    assert "error relative to the linear prior's: " in audit.refusal(memorised, 0.7)
+
+
+def test_a_prior_of_many_frames_is_not_flagged_although_it_has_learnt(learnt):
+    assert all(value["auroc"] < 0.6 for value in learnt["judged"].values())
+    assert audit.refusal(learnt, 0.7) == ""
+    level = next(level for level in learnt["levels"] if level["sigma"] == 1)
+    assert level["error"]["held_out"] < 0.65 * level["linear_error"]["held_out"]
+
+
+def test_neighbours_are_those_of_all_pairs_that_are_away_in_time():
+    fields, others = helpers.two_states(120, 1), helpers.two_states(50, 2)
+    seen = helpers.of(days(120), fields, WINDOW, segment=np.where(np.arange(120) == 7, -1, 0))
+    later = helpers.of(days(50, "2000-04-25T12"), others, WINDOW)  # begins five days before the training period ends
+    about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
+    found = audit.neighbours_in_fields(seen, later, about, Audit())
+    distance = lambda a, b: np.linalg.norm((a[:, None] - b[None]).reshape(len(a), len(b), -1), axis=-1)
+    apart = lambda a, b: np.abs((a[:, None] - b[None]) / np.timedelta64(1, "D")) >= 2 * WINDOW
+    every = np.delete(np.arange(120), 7)
+    near = [
+        np.where(apart(times, seen.times[every]), distance(values, fields[every]), np.inf).min(1)
+        for times, values in ((seen.times[every], fields[every]), (later.times, others))
+    ]
+    medians = [np.median(values) for values in near]
+    assert found["training"] == pytest.approx(medians[0], rel=1e-5)
+    assert found["held_out"] == pytest.approx(medians[1], rel=1e-5)
+    assert found["ratio"] == pytest.approx(medians[1] / medians[0], rel=1e-5) and found["copies"] == 0
+    assert found["compared"] == {"training": 119, "of": 119, "held_out": 50}
+    assert found["closest"][0]["distance"] == pytest.approx(near[1].min() / medians[0], rel=1e-5)
+    assert found["closest"][0]["held_out"] == str(later.times[near[1].argmin()])[:16]
+
+
+def test_a_planted_copy_among_held_out_frames_is_found():
+    fields, others = helpers.two_states(700, 1), helpers.two_states(60, 2)
+    others[33] = fields[451] * 1.001
+    seen, later = helpers.of(days(700), fields, WINDOW), helpers.of(days(60, "2040-01-01T12"), others, WINDOW)
+    about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
+    found = audit.neighbours_in_fields(seen, later, about, Audit())
+    assert found["copies"] == 1
+    first, second = found["closest"][:2]
+    assert (first["held_out"], first["training"]) == ("2040-02-03T12:00", "2001-03-27T12:00")
+    assert first["distance"] < 0.02 and second["distance"] > 0.5
+    assert "1 held-out frames are nearly copies of training frames, such as 2040-02-03T12:00 of 2001-03-27" in (
+        audit._copies(found["copies"], first)
+    )
+
+
+def test_of_a_long_period_frames_are_spread_evenly_and_few_fields_are_held(monkeypatch):
+    seen = helpers.of(days(700), helpers.two_states(700, 1), WINDOW, segment=np.where(np.arange(700) < 100, -1, 0))
+    np.testing.assert_array_equal(audit.spread(seen, 6), [100, 200, 300, 400, 500, 600])
+    assert len(audit.spread(seen, 5000)) == 600
+    monkeypatch.setattr(audit, "ROOM", 10 * 16 * 4)
+    about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
+    found = audit.neighbours_in_fields(seen, seen, about, Audit(frames=300))
+    assert found["compared"] == {"training": 300, "of": 600, "held_out": 10} and found["ratio"] == pytest.approx(1)
+
+
+def test_periods_without_a_frame_that_is_away_have_no_ratio():
+    seen = helpers.of(days(6), helpers.two_states(6, 1), WINDOW)
+    about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
+    found = audit.neighbours_in_fields(seen, seen, about, Audit())
+    assert found["ratio"] is None and found["copies"] == 0 and found["closest"] == []
+
+
+def judged(**values):
+    """What an audit judges, with intervals of 0.05 on either side."""
+    one = lambda value: {"auroc": value, "lower": value - 0.05, "upper": value + 0.05}
+    judged = {name: one(values.get(name, 0.5)) for name in audit.NAMES}
+    return {"judged": judged, "levels": [{"linear": one(0.55)}]}
+
+
+def test_a_limit_refuses_what_exceeds_it_and_says_what_to_do():
+    assert audit.refusal(judged(skill=0.72), None) == "" == audit.refusal(judged(skill=0.69), 0.7)
+    said = audit.refusal(judged(skill=0.72, deviation=0.9), 0.7)
+    assert "above train.audit.limit (0.7): standard deviation of the representation: 0.90 (0.85 to 0.95); error" in said
+    assert "L4 / L2" not in said and "at most 0.55" in said and "a longer domain.train; or raise the limit" in said
+    assert audit.refusal(judged(skill=0.54), 0.5) == ""  # its interval contains 0.5
+
+
+def audited(domain, files, **limit):
+    settings = SETTINGS.model_copy(update={"audit": Audit(windows=20, **limit)})
+    folder = files["prior"].parent
+    audit.run(
+        domain,
+        settings,
+        prior=files["prior"],
+        fields=files["fields.zarr"],
+        audit=folder / "audit.json",
+        figure=folder / "audit.png",
+    )
+    return json.loads((folder / "audit.json").read_text())
+
+
+def test_from_a_prior_and_fields_to_a_file_and_a_figure(domain, made, capsys):  # noqa: F811
+    train(domain, made)
+    assert priors.load(made["prior"]).metadata.trained_on == [["2000-01-01T12:00", "2000-12-31T12:00"]]
+    found = audited(domain, made)
+    assert found["windows"] == 20 and found["held_out"] == [["2001-01-01T12:00", "2001-01-31T12:00"]]
+    assert found["judged"]["skill"]["lower"] is None  # fewer than thirty windows
+    assert [level["sigma"] for level in found["levels"]] == list(audit.LEVELS)
+    assert found["findings"] == capsys.readouterr().out.splitlines()[-3:]
+    before = (made["prior"].parent / "audit.json").read_bytes()
+    audited(domain, made)
+    assert (made["prior"].parent / "audit.json").read_bytes() == before
+    assert (made["prior"].parent / "audit.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_prior_above_the_limit_writes_no_result(domain, made, monkeypatch):  # noqa: F811
+    train(domain, made)
+    monkeypatch.setattr(audit, "judge", lambda periods: judged(skill=0.8)["judged"])
+    with pytest.raises(UserError, match=r"prior: the prior tells .* 0.80 .*audit.refused.json and audit.refused.png"):
+        audited(domain, made, limit=0.7)
+    folder = made["prior"].parent
+    assert not (folder / "audit.json").exists() and (folder / "audit.refused.json").exists()
+    audited(domain, made, limit=0.9)
+    assert (folder / "audit.json").exists() and not (folder / "audit.refused.json").exists()
+
+
+def test_frames_that_the_prior_has_seen_are_not_held_out(domain, made):  # noqa: F811
+    train(domain, made)
+    earlier = domain.model_copy(
+        update={"validation": domain.validation.model_copy(update={"start": np.datetime64("2000-12-30T12").item()})}
+    )
+    with pytest.raises(
+        UserError, match="trained on 2 of the 33 frames of the validation period, the first at 2000-12-30"
+    ):
+        audited(earlier, made)
+
+
+def test_masked_training_frames_travel_as_gaps(domain, made):  # noqa: F811
+    whole = store.read(made["fields.zarr"]).load()
+    available = np.ones(whole.sizes["time"], bool)
+    available[100:103] = False
+    fields = whole["fields"].where(np.asarray(available)[:, None, None, None])
+    store.write(whole.assign(fields=fields, available=("time", available)), made["fields.zarr"])
+    train(domain, made)
+    ends = priors.load(made["prior"]).metadata.trained_on
+    assert ends == [["2000-01-01T12:00", "2000-04-09T12:00"], ["2000-04-13T12:00", "2000-12-31T12:00"]]
