@@ -156,6 +156,7 @@ OPTIONS = {  # of the steps, and what each means
     "composites": "list of the radar composites (composites.json)",
     "configuration": "all settings of the run (configuration.json)",
     "contents": "contents of the source's files (contents.json)",
+    "controller": "the controller of the prior (controller.safetensors), if the guidance needs one",
     "covariance": "covariance of the training period and its square root (covariance.npy)",
     "curve": "validation errors (curve.csv)",
     "data": "data folder",

@@ -21,6 +21,8 @@ from hindsight.backbones.unet import VideoUNet
 from hindsight.diffusion import composed, denoiser, sigmoid
 from hindsight.diffusion.denoiser import Points
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
+from hindsight.diffusion.guidance import Control
+from hindsight.diffusion.guidance.unguided import Cost, Unguided
 from hindsight.errors import UserError
 from hindsight.fields import calendar
 from hindsight.fields.grid import NEAR, Grid
@@ -28,6 +30,7 @@ from hindsight.fields.scaling import Scaling
 from hindsight.fields.store import replace
 from hindsight.fields.transforms import Transforms
 from hindsight.settings.lexicon import winds
+from hindsight.settings.reanalyse import Rollout
 from hindsight.settings.train import Backbone
 
 CONDITIONS = 4  # numbers for each frame, see `conditions`
@@ -62,6 +65,9 @@ class Metadata:
 class Prior(nn.Module):
     """A video diffusion prior of normalised fields."""
 
+    maps: torch.Tensor
+    measure: torch.Tensor
+
     def __init__(self, metadata: Metadata, process: GaussMarkov, scaling: Scaling, maps: torch.Tensor) -> None:
         super().__init__()
         self.metadata, self.process, self.scaling = metadata, process, scaling
@@ -70,6 +76,7 @@ class Prior(nn.Module):
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         self.network = network(metadata, maps)
         self.precision = metadata.precision  # of inference, which may differ
+        self.control: Control | None = None  # the controller that an analysis uses, a file of its own
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Run the network on inputs (B, T, 2 or 4, D), log noise levels (B, T) and conditions (B, T, K); (B, T, D)."""
@@ -117,7 +124,7 @@ class Prior(nn.Module):
         Args:
             noisy: the noisy members.
             posterior: the posterior of the linear prior at the noise levels of the stretch.
-            conditions: conditions of each frame (T, K).
+            conditions: conditions of each frame (T, K), or of each member's (E, T, K).
             windows: first frames of the windows, see `composed.starts`; other frames get the linear prior alone.
             batch: number of windows in a batch of the network.
             points: observed values, for a prior that has learnt to use them.
@@ -132,9 +139,36 @@ class Prior(nn.Module):
             batch,
             linear.inputs,
             sigma.log(),
-            conditions[None],
+            conditions if conditions.ndim == 3 else conditions[None],
         )
         return linear.mean + linear.error * output
+
+    def unguided(
+        self, first: int, conditions: torch.Tensor, settings: Rollout, batch: int, cost: Cost | None = None
+    ) -> Unguided:
+        """The denoiser of some frames, without observations.
+
+        Args:
+            first: absolute number of the first frame.
+            conditions: of each frame (T, K), or of each member's (E, T, K).
+            settings: windows of the network and the noise level of finished frames.
+            batch: number of windows in a batch of the network.
+            cost: counts network evaluations and backward passes.
+        """
+        count, cost = conditions.shape[-2], cost or Cost()
+        window = min(settings.frames or self.metadata.window, count)
+        starts = np.array(composed.starts(first, count, window, settings.stride))
+
+        def estimate(
+            noisy: torch.Tensor, posterior: Posterior, falling: torch.Tensor, points: Points | None
+        ) -> torch.Tensor:
+            falls = falling.cpu().numpy()
+            needed = [int(s) for s in starts if falls[s : s + window].any()]
+            cost.evaluations += len(needed) * window * len(noisy)
+            return self.denoise_stretch(noisy, posterior, conditions, needed, batch, points, window)
+
+        at_once = max(1, batch // len(starts))
+        return Unguided(self.process, estimate, settings.fixed_sigma or settings.sigma_min, cost, at_once)
 
     def _points(self, points: Points | None, noisy: torch.Tensor) -> Points | None:
         """The observed points; an empty set if there are none and the network needs this input."""

@@ -13,6 +13,7 @@ LAYERS = [  # from the lowest; packages of one layer do not import each other
     {"harmonics", "machine"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},
     {"prior"},
+    {"controller"},
     {"download", "preprocess", "observe", "train", "reanalyse", "baselines", "verify", "archive"},
     {"cli"},
     {"reference", "__main__"},

@@ -24,7 +24,7 @@ class Killed(Exception):
 
 def under_way():
     state = State(torch.randn(2, 5, 3), np.array([0.0, 0.0, 0.5, np.inf, np.inf]), finished=2, cycle=7)
-    return state, torch.randn(2, 5, 3), Cost(11, 22)
+    return state, torch.randn(2, 5, 3), Cost(11, 22, 33, 4, 5.5)
 
 
 def forbidden(monkeypatch, path):
@@ -50,7 +50,7 @@ def test_a_checkpoint_restores_the_state(tmp_path):
     kept = Checkpoint(tmp_path / "s", RECIPE).load(found, 1, counted)
     assert torch.equal(kept, analysed) and torch.equal(found.fields, state.fields)
     np.testing.assert_array_equal(found.level, state.level)
-    assert (found.finished, found.cycle, counted) == (2, 7, Cost(11, 22))
+    assert (found.finished, found.cycle, counted) == (2, 7, Cost(11, 22, 33, 4, 5.5))
 
 
 @pytest.mark.parametrize("cycle", [0, 7])

@@ -1,5 +1,6 @@
 """One shard of frames and one block of members."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from hindsight import controller as controllers
 from hindsight import prior as priors
+from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.errors import UserError
 from hindsight.fields import analyses, intervals
 from hindsight.fields import observations as tables
@@ -15,6 +18,7 @@ from hindsight.reanalyse import shard
 from hindsight.reanalyse.assimilation import Task
 from hindsight.reanalyse.checkpoint import Checkpoint
 from hindsight.settings import Division, Domain, Reanalyse
+from tests import test_controller
 from tests.oracles import linear_gaussian as oracle
 from tests.reanalyse import worlds
 from tests.reanalyse.worlds import table, times
@@ -254,7 +258,7 @@ def job(prior, tmp_path, monkeypatch):
     worlds.scaled(prior, tmp_path)
     monkeypatch.setattr(shard, "Checkpoint", lambda path, recipe: Checkpoint(path, recipe, seconds=0))
 
-    def run(name, kill_at=None, frames=12, made=tmp_path / "prior", **about):
+    def run(name, kill_at=None, frames=12, made=tmp_path / "prior", controller=(), **about):
         def watch(done):
             rows_done.append(done)
             if done == kill_at:
@@ -266,6 +270,7 @@ def job(prior, tmp_path, monkeypatch):
         files = {"prior": made, "observations": [tmp_path / "seen.parquet"], "analysis": tmp_path / f"{name}.nc"}
         files |= {name: tmp_path / f"{name}.nc" for name in ("climatology", "statistics")}
         cut = f"20090101T12_{frames}"
+        files["controller"] = list(controller)
         shard.run(domain, Division(), chosen, **files, shard=cut, stretch=cut, members="0-1")
         return rows_done
 
@@ -351,3 +356,54 @@ def test_every_difference_is_in_the_message(job, monkeypatch):
         job("part", guidance={"method": "fused"}, sampler={"step": "ddim"})
     for part in ("hours between frames", "latitudes 0 to 3", "levels of points"):
         assert part in str(error.value)
+
+
+CONTROLLED = {"regime": "fixed_lag", "lag_hours": 48, "past": "fixed", "context": 4, "steps": 4}
+CONTROLLED |= {"guidance": {"method": "controlled"}, "sampler": {"step": "ddim"}}
+
+
+@pytest.fixture
+def controller(job, prior, tmp_path):
+    """The file of a controller of the prior's file, as it is used by `CONTROLLED`."""
+    digest = hashlib.sha256((tmp_path / "prior").read_bytes()).hexdigest()
+    torch.manual_seed(1)
+    made = controllers.build(prior, digest, test_controller.NETWORK, worlds.settings(**CONTROLLED))
+    torch.nn.init.normal_(made.network.leave.weight, std=0.5)
+    controllers.save(made, tmp_path / "controller")
+    return tmp_path / "controller"
+
+
+def test_an_analysis_by_a_controller_names_it_and_the_size_of_its_control(job, controller, tmp_path, capsys):
+    job("one", controller=[controller], **CONTROLLED)
+    attributes = analyses.read([tmp_path / "one.nc"]).attrs
+    assert attributes["controller"] == hashlib.sha256(controller.read_bytes()).hexdigest()
+    assert attributes["control_shift"] > 0.05 and attributes["control_at_bound"] == 0
+    assert attributes["backward_passes"] == 0 and attributes["guidance"] == "controlled"
+    assert "expected errors (root mean square), 0.00% at its bound" in capsys.readouterr().out
+
+
+def test_a_killed_job_with_a_controller_resumes_to_the_same_file(job, controller, tmp_path):
+    job("whole", controller=[controller], **CONTROLLED)
+    with pytest.raises(Killed):
+        job("part", kill_at=14, controller=[controller], **CONTROLLED)
+    job("part", controller=[controller], **CONTROLLED)
+    assert (tmp_path / "whole.nc").read_bytes() == (tmp_path / "part.nc").read_bytes()
+
+
+def test_a_controller_that_is_missing_or_of_another_prior_is_refused(job, controller, tmp_path):
+    with pytest.raises(UserError, match="needs a controller; name its file by --controller"):
+        job("one", **CONTROLLED)
+    with pytest.raises(UserError, match="a look-ahead, in frames, of 2, and here it is 1"):
+        job("one", controller=[controller], **CONTROLLED | {"lag_hours": 24})
+    other = helpers.prior(seed=3)
+    priors.save(other, tmp_path / "other")
+    with pytest.raises(UserError, match=r"controller was trained for another prior \(SHA-256 .*; train again"):
+        job("one", made=tmp_path / "other", controller=[controller], **CONTROLLED)
+
+
+@pytest.mark.parametrize(("at_bound", "warns"), [(9, False), (11, True)])
+def test_a_control_at_its_bound_in_more_than_a_hundredth_of_the_points_is_a_warning(at_bound, warns, capsys):
+    found = shard.control_attributes(Cost(controlled=1000, at_bound=at_bound, control=250.0))
+    assert found == {"control_shift": 0.5, "control_at_bound": at_bound / 1000}
+    assert ("warning: the controller is at its bound in 1.1% of the points" in capsys.readouterr().out) == warns
+    assert shard.control_attributes(Cost(evaluations=5)) == {}

@@ -36,6 +36,9 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
         assert part in text
 
 
+CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past": "fixed", "sampler": {"step": "ddim"}}
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -68,6 +71,20 @@ def test_all_mistakes_are_listed_at_once_with_their_values():
             "7 steps in 5 h do not fill a day of the spin-up; take a multiple of 5",
         ),
         ({"observe": {"networks": {"a": {"kind": "land"}}}}, "needs a count of stations"),
+        ({"reanalyse": CONTROLLED | {"regime": "batch"}}, "regime is 'batch' with past: fixed; set regime: nowcast"),
+        ({"reanalyse": CONTROLLED | {"past": "renoised"}}, "regime is 'nowcast' with past: renoised; set regime: now"),
+        ({"reanalyse": CONTROLLED | {"noise_levels": "sigmoid"}}, "'controlled' needs noise_levels: karras, not sig"),
+        (
+            {"reanalyse": CONTROLLED | {"sampler": {"step": "second_order"}}},
+            "trained with ddim steps; set sampler: .st",
+        ),
+        ({"reanalyse": CONTROLLED | {"sampler": {"step": "ddim", "corrections": 1}}}, "no corrections"),
+        ({"reanalyse": CONTROLLED | {"sampler": {}}}, "covariance needs a guidance that can draw"),
+        ({"controller": {"share_min": 0.5}}, r"share_min \(0.5\) must not exceed share_max \(0.2\)"),
+        ({"controller": {"error_min": 0.5}}, r"error_min \(0.5\) must not exceed error_max \(0.3\)"),
+        ({"controller": {"processes": 3}}, r"batch \(8\) must be a multiple of processes \(3\)"),
+        ({"controller": {"cost": "truth", "members": 1}}, "compares members with each other; set members: 2"),
+        ({"controller": {"every": [1, 0]}}, "frames between observed ones are 1 or more"),
         ({"baselines": {"optimal_interpolation": {"localisation_km": 30000}}}, "localisation_km"),
         ({"observe": {"networks": {"a": {"kind": "stations"}}}}, "needs a file"),
         ({"observe": {"networks": {"a": {"noise": 0}}}}, "above zero"),
@@ -595,3 +612,11 @@ def test_the_audit_changes_the_settings_of_its_own_step_and_not_of_training():
     plain, more = (settings.Settings(train={"audit": {"limit": limit}}) for limit in (None, 0.7))
     assert settings.stage_settings(plain, "train") == settings.stage_settings(more, "train")
     assert settings.stage_settings(plain, "audit") != settings.stage_settings(more, "audit")
+
+
+def test_a_controller_depends_on_the_sampling_of_its_roll_outs_and_on_nothing_else_of_reanalyse():
+    of = lambda **more: settings.stage_settings(settings.read({"reanalyse": CONTROLLED | more}), "controller")
+    assert of() == of(batch=5) == of(threads=2, halo=3) and len({of(), of(steps=5), of(context=4)}) == 3
+    assert "rollout" in json.loads(of()) and "guidance" not in json.loads(of())["rollout"]
+    train = lambda **more: settings.stage_settings(settings.read(more), "train")
+    assert train() == train(controller={"steps": 5})

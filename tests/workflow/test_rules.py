@@ -37,6 +37,13 @@ def test_analyses_wait_for_the_audit_where_it_has_a_limit(config, tmp_path):
         assert ("audit" in runs.executed(done.stdout)) == bool(limit)
 
 
+def test_a_controller_is_trained_where_the_guidance_needs_one(tmp_path):
+    config = yaml.safe_load((runs.ROOT / "config/kuramoto_sivashinsky.yaml").read_text())
+    assert "controller" not in runs.executed(runs.snakemake(tmp_path, config, "reanalyse", "--dry-run").stdout)
+    config["reanalyse"] |= {"regime": "nowcast", "past": "fixed", "guidance": {"method": "controlled"}}
+    assert {"prior", "controller", "plan", "shard"} <= runs.executed(runs.snakemake(tmp_path, config, "reanalyse", "--dry-run").stdout)
+
+
 def test_every_stage_is_a_target(config, tmp_path):
     stages = "download preprocess observe train reanalyse baselines verify archive plans".split()
     runs.snakemake(tmp_path, config, *stages, "--dry-run")

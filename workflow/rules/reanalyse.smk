@@ -10,12 +10,20 @@ AUDITED = (
     else []
 )
 
+# the controller of the prior, if the guidance needs one
+CONTROLLER = (
+    ["results/{run}/train/controller.safetensors"]
+    if SETTINGS.reanalyse.guidance.traits.controller
+    else []
+)
+
 
 rule shard:
     """Analyse one shard of frames for one block of members."""
     input:
         settings="results/{run}/settings/reanalyse.json",
         prior="results/{run}/train/prior.safetensors",
+        controller=CONTROLLER,
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: tables_of_shard(
@@ -44,6 +52,7 @@ rule shard:
     shell:
         "hindsight reanalyse.shard --settings {input.settings:q}"
         " --prior {input.prior:q}"
+        " --controller {input.controller:q}"
         " --climatology {input.climatology:q}"
         " --statistics {input.statistics:q}"
         " --observations {params.observations}"
@@ -59,6 +68,7 @@ rule plan:
     input:
         settings="results/{run}/settings/plan.json",
         prior="results/{run}/train/prior.safetensors",
+        controller=CONTROLLER,
         climatology="results/{run}/preprocess/climatology.nc",
         observations=ancient_files(observation_tables(stretch(SHARDS[0]))),  # a correction hardly changes the cost
         audit=AUDITED,  # not written above a limit, so no job starts
@@ -83,6 +93,7 @@ rule plan:
     shell:
         "hindsight reanalyse.plan --settings {input.settings:q}"
         " --prior {input.prior:q}"
+        " --controller {input.controller:q}"
         " --climatology {input.climatology:q}"
         " --observations {params.observations}"
         " --archive {params.archive:q}"

@@ -1,8 +1,9 @@
-"""Train: the linear prior, then the prior, then its audit.
+"""Train: the linear prior, then the prior, then its audit; with guidance `controlled` also
+its controller.
 
 in:  results/{run}/preprocess/*
 out: results/{run}/train/linear_prior.safetensors, prior.safetensors, curve.csv, curve.png, audit.json, audit.png;
-     tensorboard/
+     controller.safetensors, controller_curve.csv; tensorboard/
 """
 
 LINEAR_PRIOR = SETTINGS.train.linear_prior
@@ -107,3 +108,35 @@ rule audit:
         " --audit {output.audit:q}"
         " --figure {output.figure:q}"
         " > {log:q} 2>&1"
+
+
+rule controller:
+    """Train a controller of the prior's roll-outs; a killed job resumes from its checkpoint."""
+    input:
+        settings="results/{run}/settings/controller.json",
+        fields=ancient(store("results/{run}/preprocess/fields.zarr")),
+        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        prior="results/{run}/train/prior.safetensors",
+    output:
+        controller="results/{run}/train/controller.safetensors",
+        curve="results/{run}/train/controller_curve.csv",
+    log:
+        "logs/{run}/train/controller.log",
+    benchmark:
+        "logs/{run}/train/controller.tsv"
+    threads: SETTINGS.controller.threads * SETTINGS.controller.processes
+    resources:
+        mem_mb=memory(3000 * SETTINGS.controller.processes),
+        runtime=minutes(480),
+    params:
+        launcher=launcher(SETTINGS.controller),
+        checkpoint=result("train/controller_checkpoint.safetensors"),  # not an output: Snakemake would delete it after a kill
+    shell:
+        "{params.launcher}"
+        "hindsight train.controller --settings {input.settings:q}"
+        " --fields {input.fields:q}"
+        " --prior {input.prior:q}"
+        " --checkpoint {params.checkpoint:q}"
+        " --controller {output.controller:q}"
+        " --curve {output.curve:q}"
+        " 2>&1 | (trap '' TERM; exec tee {log:q})"

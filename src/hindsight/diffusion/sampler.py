@@ -118,10 +118,10 @@ def sample(
         if not state.row:
             _weigh_before(cycle, state, resample)
         guided = denoiser(cycle.view)
-        x = state.partial if state.row else _initial(cycle, state, guided, noise, unguided)
+        x = state.partial if state.row else initial(cycle, state, guided, noise, unguided)
         step_settings.step.begin(*state.memory)
         for row in range(state.row + 1, len(cycle.rows)):
-            x, done = _next_row(cycle, row, x, guided, step_settings, noise), done + 1
+            x, done = next_row(cycle, row, x, guided, step_settings, noise), done + 1
             _check_bounds(x, cycle, number, row, step_settings)
             progress(done)
             if row < len(cycle.rows) - 1:
@@ -143,7 +143,7 @@ def _weigh_before(cycle: Cycle, state: State, resample: Resample) -> None:
         state.fields[:, cycle.view] = resample(state.fields[:, cycle.view], level, cycle)
 
 
-def _initial(
+def initial(
     cycle: Cycle, state: State, guided: Denoiser, noise: Noise, unguided: Callable[[slice], Denoiser] | None
 ) -> torch.Tensor:
     """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
@@ -165,7 +165,7 @@ def _initial(
     return x + more * white("carry") if bool((more > 0).any()) else x
 
 
-def _next_row(
+def next_row(
     cycle: Cycle, row: int, x: torch.Tensor, guided: Denoiser, step_settings: StepSettings, noise: Noise
 ) -> torch.Tensor:
     """The fields at the levels of a row, from those at the row before it."""

@@ -7,9 +7,7 @@ import pandas as pd
 import torch
 
 from hindsight import prior as priors
-from hindsight.diffusion import composed, frame_random, guidance, predictive, selection
-from hindsight.diffusion.denoiser import Points
-from hindsight.diffusion.gauss_markov import Posterior
+from hindsight.diffusion import frame_random, guidance, predictive, selection
 from hindsight.diffusion.guidance import Denoiser, Setup, analytic
 from hindsight.diffusion.guidance.unguided import Cost, Unguided
 from hindsight.diffusion.sampler import MAX_STEPS_PER_CYCLE
@@ -59,7 +57,6 @@ class Assimilation:
         self.frames = calendar.frame_number(task.times, prior.metadata.step_hours)
         self.conditions = priors.conditions(task.times).to(self.device)
         self.cost, self.attempt, self._cache = Cost(), attempt, {}
-        self.window = settings.frames or prior.metadata.window
 
     def noise(
         self,
@@ -106,24 +103,9 @@ class Assimilation:
         settings = self.settings
         shape = (len(self.prior.metadata.channels), *self.prior.maps.shape[-2:])
         solver = settings.solver_tolerance, settings.solver_iterations, self._cache, settings.solver_memory
-        return Setup(self.unguided(view), self.observations.frames(view), shape, *solver)
+        return Setup(self.unguided(view), self.observations.frames(view), shape, *solver, self.prior.control)
 
     def unguided(self, view: slice) -> Unguided:
         """The prior's denoiser of some frames, without observations."""
-        first, count = int(self.frames[view][0]), len(self.frames[view])
-        window = min(self.window, count)
-        starts = np.array(composed.starts(first, count, window, self.settings.stride))
-
-        def estimate(
-            noisy: torch.Tensor, posterior: Posterior, falling: torch.Tensor, points: Points | None
-        ) -> torch.Tensor:
-            falls = falling.cpu().numpy()
-            needed = [int(s) for s in starts if falls[s : s + window].any()]
-            self.cost.evaluations += len(needed) * window * len(noisy)
-            return self.prior.denoise_stretch(
-                noisy, posterior, self.conditions[view], needed, self.settings.batch, points, window
-            )
-
-        at_once = max(1, self.settings.batch // len(starts))
-        fixed_sigma = self.settings.fixed_sigma or self.settings.sigma_min
-        return Unguided(self.prior.process, estimate, fixed_sigma, self.cost, at_once)
+        first, conditions = int(self.frames[view][0]), self.conditions[view]
+        return self.prior.unguided(first, conditions, self.settings, self.settings.batch, self.cost)

@@ -56,7 +56,8 @@ class Checkpoint:
     def _restore(self, state: State, cost: Cost, header: dict, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         device = state.fields.device
         state.cycle, state.finished, state.row = header["cycle"], header["finished"], header["row"]
-        cost.evaluations, cost.backward = header["evaluations"], header["backward"]
+        for name in vars(cost):
+            setattr(cost, name, header[name])
         if state.row:
             aligned = lambda name: tensors[name].clone().to(device)  # sums depend on alignment in memory
             state.partial = aligned("partial")
@@ -78,7 +79,7 @@ class Checkpoint:
             return
         progress = {"cycle": state.cycle, "finished": state.finished, "row": state.row}
         header = {"recipe": self._recipe_of(attempt), **progress, "memory": len(state.memory)}
-        header |= {"evaluations": cost.evaluations, "backward": cost.backward}
+        header |= vars(cost)
         tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(state, analysed).items()}
         replace(self.path, lambda partial: save_file(tensors, partial, {"hindsight": json.dumps(header)}))
         self._written = time.monotonic()

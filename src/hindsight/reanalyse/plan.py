@@ -106,6 +106,7 @@ def run(
     archive: list[Path],
     plan: Path,
     attempt: str = "1",
+    controller: list[Path] = [],  # noqa: B006 (never changed)
 ) -> None:
     """Forecast the cost of the jobs of a network from a few timed stretches; stop above a limit."""
     plan.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def run(
     refused.unlink(missing_ok=True)
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology))
+    trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology, *controller))
     all_jobs = jobs(domain, product, settings, trained, plan.parent / "diffusion")
     start = timing.start_seconds() + loading
     warm, *timed = _time_stretches(domain, product, settings, trained, observations, all_jobs, start)

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from hindsight import __version__, machine
+from hindsight import controller as controllers
 from hindsight import prior as priors
 from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
@@ -30,6 +31,8 @@ from hindsight.reanalyse.assimilation import Assimilation, Task
 from hindsight.reanalyse.checkpoint import Checkpoint
 from hindsight.settings import Division, DomainWithoutPeriods, Reanalyse
 
+AT_BOUND = 0.01  # share of the points at the controller's bound above which a warning is printed
+
 
 def run(
     domain: DomainWithoutPeriods,
@@ -44,11 +47,12 @@ def run(
     stretch: str,
     members: str,
     analysis: Path,
+    controller: list[Path] = [],  # noqa: B006 (never changed)
 ) -> None:
     """Analyse one shard of frames for one block of members."""
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    trained = load(prior, domain, settings, climatology)
+    trained = load(prior, domain, settings, climatology, *controller)
     if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} has its own scaling, which is used: {difference}", flush=True)
     times, inside = within(intervals.parse(shard, domain.step_hours), intervals.parse(stretch, domain.step_hours))
@@ -56,6 +60,7 @@ def run(
     numbers = member_numbers(members)
     progress = Progress("reanalyse.shard", regimes.rows(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _digest(table)}
+    made_from |= {"controller": _sha256(controller[0])} if controller else {}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
     task = Task(times, table, numbers, product.seed, extremes(statistics))
@@ -73,6 +78,7 @@ def run(
         "backward_passes": made.cost.backward / member_frames,
         "retries": made.retries,
         "gross_observations": made.gross,
+        **control_attributes(made.cost),
         "seed": product.seed,
         "stretch": stretch,
         **made_from,
@@ -80,6 +86,24 @@ def run(
     fields, grid = made.fields[:, inside], trained.metadata.grid
     analyses.write(fields, numbers, times[inside], domain.channels, grid, attributes, analysis)
     checkpoint.remove()
+
+
+def control_attributes(cost: Cost) -> dict[str, float]:
+    """Root-mean-square shift by the controller in expected errors, and the share of its points at a bound.
+
+    Above `AT_BOUND` of the points at a bound, a warning is printed. Empty without a controller.
+    """
+    if not cost.controlled:
+        return {}
+    shift, at_bound = (cost.control / cost.controlled) ** 0.5, cost.at_bound / cost.controlled
+    print(f"controller: shift {shift:.3f} expected errors (root mean square), {at_bound:.2%} at its bound", flush=True)
+    if at_bound > AT_BOUND:
+        print(
+            f"warning: the controller is at its bound in {at_bound:.1%} of the points, where it may do too little; "
+            "train it for such observations, or raise controller.network.shift and scale",
+            flush=True,
+        )
+    return {"control_shift": shift, "control_at_bound": at_bound}
 
 
 def member_numbers(block: str) -> list[int]:
@@ -227,11 +251,14 @@ def _sample(
     return finished
 
 
-def load(path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatology: Path) -> Prior:
-    """Load a prior.
+def load(
+    path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatology: Path, controller: Path | None = None
+) -> Prior:
+    """Load a prior, and its controller if the guidance needs one.
 
     Raises:
-        UserError: if it was trained for another domain; the message names every difference.
+        UserError: if they were trained for another domain, or the controller for another prior; the message names every
+            difference.
     """
     trained = priors.load(path, machine.device(settings.device))
     keep = trained.metadata.precision == "bfloat16" or settings.precision != "auto"
@@ -255,6 +282,12 @@ def load(path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatol
         )
     if wrong:
         raise UserError(f"{path} was trained for {'; for '.join(wrong)}; train again, or name the prior of this domain")
+    if settings.guidance.traits.controller:
+        if controller is None:
+            raise UserError(
+                "guidance 'controlled' needs a controller; name its file by --controller, as snakemake does"
+            )
+        trained.control = controllers.load(controller, trained, _sha256(path), settings)
     return trained
 
 

@@ -15,6 +15,7 @@ from hindsight.errors import UserError
 from hindsight.settings import credentials
 from hindsight.settings.archive import Archive, Encoding
 from hindsight.settings.baselines import Baselines, OptimalInterpolation
+from hindsight.settings.controller import Controller
 from hindsight.settings.domain import Domain, DomainWithoutPeriods, TrainingDomain
 from hindsight.settings.download import Download, WorldWithoutPeriod
 from hindsight.settings.hours import in_words, is_whole
@@ -35,7 +36,7 @@ from hindsight.settings.input_files import (
 from hindsight.settings.observe import Observe, RealReports
 from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Division, Ensemble, Product
-from hindsight.settings.reanalyse import Reanalyse
+from hindsight.settings.reanalyse import Reanalyse, Rollout
 from hindsight.settings.section import Section
 from hindsight.settings.train import Audit, Train
 from hindsight.settings.verify import Comparison, Verify
@@ -65,6 +66,8 @@ SECTIONS = {  # by their names in the files of `stage_settings`, which are those
     "observe": Observe,
     "real_reports": RealReports,
     "train": Train,
+    "controller": Controller,
+    "rollout": Rollout,
     "product": Product,
     "reanalyse": Reanalyse,
     "baselines": Baselines,
@@ -81,6 +84,7 @@ PARTS = {  # sections that are a part of another section
     "real_reports": "observe",
     "division": "product",
     "ensemble": "product",
+    "rollout": "reanalyse",
     "encoding": "archive",
     "optimal_interpolation": "baselines",
     "comparison": "verify",
@@ -100,6 +104,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "tune": ["training_domain", "real_reports"],
     "train": ["training_domain"],
     "audit": ["training_domain", "train"],
+    "controller": ["training_domain", "rollout"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["domain_without_periods", "division"],
     "covariance": ["training_domain", "optimal_interpolation"],
@@ -124,6 +129,7 @@ class Settings(Section):
     preprocess: Preprocess = Field(Preprocess(), description="from the source to the fields of the pipeline")
     observe: Observe = Field(Observe(), description="networks of observations in the test period")
     train: Train = Field(Train(), description="how the prior is trained")
+    controller: Controller = Field(Controller(), description="a controller of the prior, for guidance `controlled`")
     product: Product = Field(Product(), description="the analyses to make: members, shards, seed; limits of their cost")
     reanalyse: Reanalyse = Field(Reanalyse(), description="how the prior and observations are combined to an analysis")
     baselines: Baselines = Field(Baselines(), description="other analyses to compare with")
@@ -141,7 +147,7 @@ class Settings(Section):
         ]
         world = self.download.synthetic.world if self.download.source == "synthetic" else "none"
         wrong += [
-            *self._point_levels_untrained(),
+            *self.reanalyse.guidance.without_points(self.train.points.share),
             *self._simulated_from_no_truth(),
             *self.baselines.without_equations(world, self.domain.channels),
         ]
@@ -217,15 +223,6 @@ class Settings(Section):
                 f"product.member_block: members are weighted relative to each other, so all {product.members} must be"
                 f" in one job, not {product.member_block} (reanalyse.selection.passes, or regimes "
                 "sliding and particle_filter)"
-            ]
-        return []
-
-    def _point_levels_untrained(self) -> list[str]:
-        guidance = self.reanalyse.guidance
-        if guidance.traits.points and not self.train.points.share:
-            return [
-                f"reanalyse.guidance.method: {guidance.method} needs a prior trained with observed points; set"
-                " train.points.share above 0 (0.6, say), or choose another method"
             ]
         return []
 

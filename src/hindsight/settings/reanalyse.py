@@ -22,12 +22,14 @@ class Traits:
         draws: whether it can draw a sample, which the sampling step `covariance` needs.
         deterministic: whether it needs deterministic sampling steps.
         points: whether it needs a prior with noise levels of points (train.points).
+        controller: whether it needs a controller (train.controller).
     """
 
     uses: tuple[str, ...] = ()
     draws: bool = False
     deterministic: bool = False
     points: bool = False
+    controller: bool = False
 
 
 GUIDANCES = {
@@ -38,6 +40,7 @@ GUIDANCES = {
     "dps": Traits(("zeta",), deterministic=True),
     "forcing": Traits(("gamma", "zeta", "spectral"), deterministic=True),
     "diagonal": Traits(("gamma",)),
+    "controlled": Traits(controller=True),
 }
 STEPS = {"covariance": (), "ddim": ("eta",), "second_order": ()}  # settings of `reanalyse.sampler` that each uses
 REGIMES = {  # settings of `reanalyse` that each uses
@@ -65,11 +68,12 @@ DEFAULTS: dict[str, dict] = {  # default settings of a design
 class Guidance(Section):
     """How observations guide the denoiser."""
 
-    method: Literal["analytic", "fused", "mmps", "sda", "dps", "forcing", "diagonal"] = Field(
+    method: Literal["analytic", "fused", "mmps", "sda", "dps", "forcing", "diagonal", "controlled"] = Field(
         "analytic",
         description="analytic: covariance of the linear prior; fused: observed values as noise levels of their own (a "
         "prior with train.points, grid values); mmps: covariance by the network's Jacobian; sda, dps, forcing: "
-        "gradients as published; diagonal: no covariance, for dense observations",
+        "gradients as published; diagonal: no covariance, for dense observations; controlled: by a network that was "
+        "trained on roll-outs of the prior (train.controller), which costs little more than no guidance",
     )
     gamma: float | None = Field(
         None,
@@ -90,6 +94,15 @@ class Guidance(Section):
         """The method's own settings that are given."""
         options = {name: getattr(self, name) for name in self.traits.uses}
         return {name: value for name, value in options.items() if value is not None}
+
+    def without_points(self, share: float) -> list[str]:
+        """What is wrong, given the share of training windows with observed points (train.points.share)."""
+        if not self.traits.points or share:
+            return []
+        return [
+            f"reanalyse.guidance.method: {self.method} needs a prior trained with observed points; set"
+            " train.points.share above 0 (0.6, say), or choose another method"
+        ]
 
     def unused(self) -> list[str]:
         """One sentence for each setting that is given and that the method does not use."""
@@ -184,21 +197,9 @@ class Window(Section):
         return "after" if self.weights == "misfit" else "before"
 
 
-class Reanalyse(Section):
-    """How the prior and the observations become an analysis."""
+class Rollout(Section):
+    """How frames are sampled one after the other: what a controller is trained for, and analyses with it keep."""
 
-    design: Literal["hindsight", "forcingdas"] = Field(
-        "hindsight",
-        description="forcingdas: sampling as published (their noise levels, 100 steps, finished frames kept fixed, "
-        "their guidance, deterministic steps). It overrides noise_levels, past, guidance and sampler; it changes the "
-        "defaults of steps, fixed_sigma and sigma_max",
-    )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if there is a GPU")
-    threads: int = Field(1, gt=0, description="CPU threads of a job; the bytes of an analysis depend on it")
-    precision: Precision = Field(
-        "auto",
-        description="precision of the network. auto: that of training, or float32 on a machine without native bfloat16",
-    )
     regime: Literal["batch", "fixed_lag", "nowcast", "particle_filter", "sliding"] = Field(
         "batch",
         description="batch: every frame uses all observations; fixed_lag: those up to lag_hours after it; nowcast (a "
@@ -216,13 +217,7 @@ class Reanalyse(Section):
         "for a Gaussian prior); fixed: finished frames are kept fixed and taken as certain (ForcingDAS), cheaper",
     )
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
-    window: Window = Field(
-        Window(),
-        description="sliding, particle_filter: weights of members; sliding: moves of the window of `context` frames",
-    )
-    guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
-    selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
     steps: int = Field(
         8, gt=0, description="sampling steps from noise to clean; each evaluates every network window once"
     )
@@ -247,6 +242,49 @@ class Reanalyse(Section):
         description="frames that the network is given at once, a network window; none: as in training (train.window)",
     )
     stride: int = Field(4, gt=0, description="frames between the starts of network windows, which overlap")
+
+    def lag_frames(self, step_hours: float) -> int:
+        """Number of later frames whose observations a frame uses; 0 if the regime has no lag."""
+        return in_frames(self.lag_hours or 0, step_hours)
+
+    def walk_errors(self) -> list[str]:
+        """What keeps a controller, which was trained to finish one frame after the other, from being used."""
+        wrong = []
+        if self.regime not in ("nowcast", "fixed_lag") or self.past != "fixed":
+            wrong.append(
+                "guidance.method 'controlled' was trained to finish one frame after the other, and regime is "
+                f"{self.regime!r} with past: {self.past}; set regime: nowcast or fixed_lag, and past: fixed"
+            )
+        if self.noise_levels != "karras":
+            wrong.append(f"guidance.method 'controlled' needs noise_levels: karras, not {self.noise_levels}")
+        if self.sampler.step != "ddim" or self.sampler.corrections:
+            wrong.append(
+                "guidance.method 'controlled' was trained with ddim steps; set sampler: {step: ddim}, no corrections"
+            )
+        return wrong
+
+
+class Reanalyse(Rollout):
+    """How the prior and the observations become an analysis."""
+
+    design: Literal["hindsight", "forcingdas"] = Field(
+        "hindsight",
+        description="forcingdas: sampling as published (their noise levels, 100 steps, finished frames kept fixed, "
+        "their guidance, deterministic steps). It overrides noise_levels, past, guidance and sampler; it changes the "
+        "defaults of steps, fixed_sigma and sigma_max",
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if there is a GPU")
+    threads: int = Field(1, gt=0, description="CPU threads of a job; the bytes of an analysis depend on it")
+    precision: Precision = Field(
+        "auto",
+        description="precision of the network. auto: that of training, or float32 on a machine without native bfloat16",
+    )
+    window: Window = Field(
+        Window(),
+        description="sliding, particle_filter: weights of members; sliding: moves of the window of `context` frames",
+    )
+    guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
+    selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
     halo: int = Field(
         10,
         ge=0,
@@ -288,10 +326,6 @@ class Reanalyse(Section):
     def uses(self, name: str) -> bool:
         """Whether the regime uses a setting."""
         return name in REGIMES[self.regime]
-
-    def lag_frames(self, step_hours: float) -> int:
-        """Number of later frames whose observations a frame uses; 0 if the regime has no lag."""
-        return in_frames(self.lag_hours or 0, step_hours)
 
     def hop_frames(self, step_hours: float) -> int:
         """Frames that the view moves by from cycle to cycle."""
@@ -348,4 +382,6 @@ class Reanalyse(Section):
                 f"guidance.method {method!r} is made for deterministic steps; set sampler: {{step: ddim, eta: 0}}, "
                 "without corrections"
             )
+        if self.guidance.traits.controller:
+            wrong += self.walk_errors()
         return wrong + self.guidance.unused()

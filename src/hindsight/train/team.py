@@ -69,7 +69,7 @@ class Team:
             distributed.destroy_process_group()
 
 
-def join(processes: int, device: str) -> tuple[Team, torch.device]:
+def join(processes: int, device: str, section: str = "train", step: str = "prior") -> tuple[Team, torch.device]:
     """Join the process group, and choose the device: on GPUs, one for each process.
 
     Raises:
@@ -78,8 +78,9 @@ def join(processes: int, device: str) -> tuple[Team, torch.device]:
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != processes:
         raise UserError(
-            f"train.processes is {processes} and {started} process(es) were started; start them with torchrun "
-            f"--standalone --nproc-per-node {processes} -m hindsight train.prior …, or set train.processes: {started}"
+            f"{section}.processes is {processes} and {started} process(es) were started; start them with torchrun "
+            f"--standalone --nproc-per-node {processes} -m hindsight train.{step} …, or set "
+            f"{section}.processes: {started}"
         )
     if processes == 1:
         return Team(), torch.device(device)
@@ -88,7 +89,7 @@ def join(processes: int, device: str) -> tuple[Team, torch.device]:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         if chosen.index >= torch.cuda.device_count():
             raise UserError(
-                f"train.processes: this node has fewer GPUs ({torch.cuda.device_count()}) than processes; lower it"
+                f"{section}.processes: this node has fewer GPUs ({torch.cuda.device_count()}) than processes; lower it"
             )
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")

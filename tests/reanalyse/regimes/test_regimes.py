@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hindsight.reanalyse import regimes
+from tests import test_controller
 from tests.reanalyse import worlds
 
 NOWCAST = {"regime": "nowcast"}
@@ -52,12 +53,16 @@ CASES = {
         2,
     ),
     "levels of points": (NOWCAST | {"guidance": {"method": "fused"}}, 0),
+    "controlled nowcast": (NOWCAST | FIXED | {"guidance": {"method": "controlled"}, "sampler": DDIM}, 0),
+    "controlled, with a look-ahead": (LAG | FIXED | {"guidance": {"method": "controlled"}, "sampler": DDIM}, 2),
 }
 
 
 @pytest.fixture(scope="module")
 def priors():
-    return {points: worlds.busy(points) for points in (False, True)}
+    made = {points: worlds.busy(points) for points in (False, True)}
+    made[False].control = test_controller.busy(made[False])  # with a look-ahead of two frames
+    return made
 
 
 def futures(seen, now):

@@ -123,6 +123,21 @@ class Observations(Protocol):
         """A part of H: the matrix (N, size) from the frame at an offset to the observations of a frame."""
 
 
+class Control(Protocol):
+    """A trained controller of a prior, see `controlled`; it sees observations up to `look_ahead` frames after a frame.
+
+    `limits` are the bounds of scale and shift, of the latter in expected errors of the denoised estimate.
+    """
+
+    look_ahead: int
+    limits: tuple[float, float]
+
+    def __call__(
+        self, fields: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale and shift (B, D) as shares of their bounds, from fields (B, K, D), noise (B,) and conditions (B, 2)."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """Everything but its own settings that a guidance may be built from.
@@ -135,6 +150,7 @@ class Setup:
         iterations: after which the observation solver gives up.
         cache: H U by `Observations.geometry`, shared by the cycles of a stretch.
         memory: that the matrices H U may take, GB.
+        control: the controller of the prior, if it has one.
     """
 
     prior: "Unguided"
@@ -144,6 +160,7 @@ class Setup:
     iterations: int = 200
     cache: dict[bytes, dict[tuple[int, int], torch.Tensor]] = field(default_factory=dict)
     memory: float = 2.0
+    control: Control | None = None
 
 
 def build(method: str, setup: Setup, **settings: float) -> Denoiser:

@@ -1,7 +1,7 @@
 """The prior's denoiser without observations, which every guidance builds on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -15,13 +15,20 @@ Estimate = Callable[[torch.Tensor, Posterior, torch.Tensor, Points | None], torc
 
 @dataclass
 class Cost:
-    """Cost of sampling in frames of one member: network evaluations, and backward passes through the network."""
+    """Cost of sampling in frames of one member: network evaluations, and backward passes through the network.
+
+    With a controller also the points of frames that it moved, those of them at a bound, and the sum of the squares of
+    its shifts, in expected errors of the denoised estimates.
+    """
 
     evaluations: int = 0
     backward: int = 0
+    controlled: int = 0
+    at_bound: int = 0
+    control: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.evaluations + other.evaluations, self.backward + other.backward)
+        return Cost(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 class Unguided:

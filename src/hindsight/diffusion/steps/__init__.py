@@ -52,7 +52,9 @@ def advance(
     white: White,
 ) -> torch.Tensor:
     """x* + `kept` (x - x*) + `fresh` e for frames whose level falls; `kept` and `fresh` (T,)."""
+    falls = below < above
+    kept, fresh = (torch.where(falls, share, 0.0) for share in (kept, fresh))  # at level 0 they are 0 / 0
     moved = clean + kept[:, None] * (x - clean)
     if bool((fresh > 0).any()):
         moved = moved + fresh[:, None] * white("step")
-    return torch.where((below < above)[:, None], moved, x)
+    return torch.where(falls[:, None], moved, x)
