@@ -53,6 +53,14 @@ def test_the_interval_holds_one_half_as_often_as_it_says_although_neighbours_dep
     assert memory == 0 or np.mean(naive) < 0.75  # what the number of frames alone would say
 
 
+def test_what_pairs_have_in_common_does_not_widen_the_interval():
+    """A season that both windows of a pair share; the same windows in other pairs have a wider interval."""
+    generator, season = np.random.default_rng(3), 3 * np.sin(2 * np.pi * np.arange(64) / 64)[:, None]
+    first, second = (season + walk(generator, 64, 0.0) for _ in range(2))
+    width = lambda of: np.ptp(memorisation.auroc_interval(first, of))
+    assert width(second) < 0.1 < 0.3 < width(second[::-1])
+
+
 def test_few_windows_have_no_interval():
     assert np.isnan(memorisation.auroc_interval(np.ones((29, 4)), np.ones((29, 4)))).all()
 
@@ -70,6 +78,7 @@ def test_the_nearest_is_that_of_all_pairs(away):
     np.testing.assert_array_equal(found, every.argmin(1))
     none, no_time = memorisation.nearest(asked, when, blocks, 100.0)
     assert np.isinf(none).all() and np.isnan(no_time).all()
+    assert memorisation.nearest(base[:1], at[:1], [(base[:1], at[5:6])], 5.0)[0] < 1e-9  # exactly so far away
 
 
 def gradient(encoder, samples, draws):

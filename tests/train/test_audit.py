@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from hindsight import prior as priors
+from hindsight.diffusion import denoiser
 from hindsight.errors import UserError
 from hindsight.fields import store
+from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.settings.train import Audit, Backbone
-from hindsight.train import audit, linear_prior, loop
+from hindsight.train import audit, linear_prior, loop, responses
 from tests.train import helpers
-from tests.train.test_prior import SETTINGS, made, train  # noqa: F401 (`made` is a fixture)
+from tests.train.test_prior import SETTINGS, files_of, made, train  # noqa: F401 (`made` is a fixture)
 
 WINDOW = 4
 VIDEO = helpers.SETTINGS.model_copy(
@@ -88,13 +91,14 @@ def test_a_prior_of_many_frames_is_not_flagged_although_it_has_learnt(learnt):
 
 def test_neighbours_are_those_of_all_pairs_that_are_away_in_time():
     fields, others = helpers.two_states(120, 1), helpers.two_states(50, 2)
-    seen = helpers.of(days(120), fields, WINDOW, segment=np.where(np.arange(120) == 7, -1, 0))
+    masked = [7, *range(40, 60)]
+    seen = helpers.of(days(120), fields, WINDOW, segment=np.where(np.isin(np.arange(120), masked), -1, 0))
     later = helpers.of(days(50, "2000-04-25T12"), others, WINDOW)  # begins five days before the training period ends
     about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
     found = audit.neighbours_in_fields(seen, later, about, Audit())
     distance = lambda a, b: np.linalg.norm((a[:, None] - b[None]).reshape(len(a), len(b), -1), axis=-1)
     apart = lambda a, b: np.abs((a[:, None] - b[None]) / np.timedelta64(1, "D")) >= 2 * WINDOW
-    every = np.delete(np.arange(120), 7)
+    every = np.delete(np.arange(120), masked)
     near = [
         np.where(apart(times, seen.times[every]), distance(values, fields[every]), np.inf).min(1)
         for times, values in ((seen.times[every], fields[every]), (later.times, others))
@@ -103,7 +107,7 @@ def test_neighbours_are_those_of_all_pairs_that_are_away_in_time():
     assert found["training"] == pytest.approx(medians[0], rel=1e-5)
     assert found["held_out"] == pytest.approx(medians[1], rel=1e-5)
     assert found["ratio"] == pytest.approx(medians[1] / medians[0], rel=1e-5) and found["copies"] == 0
-    assert found["compared"] == {"training": 119, "of": 119, "held_out": 50}
+    assert found["compared"] == {"training": 99, "of": 99, "held_out": 50}
     assert found["closest"][0]["distance"] == pytest.approx(near[1].min() / medians[0], rel=1e-5)
     assert found["closest"][0]["held_out"] == str(later.times[near[1].argmin()])[:16]
 
@@ -152,6 +156,7 @@ def test_a_limit_refuses_what_exceeds_it_and_says_what_to_do():
     said = audit.refusal(judged(skill=0.72, deviation=0.9), 0.7)
     assert "above train.audit.limit (0.7): standard deviation of the representation: 0.90 (0.85 to 0.95); error" in said
     assert "L4 / L2" not in said and "at most 0.55" in said and "a longer domain.train; or raise the limit" in said
+    assert "(0.6)" in audit.refusal(judged(skill=0.65), 0.6) and audit.refusal(judged(skill=0.75), 0.8) == ""
     assert audit.refusal(judged(skill=0.54), 0.5) == ""  # its interval contains 0.5
 
 
@@ -214,3 +219,38 @@ def test_masked_training_frames_travel_as_gaps(domain, made):  # noqa: F811
     train(domain, made)
     ends = priors.load(made["prior"]).metadata.trained_on
     assert ends == [["2000-01-01T12:00", "2000-04-09T12:00"], ["2000-04-13T12:00", "2000-12-31T12:00"]]
+
+
+def test_points_without_values_count_for_nothing(source, domain, tmp_path):
+    """They have one value in all frames; distances and errors are those of the points that have values."""
+    covered = np.ones((6, 8), bool)
+    covered[:3, :4] = False
+    source = source.where(xr.DataArray(covered, dims=("lat", "lon")), 0.0)
+    files = files_of(source.assign_coords(covered=(("lat", "lon"), covered)), domain, tmp_path, SETTINGS)
+    where = Grid.of(store.read(files["fields.zarr"])).covered
+    assert where.sum() == 36
+    train(domain, files)
+    found = audited(domain, files)
+    prior = priors.load(files["prior"])
+    seen, later = (
+        audit._windows(domain, SETTINGS, name, prior, files["fields.zarr"]) for name in ("train", "validation")
+    )
+    times = seen.times
+    whole = store.read(files["fields.zarr"])["fields"].sel(time=times).values
+    values = prior.scaling.normalise(whole, times)[..., where].reshape(366, -1)
+    distance = np.linalg.norm(values[:, None] - values, axis=-1)
+    distance[np.abs(times[:, None] - times) < np.timedelta64(8, "D")] = np.inf
+    assert found["neighbours"]["fields"]["training"] == pytest.approx(np.median(distance.min(1)), rel=1e-5)
+    parts = responses.choose(seen, later, 20, SETTINGS.seed)
+    for windows, numbers, name in zip((seen, later), parts, ("training", "held_out")):
+        error = covered_error(prior, windows, numbers, where)
+        assert found["levels"][1]["linear_error"][name] == pytest.approx(np.sqrt(error * 36 / 48), rel=1e-4)
+
+
+def covered_error(prior, windows, numbers, where):
+    """Mean square error of the linear prior at the points that have values, at the second noise level."""
+    clean, sigma = windows.take(numbers)[0], audit.LEVELS[1]
+    white = responses._white(prior, responses.times_of(windows, numbers), SETTINGS.seed, 1)
+    level = torch.full(clean.shape[:2], sigma)
+    linear = denoiser.denoise(prior.process, lambda inputs, *_: torch.zeros(()), clean + sigma * white, level)
+    return (linear - clean).square().reshape(*clean.shape[:2], 2, 48)[..., where.ravel()].mean().item()

@@ -62,6 +62,10 @@ def test_errors_are_those_of_the_prior_and_of_the_linear_prior(about):
         linear = denoiser.denoise(prior.process, lambda inputs, *_: torch.zeros(()), clean + level * white, sigma)
         expected = (linear - clean).square().mean((1, 2)).numpy()
         np.testing.assert_allclose(found.linear_error[k], expected, rtol=1e-4)
+    whites = [responses._white(prior, found.times, 3, k) for k in range(2)]
+    assert torch.equal(whites[0][:-1, 3], whites[0][1:, 0])  # the same frame in two windows
+    for one, other in (whites, (whites[0][:, 1:], whites[0][:, :-1])):  # levels, and frames
+        assert (one * other).mean().abs() < 0.2
     np.testing.assert_allclose(found.skill, np.log(np.sqrt(found.linear_error) / np.sqrt(found.error)))
 
 
