@@ -21,13 +21,14 @@ define run
 	    exit 1; }
 endef
 
-.PHONY: help setup setup-docs demo docs test test-all test-slurm lint coverage europe barometers rain install-profiles lock format reference dist clean
+.PHONY: help setup setup-docs demo docs test test-all test-slurm gpu-check lint coverage europe barometers rain install-profiles lock format reference dist clean
 
 help:
 	@echo "make demo                 set up, then reanalyse a winter of the built-in world: no data needed, 6.4 minutes on two cores"
 	@echo "make test                 set up, then run the tests that are not marked slow"
 	@echo "make test-all             also the slow tests, which kill jobs and run every domain and every command of the docs"
 	@echo "make test-slurm           the tests that run a SLURM of two nodes on this machine (it names missing packages)"
+	@echo "make gpu-check            compare the GPU with the CPU and measure it: results/gpu.json"
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     copy the profiles to Snakemake's folder: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"

@@ -16,6 +16,7 @@ CASES = Path(os.environ.get("HINDSIGHT_CASES", ROOT / "../shared/cases"))
 MAY_SKIP = (  # a skip that is right on any machine: a reason that contains one of these
     "nobody can tell: any bytes are numbers",
     "may not mount a disk here",
+    "no GPU",
     "zarrita.js cannot be fetched",  # npm's registry is none that the project needs
 )
 LONGEST = ("slurm", "workflow", "benchmarks", "dynamics", "train")  # folders

@@ -1,5 +1,7 @@
 """Precision and device on each kind of machine."""
 
+import os
+
 import pytest
 import torch
 
@@ -49,3 +51,37 @@ def test_auto_is_a_gpu_where_there_is_one(there, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert machine.device("auto") == ("cuda" if there else "cpu")
     assert machine.device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("built", "hidden", "expected"),
+    [(None, None, "make setup TORCH=cuda"), ("12.8", None, "CUDA 12.8"), (None, "", ""), ("12.8", "0", "CUDA 12.8")],
+)
+def test_a_gpu_that_torch_cannot_use_is_reported_unless_it_is_hidden(
+    built, hidden, expected, tmp_path, monkeypatch, capfd
+):
+    driver = tmp_path / "version"
+    driver.touch()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.setattr(machine, "DRIVER", driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert machine.device("auto") == machine.device("cpu") == "cpu"
+    said = capfd.readouterr().err
+    assert said.count("warning") == bool(expected) and expected in said
+    driver.unlink()
+    assert machine.device("auto") == "cpu" and capfd.readouterr().err == ""
+
+
+def test_computing_repeatably_fixes_what_may_vary(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    threads = torch.get_num_threads()
+    try:
+        machine.compute_repeatably(1)
+        assert torch.get_num_threads() == 1 and torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8" and not torch.backends.cudnn.allow_tf32
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)

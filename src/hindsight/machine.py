@@ -1,17 +1,38 @@
-"""The device of this machine, its native precision and its name."""
+"""The device of this machine, its native precision and its name, and arithmetic that repeats itself."""
 
+import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
 
 NATIVE = {"avx512_bf16", "amx_bf16", "bf16"}  # flags of bfloat16 arithmetic in Linux, on x86 and Arm
 CPU_INFO = Path("/proc/cpuinfo")
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def device(name: str) -> str:
-    """Resolve `auto`: cuda if available, else cpu."""
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    """Resolve `auto`: cuda if available, else cpu, with a warning if the machine has a GPU that torch cannot use."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    if reason := unused_gpu():
+        print(f"warning: {reason}; computing on the CPU", file=sys.stderr, flush=True)
+    return "cpu"
+
+
+def unused_gpu() -> str:
+    """Why torch uses no GPU although NVIDIA's driver is loaded; empty if it uses one, or there is no driver.
+
+    An empty CUDA_VISIBLE_DEVICES hides GPUs on purpose, as SLURM does from jobs that asked for none.
+    """
+    if torch.cuda.is_available() or not DRIVER.is_file() or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return ""
+    if not torch.version.cuda:
+        return "there is an NVIDIA GPU, and this torch was built without CUDA (make setup TORCH=cuda)"
+    return f"there is an NVIDIA GPU, and torch (CUDA {torch.version.cuda}) cannot use it; nvidia-smi names the driver"
 
 
 def precision(name: str, where: str | torch.device, processor: Path = CPU_INFO) -> str:
@@ -35,6 +56,17 @@ def precision(name: str, where: str | torch.device, processor: Path = CPU_INFO) 
 def processor_flags(processor: Path = CPU_INFO) -> set[str]:
     """Flags of the processor according to Linux; empty if they are unknown."""
     return {flag for name in ("flags", "Features") for flag in _entry(processor, name).split()}
+
+
+def compute_repeatably(threads: int) -> None:
+    """Compute with a number of threads so that the same device gives the same bytes again, and float32 is float32.
+
+    To be called before the first product on a GPU: cuBLAS sums in a fixed order only if its workspace is fixed before.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.allow_tf32 = False  # convolutions would have 10 bits otherwise
 
 
 def device_name(where: str | torch.device = "cpu", processor: Path = CPU_INFO) -> str:

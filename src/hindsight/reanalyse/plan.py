@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hindsight import __version__
+from hindsight import __version__, machine
 from hindsight.errors import UserError
 from hindsight.fields import calendar, shards, store
 from hindsight.fields import observations as tables
@@ -114,8 +114,7 @@ def run(
     if attempt != "1" and refused.is_file():  # an automatic retry is refused again without timing
         raise UserError(refused.read_text())
     refused.unlink(missing_ok=True)
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    machine.compute_repeatably(settings.threads)
     trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology, *controller))
     all_jobs = jobs(domain, product, settings, trained, plan.parent / "diffusion")
     start = timing.start_seconds() + loading

@@ -50,8 +50,7 @@ def run(
     controller: list[Path] = [],  # noqa: B006 (never changed)
 ) -> None:
     """Analyse one shard of frames for one block of members."""
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    machine.compute_repeatably(settings.threads)
     trained = load(prior, domain, settings, climatology, *controller)
     if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} has its own scaling, which is used: {difference}", flush=True)

@@ -42,8 +42,7 @@ def run(
     figure: Path,
 ) -> None:
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    machine.compute_repeatably(settings.threads)
     team, device = join(settings.processes, machine.device(settings.device))
     grid = Grid.of(store.read(fields))
     scaling = scaling_for(settings, grid, climatology, statistics)
