@@ -29,17 +29,38 @@ def brute(segment):
     return found, len(known), len(pairs)
 
 
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("block", [1, 2, 11, 12, 13, 49, 64])
 @pytest.mark.parametrize("segment", [np.zeros(50, int), BROKEN], ids=["whole", "broken"])
-def test_blocks_add_up_to_the_covariances_of_all_frames(segment, block):
+def test_blocks_add_up_to_the_covariances_of_all_frames(segment, block, parts):
     """Frames that are masked are NaN; no pair spans a gap or a masked frame, and each pair counts once."""
     values = np.where(segment[:, None, None, None] < 0, np.nan, FRAMES)
     expected, known, pairs = brute(segment)
-    for moments, (now, later) in zip(accumulate(helpers.Held(values, segment=segment, block=block), view), expected):
+    for moments, (now, later) in zip(
+        accumulate(helpers.Held(values, segment=segment, block=block), view, parts), expected
+    ):
         assert (moments.frames, moments.pairs) == (known, pairs)
         np.testing.assert_allclose(moments.covariance, now, atol=1e-13)
         np.testing.assert_allclose(moments.lagged, later, atol=1e-13)
     assert np.abs(expected[1][1] - expected[1][1].conj().T).max() > 0.1  # an order that was turned round would show
+
+
+@pytest.mark.parametrize("block", [7, 20, 64])
+def test_a_part_has_its_own_frames_and_the_others_are_all_but_these(block):
+    values = np.where(BROKEN[:, None, None, None] < 0, np.nan, FRAMES)
+    (sums, _) = accumulate(helpers.Held(values, segment=BROKEN, block=block), view, 3)
+    x, part = FRAMES.reshape(50, -1).astype(float), np.digitize(np.cumsum(BROKEN >= 0), [17, 32])  # of 46
+    for number in range(3):
+        mine, others = (x[(BROKEN >= 0) & chosen] for chosen in (part == number, part != number))
+        assert sums.counts[number] == len(mine)
+        np.testing.assert_allclose(sums.now[number], mine.T @ mine, atol=1e-12)
+        np.testing.assert_allclose(sums.without(number), others.T @ others / len(others), atol=1e-12)
+
+
+def test_with_fewer_frames_than_parts_some_parts_have_none():
+    segment = np.repeat([0, -1, 1], [1, 48, 1])
+    (sums, _) = accumulate(helpers.Held(FRAMES, segment=segment), view, 5)
+    assert sums.counts == [1, 0, 1, 0, 0] and sums.parts == [0, 2]
 
 
 def test_a_block_has_one_frame_before_it_and_is_read_once():
@@ -53,7 +74,7 @@ def test_sums_of_two_segments_add_up_to_those_of_both():
     second = accumulate(helpers.Held(FRAMES[30:]), view)
     both = accumulate(helpers.Held(FRAMES, segment=np.repeat([0, 1], [30, 20])), view)
     for one, other, expected in zip(first, second, both):
-        for found in (one + other, other + one, one + other + CovarianceSums.zero(expected.now)):
+        for found in (one + other, other + one, one + other + CovarianceSums.zero(expected.now[0])):
             assert (found.frames, found.pairs) == (50, 48)
             torch.testing.assert_close(found.now, expected.now)
             torch.testing.assert_close(found.later, expected.later)

@@ -85,7 +85,7 @@ def projector(channels):
 
 
 def waves(values, **settings):
-    chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9, "residual": False} | settings
+    chosen = {"truncation": T, "ridge": 0.0, "floor": 1e-9, "residual": False, "parts": 1} | settings
     return fit(values, GLOBE, LinearPrior(basis="waves", **chosen), ROUND)
 
 
@@ -193,6 +193,7 @@ def test_gaps_and_masked_frames_are_left_out_of_the_fit(weather, basis, block):
         coupled_modes=500,
         truncation=T if basis == "waves" else None,
         residual=False,
+        parts=1,
     )
     fitted = linear_prior.fit(helpers.Held(values, GLOBE, segment, block), chosen)
     found, size = oracle.covariance(fitted, 2), fitted.size
@@ -420,3 +421,14 @@ def test_modes_of_a_torus_are_complete_except_for_the_nyquist_wave():
 def test_a_truncation_is_refused_on_a_torus():
     with pytest.raises(UserError, match="truncation: 4 is for a globe"):
         torus(np.zeros((20, 1, 8, 12), np.float32), truncation=4)
+
+
+def test_parts_keep_the_variance_and_level_its_spectrum(weather):
+    """Few frames: the largest variances are smaller than in the frames, the smallest larger, their sum the same."""
+    within, judged = (
+        fit(weather[:60], GLOBE, LinearPrior(basis="waves", floor=1e-9, parts=p), ROUND).variance for p in (1, 5)
+    )
+    assert float(judged.sum()) == pytest.approx(float(within.sum()), rel=2e-3)
+    spectrum, levelled = (x.sort(descending=True).values for x in (within, judged))
+    leading = len(judged) // 8
+    assert levelled[0] < spectrum[0] and levelled[:leading].sum() < 0.99 * spectrum[:leading].sum()

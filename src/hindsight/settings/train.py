@@ -40,6 +40,12 @@ class LinearPrior(Section):
         description="leading modes whose time evolution is coupled (waves: of each zonal wavenumber)",
     )
     ridge: float = Field(0.05, ge=0, description="ridge, which shrinks the coupling towards zero")
+    parts: int = Field(
+        5,
+        ge=1,
+        description="parts of the training period; the variance of modes is measured in each part with modes fitted to "
+        "the others, since they have too much or too little in frames that they were fitted to; 1: in those",
+    )
     floor: float = Field(1e-6, gt=0, description="least variance of a mode (normalised units)")
 
 

@@ -17,7 +17,7 @@ from hindsight.fields.frames import Frames
 from hindsight.settings.train import LinearPrior
 from hindsight.train import latitudes
 from hindsight.train.covariances import CovarianceSums, accumulate
-from hindsight.train.fluctuations import evolution, lagged, memory, principal
+from hindsight.train.fluctuations import component_model, memory
 from hindsight.train.wavenumbers import Wavenumber, assemble
 
 Shape = tuple[int, int, int]  # channels, latitudes, longitudes
@@ -87,7 +87,7 @@ def _fit(frames: Frames, shape: Shape, settings: LinearPrior, counts: list[int])
         found = [x @ f.table.conj() for x, f in zip(_circles(fields, shape), functions)]
         return [x.transpose(0, 1).flatten(1)[:, here] for x, here in zip(found, chosen)]
 
-    together, most = accumulate(frames, of_chosen), max(1, *map(len, chosen))
+    together, most = accumulate(frames, of_chosen, settings.parts), max(1, *map(len, chosen))
     fitted = [_model(m, *parts, settings, most) for m, parts in enumerate(zip(functions, chosen, together))]
     table = torch.stack([torch.view_as_real(f.table.to(torch.complex64)) for f in functions])
     places, rotation = torch.zeros(len(chosen), most, dtype=torch.long), torch.zeros(len(chosen), most, most, 2)
@@ -118,10 +118,7 @@ def _model(
     number: int, functions: Functions, chosen: torch.Tensor, sums: CovarianceSums, settings: LinearPrior, most: int
 ) -> Wavenumber:
     """The model of one wavenumber: modes of all channels, and after them the functions of single channels."""
-    variance, vectors = principal(sums, settings)
-    kept = variance > settings.floor
-    variance, vectors = variance[kept], vectors[:, kept]
-    coupling, persistence = evolution(lagged(sums, variance, vectors, settings), settings.coupled_modes)
+    variance, coupling, persistence, vectors = component_model(sums, settings)
     rest = functions.rest(chosen, settings.floor)
     return Wavenumber(
         number,

@@ -18,7 +18,7 @@ from hindsight.settings.lexicon import winds as wind_pairs
 from hindsight.settings.train import LinearPrior
 from hindsight.train import channelwise, latitudes
 from hindsight.train.covariances import accumulate
-from hindsight.train.fluctuations import evolution, lagged, principal
+from hindsight.train.fluctuations import component_model, evolution, lagged, principal
 from hindsight.train.latitudes import Latitudes, Winds, from_spin, to_spin
 from hindsight.train.wavenumbers import Wavenumber, merge
 from hindsight.train.windows import scaling_for
@@ -79,9 +79,9 @@ def white(size: int) -> GaussMarkov:
 
 def empirical(frames: Frames, settings: LinearPrior) -> GaussMarkov:
     """Fit empirical orthogonal functions of the whole domain, the leading ones coupled."""
-    (sums,) = accumulate(frames, lambda fields: [fields])
-    variance, modes = principal(sums, settings)
-    coupling, persistence = evolution(lagged(sums, variance, modes, settings), settings.coupled_modes)
+    (sums,) = accumulate(frames, lambda fields: [fields], settings.parts)
+    variance, within, modes = principal(sums, settings)
+    coupling, persistence = evolution(lagged(sums, within, modes, settings), settings.coupled_modes)
     return GaussMarkov(Empirical(modes.float()), variance.float(), coupling[None].float(), persistence.float())
 
 
@@ -110,11 +110,8 @@ def waves(frames: Frames, settings: LinearPrior, bases: list[Latitudes], winds: 
         return [samples[0].real, *samples[1:]]
 
     fitted = []
-    for number, (basis, sums) in enumerate(zip(of_channels, accumulate(frames, coefficients))):
-        variance, vectors = principal(sums, settings)
-        kept = variance > settings.floor
-        variance, vectors = variance[kept], vectors[:, kept]
-        coupling, persistence = evolution(lagged(sums, variance, vectors, settings), settings.coupled_modes)
+    for number, (basis, sums) in enumerate(zip(of_channels, accumulate(frames, coefficients, settings.parts))):
+        variance, coupling, persistence, vectors = component_model(sums, settings)
         parts = vectors.split([part.shape[1] for part in basis])
         functions = torch.stack([part.to(vectors.dtype) @ turned for part, turned in zip(basis, parts)])
         functions = from_spin(functions, winds) if number else functions
