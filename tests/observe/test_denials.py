@@ -49,7 +49,7 @@ def test_a_step_is_found_with_its_time_and_size_and_only_while_it_lasts():
     assert abs(found["size"].iloc[0] + 400) < 100
 
 
-def test_the_same_change_is_no_fault_where_the_others_hardly_know():
+def test_a_step_within_the_uncertainty_of_the_neighbours_is_not_proposed():
     table = spoilt("S05", lambda day: np.where(day > 450, 200.0, 0.0)).assign(by_others_spread=400.0)
     assert denials.propose(table, Quality()).empty
 

@@ -9,14 +9,14 @@ RHO = 0.8
 
 
 def moments(rho):
-    """Means over many points of one transition, truth and members being independent walks of memory `rho`."""
+    """Means over many points of one transition; truth and members are independent autoregressions with memory `rho`."""
     generator = np.random.default_rng(0)
     early = generator.standard_normal((9, 1, 100000))
     late = rho * early + np.sqrt(1 - rho**2) * generator.standard_normal(early.shape)
     return seams.transition(early[1:], late[1:], (early[0], late[0]), np.ones(early.shape[-1]))
 
 
-def test_the_measures_of_a_walk_are_its_closed_forms():
+def test_the_measures_of_an_autoregression_are_its_closed_forms():
     found = seams.measures(moments(RHO))
     assert np.isclose(found["members"], np.sqrt(2 - 2 * RHO), rtol=0.01)
     assert np.isclose(found["truth"], np.sqrt(2 - 2 * RHO), rtol=0.01)
@@ -42,7 +42,7 @@ def test_weights_count():
 
 
 def walk(generator, shards, frames, jump=0.0, points=(4, 6)):
-    """Shards of a walk of daily-varying steps; the first frame of each shard jumps by more."""
+    """Shards of a random walk with steps of varying size; the first frame of each shard jumps by more."""
     field, found = np.zeros(points), []
     for number in range(shards):
         steps = generator.standard_normal((frames, *points)) * generator.lognormal(0, 0.3, (frames, 1, 1))

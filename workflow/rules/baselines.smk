@@ -12,7 +12,7 @@ rule covariance:
     input:
         settings="results/{run}/settings/covariance.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train")),  # other years trigger no rerun
+        training_pieces=stores(pieces_of_splits("train")),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
@@ -38,7 +38,7 @@ rule baseline:
     input:
         settings="results/{run}/settings/baselines.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years trigger no rerun
+        training_pieces=stores(pieces_of_splits("train", "validation")),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: tables_of_shard(
@@ -61,7 +61,7 @@ rule baseline:
         runtime=minutes(120),
     params:
         observations=input_list("observations"),
-        shard=lambda wildcards: shard_frames(wildcards.shard),
+        shard=lambda wildcards: shard_interval_name(wildcards.shard),
         spec=lambda wildcards: spec_of(
             wildcards.network, baseline_stretch(wildcards.shard, wildcards.method)
         ),

@@ -63,12 +63,12 @@ def every(path: str) -> list[str]:
     )
 
 
-def frames(name: str) -> intervals.Interval:
+def interval_of(name: str) -> intervals.Interval:
     """The interval that a name describes."""
     return intervals.parse(name, SETTINGS.domain.step_hours)
 
 
-def shard_frames(shard: str) -> str:
+def shard_interval_name(shard: str) -> str:
     """The frames of a shard without its halo, as an option of steps."""
     return CUTS[shard].with_halo(0, 0, SETTINGS.domain).name
 
@@ -84,7 +84,7 @@ def archived_stretches() -> dict[str, str]:
     return stretches
 
 
-# Read at each start too, for the same reason: 0.1 s for 1,000 shards.
+# Read at each start, like the files below: 0.1 s for 1,000 shards.
 ARCHIVED_STRETCHES = {} if SETTINGS.archive.replace else archived_stretches()
 
 
@@ -148,7 +148,7 @@ def sources_of_tables(network: str, name: str) -> list[str]:
 @lru_cache
 def observation_tables(name: str, network: str = "{network}") -> list[str]:
     """Observation tables of the shards that overlap an interval."""
-    overlapping = shards.overlapping(ALL_CUTS, frames(name))
+    overlapping = shards.overlapping(ALL_CUTS, interval_of(name))
     return [
         f"results/{{run}}/observe/{network}/{shard.name}.parquet"
         for shard in overlapping
@@ -159,7 +159,8 @@ def existing(pattern: str) -> list[intervals.Interval]:
     """Intervals of existing files, shortest first, including those of shorter periods."""
     paths = Path().glob(pattern)
     return sorted(
-        (frames(path.name.split(".")[0]) for path in paths), key=lambda cut: cut.frames
+        (interval_of(path.name.split(".")[0]) for path in paths),
+        key=lambda cut: cut.frames,
     )
 
 
@@ -197,7 +198,7 @@ def stores(pieces: list[intervals.Interval]) -> list[str]:
 
 def pieces_of(name: str) -> list[str]:
     """The stores of the pieces that overlap the interval of a name."""
-    return stores(pieces_with(frames(name).start, frames(name).last))
+    return stores(pieces_with(interval_of(name).start, interval_of(name).last))
 
 
 def pieces_of_splits(*splits: str) -> list[intervals.Interval]:
@@ -215,7 +216,7 @@ def moments() -> list[str]:
 
 def parts_of(piece: str) -> list[intervals.Interval]:
     """The parts that a piece is made from; none if the source is a single store."""
-    cut, available = frames(piece), EXISTING_PARTS
+    cut, available = interval_of(piece), EXISTING_PARTS
     if (path := Path(stores([cut])[0])).is_file():
         # another run of a shorter period may have added parts to the shared dataset since
         before = path.stat().st_mtime
@@ -251,13 +252,15 @@ REPORT_INTERVALS = intervals.of_reports(
 def report_intervals(split: str) -> list[str]:
     """Names of the intervals of reports that overlap a split."""
     period = SETTINGS.domain.splits[split]
-    return [i for i in REPORT_INTERVALS if frames(i).overlaps(period.start, period.end)]
+    return [
+        i for i in REPORT_INTERVALS if interval_of(i).overlaps(period.start, period.end)
+    ]
 
 
 def report_intervals_with(name: str) -> list[str]:
     """Names of the intervals of reports that overlap the interval of a name."""
-    cut = frames(name)
-    return [i for i in REPORT_INTERVALS if frames(i).overlaps(cut.start, cut.last)]
+    cut = interval_of(name)
+    return [i for i in REPORT_INTERVALS if interval_of(i).overlaps(cut.start, cut.last)]
 
 
 def around(interval: str) -> list[str]:
@@ -268,7 +271,7 @@ def around(interval: str) -> list[str]:
 
 def report_files_of(name: str, interval: str) -> list[str]:
     """The files of reports that belong to an interval, and their list of stations."""
-    return settings.report_files(SETTINGS, name, *frames(interval).reach)
+    return settings.report_files(SETTINGS, name, *interval_of(interval).reach)
 
 
 def reports_of(name: str, cuts: list[str]) -> list[str]:
@@ -294,9 +297,9 @@ def ancient_files(paths: list[str]) -> list[str]:
 def spec_of(network: str, name: str) -> str:
     """The settings on which a network's observations of an interval depend: of its denials, those of its frames.
 
-    A parameter of rules, so that a denial makes only the shards again that it concerns, and a network no other's.
+    A parameter of rules, so that a denial remakes only the shards that it concerns, and a change of one network those of no other.
     """
-    spec, cut = SETTINGS.observe.networks[network], frames(name)
+    spec, cut = SETTINGS.observe.networks[network], interval_of(name)
     first, last = (
         time.astype("datetime64[s]").item() for time in (cut.start, cut.last)
     )

@@ -27,7 +27,7 @@ rule simulate:
     input:
         settings=ancient("results/{run}/settings/observe.json"),  # see params.spec
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years trigger no rerun
+        pieces=lambda wildcards: pieces_of(shard_interval_name(wildcards.shard)),  # other years trigger no rerun
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",
         station_list=lambda wildcards: settings.station_files(
@@ -45,8 +45,10 @@ rule simulate:
         mem_mb=memory(1500),
         runtime=minutes(60),
     params:
-        shard=lambda wildcards: shard_frames(wildcards.shard),
-        spec=lambda wildcards: spec_of(wildcards.network, shard_frames(wildcards.shard)),
+        shard=lambda wildcards: shard_interval_name(wildcards.shard),
+        spec=lambda wildcards: spec_of(
+            wildcards.network, shard_interval_name(wildcards.shard)
+        ),
     shell:
         "hindsight observe.simulate --settings {input.settings:q}"
         " --network {wildcards.network:q}"
@@ -94,7 +96,7 @@ rule calibrate:
             wildcards.reports, report_intervals("train")
         ),
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train")),  # other years trigger no rerun
+        training_pieces=stores(pieces_of_splits("train")),  # other years trigger no rerun
     output:
         calibration="results/{run}/observe/{reports}.calibration.csv",
     log:
@@ -216,7 +218,7 @@ rule select:
             path
             for name in reports_of_network(wildcards.network)
             for path in screened_of(
-                name, report_intervals_with(shard_frames(wildcards.shard))
+                name, report_intervals_with(shard_interval_name(wildcards.shard))
             )
         ],
         lists=lambda wildcards: settings.choice_files(SETTINGS, wildcards.network),
@@ -233,8 +235,10 @@ rule select:
         runtime=minutes(30),
     params:
         screened=input_list("screened"),
-        shard=lambda wildcards: shard_frames(wildcards.shard),
-        spec=lambda wildcards: spec_of(wildcards.network, shard_frames(wildcards.shard)),
+        shard=lambda wildcards: shard_interval_name(wildcards.shard),
+        spec=lambda wildcards: spec_of(
+            wildcards.network, shard_interval_name(wildcards.shard)
+        ),
     shell:
         "hindsight observe.select --settings {input.settings:q}"
         " --network {wildcards.network:q}"

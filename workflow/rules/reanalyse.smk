@@ -45,7 +45,7 @@ rule shard:
         runtime=minutes(120),
     params:
         observations=input_list("observations"),
-        shard=lambda wildcards: shard_frames(wildcards.shard),
+        shard=lambda wildcards: shard_interval_name(wildcards.shard),
         stretch=lambda wildcards: stretch(wildcards.shard),
         members=lambda wildcards: members(wildcards.block),
         spec=lambda wildcards: spec_of(wildcards.network, stretch(wildcards.shard)),

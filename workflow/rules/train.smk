@@ -16,7 +16,7 @@ rule linear_prior:
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        training_pieces=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
     output:
@@ -45,7 +45,7 @@ rule prior:
     input:
         settings="results/{run}/settings/train.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        training_pieces=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         static="results/{run}/preprocess/static.nc",

@@ -58,7 +58,7 @@ rule feedback:
     input:
         settings="results/{run}/settings/feedback.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        pieces=lambda wildcards: pieces_of(shard_frames(wildcards.shard)),  # other years trigger no rerun
+        pieces=lambda wildcards: pieces_of(shard_interval_name(wildcards.shard)),  # other years trigger no rerun
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations="results/{run}/observe/{network}/{shard}.parquet",
@@ -75,7 +75,7 @@ rule feedback:
         mem_mb=memory(1500),
         runtime=minutes(30),
     params:
-        shard=lambda wildcards: shard_frames(wildcards.shard),
+        shard=lambda wildcards: shard_interval_name(wildcards.shard),
         analyses=input_list("analyses"),
     shell:
         "hindsight verify.feedback --settings {input.settings:q}"

@@ -42,7 +42,7 @@ class ChangeSearch:
         self.changes: list[dict] = []
 
     def add(self, day: np.datetime64, counts: dict[tuple[str, str], int]) -> None:
-        """Count a day's observations, by platform and channel; those that are not named are none."""
+        """Count a day's observations, by platform and channel; those that are not named count as zero."""
         span = 2 * self.settings.days
         for kind in counts.keys() - self.series.keys():
             self.series[kind] = Series(deque([0] * min(self.days, span), span))

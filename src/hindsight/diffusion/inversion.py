@@ -1,8 +1,9 @@
-"""Inversion: from clean frames to the noisy ones of which deterministic sampling without observations makes them.
+"""Inversion: from clean frames back to the noisy ones from which deterministic sampling would produce them.
 
-Deterministic sampling follows dx / dsigma = (x - E[x_0 | x]) / sigma downwards (Karras et al. 2022, arXiv:2206.00364,
-equation 1); here it is followed upwards. DAWIS (arXiv:2610.03314) brings the frames of the last window back to a noise
-level in this way, so that they keep what they are made of, and samples them again with the observations of the next.
+Deterministic sampling without observations follows dx / dsigma = (x - E[x_0 | x]) / sigma downwards (Karras et al.
+2022, arXiv:2206.00364, equation 1); here it is followed upwards. DAWIS (arXiv:2610.03314) brings the frames of the last
+window back to a noise level in this way, so that they keep their content, and samples them again with the observations
+of the next.
 """
 
 import torch

@@ -105,7 +105,7 @@ class KuramotoSivashinskyWorld(World):
         units = settings.step_hours / self.chosen.unit_hours
         self.instability_advice = (
             f"with {self.chosen.substeps} step(s) a frame of {units:g} time units; raise "
-            " download.synthetic.kuramoto_sivashinsky.substeps"
+            "download.synthetic.kuramoto_sivashinsky.substeps"
         )
 
     def disturbance(self, segment: int) -> torch.Tensor:

@@ -21,7 +21,7 @@ from hindsight.settings.quality import Quality
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
 READ = ["time", "station", "channel", "value", "error", "bias", "quality", "by_others", "by_others_spread", "departure"]
 DAYS = 30  # of a month
-MOST = 0.4  # share of the months that show the usual level
+USUAL_SHARE = 0.4  # of the months, which show the usual level
 FEWEST = 10  # least number of reports of a month that is judged
 UNRELIABLE = 0.3  # share of rejected reports above which a month is unreliable
 ABRUPT = 0.6  # share of a change that happens from one month to the next if it is a step and not a drift
@@ -92,7 +92,7 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
             continue
         before = change[first - 1] if first else change[first]
         abrupt = first > 0 and abs(change[first] - before) >= ABRUPT * abs(most)
-        kind = "step" if abrupt else "drift" if first else "differs from the start"
+        kind = "step" if abrupt else "drift" if first else "differs since the beginning"
         yield {
             "start": months["first"].iloc[first],
             "end": months["last"].iloc[last],
@@ -110,12 +110,12 @@ def _excursions(ratio: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def usual_level(values: np.ndarray) -> float:
-    """The level at which most values are: the mean of the shortest interval that holds `MOST` of them.
+    """The usual level: the mean of the shortest interval that holds `USUAL_SHARE` of the values.
 
     A drift over the later half of the record does not move it, as it would move the median (the shorth; Andrews et al.
     1972).
     """
-    ordered, count = np.sort(values), max(2, round(MOST * len(values)))
+    ordered, count = np.sort(values), max(2, round(USUAL_SHARE * len(values)))
     width = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
     first = int(width.argmin())
     return float(ordered[first : first + count].mean())

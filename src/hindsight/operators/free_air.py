@@ -5,8 +5,8 @@ level to 500 hPa, T(p) = T_850 (p / 850 hPa)^(R L / g), hydrostatic balance give
 
     z_500 / g = (T_850 / L) [(p_0 / 850 hPa)^(R L / g) - (500 / 850)^(R L / g)],
 
-which is solved for L, and T(h) = T_0 - L h (Wallace and Hobbs 2006, ch. 3.2). Moisture is neglected: with the surface
-of the mountain itself it makes a bias of a degree or two, which a station's bias takes up.
+which is solved for L, and T(h) = T_0 - L h (Wallace and Hobbs 2006, ch. 3.2). Neglected moisture and
+the mountain's own surface cause a bias of a degree or two, which the correction of a station's bias removes.
 """
 
 from dataclasses import dataclass
@@ -41,38 +41,38 @@ def lapse_rate(geopotential: Array, temperature: Array, sea_level: Array) -> Arr
         temperature: at 850 hPa, K.
         sea_level: sea-level pressure, Pa.
     """
-    ground, rate = sea_level / REFERENCE, temperature * 0 + FIRST_GUESS
+    pressure_ratio, rate = sea_level / REFERENCE, temperature * 0 + FIRST_GUESS
     for _ in range(ITERATIONS):
-        height, slope = _thickness(rate, temperature, ground)
+        height, slope = _thickness(rate, temperature, pressure_ratio)
         rate = rate - (height - geopotential / GRAVITY) / slope
     return rate
 
 
 def linearised(geopotential: Array, temperature: Array, sea_level: Array, height: Array) -> Linearised:
     """Temperature at a height and its slopes, at a state; arguments as for `lapse_rate`, `height` in m."""
-    ground, k = sea_level / REFERENCE, GAS / GRAVITY
+    pressure_ratio, k = sea_level / REFERENCE, GAS / GRAVITY
     rate = lapse_rate(geopotential, temperature, sea_level)
-    warmest = temperature * ground ** (k * rate)  # T_0
-    _, by_rate = _thickness(rate, temperature, ground)
+    sea_level_temperature = temperature * pressure_ratio ** (k * rate)  # T_0
+    _, by_rate = _thickness(rate, temperature, pressure_ratio)
     # implicit derivatives of the lapse rate: d(thickness) = d(z500 / g)
     rate_by_temperature = -geopotential / GRAVITY / temperature / by_rate
-    rate_by_ground = -warmest * k / ground / by_rate
-    at_rate = warmest * k * _log(ground) - height  # dT / dL
-    by_ground = warmest * k * rate / ground + at_rate * rate_by_ground
+    rate_by_ratio = -sea_level_temperature * k / pressure_ratio / by_rate
+    at_rate = sea_level_temperature * k * _log(pressure_ratio) - height  # dT / dL
+    by_ratio = sea_level_temperature * k * rate / pressure_ratio + at_rate * rate_by_ratio
     return Linearised(
-        warmest - rate * height,
+        sea_level_temperature - rate * height,
         at_rate / GRAVITY / by_rate,
-        warmest / temperature + at_rate * rate_by_temperature,
-        by_ground / REFERENCE,
+        sea_level_temperature / temperature + at_rate * rate_by_temperature,
+        by_ratio / REFERENCE,
     )
 
 
-def _thickness(rate: Array, temperature: Array, ground: Array) -> tuple[Array, Array]:
+def _thickness(rate: Array, temperature: Array, pressure_ratio: Array) -> tuple[Array, Array]:
     """Height of 500 hPa (m) at a lapse rate, and its derivative by the lapse rate."""
     k = GAS / GRAVITY
-    low, high = ground ** (k * rate), UPPER ** (k * rate)
+    low, high = pressure_ratio ** (k * rate), UPPER ** (k * rate)
     height = temperature / rate * (low - high)
-    return height, (temperature * k * (low * _log(ground) - high * log(UPPER)) - height) / rate
+    return height, (temperature * k * (low * _log(pressure_ratio) - high * log(UPPER)) - height) / rate
 
 
 def _log(values: Array) -> Array:

@@ -62,7 +62,8 @@ class HourlyChanges:
     """The change from each frame to the next by the hour of day of the later one, at seams and inside shards.
 
     The logarithm of the area mean of squared changes is taken as normal and independent, so the ratio of the geometric
-    means at seams and inside has a confidence interval by Student's t. Memory does not depend on the length.
+    means at seams and inside has a confidence interval by Student's t. Memory use does not
+    grow with the length of the series.
 
     Args:
         weights: of the points (H, W), any scale.

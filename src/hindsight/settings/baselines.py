@@ -90,8 +90,8 @@ class Ensf(FilterForecasts):
     steps: int = Field(
         100,
         gt=0,
-        description="steps of the reverse diffusion; exact observations need more, and a job says how many. With few "
-        "members an observation counts the less the more steps there are",
+        description="steps of the reverse diffusion; accurate observations need more, and a job says how many. With "
+        "few members an observation counts the less the more steps there are",
     )
 
 

@@ -43,7 +43,7 @@ class KuramotoSivashinsky(Section):
         1, gt=0, description="points of the integration, as a multiple of points; largest wavenumber: a third of them"
     )
     length: float = Field(
-        64.0, gt=0, description="length L of the line; 22 and more are chaotic; the longest growing waves measure 2 pi"
+        64.0, gt=0, description="length L of the line; 22 and more are chaotic; the shortest growing waves measure 2 pi"
     )
     unit_hours: float = Field(
         6.0, gt=0, description="hours in a time unit of the model; 6: frames of 6 h are one unit apart"
@@ -88,7 +88,7 @@ class Rain(Section):
     slope: float = Field(
         3.0,
         gt=2,
-        description="below that, the variance of a wavenumber falls with its power -slope (in two dimensions)",
+        description="below that, the variance of a wavenumber falls as wavenumber^(-slope) (in two dimensions)",
     )
     lifetime_minutes: float = Field(
         60.0, gt=0, description="time in which waves of outer_km lose 63 % of their correlation"
@@ -96,7 +96,7 @@ class Rain(Section):
     lifetime_power: float = Field(
         1.0,
         ge=0,
-        description="lifetimes of shorter waves fall with this power of their wavelength; 0: all live as long",
+        description="lifetimes of shorter waves fall with this power of their wavelength; 0: equal lifetimes",
     )
     eastward: float = Field(10.0, description="speed of the showers to the east, m/s")
     northward: float = Field(5.0, description="speed of the showers to the north, m/s")
@@ -105,7 +105,7 @@ class Rain(Section):
     tail: float = Field(
         1.0,
         gt=0,
-        description="growth of the logarithm of the rate with the showers' normal number; larger: heavier rain",
+        description="slope of the logarithm of the rate against the underlying Gaussian field; larger: heavier rain",
     )
 
     @model_validator(mode="after")

@@ -160,8 +160,8 @@ class Window(Section):
     carried_newest: float | None = Field(
         None,
         gt=0,
-        description="sliding: noise level of the newest of these frames, if `carried` is that of the oldest; none: the "
-        "same",
+        description="sliding: noise level of the newest of these frames; `carried` is then that of the oldest; none: "
+        "the same",
     )
     inversion_steps: int = Field(
         0,

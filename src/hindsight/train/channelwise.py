@@ -16,8 +16,8 @@ from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.fields.frames import Frames
 from hindsight.settings.train import LinearPrior
 from hindsight.train import latitudes
+from hindsight.train.components import component_model, memory
 from hindsight.train.covariances import CovarianceSums, accumulate
-from hindsight.train.fluctuations import component_model, memory
 from hindsight.train.wavenumbers import Wavenumber, assemble
 
 Shape = tuple[int, int, int]  # channels, latitudes, longitudes

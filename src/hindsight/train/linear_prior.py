@@ -17,8 +17,8 @@ from hindsight.settings.domain import TrainingDomain
 from hindsight.settings.lexicon import winds as wind_pairs
 from hindsight.settings.train import LinearPrior
 from hindsight.train import channelwise, latitudes
+from hindsight.train.components import component_model, evolution, lagged, principal
 from hindsight.train.covariances import accumulate
-from hindsight.train.fluctuations import component_model, evolution, lagged, principal
 from hindsight.train.latitudes import Latitudes, Winds, from_spin, to_spin
 from hindsight.train.wavenumbers import Wavenumber, merge
 from hindsight.train.windows import scaling_for

@@ -15,7 +15,7 @@ DDIM = {"step": "ddim", "eta": 1.0}
 SLIDING = {"regime": "sliding", "lag_hours": 24, "window": {"hop_hours": 48, "carried": 0.5, "effective": 0.7}}
 PARTICLES = {"regime": "particle_filter", "lag_hours": 0, "window": {"effective": 0.4}}
 
-# largest number of frames after a frame whose observations its analysis uses
+# how many frames ahead the analysis of a frame may use observations
 CASES = {
     "nowcast, past sampled again": (NOWCAST, 0),
     "nowcast, past fixed": (NOWCAST | FIXED, 0),
@@ -88,7 +88,7 @@ def test_later_observations_change_no_bit(priors, case):
         found = worlds.analysed(prior, chosen, other, frames).fields
         assert found[:, : now + 1].tobytes() == base[:, : now + 1].tobytes(), name
         if (chosen.guidance.method, name) != ("dps", "better"):  # which does not look at errors
-            assert np.abs(found[:, last + 1] - base[:, last + 1]).max() > 1e-3, f"{name}: the test has no force"
+            assert np.abs(found[:, last + 1] - base[:, last + 1]).max() > 1e-3, f"{name}: the test has no power"
 
 
 @pytest.mark.parametrize("case", CASES)

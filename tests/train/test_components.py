@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from hindsight.settings.train import LinearPrior
-from hindsight.train.covariances import CovarianceSums
-from hindsight.train.fluctuations import (
+from hindsight.train.components import (
     MAX_SINGULAR_VALUE,
     component_model,
     evolution,
@@ -14,6 +13,7 @@ from hindsight.train.fluctuations import (
     memory,
     principal,
 )
+from hindsight.train.covariances import CovarianceSums
 
 
 def sums(frames=4000, size=4):
