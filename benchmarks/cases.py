@@ -138,7 +138,8 @@ def observed(run: Path, network: str, split: str, frames: int, prior: Prior | No
     truth = store.read(run / "preprocess/fields.zarr")["fields"].sel(time=slice(period.start, period.end))[:frames]
     scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
     generator = np.random.default_rng(7)
-    stations = networks.stations(spec, Grid.of(truth), generator, None, xr.Dataset())
+    static = xr.load_dataset(run / "preprocess/static.nc")
+    stations = networks.stations(spec, Grid.of(truth), generator, None, static)
     error = simulate.error_std(spec, domain.channels, scaling.spread)
     seed = np.random.SeedSequence(7)
     table = simulate.simulate(truth, stations, error, seed, spec, domain.step_hours).assign(source=split)
