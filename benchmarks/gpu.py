@@ -43,7 +43,7 @@ def main() -> int:
     if chosen.device != "cpu" and not torch.cuda.is_available():
         print(f"no GPU: nothing was checked or measured; {machine.unused_gpu() or 'this machine has none'}")
         return 0
-    machine.compute_repeatably(1)
+    machine.compute_reproducibly(1)
     device = torch.device(chosen.device)
     found = {
         "device": machine.device_name(device),

@@ -79,7 +79,7 @@ def test_computing_repeatably_fixes_what_may_vary(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     threads = torch.get_num_threads()
     try:
-        machine.compute_repeatably(1)
+        machine.compute_reproducibly(1)
         assert torch.get_num_threads() == 1 and torch.are_deterministic_algorithms_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8" and not torch.backends.cudnn.allow_tf32
     finally:

@@ -58,7 +58,7 @@ def processor_flags(processor: Path = CPU_INFO) -> set[str]:
     return {flag for name in ("flags", "Features") for flag in _entry(processor, name).split()}
 
 
-def compute_repeatably(threads: int) -> None:
+def compute_reproducibly(threads: int) -> None:
     """Compute with a number of threads so that the same device gives the same bytes again, and float32 is float32.
 
     To be called before the first product on a GPU: cuBLAS sums in a fixed order only if its workspace is fixed before.

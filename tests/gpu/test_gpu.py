@@ -24,7 +24,7 @@ def device(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     threads = torch.get_num_threads()
-    machine.compute_repeatably(threads)
+    machine.compute_reproducibly(threads)
     yield torch.device(request.param)
     torch.use_deterministic_algorithms(False)
 

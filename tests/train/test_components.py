@@ -8,7 +8,7 @@ from hindsight.train.components import (
     MAX_SINGULAR_VALUE,
     component_model,
     evolution,
-    judged,
+    cross_validated,
     lagged,
     memory,
     principal,
@@ -68,9 +68,9 @@ def test_each_part_judges_the_components_of_the_others():
         others = np.delete(x.numpy(), rows, 0)
         vectors = np.linalg.eigh(others.T @ others)[1][:, ::-1]
         expected = expected + ((x[rows].numpy() @ vectors) ** 2).sum(0) / 400
-    np.testing.assert_allclose(judged(total), np.sort(expected)[::-1])
+    np.testing.assert_allclose(cross_validated(total), np.sort(expected)[::-1])
     variance, within, _ = principal(total, LinearPrior())
-    torch.testing.assert_close(variance, judged(total))
+    torch.testing.assert_close(variance, cross_validated(total))
     torch.testing.assert_close(variance.sum(), within.sum())  # no variance is lost
     torch.testing.assert_close(within.flip(0), torch.linalg.eigvalsh(x.T @ x / 400))
 

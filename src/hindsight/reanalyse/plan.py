@@ -114,7 +114,7 @@ def run(
     if attempt != "1" and refused.is_file():  # an automatic retry is refused again without timing
         raise UserError(refused.read_text())
     refused.unlink(missing_ok=True)
-    machine.compute_repeatably(settings.threads)
+    machine.compute_reproducibly(settings.threads)
     trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology, *controller))
     all_jobs = jobs(domain, product, settings, trained, plan.parent / "diffusion")
     start = timing.start_seconds() + loading

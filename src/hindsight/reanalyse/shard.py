@@ -50,7 +50,7 @@ def run(
     controller: list[Path] = [],  # noqa: B006 (never changed)
 ) -> None:
     """Analyse one shard of frames for one block of members."""
-    machine.compute_repeatably(settings.threads)
+    machine.compute_reproducibly(settings.threads)
     trained = load(prior, domain, settings, climatology, *controller)
     if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} has its own scaling, which is used: {difference}", flush=True)

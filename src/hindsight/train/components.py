@@ -12,16 +12,16 @@ def principal(sums: CovarianceSums, settings: LinearPrior) -> tuple[torch.Tensor
     """Principal components of samples, which may be complex.
 
     Returns:
-        Their variances, largest first, see `judged`; the variances of the samples themselves; orthonormal vectors.
+        Their variances, largest first, see `cross_validated`; the variances of the samples themselves; orthonormal vectors.
     """
     size = sums.now.shape[-1]
     within, vectors = (x.flip(-1) for x in torch.linalg.eigh(sums.covariance))
     keep = min(settings.modes or size, size, sums.frames - 1)
-    variance = judged(sums) if len(sums.parts) > 1 else within
+    variance = cross_validated(sums) if len(sums.parts) > 1 else within
     return variance[:keep].clamp(min=settings.floor), within[:keep].clamp(min=settings.floor), vectors[:, :keep]
 
 
-def judged(sums: CovarianceSums) -> torch.Tensor:
+def cross_validated(sums: CovarianceSums) -> torch.Tensor:
     """Variances of principal components, each part of the period judging the components of the others.
 
     Components are chosen to have much variance in the samples, so the leading ones have less elsewhere and the trailing

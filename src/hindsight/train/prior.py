@@ -42,7 +42,7 @@ def run(
     figure: Path,
 ) -> None:
     """Train the prior by diffusion forcing; a killed job resumes from its checkpoint."""
-    machine.compute_repeatably(settings.threads)
+    machine.compute_reproducibly(settings.threads)
     team, device = join(settings.processes, machine.device(settings.device))
     grid = Grid.of(store.read(fields))
     scaling = scaling_for(settings, grid, climatology, statistics)
