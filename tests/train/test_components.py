@@ -7,8 +7,8 @@ from hindsight.settings.train import LinearPrior
 from hindsight.train.components import (
     MAX_SINGULAR_VALUE,
     component_model,
-    evolution,
     cross_validated,
+    evolution,
     lagged,
     memory,
     principal,

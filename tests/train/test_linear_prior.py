@@ -136,11 +136,24 @@ def test_forms_for_comparison_have_no_memory_or_no_covariance(series):
     assert (white.variance == 1).all() and white.coupled == 0
 
 
+def test_with_parts_few_frames_keep_the_variance_of_all_directions(weather):
+    """A part has variance where the others have none, so no direction is certain."""
+    few = fit(weather[:60], GLOBE, LinearPrior(), OPEN)
+    assert len(few.variance) == few.size > 60
+    assert float(few.variance.sum()) == pytest.approx(
+        float((weather[:60] ** 2).sum(0).mean() * few.size / 60), rel=1e-3
+    )
+    others = few.modes.project(torch.as_tensor(weather[120:]).flatten(1)).square().mean(0)
+    assert float(few.variance[60:].sum()) == pytest.approx(float(others[60:].sum()), rel=0.3)
+    assert float(others[60:].sum()) > 0.1 * float(others.sum())
+    assert few.coupling.abs().max() <= 1 and few.persistence[-1].abs() < 0.1
+
+
 def test_few_frames_give_few_modes(weather):
     """One fewer than frames, for waves at each wavenumber: the dimension of their span about the mean."""
-    assert len(fit(weather[:6], GLOBE, LinearPrior(), OPEN).variance) == 5
+    assert len(fit(weather[:6], GLOBE, LinearPrior(parts=1), OPEN).variance) == 5
     held = helpers.Held(weather[:9], GLOBE, np.array([0, 0, 0, -1, -1, -1, 6, 6, 6]))
-    assert len(linear_prior.fit(held, LinearPrior()).variance) == 5
+    assert len(linear_prior.fit(held, LinearPrior(parts=1)).variance) == 5
     assert (waves(weather[:4]).modes.place >= 0).sum() <= 3 * (2 * T + 1)
 
 

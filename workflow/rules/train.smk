@@ -28,7 +28,10 @@ rule linear_prior:
     threads: SETTINGS.train.threads
     resources:
         mem_mb=functions_memory(
-            2500, 64, LINEAR_PRIOR, matrix_memory(2500, 56, when=FULL_COVARIANCE)
+            2500,
+            48 + 16 * LINEAR_PRIOR.parts,
+            LINEAR_PRIOR,
+            matrix_memory(2500, 64 + 8 * LINEAR_PRIOR.parts, when=FULL_COVARIANCE),
         ),
         runtime=minutes(120),
     shell:

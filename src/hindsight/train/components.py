@@ -11,13 +11,16 @@ MAX_SINGULAR_VALUE = 0.995  # of the coupling, so that the process is stationary
 def principal(sums: CovarianceSums, settings: LinearPrior) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Principal components of samples, which may be complex.
 
+    With several parts there are as many as values: directions in which the frames do not vary, because they are few,
+    have the variance that a part has in such directions of the others.
+
     Returns:
-        Their variances, largest first, see `cross_validated`; the variances of the samples themselves; orthonormal vectors.
+        Their variances, largest first, see `cross_validated`; their variances in the samples; orthonormal vectors.
     """
-    size = sums.now.shape[-1]
+    size, parts = sums.now.shape[-1], len(sums.parts)
     within, vectors = (x.flip(-1) for x in torch.linalg.eigh(sums.covariance))
-    keep = min(settings.modes or size, size, sums.frames - 1)
-    variance = cross_validated(sums) if len(sums.parts) > 1 else within
+    keep = min(settings.modes or size, size if parts > 1 else sums.frames - 1)
+    variance = cross_validated(sums) if parts > 1 else within
     return variance[:keep].clamp(min=settings.floor), within[:keep].clamp(min=settings.floor), vectors[:, :keep]
 
 
@@ -63,7 +66,7 @@ def component_model(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The model of components that have variance: their variances, coupling, lag-one correlations, and vectors."""
     variance, within, vectors = principal(sums, settings)
-    kept = within > settings.floor
+    kept = variance > settings.floor
     variance, within, vectors = variance[kept], within[kept], vectors[:, kept]
     coupling, persistence = evolution(lagged(sums, within, vectors, settings), settings.coupled_modes)
     return variance, coupling, persistence, vectors

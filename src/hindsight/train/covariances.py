@@ -72,8 +72,7 @@ class CovarianceSums:
 
     def without(self, part: int) -> torch.Tensor:
         """E[x_t x_t^H] over the other parts."""
-        others = [other for other in self.parts if other != part]
-        return self.now[others].sum(0) / sum(self.counts[other] for other in others)
+        return (self.now.sum(0) - self.now[part]) / (self.frames - self.counts[part])
 
 
 def accumulate(frames: Frames, sampler: Sampler, parts: int = 1) -> list[CovarianceSums]:
