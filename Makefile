@@ -79,6 +79,9 @@ test-all: setup-docs
 test-slurm: setup
 	pytest tests/slurm -rs
 
+gpu-check: setup
+	python benchmarks/gpu.py --json results/gpu.json
+
 lint: setup
 	ruff check src tests benchmarks setup.py docs/hooks.py
 	ruff format --check src tests benchmarks setup.py docs/hooks.py

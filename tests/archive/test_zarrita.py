@@ -120,7 +120,7 @@ def test_zarrita_reads_a_part_by_its_bytes(page, small):
     """A map of one frame is read as ranges of an object, not as whole objects."""
     ours = xr.open_zarr(small.archive, group="mean")["z500"]
     requests = []
-    page.on("request", requests.append)
+    page.on("request", lambda request: requests.append(request))
     found = page.evaluate("read('/mean/z500', [[3, 4], null, null])")
     np.testing.assert_array_equal(np.array(found["values"], np.float32), ours[3].values.ravel())
     ranges = [one.headers.get("range") for one in requests if "/c/" in one.url and one.method == "GET"]

@@ -13,7 +13,7 @@ from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
-from hindsight.settings.train import Audit, Backbone
+from hindsight.settings.train import Audit, Backbone, LinearPrior
 from hindsight.train import audit, linear_prior, loop, responses
 from tests.train import helpers
 from tests.train.test_prior import SETTINGS, files_of, made, train  # noqa: F401 (`made` is a fixture)
@@ -31,6 +31,7 @@ VIDEO = helpers.SETTINGS.model_copy(
         "sigma_max": 10.0,
         "backbone": Backbone(width=32, multipliers=[1], blocks=2, embedding=32),
         "audit": Audit(windows=48),
+        "linear_prior": LinearPrior(coupled_modes=4, parts=1),  # fitted to the frames that it is judged by, as in the docs
     }
 )
 
