@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hindsight import __version__, machine
 from hindsight import prior as priors
@@ -51,8 +50,7 @@ class Periods:
 
 def run(training: TrainingDomain, settings: Train, *, prior: Path, fields: Path, audit: Path, figure: Path) -> None:
     """Audit the prior for memorisation: compare training frames with held-out ones; stop above a limit."""
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    machine.compute_reproducibly(settings.threads)
     trained = priors.load(prior, machine.device(settings.device))
     seen, held_out = (_windows(training, settings, name, trained, fields) for name in ("train", "validation"))
     check_held_out(prior, trained, held_out.times)

@@ -43,8 +43,7 @@ def run(
     """Train a controller on roll-outs of the prior; a killed job resumes from its checkpoint."""
     if wrong := rollout.walk_errors():
         raise UserError(f"reanalyse: {'; '.join(wrong)}")
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    machine.compute_reproducibly(settings.threads)
     team, device = join(settings.processes, machine.device(settings.device), "controller", "controller")
     frozen, digest = priors.load(prior, f"{device}"), hashlib.sha256(prior.read_bytes()).hexdigest()
     splits = {name: windows(training, settings, name, fields, frozen) for name in ("train", "validation")}
