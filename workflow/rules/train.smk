@@ -91,7 +91,7 @@ rule audit:
     input:
         settings="results/{run}/settings/audit.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        training_pieces=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
         prior="results/{run}/train/prior.safetensors",
     output:
         audit="results/{run}/train/audit.json",
@@ -118,7 +118,7 @@ rule controller:
     input:
         settings="results/{run}/settings/controller.json",
         fields=ancient(store("results/{run}/preprocess/fields.zarr")),
-        learnt=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
+        training_pieces=stores(pieces_of_splits("train", "validation")),  # other years do not trigger a rerun
         prior="results/{run}/train/prior.safetensors",
     output:
         controller="results/{run}/train/controller.safetensors",
