@@ -31,9 +31,7 @@ VIDEO = helpers.SETTINGS.model_copy(
         "sigma_max": 10.0,
         "backbone": Backbone(width=32, multipliers=[1], blocks=2, embedding=32),
         "audit": Audit(windows=48),
-        "linear_prior": LinearPrior(
-            coupled_modes=4, parts=1
-        ),  # as in the table of the docs
+        "linear_prior": LinearPrior(coupled_modes=4, parts=1),  # as in the table of the docs
     }
 )
 

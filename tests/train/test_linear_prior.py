@@ -146,7 +146,7 @@ def test_with_parts_few_frames_keep_the_variance_of_all_directions(weather):
     others = few.modes.project(torch.as_tensor(weather[120:]).flatten(1)).square().mean(0)
     ratio = float(few.variance[60:].sum() / others[60:].sum())
     assert 0.8 < ratio < 2.2  # four fifths of 60 frames leave more unseen than all of them
-    assert float(others[60:].sum()) > 0.1 * float(others.sum())
+    assert float(others[60:].sum()) > 0.05 * float(others.sum())
     assert few.coupling.abs().max() <= 1 and few.persistence[-1].abs() < 0.1
 
 

@@ -12,7 +12,8 @@ from tests.verify import worlds
 HEADINGS = [
     "Data and cost", "The storm", "Every channel", "Where the errors are", "Skill by region and season",
     "Error by distance to stations", "Observations over time", "Departures at stations",
-    "Observations and analysis", "Rank histograms", "Spectra", "At two stations", "Seams", "Learning", "All scores",
+    "Observations and analysis", "Rank histograms", "Spectra", "At two stations", "Seams", "Learning",
+    "Memorisation", "All scores",
     "Provenance",
 ]  # fmt: skip
 OF_A_RING = ["Data and cost", "Time and longitude", *HEADINGS[3:5], HEADINGS[6], *HEADINGS[8:11], "At a station"]
@@ -66,7 +67,7 @@ def test_every_section_is_there(page, ring):
 
 def test_every_picture_is_whole(page, ring):
     found = page.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth, i.alt.length])")
-    assert len(found) == (12 if ring else 15) and all(whole and width > 300 and words for whole, width, words in found)
+    assert len(found) == (13 if ring else 16) and all(whole and width > 300 and words for whole, width, words in found)
 
 
 def test_the_page_is_no_wider_than_the_window(page):

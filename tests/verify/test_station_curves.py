@@ -58,13 +58,14 @@ def test_the_band_holds_nine_tenths_of_calibrated_observations():
         {
             "analysis": "diffusion", "time": pd.date_range("2009-01-01", periods=4000, freq="h"), "station": "a",
             "channel": "msl", "biascorr": 2.0, "obs_error": 3.0, "an_spread": 4.0, "reference_depar": np.nan,
-            "an_depar": departures, "obsvalue": 7 + departures,
+            "an_depar": departures, "obsvalue": 100_007 + departures,
         }
     )  # fmt: skip
     chosen = pd.DataFrame({"station": ["a"], "channel": "msl", "use": "used", "latitude": 50.0, "longitude": 1.0})
     figure = station_curves.draw(rows, chosen, "")
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
-    assert np.mean((departures > band.min() - 5) & (departures < band.max() - 5)) == pytest.approx(0.9, abs=0.015)
+    low, high = band.min() - 100_005, band.max() - 100_005
+    assert np.mean((departures > low) & (departures < high)) == pytest.approx(0.9, abs=0.015)
     style.plt.close(figure)
 
 
