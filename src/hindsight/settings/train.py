@@ -27,7 +27,8 @@ class LinearPrior(Section):
         None,
         gt=0,
         description="modes of all channels together, whose covariances and coupling are kept (waves: of each "
-        "wavenumber); none: all that the training period supports. Some hundred suffice for many channels on a globe",
+        "wavenumber); none: all (with `parts: 1`, one fewer than frames). Some hundred suffice for many channels on a "
+        "globe",
     )
     residual: bool = Field(
         True,
