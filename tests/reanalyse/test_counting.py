@@ -4,6 +4,7 @@ import pytest
 
 from hindsight.fields import calendar
 from hindsight.reanalyse.counting import Counter, Work
+from tests import test_controller
 from tests.reanalyse import worlds
 from tests.reanalyse.regimes.test_regimes import CASES
 
@@ -28,7 +29,9 @@ ALL = MORE | {name: settings for name, (settings, _) in CASES.items()}
 
 @pytest.fixture(scope="module")
 def priors():
-    return {points: worlds.busy(points) for points in (False, True)}
+    made = {points: worlds.busy(points) for points in (False, True)}
+    made[False].control = test_controller.busy(made[False])
+    return made
 
 
 @pytest.mark.parametrize("name", ALL)
