@@ -270,6 +270,7 @@ def test_a_page_is_as_small_as_asked_and_says_what_it_leaves_out(small):
         pages.explored(small, explorer_mb=0.01)
 
 
+@pytest.mark.slow
 def test_a_long_archive_has_a_page_of_the_same_size(tmp_path):
     """Three months on 30 x 40 points, whose page would have a megabyte with every frame."""
     small = Small(tmp_path, end="2009-03-31T12:00", grid=Grid(np.arange(30.0, 60), np.arange(-30.0, 10)), members=2)

@@ -15,7 +15,7 @@ import fuzz  # noqa: E402
 import mutations  # noqa: E402
 import shapes  # noqa: E402
 
-QUICK = 30  # sources
+QUICK = 20  # sources
 
 
 def files(folder):

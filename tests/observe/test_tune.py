@@ -25,7 +25,7 @@ def table(assumed, seed=0):
 def estimated(rows, **settings):
     quality = Quality(**{"modes": SIZE, "correlated_share": 0.0} | settings)
     judge = Neighbours(prior(), quality, rows, normalise(rows, ["msl"], GRID, SCALING, 24), 24)
-    rows = rows.assign(by_others=0.0, by_others_spread=1.0) if "by_others" not in rows else rows
+    rows = rows.assign(by_other_stations=0.0, by_other_stations_spread=1.0) if "by_other_stations" not in rows else rows
     return tune.estimate(rows, judge).set_index("kind")
 
 
@@ -68,7 +68,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(monkeypatch):
 def test_departures_from_other_stations_give_the_error_too():
     """From the columns that `observe.screen` writes, with the right error assumed."""
     rows = screened(reports(), neighbours=100.0).assign(kind="all")
-    assert estimated(rows).loc["all", "error_by_others"] == pytest.approx(ERROR, rel=0.1)
+    assert estimated(rows).loc["all", "error_by_other_stations"] == pytest.approx(ERROR, rel=0.1)
 
 
 def test_few_reports_give_no_estimate():

@@ -35,7 +35,7 @@ def priors():
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("first", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_evaluations_are_those_that_a_sample_counts(priors, name, first):
     """`first` moves the windows, which start at absolute frame numbers."""
     settings = worlds.settings(**ALL[name])

@@ -32,6 +32,7 @@ REGIMES = {
     "particle smoother": {"regime": "particle_filter", "lag_hours": 48, "window": {"weights": "mean"}, "halo": 3},
     "with corrections": {"halo": 3, "sampler": {"step": "ddim", "corrections": 1}},
 }
+LONG = ("nowcast", "sliding by inversion", "particle filter")  # `tests/reanalyse/test_counting.py` counts them too
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def world(tmp_path, monkeypatch):
     return World()
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in REGIMES])
 def test_jobs_take_the_network_evaluations_that_were_forecast(world, regime):
     together = regime.startswith(("sliding", "particle"))
     product = PRODUCT.model_copy(update={"member_block": 3}) if together else PRODUCT

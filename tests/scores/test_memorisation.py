@@ -92,6 +92,7 @@ def gradient(encoder, samples, draws):
     return sizes[0] / sizes[1]
 
 
+@pytest.mark.slow
 def test_the_closed_minimisers_of_the_autoencoder_are_stationary():
     closed = oracle.memorising(FEW, DECAY), oracle.generalising(IMAGES, MANY, DECAY)
     for encoder, samples, draws in zip(closed, (FEW, MANY), (4000, 8)):

@@ -125,9 +125,12 @@ class Server:
     def note(self, served: Served) -> None:
         with self.lock:
             self.log.append(served)
-            if self.journal:
-                with self.journal.open("a") as file:
-                    file.write(json.dumps(asdict(served)) + "\n")
+
+    def record(self, served: Served) -> None:
+        """Write what was served to the journal."""
+        if self.journal:
+            with self.lock, self.journal.open("a") as file:
+                file.write(json.dumps(asdict(served)) + "\n")
 
     def wait(self, count: int) -> None:
         """Take the time that sending so many bytes takes."""
@@ -213,7 +216,9 @@ class Handler(BaseHTTPRequestHandler):
         path, fault = self.server_of.root / name, None if head else self.server_of.struck(name)
         if fault and fault.reset:
             self.close_connection = True
-            self.server_of.note(Served(name, "media", 0, 0, False))
+            served = Served(name, "media", 0, 0, False)
+            self.server_of.note(served)
+            self.server_of.record(served)
             return self.connection.shutdown(socket.SHUT_RDWR)
         if fault and fault.status:
             return self.error(fault.status, "injected", name)
@@ -240,20 +245,22 @@ class Handler(BaseHTTPRequestHandler):
             body = bytes(byte ^ 0xFF for byte in body)
         if fault and fault.short is not None:
             body = body[: int(len(body) * fault.short)]
-        sent, whole = 0, whole and not (fault and (fault.corrupt or fault.short is not None))
+        whole = whole and not (fault and (fault.corrupt or fault.short is not None))
+        served = Served(name, kind, status, 0, whole and not body)
+        self.server_of.note(served)  # before the answer, after which a client may ask for the log
         try:
             self.send_response(status)
             for key, value in {"Content-Length": len(body), **more}.items():
                 self.send_header(key, str(value))
             self.end_headers()
             if kind != "head":
-                sent = self.stream(body, fault)
+                self.stream(body, fault, served, whole)
         except OSError:
-            self.close_connection = True
-        self.server_of.note(Served(name, kind, status, sent, whole and sent == len(body)))
+            self.close_connection, served.bytes, served.whole = True, 0, False
+        self.server_of.record(served)
 
-    def stream(self, body, fault):
-        """Send a body; how many bytes of it went out."""
+    def stream(self, body, fault, served, whole):
+        """Send a body, and note how many bytes of it go out, before they do."""
         view, sent = memoryview(body), 0
         stop = int(len(body) * fault.truncate) if fault and fault.truncate is not None else len(body)
         middle = len(body) // 2 if fault and fault.stall else -1
@@ -263,12 +270,12 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(fault.stall)
             piece = view[sent : min(sent + block, stop)]
             self.server_of.wait(len(piece))
-            self.wfile.write(piece)
             sent += len(piece)
+            served.bytes, served.whole = sent, whole and sent == len(body)
+            self.wfile.write(piece)
         if stop < len(body):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-        return sent
 
 
 def described(bucket, path, name):

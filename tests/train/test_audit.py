@@ -83,6 +83,7 @@ def test_a_prior_of_twenty_windows_is_flagged_by_its_errors(memorised):
     assert "error relative to the linear prior's: " in audit.refusal(memorised, 0.7)
 
 
+@pytest.mark.slow
 def test_a_prior_of_many_frames_is_not_flagged_although_it_has_learnt(learnt):
     assert all(value["auroc"] < 0.6 for value in learnt["judged"].values())
     assert audit.refusal(learnt, 0.7) == ""

@@ -130,6 +130,7 @@ def test_an_untrained_prior_is_the_linear_prior(world):
     )
 
 
+@pytest.mark.slow
 def test_training_learns_to_use_points(tmp_path):
     """One observed value determines which of two states it is; the linear prior can only add inverse variances."""
     more = {"steps": 500, "batch": 16, "checkpoint_every": 1000, "validate_every": 1000, "average": 0.98}

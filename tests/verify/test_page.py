@@ -35,7 +35,7 @@ def made(kind: str, folder: Path) -> None:
     worlds.reported(folder, world)
 
 
-@pytest.fixture(scope="module", params=["box", "globe", "ring"])
+@pytest.fixture(scope="module", params=[pytest.param("box", marks=pytest.mark.slow), "globe", "ring"])
 def report(request):
     return shared.once(f"report-{request.param}", partial(made, request.param)) / "report.html"
 

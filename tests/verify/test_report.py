@@ -93,6 +93,7 @@ def test_every_picture_says_what_it_shows(text):
     assert len(pictures) == 16 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_page(text, folder, world):
     assert worlds.reported_again(folder, world).read_text() == text
 

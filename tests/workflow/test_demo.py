@@ -43,6 +43,7 @@ SMALL = {
         "validate_every": 2,
         "threads": 1,
         "backbone": {"width": 8, "multipliers": [1]},
+        "audit": {"windows": 16},
     },
     "product": {"members": 4, "member_block": 4, "shard_frames": 40},
     "reanalyse": {"steps": 2, "halo": 4},

@@ -27,6 +27,7 @@ SMALL = {
         "validate_every": 1,
         "threads": 1,
         "backbone": {"width": 8, "blocks": 1},
+        "audit": {"windows": 16},
     },
     "product": {"members": 4, "member_block": 4, "shard_frames": 60},
     "reanalyse": {"steps": 2, "halo": 4, "stride": 4, "threads": 1},

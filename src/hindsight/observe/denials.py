@@ -19,7 +19,8 @@ from hindsight.settings import RealReports
 from hindsight.settings.quality import Quality
 
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
-READ = ["time", "station", "channel", "value", "error", "bias", "quality", "by_others", "by_others_spread", "departure"]
+READ = ["time", "station", "channel", "value", "error", "bias", "quality", "departure"]
+READ += ["by_other_stations", "by_other_stations_spread"]
 DAYS = 30  # of a month
 USUAL_SHARE = 0.4  # of the months, which show the usual level
 FEWEST = 10  # least number of reports of a month that is judged
@@ -59,7 +60,9 @@ def blocks(part: pd.DataFrame) -> pd.DataFrame:
     """The months of one station: first and last time, reports, median departure, spread of the estimate by others."""
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
-        block=np.floor(days / DAYS).astype(int), whole=part["by_others"] + part["bias"], far=part["quality"] != 0
+        block=np.floor(days / DAYS).astype(int),
+        whole=part["by_other_stations"] + part["bias"],
+        far=part["quality"] != 0,
     )
     groups = own.groupby("block")
     return pd.DataFrame(
@@ -69,7 +72,7 @@ def blocks(part: pd.DataFrame) -> pd.DataFrame:
             "reports": groups.size(),
             "departure": groups["whole"].median(),
             "judged": groups["whole"].count(),
-            "spread": groups["by_others_spread"].median(),
+            "spread": groups["by_other_stations_spread"].median(),
             "far": groups["far"].mean(),
             "size": groups["departure"].median(),
         }
@@ -148,7 +151,7 @@ def _dead(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
                 "start": pd.Timestamp(times[first]),
                 "end": pd.Timestamp(times[after - 1]),
                 "reason": f"dead: the same value for {days:.0f} days",
-                "size": float(part["by_others"].iloc[first:after].median()),
+                "size": float(part["by_other_stations"].iloc[first:after].median()),
                 "reports": int(after - first),
             }
 

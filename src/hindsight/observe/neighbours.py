@@ -30,14 +30,15 @@ TOGETHER = 300  # rows that are judged at once, where there are more than `LARGE
 class Judgement:
     """N rows compared with estimates by the others, in units of the rows' values.
 
-    `departure` and `variance` are from all other rows that are kept, `by_others` and `variance_by_others` from other
-    stations only, `expected` is the standard deviation of an innovation, `rejected` says which rows fail.
+    `departure` and `variance` are from all other rows that are kept, `by_other_stations` and
+    `variance_by_other_stations` from other stations only, `expected` is the standard deviation of an innovation,
+    `rejected` says which rows fail.
     """
 
     departure: np.ndarray
     variance: np.ndarray
-    by_others: np.ndarray
-    variance_by_others: np.ndarray
+    by_other_stations: np.ndarray
+    variance_by_other_stations: np.ndarray
     expected: np.ndarray
     rejected: np.ndarray
 

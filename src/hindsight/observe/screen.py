@@ -89,7 +89,7 @@ def screen(
     Returns:
         The rows of the interval, with `bias`, `quality`, `reasons`, and in the units of the channel, with the bias
         subtracted, `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports),
-        `by_others` (minus the estimate by other stations) and the standard deviation `…_spread` of each.
+        `by_other_stations` (minus the estimate by other stations) and the standard deviation `…_spread` of each.
     """
     frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
@@ -97,8 +97,8 @@ def screen(
         4 + rows.error**2
     )  # the local spread may be twice that of the channel
     first = _judged(judge, frames, rows.value, kept, watch, 0)
-    usable_departure = np.where(first.rejected, np.nan, first.by_others)
-    spread = np.sqrt(first.variance_by_others)
+    usable_departure = np.where(first.rejected, np.nan, first.by_other_stations)
+    spread = np.sqrt(first.variance_by_other_stations)
     bias = station_bias(judge, table, usable_departure, spread, rows.error, quality.bias)
     second = _judged(judge, frames[np.isin(frames, judge.frame[inside])], rows.value - bias, kept, watch, len(frames))
     innovation = rows.value - bias
@@ -108,8 +108,8 @@ def screen(
         "innovation_spread": second.expected,
         "departure": second.departure,
         "departure_spread": np.sqrt(second.variance),
-        "by_others": second.by_others,
-        "by_others_spread": np.sqrt(second.variance_by_others),
+        "by_other_stations": second.by_other_stations,
+        "by_other_stations_spread": np.sqrt(second.variance_by_other_stations),
         "bias": bias,
     }
     table = table.assign(**{name: value * rows.unit for name, value in results.items()})

@@ -36,7 +36,7 @@ from hindsight.settings import RealReports, TrainingDomain
 from hindsight.settings.quality import Measurement
 
 GROUP = ["kind", "channel", "platform"]
-COLUMNS = [*GROUP, "reports", "used_error", "error", "low", "high", "error_by_others"]
+COLUMNS = [*GROUP, "reports", "used_error", "error", "low", "high", "error_by_other_stations"]
 FRAMES = 120  # of the period, evenly spread, whose reports are taken
 FEWEST = 50  # reports of a group whose error is estimated
 ROUNDS, CLOSE = 40, 0.005  # iterations at most; relative change of errors at which they end
@@ -136,7 +136,8 @@ def estimate(table: pd.DataFrame, judge: Neighbours) -> pd.DataFrame:
     valid = np.where(counted >= FEWEST, 1.0, np.nan)
     found = pd.DataFrame([list(name) for name in unique], columns=GROUP)
     found = found.assign(reports=np.bincount(group), used_error=used, error=used * factor * valid)
-    return found.assign(low=used * low * valid, high=used * high * valid, error_by_others=_by_others(table, group))
+    found = found.assign(low=used * low * valid, high=used * high * valid)
+    return found.assign(error_by_other_stations=_by_other_stations(table, group))
 
 
 def sample_frames(judge: Neighbours, group: np.ndarray) -> Sample:
@@ -195,10 +196,14 @@ def _slope(sample: Sample, factor: np.ndarray, valid: np.ndarray, by: float = 0.
     return np.where(valid[:, None] & valid, slope, 0.0)
 
 
-def _by_others(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
+def _by_other_stations(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
     """Errors (G,) by the departures from other stations; NaN where the variance would be negative."""
     squares = pd.DataFrame(
-        {"found": table["by_others"] ** 2, "expected": table["by_others_spread"] ** 2, "used": table["error"] ** 2}
+        {
+            "found": table["by_other_stations"] ** 2,
+            "expected": table["by_other_stations_spread"] ** 2,
+            "used": table["error"] ** 2,
+        }
     )
     mean = squares.groupby(group).mean()
     return np.sqrt((mean["found"] - mean["expected"] + mean["used"]).where(lambda variance: variance > 0)).to_numpy()

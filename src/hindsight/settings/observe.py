@@ -115,7 +115,7 @@ class RealReports(Section):
     reports: dict[str, Reports] = Field({}, description="files of reports by name, which networks of real reports use")
     measurements: list[Measurement] = Field(
         [],
-        description="errors of reports and how they observe the state; the first that fits counts, then the defaults",
+        description="errors of reports and how they observe the state; the first that fits is used, else the defaults",
     )
     quality: Quality = Field(Quality(), description="quality control of reports")
 

@@ -63,7 +63,7 @@ class CensoredLogarithm(Section):
     highest: float | None = Field(
         None,
         gt=0,
-        description="values above this (in the channel's units) count as this, since the exponential of a normal "
+        description="values above this (in the channel's units) are lowered to it, since the exponential of a normal "
         "number has no bound; none: no limit",
     )
     errors: Literal["transformed", "physical"] = Field(

@@ -35,7 +35,7 @@ class Radar(Section):
     b: float = Field(1.6, gt=0, description="b in Z = a R^b; FMI uses 1.53")
     highest_dbz: float | None = Field(
         55.0,
-        description="reflectivities above this (dBZ), of hail or echoes of the ground, count as this; none: no limit",
+        description="reflectivities above this (dBZ), of hail or ground echoes, are lowered to it; none: no limit",
     )
     dry_below: float = Field(
         0.1, ge=0, description="rain rates below this (mm/h) at a point of a composite are dry: 0 before averaging"

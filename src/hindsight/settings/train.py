@@ -33,7 +33,7 @@ class LinearPrior(Section):
     residual: bool = Field(
         True,
         description="keep the variance and memory of what modes and truncation leave out, of each channel by itself; "
-        "false: it counts as zero. Where nothing is left out, this changes nothing",
+        "false: it is taken as zero. Where nothing is left out, this changes nothing",
     )
     coupled_modes: int = Field(
         100,

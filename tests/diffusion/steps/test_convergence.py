@@ -76,8 +76,10 @@ def moments(step, guided, levels, mean, spread):
 
 @pytest.mark.parametrize(
     ("make", "counts", "faster"),
-    [(lambda: Ddim(1.0), (10, 40, 160), 2.5), (SecondOrder, (10, 20, 40), 3.0)],
-    ids=["ancestral", "second order"],
+    [
+        pytest.param(lambda: Ddim(1.0), (10, 40, 160), 2.5, id="ancestral", marks=pytest.mark.slow),
+        pytest.param(SecondOrder, (10, 20, 40), 3.0, id="second order"),
+    ],
 )
 def test_more_steps_lead_to_the_exact_smoother(exact_posterior, make, counts, faster):
     """Mean and spread with the analytic guidance, computed and not sampled."""
