@@ -88,6 +88,16 @@ def test_rejected_observations_are_counted_once_per_shard(monkeypatch):
     assert report.rejected_observations(paths[2:3]) == []
 
 
+def test_a_controller_that_is_too_often_at_its_bound_is_a_warning(monkeypatch):
+    found = {"a": 0.004, "b": 0.034, "c": 0.02, "d": None}  # d: an analysis without a controller
+    paths = [Path(f"{name}.nc") for name in found]
+    attributes = lambda path: {} if found[path.stem] is None else {"control_at_bound": found[path.stem]}
+    monkeypatch.setattr(report.analysis_files, "header", lambda path: xr.Dataset(attrs=attributes(path)))
+    (warning,) = report.controller_warnings(paths)
+    assert warning.startswith("in 2 of 4 files of analyses") and "more than 1% of the points (at most 3.4%)" in warning
+    assert report.controller_warnings([paths[0], paths[3]]) == []
+
+
 def test_every_picture_says_what_it_shows(text):
     pictures = re.findall(r"<img [^>]*>", text)
     assert len(pictures) == 16 and all(re.search(r'alt="[^"]{10,}"', picture) for picture in pictures)

@@ -15,6 +15,7 @@ from hindsight.fields import calendar, store
 from hindsight.fields.grid import Grid
 
 DIMENSIONS = ("realization", "time", "channel", "latitude", "longitude")
+MAX_AT_BOUND = 0.01  # share of the points at a controller's bound; above it a shard and the report warn
 
 
 def write(

@@ -31,8 +31,6 @@ from hindsight.reanalyse.assimilation import Assimilation, Task
 from hindsight.reanalyse.checkpoint import Checkpoint
 from hindsight.settings import Division, DomainWithoutPeriods, Reanalyse
 
-AT_BOUND = 0.01  # share of the points at the controller's bound above which a warning is printed
-
 
 def run(
     domain: DomainWithoutPeriods,
@@ -90,13 +88,13 @@ def run(
 def control_attributes(cost: Cost) -> dict[str, float]:
     """Root-mean-square shift by the controller in expected errors, and the share of its points at a bound.
 
-    Above `AT_BOUND` of the points at a bound, a warning is printed. Empty without a controller.
+    Above `analyses.MAX_AT_BOUND` of the points at a bound, a warning is printed. Empty without a controller.
     """
     if not cost.controlled:
         return {}
     shift, at_bound = (cost.control / cost.controlled) ** 0.5, cost.at_bound / cost.controlled
     print(f"controller: shift {shift:.3f} expected errors (root mean square), {at_bound:.2%} at its bound", flush=True)
-    if at_bound > AT_BOUND:
+    if at_bound > analyses.MAX_AT_BOUND:
         print(
             f"warning: the controller is at its bound in {at_bound:.1%} of the points, where it may do too little; "
             "train it for such observations, or raise controller.network.shift and scale",

@@ -185,6 +185,7 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
         ("Confidence intervals", numbers.interval_note(data.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in data.networks.items()),
         *(("Rejected", text) for text in rejected_observations(data.analyses)),
+        *(("Warning", text) for text in controller_warnings(data.analyses)),
     ]
 
 
@@ -211,6 +212,19 @@ def rejected_observations(analyses: list[Path]) -> list[str]:
         return []
     return [
         f"{count} observations in {shards} shards (halos included) rejected as gross errors; the shards' logs name them"
+    ]
+
+
+def controller_warnings(analyses: list[Path]) -> list[str]:
+    """A sentence on files of analyses whose controller was too often at its bound; none without any."""
+    shares = [float(analysis_files.header(path).attrs.get("control_at_bound", 0)) for path in analyses]
+    files = sum(share > analysis_files.MAX_AT_BOUND for share in shares)
+    if not files:
+        return []
+    return [
+        f"in {files} of {len(shares)} files of analyses the controller is at its bound in more than "
+        f"{analysis_files.MAX_AT_BOUND:.0%} of the points (at most {max(shares):.1%}), where it may do too little; "
+        "train it for such observations, or raise controller.network.shift and scale"
     ]
 
 
