@@ -80,7 +80,7 @@ def test_a_prior_of_twenty_windows_is_flagged_by_its_errors(memorised):
     """Beside a closed form the representation says little: its AUROC is reported, and need not be large."""
     assert memorised["judged"]["skill"]["auroc"] > 0.9
     assert max(level["excess"] for level in memorised["levels"]) > 1.1
-    assert "error relative to the linear prior's: " in audit.refusal(memorised, 0.7)
+    assert "skill beside the linear prior: " in audit.refusal(memorised, 0.7)
 
 
 @pytest.mark.slow
@@ -131,8 +131,8 @@ def test_a_planted_copy_among_held_out_frames_is_found():
 
 def test_of_a_long_period_frames_are_spread_evenly_and_few_fields_are_held(monkeypatch):
     seen = helpers.of(days(700), helpers.two_states(700, 1), WINDOW, segment=np.where(np.arange(700) < 100, -1, 0))
-    np.testing.assert_array_equal(audit.spread(seen, 6), [100, 200, 300, 400, 500, 600])
-    assert len(audit.spread(seen, 5000)) == 600
+    np.testing.assert_array_equal(audit.evenly_spaced(seen, 6), [100, 200, 300, 400, 500, 600])
+    assert len(audit.evenly_spaced(seen, 5000)) == 600
     monkeypatch.setattr(audit, "ROOM", 10 * 16 * 4)
     about = helpers.metadata_of(VIDEO, ["z500"], helpers.GRID, ["open", "open"])
     found = audit.neighbours_in_fields(seen, seen, about, Audit(frames=300))
@@ -156,7 +156,7 @@ def judged(**values):
 def test_a_limit_refuses_what_exceeds_it_and_says_what_to_do():
     assert audit.refusal(judged(skill=0.72), None) == "" == audit.refusal(judged(skill=0.69), 0.7)
     said = audit.refusal(judged(skill=0.72, deviation=0.9), 0.7)
-    assert "above train.audit.limit (0.7): standard deviation of the representation: 0.90 (0.85 to 0.95); error" in said
+    assert "above train.audit.limit (0.7): standard deviation of the representation: 0.90 (0.85 to 0.95); skill beside" in said
     assert "L4 / L2" not in said and "at most 0.55" in said and "a longer domain.train; or raise the limit" in said
     assert "(0.6)" in audit.refusal(judged(skill=0.65), 0.6) and audit.refusal(judged(skill=0.75), 0.8) == ""
     assert audit.refusal(judged(skill=0.54), 0.5) == ""  # its interval contains 0.5

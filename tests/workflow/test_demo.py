@@ -1,7 +1,8 @@
 """The demo as a newcomer meets it, on a smaller world: `make demo`, and the commands and snippets of the docs.
 
-`make demo` itself runs in real processes, with `make test-all`. For the rest the same world is made by processes forked
-from one that has their imports (`tests/warm`), and of commands that make a whole run the plan is made.
+`make demo` itself runs in real processes. For the rest the same world is made by processes forked from one that has
+their imports (`tests/warm`), and of commands that make a whole run the plan is made. Nearly all of it belongs to
+`make test-all`; `make test` looks at commands of `make` and of benchmarks.
 """
 
 import re
@@ -113,11 +114,15 @@ def run(folder: Path, command: str, real: bool = False) -> subprocess.CompletedP
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def clone(tmp_path_factory):
+    return cloned(tmp_path_factory.mktemp("newcomer"))
+
+
+@pytest.fixture(scope="module")
+def made(clone):
     """A clone after the command that `make demo` calls."""
-    folder = cloned(tmp_path_factory.mktemp("newcomer"))
-    run(folder, "snakemake --profile profiles/local --resources mem_mb=3000")
-    return folder
+    run(clone, "snakemake --profile profiles/local --resources mem_mb=3000")
+    return clone
 
 
 @pytest.mark.slow
@@ -131,6 +136,7 @@ def test_make_demo_ends_with_the_scores_and_the_report(tmp_path):
         assert name in table
 
 
+@pytest.mark.slow
 def test_nothing_but_its_attributes_says_that_the_world_is_synthetic(made):
     import xarray as xr
 
@@ -140,6 +146,7 @@ def test_nothing_but_its_attributes_says_that_the_world_is_synthetic(made):
     assert "synthetic" in archive.attrs["source"] and dict(archive.sizes)["time"] == 80
 
 
+@pytest.mark.slow
 def test_the_archive_can_be_looked_at_in_one_small_file(made):
     page = made / "results/demo/archive/explore.html"
     notes = re.findall("<li>(.*)</li>", text := page.read_text())
@@ -148,6 +155,7 @@ def test_the_archive_can_be_looked_at_in_one_small_file(made):
     assert "at 50 stations" in notes[2]  # 40 that are used, and a fifth of all, which are withheld
 
 
+@pytest.mark.slow
 def test_the_demo_has_nothing_left_to_do(made):
     assert "Nothing to be done" in run(made, "snakemake --profile profiles/local").stdout
 
@@ -163,6 +171,7 @@ def whole(command: str) -> bool:
     return "run=" in command and "--dry-run" not in command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), commands("snakemake"))
 def test_every_snakemake_command_of_the_docs_runs(made, page, command):
     """Of what makes a run of its own the plan is made here, and the run below."""
@@ -177,23 +186,25 @@ def test_every_command_of_the_docs_that_makes_a_run_of_its_own_makes_it(made, pa
     run(made, command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), commands("hindsight"))
 def test_every_hindsight_command_of_the_docs_runs(made, page, command):
     run(made, command)
 
 
 @pytest.mark.parametrize(("page", "command"), commands("make"))
-def test_every_make_command_of_the_docs_is_known(made, page, command):
-    run(made, command.replace("make", "make --dry-run --old-file=.venv/installed", 1))
+def test_every_make_command_of_the_docs_is_known(clone, page, command):
+    run(clone, command.replace("make", "make --dry-run --old-file=.venv/installed", 1))
 
 
 @pytest.mark.parametrize(("page", "command"), commands("python"))
-def test_every_benchmark_of_the_docs_takes_its_options(made, page, command):
+def test_every_benchmark_of_the_docs_takes_its_options(clone, page, command):
     words = shlex.split(command)
-    help_text = run(made, f"{warm.python()} {words[1]} --help").stdout
+    help_text = run(clone, f"{warm.python()} {words[1]} --help").stdout
     assert all(word in help_text for word in words if word.startswith("--"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "code"), snippets(), ids=lambda x: x if x.endswith(".md") else "")
 def test_every_snippet_of_the_docs_runs(made, page, code):
     (made / "snippet.py").write_text(code)

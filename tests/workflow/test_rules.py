@@ -23,6 +23,7 @@ def test_a_dry_run_of_europe_names_every_stage(config, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_era5_at_1p5_degrees_names_every_stage(tmp_path):
     """Without a network: the store is read by the jobs."""
     config = yaml.safe_load((runs.ROOT / "config/era5_1p5.yaml").read_text())

@@ -1,6 +1,6 @@
 """Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly rejected.
 
-The departures of a station from the estimate by other stations, its own bias included, have a median for each month.
+The departures of a station from the estimate by others, before its bias is subtracted, have a median for each month.
 At a good station this median hardly changes. Months in which it differs from the usual one are proposed if the
 cumulative sum of the differences (Page 1954) is larger than chance and the uncertainty of the estimate explain.
 Nothing is denied by this step: look through the file that it writes, and name it as `denied_file` of a network.
@@ -56,7 +56,7 @@ def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["station", "channel", "start"], ignore_index=True)
 
 
-def blocks(part: pd.DataFrame) -> pd.DataFrame:
+def by_month(part: pd.DataFrame) -> pd.DataFrame:
     """The months of one station: first and last time, reports, median departure, spread of the estimate by others."""
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
@@ -81,7 +81,7 @@ def blocks(part: pd.DataFrame) -> pd.DataFrame:
 
 def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
     """Drifts and steps: months whose median departure differs from the station's usual one."""
-    months = blocks(part)
+    months = by_month(part)
     months = months[months["judged"] >= FEWEST]
     if len(months) < 3:
         return
@@ -99,7 +99,7 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
         yield {
             "start": months["first"].iloc[first],
             "end": months["last"].iloc[last],
-            "reason": f"{kind}: its difference from other stations departs by up to {most:.3g} from the usual one",
+            "reason": f"{kind}: its departure from other stations is up to {most:.3g} off the usual one",
             "size": most,
             "reports": int(months["reports"].iloc[first : last + 1].sum()),
         }
@@ -126,14 +126,14 @@ def usual_level(values: np.ndarray) -> float:
 
 def _unreliable(part: pd.DataFrame) -> Iterator[dict]:
     """Months in which many reports are far from their neighbours or from the climatology."""
-    months = blocks(part)
+    months = by_month(part)
     for first, last in _runs(((months["far"] > UNRELIABLE) & (months["reports"] >= FEWEST)).to_numpy()):
         stretch = months.iloc[first : last + 1]
         share = float((stretch["far"] * stretch["reports"]).sum() / stretch["reports"].sum())
         yield {
             "start": stretch["first"].iloc[0],
             "end": stretch["last"].iloc[-1],
-            "reason": f"unreliable: {share:.0%} of the reports are far from all others",
+            "reason": f"unreliable: {share:.0%} of the reports are rejected",
             "size": float(stretch["size"].median()),
             "reports": int(stretch["reports"].sum()),
         }

@@ -152,7 +152,7 @@ def random_points(network: Network, grid: Grid, generator: np.random.Generator) 
 
 
 def regular_points(network: Network, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of one grid point in `every` along each axis, from index `every // 2` or a shorter axis' end."""
+    """Rows and columns of one grid point in `every` along each axis, from `every // 2`, or a shorter axis' end."""
     axes = [np.arange(min(network.every // 2, size - 1), size, network.every) for size in grid.shape]
     rows, columns = np.meshgrid(*axes, indexing="ij")
     return rows.ravel(), columns.ravel()

@@ -6,7 +6,7 @@ from hindsight.settings.section import Section
 
 
 class Rectangle(Section):
-    """A part of a composite, in its points."""
+    """A part of a composite."""
 
     rows: int = Field(gt=1, description="rows of the fields, after averaging")
     columns: int = Field(gt=1, description="columns of the fields, after averaging")

@@ -23,14 +23,14 @@ from hindsight.train.windows import Windows
 
 LEVELS = (0.05, 0.3, 1.0, 3.0)  # of the noise; representations are judged at the first
 AWAY = 2  # windows between a frame and its nearest training frame, at least
-COPY = 0.1  # a held-out frame so much nearer to a training frame than those are to each other is called a copy
+COPY = 0.1  # of the usual distance between training frames, below which a held-out frame is a copy
 LISTED = 10  # pairs of frames in the file
 BLOCK = 256  # frames read at once
 ROOM = 500e6  # bytes for the fields of frames whose neighbours are sought
 NAMES = {  # what a prior is judged by
     "deviation": "standard deviation of the representation",
     "peakedness": "L4 / L2 ratio of the representation",
-    "skill": "error relative to the linear prior's",
+    "skill": "skill beside the linear prior",
 }
 
 
@@ -197,8 +197,8 @@ def neighbours_in_fields(training: Windows, held_out: Windows, metadata: priors.
     It does not depend on the network: a ratio far from 1 says that the periods differ, and one pair far below all
     others that a held-out frame is a copy of a training frame.
     """
-    base = spread(training, settings.frames)
-    asked = [spread(windows, min(settings.frames, room(training))) for windows in (training, held_out)]
+    base = evenly_spaced(training, settings.frames)
+    asked = [evenly_spaced(windows, min(settings.frames, room(training))) for windows in (training, held_out)]
     queries = [
         (gather(windows, frames), _hours(windows.times[frames])) for windows, frames in zip((training, held_out), asked)
     ]
@@ -222,7 +222,7 @@ def neighbours_in_fields(training: Windows, held_out: Windows, metadata: priors.
     }
 
 
-def spread(windows: Windows, count: int) -> np.ndarray:
+def evenly_spaced(windows: Windows, count: int) -> np.ndarray:
     """Numbers of at most `count` available frames, evenly spread over the period."""
     available = np.flatnonzero(windows.segment >= 0)
     return available[np.arange(min(count, len(available))) * len(available) // min(count, len(available))]

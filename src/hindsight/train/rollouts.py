@@ -72,7 +72,7 @@ def observe(
     """Observed values and errors (T, D) of a window (T, D) by a random network.
 
     The network observes a share of the places (log-uniform), the same in all frames or new ones in each, with one error
-    (log-uniform), in every first, second … frame from some frame on.
+    (log-uniform), in every, every second … frame from some frame on.
     """
     channels, height, width = shape
     frames, places = len(clean), height * width

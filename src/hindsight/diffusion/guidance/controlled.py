@@ -4,8 +4,8 @@
 
 where A and B are outputs of the controller, given the noisy frame, its estimate D, the estimate of the frame before,
 and the departures of the observations of this frame and of those up to its look-ahead; c is the error of the linear
-estimate at the frame's level. A deterministic step from one level to another moves the state by one minus their ratio
-times that. It is our reconstruction of the control-augmented autoregressive diffusion model (Srivastava et al. 2025,
+estimate at the frame's level. A deterministic step from level s to s' moves the state by (1 - s'/s) (D' - D) more. It
+is our reconstruction of the control-augmented autoregressive diffusion model (Srivastava et al. 2025,
 arXiv:2510.06637), whose code is not public: docs/decisions/0026. A frame that no observation within the look-ahead
 concerns is left as the prior's.
 """
@@ -20,7 +20,7 @@ from hindsight.diffusion.denoiser import error_scale
 from hindsight.diffusion.guidance import Control, Observations, Setup, falling
 from hindsight.diffusion.guidance.unguided import Unguided
 
-CONDITIONS = 2  # numbers for each frame: how long to wait for the next observation, and the share that is observed
+CONDITIONS = 2  # numbers for each frame: how long to wait for the next observation, and the root of the share observed
 AT_BOUND = 0.99  # share of a bound from which a control counts as at its bound
 
 

@@ -220,7 +220,7 @@ def _note_of_rectangle(found: Tally, size: int) -> list[str]:
     squares = found.covered[: rows * size, : columns * size].reshape(rows, size, columns, size).all((1, 3))
     top, left, rows, columns = largest_rectangle(squares)
     return [
-        f"{min(found.no_data.values())} points have no data in any frame; the largest rectangle with data in all "
+        f"up to {max(found.no_data.values())} points of a frame have no data; the largest rectangle with data in all "
         f"{len(found.no_data)} frames is download.radar.rectangle: {{rows: {rows}, columns: {columns}, top: "
         f"{top * size}, left: {left * size}}}"
     ]
