@@ -147,7 +147,7 @@ def nearly_exact(sample, mean, covariance, atol=0.05):
     assert abs(ratio.mean() - 1) < atol / 2
 
 
-@pytest.mark.parametrize("network", ["sparse", "one"])
+@pytest.mark.parametrize("network", ["sparse", pytest.param("one", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("lag", "count"), [(0, 1), (0, 4), (2, 6)])
 def test_a_particle_filter_is_the_kalman_filter_and_the_fixed_lag_smoother(network, lag, count):
     """The same schedule without weights is not (above); with them the mean and the spread are right."""
