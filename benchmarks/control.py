@@ -46,6 +46,7 @@ ROLLOUT = {
     "lag_hours": 18,
     "past": "fixed",
     "context": 8,
+    "stride": 4,
     "steps": 8,
     "sigma_max": 10.0,
     "sigma_min": 0.03,
