@@ -103,11 +103,11 @@ CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past":
         ({"reanalyse": {"sigma_max": 0.01}}, "must lie below sigma_max"),
         (
             {"download": {"missing_points": 0.1}, "preprocess": {"spacing": 1.5}},
-            "missing_points with preprocess.spacing",
+            "missing_points must be null with preprocess.spacing",
         ),
         (
             {"download": {"missing_points": 0.1}, "domain": {"longitude_edges": "periodic"}},
-            "missing_points with a periodic domain",
+            "missing_points must be null with a periodic domain",
         ),
         ({"reanalyse": {"stride": 9}}, "gaps between windows of 8"),
         ({"reanalyse": {"frames": 3}}, r"gaps between windows of 3 \(reanalyse.frames, or train.window\)"),
@@ -136,7 +136,7 @@ CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past":
             {"reanalyse": {"regime": "nowcast", "selection": {"passes": 1}}},
             "passes need regime batch, and regime is nowcast",
         ),
-        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 384}}, "16 frames, longer than the window"),
+        ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 384}}, "16 frames, too long for the window"),
         ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 48, "context": 2}}, r"reanalyse.context = 2\); raise"),
         ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 36}}, r"lag_hours: 36 h is not a whole number of frames"),
         ({"reanalyse": {"regime": "fixed_lag", "lag_hours": 12}}, r"lag_hours: 12 h is not a whole .* \(24 h each\)"),

@@ -16,7 +16,7 @@ from hindsight.settings.product import Ensemble
 from hindsight.settings.reanalyse import Reanalyse
 
 MAY_GROW = ("domain.test.end", "product.members")
-EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # no value depends on them
+EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # at most last digits do
 ACCESS = ("url", "options", "retries", "timeout_seconds")  # how reports are fetched
 PROPOSALS = ("interval_frames", "drift_errors", "dead_days")  # of quality control: no observation depends on them
 NO_DENIALS = {"denied": [], "denied_file": None}

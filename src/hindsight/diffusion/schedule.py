@@ -1,6 +1,6 @@
 """Noise schedules: the noise level of each frame at each sampling step.
 
-One trained prior serves every regime; a regime is the order in which frames become clean. With S steps from pure noise
+One trained prior serves every regime; a regime sets when frames become clean. With S steps from pure noise
 to clean and a delay of d steps between the starts of neighbouring frames,
 
     schedule[s, t] = clip(S + floor(d * t) - s, 0, S)
@@ -63,7 +63,7 @@ class Cycle:
         first: first frame of the view, counted from the start of the stretch.
         rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A new frame begins at its level in the
             first row; an earlier frame with a lower level is first made noisy up to it.
-        earlier_cycles: number of earlier cycles of each frame, (V,); its random numbers depend on it.
+        earlier_cycles: keys of random numbers, (V,), which rise from cycle to cycle of a frame.
         finished: frames before this one are final after the cycle.
         weigh: when members are weighted and resampled: before the cycle, by how well they foresee the observations of
             the frames that enter (if any frame entered before), or after it, by their misfit.

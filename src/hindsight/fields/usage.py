@@ -1,7 +1,7 @@
 """Usage of observations: whether each row of an observation table is used, and if not, the reason.
 
 There are no other reasons than those of `CODES`. Codes from 12 on are for rows that are not valid observations. A row
-to which several reasons apply gets the first of them, in the order in which `reasons` checks them.
+to which several reasons apply gets the first of them, in the order in which `codes` checks them.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -20,7 +20,7 @@ from hindsight.settings import TrainingDomain
 
 NAMES = ["station", "channel"]
 COLUMNS = [*NAMES, "reports", "bias", "error"]
-FEWEST = 60  # reports for which a station is calibrated
+FEWEST = 60  # least reports of a calibrated station
 LIMIT = 4.0  # scaled median absolute deviations, beyond which a departure counts as one at the limit
 DEVIATION = 1.4826  # standard deviations of a normal distribution in a median absolute deviation
 

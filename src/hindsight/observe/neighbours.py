@@ -1,8 +1,8 @@
 """Each report compared with estimates by all the others, from the linear prior in space and time (a buddy check).
 
-Two estimates are made of each report: from all other reports of the frames around it, for the check, and from those of
-other stations alone, for the bias and the drift of its own, which its own reports would confirm. Both are leave-one-out
-of one Gaussian process (`diffusion.leave_one_out`); leaving out a group g of rows,
+Two estimates are made of each report: from all others of the frames around it, for the check, and without those of its
+station and channel, for that station's bias and drift, which they would confirm. Both are leave-one-out of one Gaussian
+process (`diffusion.leave_one_out`); leaving out a group g of rows,
 
     r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
 """

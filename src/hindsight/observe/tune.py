@@ -38,9 +38,9 @@ from hindsight.settings.quality import Measurement
 GROUP = ["kind", "channel", "platform"]
 COLUMNS = [*GROUP, "reports", "used_error", "error", "low", "high", "error_by_other_stations"]
 FRAMES = 120  # of the period, evenly spread, whose reports are taken
-FEWEST = 50  # reports of a group whose error is estimated
+FEWEST = 50  # reports in these frames for an estimate
 ROUNDS, CLOSE = 40, 0.005  # iterations at most; relative change of errors at which they end
-LEAST = 0.05  # least factor of a round, where sampling errors make an estimate negative
+LEAST = 0.05  # least variance ratio of a round, where sampling errors make an estimate negative
 BLOCK, DRAWS, LEVEL = 4, 1000, 0.95  # of the interval: frames resampled together, draws, share
 
 

@@ -263,7 +263,7 @@ def disk(all_jobs: list[Job], sizes: Sizes, domain: Domain, product: Product, ar
 
 
 def memory(warm: Timed, timed: list[Timed], member_frames: int) -> dict:
-    """Peak memory of a job on host and device, by a line through the smallest and the largest timed stretch.
+    """Peak memory of a job on host and device, by a line through the smallest and the largest stretch used.
 
     Args:
         warm: the stretch that warmed up, used if only one was timed after it.

@@ -210,7 +210,7 @@ class Settings(Section):
         lag = chosen.lag_frames(step)
         if chosen.regime in ("fixed_lag", "particle_filter") and lag >= chosen.context:
             wrong.append(
-                f"reanalyse.lag_hours: {in_words(chosen.lag_hours or 0)} are {lag} frames, longer than the window of"
+                f"reanalyse.lag_hours: {in_words(chosen.lag_hours or 0)} are {lag} frames, too long for the window of"
                 f" regime {chosen.regime} (reanalyse.context = {chosen.context}); raise context or shorten the lag"
             )
         return wrong

@@ -130,7 +130,7 @@ class Synthetic(Section):
     truncation: int = Field(21, ge=5, le=127, description="triangular truncation of the model's spherical harmonics")
     latitudes: int = Field(32, ge=8, description="latitudes of the output; cells of equal width, no point on a pole")
     levels: list[Literal[200, 500, 850]] = Field([200, 500, 850], min_length=1, description="output levels (hPa)")
-    seed: int = Field(1, ge=0, description="seed of the initial disturbance of the spin-up")
+    seed: int = Field(1, ge=0, description="seed of the initial state and of all noise")
     spin_up_days: int = Field(150, ge=0, description="days integrated before the first frame")
     step_minutes: float = Field(90.0, gt=0, description="time step; T21 allows 120 minutes, finer truncations less")
     segments: int = Field(
@@ -215,7 +215,7 @@ class Bucket(Section):
         ge=0,
         description="time (s) for which requests to a server that does not answer are repeated, with growing pauses",
     )
-    timeout_seconds: float = Field(120.0, gt=0, description="time (s) after which a missing chunk is requested again")
+    timeout_seconds: float = Field(120.0, gt=0, description="time (s) after which a chunk is requested again")
 
 
 class Grib(Section):
@@ -253,7 +253,7 @@ class Download(Section):
     )
     select: dict[str, str | int | float] = Field(
         {},
-        description="local: value to select in each other dimension (number: 0); hours in that of forecast steps",
+        description="local: value to select in each other dimension (number: 0); in hours for forecast steps",
     )
     accumulated: dict[str, float | Literal["since_midnight"]] = Field(
         {},
@@ -353,4 +353,4 @@ class Download(Section):
             "a periodic domain, which cannot have masked points": periodic,
             f"networks of reports ({', '.join(reports)}), which are not supported beside masked points": bool(reports),
         }
-        return [f"download.missing_points with {why}; set it to null" for why, applies in reasons.items() if applies]
+        return [f"download.missing_points must be null with {why}" for why, applies in reasons.items() if applies]

@@ -173,8 +173,8 @@ class Window(Section):
         "predictive",
         description="what members are weighted by. predictive: the likelihood of new observations given the members' "
         "past, before these guide them, with the covariance of the linear prior (exact for a Gaussian prior); mean: "
-        "the same as if the predictions were certain (as published for FA-APF); misfit: sliding: the misfit of members "
-        "that the same observations have guided, which counts them twice",
+        "the same as if the predictions were certain (as published for FA-APF); misfit (sliding): the misfit of "
+        "members that the same observations have guided, which counts them twice",
     )
     effective: float = Field(
         0.5,

@@ -207,7 +207,7 @@ class Train(Section):
     design: Literal["hindsight", "forcingdas"] = Field(
         "hindsight",
         description="hindsight: a network that corrects the linear prior; forcingdas: as published (white, sigmoid "
-        "schedule, velocities, fused min-SNR weights, causal transformer). Sets the defaults of all other settings",
+        "schedule, velocities, fused min-SNR weights, causal transformer). Sets the defaults of other settings",
     )
     seed: int = Field(1, ge=0, description="seed of weights, batches and noise")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: cuda if available")

@@ -58,7 +58,7 @@ class Verify(Comparison):
     )
     place: tuple[float, float] | None = Field(
         None,
-        description="latitude and longitude near which the report shows time series; none: where the fields vary most",
+        description="latitude and longitude near which the report shows time series; none: the most variable stations",
     )
     storm: Time | None = Field(
         None, description="time (UTC) of the frame in the report's maps; none: the frame with the deepest low"

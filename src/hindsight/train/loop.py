@@ -273,7 +273,7 @@ class Trainer:
 def optimiser_step(
     loss: nn.Module, batch: Batch, settings: Train, optimiser: torch.optim.Optimizer, step: int, team: Team
 ) -> float:
-    """Take one optimiser step and return its loss; random numbers depend on seed, step and row alone."""
+    """Take one optimiser step and return its loss; dropout depends on seed, step and process."""
     torch.manual_seed((settings.seed * 1_000_003 + step) * team.size + team.rank)  # dropout
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)

@@ -86,6 +86,6 @@ def draw(rows: list[dict], path: Path) -> None:
         right.axhline(1, color="0.6", linewidth=0.8)
         right.set(xlabel="optimiser steps", ylabel="validation error / error at step 0")
         outside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        right.legend(frameon=False, fontsize=8, title="noise level, error now (sd)", title_fontsize=8, **outside)
+        right.legend(frameon=False, fontsize=8, title="error now (levels: sd)", title_fontsize=8, **outside)
         store.replace(path, lambda partial: figure.savefig(partial, format="png", dpi=130, metadata={"Software": None}))
         plt.close(figure)

@@ -58,7 +58,7 @@ def run(
         static: land fraction and orography; coastlines follow from the land if `coast` is empty.
         scores: of all networks and analyses (`scores.nc`).
         observations: tables of all shards, `{network}/{shard}.parquet`.
-        analyses: diffusion and baselines, `{network}/{analysis}/{shard}-{block}.nc`.
+        analyses: of the diffusion, `{network}/diffusion/{shard}-{block}.nc`.
         usage: counts of used and unused observations, `{network}.usage.csv`.
         monthly: departures from observations in each month (`departures_by_month.csv`).
         stations: departures at each station (`stations.csv`).
@@ -294,8 +294,8 @@ def truth_note(dataset: xr.Dataset) -> str:
             "errors of a real source are not in these scores."
         )
     return (
-        "The truth is a reanalysis with errors, and the prior, trained on other years of it, shares them: the scores "
-        "measure agreement with that reanalysis."
+        "The truth is the source with its errors, and the prior, trained on other times of it, shares them: the scores "
+        "measure agreement with that source."
     )
 
 

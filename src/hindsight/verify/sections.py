@@ -354,7 +354,7 @@ def _seams(data: ReportData, settings: Verify) -> dict:
     shown = "" if against.is_none else f"Black: {against.named}, for comparison. "
     return {
         "title": "Seams",
-        "text": f"Change from one frame to the next at the {count} edge{'s' * (count > 1)} of shards, divided by that "
+        "text": f"Change from one frame to the next at the {count} seam{'s' * (count > 1)} of shards, divided by that "
         f"inside shards; 1: no visible seam. Grey: the range of {100 * settings.confidence:g} % of random samples of "
         f"as many changes inside shards. Orange: outside it. {shown}Changes are "
         "root-mean-square values; the correlation is that of perturbations (member minus mean)." + _streams(data),

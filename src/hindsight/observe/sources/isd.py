@@ -87,7 +87,7 @@ def lite(lines: list[str], path: Path, stations: Path | None) -> pd.DataFrame:
     if name is None or stations is None:
         raise UserError(
             f"{path} is ISD-Lite, which does not say where its station is: it has to be called USAF-WBAN-YEAR, and the "
-            "network needs `stations`, the list isd-history.csv"
+            "reports need `stations`, the list isd-history.csv"
         )
     where = _station(stations, *name.groups())
     rows = [line.split()[: len(LITE)] for line in lines]
