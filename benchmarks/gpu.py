@@ -60,7 +60,7 @@ def main() -> int:
 
 def tests(device: torch.device, quick: bool) -> dict[str, object]:
     """Numbers of tests/gpu that passed, failed and were skipped on the device, and the names of those that failed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rf", "-n", "0", "-k", device.type, "tests/gpu"]
+    command = [sys.executable, "-m", "pytest", "-rf", "-n", "0", "-k", device.type, "tests/gpu"]
     done = subprocess.run(
         command, cwd=cases.ROOT, capture_output=True, text=True, env=os.environ | {"HINDSIGHT_NO_SKIPS": "0"}
     )

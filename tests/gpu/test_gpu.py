@@ -100,4 +100,4 @@ def test_training_agrees_and_repeats_itself(device, precision, kind, tmp_path):
     assert torch.equal(weights, again) and str(theirs) == str(twice)
     assert len(ours) == len(theirs) > 0
     for one, other in zip(ours, theirs):
-        assert other["loss"] == pytest.approx(one["loss"], rel=0.05 if precision == "bfloat16" else 0.01)
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.05 if precision == "bfloat16" else 0.01, nan_ok=True)

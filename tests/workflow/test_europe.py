@@ -103,7 +103,7 @@ def test_withheld_observations_are_scored_and_were_not_used(made):
 
 def test_the_report_is_one_self_contained_page(made):
     text = (results(made) / "verify/report.html").read_text()
-    assert text.count("data:image/png;base64,") == 19
+    assert text.count("data:image/png;base64,") == 20
     assert "<td>reanalyse: shard</td><td>8</td>" in text  # its cost, as measured
     assert "http://" not in text and "https://" not in text and "diffusion" in text and "z500" in text
 
