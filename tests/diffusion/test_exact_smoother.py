@@ -97,7 +97,7 @@ def exact(sample, mean, covariance):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow), 8])
 def test_batch_is_the_rauch_tung_striebel_smoother_at_any_number_of_steps(network, count):
     process, seen = oracle.process(SIZE), observe(list(NETWORKS[network]))
     sample = sampled(process, schedule.batch(FRAMES, ladder(count)), analytic(process, seen))

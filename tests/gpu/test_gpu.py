@@ -98,6 +98,6 @@ def test_training_agrees_and_repeats_itself(device, precision, kind, tmp_path):
 
     (_, ours), (weights, theirs), (again, twice) = (trained(*w) for w in (("cpu", "a"), (device, "b"), (device, "c")))
     assert torch.equal(weights, again) and str(theirs) == str(twice)
-    assert len(ours) == len(theirs) > 0
-    for one, other in zip(ours, theirs):
-        assert other["loss"] == pytest.approx(one["loss"], rel=0.05 if precision == "bfloat16" else 0.01, nan_ok=True)
+    assert len(ours) == len(theirs) > 1
+    for one, other in zip(ours[1:], theirs[1:]):  # before the first step there is no loss
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.05 if precision == "bfloat16" else 0.01)

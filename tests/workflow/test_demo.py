@@ -181,7 +181,9 @@ def test_every_snakemake_command_of_the_docs_runs(made, page, command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "command"), [found for found in commands("snakemake") if whole(found[1]) and not planned(found[1])])
+@pytest.mark.parametrize(
+    ("page", "command"), [found for found in commands("snakemake") if whole(found[1]) and not planned(found[1])]
+)
 def test_every_command_of_the_docs_that_makes_a_run_of_its_own_makes_it(made, page, command):
     run(made, command)
 

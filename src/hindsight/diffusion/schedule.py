@@ -63,7 +63,8 @@ class Cycle:
         first: first frame of the view, counted from the start of the stretch.
         rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A new frame begins at its level in the
             first row; an earlier frame with a lower level is first made noisy up to it.
-        earlier_cycles: keys of random numbers, (V,), which rise from cycle to cycle of a frame.
+        earlier_cycles: number of earlier cycles of each frame, or more, (V,): it rises from one cycle of a frame to the
+            next, and the frame's random numbers depend on it.
         finished: frames before this one are final after the cycle.
         weigh: when members are weighted and resampled: before the cycle, by how well they foresee the observations of
             the frames that enter (if any frame entered before), or after it, by their misfit.
