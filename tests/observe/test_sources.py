@@ -120,5 +120,5 @@ def test_isd_lite_without_a_list_of_stations_says_so(tmp_path):
     line = "2008 01 01 12   -57   -89 10234   270    51     8 -9999 -9999\n"
     (tmp_path / "037720-99999-2008").write_text(line)
     between = np.datetime64("2008-01-01"), np.datetime64("2008-01-02")
-    with pytest.raises(UserError, match="does not say where its station is.*needs `stations`"):
+    with pytest.raises(UserError, match="does not say where its station is.*need `stations`"):
         sources.collect(Reports(source="isd", files=["*-2008"]), tmp_path, between)
