@@ -32,7 +32,7 @@ help:
 	@echo "make setup                only set up, in .venv; TORCH=cpu or TORCH=cuda says which torch, PYTHON=python3.12 which Python"
 	@echo "make install-profiles     copy the profiles to Snakemake's folder: snakemake --profile slurm"
 	@echo "make europe DATA=FOLDER   set up, then make the two-year reanalysis of Europe (FOLDER has eraint_europe_daily/)"
-	@echo "make barometers DATA=...  the same from real barometers alone (FOLDER also has obs_europe_daily/)"
+	@echo "make barometers DATA=...  the same from real observations (FOLDER also has obs_europe_daily/)"
 	@echo "make rain                 rain every five minutes from the built-in showers; with DATA=FOLDER from radar (radar_knmi_20100826/)"
 	@echo "make lint                 check style, spelling, types and the format of code and rules; changes nothing"
 	@echo "make coverage             run the tests of \`make test\` and report which lines they do not reach"

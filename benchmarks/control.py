@@ -143,7 +143,7 @@ def scored(case: Case, settings: dict, run: Path | None, members: int) -> dict:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         case.prior.control = controllers.load(run / "train/controller.safetensors", case.prior, digest, chosen)
     label = f"{chosen.guidance.method} {chosen.regime}"
-    progress = Progress(label, regimes.rows(chosen, len(case.times), case.prior.metadata.step_hours))
+    progress = Progress(label, regimes.steps(chosen, len(case.times), case.prior.metadata.step_hours))
     began = time.perf_counter()
     try:
         sample = case.analysed(chosen, members, progress=progress)

@@ -106,7 +106,7 @@ def compared(prior: priors.Prior, truth: np.ndarray, every: int, scored: slice, 
 
 def analysed(case: Case, members: int, settings: Reanalyse) -> np.ndarray:
     """Members of an analysis, (E, T, 40)."""
-    progress = Progress(settings.regime, regimes.rows(settings, len(case.times), 6))
+    progress = Progress(settings.regime, regimes.steps(settings, len(case.times), 6))
     return case.analysed(settings, members, progress=progress).fields[:, :, 0, 0]
 
 

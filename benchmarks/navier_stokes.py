@@ -94,7 +94,7 @@ def guided(regime: str) -> dict:
 def run(case: Case, own: dict, members: int) -> dict:
     """Scores and cost of an analysis."""
     settings, began = Reanalyse.model_validate({"batch": 16, **own}), time.monotonic()
-    progress = Progress(f"{settings.design} {settings.regime}", regimes.rows(settings, len(case.times), 6))
+    progress = Progress(f"{settings.design} {settings.regime}", regimes.steps(settings, len(case.times), 6))
     made = case.analysed(settings, members, progress=progress)
     fields, truth = made.fields[:, case.scored, 0], case.truth[case.scored, 0]
     cells = len(case.times) * members

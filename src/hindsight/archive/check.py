@@ -165,7 +165,7 @@ def _shard_errors(
     search: SuspectSearch | None,
 ) -> list[str]:
     """Errors of the objects of one shard, read one at a time; `search` receives the values without errors."""
-    wrong, remedy, where = [], _remedy(path), metadata.covered(archive)
+    wrong, remedy, mask = [], _remedy(path), metadata.covered(archive)
     expected = expected_objects(arrays, marker["first"] // product.shard_frames)
     for name in sorted(expected - set(marker["objects"])):
         wrong.append(f"{path} does not list {name}; {remedy}")
@@ -174,8 +174,7 @@ def _shard_errors(
         wrong += damage
         if not damage and (key := name.split("/c/")[0]) in arrays:
             wrong += [
-                f"{archive / name}: {line}; {remedy}"
-                for line in _value_errors(name, arrays[key], marker, search, where)
+                f"{archive / name}: {line}; {remedy}" for line in _value_errors(name, arrays[key], marker, search, mask)
             ]
     return wrong
 
@@ -198,7 +197,7 @@ def expected_objects(arrays: dict[str, zarr.Array], number: int) -> set[str]:
 
 
 def _value_errors(
-    name: str, array: zarr.Array, marker: dict, search: SuspectSearch | None, where: np.ndarray | None
+    name: str, array: zarr.Array, marker: dict, search: SuspectSearch | None, mask: np.ndarray | None
 ) -> list[str]:
     """Errors in the values of an object: not finite, finite where the source does not cover a point, or impossible."""
     time = slice(marker["first"], marker["first"] + marker["frames"])
@@ -210,9 +209,9 @@ def _value_errors(
         return [f"it cannot be decoded ({error})"]
     *group, short = name.split("/c/")[0].split("/")
     channel, frame = CHANNELS[short], f"from frame {marker['first']}"
-    covered = np.broadcast_to(True if where is None else where, values.shape)
+    covered = np.broadcast_to(True if mask is None else mask, values.shape)
     if holes := int(np.count_nonzero(np.isfinite(values) != covered)):
-        more = "" if where is None else ", or finite where the source has none,"
+        more = "" if mask is None else ", or finite where the source has none,"
         return [f"{short} has {holes} values that are not finite{more} {frame}"]
     lowest = 0.0 if group == ["spread"] else channel.lowest
     known = values[covered]

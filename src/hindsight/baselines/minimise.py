@@ -212,7 +212,7 @@ def _conjugate_gradients(cost: Cost, here: Linearised, iterations: int) -> tuple
 
 
 def _downhill(cost: Cost, here: Linearised, step: np.ndarray) -> Linearised:
-    """The costs after the longest of the steps, their halves and so on, that raises the cost of no member."""
+    """The costs after each member's step, halved until it does not raise that member's cost."""
     share = np.ones(len(step))
     for _ in range(HALVINGS):
         there = cost.at(here.control + share[:, None] * step)

@@ -250,7 +250,7 @@ def _require_positive(sigma: torch.Tensor) -> None:
 
 
 def _chain(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:
-    """x_0 = v_0, x_t = v_t - x_{t-1} K_t: K_t matrices (G, k, k) for rows (G, e, k), or numbers (B, m) for (E, m)."""
+    """x_0 = v_0, x_t = v_t - x_{t-1} K_t: K_t (B G, k, k) for values (B G, E / B, k), or (B, m) for (E, m)."""
     solved = [values[0]]
     for value, link in zip(values[1:], links):
         if value.ndim == 3:

@@ -31,7 +31,7 @@ from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
 from hindsight.diffusion.guidance import Observations
 from hindsight.diffusion.information import Information
 
-MEMORY = 2.0  # GB that the matrices of the dense form may take
+MEMORY = 2.0  # GB that the matrices may take
 BLOCK = 256  # rows
 AT_ONCE = 2**24  # values of rows as fields that are projected on the modes at once
 SIGNAL = 3e9  # of `Information`; beyond it double precision is not enough for the differences of large numbers

@@ -5,7 +5,7 @@ to clean and a delay of d steps between the starts of neighbouring frames,
 
     schedule[s, t] = clip(S + floor(d * t) - s, 0, S)
 
-is nowcasting, that is filtering, for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all
+is, with `past: fixed`, filtering for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all
 frames together), and fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392).
 
 A stretch of frames is sampled in cycles, each with a noise schedule over the frames in its view. A cycle has only the
@@ -80,7 +80,7 @@ class Cycle:
 
     @property
     def low(self) -> float:
-        """The lowest noise level but clean, at which an inversion begins."""
+        """The lowest noise level above 0, at which an inversion begins."""
         return float(self.rows[self.rows > 0].min())
 
     def inverts(self, level: np.ndarray) -> np.ndarray:

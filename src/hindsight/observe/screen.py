@@ -87,9 +87,9 @@ def screen(
         name: of the job, for its progress.
 
     Returns:
-        The rows of the interval, with `bias`, `quality`, `reasons`, and in the units of the channel, with the bias
-        subtracted, `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports),
-        `by_other_stations` (minus the estimate by other stations) and the standard deviation `…_spread` of each.
+        The rows of the interval, with `bias`, `quality` and `reasons`; and, bias subtracted, in the channel's units:
+        `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports) and
+        `by_other_stations` (minus the estimate by other stations), each with its standard deviation `…_spread`.
     """
     frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
@@ -143,10 +143,10 @@ def station_bias(
     """The slowly varying bias of each report's station and channel, (N,), in the units of `departure`.
 
     The mean of n departures within the window around a report is shrunk towards zero: a bias of variance b^2
-    (`size`^2 error^2) is observed with the variance s^2 / m, m of the departures being independent, and with that part
-    of the spread v of the estimate by other stations that lasts for a season:
+    (`size`^2 error^2) is observed with the variance s^2 / m, s^2 being that of the departures and m of them
+    independent, and with that part of the spread v of the estimate by other stations that lasts for a season:
 
-        bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / memory.
+        bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / (reports in `memory_days`).
 
     Args:
         judge: of the same rows, for stations and frames.

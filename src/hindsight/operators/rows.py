@@ -113,10 +113,10 @@ def normalise(
     )
 
 
-def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, found: Interpolation) -> np.ndarray:
-    """The climatology (U, C, H * W) at stations, times and weights of N rows; (N, C)."""
-    total = np.zeros((len(time), climatology.shape[1]))
-    for frame, share in zip(time.T, shares.T):
+def _at_stations(climatology: np.ndarray, index: np.ndarray, shares: np.ndarray, found: Interpolation) -> np.ndarray:
+    """The climatology (times, C, H * W) at stations, by indices of times and weights of N rows; (N, C)."""
+    total = np.zeros((len(index), climatology.shape[1]))
+    for frame, share in zip(index.T, shares.T):
         for point, weight in zip(found.point.T, found.weight.T):
             total += climatology[frame, :, point] * (share * weight)[:, None]
     return total
@@ -125,7 +125,7 @@ def _at_stations(climatology: np.ndarray, time: np.ndarray, shares: np.ndarray, 
 def _linearised(
     table: pd.DataFrame, channels: list[str], state: np.ndarray, spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Observed values (N,) and their slopes by the channels (N, C), at states (N, C) with standard deviations (C,).
+    """Equivalents (N,) and their slopes by the channels (N, C), at states (N, C) with standard deviations (C,).
 
     Returns:
         Also the variance that the slopes leave out (N,), and for nonlinear rows the place of each channel among the
@@ -216,11 +216,11 @@ def reject_gross_errors(
 
     Args:
         table: as for `normalise`.
-        channels: of the state; rows of other channels are dropped.
+        channels: of the state; rows that cannot be computed from them are dropped.
         grid: of the state.
         scaling: climatology and spread.
         extremes: least and largest value of each channel in the training period (2, C); none:
-            the first condition decides, as it does for what is computed from several channels.
+            the first condition decides, as it does for other derived channels than those between levels.
         step_hours: as for `normalise`.
 
     Returns:
@@ -247,6 +247,6 @@ def gross_error_note(gross: pd.DataFrame, count: int) -> str:
     ]
     return (
         f"{len(gross)} of {count} observations are rejected as gross errors, more than {GROSS:g} standard deviations "
-        f"from the climatology and outside the range of the training period: {'; '.join(named)}"
+        f"from the climatology and outside the range (if any) of the training period: {'; '.join(named)}"
         f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error"
     )

@@ -1,4 +1,4 @@
-"""Analyse one shard of frames for one block of members, with a halo of frames on both sides that is discarded."""
+"""Analyse one shard of frames for one block of members, with a halo of frames around it that is discarded."""
 
 import hashlib
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def run(
     times, inside = within(intervals.parse(shard, domain.step_hours), intervals.parse(stretch, domain.step_hours))
     table = tables.usable(tables.read(observations, times[0], times[-1]))
     numbers = member_numbers(members)
-    progress = Progress("reanalyse.shard", regimes.rows(settings, len(times), domain.step_hours))
+    progress = Progress("reanalyse.shard", regimes.steps(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _digest(table)}
     made_from |= {"controller": _sha256(controller[0])} if controller else {}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]

@@ -69,7 +69,7 @@ class Controller(Section):
     error_min: float = Field(0.03, gt=0, description="smallest error of an observed value (standard deviations)")
     error_max: float = Field(0.3, gt=0, description="largest error of an observed value")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (AdamW)")
-    warmup: int = Field(100, ge=0, description="optimiser steps of linear warm-up; then a half cosine to zero")
+    warmup: int = Field(100, ge=0, description="optimiser steps of linear warm-up, times a half cosine to zero")
     weight_decay: float = Field(1e-3, ge=0, description="AdamW weight decay")
     average: float = Field(0.995, ge=0, lt=1, description="decay of the running average of the weights; 0: none")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient; larger ones are scaled down to it")

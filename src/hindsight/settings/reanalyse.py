@@ -198,7 +198,7 @@ class Window(Section):
 
 
 class Rollout(Section):
-    """How frames are sampled one after the other: what a controller is trained for, and analyses with it keep."""
+    """How frames are sampled: what a controller is trained for, and analyses with it keep."""
 
     regime: Literal["batch", "fixed_lag", "nowcast", "particle_filter", "sliding"] = Field(
         "batch",
@@ -288,7 +288,7 @@ class Reanalyse(Rollout):
     halo: int = Field(
         10,
         ge=0,
-        description="frames on either side of a shard, analysed and discarded; spin-up of regimes other than batch",
+        description="frames around a shard, analysed and discarded; for regimes other than batch the spin-up before it",
     )
     batch: int = Field(32, gt=0, description="network windows evaluated at once")
     retries: int = Field(1, ge=0, description="times that a diverged sample is repeated, each with twice the steps")

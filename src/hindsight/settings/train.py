@@ -244,7 +244,7 @@ class Train(Section):
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (AdamW)")
     warmup: int = Field(100, ge=0, description="optimiser steps of linear warm-up to the peak learning rate")
     learning_rate_decay: Literal["cosine", "constant"] = Field(
-        "cosine", description="learning rate after the warm-up: a half cosine to zero, or constant"
+        "cosine", description="factor of the learning rate: a half cosine to zero over all steps, or constant"
     )
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW: decay of the two moments of the gradient")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay")

@@ -292,7 +292,7 @@ def optimiser_step(
 
 
 def learning_rate_factor(step: int, settings: Train) -> float:
-    """Learning rate relative to its peak: a linear warm-up, then a half cosine to zero or a constant."""
+    """Learning rate relative to its peak: a linear warm-up times a half cosine to zero or a constant."""
     cosine = settings.learning_rate_decay == "cosine"
     decay = 0.5 * (1 + math.cos(math.pi * step / max(settings.steps, 1))) if cosine else 1.0
     return min(1.0, (step + 1) / max(settings.warmup, 1)) * decay

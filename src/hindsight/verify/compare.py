@@ -62,7 +62,7 @@ def run(
         progress(done)
         frames = analysis_files.read(paths)
         frames["truth"] = frames["analysis"].dims[1:], _compared_with(dataset, frames["time"].values, against)
-        if grid.covered is not None:  # the rest has weight 0, and the same value in all
+        if grid.covered is not None:  # other points have weight 0, and the climatology
             frames["analysis"] = frames["analysis"].where(grid.covered, _expected(frames, scaling))
         scored = frames.isel(time=np.flatnonzero(against.is_none | np.isin(frames["time"].values, available)))
         scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
@@ -290,7 +290,7 @@ def compare_reference_with_observations(frames: xr.Dataset, table: pd.DataFrame,
 
 
 def _at_observations(analysis: xr.DataArray, table: pd.DataFrame, grid: Grid) -> tuple[np.ndarray, pd.DataFrame, int]:
-    """What the members would be observed to be (E, N), the rows that are scored, and how many need other frames.
+    """The members' equivalents (E, N), the rows that are scored, and how many need other frames.
 
     The rows have a column `scored_as`, the channel that they are scored with.
     """
@@ -304,7 +304,7 @@ def _at_observations(analysis: xr.DataArray, table: pd.DataFrame, grid: Grid) ->
 def _by_frame_and_channel(
     table: pd.DataFrame, times: np.ndarray, channels: list[str]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """The numbers of the rows of each frame and channel, with those of the frame and the channel."""
+    """For each frame and channel with rows: their numbers, and those of the rows."""
     for (time, channel), rows in table.groupby(["time", "scored_as"], sort=True).indices.items():
         yield int(np.searchsorted(times, np.datetime64(time))), channels.index(channel), rows
 

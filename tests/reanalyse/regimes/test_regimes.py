@@ -139,4 +139,4 @@ def test_rows_are_counted_over_all_cycles(priors):
     ):
         chosen, rows_done = worlds.settings(**CASES[case][0]), []
         worlds.analysed(priors[False], chosen, worlds.table(), 6, progress=rows_done.append)
-        assert rows_done == list(range(1, regimes.rows(chosen, 6, 24) + 1))
+        assert rows_done == list(range(1, regimes.steps(chosen, 6, 24) + 1))

@@ -47,7 +47,7 @@ class Series:
         valid: times of its frames.
         rows: their numbers in the file.
         preliminary: which frames are preliminary.
-        begin: of a sum or mean over time, the first moment of each value's period.
+        begin: of a sum or mean over time, the start of each value's period.
         rate: whether each value is a mean over its period, in the channel's units per second.
     """
 
@@ -268,7 +268,7 @@ class _Search:
         return self._summed(found, file, variable, where) if self.channel.hours else found
 
     def _summed(self, found: Series, file: File, variable: Variable, where: str) -> Series:
-        """With the first moment of the period of each value."""
+        """With the start of the period of each value."""
         hours = self._accumulated_hours(found.name, variable)
         bounds = np.stack([dates.unpack(side)[found.rows] for side in file.bounds], 1) if file.bounds else None
         begin, end = accumulation.periods(found.valid, hours, variable.attributes, bounds, self.channel, where)

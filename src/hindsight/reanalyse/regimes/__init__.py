@@ -20,7 +20,7 @@ def cycles(settings: Reanalyse, frames: int, step_hours: float) -> list[Cycle]:
     return _module(settings).cycles(settings, frames, step_hours)
 
 
-def rows(settings: Reanalyse, frames: int, step_hours: float) -> int:
+def steps(settings: Reanalyse, frames: int, step_hours: float) -> int:
     """Number of sampling steps of a stretch."""
     return sum(len(cycle.rows) - 1 for cycle in cycles(settings, frames, step_hours))
 
