@@ -1,10 +1,10 @@
 """What does the denial of a station cost, and does it change anything that it should not?
 
-    python benchmarks/recall.py --data ../shared/data [--json FILE] [--quick]
+    python benchmarks/recall.py --data ../shared/data [--json FILE] [--finished FOLDER] [--quick]
 
 Analyses a year of Europe from the real barometers of one network (`config/barometers.yaml` with a small network that
-is hardly trained: the cost of an analysis does not depend on its weights), denies one station that was used for a
-month, and runs the workflow again. Writes
+is hardly trained), denies one station that was used for a month, and runs the workflow again. With `--finished`, the
+run of `make barometers` in a folder, which is copied, takes the place of that year. Writes
 
 - `affected`: shards whose frames or halo meet a denied frame, computed here; `planned`: those of a dry run;
 - `remade`: shards whose analysis was made again;
@@ -64,17 +64,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=cases.ROOT.parent / "shared/data")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--folder", type=Path, help="where the run goes; none: a folder that is taken away")
+    parser.add_argument("--finished", type=Path, help="where `make barometers` has run, whole; it is copied")
     parser.add_argument("--quick", action="store_true", help="two months, two members: a check that it runs")
     chosen = parser.parse_args()
     folder = (chosen.folder or Path(tempfile.mkdtemp())).absolute()
     try:
         config = configuration(chosen.data.absolute(), chosen.quick)
+        if chosen.finished:
+            config = finished(chosen.finished, chosen.data.absolute(), folder)
         found = recalled(folder, config, MONTH[chosen.quick], real=not chosen.quick)
     finally:
         if not chosen.folder:
             shutil.rmtree(folder)
     print(json.dumps(found, indent=1))
-    cases.write(found | {"processor": machine.device_name(), "quick": chosen.quick}, chosen.json)
+    how = {"quick": chosen.quick, "finished": chosen.finished is not None}
+    cases.write(found | {"processor": machine.device_name()} | how, chosen.json)
 
 
 def configuration(data: Path, quick: bool) -> dict:
@@ -84,21 +88,28 @@ def configuration(data: Path, quick: bool) -> dict:
     return runs.merged(runs.merged(whole, CHANGES), (QUICK if quick else {}) | {"data": str(data)})
 
 
+def finished(made: Path, data: Path, folder: Path) -> dict:
+    """The configuration of a run of `make barometers`, copied from the folder where it was made."""
+    for name in ("results", "logs", ".snakemake"):
+        shutil.copytree(made / name, folder / name, symlinks=True)
+    return yaml.safe_load((cases.ROOT / "config/barometers.yaml").read_text()) | {"data": str(data)}
+
+
 def recalled(folder: Path, config: dict, period: tuple[str, str], real: bool) -> dict:
     """Make the archive, deny a station in a period, make it again, and compare.
 
     `real`: jobs are processes of their own, whose imports count.
     """
     runs.snakemake(folder, config, real=real)
-    run = folder / "results/recall"
-    before, first = contents(run), spent(folder)
+    run, logs = (folder / name / config["run"] for name in ("results", "logs"))
+    before, first = contents(run), spent(logs)
     denial = {"station": station(run, *period), "start": period[0], "end": period[1], "reason": "benchmark"}
     config["observe"]["networks"][NETWORK]["denied"] = [denial]
-    planned = remade(runs.snakemake(folder, config, "-n").stdout)
-    shutil.rmtree(folder / "logs/recall")  # whose tables of jobs are then those of the second run
-    done = remade(runs.snakemake(folder, config, real=real).stdout)
+    planned = remade(runs.snakemake(folder, config, "-n").stdout, run.name)
+    shutil.rmtree(logs)  # whose tables of jobs are then those of the second run
+    done = remade(runs.snakemake(folder, config, real=real).stdout, run.name)
     by_hand = reached(Settings.model_validate(config), *period)
-    after, second = contents(run), spent(folder)
+    after, second = contents(run), spent(logs)
     beside = {name for name in before if not any(shard in name for shard in done)}
     objects = {name for name in beside if "archive" not in name} | objects_beside(run, before, done)
     return {
@@ -133,9 +144,9 @@ def shard_of(path: str) -> str:
     return Path(path).name.split("-")[0].split(".")[0]
 
 
-def remade(text: str) -> set[str]:
-    """The shards whose analysis by diffusion Snakemake makes or plans to make."""
-    return set(re.findall(rf"output: results/recall/reanalyse/{NETWORK}/diffusion/(\w+)-\d+\.nc", text))
+def remade(text: str, run: str) -> set[str]:
+    """The shards whose analysis by diffusion Snakemake makes or plans to make in a run, by its name."""
+    return set(re.findall(rf"output: results/{run}/reanalyse/{NETWORK}/diffusion/(\w+)-\d+\.nc", text))
 
 
 def reached(chosen: Settings, first: str, last: str) -> set[str]:
@@ -153,10 +164,10 @@ def objects_beside(run: Path, before: dict[str, bytes], done: set[str]) -> set[s
     return named & before.keys()
 
 
-def spent(folder: Path) -> dict[str, float]:
+def spent(logs: Path) -> dict[str, float]:
     """Processor seconds of every job that has a table, by the table's name."""
     found = {}
-    for path in (folder / "logs/recall").rglob("*.tsv"):
+    for path in logs.rglob("*.tsv"):
         found[path.stem] = float(pd.read_csv(path, sep="\t")["cpu_time"].iloc[0])
     return found
 
