@@ -1,4 +1,4 @@
-"""Everything that needs a GPU, in one command of under nine minutes: `make gpu-check`.
+"""Everything that needs a GPU, in one command: `make gpu-check`.
 
     python benchmarks/gpu.py --json results/gpu.json
 

@@ -1,8 +1,8 @@
 """Prevent two runs of the workflow from writing the same folder of results.
 
 A run writes `results/RUN/.running` and touches that file until it ends. A second run is stopped with a message, even if
-it was started from another folder or another machine. A run that died blocks no run on its own machine, and runs on
-other machines only until its file is a few minutes old.
+it was started from another folder or another machine. A run that died blocks no run on its own machine, and those
+on other machines only until its file is a few minutes old.
 """
 
 import atexit
@@ -101,9 +101,11 @@ def _busy(path: Path) -> str:
 
 
 def _keep_touching(path: Path) -> None:
-    while path.is_file():
+    while True:
         time.sleep(TOUCH_SECONDS)
         try:
             os.utime(path)
-        except OSError:  # the results were deleted, or their disk is temporarily unreachable
+        except FileNotFoundError:  # the run has ended, or its results were deleted
+            return
+        except OSError:  # the disk is temporarily unreachable
             continue

@@ -22,7 +22,7 @@ def published(made, counts=lambda day: 20):
     tables, result = made.folder / "archive/observations.json", made.folder / "archive/break_points.json"
     tables.write_text(json.dumps({"folder": "feedback"}))
     settings = Archive(**made.archive_settings)
-    break_points.run(made.domain, made.product, made.reanalyse, settings, markers=made.markers, tables=[tables],
+    break_points.run(made.domain, made.product, made.reanalyse, settings, markers=made.markers, observations=[tables],
                      versions=made.folder / "archive/revisions", archive=made.archive, result=result)  # fmt: skip
     return json.loads(result.read_text())
 
@@ -80,7 +80,7 @@ def test_a_lasting_change_of_the_network_is_listed(halo):
     halo.archive_settings["network_change"] = {"share": 0.3, "days": 5}
     found = published(halo, lambda day: 40 if day < np.datetime64("2009-01-14") else 10)["break_points"]
     [change] = [one for one in found if one["kind"] == "network"]
-    assert change["what"] == "msl from land station: 40 a day before, 10 after"
+    assert change["what"] == "msl from land station: 40 a day, then 10"
     assert change["time"] == "2009-01-14T00:00:00" and (change["before"], change["after"]) == (40, 10)
 
 

@@ -13,7 +13,7 @@ from hindsight.settings import Archive
 from tests.archive.test_observations import sections, tables
 
 SAID = [("2009-01-01T12:00:00", "stream", "a stream starts"), ("2009-01-11T12:00:00", "seam", "the first frame"),
-        ("2009-01-11T12:00:00", "network", "msl from ship: 40 a day before, 0 after")]  # fmt: skip
+        ("2009-01-11T12:00:00", "network", "msl from ship: 40 a day, then 0")]  # fmt: skip
 ROW = {"channel": "msl", "hour": 12, "inside": 90, "seams": 9, "change": 80.0}
 BREAKS = {
     "break_points": [dict(zip(("time", "kind", "what"), one)) for one in SAID],
@@ -76,7 +76,7 @@ def test_the_page_agrees_with_the_metadata(published):
 
 def test_the_page_lists_break_points_and_changes_at_seams(published):
     text = published.archive.with_name("README.md").read_text()
-    assert "| 2009-01-11T12:00:00 | network | msl from ship: 40 a day before, 0 after |" in text
+    assert "| 2009-01-11T12:00:00 | network | msl from ship: 40 a day, then 0 |" in text
     assert "with 1 first frames of shards" in text and "the first frame |" not in text
     assert (
         "| `msl` | 12 | 9 | 1.23 | 1.10 to 1.40 |" in text and "| `msl` | 0 |" not in text and "90 % interval" in text

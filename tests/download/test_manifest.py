@@ -288,5 +288,5 @@ def test_a_source_of_which_no_point_is_covered_is_refused(source, domain, tmp_pa
         np.arange(48).reshape(6, 8), dims=("lat", "lon")
     )
     spoilt = source.assign(t=source.t.where(~turn).assign_attrs(units="degC"))
-    with pytest.raises(UserError, match="no point has values in all but 0% of the frames"):
+    with pytest.raises(UserError, match="all points lack values in over 0% of the frames"):
         checked(spoilt, domain, tmp_path, missing_points=0.0)

@@ -19,7 +19,7 @@ def screened(seed=0, stations=12):
         bias = generator.normal(0, 100)
         part = {"time": pd.date_range("2000-01-01T12", periods=DAYS), "station": f"S{number:02d}", "channel": "msl"}
         part |= {"value": 101000 + 900 * generator.standard_normal(DAYS), "error": ERROR, "bias": bias, "quality": 0}
-        part |= {"by_other_stations": departure, "by_other_stations_spread": 70.0, "departure": departure}
+        part |= {"from_others": departure, "from_others_spread": 70.0, "departure": departure}
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
@@ -28,7 +28,7 @@ def spoilt(station, change):
     """The reports with a function of the day added to the departures of one station."""
     table = screened()
     of = table["station"] == station
-    table.loc[of, "by_other_stations"] += change(np.arange(DAYS))
+    table.loc[of, "from_others"] += change(np.arange(DAYS))
     return table
 
 
@@ -51,7 +51,7 @@ def test_a_step_is_found_with_its_time_and_size_and_only_while_it_lasts():
 
 
 def test_a_step_within_the_uncertainty_of_the_neighbours_is_not_proposed():
-    table = spoilt("S05", lambda day: np.where(day > 450, 200.0, 0.0)).assign(by_other_stations_spread=400.0)
+    table = spoilt("S05", lambda day: np.where(day > 450, 200.0, 0.0)).assign(from_others_spread=400.0)
     assert denials.propose(table, Quality()).empty
 
 

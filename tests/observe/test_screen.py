@@ -82,7 +82,7 @@ def test_estimates_are_regressions_on_the_others_by_brute_force():
     for number in (11 + 2, 11 + 7):
         for name, others in (
             ("departure", np.delete(np.arange(33), number)),
-            ("by_other_stations", np.flatnonzero(table["station"] != table["station"][number])),
+            ("from_others", np.flatnonzero(table["station"] != table["station"][number])),
         ):
             gain = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, number])
             variance = covariance[number, number] - gain @ covariance[others, number]
@@ -102,7 +102,7 @@ def test_gross_errors_are_found_and_good_reports_stay():
 
 def test_departures_have_the_spread_that_is_claimed():
     found = screened(reports(), neighbours=100.0)
-    for name in ("departure", "by_other_stations", "innovation"):
+    for name in ("departure", "from_others", "innovation"):
         assert (found[name] / found[f"{name}_spread"]).std() == pytest.approx(
             1, abs=0.08
         )  # modes of long waves have few independent days
@@ -155,4 +155,4 @@ def test_calibrated_reports_have_bias_and_error_of_their_station(tmp_path):
 
 def test_an_interval_without_reports_is_screened_to_an_empty_table():
     found = screened(reports().iloc[:0])
-    assert found.empty and {"innovation", "departure", "by_other_stations", "bias"} <= set(found)
+    assert found.empty and {"innovation", "departure", "from_others", "bias"} <= set(found)

@@ -66,3 +66,11 @@ def test_the_frames_and_stations_of_the_network_with_their_codes(tmp_path, capsy
 def test_frames_without_an_observation_are_told(tmp_path, capsys):
     table, said = run(tmp_path, capsys, use=["S9"], withhold={"stations": ["S4"]})
     assert table["withheld"].all() and "4 of 4 frames have no observation, the first 2009-01-02T12" in said
+
+
+def test_a_network_trusts_all_its_reports_by_its_factor(tmp_path, capsys):
+    """Used and withheld ones; what neighbours have in common is counted on top."""
+    table, _ = run(tmp_path, capsys, error_factor=0.5, withhold={"stations": ["S4"]})
+    assert (table["error"] == 40.0).all() and table["withheld"].any()
+    alike, _ = run(tmp_path, capsys, error_factor=0.5, thinning={"correlation": 0.25, "reach_km": 1000})
+    assert alike["error"][alike["quality"] == 0].max() == 40.0 * np.sqrt(1 + 4 * 0.25)

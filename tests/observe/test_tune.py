@@ -25,7 +25,7 @@ def table(assumed, seed=0):
 def estimated(rows, **settings):
     quality = Quality(**{"modes": SIZE, "correlated_share": 0.0} | settings)
     judge = Neighbours(prior(), quality, rows, normalise(rows, ["msl"], GRID, SCALING, 24), 24)
-    rows = rows.assign(by_other_stations=0.0, by_other_stations_spread=1.0) if "by_other_stations" not in rows else rows
+    rows = rows.assign(from_others=0.0, from_others_spread=1.0) if "from_others" not in rows else rows
     return tune.estimate(rows, judge).set_index("kind")
 
 

@@ -151,7 +151,7 @@ rule break_points:
         settings="results/{run}/settings/archive.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
         check="results/{run}/archive/check.json",  # a damaged archive is not searched
-        tables="results/{run}/archive/observations.json",
+        observations="results/{run}/archive/observations.json",
     output:
         result="results/{run}/archive/break_points.json",
     log:
@@ -168,7 +168,7 @@ rule break_points:
     shell:
         "hindsight archive.break_points --settings {input.settings:q}"
         " --markers {params.markers}"
-        " --tables {input.tables:q}"
+        " --observations {input.observations:q}"
         " --versions {params.versions:q}"
         " --archive {params.archive:q}"
         " --result {output.result:q}"

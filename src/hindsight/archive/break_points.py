@@ -35,7 +35,7 @@ def run(
     settings: Archive,
     *,
     markers: list[Path],
-    tables: list[Path],
+    observations: list[Path],
     versions: Path,
     archive: Path,
     result: Path,
@@ -48,7 +48,7 @@ def run(
     content = [by_name[cut.name] for cut in cuts]
     halo = reanalyse.halo_frames(domain.step_hours)
     found = [*_seams(cuts, content, domain, halo), *_of_provenance(cuts, content), *_revisions(cuts, versions, domain)]
-    networks = _networks(cuts, tables, domain, settings)
+    networks = _networks(cuts, observations, domain, settings)
     found = sorted([*found, *networks], key=lambda one: (one["time"], KINDS.index(one["kind"])))
     about = {"network_change": settings.network_change.model_dump(), "confidence": settings.confidence}
     changes = _changes(archive, cuts, domain, settings)
@@ -96,16 +96,16 @@ def _revisions(cuts: list[shards.Shard], versions: Path, domain: Domain) -> Iter
 
 
 def _networks(
-    cuts: list[shards.Shard], tables: list[Path], domain: Domain, settings: Archive
+    cuts: list[shards.Shard], observations: list[Path], domain: Domain, settings: Archive
 ) -> Iterator[dict[str, object]]:
     """Lasting changes of the number of observations that were used."""
-    for path in tables:
+    for path in observations:
         folder, search = path.parent / json.loads(path.read_text())["folder"], ChangeSearch(settings.network_change)
         files = ((cut.times(domain.step_hours), folder / f"{cut.name}.parquet") for cut in cuts)
         for day, counts in network_changes.daily(files):
             search.add(day, counts)
         for one in search.results():
-            what = f"{one['channel']} from {one['platform']}: {one['before']:g} a day before, {one['after']:g} after"
+            what = f"{one['channel']} from {one['platform']}: {one['before']:g} a day, then {one['after']:g}"
             yield _entry(one["time"], "network", what) | {k: v for k, v in one.items() if k != "time"}
 
 

@@ -174,7 +174,7 @@ def _uncovered(
 ) -> dict | None:
     """The points that are masked because a variable lacks too many values there, see `coverage.encode`.
 
-    Only other points count for the holes of variables.
+    Limits `holes` in `variables` to other points.
     """
     if settings.missing_points is None:
         return None
@@ -194,7 +194,7 @@ def _uncovered(
 def _nothing_covered(uncovered: dict | None, settings: Download) -> list[str]:
     if not uncovered or uncovered["points"] < uncovered["of"]:
         return []
-    return [f"no point has values in all but {settings.missing_points:.0%} of the frames (download.missing_points)"]
+    return [f"all points lack values in over {settings.missing_points:.0%} of the frames (download.missing_points)"]
 
 
 def _note_of_uncovered(uncovered: dict | None, settings: Download) -> list[str]:
@@ -262,7 +262,7 @@ def _source_entries(summaries: list[dict], key: str) -> list[str]:
 
 
 def _missing_times(times_needed: np.ndarray, times: np.ndarray, summaries: list[dict]) -> np.ndarray:
-    """Frames that the source lacks; a part contains their times, too, and lists them."""
+    """Frames that the source lacks: absent, or NaN in a part that lists them."""
     stated = np.array(_source_entries(summaries, "times_missing"), "datetime64[ns]")
     return np.union1d(np.setdiff1d(times_needed, times), np.intersect1d(times_needed, stated))
 
@@ -293,12 +293,12 @@ def _lost_chunks_of(name: str, lost_chunks: list[str]) -> str:
 
 
 def _problems_of_versions(preliminary: list[str], times_needed: set[str], settings: Download) -> list[str]:
-    """Preliminary frames beside final ones, unless the settings allow them."""
+    """Preliminary frames, unless the settings allow them."""
     mixed = [time for time in preliminary if time in times_needed]
     if not mixed or settings.preliminary:
         return []
     return [
-        f"{len(mixed)} frame(s) are preliminary (ERA5T) from {mixed[0]} on, the others final; end the periods before, "
+        f"{len(mixed)} frame(s) are preliminary (ERA5T), the first {mixed[0]}; end the periods before, "
         "or set download.preliminary: true"
     ]
 

@@ -69,7 +69,7 @@ class Frames:
         return [(max(a - overlap, 0), a, b) for a, b in pairs if (self.segment[a:b] >= 0).any()]
 
     def _chunk_of(self, number: int) -> np.ndarray:
-        """A chunk as it is stored: it is normalised only as far as frames of it are read."""
+        """A chunk as it is stored; only the frames asked for are normalised."""
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]

@@ -20,7 +20,7 @@ from hindsight.settings.quality import Quality
 
 COLUMNS = ["station", "channel", "start", "end", "reason", "size", "reports"]
 READ = ["time", "station", "channel", "value", "error", "bias", "quality", "departure"]
-READ += ["by_other_stations", "by_other_stations_spread"]
+READ += ["from_others", "from_others_spread"]
 DAYS = 30  # of a month
 USUAL_SHARE = 0.4  # of the months, which show the usual level
 FEWEST = 10  # least number of reports of a month that is judged
@@ -61,7 +61,7 @@ def by_month(part: pd.DataFrame) -> pd.DataFrame:
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
         block=np.floor(days / DAYS).astype(int),
-        whole=part["by_other_stations"] + part["bias"],
+        whole=part["from_others"] + part["bias"],
         far=part["quality"] != 0,
     )
     groups = own.groupby("block")
@@ -72,7 +72,7 @@ def by_month(part: pd.DataFrame) -> pd.DataFrame:
             "reports": groups.size(),
             "departure": groups["whole"].median(),
             "judged": groups["whole"].count(),
-            "spread": groups["by_other_stations_spread"].median(),
+            "spread": groups["from_others_spread"].median(),
             "far": groups["far"].mean(),
             "size": groups["departure"].median(),
         }
@@ -151,7 +151,7 @@ def _dead(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
                 "start": pd.Timestamp(times[first]),
                 "end": pd.Timestamp(times[after - 1]),
                 "reason": f"dead: the same value for {days:.0f} days",
-                "size": float(part["by_other_stations"].iloc[first:after].median()),
+                "size": float(part["from_others"].iloc[first:after].median()),
                 "reports": int(after - first),
             }
 

@@ -30,15 +30,15 @@ TOGETHER = 300  # rows that are judged at once, where there are more than `LARGE
 class Judgement:
     """N rows compared with estimates by the others, in units of the rows' values.
 
-    `departure` and `variance` are from all other rows that are kept, `by_other_stations` and
-    `variance_by_other_stations` from other stations only, `expected` is the standard deviation of an innovation,
+    `departure` and `variance` are from all other rows that are kept, `from_others` and
+    `variance_from_others` from other stations only, `expected` is the standard deviation of an innovation,
     `rejected` says which rows fail.
     """
 
     departure: np.ndarray
     variance: np.ndarray
-    by_other_stations: np.ndarray
-    variance_by_other_stations: np.ndarray
+    from_others: np.ndarray
+    variance_from_others: np.ndarray
     expected: np.ndarray
     rejected: np.ndarray
 
@@ -113,12 +113,12 @@ class Neighbours:
         check = leave_one_out.check(value[around], covariance, self.settings.neighbours)
         order = np.argsort(around, kind="stable")
         place = order[np.searchsorted(around[order], own)]
-        departure, variance = self._by_other_stations(around, value, covariance, ~check.rejected, place)
+        departure, variance = self._from_others(around, value, covariance, ~check.rejected, place)
         expected = np.sqrt(np.diagonal(covariance)[place])
         judged = check.departure[place], check.variance[place]
         return own, Judgement(*judged, departure, variance, expected, check.rejected[place])
 
-    def _by_other_stations(
+    def _from_others(
         self, around: np.ndarray, value: np.ndarray, covariance: np.ndarray, kept: np.ndarray, place: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Departures of some rows from the estimate by the kept rows of other stations, and their variances."""

@@ -56,7 +56,7 @@ def run(
 
 
 def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
-    """Reports with the bias of their stations in the training period in `bias`, and the errors found there.
+    """Reports minus the bias of their stations in the training period (kept in `bias`), with the errors found there.
 
     A station's error is at least half of that in the settings.
 
@@ -89,7 +89,7 @@ def screen(
     Returns:
         The rows of the interval, with `bias`, `quality` and `reasons`; and, bias subtracted, in the channel's units:
         `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports) and
-        `by_other_stations` (minus the estimate by other stations), each with its standard deviation `…_spread`.
+        `from_others` (minus the estimate by other stations), each with its standard deviation `…_spread`.
     """
     frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
@@ -97,8 +97,8 @@ def screen(
         4 + rows.error**2
     )  # the local spread may be twice that of the channel
     first = _judged(judge, frames, rows.value, kept, watch, 0)
-    usable_departure = np.where(first.rejected, np.nan, first.by_other_stations)
-    spread = np.sqrt(first.variance_by_other_stations)
+    usable_departure = np.where(first.rejected, np.nan, first.from_others)
+    spread = np.sqrt(first.variance_from_others)
     bias = station_bias(judge, table, usable_departure, spread, rows.error, quality.bias)
     second = _judged(judge, frames[np.isin(frames, judge.frame[inside])], rows.value - bias, kept, watch, len(frames))
     innovation = rows.value - bias
@@ -108,8 +108,8 @@ def screen(
         "innovation_spread": second.expected,
         "departure": second.departure,
         "departure_spread": np.sqrt(second.variance),
-        "by_other_stations": second.by_other_stations,
-        "by_other_stations_spread": np.sqrt(second.variance_by_other_stations),
+        "from_others": second.from_others,
+        "from_others_spread": np.sqrt(second.variance_from_others),
         "bias": bias,
     }
     table = table.assign(**{name: value * rows.unit for name, value in results.items()})
@@ -143,8 +143,8 @@ def station_bias(
     """The slowly varying bias of each report's station and channel, (N,), in the units of `departure`.
 
     The mean of n departures within the window around a report is shrunk towards zero: a bias of variance b^2
-    (`size`^2 error^2) is observed with the variance s^2 / m, s^2 being that of the departures and m of them
-    independent, and with that part of the spread v of the estimate by other stations that lasts for a season:
+    (`size`^2 error^2) is observed with the variance s^2 / m (m independent departures of variance s^2) and the
+    lasting part of v^2, v being the spread of the estimate by other stations:
 
         bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / (reports in `memory_days`).
 

@@ -41,7 +41,7 @@ def run(
 
 
 def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> pd.DataFrame:
-    """The rows of a network's stations, used and withheld, with codes for denied and thinned ones.
+    """The rows of a network's stations, used and withheld, with its errors and codes for denied and thinned ones.
 
     Args:
         table: screened reports.
@@ -55,7 +55,7 @@ def select(table: pd.DataFrame, spec: Network, seed: int, lists: list[Path]) -> 
     else:
         withheld = choice.is_withheld(table, spec.withheld, spec.withhold, seed, lists)
         mine |= False if named is None else choice.chosen(table["station"], named, lists)
-    table = table.assign(withheld=withheld)[mine].reset_index(drop=True)
+    table = table.assign(withheld=withheld, error=table["error"] * spec.error_factor)[mine].reset_index(drop=True)
     table = usage.with_reason(table, usage.DENIED, choice.is_denied(table, spec.denied))
     again = usage.duplicates(table, (table["quality"] == 0).to_numpy())  # reports that two sources have
     return thinning.thin(usage.with_reason(table, usage.DUPLICATE, again), spec.thinning)

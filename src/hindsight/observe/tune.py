@@ -137,7 +137,7 @@ def estimate(table: pd.DataFrame, judge: Neighbours) -> pd.DataFrame:
     found = pd.DataFrame([list(name) for name in unique], columns=GROUP)
     found = found.assign(reports=np.bincount(group), used_error=used, error=used * factor * valid)
     found = found.assign(low=used * low * valid, high=used * high * valid)
-    return found.assign(error_by_other_stations=_by_other_stations(table, group))
+    return found.assign(error_by_other_stations=_from_others(table, group))
 
 
 def sample_frames(judge: Neighbours, group: np.ndarray) -> Sample:
@@ -196,12 +196,12 @@ def _slope(sample: Sample, factor: np.ndarray, valid: np.ndarray, by: float = 0.
     return np.where(valid[:, None] & valid, slope, 0.0)
 
 
-def _by_other_stations(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
+def _from_others(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
     """Errors (G,) by the departures from other stations; NaN where the variance would be negative."""
     squares = pd.DataFrame(
         {
-            "found": table["by_other_stations"] ** 2,
-            "expected": table["by_other_stations_spread"] ** 2,
+            "found": table["from_others"] ** 2,
+            "expected": table["from_others_spread"] ** 2,
             "used": table["error"] ** 2,
         }
     )

@@ -88,7 +88,7 @@ def _check_year(found: "Moments", training: TrainingDomain) -> None:
     """Check that the frames of the training period determine the harmonics.
 
     Raises:
-        UserError: naming its length.
+        UserError: if they do not.
     """
     annual, daily, days = found.layout.annual, found.layout.daily, found.frames * training.step_hours / 24
     if annual and days < 365 - MAX_MISSING_DAYS:
@@ -137,8 +137,8 @@ class Moments:
         normal: sum of d d^T, (K, K).
         moment: sum of d x, (K, C, H, W).
         square: sum of x², (C, H, W).
-        lowest: least value, (C,); infinite without frames.
-        highest: largest value, (C,); negative infinite without frames.
+        lowest: least physical value, (C,); infinite without frames.
+        highest: largest physical value, (C,); negative infinite without frames.
         waves: sum of area-weighted means over latitude of F_c(m) conj F_c'(m), with F the Fourier coefficients along
             longitude (mean, not sum, over the points), (C, C, W // 2 + 1); none unless longitudes are periodic.
     """

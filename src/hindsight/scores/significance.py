@@ -21,7 +21,7 @@ STEP = 0.1  # amplitude e of a wave
 CORNERS = np.geomspace(0.3, 300, 24)  # values of k (half-waves per period)
 PRIOR = 0.25 * np.log(
     CORNERS
-)  # log prior density of log k, between uniform and Jeffreys' (factor 1/2), tuned for coverage
+)  # log prior density of log k: uniform has the factor 0, Jeffreys' 1/2; tuned for coverage
 SCALES = {  # transformations after which the error of a score is symmetric, and their inverses
     "linear": (lambda x: x, lambda x: x),
     "log": (np.log, np.exp),

@@ -29,6 +29,12 @@ class Network(Section):
     withhold: Withholding = Field(
         Withholding(), description="reports: stations that are withheld besides the share `withheld`"
     )
+    error_factor: float = Field(
+        1.0,
+        gt=0,
+        description="reports: factor of the errors of all its reports; an error calibrated against fields contains the "
+        "fields' own error",
+    )
     thinning: Thinning = Field(Thinning(), description="reports: what is done about neighbours whose errors are alike")
     denied: list[Denial] = Field(
         [], description="reports: stations and periods that are not used (a blacklist), with the reason"

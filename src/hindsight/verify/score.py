@@ -39,7 +39,7 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
 
 
 def join_networks(networks: list[xr.Dataset]) -> xr.Dataset:
-    """Scores of all networks, NaN where a network has no such region (withheld observations, for example)."""
+    """Scores of all networks, NaN where a network lacks a region (such as withheld observations)."""
     regions = list(dict.fromkeys(str(name) for one in networks for name in one["region"].values))
     # names as objects: as fixed-length strings they would be cut to the length of another network's
     as_objects = [one.assign_coords(region=one["region"].astype(object)) for one in networks]
