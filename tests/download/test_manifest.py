@@ -138,7 +138,7 @@ def test_a_test_period_without_fields_is_not_asked_of_the_source(source, domain,
 
 def test_preliminary_data_beside_final_data_are_refused_unless_allowed(source, domain, tmp_path):
     raw, markers = parted(source, tmp_path, {"preliminary": ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]})
-    with pytest.raises(UserError, match=r"1 frame\(s\) are preliminary \(ERA5T\) from 2001-02-27"):
+    with pytest.raises(UserError, match=r"1 frame\(s\) are preliminary \(ERA5T\), the first 2001-02-27"):
         passed(domain, tmp_path, raw, markers)
     found = passed(domain, tmp_path, raw, markers, preliminary=True)
     assert found["preliminary"] == ["2001-02-27T12:00:00", "2009-01-01T00:00:00"]

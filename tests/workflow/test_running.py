@@ -21,7 +21,7 @@ from hindsight import signals
 with signals.handling("hindsight a.b"):
     signals.defer()
     print("begun", flush=True)
-    for _ in range(600):
+    for _ in range(3000):
         time.sleep(0.1)
         if signals.stop_requested():
             time.sleep(5)  # it saves
@@ -48,7 +48,7 @@ rule all:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where a workflow of one job runs, which takes a minute."""
+    """Where a workflow of one job runs, which takes five minutes."""
     return made(tmp_path / "a")
 
 
