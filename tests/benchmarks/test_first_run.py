@@ -46,7 +46,9 @@ def test_the_context_keeps_another_process_busy():
     children = lambda: set(first_run.psutil.Process().children())
     before = children()
     with first_run.a_busy_core():
-        time.sleep(0.5)
         (other,) = children() - before
-        assert other.cpu_times().user > 0.05
+        until = time.monotonic() + 30  # a busy machine gives it little
+        while other.cpu_times().user < 0.2 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert other.cpu_times().user >= 0.2
     assert children() == before

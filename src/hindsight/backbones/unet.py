@@ -24,13 +24,13 @@ class VideoUNet(nn.Module):
         conditions: K, number of conditions per frame, such as its time of year.
         patch: points on each side that the first layer merges into one; 1 keeps the full resolution.
         width: features at the first level.
-        multipliers: features at each level, times width; every level halves the resolution of the one before.
+        multipliers: features at each level, in widths; every level halves the resolution of the one before.
         blocks: residual blocks at each level, down and up.
         embedding: size of the embedding.
         dropout: share of features dropped in training.
         edges: of latitudes and longitudes, see `padding.pad`.
         shape: latitudes and longitudes of the fields.
-        poles: of the fields.
+        poles: see `Poles`.
         recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
     """
 
@@ -81,7 +81,7 @@ class VideoUNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` is the noise of each frame, of order one."""
+        """Run the network; `noise` is log(sigma) / 4 of each frame."""
         windows, frames, _, height, width = fields.shape
         embedding = self.embed(noise.flatten(), conditions.flatten(0, 1))
         level = noise.flatten()[:, None, None, None].expand(-1, 1, height, width)

@@ -1,7 +1,7 @@
 """The ensemble score filter (Bao, Zhang and Zhang 2024, doi:10.1016/j.cma.2024.117447): a diffusion without training.
 
 Members are forecast as those of `letkf`. An analysis begins with white noise at t = 1 and ends at t = 0 with a draw, by
-the reverse of a diffusion whose states are z_t = a x + b e at time t, a = 1 - (1 - END) t, b^2 = t, e white:
+the reverse of a diffusion whose states are z_t = a x + b e at time t, a = 1 - (1 - LEFT) t, b^2 = t, e white:
 
     dz = (f z - g^2 s(z, t)) dt + g dw,    f = d log a / dt,    g^2 = d b^2 / dt - 2 f b^2,
 
@@ -33,7 +33,7 @@ from hindsight.settings.download import WorldWithoutPeriod
 
 PURPOSE = 12 << 32  # constant of this module's random numbers, so that no two methods share any
 FORECASTS = 13 << 32  # the same, of its forecasts
-END = 0.05  # a at t = 1, as the authors have it
+LEFT = 0.05  # a at t = 1, as the authors have it
 
 
 def run(
@@ -81,21 +81,21 @@ class EnsembleScoreFilter:
         self.steps, self.product, self.step_hours = steps, product, step_hours
 
     def analyse(self, states: np.ndarray, rows: Rows, time: np.datetime64) -> np.ndarray:
-        """The members (E, S * D) given rows.
+        """The members (E, n) given rows.
 
         Raises:
             UserError: if the steps are too long for the errors of the observations.
         """
-        seen = Equivalents(rows, states.shape[1])
+        equivalents = Equivalents(rows, states.shape[1])
         frame = int(calendar.frame_number(np.array([time]), self.step_hours)[0])
         streams = each_frame.generators(self.product, PURPOSE, frame)
         white = lambda: np.stack([stream.standard_normal(states.shape[1]) for stream in streams])
-        self._check(seen.curvature(states), time)
+        self._check(equivalents.curvature(states), time)
         found = white()
         for number in range(self.steps):
             t = 1 - number / self.steps
             rate, square = diffusion(t)
-            score = forecast_score(found, states, t) + (1 - t) * seen.gradient(found)
+            score = forecast_score(found, states, t) + (1 - t) * equivalents.gradient(found)
             drift = rate * found - square * score
             found = found - drift / self.steps + np.sqrt(square / self.steps) * white()
         return found
@@ -113,12 +113,12 @@ class EnsembleScoreFilter:
 
 def diffusion(t: float) -> tuple[float, float]:
     """The rates f and g^2 at time t."""
-    rate = -(1 - END) / (1 - (1 - END) * t)
+    rate = -(1 - LEFT) / (1 - (1 - LEFT) * t)
     return rate, 1 - 2 * rate * t
 
 
 def forecast_score(states: np.ndarray, members: np.ndarray, t: float) -> np.ndarray:
     """The score at states (E, n) of the diffused distribution of members (M, n), at time t."""
-    shrunk = (1 - (1 - END) * t) * members
+    shrunk = (1 - (1 - LEFT) * t) * members
     distance = (states**2).sum(1)[:, None] - 2 * states @ shrunk.T + (shrunk**2).sum(1)
     return (scipy.special.softmax(-distance / (2 * t), 1) @ shrunk - states) / t

@@ -6,10 +6,10 @@ first-order autoregressive process, as in the cascade of STEPS (Bowler et al. 20
     g_k(t + dt) = exp(-i k.c dt) (r_k g_k(t) + (1 - r_k^2)^(1/2) s_k w),      r_k = exp(-dt / T_k),
 
 with the spectrum s_k^2 flat up to the wavenumber of `outer_km` and falling with the power -slope beyond, and lifetimes
-T_k that fall with a power of the wavelength. This is exact for any dt. It rains where g exceeds the number z that
+T_k that rise with a power of the wavelength. This is exact for any dt. It rains where g exceeds the number z that
 a share `wet` of normal numbers exceeds, at the rate
 
-    R = median (exp(tail (g - z)) - 1) / (exp(tail (m - z)) - 1),      m: exceeded by half of the wet numbers.
+    R = median (exp(tail (g - z)) - 1) / (exp(tail (h - z)) - 1),      h: exceeded by half of the wet numbers.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from hindsight.dynamics.world import World
 from hindsight.fields.grid import EARTH_RADIUS
 from hindsight.settings.download import Rain, Synthetic
 
-GROWTH = 1  # key of the random numbers of growth and decay; that of the first state is 0
+GROWTH = 1  # in the counter of the random numbers of growth and decay; 0 in that of the first state
 BEFORE = 2**40  # added to the number of a minute, so that it is positive before 1 January 2000
 DEGREE = EARTH_RADIUS * np.pi / 180  # km
 
@@ -37,22 +37,22 @@ class Showers:
         outer = 1 / settings.outer_km
         inside = (self.k * side < points / 2) & (self.m.abs() * side < points / 2)  # without the waves of 2 points
         falling = (size.clamp(min=outer) / outer) ** -settings.slope
-        self.spectrum = torch.sqrt(falling * inside * (size > 0))
-        self.spectrum = self.spectrum / self.field_variance(self.spectrum).sqrt()
+        self.scale = torch.sqrt(falling * inside * (size > 0))
+        self.scale = self.scale / self.field_variance(self.scale).sqrt()
         self.lifetime = settings.lifetime_minutes * 60 * (size.clamp(min=outer) / outer) ** -settings.lifetime_power
         self.dry = float(norm.isf(settings.wet))
         self.middle = float(norm.isf(settings.wet / 2))
 
-    def field_variance(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Variance at a point of a field whose coefficients are a spectrum times those of white noise."""
+    def field_variance(self, scale: torch.Tensor) -> torch.Tensor:
+        """Variance at a point of a field whose coefficients are `scale` times those of white noise."""
         both = torch.full_like(self.k, 2.0)  # half of the waves along x are not stored
         both[0] = 1.0
         both[-1] = 1.0 if self.settings.points % 2 == 0 else 2.0
-        return (spectrum**2 * both).sum() / self.settings.points**2
+        return (scale**2 * both).sum() / self.settings.points**2
 
     def coefficients(self, white: torch.Tensor) -> torch.Tensor:
         """Coefficients of a field of the right spectrum, from white noise (…, N, N)."""
-        return torch.fft.rfft2(white) * self.spectrum
+        return torch.fft.rfft2(white) * self.scale
 
     def field(self, states: torch.Tensor) -> torch.Tensor:
         """The normal field g, (…, N, N)."""

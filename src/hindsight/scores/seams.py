@@ -94,8 +94,8 @@ class HourlyChanges:
 
         Returns:
             `hour` (UTC); `inside` and `seams`, numbers of changes; `change`, the geometric mean inside shards of the
-            root of the mean squared change; and where there are seams `ratio`, at seams relative to inside, from
-            `lower` to `upper`. These are None with fewer than `LEAST_INSIDE` changes inside.
+            root of the mean squared change; and `ratio`, at seams relative to inside, from `lower` to
+            `upper`: these three are None without seams or with fewer than `LEAST_INSIDE` changes inside.
         """
         return [self._row(hour, confidence) for hour in sorted({hour for hour, _ in self.sums})]
 

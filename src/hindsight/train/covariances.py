@@ -81,14 +81,14 @@ def accumulate(frames: Frames, sampler: Sampler, parts: int = 1) -> list[Covaria
     Args:
         frames: frames of the period; masked frames and pairs across a gap are left out.
         sampler: computes the samples from the fields.
-        parts: consecutive parts with equal numbers of frames with data; a pair belongs to the part of its second frame.
+        parts: consecutive parts with equal numbers of frames with data.
 
     Returns:
         The sums for each array of samples.
     """
     sums, blocks = None, frames.blocks(overlap=1)
-    before = np.cumsum(frames.segment >= 0)  # and at a frame
-    part_of = np.maximum(before - 1, 0) * parts // before[-1]
+    known = np.cumsum(frames.segment >= 0)  # frames with data so far
+    part_of = np.maximum(known - 1, 0) * parts // known[-1]
     progress = Progress("train.linear_prior", len(blocks))
     for done, (start, first, last) in enumerate(blocks, 1):
         samples = sampler(torch.from_numpy(frames(start, last)).double())

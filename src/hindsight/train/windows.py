@@ -32,7 +32,7 @@ class Windows:
         window: number of frames in a window.
         split: name of the split, for errors.
         segment: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
-            each window lies in one segment and has no masked frame; none: there are no gaps.
+            each window lies in one segment and has no masked frame; None: there are no gaps.
 
     Attributes:
         starts: frame with which each window begins, (N,).

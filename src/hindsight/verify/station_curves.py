@@ -1,4 +1,4 @@
-"""Observations and analysis as curves at a few stations, from the feedback, with the interval of expected values."""
+"""Observations and analysis as curves at a few stations, from the feedback, with the interval expected of them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hindsight.settings import lexicon
 from hindsight.verify import observed, style
 from hindsight.verify.departures import OURS, with_level
 
-SHARES = 0.1, 0.5, 0.9  # quantiles of the RMSE of all stations, at which those that are shown lie
+SHARES = 0.1, 0.5, 0.9  # quantiles of the RMSE at which the stations that are shown lie
 NORMAL = 1.6449  # standard deviations within which 90 % of a normal distribution lie
 CHANNELS = 4  # at most
 COLUMNS = ["analysis", "time", "level", "channel", "station", "code", "obsvalue", "biascorr", "obs_error", "an_depar"]
@@ -21,18 +21,18 @@ COLUMNS += ["an_spread", "reference_depar"]
 
 
 def choose(stations: pd.DataFrame, network: str) -> pd.DataFrame:
-    """Withheld stations of a network with a small, a median and a large RMSE, for each channel; used ones if none is.
+    """Withheld (if there are none, used) stations of a network with a small, median and large RMSE, for each channel.
 
     Args:
         stations: `stations.csv`.
         network: its name.
     """
-    of = stations[(stations["network"] == network) & (stations["analysis"] == OURS)]
-    of = of.dropna(subset=["rmse"]).query(f"rows >= {observed.FEWEST}")
-    use = WITHHELD if (of["use"] == WITHHELD).any() else USED
-    ordered = of[of["use"] == use].sort_values("rmse", kind="stable")
+    rows = stations[(stations["network"] == network) & (stations["analysis"] == OURS)]
+    rows = rows.dropna(subset=["rmse"]).query(f"rows >= {observed.FEWEST}")
+    use = WITHHELD if (rows["use"] == WITHHELD).any() else USED
+    ordered = rows[rows["use"] == use].sort_values("rmse", kind="stable")
     parts = [part.iloc[sorted({int(share * len(part)) for share in SHARES})] for _, part in ordered.groupby("channel")]
-    return pd.concat(parts[:CHANNELS]) if parts else of.iloc[:0]
+    return pd.concat(parts[:CHANNELS]) if parts else rows.iloc[:0]
 
 
 def read(feedback: list[Path], chosen: pd.DataFrame, ends: np.ndarray) -> pd.DataFrame:
@@ -49,8 +49,8 @@ def read(feedback: list[Path], chosen: pd.DataFrame, ends: np.ndarray) -> pd.Dat
     codes = [CODES[use] for use in chosen["use"].unique()]
     wanted = [("time", ">=", first), ("time", "<=", last), ("station", "in", list(chosen["station"].unique()))]
     wanted.append(("code", "in", codes))
-    of = [path for path in feedback if path.parts[-3] == chosen["network"].iloc[0]]
-    rows = pd.concat([pd.read_parquet(path, columns=COLUMNS, filters=wanted) for path in of], ignore_index=True)
+    files = [path for path in feedback if path.parts[-3] == chosen["network"].iloc[0]]
+    rows = pd.concat([pd.read_parquet(path, columns=COLUMNS, filters=wanted) for path in files], ignore_index=True)
     return rows.assign(channel=with_level(rows["channel"], rows["level"].to_numpy(float)))
 
 
@@ -70,8 +70,8 @@ def draw(rows: pd.DataFrame, chosen: pd.DataFrame, label: str) -> Figure:
         for spare in line[len(stations) :]:
             spare.remove()
         for axis, station in zip(line, stations.itertuples()):
-            of = rows[(rows["channel"] == channel) & (rows["station"] == station.station)]
-            _panel(axis, of.sort_values("time"), label, least)
+            part = rows[(rows["channel"] == channel) & (rows["station"] == station.station)]
+            _panel(axis, part.sort_values("time"), label, least)
             axis.set_title(
                 f"{station.station}, {station.use}, {style.format_place(station.latitude, station.longitude)}"
             )
@@ -81,7 +81,7 @@ def draw(rows: pd.DataFrame, chosen: pd.DataFrame, label: str) -> Figure:
 
 
 def _panel(axis: Axes, rows: pd.DataFrame, label: str, least: float = -np.inf) -> None:
-    """Observed values, mean and interval of the analysis from `least` on; the mean of baselines; truth or reference."""
+    """Observed values, their interval (not below `least`), means of analysis and baselines, truth or reference."""
     for name, part in rows.groupby("analysis"):
         value = part["obsvalue"] - part["biascorr"]
         mean, colour = value - part["an_depar"], style.colour(str(name))

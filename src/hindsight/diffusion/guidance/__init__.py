@@ -29,7 +29,7 @@ class White(Protocol):
 
 
 def falling(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-    """Frames whose level falls (T,); all frames if no level falls, as in a correction."""
+    """Frames whose level falls (T,); all frames if none falls, as in a Langevin step."""
     falls = below < above
     return falls | ~falls.any()
 
@@ -126,7 +126,7 @@ class Observations(Protocol):
 class Control(Protocol):
     """A trained controller of a prior, see `controlled`; it sees observations up to `look_ahead` frames after a frame.
 
-    `limits` are the bounds of scale and shift, of the latter in expected errors of the denoised estimate.
+    `limits` bound scale and shift, the latter in expected errors of the denoised estimate.
     """
 
     look_ahead: int
@@ -135,7 +135,7 @@ class Control(Protocol):
     def __call__(
         self, fields: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scale and shift (B, D) as shares of their bounds, from fields (B, K, D), noise (B,) and conditions (B, 2)."""
+        """Scale and shift (B, D), shares of their bounds, from fields (B, K, D), levels (B,) and conditions (B, 2)."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class Setup:
         shape: of a field, (C, H, W).
         tolerance: relative residual at which the observation solver stops.
         iterations: after which the observation solver gives up.
-        cache: H U by `Observations.geometry`, shared by the cycles of a stretch.
-        memory: that the matrices H U may take, GB.
+        cache: H times the modes, by `Observations.geometry`, shared by the cycles of a stretch.
+        memory: that these matrices may take, GB.
         control: the controller of the prior, if it has one.
     """
 

@@ -1,7 +1,7 @@
 """The guidance of ForcingDAS (arXiv:2605.14285): a step down the gradient of the misfit, weighted frame by frame.
 
-After a step the sample moves by -zeta grad L, L = || w (y - H D) ||, w_k = (R + gamma sigma_k^2)^-1/2 with each frame's
-own level, and optionally lambda times a misfit of the spectrum of D to the prior's. The paper's norm runs over all
+Their sample moves by -zeta grad L after a step, L = || w (y - H D) || (+ lambda times a misfit of the spectrum of D to
+the prior's), w_k = (R + gamma sigma_k^2)^-1/2 with each frame's own level. The paper's norm runs over all
 frames and members, so that the step of a frame depends on their number; here each frame of each member has its own
 norm.
 """
@@ -49,9 +49,9 @@ class Forcing:
         def guided(clean: torch.Tensor, back: Callable, members: slice) -> torch.Tensor:
             obs = linearise(self.observations, clean, self.prior.process, above)
             innovation = (obs.value * obs.present - obs.forward(clean)) * active
-            weight = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
-            norm = (weight * innovation.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
-            pull = obs.adjoint(weight * innovation / norm, clean.shape[-1])
+            square = (obs.error.square() + self.gamma * above.square()[:, None]).clamp(min=1e-12).reciprocal()
+            norm = (square * innovation.square()).sum(2, keepdim=True).sqrt().clamp(min=1e-12)
+            pull = obs.adjoint(square * innovation / norm, clean.shape[-1])
             if self.spectral:
                 pull = pull - self.spectral * self.spectrum.gradient(clean, above) * active
             return clean + self.zeta * shift_factor(above, below) * back(pull)
