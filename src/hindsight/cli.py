@@ -157,6 +157,7 @@ OPTIONS = {  # of the steps, and what each means
     "configuration": "all settings of the run (configuration.json)",
     "contents": "contents of the source's files (contents.json)",
     "controller": "the controller of the prior (controller.safetensors), if the guidance needs one",
+    "steering": "the directions of the prior (steering.safetensors), if analyses are steered",
     "covariance": "covariance of the training period and its square root (covariance.npy)",
     "curve": "validation errors (curve.csv)",
     "data": "data folder",

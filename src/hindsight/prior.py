@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hindsight import __version__
+from hindsight.backbones import taps
 from hindsight.backbones.dit import VideoTransformer
 from hindsight.backbones.line import LineNet
 from hindsight.backbones.padding import Poles
@@ -32,6 +33,7 @@ from hindsight.fields.transforms import Transforms
 from hindsight.settings.lexicon import winds
 from hindsight.settings.reanalyse import Rollout
 from hindsight.settings.train import Backbone
+from hindsight.steering import Steering
 
 CONDITIONS = 4  # numbers for each frame, see `conditions`
 
@@ -77,9 +79,15 @@ class Prior(nn.Module):
         self.network = network(metadata, maps)
         self.precision = metadata.precision  # of inference, which may differ
         self.control: Control | None = None  # the controller that an analysis uses, a file of its own
+        self.steering: Steering | None = None  # likewise, what is added to the features
 
     def correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """Run the network on inputs (B, T, 2 or 4, D), log noise levels (B, T) and conditions (B, T, K); (B, T, D)."""
+        shifts = self.steering.shifts(log_sigma) if self.steering else {}
+        with taps.shifted(self.network.taps if shifts else {}, shifts):
+            return self._correction(inputs, log_sigma, conditions)
+
+    def _correction(self, inputs: torch.Tensor, log_sigma: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         if self.metadata.design == "forcingdas":
             return self._velocity(inputs[:, :, 0], log_sigma)
         windows, frames = log_sigma.shape

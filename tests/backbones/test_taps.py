@@ -90,3 +90,19 @@ def test_nothing_is_read_after_the_context(kind):
         raise RuntimeError
     network(*inputs)
     assert not found
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@torch.no_grad()
+def test_a_shift_is_added_to_every_feature_of_each_frame_at_all_places(kind):
+    network, inputs = make(kind)
+    with taps.pooled(network.taps, 5, taps.mean) as before:
+        output = network(*inputs)
+    for name in network.taps:
+        shift = torch.randn(before[name].shape)
+        with taps.shifted(network.taps, {name: shift}), taps.pooled(network.taps, 5, taps.mean) as after:
+            assert not torch.equal(network(*inputs), output)
+        torch.testing.assert_close(after[name], before[name] + shift)
+    with taps.shifted(network.taps, {name: torch.zeros_like(shift)}):
+        assert torch.equal(network(*inputs), output)
+    assert torch.equal(network(*inputs), output)

@@ -10,7 +10,7 @@ LAYERS = [  # from the lowest; packages of one layer do not import each other
     {"errors", "partials", "progress", "signals"},
     {"running", "settings", "system_errors", "transfer_errors", "where"},
     {"fields", "storage"},
-    {"harmonics", "machine"},
+    {"harmonics", "machine", "steering"},
     {"backbones", "diffusion", "dynamics", "operators", "scores"},
     {"prior"},
     {"controller"},

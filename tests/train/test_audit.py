@@ -1,5 +1,6 @@
 """The audit of a prior: memorisation is found where it was made, and a copy where it was planted."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -13,7 +14,9 @@ from hindsight.errors import UserError
 from hindsight.fields import store
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
+from hindsight.settings.steering import Steering as Steered
 from hindsight.settings.train import Audit, Backbone, LinearPrior
+from hindsight.steering import Steering, load
 from hindsight.train import audit, linear_prior, loop, responses
 from tests.train import helpers
 from tests.train.test_prior import SETTINGS, files_of, made, train  # noqa: F401 (`made` is a fixture)
@@ -57,23 +60,33 @@ def trained(fields, segment, folder, **changed):
     return prior.eval(), seen
 
 
+def measured(prior, seen):
+    later = held_out()
+    return audit.measure(prior, seen, later, VIDEO, audit.respond(prior, seen, later, VIDEO))
+
+
 @pytest.fixture(scope="module")
-def memorised(tmp_path_factory):
-    """A prior of twenty windows, far from each other in time."""
+def memoriser(tmp_path_factory):
+    """A prior of twenty windows, far from each other in time, and the windows."""
     fields = (
         helpers.two_states(20 * 6 * WINDOW, 0)
         .reshape(20, 6 * WINDOW, *helpers.SHAPE)[:, :WINDOW]
         .reshape(-1, *helpers.SHAPE)
     )
-    prior, seen = trained(fields, np.repeat(np.arange(20), WINDOW), tmp_path_factory.mktemp("few"))
-    return audit.measure(prior, seen, held_out(), VIDEO)
+    return trained(fields, np.repeat(np.arange(20), WINDOW), tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def memorised(memoriser):
+    """Its audit."""
+    return measured(*memoriser)
 
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
     """The same with four thousand frames."""
     prior, seen = trained(helpers.two_states(4000, 0), None, tmp_path_factory.mktemp("many"))
-    return audit.measure(prior, seen, held_out(), VIDEO)
+    return measured(prior, seen)
 
 
 def test_a_prior_of_twenty_windows_is_flagged_by_its_errors(memorised):
@@ -81,6 +94,29 @@ def test_a_prior_of_twenty_windows_is_flagged_by_its_errors(memorised):
     assert memorised["judged"]["skill"]["auroc"] > 0.9
     assert max(level["excess"] for level in memorised["levels"]) > 1.1
     assert "skill beside the linear prior: " in audit.refusal(memorised, 0.7)
+
+
+@torch.no_grad()
+def samples(prior, count=64, steps=16):
+    """Frames (N, D) of samples of a prior, by deterministic steps from noise of level 10."""
+    levels = [*np.geomspace(10, 0.02, steps), 0.0]
+    noisy = 10 * torch.randn(count, WINDOW, 16, generator=torch.Generator().manual_seed(0))
+    for above, below in zip(levels, levels[1:]):
+        clean = prior.denoise(noisy, torch.full((count, WINDOW), above), torch.zeros(count, WINDOW, 4))
+        noisy = clean + below / above * (noisy - clean)
+    return noisy.flatten(0, 1)
+
+
+def test_the_more_a_prior_is_steered_the_farther_its_samples_are_from_the_frames_that_it_stored(memoriser):
+    prior, seen = memoriser
+    found = audit.directions(audit.respond(prior, seen, held_out(), VIDEO))
+    stored, distance = torch.tensor(seen.read(0, 80)), []
+    for strength in (0.0, 8.0, 16.0, 32.0):
+        prior.steering = Steering(found, Steered(strength=strength))
+        distance.append(torch.cdist(samples(prior), stored).min(1).values.median().item())
+    prior.steering = None
+    others = torch.cdist(torch.tensor(held_out().read(0, 400)), stored).min(1).values.median().item()
+    assert distance == sorted(distance) and distance[0] < 0.95 * others and distance[-1] > 1.05 * distance[0], distance
 
 
 @pytest.mark.slow
@@ -175,6 +211,7 @@ def audited(domain, files, **limit):
         fields=files["fields.zarr"],
         audit=folder / "audit.json",
         figure=folder / "audit.png",
+        steering=folder / "steering.safetensors",
     )
     return json.loads((folder / "audit.json").read_text())
 
@@ -188,6 +225,9 @@ def test_from_a_prior_and_fields_to_a_file_and_a_figure(domain, made, capsys):  
     assert [level["sigma"] for level in found["levels"]] == list(audit.LEVELS)
     assert found["findings"] == capsys.readouterr().out.splitlines()[-3:]
     before = (made["prior"].parent / "audit.json").read_bytes()
+    digest = hashlib.sha256(made["prior"].read_bytes()).hexdigest()
+    steering = load(made["prior"].parent / "steering.safetensors", digest, Steered())
+    assert set(steering.directions) == set(priors.load(made["prior"]).network.taps)
     audited(domain, made)
     assert (made["prior"].parent / "audit.json").read_bytes() == before
     assert (made["prior"].parent / "audit.png").read_bytes().startswith(b"\x89PNG")

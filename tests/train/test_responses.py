@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hindsight.backbones import taps
 from hindsight.diffusion import denoiser
 from hindsight.settings.train import Points
 from hindsight.train import responses, validation
@@ -62,6 +63,11 @@ def test_errors_are_those_of_the_prior_and_of_the_linear_prior(about):
         linear = denoiser.denoise(prior.process, lambda inputs, *_: torch.zeros(()), clean + level * white, sigma)
         expected = (linear - clean).square().mean((1, 2)).numpy()
         np.testing.assert_allclose(found.linear_error[k], expected, rtol=1e-4)
+        for pool, values in ((taps.largest, found.features), (taps.mean, found.means)):
+            with taps.pooled(prior.network.taps, 4, pool) as pooled:
+                prior.denoise(clean + level * white, sigma, conditions)
+            for name, one in pooled.items():
+                np.testing.assert_allclose(values[name][k], one.detach(), atol=1e-4)
     whites = [responses._white(prior, found.times, 3, k) for k in range(2)]
     assert torch.equal(whites[0][:-1, 3], whites[0][1:, 0])  # the same frame in two windows
     for one, other in (whites, (whites[0][:, 1:], whites[0][:, :-1])):  # levels, and frames

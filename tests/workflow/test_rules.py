@@ -45,6 +45,13 @@ def test_a_controller_is_trained_where_the_guidance_needs_one(tmp_path):
     assert {"prior", "controller", "plan", "shard"} <= runs.executed(runs.snakemake(tmp_path, config, "reanalyse", "--dry-run").stdout)
 
 
+def test_the_prior_is_audited_where_analyses_are_steered(tmp_path):
+    config = yaml.safe_load((runs.ROOT / "config/kuramoto_sivashinsky.yaml").read_text())
+    config["reanalyse"] |= {"steering": {"strength": 4}}
+    done = runs.snakemake(tmp_path, config, "reanalyse", "--dry-run")
+    assert "audit" in runs.executed(done.stdout) and "steering.safetensors" in done.stdout
+
+
 def test_every_stage_is_a_target(config, tmp_path):
     stages = "download preprocess observe train reanalyse baselines verify archive plans".split()
     runs.snakemake(tmp_path, config, *stages, "--dry-run")

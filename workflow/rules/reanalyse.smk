@@ -17,6 +17,13 @@ CONTROLLER = (
     else []
 )
 
+# directions of the audit, if analyses are steered
+STEERING = (
+    ["results/{run}/train/steering.safetensors"]
+    if SETTINGS.reanalyse.steering.strength
+    else []
+)
+
 
 rule shard:
     """Analyse one shard of frames for one block of members."""
@@ -24,6 +31,7 @@ rule shard:
         settings="results/{run}/settings/reanalyse.json",
         prior="results/{run}/train/prior.safetensors",
         controller=CONTROLLER,
+        steering=STEERING,
         climatology="results/{run}/preprocess/climatology.nc",
         statistics="results/{run}/preprocess/statistics.nc",
         observations=lambda wildcards: tables_of_shard(
@@ -53,6 +61,7 @@ rule shard:
         "hindsight reanalyse.shard --settings {input.settings:q}"
         " --prior {input.prior:q}"
         " --controller {input.controller:q}"
+        " --steering {input.steering:q}"
         " --climatology {input.climatology:q}"
         " --statistics {input.statistics:q}"
         " --observations {params.observations}"
@@ -69,6 +78,7 @@ rule plan:
         settings="results/{run}/settings/plan.json",
         prior="results/{run}/train/prior.safetensors",
         controller=CONTROLLER,
+        steering=STEERING,
         climatology="results/{run}/preprocess/climatology.nc",
         observations=ancient_files(observation_tables(stretch(SHARDS[0]))),  # a correction hardly changes the cost
         audit=AUDITED,  # not written above a limit, so no job starts
@@ -94,6 +104,7 @@ rule plan:
         "hindsight reanalyse.plan --settings {input.settings:q}"
         " --prior {input.prior:q}"
         " --controller {input.controller:q}"
+        " --steering {input.steering:q}"
         " --climatology {input.climatology:q}"
         " --observations {params.observations}"
         " --archive {params.archive:q}"

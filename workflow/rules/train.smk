@@ -96,6 +96,7 @@ rule audit:
     output:
         audit="results/{run}/train/audit.json",
         figure="results/{run}/train/audit.png",
+        steering="results/{run}/train/steering.safetensors",
     log:
         "logs/{run}/train/audit.log",
     benchmark:
@@ -110,6 +111,7 @@ rule audit:
         " --fields {input.fields:q}"
         " --audit {output.audit:q}"
         " --figure {output.figure:q}"
+        " --steering {output.steering:q}"
         " > {log:q} 2>&1"
 
 

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hindsight.backbones.padding import BETWEEN, Poles, pad
 from hindsight.backbones.positions import axis, plane, rotate, sinusoid
-from hindsight.backbones.taps import Tap, of_tokens
+from hindsight.backbones.taps import Tap
 from hindsight.backbones.unet import Embedding, call
 from hindsight.errors import UserError
 
@@ -100,7 +100,7 @@ class VideoTransformer(nn.Module):
     def taps(self) -> dict[str, Tap]:
         """The last layer of the blocks of the second half."""
         late = range(len(self.blocks) // 2, len(self.blocks))
-        return {f"blocks.{k}": Tap(self.blocks[k].layers[-1], of_tokens) for k in late}
+        return {f"blocks.{k}": Tap.of_tokens(self.blocks[k].layers[-1]) for k in late}
 
     def _tokens(self, fields: torch.Tensor) -> torch.Tensor:
         """(B, T, C, H, W) to (B, T, P, D), padded to whole patches; adds the positions if there is a table."""

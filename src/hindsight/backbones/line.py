@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from hindsight.backbones.taps import Tap, of_lines
+from hindsight.backbones.taps import Tap
 from hindsight.backbones.unet import Embedding, LayerNorm, call
 
 
@@ -64,7 +64,7 @@ class LineNet(nn.Module):
     def taps(self) -> dict[str, Tap]:
         """The second convolution of the blocks of the second half."""
         late = range(len(self.blocks) // 2, len(self.blocks))
-        return {f"blocks.{k}": Tap(self.blocks[k].second, of_lines) for k in late}
+        return {f"blocks.{k}": Tap.of_lines(self.blocks[k].second) for k in late}
 
 
 class LineBlock(nn.Module):

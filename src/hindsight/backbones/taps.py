@@ -1,4 +1,4 @@
-"""Taps: late layers of a network, by name, at which its representation of the fields is read.
+"""Taps: late layers of a network, by name, at which its representation of the fields is read, or shifted.
 
 A network says where its taps are (`taps`): the layers of the second half of its blocks, from the bottom of a U-Net
 upwards, that take the output of a non-linearity. What passes there are its features of each frame and place. Whoever
@@ -21,42 +21,84 @@ class Tap:
     Attributes:
         layer: it is called with the features.
         arrange: the features as the layer takes them, and the number of frames T, to (B, T, features, places).
+        spread: a value for each frame and feature (B, T, features) to all places, as the layer takes them.
     """
 
     layer: nn.Module
     arrange: Callable[[torch.Tensor, int], torch.Tensor]
+    spread: Callable[[torch.Tensor], torch.Tensor]
+
+    @classmethod
+    def of_images(cls, layer: nn.Module) -> "Tap":
+        """A layer that takes (B * T, features, H, W)."""
+        return cls(
+            layer,
+            lambda x, frames: x.flatten(2).unflatten(0, (-1, frames)),
+            lambda shift: shift.flatten(0, 1)[:, :, None, None],
+        )
+
+    @classmethod
+    def of_lines(cls, layer: nn.Module) -> "Tap":
+        """A layer that takes (B, features, T, W)."""
+        return cls(layer, lambda x, frames: x.transpose(1, 2), lambda shift: shift.transpose(1, 2)[..., None])
+
+    @classmethod
+    def of_tokens(cls, layer: nn.Module) -> "Tap":
+        """A layer that takes (B, T, places, features)."""
+        return cls(layer, lambda x, frames: x.transpose(2, 3), lambda shift: shift[:, :, None])
 
 
-def of_images(x: torch.Tensor, frames: int) -> torch.Tensor:
-    """(B * T, C, H, W) to (B, T, C, H * W)."""
-    return x.flatten(2).unflatten(0, (-1, frames))
+Pool = Callable[[torch.Tensor], torch.Tensor]  # (B, T, features, places) to (B, T, features)
 
 
-def of_lines(x: torch.Tensor, frames: int) -> torch.Tensor:
-    """(B, C, T, W) to (B, T, C, W)."""
-    return x.transpose(1, 2)
+def largest(features: torch.Tensor) -> torch.Tensor:
+    """The largest value of every feature over all places."""
+    return features.amax(-1).float()
 
 
-def of_tokens(x: torch.Tensor, frames: int) -> torch.Tensor:
-    """(B, T, P, C) to (B, T, C, P)."""
-    return x.transpose(2, 3)
+def mean(features: torch.Tensor) -> torch.Tensor:
+    """The mean of every feature over all places."""
+    return features.float().mean(-1)
 
 
 @contextmanager
-def pooled(taps: dict[str, Tap], frames: int) -> Iterator[dict[str, torch.Tensor]]:
+def pooled(taps: dict[str, Tap], frames: int, pool: Pool = largest) -> Iterator[dict[str, torch.Tensor]]:
     """Read the taps of windows of `frames` frames while the context lasts.
 
     Yields:
-        For each tap the largest value of every feature over all places, (B, T, features), of the last forward pass.
+        For each tap every feature pooled over all places, (B, T, features), of the last forward pass.
     """
     found: dict[str, torch.Tensor] = {}
 
     def read(name: str, tap: Tap, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        found[name] = tap.arrange(inputs[0], frames).amax(-1).float()
+        found[name] = pool(tap.arrange(inputs[0], frames))
 
-    hooks = [tap.layer.register_forward_pre_hook(partial(read, name, tap)) for name, tap in taps.items()]
-    try:
+    with _hooked({tap.layer: partial(read, name, tap) for name, tap in taps.items()}):
         yield found
+
+
+@contextmanager
+def shifted(taps: dict[str, Tap], shifts: dict[str, torch.Tensor]) -> Iterator[None]:
+    """Add a value to every feature at all places while the context lasts.
+
+    Args:
+        taps: of the network.
+        shifts: by tap, (B, T, features).
+    """
+
+    def shift(name: str, tap: Tap, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return inputs[0] + tap.spread(shifts[name]).to(inputs[0]), *inputs[1:]
+
+    with _hooked({tap.layer: partial(shift, name, tap) for name, tap in taps.items() if name in shifts}):
+        yield
+
+
+@contextmanager
+def _hooked(hooks: dict[nn.Module, Callable]) -> Iterator[None]:
+    """Call functions before layers while the context lasts."""
+    handles = [layer.register_forward_pre_hook(hook) for layer, hook in hooks.items()]
+    try:
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()

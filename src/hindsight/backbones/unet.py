@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from hindsight.backbones.padding import BETWEEN, Poles, pad
-from hindsight.backbones.taps import Tap, of_images
+from hindsight.backbones.taps import Tap
 
 
 class VideoUNet(nn.Module):
@@ -107,7 +107,7 @@ class VideoUNet(nn.Module):
         """The second convolution of every block of the bottom and of the way up."""
         late = {"bottom": self.bottom} | {f"up.{number}": blocks for number, blocks in enumerate(self.up)}
         return {
-            f"{name}.{k}": Tap(block.second, of_images)
+            f"{name}.{k}": Tap.of_images(block.second)
             for name, blocks in late.items()
             for k, block in enumerate(blocks)
         }

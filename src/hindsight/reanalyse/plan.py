@@ -107,6 +107,7 @@ def run(
     plan: Path,
     attempt: str = "1",
     controller: list[Path] = [],  # noqa: B006 (never changed)
+    steering: list[Path] = [],  # noqa: B006
 ) -> None:
     """Forecast the cost of the jobs of a network from a few timed stretches; stop above a limit."""
     plan.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def run(
         raise UserError(refused.read_text())
     refused.unlink(missing_ok=True)
     machine.compute_reproducibly(settings.threads)
-    trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology, *controller))
+    trained, loading = timing.timed_call(lambda: load(prior, domain, settings, climatology, controller, steering))
     all_jobs = jobs(domain, product, settings, trained, plan.parent / "diffusion")
     start = timing.start_seconds() + loading
     warm, *timed = _time_stretches(domain, product, settings, trained, observations, all_jobs, start)

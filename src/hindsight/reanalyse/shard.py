@@ -14,6 +14,7 @@ import xarray as xr
 from hindsight import __version__, machine
 from hindsight import controller as controllers
 from hindsight import prior as priors
+from hindsight import steering as steerings
 from hindsight.diffusion import sampler
 from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import Diverged, StepSettings
@@ -46,10 +47,11 @@ def run(
     members: str,
     analysis: Path,
     controller: list[Path] = [],  # noqa: B006 (never changed)
+    steering: list[Path] = [],  # noqa: B006
 ) -> None:
     """Analyse one shard of frames for one block of members."""
     machine.compute_reproducibly(settings.threads)
-    trained = load(prior, domain, settings, climatology, *controller)
+    trained = load(prior, domain, settings, climatology, controller, steering)
     if difference := _scaling_difference(trained.scaling, Scaling.read(climatology, statistics)):
         print(f"{prior} has its own scaling, which is used: {difference}", flush=True)
     times, inside = within(intervals.parse(shard, domain.step_hours), intervals.parse(stretch, domain.step_hours))
@@ -58,6 +60,7 @@ def run(
     progress = Progress("reanalyse.shard", regimes.steps(settings, len(times), domain.step_hours))
     made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _digest(table)}
     made_from |= {"controller": _sha256(controller[0])} if controller else {}
+    made_from |= {"steering": _sha256(steering[0])} if steering else {}
     recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
     task = Task(times, table, numbers, product.seed, extremes(statistics))
@@ -249,9 +252,22 @@ def _sample(
 
 
 def load(
-    path: Path, domain: DomainWithoutPeriods, settings: Reanalyse, climatology: Path, controller: Path | None = None
+    path: Path,
+    domain: DomainWithoutPeriods,
+    settings: Reanalyse,
+    climatology: Path,
+    controller: list[Path] = [],  # noqa: B006 (never changed)
+    steering: list[Path] = [],  # noqa: B006
 ) -> Prior:
-    """Load a prior, and its controller if the guidance needs one.
+    """Load a prior, and its controller and directions of steering if the settings need them.
+
+    Args:
+        path: of the prior.
+        domain: that it has to be trained for.
+        settings: of the analysis.
+        climatology: of the fields.
+        controller: its file, or none.
+        steering: the file of directions, or none.
 
     Raises:
         UserError: if they were trained for another domain, or the controller for another prior; the message names every
@@ -280,11 +296,15 @@ def load(
     if wrong:
         raise UserError(f"{path} was trained for {'; for '.join(wrong)}; train again, or name the prior of this domain")
     if settings.guidance.traits.controller:
-        if controller is None:
+        if not controller:
             raise UserError(
                 "guidance 'controlled' needs a controller; name its file by --controller, as snakemake does"
             )
-        trained.control = controllers.load(controller, trained, _sha256(path), settings)
+        trained.control = controllers.load(controller[0], trained, _sha256(path), settings)
+    if settings.steering.strength:
+        if not steering:
+            raise UserError("reanalyse.steering needs directions; name their file by --steering, as snakemake does")
+        trained.steering = steerings.load(steering[0], _sha256(path), settings.steering)
     return trained
 
 

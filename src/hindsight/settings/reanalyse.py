@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from hindsight.settings.hours import Hours, HoursFromZero, in_frames
 from hindsight.settings.section import Precision, Section, with_defaults
+from hindsight.settings.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,7 @@ class Reanalyse(Rollout):
     )
     guidance: Guidance = Field(Guidance(), description="how observations guide the denoiser")
     selection: Selection = Field(Selection(), description="passes that replace members in a wrong mode")
+    steering: Steering = Field(Steering(), description="shifts away from what the prior has memorised")
     halo: int = Field(
         10,
         ge=0,

@@ -1,5 +1,6 @@
 """Audit the prior for memorisation: does it treat frames of its training period differently from held-out ones?"""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hindsight import __version__, machine
 from hindsight import prior as priors
+from hindsight import steering as steerings
 from hindsight.errors import UserError
 from hindsight.fields import calendar, store
 from hindsight.fields.frames import Frames
@@ -48,13 +51,16 @@ class Periods:
         return {"auroc": value, "lower": _or_none(lower), "upper": _or_none(upper)}
 
 
-def run(training: TrainingDomain, settings: Train, *, prior: Path, fields: Path, audit: Path, figure: Path) -> None:
+def run(
+    training: TrainingDomain, settings: Train, *, prior: Path, fields: Path, audit: Path, figure: Path, steering: Path
+) -> None:
     """Audit the prior for memorisation: compare training frames with held-out ones; stop above a limit."""
     machine.compute_reproducibly(settings.threads)
     trained = priors.load(prior, machine.device(settings.device))
     seen, held_out = (_windows(training, settings, name, trained, fields) for name in ("train", "validation"))
     check_held_out(prior, trained, held_out.times)
-    found = measure(trained, seen, held_out, settings)
+    periods = respond(trained, seen, held_out, settings)
+    found = measure(trained, seen, held_out, settings, periods)
     print("\n".join(found["findings"]), flush=True)
     reason = refusal(found, settings.audit.limit)
     refused_paths = [path.with_suffix(f".refused{path.suffix}") for path in (audit, figure)]
@@ -63,6 +69,8 @@ def run(training: TrainingDomain, settings: Train, *, prior: Path, fields: Path,
     text, picture = refused_paths if reason else (audit, figure)
     audit_figure.draw(found, picture)
     store.replace(text, lambda partial: partial.write_text(json.dumps(found, indent=1) + "\n"))
+    digest = hashlib.sha256(prior.read_bytes()).hexdigest()
+    steerings.save(directions(periods), digest, steering)
     if reason:
         raise UserError(f"{prior}: {reason} ({text} and {picture.name} have the figures)")
 
@@ -88,8 +96,8 @@ def check_held_out(path: Path, prior: priors.Prior, times: np.ndarray) -> None:
         )
 
 
-def measure(prior: priors.Prior, training: Windows, held_out: Windows, settings: Train) -> dict:
-    """Every figure of the audit, as in its file.
+def respond(prior: priors.Prior, training: Windows, held_out: Windows, settings: Train) -> Periods:
+    """The responses of a prior to windows of both periods.
 
     Args:
         prior: the prior.
@@ -101,16 +109,37 @@ def measure(prior: priors.Prior, training: Windows, held_out: Windows, settings:
     at_once = max(1, settings.batch // (settings.processes * settings.accumulate))
     each = len(chosen[0]) * len(LEVELS)
     progress = Progress("train.audit", 2 * each, "windows")
-    respond = partial(responses.measure, prior, levels=LEVELS, seed=settings.seed, at_once=at_once)
-    periods = Periods(
-        respond(training, chosen[0], watch=progress),
-        respond(held_out, chosen[1], watch=lambda done: progress(each + done)),
+    to = partial(responses.measure, prior, levels=LEVELS, seed=settings.seed, at_once=at_once)
+    return Periods(
+        to(training, chosen[0], watch=progress),
+        to(held_out, chosen[1], watch=lambda done: progress(each + done)),
     )
+
+
+def directions(periods: Periods) -> dict[str, torch.Tensor]:
+    """By tap, the mean features of held-out frames minus those of training frames at the first noise level."""
+    means = ({tap: of.means[tap][0].mean((0, 1)) for tap in of.means} for of in (periods.held_out, periods.training))
+    held_out, training = means
+    return {tap: torch.tensor(held_out[tap] - training[tap], dtype=torch.float32) for tap in held_out}
+
+
+def measure(
+    prior: priors.Prior, training: Windows, held_out: Windows, settings: Train, periods: Periods
+) -> dict[str, object]:
+    """Every figure of the audit, as in its file.
+
+    Args:
+        prior: the prior.
+        training: windows of the training period.
+        held_out: windows of a period that the prior has not been trained on.
+        settings: of training and of the audit.
+        periods: responses of the prior to windows of both.
+    """
     summary = {
         "version": __version__,
         "trained_on": prior.metadata.trained_on,
         "held_out": calendar.segment_ends(held_out.times, held_out.segment),
-        "windows": len(chosen[0]),
+        "windows": len(periods.training.times),
         "window": prior.metadata.window,
         "judged": judge(periods),
         "levels": [at_level(periods, k) for k in range(len(LEVELS))],

@@ -23,12 +23,14 @@ class Responses:
     Attributes:
         times: of the frames, (N, T).
         features: of each tap, the largest value of every feature over all places, (L, N, T, features).
+        means: the same, the mean over all places.
         error: mean square error of the denoised windows, (L, N).
         linear_error: the same of the linear prior alone, (L, N).
     """
 
     times: np.ndarray
     features: dict[str, np.ndarray]
+    means: dict[str, np.ndarray]
     error: np.ndarray
     linear_error: np.ndarray
 
@@ -97,7 +99,8 @@ def measure(
     joined = [{name: np.concatenate([row[name] for row in level]) for name in level[0]} for level in rows]
     stacked = {name: np.stack([level[name] for level in joined]) for name in joined[0]}
     errors = stacked.pop("error"), stacked.pop("linear_error")
-    return Responses(times_of(windows, numbers), stacked, *errors)
+    features, means = ({tap: values[..., k, :] for tap, values in stacked.items()} for k in range(2))
+    return Responses(times_of(windows, numbers), features, means, *errors)
 
 
 def times_of(windows: Windows, numbers: list[int]) -> np.ndarray:
@@ -114,11 +117,12 @@ def _white(prior: Prior, times: np.ndarray, seed: int, level: int) -> torch.Tens
 def _respond(
     prior: Prior, clean: torch.Tensor, noisy: torch.Tensor, level: float, conditions: torch.Tensor
 ) -> dict[str, np.ndarray]:
-    """Features of each tap (B, T, …), and errors (B,), of windows at one noise level."""
+    """Features of each tap, largest values and means (B, T, 2, …), and errors (B,), of windows at one noise level."""
     sigma = torch.full(noisy.shape[:2], level, device=noisy.device)
     points = denoiser.no_points(noisy) if prior.metadata.points else None
     linear = denoiser.linear_estimate(prior.process, noisy, sigma, ideal(prior.process, noisy, sigma), points)
-    with taps.pooled(prior.network.taps, noisy.shape[1]) as features:
+    both = lambda features: torch.stack([taps.largest(features), taps.mean(features)], 2)
+    with taps.pooled(prior.network.taps, noisy.shape[1], both) as features:
         correction = prior.correction(linear.inputs, sigma.log(), conditions)
     error = lambda estimate: (estimate - clean).square().mean((1, 2))
     found = features | {"error": error(linear.mean + linear.error * correction), "linear_error": error(linear.mean)}
