@@ -65,15 +65,15 @@ def measured(prior, seen):
     return audit.measure(prior, seen, later, VIDEO, audit.respond(prior, seen, later, VIDEO))
 
 
+def few_windows(folder):
+    """A prior of twenty windows, far from each other in time, and the windows."""
+    fields = helpers.two_states(20 * 6 * WINDOW, 0).reshape(20, 6 * WINDOW, *helpers.SHAPE)[:, :WINDOW]
+    return trained(fields.reshape(-1, *helpers.SHAPE), np.repeat(np.arange(20), WINDOW), folder)
+
+
 @pytest.fixture(scope="module")
 def memoriser(tmp_path_factory):
-    """A prior of twenty windows, far from each other in time, and the windows."""
-    fields = (
-        helpers.two_states(20 * 6 * WINDOW, 0)
-        .reshape(20, 6 * WINDOW, *helpers.SHAPE)[:, :WINDOW]
-        .reshape(-1, *helpers.SHAPE)
-    )
-    return trained(fields, np.repeat(np.arange(20), WINDOW), tmp_path_factory.mktemp("few"))
+    return few_windows(tmp_path_factory.mktemp("few"))
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +107,21 @@ def samples(prior, count=64, steps=16):
     return noisy.flatten(0, 1)
 
 
+def distance(frames, stored):
+    """Median distance of frames (N, D) to the nearest of others."""
+    return torch.cdist(frames, stored).min(1).values.median().item()
+
+
 def test_the_more_a_prior_is_steered_the_farther_its_samples_are_from_the_frames_that_it_stored(memoriser):
     prior, seen = memoriser
     found = audit.directions(audit.respond(prior, seen, held_out(), VIDEO))
-    stored, distance = torch.tensor(seen.read(0, 80)), []
+    stored, away = torch.tensor(seen.read(0, 80)), []
     for strength in (0.0, 8.0, 16.0, 32.0):
         prior.steering = Steering(found, Steered(strength=strength))
-        distance.append(torch.cdist(samples(prior), stored).min(1).values.median().item())
+        away.append(distance(samples(prior), stored))
     prior.steering = None
-    others = torch.cdist(torch.tensor(held_out().read(0, 400)), stored).min(1).values.median().item()
-    assert distance == sorted(distance) and distance[0] < 0.95 * others and distance[-1] > 1.05 * distance[0], distance
+    new = distance(torch.tensor(held_out().read(0, 400)), stored)
+    assert away == sorted(away) and away[0] < 0.95 * new and away[-1] > 1.05 * away[0], away
 
 
 @pytest.mark.slow
