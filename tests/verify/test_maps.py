@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.contour import ContourSet
 
 from hindsight.fields.grid import Grid
+from hindsight.fields.plane import DEGREE
 from hindsight.verify import maps
 from tests.verify.worlds import BOX, GLOBE
 
@@ -102,6 +103,17 @@ def test_points_that_are_not_covered_are_left_blank():
     _, axis = plt.subplots()
     mesh = maps.world_map(axis, generator.random(BOX.shape), Grid(BOX.latitude, BOX.longitude, covered), [])
     np.testing.assert_array_equal(np.ma.getmaskarray(mesh.get_array()).reshape(BOX.shape), ~covered)
+
+
+def test_a_plane_is_labelled_by_distances_from_its_centre():
+    axis = plt.subplots()[1]
+    side = (np.arange(64) - 31.5) * 2 / DEGREE  # 128 km
+    maps.world_map(axis, generator.random((64, 64)), Grid(side, side, is_plane=True), [])
+    axis.figure.canvas.draw()
+    for one in (axis.xaxis, axis.yaxis):
+        labels = [text.get_text().removesuffix(" km") for text in one.get_ticklabels()]
+        assert "0" in labels and len(labels) >= 3
+        np.testing.assert_allclose([float(label) for label in labels], one.get_ticklocs() * DEGREE, atol=1e-6)
 
 
 def test_colours_of_rain_are_those_of_a_power_and_show_a_shower_beside_a_storm():

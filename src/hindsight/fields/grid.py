@@ -10,6 +10,7 @@ from hindsight.errors import UserError
 EARTH_RADIUS = 6371.0088  # km, the mean radius of IUGG
 NEAR = 1e-4  # degrees within which two coordinates are equal; single precision errs by 3e-5 at 360
 COVERED = "covered"  # coordinate of a dataset
+PLANE = "plane"  # attribute of a dataset whose grid is a map, with the map's projection as JSON
 
 
 @dataclass(frozen=True)
@@ -17,18 +18,20 @@ class Grid:
     """A regular grid: latitudes south to north, longitudes west to east (degrees).
 
     `covered` (H, W) says where the source has values, such as within the range of radars; none: everywhere. Points
-    that it does not cover have weight 0.
+    that it does not cover have weight 0. `is_plane`: it is a map laid on the equator, whose distances count (`plane`).
     """
 
     latitude: np.ndarray
     longitude: np.ndarray
     covered: np.ndarray | None = None
+    is_plane: bool = False
 
     @classmethod
     def of(cls, dataset: xr.Dataset) -> "Grid":
         """The grid of a dataset in the pipeline's layout."""
         covered = dataset[COVERED].values.astype(bool) if COVERED in dataset.coords else None
-        return cls(dataset["latitude"].values.astype(float), dataset["longitude"].values.astype(float), covered)
+        axes = (dataset[name].values.astype(float) for name in ("latitude", "longitude"))
+        return cls(*axes, covered, PLANE in dataset.attrs)
 
     @property
     def coordinates(self) -> dict[str, object]:

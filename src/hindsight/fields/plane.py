@@ -14,10 +14,9 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from hindsight.errors import UserError
-from hindsight.fields.grid import EARTH_RADIUS, Grid
+from hindsight.fields.grid import EARTH_RADIUS, PLANE, Grid
 
 DEGREE = EARTH_RADIUS * np.pi / 180  # km
-ATTRIBUTE = "plane"  # of a store, with a plane as JSON
 FAR = 89.0  # degrees from the centre, beyond which a place is not on a plane
 
 
@@ -35,11 +34,11 @@ class Plane:
     @classmethod
     def of(cls, attributes: dict) -> "Plane | None":
         """The plane that the attributes of a store describe; none if its grid is one of the Earth."""
-        return cls(**json.loads(attributes[ATTRIBUTE])) if ATTRIBUTE in attributes else None
+        return cls(**json.loads(attributes[PLANE])) if PLANE in attributes else None
 
     def attributes(self) -> dict[str, str]:
         """Attributes of a store, for `of`."""
-        return {ATTRIBUTE: json.dumps(asdict(self))}
+        return {PLANE: json.dumps(asdict(self))}
 
     def grid(self, x: np.ndarray, y: np.ndarray) -> Grid:
         """The grid of points of the map: x of columns and y of rows (km), both rising."""

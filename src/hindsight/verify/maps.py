@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from hindsight.fields.colours import AMOUNT, DIFFERENCE, FIELD
 from hindsight.fields.grid import Grid, close_globe, wrap_longitude
+from hindsight.fields.plane import DEGREE
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.preprocess import AMOUNTS
 from hindsight.verify import style
@@ -35,7 +36,10 @@ def crop_near(grid: Grid, latitude: float, longitude: float) -> tuple[Grid, np.n
 def world_map(
     axis: Axes, values: np.ndarray, grid: Grid, coast: Coast, isolines: bool = False, **options: object
 ) -> QuadMesh:
-    """Draw a field in colours, with coastlines; `isolines` are at the ticks of the colour scale."""
+    """Draw a field in colours, with coastlines; `isolines` are at the ticks of the colour scale.
+
+    The axes of a plane are distances from its centre, km.
+    """
     whole, values = grid.periodic, grid.masked(values)
     grid, values = close_globe(grid, values)
     south, west = grid.cell_edges
@@ -55,6 +59,12 @@ def world_map(
         (axis.xaxis, style.format_longitude, 120, 3),
         (axis.yaxis, style.format_latitude, 60, 4),
     ):
+        if grid.is_plane:
+            side.set_major_locator(
+                FixedLocator(MaxNLocator(nbins).tick_values(*side.get_view_interval() * DEGREE) / DEGREE)
+            )
+            side.set_major_formatter(lambda value, _: f"{value * DEGREE:.0f} km")
+            continue
         side.set_major_locator(FixedLocator([-third, 0, third]) if whole else MaxNLocator(nbins, steps=steps))
         side.set_major_formatter(lambda value, _, text=text: text(value))
     axis.tick_params(labelsize=8, length=2)
