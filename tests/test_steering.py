@@ -41,7 +41,7 @@ def test_directions_are_read_for_the_prior_that_they_were_made_from(tmp_path):
     with pytest.raises(UserError, match="another prior; audit this one"):
         steering.load(path, "other", CHOSEN)
     path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="has no directions that can be read"):
+    with pytest.raises(UserError, match="cannot read the directions"):
         steering.load(path, "one", CHOSEN)
 
 

@@ -58,7 +58,7 @@ def load(path: Path, digest: str, settings: Settings) -> Steering:
             directions = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         belongs = header["prior"] == digest
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} has no directions that can be read ({error}); run snakemake to make them") from None
+        raise UserError(f"cannot read the directions {path} ({error}); delete it and run snakemake") from None
     if not belongs:
         raise UserError(
             f"{path} was made from another prior; audit this one (hindsight train.audit, which snakemake runs)"

@@ -48,7 +48,7 @@ class Tap:
         return cls(layer, lambda x, frames: x.transpose(2, 3), lambda shift: shift[:, :, None])
 
 
-Pool = Callable[[torch.Tensor], torch.Tensor]  # (B, T, features, places) to (B, T, features)
+Pool = Callable[[torch.Tensor], torch.Tensor]  # (B, T, features, places) to (B, T, …)
 
 
 def largest(features: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ def pooled(taps: dict[str, Tap], frames: int, pool: Pool = largest) -> Iterator[
     """Read the taps of windows of `frames` frames while the context lasts.
 
     Yields:
-        For each tap every feature pooled over all places, (B, T, features), of the last forward pass.
+        For each tap what `pool` makes of its features, (B, T, …), in the last forward pass.
     """
     found: dict[str, torch.Tensor] = {}
 

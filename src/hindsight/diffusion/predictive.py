@@ -48,7 +48,7 @@ def misfit(
     white: torch.Tensor,
     covariance: bool = True,
 ) -> torch.Tensor:
-    """-log p(y_2 | z, y_1) by observation, up to a constant; (E, T, N).
+    """Terms by observation, (E, T, N), whose sum is -log p(y_2 | z, y_1) up to a constant.
 
     Args:
         guidance: with the observations of the frames.

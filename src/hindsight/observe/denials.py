@@ -1,8 +1,8 @@
-"""Propose stations and periods for denial: drifts, steps, dead sensors and reports that are mostly rejected.
+"""Propose stations and periods for denial: drifts, steps, dead sensors and reports that are often rejected.
 
 The departures of a station from the estimate by others, before its bias is subtracted, have a median for each month.
 At a good station this median hardly changes. Months in which it differs from the usual one are proposed if the
-cumulative sum of the differences (Page 1954) is larger than chance and the uncertainty of the estimate explain.
+cumulative sum of the differences (Page 1954) is larger than chance and the departures' expected spread explain.
 Nothing is denied by this step: look through the file that it writes, and name it as `denied_file` of a network.
 """
 
@@ -26,7 +26,7 @@ USUAL_SHARE = 0.4  # of the months, which show the usual level
 FEWEST = 10  # least number of reports of a month that is judged
 UNRELIABLE = 0.3  # share of rejected reports above which a month is unreliable
 ABRUPT = 0.6  # share of a change that happens from one month to the next if it is a step and not a drift
-UNCERTAIN = 0.35  # share of the spread of the estimate by other stations that is left in the median of a month
+UNCERTAIN = 0.35  # share of the expected spread of a departure that is left in the median of a month
 UNLIKELY = 0.7  # share of that spread which the largest change has to exceed
 EXCESS = 4.0  # least sum, over months of one sign, of the excess over one standard deviation
 
@@ -57,7 +57,11 @@ def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
 
 
 def by_month(part: pd.DataFrame) -> pd.DataFrame:
-    """The months of one station: first and last time, reports, median departure, spread of the estimate by others."""
+    """The months of one station.
+
+    Columns: first and last time, reports, median departures from others (`before_bias`: with the bias in them), their
+    expected spread, and the share of rejected reports (`far`).
+    """
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
         block=np.floor(days / DAYS).astype(int),
@@ -70,11 +74,11 @@ def by_month(part: pd.DataFrame) -> pd.DataFrame:
             "first": groups["time"].min(),
             "last": groups["time"].max(),
             "reports": groups.size(),
-            "departure": groups["whole"].median(),
+            "before_bias": groups["whole"].median(),
             "judged": groups["whole"].count(),
             "spread": groups["from_others_spread"].median(),
             "far": groups["far"].mean(),
-            "size": groups["departure"].median(),
+            "departure": groups["departure"].median(),
         }
     )
 
@@ -85,7 +89,7 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
     months = months[months["judged"] >= FEWEST]
     if len(months) < 3:
         return
-    change = (months["departure"] - usual_level(months["departure"].to_numpy())).to_numpy()
+    change = (months["before_bias"] - usual_level(months["before_bias"].to_numpy())).to_numpy()
     scatter = 1.4826 * np.median(np.abs(np.diff(change))) / np.sqrt(2)  # from month to month, which no drift enlarges
     ratio = change / np.maximum(scatter, UNCERTAIN * months["spread"].to_numpy())
     least = max(quality.drift_errors * part["error"].median(), UNLIKELY * months["spread"].median())
@@ -134,7 +138,7 @@ def _unreliable(part: pd.DataFrame) -> Iterator[dict]:
             "start": stretch["first"].iloc[0],
             "end": stretch["last"].iloc[-1],
             "reason": f"unreliable: {share:.0%} of the reports are rejected",
-            "size": float(stretch["size"].median()),
+            "size": float(stretch["departure"].median()),
             "reports": int(stretch["reports"].sum()),
         }
 

@@ -17,7 +17,7 @@ from hindsight.progress import Progress
 from hindsight.settings import DomainWithoutPeriods, RealReports
 from hindsight.settings.quality import Bias, Quality
 
-LASTING = 0.5  # share of the spread of the estimate by other stations that lasts for a season; measured in Europe
+LASTING = 0.5  # share of the expected spread of departures that lasts for a season; measured in Europe
 
 
 def run(
@@ -144,7 +144,7 @@ def station_bias(
 
     The mean of n departures within the window around a report is shrunk towards zero: a bias of variance b^2
     (`size`^2 error^2) is observed with the variance s^2 / m (m independent departures of variance s^2) and the
-    lasting part of v^2, v being the spread of the estimate by other stations:
+    lasting part of v^2, v being the expected spread of departures:
 
         bias = mean b^2 / (b^2 + s^2 / m + (LASTING v)^2),      m = n / (reports in `memory_days`).
 

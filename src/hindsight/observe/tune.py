@@ -2,7 +2,7 @@
 
 Innovations d with the covariance S = H B H^T + R have the departures d_a = R S^-1 d from their analysis, and
 
-    E[d_a d^T] = R                                                                (Desroziers et al. 2005, equation 2)
+    E[d_a d^T] = R                                                                (Desroziers et al. 2005)
 
 if S is right. So the errors of each group of reports are multiplied by a factor until the mean of d_a d over the group
 equals the assumed R. B is that of the linear prior, and is not estimated. A second estimate uses the departures r from

@@ -13,7 +13,9 @@ from hindsight.fields import calendar
 from hindsight.prior import Prior
 from hindsight.train.windows import Windows
 
-SEASON = 10 / 365.2425  # years; training windows begin at most so far from the time of year of a held-out one
+SEASON = (
+    10 / 365.2425
+)  # years from the time of year of a held-out window; the nearest training window if none is so near
 
 
 @dataclass(frozen=True)
