@@ -38,31 +38,36 @@ class ObservedCovariance:
             weight: of each value, (N, K).
             frames: number of frames.
         """
-        rows = self._in_modes(frame, point, weight, frames) * self.deviation  # (F, N, n)
-        resolved, rest = rows[..., : self.modes], rows[..., self.modes :]
-        total, ahead = torch.zeros(len(point), len(point)), torch.zeros_like(resolved[0])
-        for part, later in zip(reversed(resolved), [None, *reversed(resolved)][:frames]):
-            if later is not None:
-                ahead = self._evolved(later + ahead)
-                total += ahead @ part.T
-        return total + total.T + sum(part @ part.T for part in resolved), rest.square().sum((0, 2))
+        number, of, rows = self._in_modes(frame, point, weight)
+        resolved, total = rows[:, : self.modes], torch.zeros(len(point), len(point))
+        ahead, later = resolved.new_zeros(0, resolved.shape[1]), number[:0]  # U_f of the rows that have later frames
+        for f in reversed(range(frames)):
+            here = of == f
+            part, which = resolved[here], number[here]
+            ahead = self._evolved(ahead)
+            across = ahead @ part.T
+            total[which[:, None], which] += part @ part.T
+            total[later[:, None], which] += across
+            total[which[:, None], later] += across.T
+            later, ahead = _joined(later, ahead, which, part)
+        rest = torch.zeros(len(point)).index_add(0, number, rows[:, self.modes :].square().sum(1))
+        return total, rest
 
-    def _in_modes(self, frame: torch.Tensor, point: torch.Tensor, weight: torch.Tensor, frames: int) -> torch.Tensor:
-        """H in modes, (F, N, n)."""
-        count = len(point)
-        place = frame * count + torch.arange(count)[:, None]  # of each value among F * N rows
-        used = weight != 0
+    def _in_modes(
+        self, frame: torch.Tensor, point: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Numbers of rows and frames (P,) of all pairs that have values, and X_f of each pair (P, n)."""
+        used, count = weight != 0, len(point)
+        key = (frame * count + torch.arange(count)[:, None])[used]
+        pairs, place = torch.unique(key, return_inverse=True)
         matrix = torch.sparse_coo_tensor(
-            torch.stack([place[used], point[used]]),
-            weight[used],
-            (frames * count, self.process.size),
-            check_invariants=False,
+            torch.stack([place, point[used]]), weight[used], (len(pairs), self.process.size), check_invariants=False
         )
         if isinstance(self.process.modes, Empirical):
             rows = torch.sparse.mm(matrix, self.process.modes.matrix)
         else:
             rows = self.process.modes.project(matrix.to_dense())
-        return rows.view(frames, count, -1)
+        return pairs % count, pairs // count, rows * self.deviation
 
     def _evolved(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows (N, n) times A."""
@@ -72,3 +77,11 @@ class ObservedCovariance:
             parts = torch.einsum("ngk,gkl->ngl", parts, self.process.coupling).flatten(1)
         others = rows[:, coupled:] * self.process.persistence[: rows.shape[1] - coupled]
         return torch.cat([parts, others], 1)
+
+
+def _joined(
+    numbers: torch.Tensor, rows: torch.Tensor, more: torch.Tensor, others: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two sets of rows (N, n) with their numbers, those of one number added."""
+    unique, place = torch.unique(torch.cat([numbers, more]), return_inverse=True)
+    return unique, rows.new_zeros(len(unique), rows.shape[1]).index_add(0, place, torch.cat([rows, others]))

@@ -23,7 +23,7 @@ from hindsight.operators.rows import Rows
 from hindsight.settings.quality import Quality
 
 LARGEST = 1200  # rows that are compared with each other at once: their matrix is factorised
-TOGETHER = 300  # rows that are judged at once, where there are more than `LARGEST`
+TOGETHER = 400  # rows that are judged at once, where there are more than `LARGEST`
 
 
 @dataclass(frozen=True)
