@@ -240,7 +240,7 @@ def configuration(data: Path, levels: tuple[int, ...], periods: dict, chosen: ar
         },
         "reanalyse": shortened,
         "product": {"members": 4, "member_block": 4, "shard_frames": 60},
-        "baselines": {"methods": ["climatology"]},
+        "baselines": {"methods": ["climatology"], "climatology": {"days": 180}},
         "verify": {"resamples": 20},
         "archive": {
             "network": "random",
