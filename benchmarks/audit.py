@@ -85,10 +85,8 @@ def memoriser() -> dict:
 def steered(run: Path, frames: int, members: int) -> dict[float, float]:
     """Fair CRPS of an analysis at each strength over that without steering, the largest of all channels."""
     chosen, case = of_run(run, frames)
-    path, digest = (
-        run / "train/steering.safetensors",
-        hashlib.sha256((run / "train/prior.safetensors").read_bytes()).hexdigest(),
-    )
+    path = run / "train/steering.safetensors"
+    digest = hashlib.sha256((run / "train/prior.safetensors").read_bytes()).hexdigest()
     found, watch = {}, Progress(f"steering {run.name}", len(STRENGTHS), "strengths")
     for number, strength in enumerate(STRENGTHS):
         watch(number)

@@ -8,7 +8,7 @@ sum of spherical harmonics whose variance falls as degree^-3 beyond degree 8 and
 (AR(1), five days at degree 1, half a day at degree 100), channels on neighbouring levels correlated, winds the
 rotational wind of a streamfunction. A thousand frames train the linear prior, then the network takes `--steps` steps,
 and one shard of 60 frames and 4 members is analysed from `--rows` reports a frame, whose places are drawn anew in every
-frame. The workflow itself runs, as `snakemake` would on one core, to the archive and the scores. Writes, by size,
+frame. The workflow itself runs, two jobs at a time, to the archive and the scores. Writes, by size,
 `values` of a frame, and of each step `seconds`, `cpu_seconds` (sums over its jobs) and `peak_mb` (of its largest job);
 `exponents`: of cost against the number of values, from the logarithms of cost of every step; and, with more than one
 number of rows, the exponent in rows at the first size. `--device cuda` trains and analyses on a GPU.
@@ -35,7 +35,7 @@ from tests.workflow import runs  # noqa: E402
 
 SIZES = ("32x64x4", "61x120x4", "61x120x20", "121x240x4", "121x240x20")
 QUICK = ("12x24x4", "16x32x4")
-LEVELS = (850, 700, 500, 300, 200)  # of the first so many: 4 channels are one level
+LEVELS = (850, 700, 500, 300, 200)  # hPa, of which a quarter of the channels are taken
 TRAINING, HELD_OUT, ANALYSED = 1000, 40, 60  # frames
 START, STEP = np.datetime64("2001-01-01T00", "ns"), np.timedelta64(6, "h")
 VARIABLES = {  # mean, standard deviation, CF standard name, units
@@ -88,7 +88,7 @@ def measured(folder: Path, size: str, rows: int, frames: tuple[int, int, int], c
     levels, periods = LEVELS[: channels // len(VARIABLES)], split(frames)
     folder.mkdir(parents=True)
     weather(folder / "data", height, width, levels, sum(frames), size)
-    reports(folder / "data", [name for name in VARIABLES], levels, rows, frames[-1])
+    reports(folder / "data", levels, rows, frames[-1])
     config = configuration(folder / "data", levels, periods, chosen)
     runs.snakemake(folder, config, "verify", "archive", real=True)
     print(f"{size}, {rows} rows: done", file=sys.stderr, flush=True)
@@ -172,10 +172,10 @@ class Weather:
         return torch.einsum("kl,clmn->ckmn", self.mixing.to(drawn.dtype), drawn)
 
 
-def reports(folder: Path, variables: list[str], levels: tuple[int, ...], rows: int, frames: int) -> None:
+def reports(folder: Path, levels: tuple[int, ...], rows: int, frames: int) -> None:
     """Write reports of the last frames: of random grid points that differ from frame to frame, with errors."""
     fields = xr.open_mfdataset(sorted(folder.glob("fields-*.nc"))).isel(time=slice(-frames, None))
-    generator, parts = np.random.default_rng((SEED, 1 << 30)), []
+    generator, variables, parts = np.random.default_rng((SEED, 1 << 30)), list(VARIABLES), []
     for time in fields["time"].values:
         frame = fields.sel(time=time).load()
         shape = (rows, len(variables), len(levels), frame.sizes["latitude"], frame.sizes["longitude"])

@@ -81,6 +81,20 @@ def test_a_run_touches_its_file_which_may_be_deleted(place):
     run.communicate()
 
 
+def test_a_disk_that_is_away_for_a_while_does_not_end_the_touching(place, monkeypatch):
+    answers, asked = [OSError(116, "stale"), OSError(5, "input/output"), None, FileNotFoundError()], []
+
+    def touch(path):
+        asked.append(path)
+        if answer := answers[len(asked) - 1]:
+            raise answer
+
+    monkeypatch.setattr(running.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(running.os, "utime", touch)
+    running._keep_touching(place)  # until the file is gone
+    assert asked == [place] * 4
+
+
 def test_an_incomplete_file_is_no_run(place):
     place.parent.mkdir(parents=True)
     place.write_text('{"pid": 1')

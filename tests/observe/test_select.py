@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from hindsight.fields import observations as tables
 from hindsight.fields.usage import CODES
 from hindsight.observe import select
 from hindsight.settings import DomainWithoutPeriods, Observe
+from hindsight.settings.observe import Network
 from hindsight.settings.reports import Reports
 
 TIMES = pd.date_range("2009-01-01T12", periods=6)
@@ -74,3 +76,8 @@ def test_a_network_trusts_all_its_reports_by_its_factor(tmp_path, capsys):
     assert (table["error"] == 40.0).all() and table["withheld"].any()
     alike, _ = run(tmp_path, capsys, error_factor=0.5, thinning={"correlation": 0.25, "reach_km": 1000})
     assert alike["error"][alike["quality"] == 0].max() == 40.0 * np.sqrt(1 + 4 * 0.25)
+
+
+def test_a_simulated_network_has_no_factor():
+    with pytest.raises(ValueError, match="error_factor is for networks of kind 'reports'"):
+        Network(kind="random", error_factor=0.5)

@@ -245,6 +245,7 @@ def test_a_prior_above_the_limit_writes_no_result(domain, made, monkeypatch):  #
         audited(domain, made, limit=0.7)
     folder = made["prior"].parent
     assert not (folder / "audit.json").exists() and (folder / "audit.refused.json").exists()
+    assert not (folder / "steering.safetensors").exists()
     audited(domain, made, limit=0.9)
     assert (folder / "audit.json").exists() and not (folder / "audit.refused.json").exists()
 

@@ -53,7 +53,7 @@ def run(
     about = {"network_change": settings.network_change.model_dump(), "confidence": settings.confidence}
     changes = _changes(archive, cuts, domain, settings)
     objects.put_json(result, {"break_points": found, "changes": changes, **about})
-    print(f"{len(found)} break points, {sum(one['kind'] not in SENTENCES for one in found)} of them not cuts")
+    print(f"{len(found)} break points, {sum(one['kind'] != 'seam' for one in found)} of them not seams")
 
 
 def _entry(time: np.datetime64, kind: str, what: str) -> dict[str, str]:

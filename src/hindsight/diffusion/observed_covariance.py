@@ -38,11 +38,11 @@ class ObservedCovariance:
             weight: of each value, (N, K).
             frames: number of frames.
         """
-        number, of, rows = self._in_modes(frame, point, weight)
+        number, frame_of, rows = self._in_modes(frame, point, weight)
         resolved, total = rows[:, : self.modes], torch.zeros(len(point), len(point))
         ahead, later = resolved.new_zeros(0, resolved.shape[1]), number[:0]  # U_f of the rows that have later frames
         for f in reversed(range(frames)):
-            here = of == f
+            here = frame_of == f
             part, which = resolved[here], number[here]
             ahead = self._evolved(ahead)
             across = ahead @ part.T

@@ -106,6 +106,8 @@ class Network(Section):
             raise ValueError("a network of kind 'land' needs a count of stations")
         if self.kind == "reports":
             return self  # each report has its own error
+        if self.error_factor != 1:
+            raise ValueError("error_factor is for networks of kind 'reports'; set noise or error of a simulated one")
         name, given = ("noise", self.noise) if self.error is None else ("error", self.error)
         values = given.values() if isinstance(given, dict) else [given]
         if None in values:

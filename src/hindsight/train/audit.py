@@ -69,10 +69,9 @@ def run(
     text, picture = refused_paths if reason else (audit, figure)
     audit_figure.draw(found, picture)
     store.replace(text, lambda partial: partial.write_text(json.dumps(found, indent=1) + "\n"))
-    digest = hashlib.sha256(prior.read_bytes()).hexdigest()
-    steerings.save(directions(periods), digest, steering)
     if reason:
         raise UserError(f"{prior}: {reason} ({text} and {picture.name} have the figures)")
+    steerings.save(directions(periods), hashlib.sha256(prior.read_bytes()).hexdigest(), steering)
 
 
 def _windows(training: TrainingDomain, settings: Train, split: str, prior: priors.Prior, fields: Path) -> Windows:
@@ -118,9 +117,9 @@ def respond(prior: priors.Prior, training: Windows, held_out: Windows, settings:
 
 def directions(periods: Periods) -> dict[str, torch.Tensor]:
     """By tap, the mean features of held-out frames minus those of training frames at the first noise level."""
-    means = ({tap: of.means[tap][0].mean((0, 1)) for tap in of.means} for of in (periods.held_out, periods.training))
-    held_out, training = means
-    return {tap: torch.tensor(held_out[tap] - training[tap], dtype=torch.float32) for tap in held_out}
+    held_out, training = periods.held_out.means, periods.training.means
+    mean = lambda values: torch.tensor(values[0].mean((0, 1)), dtype=torch.float32)
+    return {tap: mean(held_out[tap]) - mean(training[tap]) for tap in held_out}
 
 
 def measure(

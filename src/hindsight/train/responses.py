@@ -13,9 +13,8 @@ from hindsight.fields import calendar
 from hindsight.prior import Prior
 from hindsight.train.windows import Windows
 
-SEASON = (
-    10 / 365.2425
-)  # years from the time of year of a held-out window; the nearest training window if none is so near
+# years from the time of year of a held-out window, within which its partner is drawn; if there is none, the nearest
+SEASON = 10 / 365.2425
 
 
 @dataclass(frozen=True)
