@@ -23,7 +23,7 @@ from hindsight.fields.store import replace
 from hindsight.prior import Prior
 from hindsight.settings.controller import ControlNetwork
 from hindsight.settings.lexicon import winds
-from hindsight.settings.reanalyse import Rollout
+from hindsight.settings.reanalyse import Sampling
 
 SAMPLING = ("context", "sampler", "steps", "fixed_sigma", "sigma_max", "sigma_min", "rho", "frames", "stride")
 
@@ -97,20 +97,20 @@ class Controller(nn.Module):
         return scale.flatten(1), (shift * self.measure).flatten(1)
 
 
-def build(prior: Prior, digest: str, network: ControlNetwork, rollout: Rollout) -> Controller:
+def build(prior: Prior, digest: str, network: ControlNetwork, sampling: Sampling) -> Controller:
     """A controller of a prior (with the SHA-256 of its file), with initial weights, which does nothing."""
     about = prior.metadata
-    look_ahead = rollout.lag_frames(about.step_hours)
+    look_ahead = sampling.lag_frames(about.step_hours)
     described = network.model_dump(mode="json")
     return Controller(
-        Metadata(digest, about.channels, f"{about.grid}", about.step_hours, look_ahead, sampling(rollout), described),
+        Metadata(digest, about.channels, f"{about.grid}", about.step_hours, look_ahead, recorded(sampling), described),
         prior,
     )
 
 
-def sampling(rollout: Rollout) -> dict:
+def recorded(sampling: Sampling) -> dict:
     """The settings of roll-outs that a controller depends on."""
-    return rollout.model_dump(mode="json", include=set(SAMPLING))
+    return sampling.model_dump(mode="json", include=set(SAMPLING))
 
 
 def save(controller: Controller, path: Path) -> None:
@@ -120,7 +120,7 @@ def save(controller: Controller, path: Path) -> None:
     replace(path, lambda partial: save_file(tensors, partial, header))
 
 
-def load(path: Path, prior: Prior, digest: str, rollout: Rollout) -> Controller:
+def load(path: Path, prior: Prior, digest: str, sampling: Sampling) -> Controller:
     """Read the controller of a prior (with the SHA-256 of its file), for roll-outs.
 
     Raises:
@@ -134,7 +134,7 @@ def load(path: Path, prior: Prior, digest: str, rollout: Rollout) -> Controller:
         metadata = Metadata(**header)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a controller that can be read ({error}); run snakemake to train one") from None
-    if wrong := differences(metadata, prior, digest, rollout):
+    if wrong := differences(metadata, prior, digest, sampling):
         raise UserError(
             f"{path} was trained for {'; for '.join(wrong)}; train again (hindsight train.controller, which snakemake "
             "runs), or name the controller of this prior"
@@ -144,16 +144,16 @@ def load(path: Path, prior: Prior, digest: str, rollout: Rollout) -> Controller:
     return controller.to(prior.process.variance.device).eval().requires_grad_(False)
 
 
-def differences(metadata: Metadata, prior: Prior, digest: str, rollout: Rollout) -> list[str]:
+def differences(metadata: Metadata, prior: Prior, digest: str, sampling: Sampling) -> list[str]:
     """What a controller was trained for that is not as it is here, one phrase each."""
     about = prior.metadata
     pairs: list[tuple[str, object, object]] = [
         ("channels", metadata.channels, about.channels),
         ("the grid", metadata.grid, f"{about.grid}"),
         ("hours between frames", metadata.step_hours, about.step_hours),
-        ("a look-ahead, in frames, of", metadata.look_ahead, rollout.lag_frames(about.step_hours)),
+        ("a look-ahead, in frames, of", metadata.look_ahead, sampling.lag_frames(about.step_hours)),
     ]
-    pairs += [(f"reanalyse.{name}", metadata.sampling.get(name), value) for name, value in sampling(rollout).items()]
+    pairs += [(f"reanalyse.{name}", metadata.sampling.get(name), value) for name, value in recorded(sampling).items()]
     found = [f"{what} {its}, and here it is {here}" for what, its, here in pairs if its != here]
     if metadata.prior != digest:
         found.append(f"another prior (SHA-256 {metadata.prior[:12]}…, and here it is {digest[:12]}…)")

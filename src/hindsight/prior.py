@@ -31,7 +31,7 @@ from hindsight.fields.scaling import Scaling
 from hindsight.fields.store import replace
 from hindsight.fields.transforms import Transforms
 from hindsight.settings.lexicon import winds
-from hindsight.settings.reanalyse import Rollout
+from hindsight.settings.reanalyse import Sampling
 from hindsight.settings.train import Backbone
 from hindsight.steering import Steering
 
@@ -152,7 +152,7 @@ class Prior(nn.Module):
         return linear.mean + linear.error * output
 
     def unguided(
-        self, first: int, conditions: torch.Tensor, settings: Rollout, batch: int, cost: Cost | None = None
+        self, first: int, conditions: torch.Tensor, settings: Sampling, batch: int, cost: Cost | None = None
     ) -> Unguided:
         """The denoiser of some frames, without observations.
 

@@ -22,8 +22,8 @@ def published(made, counts=lambda day: 20):
     tables, result = made.folder / "archive/observations.json", made.folder / "archive/break_points.json"
     tables.write_text(json.dumps({"folder": "feedback"}))
     settings = Archive(**made.archive_settings)
-    break_points.run(made.domain, made.product, made.reanalyse, settings, markers=made.markers, observations=[tables],
-                     versions=made.folder / "archive/revisions", archive=made.archive, result=result)  # fmt: skip
+    break_points.run(made.domain, made.product, made.reanalyse, settings, markers=made.markers, tables=[tables],
+                     revisions=made.folder / "archive/revisions", archive=made.archive, result=result)  # fmt: skip
     return json.loads(result.read_text())
 
 

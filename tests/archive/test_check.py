@@ -83,9 +83,9 @@ def spoil(small, group, value, at=(5, 2, 2)):
 @pytest.mark.parametrize(
     ("group", "value", "says"),
     [
-        ("mean", np.nan, "z500 has 1 values that are not finite from frame 0"),
-        ("mean", np.inf, "z500 has 1 values that are not finite from frame 0"),
-        ("mean", 7e5, "to 700000 m2 s-2, outside -10000 to 600000, from frame 0"),
+        ("mean", np.nan, "z500 has 1 values that are not finite in the shard of frames 0 to 9"),
+        ("mean", np.inf, "z500 has 1 values that are not finite in the shard of frames 0 to 9"),
+        ("mean", 7e5, "to 700000 m2 s-2, outside -10000 to 600000, in the shard of frames 0 to 9"),
         ("spread", -1.0, "z500 reaches from -1 to"),
     ],
 )
@@ -174,6 +174,6 @@ def test_points_that_are_not_covered_have_no_values_in_any_group(covered):
 def test_a_value_where_there_is_none_and_none_where_there_is_one_are_found(covered):
     spoil(covered, "mean", 54000.0, at=(5, 0, 0))
     (line,) = faults(covered)
-    assert "z500 has 1 values that are not finite, or finite where the source has none, from frame 0" in line
+    assert "z500 has 1 values that are not finite, or that are finite at points without a source, in the shard" in line
     spoil(covered, "mean", np.nan, at=(5, 2, 2))
     assert "z500 has 2 values" in faults(covered)[0]

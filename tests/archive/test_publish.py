@@ -39,7 +39,7 @@ def published(small):
     breaks = page.with_name("break_points.json")
     breaks.write_text(json.dumps(BREAKS))
     publish.run(Archive(**small.archive_settings), layout=small.layout, check=small.result, tables=[marker],
-                breaks=breaks, versions=page.with_name("revisions"), register=page.with_name("revisions.json"),
+                breaks=breaks, revisions=page.with_name("revisions"), register=page.with_name("revisions.json"),
                 page=page, catalogue=catalogue)  # fmt: skip
     return small
 
@@ -130,7 +130,7 @@ def test_publishing_again_changes_no_file(published):
     before = page.stat().st_mtime_ns
     marker = page.with_name("observations.json")
     publish.run(Archive(**published.archive_settings), layout=published.layout, check=published.result, page=page,
-                tables=[marker], breaks=page.with_name("break_points.json"), versions=page.with_name("revisions"),
+                tables=[marker], breaks=page.with_name("break_points.json"), revisions=page.with_name("revisions"),
                 register=page.with_name("revisions.json"),
                 catalogue=published.archive.with_name("stac.json"))  # fmt: skip
     assert page.stat().st_mtime_ns == before and os.listdir(page.parent).count("README.md") == 1

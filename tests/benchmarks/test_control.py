@@ -48,7 +48,7 @@ def test_a_configuration_changes_no_setting_that_a_controller_depends_on(benchma
     """The workflow trains with the configuration's other settings, the benchmark analyses without them."""
     given = yaml.safe_load((runs.ROOT / f"config/{world}.yaml").read_text())["reanalyse"]
     trained, used = (Reanalyse.model_validate(x | benchmark.CONTROLLED) for x in (given, {}))
-    assert controller.sampling(trained) == controller.sampling(used)
+    assert controller.recorded(trained) == controller.recorded(used)
 
 
 @pytest.mark.slow

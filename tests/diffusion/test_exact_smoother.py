@@ -77,8 +77,8 @@ def analytic(process, seen, fixed_sigma=1e-3):
     return lambda view: Analytic(Unguided(process, closed_form, fixed_sigma), seen.frames(view), tolerance=1e-6)
 
 
-def ladder(count):
-    return noise.levels(count, 0.05, 10.0, 7.0)
+def ladder(count, largest=10.0):
+    return noise.levels(count, 0.05, largest, 7.0)
 
 
 def departures(sample, mean, covariance):
@@ -111,6 +111,13 @@ def test_a_moving_window_is_the_kalman_filter_and_the_fixed_lag_smoother(network
     cycles = schedule.moving_window(FRAMES, ladder(count), lag, context=FRAMES)
     sample = sampled(process, cycles, analytic(process, seen))
     exact(sample, *oracle.fixed_lag(process, *rows(seen), lag))
+
+
+def test_a_nowcast_is_the_kalman_filter_however_low_the_first_noise_level():
+    """Frames of an earlier cycle begin anew: with noise of this level on top, they would keep what they were."""
+    process, seen = oracle.process(SIZE), observe(list(NETWORKS["sparse"]))
+    cycles = schedule.moving_window(FRAMES, ladder(1, 0.3), 0, context=FRAMES)
+    exact(sampled(process, cycles, analytic(process, seen)), *oracle.fixed_lag(process, *rows(seen), 0))
 
 
 @pytest.mark.slow

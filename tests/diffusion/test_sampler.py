@@ -73,9 +73,9 @@ def test_members_that_diverge_are_named_and_never_returned(wrong, bound):
     walk = sampler.sample(cycles, state, lambda view: Astray(), step_settings, white(5))
     next(walk)
     before = copy.deepcopy(state)
-    with pytest.raises(sampler.Diverged, match="1, 3 diverged in cycle 1, step 2") as error:
+    with pytest.raises(sampler.Diverged, match="1, 3 diverged in step 2 of cycle 2") as error:
         next(walk)
-    assert error.value.describe([8, 9, 10, 11, 12]) == "member(s) 9, 11 diverged in cycle 1, step 2"
+    assert error.value.describe([8, 9, 10, 11, 12]) == "member(s) 9, 11 diverged in step 2 of cycle 2"
     assert error.value.members == [1, 3] and isinstance(error.value, FloatingPointError)
     assert torch.equal(state.fields, before.fields) and state.finished == before.finished == 1
 
@@ -129,6 +129,20 @@ def test_new_frames_enter_at_the_largest_level_and_others_are_brought_to_the_fir
     assert not others and level.tolist() == pytest.approx([0.0, 0.3, np.inf]) and (noisy[:, 2] == 0).all()
     assert (noisy[:, :2] == 5).all()  # what enters is drawn given what is there
     assert state.level.tolist() == [0.4, 0.2, 1.0]
+
+
+def test_which_frames_begin_anew():
+    """New ones, and with them those brought to their level; never those of a pass, in which no frame is new."""
+    anew = lambda first, level, **more: (
+        Cycle(0, np.array([first, [0.1, 0.1], [0.0, 0.0]]), np.arange(2), 0, **more)
+        .new_frames(np.array(level))
+        .tolist()
+    )
+    assert anew([2.0, 2.0], [np.inf, np.inf]) == [True, True]
+    assert anew([2.0, 2.0], [0.0, np.inf]) == [True, True] and anew([0.5, 2.0], [0.0, np.inf]) == [False, True]
+    assert anew([2.0, 2.0], [2.0, np.inf]) == [False, True]  # a frame that is still at that level stays
+    assert anew([0.5, 0.5], [0.0, 0.0]) == [False, False]
+    assert anew([2.0, 2.0], [0.0, np.inf], inversion=3) == [False, True]
 
 
 def test_added_noise_is_the_difference_of_the_variances():

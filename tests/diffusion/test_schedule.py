@@ -59,7 +59,7 @@ def test_a_delay_longer_than_all_steps_is_refused():
 def as_text(cycles):
     """Each cycle as text: first frame, rows, earlier cycles of each frame, and number of finished frames."""
     text = lambda row: "".join(map(str, np.asarray(row, int)))
-    return [f"{c.first}: {' '.join(map(text, c.rows))} | {text(c.earlier_cycles)} | {c.finished}" for c in cycles]
+    return [f"{c.first}: {' '.join(map(text, c.rows))} | {text(c.noise_number)} | {c.finished}" for c in cycles]
 
 
 COUNTS = np.arange(5)  # noise levels that equal their index
@@ -152,7 +152,7 @@ def test_every_frame_finishes_once_clean_and_in_view_with_the_observations_of_it
         before = cycle.finished
     assert before == frames
     assert all(0 <= c.view.start < c.view.stop <= frames for c in cycles)
-    assert max(len(c.earlier_cycles) for c in cycles) <= max(context, lag + hop)
+    assert max(len(c.noise_number) for c in cycles) <= max(context, lag + hop)
 
 
 @pytest.mark.parametrize("of", CASES, ids=str)
@@ -160,7 +160,7 @@ def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_largest(of
     cycles, ladder = case(*of)
     level, rounds = np.full(of[1], np.inf), {}
     for cycle in cycles:
-        assert (np.diff(cycle.rows, axis=0) <= 0).all() and len(cycle.earlier_cycles) == cycle.rows.shape[1]
+        assert (np.diff(cycle.rows, axis=0) <= 0).all() and len(cycle.noise_number) == cycle.rows.shape[1]
         assert (np.diff(cycle.rows, axis=0) < 0).any(1).all(), "a row in which nothing moves costs an evaluation"
         new = np.isinf(level[cycle.view])
         assert (cycle.rows[0, new] == ladder[-1]).all()
@@ -169,7 +169,7 @@ def test_levels_never_rise_within_a_cycle_and_new_frames_enter_at_the_largest(of
         else:
             assert (cycle.rows[0, ~new] == min(0.5, ladder[-1])).all()
         level[cycle.view] = cycle.rows[-1]
-        for frame, age in zip(range(cycle.view.start, cycle.view.stop), cycle.earlier_cycles):
+        for frame, age in zip(range(cycle.view.start, cycle.view.stop), cycle.noise_number):
             rounds.setdefault(frame, []).append(age)
     assert all(len(set(ages)) == len(ages) for ages in rounds.values()), "two rounds of a frame share random numbers"
     assert (level == 0).all()

@@ -81,3 +81,9 @@ def test_a_network_trusts_all_its_reports_by_its_factor(tmp_path, capsys):
 def test_a_simulated_network_has_no_factor():
     with pytest.raises(ValueError, match="error_factor is for networks of kind 'reports'"):
         Network(kind="random", error_factor=0.5)
+
+
+@pytest.mark.parametrize("given", [{"error": 50.0}, {"noise": 0.1}])
+def test_reports_have_no_noise_or_error_of_a_simulated_network(given):
+    with pytest.raises(ValueError, match="noise and error are of simulated networks"):
+        Network(kind="reports", **given)

@@ -88,9 +88,10 @@ def test_the_settings_keep_everything_but_the_error():
         }
     )
     given = [Measurement(kind="mean", error=100, representativeness=50, weights={-1: 0.1, 0: 0.8, 1: 0.1})]
-    given += [Measurement(quantity="air_temperature", error=1.0, time="nearest_frame")]
+    given += [Measurement(quantity="air_temperature", error=1.0, time="nearest_frame", error_per_hour=0.3)]
     written = yaml.safe_load(tune.as_settings(found, given))["measurements"]
     read = [Measurement.model_validate(entry) for entry in written]
     assert read[0] == given[0].model_copy(update={"platform": "land", "error": 71.2, "representativeness": 0.0})
     assert read[1].error == pytest.approx(np.sqrt((100 * 4 + 300) / 400), rel=0.01) and read[1].time == "nearest_frame"
+    assert read[1].error_per_hour == 0  # the estimate contains it
     assert len(read) == 2

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hindsight.diffusion.guidance import analytic, diagonal, dps, forcing, fused, mmps, sda
+from hindsight.diffusion.schedule import Cycle
 from hindsight.errors import UserError
 from tests.reanalyse import worlds
 
@@ -69,6 +70,13 @@ def test_attempts_have_different_random_numbers(priors):
     far = np.array([2**20 * 500 + 2**20 - 1])
     assert not torch.equal(first.noise(slice(0, 1), far, "step"), second.noise(slice(0, 1), far * 0, "step"))
     assert not torch.equal(first.noise(slice(0, 1), far, "step"), second.noise(slice(0, 1), far, "step"))
+
+
+def test_attempts_resample_with_different_offsets(priors):
+    cost, cycle = torch.arange(3.0)[:, None] / 3, Cycle(0, np.zeros((2, 6)), np.zeros(6, int), 6)
+    attempts = (worlds.assimilation(priors["region"], worlds.table(), attempt=a) for a in range(12))
+    picked = {tuple(attempt.resampled(cost, 0.4, cycle)[:, 0].tolist()) for attempt in attempts}
+    assert len(picked) > 1
 
 
 METHODS = {

@@ -155,13 +155,15 @@ def test_a_diverged_sample_is_tried_again_with_twice_the_steps_and_other_numbers
     first, second = astray.calls[:2]
     assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.3
     assert np.isfinite(found.fields).all() and np.abs(found.fields - finer.fields).max() > 0.1
-    assert "member(s) 0, 1, 2 diverged in cycle 0, step 1 with guidance 'analytic', 3 steps" in capsys.readouterr().out
+    assert (
+        "member(s) 0, 1, 2 diverged in step 1 of cycle 1 with guidance 'analytic', 3 steps" in capsys.readouterr().out
+    )
 
 
 def test_a_member_that_diverges_is_named_by_its_number_in_the_product(prior, capsys):
     with Astray(prior, 1):
         worlds.analysed(prior, SETTINGS, table(), 4, members=(8, 9))
-    assert "member(s) 8, 9 diverged in cycle 0, step 1" in capsys.readouterr().out
+    assert "member(s) 8, 9 diverged in step 1 of cycle 1" in capsys.readouterr().out
 
 
 def test_a_sample_that_diverges_every_time_is_refused_in_words(prior):

@@ -124,6 +124,9 @@ CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past":
             r"selection.sigma \(0.05\) must lie above sigma_min \(0.05\)",
         ),
         ({"reanalyse": {"guidance": {"gamma": 0.1}}}, r"guidance.gamma belongs to sda and forcing and diagonal"),
+        ({"reanalyse": {"guidance": {"iterations": 7}}}, r"guidance.iterations belongs to mmps"),
+        ({"reanalyse": {"sampler": {"eta": 0.3}}}, r"sampler.eta is not used by sampler.step covariance"),
+        ({"observe": {"quality": {"frames": 4}}}, "frames must be odd"),
         (
             {"reanalyse": {"guidance": {"method": "sda", "zeta": 0.1}, "sampler": {"step": "ddim"}}},
             r"guidance.zeta belongs to dps and forcing, and guidance.method is 'sda'",
@@ -617,6 +620,6 @@ def test_the_audit_changes_the_settings_of_its_own_step_and_not_of_training():
 def test_a_controller_depends_on_the_sampling_of_its_roll_outs_and_on_nothing_else_of_reanalyse():
     of = lambda **more: settings.stage_settings(settings.read({"reanalyse": CONTROLLED | more}), "controller")
     assert of() == of(batch=5) == of(threads=2, halo=3) and len({of(), of(steps=5), of(context=4)}) == 3
-    assert "rollout" in json.loads(of()) and "guidance" not in json.loads(of())["rollout"]
+    assert "sampling" in json.loads(of()) and "guidance" not in json.loads(of())["sampling"]
     train = lambda **more: settings.stage_settings(settings.read(more), "train")
     assert train() == train(controller={"steps": 5})

@@ -20,7 +20,7 @@ from hindsight.errors import UserError
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling
 from hindsight.prior import Prior
-from hindsight.settings import Controller, Rollout
+from hindsight.settings import Controller, Sampling
 from hindsight.settings.train import Backbone
 from hindsight.train import controller as step
 from hindsight.train.controller import Trainer
@@ -32,25 +32,25 @@ SMALL = {"width": 8, "blocks": 1, "embedding": 16}
 SETTINGS = Controller(
     network=SMALL, steps=20, batch=2, frames=6, warmup=2, checkpoint_every=5, validate_every=8, share_max=0.5
 )
-ROLLOUT = Rollout(regime="nowcast", past="fixed", context=3, steps=3, sigma_max=3.0, sampler={"step": "ddim"})
+SAMPLING = Sampling(regime="nowcast", past="fixed", context=3, steps=3, sigma_max=3.0, sampler={"step": "ddim"})
 
 
 class Killed(Exception):
     """Stands for kill -9 after some optimiser step."""
 
 
-def trainer(chosen=SETTINGS, seed=0, rollout=ROLLOUT):
+def trainer(chosen=SETTINGS, seed=0, sampling=SAMPLING):
     """A training run on two states, with other initial weights for each seed."""
     prior = worlds.busy().requires_grad_(False)
     torch.manual_seed(seed)
-    control = controllers.build(prior, "abc", chosen.network, rollout)
+    control = controllers.build(prior, "abc", chosen.network, sampling)
     if seed:
         torch.nn.init.normal_(control.network.leave.weight)
     splits = {
         "train": helpers.windows(window=chosen.frames),
         "validation": helpers.windows(seed=1, window=chosen.frames),
     }
-    return Trainer(prior, control, splits, chosen, rollout)
+    return Trainer(prior, control, splits, chosen, sampling)
 
 
 def trained(path, kill_at=None, ask_at=None, recipe="one", **more):
@@ -134,11 +134,11 @@ class Exact:
         return torch.zeros_like(departure), share.sqrt() * departure / self.limits[1]
 
 
-def rolled_out(prior, control, windows, chosen, rollout):
+def rolled_out(prior, control, windows, chosen, sampling):
     """Error of the mean and spread of the members, and which values are observed, for 16 windows of 16 members."""
     many = chosen.model_copy(update={"members": 16, "seed": 9})
     begun = step.start(prior, windows, many, 0, range(16))
-    walk = step.Walk(prior, control, begun, many, rollout)
+    walk = step.Walk(prior, control, begun, many, sampling)
     with torch.no_grad():
         walk.advance(10**6)
     fields = walk.state.fields.unflatten(0, (-1, 16))
@@ -154,14 +154,14 @@ def test_it_learns_the_posterior_of_white_noise(tmp_path):
     about = {"share_min": 0.5, "share_max": 0.5, "every": [1], "error_min": 1.0, "error_max": 1.0, "cost": "truth"}
     about |= {"checkpoint_every": 10**6, "validate_every": 10**6, "network": SMALL | {"width": 16}}
     chosen = Controller(steps=330, batch=16, frames=4, warmup=20, average=0.98, learning_rate=5e-3, **about)
-    rollout = ROLLOUT.model_copy(update={"context": 1, "steps": 8, "sigma_min": 0.05})
-    control, splits = controllers.build(prior, "", chosen.network, rollout), {"train": windows, "validation": windows}
-    made = Trainer(prior, control, splits, chosen, rollout)
+    sampling = SAMPLING.model_copy(update={"context": 1, "steps": 8, "sigma_min": 0.05})
+    control, splits = controllers.build(prior, "", chosen.network, sampling), {"train": windows, "validation": windows}
+    made = Trainer(prior, control, splits, chosen, sampling)
     made.train(tmp_path / "c", {})
-    error, spread, seen = rolled_out(prior, Exact(), windows, chosen, rollout)
+    error, spread, seen = rolled_out(prior, Exact(), windows, chosen, sampling)
     assert float(error[seen].mean()) == pytest.approx(0.5 * 17 / 16, rel=0.12)
     assert float(error[~seen].mean()) == pytest.approx(17 / 16, rel=0.12)
-    learnt = rolled_out(prior, made.average, windows, chosen, rollout)
+    learnt = rolled_out(prior, made.average, windows, chosen, sampling)
     for where in (seen, ~seen):
         assert float(learnt[0][where].mean()) == pytest.approx(float(error[where].mean()), rel=0.05)
         assert float(learnt[1][where].mean()) == pytest.approx(float(spread[where].mean()), rel=0.15)
@@ -230,5 +230,5 @@ def test_a_training_that_diverges_says_what_to_do(domain, made, tmp_path, monkey
 
     monkeypatch.setattr(Trainer, "_optimiser_step", diverged)
     with pytest.raises(UserError, match="gradient of step 3 is not finite; lower controller.learning_rate"):
-        step.run(domain, SETTINGS, ROLLOUT, fields=made["fields.zarr"], prior=made["prior"], checkpoint=tmp_path / "k",
+        step.run(domain, SETTINGS, SAMPLING, fields=made["fields.zarr"], prior=made["prior"], checkpoint=tmp_path / "k",
                  controller=tmp_path / "c", curve=tmp_path / "d.csv")  # fmt: skip

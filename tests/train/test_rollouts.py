@@ -17,7 +17,7 @@ from hindsight.train import rollouts
 from hindsight.train.rollouts import GridObservations, Start, Walk
 from tests import test_controller
 from tests.reanalyse import worlds
-from tests.test_controller import ROLLOUT
+from tests.test_controller import SAMPLING
 
 SETTINGS = Controller(batch=2, members=2, frames=6, share_min=0.2, share_max=0.6, error_min=0.1, error_max=0.3)
 SIZE, FRAMES = 16, 6
@@ -40,25 +40,25 @@ def prior():
     return worlds.busy().requires_grad_(False)
 
 
-def walk(prior, control=None, settings=SETTINGS, start=None, rollout=ROLLOUT):
-    return Walk(prior, control or test_controller.busy(prior), start or begun(settings), settings, rollout)
+def walk(prior, control=None, settings=SETTINGS, start=None, sampling=SAMPLING):
+    return Walk(prior, control or test_controller.busy(prior), start or begun(settings), settings, sampling)
 
 
 @pytest.mark.parametrize("change", [{}, {"regime": "nowcast", "lag_hours": None}, {"context": 3, "steps": 5}])
 def test_a_roll_out_is_what_the_sampler_does_to_the_bit(prior, change):
-    rollout = ROLLOUT.model_copy(update=change)
-    control, start = test_controller.busy(prior, rollout=rollout), begun()
-    ours = walk(prior, control, start=start, rollout=rollout)
+    sampling = SAMPLING.model_copy(update=change)
+    control, start = test_controller.busy(prior, sampling=sampling), begun()
+    ours = walk(prior, control, start=start, sampling=sampling)
     with torch.no_grad():
         while not ours.over:
             ours.advance(3)
 
     def denoiser(view):
-        unguided = prior.unguided(view.start, start.conditions[:, view], rollout, len(start.clean))
+        unguided = prior.unguided(view.start, start.conditions[:, view], sampling, len(start.clean))
         return controlled.Controlled(unguided, start.observations.frames(view), control)
 
     state = State(torch.zeros_like(start.clean), np.full(FRAMES, np.inf))
-    step = StepSettings(steps.build(rollout.sampler.step, **rollout.sampler.options()))
+    step = StepSettings(steps.build(sampling.sampler.step, **sampling.sampler.options()))
     for _ in sampler.sample(ours.cycles, state, denoiser, step, ours.noise):
         pass
     assert torch.equal(ours.state.fields, state.fields) and ours.state.finished == FRAMES
@@ -135,7 +135,7 @@ def test_a_controller_that_does_nothing_rolls_out_the_prior(prior):
     start, found = begun(), []
     none = GridObservations(start.observations.value, torch.zeros_like(start.observations.error), torch.ones(SIZE))
     blind = Start(start.clean, start.conditions, none, start.members)
-    idle = controllers.build(prior, "abc", test_controller.NETWORK, ROLLOUT)
+    idle = controllers.build(prior, "abc", test_controller.NETWORK, SAMPLING)
     for made in (walk(prior, idle, start=start), walk(prior, test_controller.busy(prior), start=blind)):
         with torch.no_grad():
             made.advance(100)

@@ -151,7 +151,7 @@ rule break_points:
         settings="results/{run}/settings/archive.json",
         markers=expand("results/{{run}}/archive/shards/{shard}.json", shard=SHARDS),
         check="results/{run}/archive/check.json",  # a damaged archive is not searched
-        observations="results/{run}/archive/observations.json",
+        tables="results/{run}/archive/observations.json",
     output:
         result="results/{run}/archive/break_points.json",
     log:
@@ -164,12 +164,12 @@ rule break_points:
     params:
         archive=ARCHIVE,
         markers=input_list("markers"),
-        versions=result("archive/revisions"),
+        revisions=result("archive/revisions"),
     shell:
         "hindsight archive.break_points --settings {input.settings:q}"
         " --markers {params.markers}"
-        " --observations {input.observations:q}"
-        " --versions {params.versions:q}"
+        " --tables {input.tables:q}"
+        " --revisions {params.revisions:q}"
         " --archive {params.archive:q}"
         " --result {output.result:q}"
         " > {log:q} 2>&1"
@@ -195,14 +195,14 @@ rule publish:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        versions=result("archive/revisions"),
+        revisions=result("archive/revisions"),
     shell:
         "hindsight archive.publish --settings {input.settings:q}"
         " --layout {input.layout:q}"
         " --check {input.check:q}"
         " --breaks {input.breaks:q}"
         " --tables {input.tables:q}"
-        " --versions {params.versions:q}"
+        " --revisions {params.revisions:q}"
         " --register {output.register:q}"
         " --page {output.page:q}"
         " --catalogue {output.catalogue:q}"

@@ -188,7 +188,7 @@ def _damage(path: Path, checksum: str, remedy: str) -> list[str]:
 
 
 def expected_objects(arrays: dict[str, zarr.Array], number: int) -> set[str]:
-    """Keys of the objects of the shard with a number."""
+    """Keys of the objects that shard `number` of the archive, from 0, has to have."""
     keys = set()
     for key, array in arrays.items():
         blocks = range(-(-array.shape[0] // array.shards[0])) if array.ndim == 4 else [None]
@@ -208,17 +208,17 @@ def _value_errors(
     except Exception as error:  # the bytes are right, the array's metadata are not
         return [f"it cannot be decoded ({error})"]
     *group, short = name.split("/c/")[0].split("/")
-    channel, frame = CHANNELS[short], f"from frame {marker['first']}"
+    channel, where = CHANNELS[short], f"in the shard of frames {time.start} to {time.stop - 1}"
     covered = np.broadcast_to(True if mask is None else mask, values.shape)
     if holes := int(np.count_nonzero(np.isfinite(values) != covered)):
-        more = "" if mask is None else ", or finite where the source has none,"
-        return [f"{short} has {holes} values that are not finite{more} {frame}"]
+        more = "" if mask is None else ", or that are finite at points without a source,"
+        return [f"{short} has {holes} values that are not finite{more} {where}"]
     lowest = 0.0 if group == ["spread"] else channel.lowest
     known = values[covered]
     if known.size and (known.min() < lowest or known.max() > channel.highest):
         return [
             f"{short} reaches from {known.min():g} to {known.max():g} {channel.units}, outside {lowest:g} to "
-            f"{channel.highest:g}, {frame}"
+            f"{channel.highest:g}, {where}"
         ]
     if search:
         search.add(name.split("/c/")[0], members if array.ndim == 4 else slice(0, 1), time.start, values)

@@ -23,7 +23,7 @@ from hindsight.settings.verify import Comparison
 BLOCK = 64  # frames that are packed together
 RANGE = 20_000  # steps of a channel's range at most, a third of what can be packed
 RELATIVE = ("member", "reference")  # packed as differences from the mean, which are smaller
-SLACK = 1.1  # projected over allowed size at which a page is given up
+SLACK = 1.1  # projected over allowed size above which a coarser page is tried
 
 
 @dataclass
@@ -45,14 +45,14 @@ class PageFields:
     spreads: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, layout: dict, archive: Path, fields: Path, against: Comparison) -> "PageFields":
+    def open(cls, layout: dict, archive: Path, fields: Path, comparison: Comparison) -> "PageFields":
         """Open an archive, and the fields of its period if there are any.
 
         Raises:
             UserError: if the fields are on another grid.
         """
-        dataset, kind = store.read(fields), against.against
-        label = {"truth": "truth", "none": ""}.get(kind, dataset.attrs.get("source_title") or kind)
+        dataset, against = store.read(fields), comparison.against
+        label = {"truth": "truth", "none": ""}.get(against, dataset.attrs.get("source_title") or against)
         opened, grid = cls(layout, archive, dataset["fields"] if label else None, label), Grid.of(dataset)
         if not grid.matches(opened.grid):
             raise UserError(f"{archive} is on {opened.grid}, and {fields} on {grid}; run snakemake again")
@@ -99,7 +99,7 @@ class PageFields:
         return zarr.open_array(self.archive / kind / channel, mode="r")[kept]
 
     def packed(self, reduction: Reduction, allowed: int) -> "Packed | None":
-        """All fields, packed; None as soon as they would become larger than a page may be, in bytes."""
+        """All fields, packed; None as soon as their projected size exceeds `allowed` bytes by the factor `SLACK`."""
         packed, parts = Packed(self, reduction), list(self.parts(reduction))
         total, watch = sum(_count(kept) for kept in parts), Progress("archive.explore", len(parts), "shards")
         for done, kept in enumerate(parts):
@@ -110,7 +110,7 @@ class PageFields:
         return packed
 
     def step(self, channel: str, fine: float) -> float:
-        """The step to whose multiples a channel is rounded, as a share of its spread."""
+        """The step to whose multiples a channel is rounded, in its units, `fine` as a share of its mean spread."""
         if channel not in self.spreads:
             first = next(self.parts(Reduction()))
             spread, mean = (self.values(channel, kind, first) for kind in ("spread", "mean"))

@@ -1,7 +1,7 @@
 """A page that shows the archive in a browser: maps, series and observations, in one file that needs no server.
 
-The archive is read shard by shard. If the page becomes larger than allowed, it is made again with fewer frames or
-points (`reduction.ladder`), and says so.
+The archive is read shard by shard. If the page becomes larger than allowed, it is made again with coarser values, then
+with fewer frames or points (`reduction.ladder`), and says so.
 """
 
 import json

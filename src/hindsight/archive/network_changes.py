@@ -17,13 +17,13 @@ from hindsight.errors import UserError
 from hindsight.settings.archive import NetworkChange
 
 DAY = np.timedelta64(1, "D")
-KINDS = ["platform", "channel"]  # columns of feedback by which observations are counted
+COUNTED_BY = ["platform", "channel"]  # columns of feedback
 CHANCE = 5.0  # standard deviations of independent counts that a change must exceed
 
 
 @dataclass
 class Series:
-    """Counts of one kind: those of the latest days, and the largest difference of the days just before."""
+    """Counts of one kind on the latest days, and the largest difference in the present run of days that differ."""
 
     counts: deque[int]
     largest: tuple[float, np.datetime64, float, float] | None = field(default=None)  # difference, day, before, after
@@ -71,7 +71,7 @@ class ChangeSearch:
     def _keep(self, kind: tuple[str, str], series: Series) -> None:
         if series.largest:
             _, day, before, after = series.largest
-            names = dict(zip(KINDS, kind))
+            names = dict(zip(COUNTED_BY, kind))
             self.changes.append({"time": f"{day}", **names, "before": round(before, 1), "after": round(after, 1)})
         series.largest = None
 
@@ -83,14 +83,14 @@ def is_change(earlier: np.ndarray, later: np.ndarray, share: float) -> bool:
     return bool(abs(after - before) > share * max(before, after) and abs(later.sum() - earlier.sum()) > chance)
 
 
-def daily(paths: Iterable[tuple[np.ndarray, Path]]) -> Iterator[tuple[np.datetime64, dict[tuple[str, str], int]]]:
+def daily(tables: Iterable[tuple[np.ndarray, Path]]) -> Iterator[tuple[np.datetime64, dict[tuple[str, str], int]]]:
     """Days and the number of observations that were used, by platform and channel, one table in memory at a time.
 
     Args:
-        paths: times of a shard's frames and its table of feedback, in order of time.
+        tables: for each shard the times of its frames and the file of its feedback, in order of time.
     """
     pending: dict[np.datetime64, dict[tuple[str, str], int]] = {}
-    for times, path in paths:
+    for times, path in tables:
         days = np.unique(times.astype("datetime64[D]"))
         for done in [day for day in pending if day < days[0]]:
             yield done, pending.pop(done)
@@ -104,9 +104,9 @@ def daily(paths: Iterable[tuple[np.ndarray, Path]]) -> Iterator[tuple[np.datetim
 
 def _counts(path: Path) -> dict[tuple, int]:
     try:
-        table = pd.read_parquet(path, columns=["time", "code", *KINDS])
+        table = pd.read_parquet(path, columns=["time", "code", *COUNTED_BY])
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the feedback {path} ({error}); delete it and run snakemake again") from None
     used = table[table["code"] == 0]
     day = used["time"].dt.floor("D").rename("day")
-    return used.groupby([day, *(used[name].astype(str) for name in KINDS)]).size().to_dict()
+    return used.groupby([day, *(used[name].astype(str) for name in COUNTED_BY)]).size().to_dict()

@@ -1,8 +1,9 @@
 """Fields as short texts for a page: rounded to multiples of a step, then differences, deflate (RFC 1950) and base64.
 
 A page unpacks a block of T x N values like this. Its bytes are the low bytes of all numbers, then the high bytes.
-Number n stands for the difference n // 2, or -(n + 1) // 2 if n is odd. Sums of these differences over rows, in the
-first row along it, are multiples of the step from `offset` on, modulo 65536; 65535 is a missing value.
+Number n stands for the difference n // 2, or -(n + 1) // 2 if n is odd. The first row is summed along its values, then
+every column downwards, modulo 65536; the sums plus `offset` are the values in steps, and a sum of 65535 is a missing
+value.
 """
 
 import base64
@@ -47,9 +48,9 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _differences(numbers: np.ndarray) -> np.ndarray:
-    """Differences from the row before, in the first row from the value before, as numbers that are small if they are.
+    """Differences from the row before, in the first row from the value before, as unsigned numbers.
 
-    0, -1, 1, -2, … become 0, 1, 2, 3, …; differences are modulo 65536.
+    Differences are modulo 65536; 0, -1, 1, -2, … become 0, 1, 2, 3, …, so that small differences are small numbers.
     """
     changes = numbers.copy()
     changes[1:] -= numbers[:-1]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hindsight.archive import objects, revisions
+from hindsight.archive import objects
+from hindsight.archive.revisions import register as register_of
 from hindsight.settings import Archive
 from hindsight.settings.hours import in_full
 from hindsight.settings.lexicon import CHANNELS
@@ -40,13 +41,13 @@ def run(
     check: Path,
     breaks: Path,
     tables: list[Path],
-    versions: Path,
+    revisions: Path,
     register: Path,
     page: Path,
     catalogue: Path,
 ) -> None:
     """Describe the archive: a landing page, a STAC collection and a register of known issues and revisions."""
-    revised = revisions.register(versions)
+    revised = register_of(revisions)
     issues = [one.model_dump(mode="json") for one in settings.known_issues]
     objects.put_json(register, {"known_issues": issues, "revisions": revised})
     layout_json, checked = json.loads(layout.read_text()), json.loads(check.read_text())

@@ -8,7 +8,7 @@ import numpy as np
 from hindsight.fields.grid import Grid
 
 FINE = (0.02, 0.2)  # steps of values, as shares of the mean spread: they are right to a hundredth of it, or to a tenth
-POINTS, FRAMES = 2000, 300  # of a page on which maps and series are equally coarse
+POINTS, FRAMES = 2000, 300  # only their ratio counts: a page with more points a frame loses points, else frames
 
 
 @dataclass(frozen=True)

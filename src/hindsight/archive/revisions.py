@@ -104,7 +104,7 @@ def _reasons(before: dict, after: dict) -> list[str]:
 
 
 def _changed(before: dict, after: dict, name: str) -> bool:
-    """Whether a block that both versions have was made from another file; versions before 0.2.0 do not say it."""
+    """Whether a block that both versions have was made from another file; what hindsight 0.1 wrote does not say it."""
     files = [version.get("made_from", {}).get(name, []) for version in (before, after)]
     return any(one != other for one, other in zip(*files))
 

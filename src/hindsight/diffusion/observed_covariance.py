@@ -56,7 +56,7 @@ class ObservedCovariance:
     def _in_modes(
         self, frame: torch.Tensor, point: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Numbers of rows and frames (P,) of all pairs that have values, and X_f of each pair (P, n)."""
+        """For each pair of a row and a frame that it depends on: their numbers (pairs,), the row of X_f (pairs, n)."""
         used, count = weight != 0, len(point)
         key = (frame * count + torch.arange(count)[:, None])[used]
         pairs, place = torch.unique(key, return_inverse=True)

@@ -18,7 +18,7 @@ MAX_STEPS_PER_CYCLE = 2**20  # no cycle has as many; the counter of random numbe
 
 
 class Noise(Protocol):
-    """White noise for the frames `view` of the stretch; `steps` (V,) counts the sampling steps of each frame."""
+    """White noise for the frames `view` of the stretch; `steps` (V,) numbers the sampling steps of each frame."""
 
     def __call__(
         self,
@@ -28,7 +28,15 @@ class Noise(Protocol):
         size: int | None = None,
         keys: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`size` numbers for each frame, D by default; with `keys` (V, N), one for each observation; (E, V, size)."""
+        """`size` numbers for each frame, D by default, (E, V, size); with `keys`, one for each observation, (E, V, N).
+
+        Args:
+            view: the frames.
+            steps: a number for each frame that no other of its sampling steps has.
+            purpose: use of the noise, one of `frame_random.PURPOSES`.
+            size: numbers for each frame.
+            keys: of the observations, (V, N).
+        """
 
 
 @dataclass
@@ -52,6 +60,7 @@ class Diverged(FloatingPointError):
     """Members whose fields are not finite or implausibly large; none of them may be written.
 
     Attributes:
+        cycle, row: in which cycle, from 0, and after how many of its steps.
         members: their positions on the axis of members; `describe` takes the members' numbers.
         channels: positions of the channels that show it.
     """
@@ -63,7 +72,7 @@ class Diverged(FloatingPointError):
     def describe(self, numbers: Sequence[int]) -> str:
         """Which members diverged, by their numbers (E,), and when."""
         members = ", ".join(str(numbers[e]) for e in self.members)
-        return f"member(s) {members} diverged in cycle {self.cycle}, step {self.row}"
+        return f"member(s) {members} diverged in step {self.row} of cycle {self.cycle + 1}"
 
 
 @dataclass(frozen=True)
@@ -147,12 +156,12 @@ def initial(
     cycle: Cycle, state: State, guided: Denoiser, noise: Noise, unguided: Callable[[slice], Denoiser] | None
 ) -> torch.Tensor:
     """The frames of a cycle at its first levels: new ones enter, the others get the noise that they lack."""
-    x, before, first = state.fields[:, cycle.view], state.level[cycle.view], cycle.rows[0]
-    key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
-    white = partial(noise, cycle.view, key)
+    x, first = state.fields[:, cycle.view], cycle.rows[0]
+    white = partial(noise, cycle.view, cycle.noise_number * MAX_STEPS_PER_CYCLE)
     tensor = lambda values: torch.as_tensor(values, dtype=x.dtype, device=x.device)
-    new = torch.as_tensor(np.isinf(before), device=x.device)[:, None]
-    target = tensor(first)[:, None]
+    anew = cycle.new_frames(state.level[cycle.view])
+    before = np.where(anew, np.inf, state.level[cycle.view])
+    new, target = torch.as_tensor(anew, device=x.device)[:, None], tensor(first)[:, None]
     if bool(new.any()):
         drawn = guided.start(torch.where(new, 0.0, x), tensor(before), white)
         x = torch.where(new, drawn + target * white("start"), x)
@@ -170,11 +179,11 @@ def next_row(
 ) -> torch.Tensor:
     """The fields at the levels of a row, from those at the row before it."""
     above, below = torch.as_tensor(cycle.rows[row - 1 : row + 1], dtype=x.dtype, device=x.device)
-    key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE + row * (1 + step_settings.corrections)
-    white = partial(noise, cycle.view, key)
+    number = cycle.noise_number * MAX_STEPS_PER_CYCLE + row * (1 + step_settings.corrections)
+    white = partial(noise, cycle.view, number)
     x = step_settings.step(x, above, below, guided, white)
     for k in range(step_settings.corrections):
-        fresh = partial(noise, cycle.view, key + k)
+        fresh = partial(noise, cycle.view, number + k)
         x = langevin.correct(x, below, below < above, guided, fresh, step_settings.correction_size)
     return x
 

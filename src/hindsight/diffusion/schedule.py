@@ -5,8 +5,10 @@ to clean and a delay of d steps between the starts of neighbouring frames,
 
     schedule[s, t] = clip(S + floor(d * t) - s, 0, S)
 
-is, with `past: fixed`, filtering for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all
-frames together), and fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392).
+is filtering for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all frames together), and
+fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392). Training draws rows of it. In
+sampling, `batch` has d = 0, and `staircase` serves `past: fixed`: its delay is S / (lag + 1) rounded up, so that a
+frame waits for its observations.
 
 A stretch of frames is sampled in cycles, each with a noise schedule over the frames in its view. A cycle has only the
 observations of its view, so its schedule determines which observations an analysis can use.
@@ -62,9 +64,10 @@ class Cycle:
     Attributes:
         first: first frame of the view, counted from the start of the stretch.
         rows: noise level of each frame at each step, (R + 1, V); 0 is clean. A new frame begins at its level in the
-            first row; an earlier frame with a lower level is first made noisy up to it.
-        earlier_cycles: number of earlier cycles of each frame, or more, (V,): it rises from one cycle of a frame to the
-            next, and the frame's random numbers depend on it.
+            first row; an earlier frame with a lower level is first made noisy up to it, or begins anew if new
+            frames begin at that level.
+        noise_number: a number for each frame, (V,), that rises from one cycle of the frame to its next one and that its
+            random numbers depend on; it may skip numbers.
         finished: frames before this one are final after the cycle.
         weigh: when members are weighted and resampled: before the cycle, by how well they foresee the observations of
             the frames that enter (if any frame entered before), or after it, by their misfit.
@@ -73,7 +76,7 @@ class Cycle:
 
     first: int
     rows: np.ndarray
-    earlier_cycles: np.ndarray
+    noise_number: np.ndarray
     finished: int
     weigh: Weigh = "never"
     inversion: int = 0
@@ -91,6 +94,15 @@ class Cycle:
     def view(self) -> slice:
         """The frames of the cycle."""
         return slice(self.first, self.first + self.rows.shape[1])
+
+    def new_frames(self, level: np.ndarray) -> np.ndarray:
+        """Which frames begin anew (V,): new ones (levels (V,), infinite), and those brought to the level of new ones.
+
+        A field plus noise of that level would still contain the field, a share of about 1 / level^2.
+        """
+        new = np.isinf(level)
+        as_new = self.rows[0] >= self.rows[0][new].max(initial=0) if new.any() else new
+        return new | (as_new & (level < self.rows[0]) & ~self.inverts(level))
 
     def weighs_before(self, level: np.ndarray) -> bool:
         """Whether members are weighted before it: some frames (levels (V,)) are in it, and others enter."""
@@ -115,7 +127,7 @@ def rejuvenated(frames: int, levels: np.ndarray, passes: int, sigma: float) -> l
         rows = low[noise_schedule(frames, len(low) - 1, 0)]
         cycles.append(Cycle(0, rows, np.full(frames, k + 1), 0))
     return [
-        Cycle(c.first, c.rows, c.earlier_cycles, frames if last else 0, "never" if last else "after")
+        Cycle(c.first, c.rows, c.noise_number, frames if last else 0, "never" if last else "after")
         for c, last in zip(cycles, [False] * passes + [True])
     ]
 
@@ -186,9 +198,9 @@ def moving_window(
         lag: least number of later frames whose observations a frame may use; 0 is nowcasting.
         context: frames in the window.
         hop: frames that the window moves by.
-        carried: noise level that frames carried over are brought to; infinite: all frames begin from pure noise and
-            each window is analysed by itself, which is exact if it is long enough. Two levels are those of the oldest
-            and the newest of them; between these, 1 / (1 + level) is linear in time (DAWIS, arXiv:2610.03314).
+        carried: noise level that frames carried over are brought to; infinite: all frames begin anew, and each window
+            is analysed by itself, which is exact if it is long enough. Two levels are those of the oldest and the
+            newest of them; between these, 1 / (1 + level) is linear in time (DAWIS, arXiv:2610.03314).
         weigh: see `Cycle`.
         inversion: see `Cycle`.
     """

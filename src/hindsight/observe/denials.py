@@ -42,7 +42,11 @@ def run(settings: RealReports, *, screened: list[Path], denials: Path) -> None:
 
 
 def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
-    """Periods proposed for denial, the columns of `COLUMNS`; `size` is in the channel's units.
+    """Periods proposed for denial, the columns of `COLUMNS`.
+
+    `size` is in the channel's units. Of a drift or a step it is the largest difference of a monthly median from the
+    usual one, of departures from the other series (a series is a station's channel) with the bias in them; of a dead
+    sensor the median of these departures; of unreliable months the median of the departures from all other reports.
 
     Args:
         table: screened reports of all years.
@@ -59,8 +63,9 @@ def propose(table: pd.DataFrame, quality: Quality) -> pd.DataFrame:
 def by_month(part: pd.DataFrame) -> pd.DataFrame:
     """The months of one station.
 
-    Columns: first and last time, reports, median departures from others (`before_bias`: with the bias in them), their
-    expected spread, and the share of rejected reports (`far`).
+    Columns: first and last time, reports, median departures from the other series (`before_bias`: with the bias in
+    them), their expected spread, the median departure from all other reports (`departure`), and the share of rejected
+    reports (`far`).
     """
     days = part["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     own = part.assign(
@@ -84,7 +89,7 @@ def by_month(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
-    """Drifts and steps: months whose median departure differs from the station's usual one."""
+    """Drifts and steps: months whose median departure differs from the usual one."""
     months = by_month(part)
     months = months[months["judged"] >= FEWEST]
     if len(months) < 3:
@@ -103,7 +108,7 @@ def _changes(part: pd.DataFrame, quality: Quality) -> Iterator[dict]:
         yield {
             "start": months["first"].iloc[first],
             "end": months["last"].iloc[last],
-            "reason": f"{kind}: its departure from other stations is up to {most:.3g} off the usual one",
+            "reason": f"{kind}: its departure from all other series is up to {most:.3g} off the usual one",
             "size": most,
             "reports": int(months["reports"].iloc[first : last + 1].sum()),
         }

@@ -1,8 +1,9 @@
 """Each report compared with estimates by all the others, from the linear prior in space and time (a buddy check).
 
-Two estimates are made of each report: from all others of the frames around it, for the check, and without those of its
-station and channel, for that station's bias and drift, which they would confirm. Both are leave-one-out of one Gaussian
-process (`diffusion.leave_one_out`); leaving out a group g of rows,
+A series is what one station reports of one channel. Two estimates are made of each report: from all others of the
+frames around it, for the check, and from the other series alone, for the bias and drift of its own, which its other
+reports share and would confirm. Both are leave-one-out of one Gaussian process (`diffusion.leave_one_out`); leaving out
+a group g of rows,
 
     r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
 """
@@ -30,9 +31,8 @@ TOGETHER = 400  # rows that are judged at once, where there are more than `LARGE
 class Judgement:
     """N rows compared with estimates by the others, in units of the rows' values.
 
-    `departure` and `variance` are from all other rows that are kept, `from_others` and
-    `variance_from_others` from other stations only, `expected` is the standard deviation of an innovation,
-    `rejected` says which rows fail.
+    `departure` and `variance` are from all other rows that are kept, `from_others` and `variance_from_others` from
+    those of other series, `expected` is the standard deviation of an innovation, `rejected` says which rows fail.
     """
 
     departure: np.ndarray
@@ -62,7 +62,7 @@ class Neighbours:
         self.frame = ((rows.time - rows.time.min()) // step).astype(int) if len(rows) else np.zeros(0, int)
         self.offset = np.zeros_like(rows.point) if rows.offset is None else rows.offset
         self.latitude, self.longitude = (table[name].to_numpy(float) for name in ("latitude", "longitude"))
-        self.station = pd.factorize(table["station"].astype(str) + "\n" + table["channel"].astype(str))[0]
+        self.series = pd.factorize(table["station"].astype(str) + "\n" + table["channel"].astype(str))[0]
         self.channel = pd.factorize(table["channel"])[0]
         self._order = np.argsort(self.frame, kind="stable")
         self._starts = np.searchsorted(self.frame[self._order], np.arange(self.frame.max(initial=-1) + 2))
@@ -121,16 +121,16 @@ class Neighbours:
     def _from_others(
         self, around: np.ndarray, value: np.ndarray, covariance: np.ndarray, kept: np.ndarray, place: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Departures of some rows from the estimate by the kept rows of other stations, and their variances."""
+        """Departures of some rows from the estimate by the kept rows of other series, and their variances."""
         inverse = np.zeros_like(covariance)
         inverse[np.ix_(kept, kept)] = np.linalg.inv(covariance[np.ix_(kept, kept)])
         solved = inverse @ value[around]
         departure, variance = np.full(len(place), np.nan), np.full(len(place), np.nan)
-        stations = self.station[around]
+        series = self.series[around]
         for number, at in enumerate(place):
             if not kept[at]:
                 continue
-            group = np.flatnonzero((stations == stations[at]) & kept)
+            group = np.flatnonzero((series == series[at]) & kept)
             block = np.linalg.inv(inverse[np.ix_(group, group)])
             this = int(np.searchsorted(group, at))
             departure[number], variance[number] = block[this] @ solved[group], block[this, this]

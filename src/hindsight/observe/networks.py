@@ -236,9 +236,8 @@ def _columns(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if {"usaf", "wban"} <= set(table):  # the history of the Integrated Surface Database
         table["station"] = table["usaf"].str.strip() + "-" + table["wban"].str.strip()
     table = table.rename(columns={"lat": "latitude", "lon": "longitude"})
-    if measurements := [
-        name for name in table if name in MEASUREMENTS or name in CHANNELS and name != "x"
-    ]:  # usually a coordinate
+    channels = CHANNELS.keys() - {"x"}  # a channel of Lorenz-96, but in a list of stations a coordinate
+    if measurements := [name for name in table if name in MEASUREMENTS or name in channels]:
         raise UserError(
             f"{file} has the column(s) {', '.join(measurements)}: a list of stations gives their positions, and "
             "measurements in it would not be used; remove these columns, and the network observes the truth there"

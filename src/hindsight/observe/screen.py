@@ -89,7 +89,7 @@ def screen(
     Returns:
         The rows of the interval, with `bias`, `quality` and `reasons`; and, bias subtracted, in the channel's units:
         `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports) and
-        `from_others` (minus the estimate by other stations), each with its standard deviation `…_spread`.
+        `from_others` (minus the estimate by the other series), each with its standard deviation `…_spread`.
     """
     frames, earlier = np.unique(judge.frame), table["bias"]
     watch = Progress(name, 2 * len(frames), "frames")
@@ -151,7 +151,7 @@ def station_bias(
     Args:
         judge: of the same rows, for stations and frames.
         table: for times and platforms.
-        departure: from the estimate by other stations; NaN where there is none.
+        departure: from the estimate by the other series; NaN where there is none.
         spread: standard deviation of that estimate.
         error: observation errors.
         settings: of the bias.
@@ -161,7 +161,7 @@ def station_bias(
         return result
     days = table["time"].to_numpy("datetime64[ns]").astype("int64") / 86400e9
     corrected = table["platform"].isin(settings.platforms).to_numpy()
-    for rows in pd.Series(np.arange(len(table))).groupby(judge.station).indices.values():
+    for rows in pd.Series(np.arange(len(table))).groupby(judge.series).indices.values():
         rows = rows[corrected[rows]]
         result[rows] = _running_bias(days[rows], departure[rows], spread[rows], error[rows], settings)
     return result

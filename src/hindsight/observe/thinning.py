@@ -43,9 +43,9 @@ def thin(table: pd.DataFrame, settings: Thinning) -> pd.DataFrame:
 
 
 def spaced(rows: pd.DataFrame, spacing: float) -> np.ndarray:
-    """Which rows of one frame and channel are kept so that no two are nearer than `spacing` (km), (n,).
+    """Which of the rows (n,) that are alike (`ALIKE`) are kept so that no two are nearer than `spacing` (km).
 
-    The most precise is taken first, of equal ones that whose name is first.
+    The most precise is taken first; of equally precise ones, that of the station whose name sorts first.
     """
     order = np.lexsort((rows["station"].astype(str).to_numpy(), rows["error"].to_numpy()))
     distance, kept = _distances(rows), np.zeros(len(rows), bool)
@@ -57,12 +57,12 @@ def spaced(rows: pd.DataFrame, spacing: float) -> np.ndarray:
 def averaged(table: pd.DataFrame, groups: list[np.ndarray], side: float) -> tuple[pd.DataFrame, np.ndarray]:
     """Average the innovations of each cell; the report nearest to the cell's middle stands for it.
 
-    A superobservation has the mean of the innovations and, as their errors are independent, the error
-    sqrt(sum e^2) / m.
+    A superobservation has the mean of the innovations of the m reports in its cell and, as their errors are
+    independent, the error sqrt(sum e^2) / m.
 
     Args:
         table: the whole table.
-        groups: numbers of the rows of each frame and channel.
+        groups: numbers of the rows that are alike (`ALIKE`), for each group.
         side: of a cell, km.
 
     Returns:

@@ -6,7 +6,8 @@ Innovations d with the covariance S = H B H^T + R have the departures d_a = R S^
 
 if S is right. So the errors of each group of reports are multiplied by a factor until the mean of d_a d over the group
 equals the assumed R. B is that of the linear prior, and is not estimated. A second estimate uses the departures r from
-the estimate by other stations, whose expected variance contains R: mean r^2 - (expected variance) + (assumed R).
+the estimate by the other series (a series is a station's channel), whose expected variance contains R: mean r^2 -
+(expected variance) + (assumed R).
 
 Nothing is changed: the step prints old errors beside new ones and writes settings that may be copied.
 """
@@ -174,7 +175,8 @@ def _log_change(sample: Sample, factor: np.ndarray, valid: np.ndarray) -> np.nda
 def interval(sample: Sample, factor: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of an interval of `LEVEL` of the factors, (G,) each, from blocks of frames drawn with replacement.
 
-    An error e of the estimate of one round, log F(log R) with slope J, moves the fixed point by (I - J)^-1 e.
+    A round maps the logarithms r of the assumed variances to those estimated, f(r). Where f(r) = r, an error e of f
+    moves the fixed point by (I - J)^-1 e, J being the derivatives of f.
     """
     product, assumed = sample.sums(factor)
     blocks = np.array_split(np.arange(len(product)), max(1, len(product) // BLOCK))
@@ -197,7 +199,7 @@ def _slope(sample: Sample, factor: np.ndarray, valid: np.ndarray, by: float = 0.
 
 
 def _from_others(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
-    """Errors (G,) by the departures from other stations; NaN where the variance would be negative."""
+    """Errors (G,) by the departures from the other series; NaN where the variance would be negative."""
     squares = pd.DataFrame(
         {
             "found": table["from_others"] ** 2,
@@ -212,8 +214,8 @@ def _from_others(table: pd.DataFrame, group: np.ndarray) -> np.ndarray:
 def as_settings(errors: pd.DataFrame, measurements: Sequence[Measurement]) -> str:
     """Settings of `observe.measurements` with the estimated errors, one entry for each kind and platform.
 
-    Each has the other settings of the measurement that described it. `error` stands for all, representativeness
-    included; a kind that is measured on several levels gets the root mean square.
+    Each has the other settings of the measurement that described it. `error` stands for all, representativeness and
+    growth with time included; a kind that is measured on several levels gets the root mean square.
 
     Args:
         errors: from `estimate`.
@@ -237,5 +239,5 @@ def _described(kind: str, platform: str, channels: pd.Series, measurements: Sequ
     ]
     fitting = (m for m in measurements if any(m.fits(kind, quantity, platform) for quantity in quantities))
     chosen = next(fitting, None)
-    left_out = {"kind", "platform", "error", "representativeness"}
+    left_out = {"kind", "platform", "error", "representativeness", "error_per_hour"}
     return {} if chosen is None else chosen.model_dump(exclude_defaults=True, exclude=left_out)

@@ -248,5 +248,6 @@ def gross_error_note(gross: pd.DataFrame, count: int) -> str:
     return (
         f"{len(gross)} of {count} observations are rejected as gross errors, more than {GROSS:g} standard deviations "
         f"from the climatology and outside the range (if any) of the training period: {'; '.join(named)}"
-        f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error"
+        f"{' and others' if len(gross) > NAMED else ''}; to keep them, raise observe.networks.NAME.error (of reports: "
+        "their error in observe.measurements, or NAME.error_factor)"
     )

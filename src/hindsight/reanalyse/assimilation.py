@@ -82,7 +82,7 @@ class Assimilation:
         self, members: torch.Tensor, level: np.ndarray, cycle: Cycle, covariance: bool
     ) -> torch.Tensor:
         """-log p of observations that members (E, V, D) have not used, see `predictive.misfit`; (E, V, N)."""
-        steps = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE
+        steps = cycle.noise_number * MAX_STEPS_PER_CYCLE
         white = self.noise(cycle.view, steps, "select")
         tensor = lambda values: torch.as_tensor(values, dtype=members.dtype, device=self.device)
         guided = analytic.build(self._setup(cycle.view))
@@ -95,7 +95,8 @@ class Assimilation:
     def resampled(self, cost: torch.Tensor, effective_share: float, cycle: Cycle) -> torch.Tensor:
         """Member numbers (E, P) after resampling by costs (E, P), tempered to keep a share of the members effective."""
         weights = selection.tempered(cost, max(1.0, effective_share * len(self.members)))
-        offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), int(cycle.earlier_cycles[0]), "select")
+        number = int(cycle.noise_number[0]) + self.attempt * MAX_STEPS_PER_CYCLE
+        offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), number, "select")
         return selection.resampled(weights, offset)
 
     def _setup(self, view: slice) -> Setup:

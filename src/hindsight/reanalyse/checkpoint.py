@@ -31,7 +31,7 @@ class Checkpoint:
         self._recipe = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
     def load(self, state: State, attempt: int, cost: Cost) -> torch.Tensor | None:
-        """Restore `state` and `cost` from the checkpoint.
+        """Restore `state` and `cost` from the checkpoint. From here on SIGTERM waits until the next `save`.
 
         Returns:
             The finished frames, or None without a usable checkpoint.

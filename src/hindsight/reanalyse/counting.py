@@ -12,7 +12,12 @@ from hindsight.settings import Reanalyse
 
 @dataclass(frozen=True)
 class Work:
-    """Numbers of frames that the network evaluates, and that steps and guidance update."""
+    """The work of sampling, counted in frames.
+
+    Attributes:
+        evaluations: frames given to the network; one in several windows counts as often.
+        updates: frames that a sampling step, a correction or a solve of the guidance changes.
+    """
 
     evaluations: float = 0
     updates: float = 0
@@ -76,8 +81,8 @@ class Counter:
         needed = self._windows(cycle, falls, first) + corrections * self._windows(cycle, falls | True, first)
         return Work(needed, frames * rows * (1 + corrections))
 
-    def _windows(self, cycle: Cycle, falls: np.ndarray, first: int) -> int:
-        """Frames of the windows that the network evaluates: those in which the level of a frame falls (R, V)."""
-        window = min(self.window, falls.shape[1])
-        starts = composed.starts(first + cycle.first, falls.shape[1], window, self.settings.stride)
-        return window * sum(int(falls[:, start : start + window].any(1).sum()) for start in starts)
+    def _windows(self, cycle: Cycle, needed: np.ndarray, first: int) -> int:
+        """Frames of the windows that the network evaluates: those with a frame that is `needed` in a row (R, V)."""
+        window = min(self.window, needed.shape[1])
+        starts = composed.starts(first + cycle.first, needed.shape[1], window, self.settings.stride)
+        return window * sum(int(needed[:, start : start + window].any(1).sum()) for start in starts)

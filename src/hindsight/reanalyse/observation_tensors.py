@@ -29,7 +29,7 @@ def from_table(
         UserError: if a row lies outside the grid.
     """
     index = pd.Index(times)
-    step_hours = (times[1] - times[0]) / np.timedelta64(1, "h") if len(times) > 1 else 1  # of one frame: any
+    step_hours = (times[1] - times[0]) / np.timedelta64(1, "h") if len(times) > 1 else 1  # with one frame, any
     rows = normalise(table[table["time"].isin(index)], channels, grid, scaling, step_hours)
     frame = index.get_indexer(rows.time)
     if rows.offset is not None:

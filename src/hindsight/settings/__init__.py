@@ -36,7 +36,7 @@ from hindsight.settings.input_files import (
 from hindsight.settings.observe import Observe, RealReports
 from hindsight.settings.preprocess import Preprocess, Regrid
 from hindsight.settings.product import Division, Ensemble, Product
-from hindsight.settings.reanalyse import Reanalyse, Rollout
+from hindsight.settings.reanalyse import Reanalyse, Sampling
 from hindsight.settings.section import Section
 from hindsight.settings.train import Audit, Train
 from hindsight.settings.verify import Comparison, Verify
@@ -67,7 +67,7 @@ SECTIONS = {  # by their names in the files of `stage_settings`, which are those
     "real_reports": RealReports,
     "train": Train,
     "controller": Controller,
-    "rollout": Rollout,
+    "sampling": Sampling,
     "product": Product,
     "reanalyse": Reanalyse,
     "baselines": Baselines,
@@ -84,7 +84,7 @@ PARTS = {  # sections that are a part of another section
     "real_reports": "observe",
     "division": "product",
     "ensemble": "product",
-    "rollout": "reanalyse",
+    "sampling": "reanalyse",
     "encoding": "archive",
     "optimal_interpolation": "baselines",
     "comparison": "verify",
@@ -104,7 +104,7 @@ STAGE_SECTIONS = {  # of other stages, for each stage; most have no period, so t
     "tune": ["training_domain", "real_reports"],
     "train": ["training_domain"],
     "audit": ["training_domain", "train"],
-    "controller": ["training_domain", "rollout"],
+    "controller": ["training_domain", "sampling"],
     "plan": ["domain", "product", "reanalyse", "encoding"],
     "reanalyse": ["domain_without_periods", "division"],
     "covariance": ["training_domain", "optimal_interpolation"],

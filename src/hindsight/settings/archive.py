@@ -120,7 +120,8 @@ class Archive(Encoding):
     explorer_mb: float = Field(
         5.0,
         gt=0,
-        description="largest size of explore.html, MB; of a long or fine archive it shows fewer frames or points",
+        description="largest size of explore.html, MB; a long or fine archive is shown with coarser values, fewer "
+        "frames or fewer points",
     )
     copy_to: Copy = Field(Copy(), description="a copy at another destination, for example a bucket")
 

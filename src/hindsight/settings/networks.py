@@ -41,7 +41,10 @@ class Thinning(Section):
     """What is done about neighbours whose errors are alike."""
 
     spacing_km: float | None = Field(
-        None, gt=0, description="least distance between two stations used of a channel and frame; none: all are used"
+        None,
+        gt=0,
+        description="least distance between two stations that are used for the same channel and frame; none: all are "
+        "used",
     )
     average_km: float | None = Field(
         None, gt=0, description="side of cells in which reports are averaged to one superobservation; none: never"

@@ -105,7 +105,12 @@ class Network(Section):
         if self.kind == "land" and self.count is None:
             raise ValueError("a network of kind 'land' needs a count of stations")
         if self.kind == "reports":
-            return self  # each report has its own error
+            if self.error is not None or self.noise != type(self).model_fields["noise"].default:
+                raise ValueError(
+                    "noise and error are of simulated networks, and this one is of kind 'reports', whose reports have "
+                    "their own errors; set error_factor, or the error of a kind of values in observe.measurements"
+                )
+            return self
         if self.error_factor != 1:
             raise ValueError("error_factor is for networks of kind 'reports'; set noise or error of a simulated one")
         name, given = ("noise", self.noise) if self.error is None else ("error", self.error)

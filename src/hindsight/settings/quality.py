@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hindsight.errors import UserError
 from hindsight.settings.dates import End, Time
@@ -106,15 +106,17 @@ class Quality(Section):
     background: float = Field(
         8.0,
         gt=0,
-        description="largest departure from the climatology (background check), in standard deviations "
-        "(spread and error)",
+        description="largest departure from the climatology (background check), in its standard deviation: the root of "
+        "the sum of the variances of spread and error",
     )
     neighbours: float = Field(
         3.0,
         gt=0,
         description="largest departure from the estimate by all other reports (buddy check), in standard deviations",
     )
-    frames: int = Field(3, gt=0, description="frames of the other reports, centred on the report's own")
+    frames: int = Field(
+        3, gt=0, description="frames of the other reports, an odd number, centred on the report's own frame"
+    )
     modes: int = Field(300, gt=0, description="leading modes of the linear prior that the buddy check resolves")
     correlated_share: float = Field(
         0.5,
@@ -138,3 +140,10 @@ class Quality(Section):
         1.25, gt=0, description="change of a station's bias, in observation errors, at which it is proposed for denial"
     )
     dead_days: float = Field(10.0, gt=0, description="days of equal values after which a sensor is taken for dead")
+
+    @field_validator("frames")
+    @classmethod
+    def _centred(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"frames must be odd, as many before a report's frame as after it, got {value}")
+        return value

@@ -22,7 +22,7 @@ class Traits:
         uses: the settings of `reanalyse.guidance` that it uses.
         draws: whether it can draw a sample, which the sampling step `covariance` needs.
         deterministic: whether it needs deterministic sampling steps.
-        points: whether it needs a prior with noise levels of points (train.points).
+        points: whether it needs a prior trained with observed points (train.points).
         controller: whether it needs a controller (train.controller).
     """
 
@@ -56,7 +56,7 @@ DESIGNS: dict[str, dict] = {  # settings that a design fixes, whatever else is g
     "forcingdas": {
         "noise_levels": "sigmoid",
         "past": "fixed",
-        "guidance": {"method": "forcing"},
+        "guidance": {"method": "forcing", "iterations": 3},  # the default: mmps's, whose method is overridden
         "sampler": {"step": "ddim", "eta": 0.0},
     },
 }
@@ -71,10 +71,11 @@ class Guidance(Section):
 
     method: Literal["analytic", "fused", "mmps", "sda", "dps", "forcing", "diagonal", "controlled"] = Field(
         "analytic",
-        description="analytic: covariance of the linear prior; fused: observed values as noise levels of their own (a "
-        "prior with train.points, grid values); mmps: covariance by the network's Jacobian; sda, dps, forcing: "
-        "gradients as published; diagonal: no covariance, for dense observations; controlled: by a network that was "
-        "trained on roll-outs of the prior (train.controller), which costs little more than no guidance",
+        description="analytic: covariance of the linear prior; fused: the network is given observed values at the "
+        "noise level of their error (a prior trained with train.points, and observations at grid points); mmps: "
+        "covariance by the network's Jacobian; sda, dps, forcing: gradients as published; diagonal: no covariance, for "
+        "dense observations; controlled: by a network that was trained on roll-outs of the prior (train.controller), "
+        "which costs little more than no guidance",
     )
     gamma: float | None = Field(
         None,
@@ -108,9 +109,9 @@ class Guidance(Section):
     def unused(self) -> list[str]:
         """One sentence for each setting that is given and that the method does not use."""
         wrong = []
-        for name in ("gamma", "zeta", "spectral"):
+        for name, field in type(self).model_fields.items():
             users = [method for method, traits in GUIDANCES.items() if name in traits.uses]
-            if getattr(self, name) and self.method not in users:
+            if users and self.method not in users and getattr(self, name) != field.default:
                 wrong.append(
                     f"guidance.{name} belongs to {' and '.join(users)}, and guidance.method is {self.method!r}; leave "
                     "it out"
@@ -133,6 +134,12 @@ class Sampler(Section):
     def options(self) -> dict[str, float]:
         """The step's own settings."""
         return {name: getattr(self, name) for name in STEPS[self.step]}
+
+    def unused(self) -> list[str]:
+        """One sentence for each setting of another step that is given."""
+        names = {name for uses in STEPS.values() for name in uses} - {*STEPS[self.step]}
+        given = [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
+        return [f"sampler.{name} is not used by sampler.step {self.step}; leave it out" for name in given]
 
 
 class Selection(Section):
@@ -198,8 +205,8 @@ class Window(Section):
         return "after" if self.weights == "misfit" else "before"
 
 
-class Rollout(Section):
-    """How frames are sampled: what a controller is trained for, and analyses with it keep."""
+class Sampling(Section):
+    """How frames are sampled. A controller is trained for one choice, and analyses that use it must have the same."""
 
     regime: Literal["batch", "fixed_lag", "nowcast", "particle_filter", "sliding"] = Field(
         "batch",
@@ -220,7 +227,10 @@ class Rollout(Section):
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")
     steps: int = Field(
-        8, gt=0, description="sampling steps from noise to clean; each evaluates every network window once"
+        8,
+        gt=0,
+        description="sampling steps from noise to clean; each evaluates once every network window with a frame to "
+        "denoise",
     )
     noise_levels: Literal["karras", "sigmoid"] = Field(
         "karras",
@@ -265,7 +275,7 @@ class Rollout(Section):
         return wrong
 
 
-class Reanalyse(Rollout):
+class Reanalyse(Sampling):
     """How the prior and the observations become an analysis."""
 
     design: Literal["hindsight", "forcingdas"] = Field(
@@ -386,4 +396,4 @@ class Reanalyse(Rollout):
             )
         if self.guidance.traits.controller:
             wrong += self.walk_errors()
-        return wrong + self.guidance.unused()
+        return [*wrong, *self.guidance.unused(), *sampler.unused()]

@@ -18,7 +18,7 @@ from hindsight.errors import UserError
 from hindsight.fields.frames import Frames
 from hindsight.prior import Prior
 from hindsight.progress import Progress
-from hindsight.settings import Controller, Rollout
+from hindsight.settings import Controller, Sampling
 from hindsight.settings.domain import TrainingDomain
 from hindsight.train import average, checkpoint, metrics, rollouts
 from hindsight.train.rollouts import GridObservations, Start, Walk
@@ -32,7 +32,7 @@ SHARES = (0.02, 0.1, 0.2)  # of the points, observed in validation
 def run(
     training: TrainingDomain,
     settings: Controller,
-    rollout: Rollout,
+    sampling: Sampling,
     *,
     fields: Path,
     prior: Path,
@@ -41,22 +41,22 @@ def run(
     curve: Path,
 ) -> None:
     """Train a controller on roll-outs of the prior; a killed job resumes from its checkpoint."""
-    if wrong := rollout.walk_errors():
+    if wrong := sampling.walk_errors():
         raise UserError(f"reanalyse: {'; '.join(wrong)}")
     machine.compute_reproducibly(settings.threads)
     team, device = join(settings.processes, machine.device(settings.device), "controller", "controller")
     frozen, digest = priors.load(prior, f"{device}"), hashlib.sha256(prior.read_bytes()).hexdigest()
     splits = {name: windows(training, settings, name, fields, frozen) for name in ("train", "validation")}
     torch.manual_seed(settings.seed)
-    initial = controllers.build(frozen, digest, settings.network, rollout).to(device)
+    initial = controllers.build(frozen, digest, settings.network, sampling).to(device)
     if team.leads:
         count = sum(parameter.numel() for parameter in initial.parameters())
         print(
             f"controller: {count / 1e3:.1f} thousand parameters, look-ahead {initial.look_ahead} frame(s)", flush=True
         )
-    recipe = {"training": training.model_dump(mode="json"), "rollout": controllers.sampling(rollout), "prior": digest}
+    recipe = {"training": training.model_dump(mode="json"), "sampling": controllers.recorded(sampling), "prior": digest}
     recipe["controller"] = settings.model_dump(mode="json", exclude=NOT_IN_RECIPE)
-    trainer = Trainer(frozen, initial, splits, settings, rollout, team)
+    trainer = Trainer(frozen, initial, splits, settings, sampling, team)
     try:
         trainer.train(checkpoint, recipe, curve)
     except FloatingPointError as error:
@@ -141,7 +141,7 @@ class Trainer:
         control: with initial weights, on the prior's device; trained in place.
         splits: windows of training and validation.
         settings: of training.
-        rollout: of the roll-outs.
+        sampling: of the roll-outs.
         team: the processes that train together.
     """
 
@@ -151,17 +151,17 @@ class Trainer:
         control: controllers.Controller,
         splits: dict[str, Windows],
         settings: Controller,
-        rollout: Rollout,
+        sampling: Sampling,
         team: Team = Team(),  # noqa: B008 (frozen)
     ) -> None:
         self.prior, self.control, self.splits = prior, control, splits
-        self.settings, self.rollout, self.team = settings, rollout, team
+        self.settings, self.sampling, self.team = settings, sampling, team
         self.average = copy.deepcopy(control).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             control.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.state, self.step = TrainingState(), 0
-        rows = sum(len(c.rows) - 1 for c in rollouts.cycles(rollout, settings.frames, prior.metadata.step_hours))
+        rows = sum(len(c.rows) - 1 for c in rollouts.cycles(sampling, settings.frames, prior.metadata.step_hours))
         self.steps_each = math.ceil(rows / settings.truncate)  # optimiser steps of a roll-out
 
     def train(self, path: Path, recipe: dict, curve: Path | None = None) -> None:
@@ -202,7 +202,7 @@ class Trainer:
         """One roll-out, with an optimiser step after every `truncate` sampling steps."""
         settings, number = self.settings, self.step // self.steps_each
         begun = start(self.prior, self.splits["train"], settings, number, self.team.rows(settings.batch))
-        walk = Walk(self.prior, self.control, begun, settings, self.rollout)
+        walk = Walk(self.prior, self.control, begun, settings, self.sampling)
         while not walk.over and self.step < settings.steps:
             loss = self._optimiser_step(costs, walk)
             self.state.losses.append(self.team.mean(loss.detach()))
@@ -232,7 +232,7 @@ class Trainer:
             return
         loss = sum(state.losses) / len(state.losses) if state.losses else math.nan
         found = (
-            validation(self.prior, self.average, self.splits["validation"], settings, self.rollout)
+            validation(self.prior, self.average, self.splits["validation"], settings, self.sampling)
             if self.team.leads
             else {}
         )
@@ -245,7 +245,7 @@ class Trainer:
 
 @torch.no_grad()
 def validation(
-    prior: Prior, control: nn.Module, source: Windows, settings: Controller, rollout: Rollout
+    prior: Prior, control: nn.Module, source: Windows, settings: Controller, sampling: Sampling
 ) -> dict[str, float]:
     """Scores of roll-outs over windows of the validation period, by the observed share of the points.
 
@@ -258,7 +258,7 @@ def validation(
     chosen, cost, found = settings.model_copy(update={"members": members, "seed": settings.seed + 1}), [], {}
     for share in SHARES:
         begun = start(prior, source, chosen, 0, range(chosen.batch), (share, share))
-        walk = Walk(prior, control, begun, chosen, rollout)
+        walk = Walk(prior, control, begun, chosen, sampling)
         while not walk.over:
             walk.advance(1)
         half = slice(settings.frames // 2, None)

@@ -26,7 +26,7 @@ from hindsight.diffusion.guidance.unguided import Cost
 from hindsight.diffusion.sampler import MAX_STEPS_PER_CYCLE, State, StepSettings
 from hindsight.diffusion.schedule import Cycle
 from hindsight.prior import Prior
-from hindsight.settings import Controller, Rollout
+from hindsight.settings import Controller, Sampling
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,15 @@ class Walk:
         control: the controller.
         start: windows, observations and members.
         settings: costs, and how many steps the gradient goes back.
-        rollout: regime, steps and noise levels.
+        sampling: regime, steps and noise levels.
     """
 
-    def __init__(self, prior: Prior, control: nn.Module, start: Start, settings: Controller, rollout: Rollout) -> None:
-        self.prior, self.control, self.begun, self.settings, self.rollout = prior, control, start, settings, rollout
-        self.cycles = cycles(rollout, start.clean.shape[1], prior.metadata.step_hours)
-        self.step = StepSettings(steps.build(rollout.sampler.step, **rollout.sampler.options()))
+    def __init__(
+        self, prior: Prior, control: nn.Module, start: Start, settings: Controller, sampling: Sampling
+    ) -> None:
+        self.prior, self.control, self.begun, self.settings, self.sampling = prior, control, start, settings, sampling
+        self.cycles = cycles(sampling, start.clean.shape[1], prior.metadata.step_hours)
+        self.step = StepSettings(steps.build(sampling.sampler.step, **sampling.sampler.options()))
         self.state = State(torch.zeros_like(start.clean), np.full(start.clean.shape[1], np.inf))
         self.cost = Cost()
 
@@ -196,7 +198,7 @@ class Walk:
 
     def _noisy_truth(self, x: torch.Tensor, above: torch.Tensor, cycle: Cycle, row: int) -> torch.Tensor:
         """The true frames with noise of their levels, after the finished frames of the roll-out."""
-        key = cycle.earlier_cycles * MAX_STEPS_PER_CYCLE + row
+        key = cycle.noise_number * MAX_STEPS_PER_CYCLE + row
         noisy = self.begun.clean[:, cycle.view] + above[:, None] * self.noise(cycle.view, key, "select")
         return torch.where(above[:, None] > 0, noisy, x.detach())
 
@@ -230,19 +232,19 @@ class Walk:
 
     @property
     def _fixed_sigma(self) -> float:
-        return self.rollout.fixed_sigma or self.rollout.sigma_min
+        return self.sampling.fixed_sigma or self.sampling.sigma_min
 
     def _denoiser(self, view: slice) -> Recorded:
         """The controlled denoiser of some frames."""
         conditions = self.begun.conditions[:, view]
-        prior = self.prior.unguided(view.start, conditions, self.rollout, len(conditions), self.cost)
+        prior = self.prior.unguided(view.start, conditions, self.sampling, len(conditions), self.cost)
         return Recorded(prior, self.begun.observations.frames(view), self.control)
 
 
-def cycles(rollout: Rollout, frames: int, step_hours: float) -> list[Cycle]:
+def cycles(sampling: Sampling, frames: int, step_hours: float) -> list[Cycle]:
     """The cycles of a roll-out: those of regime nowcast or fixed_lag with a fixed past."""
-    levels = noise.levels(rollout.steps, rollout.sigma_min, rollout.sigma_max, rollout.rho)
-    return schedule.staircase(frames, levels, rollout.lag_frames(step_hours), rollout.context)
+    levels = noise.levels(sampling.steps, sampling.sigma_min, sampling.sigma_max, sampling.rho)
+    return schedule.staircase(frames, levels, sampling.lag_frames(step_hours), sampling.context)
 
 
 def crps(members: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

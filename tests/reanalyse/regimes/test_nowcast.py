@@ -10,7 +10,7 @@ def cycles(**settings):
 
 def test_every_cycle_finishes_one_frame():
     assert [c.finished for c in cycles()] == list(range(1, 10))
-    assert max(len(c.earlier_cycles) for c in cycles()) == worlds.BASE["context"]
+    assert max(len(c.noise_number) for c in cycles()) == worlds.BASE["context"]
 
 
 def test_past_frames_are_fixed_or_renoised():

@@ -1,8 +1,9 @@
 """Guidances: from a denoiser and observations to a denoiser. A guidance is one module of this package.
 
 `reanalyse.guidance.method: sda` names the module `sda`. Its function `build` takes a `Setup` and, as keyword
-parameters, the settings of `reanalyse.guidance` that the method uses, and returns a `Denoiser`. Every sampling step
-works with every guidance, because a guided denoiser is a denoiser.
+parameters, the settings of `reanalyse.guidance` that the method uses, and returns a `Denoiser`. A guided denoiser is a
+denoiser, so sampling steps work with any guidance, with two exceptions: `covariance` needs a guidance that draws, and
+some guidances need deterministic steps (`Traits` in `settings/reanalyse.py`).
 """
 
 from collections.abc import Callable
