@@ -37,6 +37,7 @@ from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import normalise, reject_gross_errors
 from hindsight.reanalyse import observation_tensors
 from hindsight.reanalyse.assimilation import Assimilation, Task
+from hindsight.scores import ensemble
 from hindsight.settings import Settings
 
 PRESSURE = ("msl", "sp")
@@ -53,7 +54,7 @@ class World:
         self.chosen = Settings.model_validate_json((run / "settings/configuration.json").read_text())
         self.channels, dataset = self.chosen.domain.channels, store.read(run / "preprocess/fields.zarr")
         self.scaling = Scaling.read(run / "preprocess/climatology.nc", run / "preprocess/statistics.nc")
-        test = self.chosen.domain.test
+        self.antithetic, test = self.chosen.product.antithetic, self.chosen.domain.test
         first, last = (test.start, test.end) if year is None else (f"{year}-01-01", f"{year}-12-31")
         self.reference = dataset.sel(time=slice(first, last))["fields"]
         self.grid, self.times = Grid.of(dataset), self.reference["time"].values
@@ -78,10 +79,10 @@ class World:
         away = ((members - self.reference.values) / unit).astype(np.float32)
         flat = lambda values: values.mean(axis=(-4, -2, -1))
         error = np.sqrt(flat(away.mean(0) ** 2))
-        found = {"rmse": error} | ({"crps": fair_crps(away)} if len(members) > 1 else {})
+        found = {"rmse": error}
         if len(members) > 1:
-            spread = np.sqrt(flat(away.var(0, ddof=1)) * (1 + 1 / len(members)))
-            found["spread_skill"] = spread / error
+            found["crps"] = flat(fair_crps(away, self.antithetic))
+            found["spread_skill"] = np.sqrt(flat(sum(ensemble.variances(away, self.antithetic)))) / error
         found = {name: [round(float(v), 4) for v in values] for name, values in found.items()}
         found["withheld_hpa"] = self.at_withheld(members.mean(0), withheld)
         return found | (self.ensemble_at_withheld(members, withheld) if len(members) > 1 else {})
@@ -97,8 +98,9 @@ class World:
         )
         away = at_rows + noise * rows["error"].to_numpy() - rows["value"].to_numpy()
         days = ((rows["time"].to_numpy("datetime64[ns]") - self.times[0]) // np.timedelta64(BLOCK, "D")).astype(int)
-        shares, chance = rank_histogram((away < 0).sum(0), days, len(members) + 1)
-        crps = float(fair_crps(away[:, :, None, None, None])[0]) / 100
+        ranked = ensemble.ranked(away, self.antithetic)
+        shares, chance = rank_histogram((ranked < 0).sum(0), days, len(ranked) + 1)
+        crps = float(fair_crps(away, self.antithetic).mean()) / 100
         return {"withheld_crps_hpa": round(crps, 4), "ranks": shares, "rank_chance": chance}
 
     def at_withheld(self, fields: np.ndarray, withheld: pd.DataFrame) -> float:
@@ -115,13 +117,9 @@ class World:
         return evaluate(rows, self.channels, self.grid, self.times, fields.astype(float)) - rows["value"].to_numpy()
 
 
-def fair_crps(away: np.ndarray) -> np.ndarray:
-    """Fair CRPS of members minus the verifying value, (E, T, C, H, W), mean over all but the channel (C,)."""
-    count = len(away)
-    ordered = np.sort(away, 0)
-    rank = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, 1, 1, 1, 1)
-    spread = (rank * ordered).sum(0) / (count * (count - 1))
-    return (np.abs(away).mean(0) - spread).mean(axis=(0, 2, 3))
+def fair_crps(away: np.ndarray, antithetic: bool) -> np.ndarray:
+    """Fair CRPS of members minus the verifying value, (E, …) to (…)."""
+    return np.abs(away).mean(0) - ensemble.mean_difference(away, antithetic) / 2
 
 
 def rank_histogram(rank: np.ndarray, block: np.ndarray, count: int) -> tuple[list[float], float]:
@@ -166,7 +164,8 @@ def closed_form(world: World, prior: priors.Prior, used: pd.DataFrame, members: 
     """Members of the linear prior given the observations, in one draw, (E, T, C, H, W)."""
     settings, times = world.chosen.reanalyse, world.times
     observations = observation_tensors.from_table(used, times, world.channels, world.grid, prior.scaling)
-    task = Task(times, used, list(range(members)), world.chosen.product.seed)
+    product = world.chosen.product
+    task = Task(times, used, list(range(members)), product.seed, antithetic=product.antithetic)
     assimilation = Assimilation(prior, task, observations, settings)
     whole, size = slice(0, len(times)), prior.process.size
     white = partial(assimilation.noise, whole, np.zeros(len(times), int))

@@ -85,7 +85,7 @@ class Case:
         found = ensemble.statistics(
             flat(fields), flat(self.truth), flat(climatology), self.prior.metadata.grid.weights.ravel()
         )
-        scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, len(fields))
+        scores = ensemble.scores({name: value.mean(0) for name, value in found.items()})
         unit = {"rmse": scaling.spread, "crps": scaling.spread, "spread_skill": 1.0}
         return {name: (scores[name] / divisor).tolist() for name, divisor in unit.items()}
 

@@ -344,7 +344,7 @@ def score(case: Case, fields: np.ndarray) -> dict:
     climatology = scaling.climatology(case.times)
     series = ensemble.statistics(flat(fields), flat(case.truth), flat(climatology), grid.weights.ravel())
     means = {name: significance.weighted_means(values) for name, values in series.items()}  # (waves, C)
-    scores = ensemble.scores(means, len(fields))
+    scores = ensemble.scores(means)
     found = {}
     for name, unit in (("rmse", scaling.spread), ("crps", scaling.spread), ("spread_skill", 1.0)):
         values = (scores[name] / unit).mean(-1)

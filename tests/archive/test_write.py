@@ -9,7 +9,7 @@ import zarr
 
 from hindsight.archive import write
 from hindsight.errors import UserError
-from hindsight.settings import Observe
+from hindsight.settings import Ensemble, Observe
 
 
 def test_what_was_written_is_read_within_the_rounding(small):
@@ -126,3 +126,12 @@ def test_members_of_different_stretches_are_refused(small):
     xr.load_dataset(paths[0]).assign_attrs(stretch="20090101T12_10").to_netcdf(paths[0])
     with pytest.raises(UserError, match="sampled with different halos"):
         run(small, paths)
+
+
+def test_the_spread_of_antithetic_members_is_that_of_their_pairs():
+    """Two members on either side of a mean without sampling error: half their difference, not sqrt(2) times it."""
+    values = np.array([3.0, 1.0, 4.0, 0.0])[:, None, None, None]
+    product = lambda antithetic: Ensemble(members=4, antithetic=antithetic)
+    spread = lambda antithetic: float(write.of_group(values, "spread", product(antithetic)).item())
+    assert spread(True) == pytest.approx(np.sqrt((1 + 4) / 2)) and spread(False) == pytest.approx(np.sqrt(10 / 3))
+    assert write.of_group(values, "mean", product(True)).item() == 2

@@ -131,6 +131,13 @@ def test_members_of_two_windows_agree_where_they_are_far_from_their_ends():
     assert np.abs(first[:, 20] - second[:, 0]).max() > 0.1
 
 
+def test_a_pair_of_antithetic_members_has_the_mean_of_every_other_pair():
+    product = Product(members=4, antithetic=True)
+    found = FourDVar(oracle.process(SIZE), LIMITS).members(rows(), TIMES, 24, product)
+    np.testing.assert_allclose(found[:2].mean(0), found[2:].mean(0), atol=1e-3 * np.abs(found).max())
+    assert np.abs(found[0] - found[1]).max() > 0.1
+
+
 def test_members_do_not_depend_on_the_others(monkeypatch):
     process, given = oracle.process(SIZE), rows()
     found = FourDVar(process, LIMITS).members(given, TIMES, 24, Product(members=5))

@@ -85,6 +85,13 @@ def test_members_are_drawn_from_the_posterior():
     sampled(found, *oracle.condition(BACKGROUND, operator(), ERROR, VALUE), 20000)
 
 
+def test_a_pair_of_antithetic_members_has_the_conditional_mean():
+    found = method(BACKGROUND).members(rows(), TIME, 24, Product(members=4, antithetic=True))
+    mean, _ = oracle.condition(BACKGROUND, operator(), ERROR, VALUE)
+    for pair in (found[:2], found[2:]):
+        np.testing.assert_allclose(pair.mean(0), mean, atol=1e-5 * np.abs(found).max())
+
+
 def test_contradictory_reports_are_refused():
     """One place seen twice, by instruments that are said to have no error worth speaking of."""
     with pytest.raises(

@@ -49,6 +49,13 @@ def test_members_are_drawn_from_the_posterior():
     sampled(found, *oracle.condition(BACKGROUND, oi.operator(), oi.ERROR, oi.VALUE), 20000)
 
 
+def test_a_pair_of_antithetic_members_has_the_conditional_mean():
+    product = Product(members=4, antithetic=True)
+    found = ThreeDVar(oi.method(BACKGROUND).root, 1, LIMITS).members(oi.rows(), TIME, 24, product)
+    mean, _ = oracle.condition(BACKGROUND, oi.operator(), oi.ERROR, oi.VALUE)
+    np.testing.assert_allclose(found[2:].mean(0), mean, atol=1e-3 * np.abs(found).max())
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_members_with_a_wind_speed_are_near_the_exact_posterior(case):
     """Where the direction is known, so that it has one peak; its mode is not its mean."""

@@ -27,5 +27,4 @@ def test_the_ranks_of_a_narrow_ensemble_are_not():
 def test_the_crps_is_that_of_its_definition():
     away = np.random.default_rng(0).normal(size=(7, 3, 2, 1, 1))
     among = np.abs(away[:, None] - away).sum((0, 1)) / (7 * 6)
-    expected = (np.abs(away).mean(0) - among / 2).mean((0, 2, 3))
-    np.testing.assert_allclose(barometers.fair_crps(away), expected)
+    np.testing.assert_allclose(barometers.fair_crps(away, antithetic=False), np.abs(away).mean(0) - among / 2)

@@ -59,3 +59,13 @@ def test_the_values_never_change_between_versions():
 
 
 GOLDEN = [-0.189935, 0.784372, 0.450317]
+
+
+def test_antithetic_members_have_opposite_numbers_in_pairs_and_the_first_of_each_its_own():
+    of = lambda members, antithetic: frame_random.normal(3, members, [5, 6], 2, "step", 7, antithetic)
+    plain, pairs = of([0, 1, 2, 3], False), of([0, 1, 2, 3], True)
+    assert torch.equal(pairs[1::2], -pairs[::2]) and torch.equal(pairs[::2], plain[::2])
+    assert torch.equal(of([3], True), pairs[3:])  # whichever other members a job has
+    keys = torch.arange(6).reshape(2, 3)
+    seen = lambda members: frame_random.for_observations(3, members, keys, 2, "observation", True)
+    assert torch.equal(seen([0, 1])[1], -seen([0, 1])[0]) and torch.equal(seen([5]), -seen([4]))

@@ -180,7 +180,7 @@ def test_frames_whose_level_does_not_fall_stay_as_they_are():
 
 
 REGIMES = {
-    "renoised": schedule.moving_window(FRAMES, ladder(3), 1, 4),
+    "sampled_again": schedule.moving_window(FRAMES, ladder(3), 1, 4),
     "staircase": schedule.staircase(FRAMES, ladder(3), 1, 4),
     "particles": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh="after"),
     "particles, weighted before": schedule.moving_window(FRAMES, ladder(3), 1, 3, hop=2, carried=0.5, weigh="before"),

@@ -56,7 +56,7 @@ def test_netcdf_is_accepted_unless_it_is_truncated(tmp_path, form):
     file_kind.check_netcdf(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(
-        UserError, match=r"a.nc is cut short: (9[7-9]|100) bytes are missing at its end; fetch it again"
+        UserError, match=r"a.nc is cut short: at least (9[7-9]|100) bytes are missing at its end; fetch it again"
     ):
         file_kind.check_netcdf(path)
 

@@ -117,6 +117,19 @@ def test_on_the_globe_weighted_by_area_it_is_conditioning_in_physical_units():
     assert (np.abs(mean) / np.sqrt(np.diag(prior))).max() > 0.5  # the observations do say something
 
 
+def test_of_a_linear_prior_each_pair_of_antithetic_members_has_the_exact_mean():
+    """The untrained prior is linear and Gaussian: opposite noise makes opposite departures from the posterior mean."""
+    made, when = helpers.globe().eval(), times(0, 4)
+    task = Task(when, table(), [0, 1, 4, 5], 1, antithetic=True)
+    values = shard.reanalyse(made, task, SETTINGS).fields
+    first, second = values[:2].mean(0), values[2:].mean(0)
+    size = np.abs(values[0] - values[1]).max()
+    np.testing.assert_allclose(first, second, atol=2e-3 * size)
+    independent = shard.reanalyse(made, Task(when, table(), [0, 1], 1), SETTINGS).fields
+    np.testing.assert_array_equal(independent[0], values[0])
+    assert np.abs(independent.mean(0) - first).max() > 0.05 * size
+
+
 def test_noise_depends_on_the_frame_and_not_on_the_cut(prior):
     """For a nowcast too: a stretch that began later forgets its start within its context."""
     chosen = worlds.settings(regime="nowcast")

@@ -18,7 +18,7 @@ def run(analysis, truth, climatology=None, weights=None):
         np.zeros(shape) if climatology is None else climatology.reshape(shape),
         np.ones(truth.size) if weights is None else weights,
     )
-    return {k: float(v[0, 0]) for k, v in ensemble.scores(found, len(analysis)).items()}
+    return {k: float(v[0, 0]) for k, v in ensemble.scores(found).items()}
 
 
 @pytest.mark.parametrize("members", [2, 3, 16])
@@ -85,7 +85,7 @@ def test_both_anomaly_correlations_by_loops_over_times():
     members = truth + np.array([0.5, 2.0, 30.0])[:, None, None] * generator.standard_normal((2, 3, 1, 400))
     weights, mean = generator.random(400), members.mean(0)
     found = ensemble.statistics(members, truth, np.zeros(truth.shape), weights)
-    scores = ensemble.scores({name: value.mean(0) for name, value in found.items()}, 2)
+    scores = ensemble.scores({name: value.mean(0) for name, value in found.items()})
     sums = lambda a, b: [(weights * a[t, 0] * b[t, 0]).sum() for t in range(3)]
     product, ours, theirs = sums(mean, truth), sums(mean, mean), sums(truth, truth)
     each = [p / np.sqrt(a * b) for p, a, b in zip(product, ours, theirs)]
@@ -106,3 +106,55 @@ def test_without_a_truth_there_is_no_rank():
     truth = np.array([[[0.5, 0.5]], [[0.5, np.nan]]])
     found = ensemble.rank_histogram(np.zeros((3, 2, 1, 2)), truth, np.ones(2), lambda: truth)
     np.testing.assert_array_equal(found[:, 0], [[0, 0, 0, 1], [np.nan] * 4])
+
+
+def in_pairs(count, pairs, curved=0.0):
+    """Antithetic members of mean 1 and deviation 2, (E, N), and with a part that the opposite noise does not turn."""
+    z = np.random.default_rng(5).standard_normal((pairs, count))
+    bent = curved * (z**2 - 1)
+    return np.stack([1 + 2 * z + bent, 1 - 2 * z + bent], 1).reshape(2 * pairs, count)
+
+
+@pytest.mark.parametrize("curved", [0.0, 1.0])
+def test_antithetic_members_have_an_unbiased_variance_and_fair_differences(curved):
+    """As many independent members say the same, up to chance; the mean has less sampling error, which is told."""
+    pairs = in_pairs(200_000, 4, curved)
+    z = np.random.default_rng(6).standard_normal((8, 200_000))
+    independent = 1 + 2 * z + curved * (z**2 - 1)
+    exact = 4 + 2 * curved**2
+    variance, of_mean = (part.mean() for part in ensemble.variances(pairs, antithetic=True))
+    assert variance == pytest.approx(exact, rel=0.01) and ensemble.variances(independent)[0].mean() == pytest.approx(
+        exact, rel=0.01
+    )
+    assert of_mean == pytest.approx(2 * curved**2 / 4, rel=0.02, abs=1e-12)
+    assert of_mean == pytest.approx(((pairs.mean(0) - 1) ** 2).mean(), rel=0.02, abs=1e-12)
+    differences = ensemble.mean_difference(pairs, antithetic=True).mean(), ensemble.mean_difference(independent).mean()
+    assert differences[0] == pytest.approx(differences[1], rel=0.01)
+    assert ensemble.mean_difference(pairs).mean() > 1.02 * differences[0]  # pairs lie on either side of the mean
+
+
+def test_of_independent_members_the_formulas_of_pairs_say_the_same():
+    members = np.random.default_rng(7).standard_normal((6, 200_000))
+    usual, paired = ensemble.variances(members), ensemble.variances(members, antithetic=True)
+    for one, other in zip(usual, paired):
+        assert one.mean() == pytest.approx(other.mean(), rel=0.01)
+    differences = [ensemble.mean_difference(members, antithetic=a).mean() for a in (False, True)]
+    assert differences[0] == pytest.approx(differences[1], rel=0.01)
+
+
+def test_a_truth_is_ranked_among_one_member_of_each_pair():
+    """Among all of them it would lie between the members of the narrowest pair twice as often as anywhere else."""
+    members, truth = in_pairs(90_000, 8), 1 + 2 * np.random.default_rng(8).standard_normal(90_000)
+    ranks = lambda chosen: ensemble.rank_histogram(
+        chosen[:, None, None], truth[None, None], np.ones(truth.size), lambda: np.zeros(truth.shape)
+    )[0, 0]
+    np.testing.assert_allclose(ranks(ensemble.ranked(members, antithetic=True)), 1 / 9, rtol=0.05)
+    assert ranks(members)[8] == pytest.approx(1 / 9, rel=0.05) and ensemble.ranked(members, antithetic=False) is members
+
+
+def test_spread_over_skill_of_antithetic_members_is_one_if_they_are_right():
+    members = in_pairs(200_000, 4).reshape(8, 200_000, 1, 1)
+    truth = 1 + 2 * np.random.default_rng(9).standard_normal((200_000, 1, 1))
+    found = ensemble.statistics(members, truth, np.zeros(truth.shape), np.ones(1), antithetic=True)
+    scores = ensemble.scores({name: value.mean(0) for name, value in found.items()})
+    assert scores["rmse"][0] == pytest.approx(2, rel=0.01) and scores["spread_skill"][0] == pytest.approx(1, rel=0.01)

@@ -72,7 +72,7 @@ CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past":
         ),
         ({"observe": {"networks": {"a": {"kind": "land"}}}}, "needs a count of stations"),
         ({"reanalyse": CONTROLLED | {"regime": "batch"}}, "regime is 'batch' with past: fixed; set regime: nowcast"),
-        ({"reanalyse": CONTROLLED | {"past": "renoised"}}, "regime is 'nowcast' with past: renoised; set regime: now"),
+        ({"reanalyse": CONTROLLED | {"past": "sampled_again"}}, "regime is 'nowcast' with past: sampled_again; set"),
         ({"reanalyse": CONTROLLED | {"noise_levels": "sigmoid"}}, "'controlled' needs noise_levels: karras, not sig"),
         (
             {"reanalyse": CONTROLLED | {"sampler": {"step": "second_order"}}},
@@ -127,6 +127,13 @@ CONTROLLED = {"guidance": {"method": "controlled"}, "regime": "nowcast", "past":
         ({"reanalyse": {"guidance": {"iterations": 7}}}, r"guidance.iterations belongs to mmps"),
         ({"reanalyse": {"sampler": {"eta": 0.3}}}, r"sampler.eta is not used by sampler.step covariance"),
         ({"observe": {"quality": {"frames": 4}}}, "frames must be odd"),
+        ({"product": {"antithetic": True, "members": 5}}, r"come in pairs, two at least; members \(5\)"),
+        ({"product": {"antithetic": True, "members": 2}}, "come in pairs, two at least"),
+        (
+            {"product": {"antithetic": True}, "reanalyse": {"selection": {"passes": 1}}},
+            "members that are resampled are no pairs",
+        ),
+        ({"train": {"backbone": {"kind": "transformer", "size": "L", "depth": 3}}}, "size L has depth 24, and 3 is"),
         (
             {"reanalyse": {"guidance": {"method": "sda", "zeta": 0.1}, "sampler": {"step": "ddim"}}},
             r"guidance.zeta belongs to dps and forcing, and guidance.method is 'sda'",
@@ -406,6 +413,8 @@ def test_their_levels_are_not_asked_of_a_prior_that_has_not_learnt_them():
 def test_numbers_of_a_transformer_take_the_place_of_its_size(own):
     found = settings.read({"train": {"design": "forcingdas", "backbone": own}}).train.backbone
     assert found.size is None and {name: getattr(found, name) for name in own} == own
+    if "width" not in own:
+        assert (found.width, found.heads) == (768, 12)  # those that are not given are the design's
 
 
 def test_the_level_at_which_finished_frames_are_shown_is_their_fourteenth():

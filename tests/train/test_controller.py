@@ -220,7 +220,7 @@ def test_from_files_to_a_file_the_same_bytes_again(domain, made, tmp_path):
 
 
 def test_a_regime_that_does_not_walk_is_refused(domain, made, tmp_path, capsys):
-    assert run(domain, made, tmp_path, past="renoised")[0] == 2
+    assert run(domain, made, tmp_path, past="sampled_again")[0] == 2
     assert "set regime: nowcast or fixed_lag, and past: fixed" in capsys.readouterr().err
 
 

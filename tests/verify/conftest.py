@@ -42,6 +42,8 @@ def scores():
     data["rank_histogram"] = make("network", "analysis", "channel", "rank")
     data["power"] = make("network", "analysis", "kind", "channel", "wavenumber")
     found = xr.Dataset(
-        data, coords=sizes, attrs={"period": "2009 to 2010", "members": 4, "baseline": "optimal_interpolation"}
+        data,
+        coords=sizes,
+        attrs={"period": "2009 to 2010", "members": 4, "antithetic": 0, "baseline": "optimal_interpolation"},
     )
     return found.assign_coords(units=("channel", ["m2 s-2", "Pa"]))

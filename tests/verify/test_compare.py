@@ -10,12 +10,13 @@ import xarray as xr
 from hindsight.fields import observations, store
 from hindsight.fields.grid import Grid, great_circle
 from hindsight.fields.scaling import Scaling
-from hindsight.settings import Verify
+from hindsight.settings import Ensemble, Verify
 from hindsight.verify import compare
 from hindsight.verify.regions import WHOLE, region_weights
 from tests.verify import worlds
 
 GRID = Grid(np.array([0.0, 60.0]), np.arange(-2.0, 3))
+PRODUCT = Ensemble(seed=0)
 TIMES = np.datetime64("2009-01-01T12", "ns") + np.arange(3) * np.timedelta64(1, "D")
 SCALING = Scaling(np.zeros((1, 1, 2, 5)), np.ones(1), 0, 0)
 generator = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def analysis(values):
 
 
 def test_a_perfect_analysis_has_no_error():
-    found = compare.compare_with_truth(analysis(np.stack([TRUTH] * 4)), SCALING, EVERYWHERE, NOWHERE, GRID, 0)
+    found = compare.compare_with_truth(analysis(np.stack([TRUTH] * 4)), SCALING, EVERYWHERE, NOWHERE, GRID, PRODUCT)
     for name in ("squared_error", "variance", "member_error", "sum_squared_error"):
         assert np.abs(found[name]).max() < 1e-10
     np.testing.assert_allclose(found["sum_power"].sel(kind="truth"), found["sum_power"].sel(kind="mean"))
@@ -50,8 +51,13 @@ def test_a_perfect_analysis_has_no_error():
 def test_ties_get_uniform_ranks_that_depend_only_on_their_time():
     """Drizzle that nobody foresaw and nobody missed: no frame has it in the lowest rank alone."""
     dry = analysis(np.zeros((4, 3, 1, 2, 5))).assign(truth=(("time", "channel", "latitude", "longitude"), 0 * TRUTH))
-    whole = [compare.compare_with_truth(dry, SCALING, EVERYWHERE, NOWHERE, GRID, seed)["rank"] for seed in (0, 1)]
-    part = compare.compare_with_truth(dry.isel(time=[1, 2]), SCALING, EVERYWHERE, NOWHERE, GRID, 0)["rank"]
+    whole = [
+        compare.compare_with_truth(dry, SCALING, EVERYWHERE, NOWHERE, GRID, PRODUCT.model_copy(update={"seed": seed}))[
+            "rank"
+        ]
+        for seed in (0, 1)
+    ]
+    part = compare.compare_with_truth(dry.isel(time=[1, 2]), SCALING, EVERYWHERE, NOWHERE, GRID, PRODUCT)["rank"]
     np.testing.assert_array_equal(whole[0][1:], part)
     assert not np.array_equal(*whole) and (whole[0].values > 0).sum() > 8
     drawn = compare.tie_breakers(TIMES, ["z500", "msl"], 20000, 0)
@@ -69,7 +75,7 @@ def test_members_get_observation_errors_at_withheld_observations():
             for v in generator.standard_normal(400)
         ]
     )
-    found = compare.compare_with_observations(analysis(np.stack([truth] * 20)), rows, SCALING, GRID, 0)
+    found = compare.compare_with_observations(analysis(np.stack([truth] * 20)), rows, SCALING, GRID, PRODUCT)
     assert abs(float(found["variance"].mean()) - 1) < 0.05
     assert abs(float(found["squared_error"].mean()) - 1.05) < 0.12
 
@@ -82,7 +88,7 @@ def test_an_additional_report_changes_no_random_error_of_another(monkeypatch):
         {"time": TIMES[1], "latitude": [0.0, 60, 30, 30], "longitude": [-2.0, 1, 0, 1], "channel": "z500", "value": 0.0}
     ).assign(error=1.0, station=list("abcd"))
     for table in (rows, rows.iloc[1:]):
-        compare.compare_with_observations(analysis(np.stack([TRUTH] * 6)), table, SCALING, GRID, 0)
+        compare.compare_with_observations(analysis(np.stack([TRUTH] * 6)), table, SCALING, GRID, PRODUCT)
     assert seen[0].shape == (6, 4) and np.unique(seen[0]).size == 24
     np.testing.assert_array_equal(seen[0][:, 1:], seen[1])
 
@@ -91,7 +97,9 @@ def test_frames_without_withheld_observations_are_nan_and_not_zero():
     rows = pd.DataFrame(
         {"time": [TIMES[1]], "latitude": [0.0], "longitude": [0.0], "channel": ["z500"], "value": [0.0], "error": [1.0]}
     )
-    found = compare.compare_with_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, 0)["squared_error"]
+    found = compare.compare_with_observations(analysis(np.stack([TRUTH] * 2)), rows, SCALING, GRID, PRODUCT)[
+        "squared_error"
+    ]
     assert np.isfinite(found[0, 1, 0]) and np.isnan(found[0, [0, 2], 0]).all()
 
 
@@ -106,7 +114,7 @@ def test_errors_by_distance_are_those_of_a_loop_over_points():
         truth=(("time", "channel", "latitude", "longitude"), np.concatenate([TRUTH, TRUTH], 1)),
     )
     scaling = Scaling(np.zeros((1, 2, 2, 5)), np.ones(2), 0, 0)
-    ours = compare.compare_with_truth(found, scaling, EVERYWHERE, bins, GRID, 0)["distance_squared_error"]
+    ours = compare.compare_with_truth(found, scaling, EVERYWHERE, bins, GRID, PRODUCT)["distance_squared_error"]
     squares = (members.mean(0)[:, 0] - TRUTH[:, 0]) ** 2
     limits = bins["edge"].values
     for k in range(len(limits) - 1):
@@ -191,7 +199,7 @@ def test_withheld_values_between_levels_are_scored_with_the_nearest_level():
     rows = pd.DataFrame({"time": times[0], "latitude": 30.0, "longitude": 0.5, "error": 1e-6, "station": "a"}, range(3))
     rows = rows.assign(channel=["t", "t", "ws10"], level=[600.0, 850.0, np.nan])
     rows["value"] = [(1 - share) * upper + share * lower, lower + 2, 4.0]
-    found = compare.compare_with_observations(frames, rows, scaling, GRID, 0)["squared_error"]
+    found = compare.compare_with_observations(frames, rows, scaling, GRID, PRODUCT)["squared_error"]
     np.testing.assert_allclose(found[0, 0], [0.0, 4.0], atol=1e-4)
 
 
@@ -249,7 +257,7 @@ def test_ranks_at_withheld_observations_are_flat_for_a_calibrated_ensemble():
     members = np.broadcast_to(drawn.standard_normal((4, 3, 1, 1, 1)) * 0, (4, 3, 1, 2, 5))
     rows = pd.DataFrame({"time": np.repeat(TIMES, 4000), "latitude": 0.0, "longitude": 0.0, "channel": "z500"})
     rows = rows.assign(value=drawn.standard_normal(len(rows)), error=1.0, station=np.arange(len(rows)).astype(str))
-    rank = compare.compare_with_observations(analysis(members), rows, SCALING, GRID, 0)["withheld_rank"]
+    rank = compare.compare_with_observations(analysis(members), rows, SCALING, GRID, PRODUCT)["withheld_rank"]
     assert rank.shape == (3, 1, 5) and np.allclose(rank.sum("rank"), 1)
     assert np.abs(rank.mean("time") - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / len(rows))
 

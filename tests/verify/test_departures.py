@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hindsight.settings import Ensemble
 from hindsight.settings.verify import Region
 from hindsight.verify import departures
 
 DAYS, MEMBERS = 90, 4
+PRODUCT = Ensemble(members=MEMBERS)
 
 
 def table(seed=0, stations=30, error=0.5):
@@ -35,7 +37,7 @@ def table(seed=0, stations=30, error=0.5):
 def sums(*tables, regions=None):
     worded = map(departures.with_use, tables)
     parts = [
-        departures.frame_sums(part, MEMBERS) for one in worded for part in departures.by_region(one, regions or {})
+        departures.frame_sums(part, PRODUCT) for one in worded for part in departures.by_region(one, regions or {})
     ]
     return pd.concat(parts).groupby([*departures.KEYS, "time"], sort=True).sum()
 
@@ -116,7 +118,7 @@ def test_what_is_on_levels_is_summarised_at_the_nearest_mandatory_level():
 def test_ranks_are_counted():
     whole = table()
     whole.loc[0, "rank"] = -1
-    found = departures.rank_counts(next(departures.by_region(departures.with_use(whole), {})), MEMBERS)
+    found = departures.rank_counts(next(departures.by_region(departures.with_use(whole), {})), PRODUCT)
     assert found.to_numpy().sum() == len(whole) - 1 and list(found) == [f"rank_{k}" for k in range(MEMBERS + 1)]
 
 
@@ -125,7 +127,7 @@ STARTS = np.datetime64("2009-01-01", "ns") + np.arange(45) * np.timedelta64(2, "
 
 def test_stations_have_their_own_scores_and_places():
     whole = departures.with_use(table())
-    halves = [departures.station_sums(part, MEMBERS, STARTS) for part in (whole[:1000], whole[1000:])]
+    halves = [departures.station_sums(part, PRODUCT, STARTS) for part in (whole[:1000], whole[1000:])]
     found = departures.by_station(pd.concat(halves)).set_index("station")
     mine = whole[whole["station"] == "S7"]
     assert found.loc["S7", "rows"] == DAYS and found.loc["S7", "latitude"] == pytest.approx(47)
@@ -135,8 +137,8 @@ def test_stations_have_their_own_scores_and_places():
 
 def test_series_of_a_station_are_those_of_its_rows_in_each_bin():
     whole = departures.with_use(table())
-    sums = departures.station_sums(whole, MEMBERS, STARTS)
-    other = departures.station_sums(whole.assign(analysis="optimal_interpolation"), MEMBERS, STARTS)
+    sums = departures.station_sums(whole, PRODUCT, STARTS)
+    other = departures.station_sums(whole.assign(analysis="optimal_interpolation"), PRODUCT, STARTS)
     found = departures.station_series(pd.concat([sums, other]), STARTS)
     mine = found[found["station"] == "S7"].reset_index(drop=True)
     rows = whole[(whole["station"] == "S7") & (whole["time"] >= "2009-01-05") & (whole["time"] < "2009-01-07")]
@@ -162,7 +164,7 @@ def test_sums_of_stations_do_not_grow_with_the_number_of_tables():
     whole = departures.with_use(table())
     held = []
     for number in range(20):
-        held = departures.summed([*held, departures.station_sums(whole[number * 50 :][:50], MEMBERS, STARTS[:1])])
+        held = departures.summed([*held, departures.station_sums(whole[number * 50 :][:50], PRODUCT, STARTS[:1])])
     assert sum(map(len, held)) <= 2 * 2 * 30
     found = departures.by_station(pd.concat(held)).set_index("station")
     assert found["rows"].sum() == 1000

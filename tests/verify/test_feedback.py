@@ -10,11 +10,12 @@ from hindsight.fields import analyses, observations
 from hindsight.fields.grid import Grid
 from hindsight.fields.usage import CODES
 from hindsight.operators.evaluate import evaluate
+from hindsight.settings import Division
 from hindsight.settings.preprocess import CensoredLogarithm
 from hindsight.verify import feedback
 from tests.verify import worlds
 
-SHARD = "20090117T12_16"
+SHARD, PRODUCT = "20090117T12_16", Division(seed=1)
 
 
 def made(world, folder, table=None, shard=SHARD, analysis="diffusion"):
@@ -62,11 +63,11 @@ def test_ranks_of_calibrated_members_are_uniform_and_their_crps_is_that_of_the_d
     centre = generator.normal(size=count)
     members = centre + generator.normal(size=(4, count))
     table["value"] = centre + generator.normal(size=count) + 0.5 * generator.normal(size=count)
-    found = feedback.compare_members(members, table, [0, 1, 2, 3], 1)
+    found = feedback.compare_members(members, table, [0, 1, 2, 3], PRODUCT)
     assert np.abs(np.bincount(found["rank"], minlength=5) / count - 0.2).max() < 0.012
     wide = np.sqrt(1.25)
     assert found["crps"].mean() == pytest.approx(wide / np.sqrt(np.pi), rel=0.02)  # of N(0, s^2), in the mean
-    single = feedback.compare_members(members[:1], table, [0], 1)
+    single = feedback.compare_members(members[:1], table, [0], PRODUCT)
     assert np.isnan(single["an_spread"]).all() and np.isfinite(single["an_depar"]).all()
 
 
@@ -131,12 +132,12 @@ def test_ranks_of_values_that_equal_members_are_random_and_uniform():
     generator, count, members = np.random.default_rng(5), 20_000, 4
     rain = np.maximum(generator.standard_normal((members + 1, count)) - 0.5, 0)
     table = pd.DataFrame(GAUGE | {"station": np.arange(count).astype(str), "value": rain[0], "error": 0.0})
-    found = feedback.compare_members(rain[1:], table, [0, 1, 2, 3], 1)["rank"]
+    found = feedback.compare_members(rain[1:], table, [0, 1, 2, 3], PRODUCT)["rank"]
     shares = np.bincount(found, minlength=members + 1) / count
     np.testing.assert_allclose(shares, 1 / (members + 1), atol=0.01)
-    np.testing.assert_array_equal(found, feedback.compare_members(rain[1:], table, [0, 1, 2, 3], 1)["rank"])
+    np.testing.assert_array_equal(found, feedback.compare_members(rain[1:], table, [0, 1, 2, 3], PRODUCT)["rank"])
     one = table.iloc[::-1].reset_index(drop=True)
-    again = feedback.compare_members(rain[1:, ::-1], one, [0, 1, 2, 3], 1)["rank"]
+    again = feedback.compare_members(rain[1:, ::-1], one, [0, 1, 2, 3], PRODUCT)["rank"]
     np.testing.assert_array_equal(again[::-1], found)  # whatever the order of the rows
 
 
@@ -144,6 +145,6 @@ def test_errors_of_rain_are_added_to_its_logarithm():
     log = CensoredLogarithm(threshold=0.1)
     table = pd.DataFrame(GAUGE | {"station": ["a", "b"], "value": [0.0, 5.0], "error": 0.2})
     members = np.array([[0.0, 4.0]] * 6)
-    found = feedback.compare_members(members, table, list(range(6)), 1, {"rain": log})
+    found = feedback.compare_members(members, table, list(range(6)), PRODUCT, {"rain": log})
     assert found["crps"][0] == 0 and 0 < found["crps"][1] < 1.5
     assert 0 <= found["rank"][0] <= 6 and found["rank"][1] >= 3

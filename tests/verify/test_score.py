@@ -52,7 +52,7 @@ def statistics():
             "time": TIMES,
             "kind": ["truth", "mean", "member"],
         },
-        attrs={"members": 4},
+        attrs={"members": 4, "antithetic": 0},
     )
 
 

@@ -16,6 +16,7 @@ from hindsight.archive import blocks, metadata, objects, revisions
 from hindsight.archive.metadata import GROUPS
 from hindsight.errors import UserError
 from hindsight.fields import intervals, rounding, shards
+from hindsight.scores import ensemble
 from hindsight.settings import Domain, Ensemble, Observe
 
 
@@ -45,7 +46,7 @@ def run(
         values = grid.masked(values)
         for group in GROUPS:
             array = _array(archive, group, channel, first + shard.frames)
-            for key, part in object_parts(FIELDS[group](values), group, number, array):
+            for key, part in object_parts(of_group(values, group, product), group, number, array):
                 name = "/".join(filter(None, [group, channel, key]))
                 objects.put(archive / name, content := objects.encode(rounding.round_to(part, bits), array))
                 checksums[name] = objects.sha256_of(content)
@@ -76,15 +77,13 @@ def position(domain: Domain, product: Ensemble, shard: shards.Shard) -> tuple[in
     return number, sum(cut.frames for cut in cuts[:number])
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    return values.mean(0, dtype=float).astype("float32")
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    return values.astype(float).std(0, ddof=1).astype("float32")
-
-
-FIELDS = {"": lambda values: values, "mean": _mean, "spread": _spread}  # of each group, computed from the members
+def of_group(values: np.ndarray, group: str, product: Ensemble) -> np.ndarray:
+    """The fields of a group, from members (E, …): they themselves, their mean, or their spread."""
+    if group == "mean":
+        return values.mean(0, dtype=float).astype("float32")
+    if group == "spread":
+        return np.sqrt(ensemble.variances(values.astype(float), product.antithetic)[0]).astype("float32")
+    return values
 
 
 def object_parts(values: np.ndarray, group: str, number: int, array: zarr.Array) -> list[tuple[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from hindsight.fields import intervals
+from hindsight.fields import intervals, perturbations
 from hindsight.fields import observations as tables
 from hindsight.fields.grid import Grid
 from hindsight.fields.scaling import Scaling, extremes
@@ -98,9 +98,14 @@ def of_span(rows: Rows, time: np.datetime64, span: int, step_hours: float, size:
     return of_frames(rows, time - span // 2 * intervals.time_step(step_hours), span, step_hours, size)
 
 
-def draw(product: Ensemble, purpose: int, frame: int, size: int) -> np.ndarray:
-    """Standard normal numbers of every member at a frame, (E, size): a function of seed, member, frame and purpose."""
-    return np.stack([generator.standard_normal(size) for generator in generators(product, purpose, frame)])
+def draw(product: Ensemble, purpose: int, frame: int, size: int, antithetic: bool = False) -> np.ndarray:
+    """Standard normal numbers of every member at a frame, (E, size): a function of seed, member, frame and purpose.
+
+    `antithetic`: an odd member has the numbers of the one before it with the opposite sign.
+    """
+    drawn = np.stack([generator.standard_normal(size) for generator in generators(product, purpose, frame)])
+    members, signs = perturbations.in_pairs(range(product.members), antithetic)
+    return drawn[members] * signs[:, None]
 
 
 def generators(product: Ensemble, purpose: int, frame: int) -> list[np.random.Generator]:

@@ -21,7 +21,7 @@ class Forecasts(Protocol):
     """Where the members of a filter start, and how they are forecast."""
 
     def start(self, time: np.datetime64) -> np.ndarray:
-        """Members drawn from the climatology, (E, D), normalised."""
+        """Members drawn without observations, (E, D), normalised."""
         ...
 
     def after(self, states: np.ndarray, time: np.datetime64) -> np.ndarray:

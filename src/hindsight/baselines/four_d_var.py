@@ -82,10 +82,10 @@ class FourDVar:
             print(f"{given - len(rows)} of {given} observations depend on frames outside the stretch and are not used")
         sums = Sums(self.model, len(times), *minimise.parts(rows))
         frames = calendar.frame_number(times, step_hours)
-        drawn = np.stack([each_frame.draw(product, PURPOSE, int(f), self.model.count) for f in frames], 1)
-        noise = perturbations.normal(
-            product.seed, PURPOSE, range(product.members), calendar.frame_number(rows.time, step_hours), rows.key
-        )
+        draw = lambda frame: each_frame.draw(product, PURPOSE, int(frame), self.model.count, product.antithetic)
+        drawn, numbers = np.stack([draw(frame) for frame in frames], 1), range(product.members)
+        frame = calendar.frame_number(rows.time, step_hours)
+        noise = perturbations.normal(product.seed, PURPOSE, numbers, frame, rows.key, product.antithetic)
         where = f"baselines.four_d_var, {calendar.text(times[0])} and {len(times) - 1} frames after it"
         watch, found = Progress("baselines.four_d_var", product.members, "members"), []
         for block in _blocks(product.members):

@@ -9,7 +9,7 @@ become
 
 at each point of the grid, with errors that grow with the distance of an observation (`localisation`). Then the spread
 is relaxed towards that of the forecast (Whitaker and Hamill 2012, doi:10.1175/MWR-D-11-00276.1). The filter starts
-`halo` frames before the shard, from members drawn from the climatology.
+`halo` frames before the shard, from members drawn from the linear prior without observations.
 """
 
 from collections.abc import Iterator

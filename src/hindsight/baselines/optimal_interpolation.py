@@ -121,8 +121,10 @@ class OptimalInterpolation:
         rows = each_frame.of_span(rows, time, self.span, step_hours, self.size)
         rows = outer_loops.linearised(self, rows)
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
-        drawn = each_frame.draw(product, PURPOSE, frame, len(self.root)).astype(np.float32) @ self.root.T
-        noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
+        drawn = each_frame.draw(product, PURPOSE, frame, len(self.root), product.antithetic)
+        drawn = drawn.astype(np.float32) @ self.root.T
+        numbers = range(product.members)
+        noise = perturbations.normal(product.seed, PURPOSE, numbers, frame, rows.key, product.antithetic)
         states = self.analyse(drawn, rows.value + rows.error * noise, rows.point, rows.weight, rows.error)
         middle = self.span // 2 * self.size
         return states[:, middle : middle + self.size]

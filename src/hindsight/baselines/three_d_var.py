@@ -76,8 +76,9 @@ class ThreeDVar:
         """
         rows = each_frame.of_span(rows, time, self.span, step_hours, self.size)
         frame = int(calendar.frame_number(np.array([time]), step_hours)[0])
-        background = each_frame.draw(product, PURPOSE, frame, len(self.root))
-        noise = perturbations.normal(product.seed, PURPOSE, range(product.members), frame, rows.key)
+        background = each_frame.draw(product, PURPOSE, frame, len(self.root), product.antithetic)
+        numbers = range(product.members)
+        noise = perturbations.normal(product.seed, PURPOSE, numbers, frame, rows.key, product.antithetic)
         sums = Sums(self.root, *minimise.parts(rows))
         where = f"baselines.three_d_var, {calendar.text(time)}"
         found = minimise.analyse(rows, sums, background, noise, self.settings, where)

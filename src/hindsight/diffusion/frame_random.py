@@ -16,7 +16,13 @@ PURPOSES = ("start", "state", "observation", "step", "correction", "carry", "sel
 
 
 def normal(
-    seed: int, members: Sequence[int], frames: Sequence[int], steps: int | Sequence[int], purpose: str, size: int
+    seed: int,
+    members: Sequence[int],
+    frames: Sequence[int],
+    steps: int | Sequence[int],
+    purpose: str,
+    size: int,
+    antithetic: bool = False,
 ) -> torch.Tensor:
     """Standard normal numbers.
 
@@ -27,20 +33,28 @@ def normal(
         steps: count of sampling steps, one for all frames or one for each.
         purpose: use of the numbers, one of `PURPOSES`.
         size: numbers for each frame.
+        antithetic: whether an odd member has the numbers of the one before it with the opposite sign.
 
     Returns:
         float32, shape (E, T, size).
     """
+    members, signs = perturbations.in_pairs(members, antithetic)
     draw = np.empty((len(members), len(frames), size), np.float32)
     kind, steps = PURPOSES.index(purpose), np.broadcast_to(steps, len(frames))
     for e, member in enumerate(members):
         for t, (frame, step) in enumerate(zip(frames, steps)):
             _generator(seed, member, frame, int(step), kind).standard_normal(out=draw[e, t], dtype=np.float32)
+        draw[e] *= np.float32(signs[e])
     return torch.from_numpy(draw)
 
 
 def for_observations(
-    seed: int, members: Sequence[int], keys: torch.Tensor, steps: int | Sequence[int], purpose: str
+    seed: int,
+    members: Sequence[int],
+    keys: torch.Tensor,
+    steps: int | Sequence[int],
+    purpose: str,
+    antithetic: bool = False,
 ) -> torch.Tensor:
     """Standard normal numbers of observations, by their keys, see `fields.perturbations`.
 
@@ -50,12 +64,13 @@ def for_observations(
         keys: of the observations of T frames, (T, N).
         steps: count of sampling steps, one for all frames or one for each.
         purpose: use of the numbers, one of `PURPOSES`.
+        antithetic: see `normal`.
 
     Returns:
         float32, shape (E, T, N).
     """
     counts = np.broadcast_to(steps, len(keys)) * len(PURPOSES) + PURPOSES.index(purpose)
-    drawn = perturbations.normal(seed, 0, members, counts[:, None], keys.cpu().numpy())
+    drawn = perturbations.normal(seed, 0, members, counts[:, None], keys.cpu().numpy(), antithetic)
     return torch.from_numpy(drawn.astype(np.float32))
 
 

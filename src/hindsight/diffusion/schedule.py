@@ -6,9 +6,9 @@ to clean and a delay of d steps between the starts of neighbouring frames,
     schedule[s, t] = clip(S + floor(d * t) - s, 0, S)
 
 is filtering for d = S (a frame waits for the one before it), batch reanalysis for d = 0 (all frames together), and
-fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392). Training draws rows of it. In
-sampling, `batch` has d = 0, and `staircase` serves `past: fixed`: its delay is S / (lag + 1) rounded up, so that a
-frame waits for its observations.
+fixed-lag smoothing in between (Chen et al. 2024, Diffusion Forcing, arXiv:2407.01392). ForcingDAS's training draws rows
+of it. In sampling, `batch` has d = 0, and `staircase` serves `past: fixed`: its delay is S / (lag + 1) rounded up, so
+that a frame waits for its observations.
 
 A stretch of frames is sampled in cycles, each with a noise schedule over the frames in its view. A cycle has only the
 observations of its view, so its schedule determines which observations an analysis can use.

@@ -28,7 +28,7 @@ def check_netcdf(path: Path) -> None:
         head = file.read(HEAD)
     if head.startswith(NETCDF):
         if missing := truncated.missing_bytes(path):
-            raise UserError(f"{path} is cut short: {missing} bytes are missing at its end; fetch it again")
+            raise UserError(f"{path} is cut short: at least {missing} bytes are missing at its end; fetch it again")
     elif head.startswith(b"GRIB"):
         raise UserError(
             f"{path} is GRIB, whatever it is called; expected netCDF or Zarr: read it with download.source: grib and "

@@ -99,8 +99,9 @@ def inspect(dataset: xr.Dataset) -> tuple[dict, dict[str, Summary]]:
 
     Returns:
         `first`, `last`, `frames`, `steps_hours` (each that occurs), `variables`: {name: `units`, `lowest`, `highest`,
-            `nan` (values), `holes` (times of frames with NaN), `fixed` (of points that are NaN in all frames: `points`,
-            `of` all points, `where`, `digest`, and the `holes` of other points)}; and the scan of each variable.
+            `nan` (values), `holes` (times of frames with NaN), `fixed` (points that are NaN in all frames: their number
+            `points`, the number `of` all points, `where`, `digest`, and the `holes` of other points)}; and the scan of
+            each variable.
     """
     times = dataset["time"].values
     found = {str(n): _summarise(str(n), v) for n, v in dataset.data_vars.items() if "time" in v.dims}

@@ -14,7 +14,7 @@ UNKNOWN = {4: 2**32 - 1, 8: 2**64 - 1}  # the number of frames of a file that is
 
 
 def missing_bytes(path: Path) -> int:
-    """Bytes missing at the end of a file, by its header: 0 if it is complete, or not netCDF."""
+    """Least number of bytes missing at the end of a file, by its header: 0 if it is complete, or not netCDF."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     size = path.stat().st_size

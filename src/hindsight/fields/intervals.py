@@ -1,4 +1,4 @@
-"""Intervals of time that jobs work on: the parts that are downloaded and the pieces that are regridded.
+"""Intervals of time that jobs work on: parts that are downloaded, pieces that are regridded, and those of reports.
 
 Imports nothing heavy but NumPy, because the Snakefile uses it.
 """
@@ -23,7 +23,10 @@ def time_step(step_hours: float) -> np.timedelta64:
 
 @dataclass(frozen=True)
 class Interval:
-    """Consecutive frames, named by the first time and their number: jobs keep their names when a period grows."""
+    """Consecutive frames, named by the first time and their number.
+
+    When a period grows, all but a last one that was cut short keep their names.
+    """
 
     start: np.datetime64
     frames: int

@@ -38,7 +38,21 @@ def keys(table: pd.DataFrame) -> np.ndarray:
     return np.where(repeat > 0, _mixed(found, repeat), found).astype(np.int64)
 
 
-def normal(seed: int, purpose: int, members: Sequence[int], step: np.ndarray | int, key: np.ndarray) -> np.ndarray:
+def in_pairs(members: Sequence[int], antithetic: bool) -> tuple[list[int], np.ndarray]:
+    """The members whose random numbers each member has, and with which sign, (E,): its own, or those of its pair."""
+    if not antithetic:
+        return list(members), np.ones(len(members))
+    return [member - member % 2 for member in members], 1.0 - 2.0 * (np.asarray(members) % 2)
+
+
+def normal(
+    seed: int,
+    purpose: int,
+    members: Sequence[int],
+    step: np.ndarray | int,
+    key: np.ndarray,
+    antithetic: bool = False,
+) -> np.ndarray:
     """Standard normal numbers, each a function of the seed, the purpose, the member, the step and the key only.
 
     Args:
@@ -47,13 +61,15 @@ def normal(seed: int, purpose: int, members: Sequence[int], step: np.ndarray | i
         members: member numbers, E of them.
         step: number of the sampling step or frame; broadcasts with the keys.
         key: from `keys`, (…).
+        antithetic: whether an odd member has the numbers of the one before it with the opposite sign.
 
     Returns:
         (E, …), float64.
     """
+    members, signs = in_pairs(members, antithetic)
     quads = sorted({member // 4 for member in members})  # the generator gives four words, so four numbers
     drawn = {quad: _four(seed, purpose, quad, step, key) for quad in quads}
-    return np.stack([drawn[member // 4][member % 4] for member in members])
+    return np.stack([sign * drawn[member // 4][member % 4] for member, sign in zip(members, signs)])
 
 
 def _four(seed: int, purpose: int, quad: int, step: np.ndarray | int, key: np.ndarray) -> list[np.ndarray]:

@@ -6,13 +6,13 @@ pressure and the temperature at 850 hPa (`station_pressure`), the temperature of
 with given standard deviations.
 
 Wind speed has no slope where both components are zero. If they are uncertain by a standard deviation s each, about u
-and v, its mean, its slopes and the variance that these do not explain are taken as
+and v, its mean f, its slopes and the variance that these do not explain are taken as
 
     f = (u^2 + v^2 + s^2)^(1/2),      df/du = u / f,      df/dv = v / f,      s^4 / (2 f^2).
 
-Where s is far below the wind, f and the variance are exact to second order in s (Jazwinski 1970, chapter 9). Without
-wind they are s, zero and s^2 / 2; the speed then has the distribution of Rayleigh, of mean 1.25 s and variance
-0.43 s^2. So a speed is hardly used while its direction is unknown.
+Where s is far below the wind, f and that variance are those of the second-order Taylor expansion (Jazwinski 1970,
+chapter 9). Without wind f = s, the slopes are zero and the variance is s^2 / 2; the speed then has the distribution of
+Rayleigh, of mean 1.25 s and variance 0.43 s^2. So a speed is hardly used while its direction is unknown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from hindsight.operators import free_air, levels, station_pressure
 from hindsight.settings import lexicon
 from hindsight.settings.units import GRAVITY
 
-Array = Any  # of NumPy or Torch; the functions of this module accept both
+Array = Any  # of NumPy or Torch; the nonlinear functions accept both
 
 
 class Linear(NamedTuple):

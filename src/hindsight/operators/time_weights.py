@@ -50,6 +50,8 @@ def arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def to_frames(table: pd.DataFrame, times: np.ndarray) -> pd.DataFrame:
     """Assign rows between two frames to the earlier one, with weights that interpolate linearly in time.
 
+    Rows that have weights already, which are relative to the nearest frame, are assigned to it.
+
     Args:
         table: observations; those at the time of a frame stay as they are.
         times: of the frames, evenly spaced (T,).
@@ -67,4 +69,5 @@ def to_frames(table: pd.DataFrame, times: np.ndarray) -> pd.DataFrame:
         return table
     given = table["time_weights"].to_numpy(object) if "time_weights" in table else np.full(len(table), "", object)
     weights = [text({0: 1 - s, 1: s}) if b and not g else g for s, b, g in zip(share, between, given)]
+    frame = np.where(given != "", np.rint(away).astype(int), frame)
     return table.assign(time=times[frame], time_weights=weights)

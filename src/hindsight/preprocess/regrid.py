@@ -22,7 +22,7 @@ from hindsight.settings.preprocess import Regrid
 
 MISSING = np.float32(np.nan)  # fill value of the store
 ARENA_MAX = -8  # glibc's code for the number of heaps, in `mallopt`
-UNCOVERED = np.float32(0.0)  # value at points that the source does not cover, or the nearest one that is possible
+UNCOVERED_VALUE = np.float32(0.0)  # value at points that the source does not cover, or the nearest one that is possible
 PASSED_ON = ("source_title", "source_licence", "source_files", "synthetic", "segment_starts", "plane")
 
 
@@ -67,7 +67,7 @@ def canonical_fields(
         `fields`, float32, (time, channel, latitude, longitude): canonical units, latitudes south to north, longitudes
         west to east; NaN at times that the source lacks. The attribute `segment_starts` of a source, the times of the
         frames that begin a new segment, is passed on, and so is the coordinate `covered`: where it is false, fields
-        have the value `UNCOVERED` at all times.
+        have the value `UNCOVERED_VALUE` at all times.
 
     Raises:
         UserError: if a variable, level or part of the region is missing, units cannot be converted, or the grid is not
@@ -90,10 +90,10 @@ def canonical_fields(
 
 
 def filled(fields: xr.DataArray) -> xr.DataArray:
-    """Fields with the value `UNCOVERED` at points that the source does not cover, in the frames that it has."""
+    """Fields with the value `UNCOVERED_VALUE` at points that the source does not cover, in the frames that it has."""
     channels = [CHANNELS[name] for name in fields["channel"].values]
     least, most = (np.array([getattr(one, side) for one in channels], "float32") for side in ("lowest", "highest"))
-    value = xr.DataArray(np.clip(UNCOVERED, least, most), dims="channel", coords={"channel": fields["channel"]})
+    value = xr.DataArray(np.clip(UNCOVERED_VALUE, least, most), dims="channel", coords={"channel": fields["channel"]})
     return fields.where(fields[COVERED] | fields.isnull().all(("latitude", "longitude")), value)
 
 
@@ -135,8 +135,8 @@ def template(piece: xr.Dataset, times: np.ndarray) -> xr.Dataset:
     """A store in the layout of a piece for the given times, without values and with no frame available."""
     shape = len(times), *piece["fields"].shape[1:]
     empty = dask.array.full(shape, MISSING, dtype=np.float32, chunks=shape)
-    whole = piece.drop_dims("time").load().assign_coords(time=times)  # a mask too, which is written with the layout
-    return whole.assign(fields=(piece["fields"].dims, empty), available=("time", np.zeros(len(times), bool)))
+    fixed = piece.drop_dims("time").load().assign_coords(time=times)  # the grid, and the points that are covered
+    return fixed.assign(fields=(piece["fields"].dims, empty), available=("time", np.zeros(len(times), bool)))
 
 
 def _concatenate(parts: list[xr.Dataset]) -> xr.Dataset:

@@ -1,7 +1,8 @@
-"""Land fraction and orography from a file, recognised by standard names and units first, by variable names last.
+"""Land fraction and orography from a file, recognised by standard names first, by usual variable names last.
 
-Ambiguous variables raise an error. No name determines the units of a height: `z` may be a height or a geopotential. A
-land mask may be a fraction, a percentage, or a code of surface types.
+Two variables with such a standard name raise an error; of several usual names the first of the list is taken. Some
+names do not determine the units: `z` may be a height or a geopotential. A land mask may be a fraction, a percentage, or
+a code of surface types.
 """
 
 from pathlib import Path
@@ -47,8 +48,8 @@ def land(dataset: xr.Dataset, path: Path) -> xr.DataArray:
     """Land fraction, 0 to 1.
 
     A fraction or percentage is converted to 0 to 1. In a mask, land is `True`; with `flag_meanings`, the flags that
-    mention land or islands; in codes of surface types (0 to 4) the types 1 and 3, land and small islands; otherwise 1.
-    Missing values in a mask without any 0 are sea.
+    mention land, islands or a continent; in codes of surface types (0 to 4) the types 1 and 3, land and small islands;
+    otherwise 1. Missing values in a mask without any 0 are sea.
 
     Raises:
         UserError: if the file has no land, or it is ambiguous.
@@ -147,10 +148,10 @@ def _is_land(meaning: str) -> bool:
 
 
 def _choose(dataset: xr.Dataset, names: tuple[str, ...], standard: dict[str, str], path: Path) -> xr.DataArray:
-    """The variable with one of several standard names, else with one of several names, in any case.
+    """The variable with one of several standard names, else with the first of several names, in any case.
 
     Raises:
-        UserError: if there is none, or more than one.
+        UserError: if there is none, more than one with such a standard name, or a name in two cases.
     """
     lower = {name: str(name).lower() for name in dataset.data_vars}
     found = [name for name in lower if dataset[name].attrs.get("standard_name") in standard]

@@ -28,6 +28,7 @@ class Task:
         members: their numbers, E of them.
         seed: of the product.
         extremes: of each channel in the training period, see `rows.reject_gross_errors`.
+        antithetic: whether members come in pairs of opposite noise.
     """
 
     times: np.ndarray
@@ -35,6 +36,7 @@ class Task:
     members: list[int]
     seed: int
     extremes: np.ndarray | None = None
+    antithetic: bool = False
 
 
 class Assimilation:
@@ -52,6 +54,7 @@ class Assimilation:
         self, prior: Prior, task: Task, observations: LinearObservations, settings: Reanalyse, attempt: int = 0
     ) -> None:
         self.prior, self.members, self.seed, self.settings = prior, task.members, task.seed, settings
+        self.antithetic = task.antithetic
         self.device = prior.maps.device
         self.observations = observations.to(self.device)
         self.frames = calendar.frame_number(task.times, prior.metadata.step_hours)
@@ -69,9 +72,11 @@ class Assimilation:
         """White noise (E, V, size) for some frames, or (E, V, N) for their observations, given the keys (V, N)."""
         steps = steps + self.attempt * MAX_STEPS_PER_CYCLE**2
         if keys is not None:
-            return frame_random.for_observations(self.seed, self.members, keys, steps, purpose).to(self.device)
-        size = self.prior.process.size if size is None else size
-        return frame_random.normal(self.seed, self.members, self.frames[view], steps, purpose, size).to(self.device)
+            drawn = frame_random.for_observations(self.seed, self.members, keys, steps, purpose, self.antithetic)
+            return drawn.to(self.device)
+        size, frames = self.prior.process.size if size is None else size, self.frames[view]
+        drawn = frame_random.normal(self.seed, self.members, frames, steps, purpose, size, self.antithetic)
+        return drawn.to(self.device)
 
     def denoiser(self, view: slice) -> Denoiser:
         """The guided denoiser of some frames; it has the observations of these frames only."""

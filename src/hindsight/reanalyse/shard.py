@@ -61,9 +61,10 @@ def run(
     made_from = {"hindsight": __version__, "prior": _sha256(prior), "observations": _digest(table)}
     made_from |= {"controller": _sha256(controller[0])} if controller else {}
     made_from |= {"steering": _sha256(steering[0])} if steering else {}
-    recipe = [settings.model_dump(mode="json"), product.seed, numbers, stretch, made_from, trained.precision]
+    drawn = product.seed, product.antithetic
+    recipe = [settings.model_dump(mode="json"), *drawn, numbers, stretch, made_from, trained.precision]
     checkpoint = Checkpoint(analysis.with_suffix(".checkpoint"), recipe)
-    task = Task(times, table, numbers, product.seed, extremes(statistics))
+    task = Task(times, table, numbers, product.seed, extremes(statistics), product.antithetic)
     made = reanalyse(trained, task, settings, progress, checkpoint)
     member_frames = len(numbers) * (inside.stop - inside.start)  # of the shard; they bear the cost of the halo too
     attributes = {
@@ -80,6 +81,7 @@ def run(
         "gross_observations": made.gross,
         **control_attributes(made.cost),
         "seed": product.seed,
+        "antithetic": int(product.antithetic),
         "stretch": stretch,
         **made_from,
     }

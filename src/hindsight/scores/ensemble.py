@@ -12,6 +12,7 @@ STATISTICS = (
     "squared_error",
     "error",
     "variance",
+    "mean_variance",
     "member_error",
     "mean_difference",
     "anomaly_product",
@@ -22,7 +23,7 @@ STATISTICS = (
 
 
 def statistics(
-    analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, weights: np.ndarray
+    analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, weights: np.ndarray, antithetic: bool = False
 ) -> dict[str, np.ndarray]:
     """Area means of `STATISTICS`, from whose time means `scores` are computed.
 
@@ -31,24 +32,29 @@ def statistics(
         truth: (T, C, P).
         climatology: climatological mean (T, C, P), for the anomaly correlation.
         weights: of the points (P,), any scale.
+        antithetic: whether members come in pairs of opposite noise, see `variances`.
 
     Returns:
         Each of `STATISTICS`, shape (T, C).
     """
-    return area_means(pointwise(analysis, truth, climatology), weights)
+    return area_means(pointwise(analysis, truth, climatology, antithetic), weights)
 
 
-def pointwise(analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray) -> dict[str, np.ndarray]:
+def pointwise(
+    analysis: np.ndarray, truth: np.ndarray, climatology: np.ndarray, antithetic: bool = False
+) -> dict[str, np.ndarray]:
     """`STATISTICS` at every point, (T, C, P), without the anomaly correlation."""
     analysis, truth = analysis.astype(float), truth.astype(float)
     centre = analysis.mean(0)
     anomaly, true_anomaly = centre - climatology, truth - climatology
+    variance, mean_variance = variances(analysis, antithetic)
     return {
         "squared_error": (centre - truth) ** 2,
         "error": centre - truth,
-        "variance": analysis.var(0, ddof=1),
+        "variance": variance,
+        "mean_variance": mean_variance,
         "member_error": np.abs(analysis - truth).mean(0),
-        "mean_difference": mean_difference(analysis),
+        "mean_difference": mean_difference(analysis, antithetic),
         "anomaly_product": anomaly * true_anomaly,
         "anomaly_analysis": anomaly**2,
         "anomaly_truth": true_anomaly**2,
@@ -67,11 +73,38 @@ def _correlation(mean: dict[str, np.ndarray]) -> np.ndarray:
         return mean["anomaly_product"] / np.sqrt(mean["anomaly_analysis"] * mean["anomaly_truth"])
 
 
-def mean_difference(members: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of two different members, (E, …) to (…); sorting is faster than a loop over pairs."""
+def variances(members: np.ndarray, antithetic: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Unbiased variance of a member, and of the sampling error of the mean; (E, …) to (…) each.
+
+    Independent members are as usual. Of antithetic ones, members 2k and 2k + 1 form a pair, m_k + d_k and m_k - d_k,
+    and only pairs are independent: the variance is the mean of d_k^2 plus the variance of m_k, and that of the mean the
+    latter over their number. Where members depend linearly on their noise, all m_k are equal, and the mean has no
+    sampling error.
+    """
+    if not antithetic:
+        variance = members.var(0, ddof=1)
+        return variance, variance / len(members)
+    first, second = members[0::2], members[1::2]
+    of_pairs = ((first + second) / 2).var(0, ddof=1)
+    return (((first - second) / 2) ** 2).mean(0) + of_pairs, of_pairs / len(first)
+
+
+def mean_difference(members: np.ndarray, antithetic: bool = False) -> np.ndarray:
+    """Mean absolute difference of two different members, (E, …) to (…), of different pairs if they are antithetic.
+
+    Sorting is faster than a loop over all members twice.
+    """
     count = len(members)
     rank = np.arange(1, count + 1).reshape(-1, *[1] * (members.ndim - 1))
-    return 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0) / (count * (count - 1))
+    total = 2 * ((2 * rank - count - 1) * np.sort(members, 0)).sum(0)
+    if not antithetic:
+        return total / (count * (count - 1))
+    return (total - 2 * np.abs(members[0::2] - members[1::2]).sum(0)) / (count * (count - 2))
+
+
+def ranked(members: np.ndarray, antithetic: bool) -> np.ndarray:
+    """The members among which a truth is ranked: all, or one of each pair; pairs lie on either side of the mean."""
+    return members[::2] if antithetic else members
 
 
 def rank_histogram(
@@ -97,18 +130,18 @@ def rank_histogram(
     return np.stack([((below == k) * share).sum(-1) for k in range(len(analysis) + 1)], -1)
 
 
-def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
+def scores(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores from statistics averaged over time.
 
     Args:
         mean: time means of `STATISTICS`, any shape.
-        members: in the ensemble, E.
 
     Returns:
         `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, the
         time mean of the anomaly correlation of each frame, as in WeatherBench 2, `acc_pooled`, that of all frames
-        together, in which large anomalies have more weight, and `spread_skill`, sqrt((E + 1) / E) spread / rmse (Fortin
-        et al. 2014, doi:10.1175/JHM-D-14-0008.1).
+        together, in which large anomalies have more weight, and `spread_skill`, the root of the variances of a member
+        and of the mean's sampling error together over rmse: sqrt((E + 1) / E) spread / rmse for E independent members
+        (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
     """
     rmse, spread = np.sqrt(mean["squared_error"]), np.sqrt(mean["variance"])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -119,7 +152,7 @@ def scores(mean: dict[str, np.ndarray], members: int) -> dict[str, np.ndarray]:
             "acc_pooled": _correlation(mean),
             "crps": mean["member_error"] - mean["mean_difference"] / 2,
             "spread": spread,
-            "spread_skill": np.sqrt((members + 1) / members) * spread / rmse,
+            "spread_skill": np.sqrt(mean["variance"] + mean["mean_variance"]) / rmse,
         }
 
 

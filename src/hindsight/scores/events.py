@@ -11,7 +11,7 @@ FRACTIONS = ("fraction_difference", "fraction_squares")
 
 
 def contingency(members: np.ndarray, truth: np.ndarray, threshold: float, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Shares of points and members with an event forecast and seen, not forecast, or forecast and not seen.
+    """Shares of points and members with an event forecast and seen, seen but not forecast, or forecast but not seen.
 
     Args:
         members: (E, T, H, W).

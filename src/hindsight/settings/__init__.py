@@ -218,6 +218,11 @@ class Settings(Section):
     def _members_in_several_jobs(self) -> list[str]:
         chosen, product = self.reanalyse, self.product
         together = chosen.selection.passes > 0 or chosen.uses("window")
+        if together and product.antithetic:
+            return [
+                "product.antithetic: members that are resampled are no pairs; set it to false"
+                " (reanalyse.selection.passes, or regimes sliding and particle_filter)"
+            ]
         if together and product.member_block < product.members:
             return [
                 f"product.member_block: members are weighted relative to each other, so all {product.members} must be"

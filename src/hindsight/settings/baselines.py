@@ -63,7 +63,11 @@ class FilterForecasts(Section):
         "built-in world (lorenz96, navier_stokes or kuramoto_sivashinsky), stirred at random for each member where "
         "the world is",
     )
-    halo: int = Field(8, ge=0, description="frames of a spin-up before a shard, from members of the climatology")
+    halo: int = Field(
+        8,
+        ge=0,
+        description="frames of a spin-up before a shard, from members drawn without observations (linear prior)",
+    )
 
 
 class Letkf(FilterForecasts):
@@ -122,6 +126,8 @@ class Baselines(Section):
 
     def halo(self, method: str) -> tuple[int, int]:
         """Frames before a shard, and after it, whose observations a method uses."""
+        if method == "climatology":
+            return 0, 0
         if method in ("letkf", "ensf"):
             return getattr(self, method).halo, 0
         both = self.four_d_var.halo if method == "four_d_var" else self.optimal_interpolation.frames // 2

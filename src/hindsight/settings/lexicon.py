@@ -208,6 +208,11 @@ def winds(channels: list[str]) -> list[tuple[int, int]]:
     return [(u, v) for u, v in pairs if v is not None]
 
 
+def choose_sum(hours: float) -> str:
+    """Advice to choose the channel of precipitation that is summed over so many hours, if there is one."""
+    return f"choose tp{hours:g}, or " if f"tp{hours:g}" in CHANNELS else ""
+
+
 def inputs(observed: str, channels: Collection[str]) -> tuple[str, ...]:
     """The channels of a state that an observed channel is computed from; none if the state lacks one of them.
 

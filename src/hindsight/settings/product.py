@@ -1,6 +1,6 @@
 """Members, shards and seeds of the analyses; every stage that makes or reads analyses uses them."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.dates import Time
 from hindsight.settings.section import Section
@@ -15,12 +15,36 @@ class Division(Section):
         None, description="time from which shards are counted; none: the start of the test period"
     )
     seed: int = Field(1, ge=0, description="seed of every analysis")
+    antithetic: bool = Field(
+        False,
+        description="members 0 and 1, 2 and 3, … are drawn with random numbers of opposite sign, so that most of the "
+        "sampling error cancels in the mean; of the diffusion analysis, optimal interpolation, 3D-Var and 4D-Var",
+    )
 
 
 class Ensemble(Division):
     """The division into jobs, and the number of members."""
 
     members: int = Field(16, ge=2, description="members of every ensemble")
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> "Ensemble":
+        if self.antithetic and (self.members < 4 or self.members % 2 or self.member_block % 2):
+            raise ValueError(
+                f"antithetic members come in pairs, two at least; members ({self.members}) and member_block "
+                f"({self.member_block}) must be even numbers"
+            )
+        return self
+
+    @property
+    def ranked(self) -> int:
+        """Members among which a truth is ranked, see `scores.ensemble.ranked`."""
+        return self.members // 2 if self.antithetic else self.members
+
+    @property
+    def mean_share(self) -> float:
+        """Variance of the mean's sampling error over that of a member; of antithetic members it nearly vanishes."""
+        return 0.0 if self.antithetic else 1 / self.members
 
     def block(self, number: int) -> list[int]:
         """Numbers of the members of a block."""

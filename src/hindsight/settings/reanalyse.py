@@ -219,10 +219,10 @@ class Sampling(Section):
         description="fixed_lag, sliding, particle_filter: a frame uses observations up to this number of hours after "
         "it; 0: a filter",
     )
-    past: Literal["renoised", "fixed"] = Field(
-        "renoised",
-        description="fixed_lag, nowcast: renoised: past frames are sampled again with every new one (the Kalman filter "
-        "for a Gaussian prior); fixed: finished frames are kept fixed and taken as certain (ForcingDAS), cheaper",
+    past: Literal["sampled_again", "fixed"] = Field(
+        "sampled_again",
+        description="fixed_lag, nowcast: sampled_again: with every new frame past ones are sampled anew (the Kalman "
+        "filter for a Gaussian prior); fixed: finished frames are kept and taken as certain (ForcingDAS), cheaper",
     )
     context: int = Field(16, gt=0, description="all but batch: frames sampled together, the newest included")
     sampler: Sampler = Field(Sampler(), description="the sampling steps, from noise to clean")

@@ -45,7 +45,8 @@ class LinearPrior(Section):
         5,
         ge=1,
         description="parts of the training period; the variance of modes is measured in each part with modes fitted to "
-        "the others, since they have too much or too little in frames that they were fitted to; 1: in those",
+        "the others, since it is too large or too small in frames that modes were fitted to; 1: it is measured in all "
+        "frames, to which the modes are fitted too",
     )
     floor: float = Field(1e-6, gt=0, description="least variance of a mode (normalised units)")
 
@@ -110,7 +111,11 @@ class Backbone(Section):
         """Set width, depth and heads of a published size, so that settings written out have them too."""
         if not isinstance(given, dict) or given.get("size") not in SIZES:
             return given
-        return given | dict(zip(("width", "depth", "heads"), SIZES[given["size"]]))
+        of_size = dict(zip(("width", "depth", "heads"), SIZES[given["size"]]))
+        for name, number in of_size.items():
+            if given.get(name, number) != number:
+                raise ValueError(f"size {given['size']} has {name} {number}, and {given[name]} is given; leave one out")
+        return given | of_size
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Backbone":
@@ -142,8 +147,9 @@ class NoiseLevels(Section):
     staircase: Literal["sorted", "pyramid", "autoregressive", "both"] = Field(
         "sorted",
         description="noise levels that rise with time, in train.staircase_share of the windows. sorted: independent "
-        "levels, sorted; as in ForcingDAS, after context frames: pyramid: each frame one sampling step behind the one "
-        "before it; autoregressive: each frame waits until the one before it is finished; both: either at random",
+        "levels, sorted. The others are ForcingDAS's, and follow frames of context. pyramid: each frame one sampling "
+        "step behind the one before it; autoregressive: each frame waits until the one before it is finished; both: "
+        "either at random",
     )
     steps: int = Field(100, gt=0, description="pyramid, autoregressive: number of sampling steps")
     context: int = Field(
@@ -158,19 +164,21 @@ class Audit(Section):
     frames: int = Field(
         5000,
         gt=1,
-        description="frames of each period, at most, that are compared with each other; if there are more, they are "
-        "evenly spread over the period, and copies between them may be missed",
+        description="frames of each period, at most, that are compared with each other; if there are more, or those "
+        "whose nearest is sought take more than 500 MB, they are evenly spread over the period, and copies between "
+        "them may be missed",
     )
     limit: float | None = Field(
         None,
         ge=0.5,
         le=1,
-        description="largest AUROC between the periods, 0.7 say; the run stops before the analyses if the prior "
-        "exceeds it. none: it is reported, and stops nothing",
+        description="largest AUROC between the periods, 0.7 say; the run stops before the analyses if one of the three "
+        "judged ones exceeds it and its interval (from 30 windows on) does not contain 0.5. none: they are reported, "
+        "and stop nothing",
     )
 
 
-TRANSFORMERS = {"kind", "size", "depth", "heads", "attention", "positions"}  # keys that belong to a transformer
+TRANSFORMERS = {"kind", "size", "depth", "heads", "attention", "positions"}  # keys that only a transformer has
 PRESETS: dict[str, dict] = {  # defaults of each design
     "hindsight": {},
     "forcingdas": {
@@ -252,7 +260,9 @@ class Train(Section):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient; larger ones are scaled down to it")
     sigma_min: float = Field(0.02, gt=0, description="smallest noise level in training (standard deviations)")
     sigma_max: float = Field(40.0, gt=0, description="largest noise level in training")
-    equal_share: float = Field(0.5, ge=0, le=1, description="share of windows with one noise level for all frames")
+    equal_share: float = Field(
+        0.5, ge=0, le=1, description="schedule log_uniform: share of windows with one noise level for all frames"
+    )
     staircase_share: float = Field(
         0.2,
         ge=0,
@@ -340,8 +350,12 @@ class Train(Section):
 
 
 def _transformer(backbone: dict) -> dict:
-    """Settings of a transformer; those of another network are dropped, and explicit numbers override a size."""
+    """The given settings of a transformer; none without a key that only a transformer has: they are another network's.
+
+    Of width, depth and heads those that are given override those of size B, the design's.
+    """
     if not TRANSFORMERS & set(backbone):
         return {}
-    explicit = {"width", "depth", "heads"} & set(backbone)
-    return {"size": None, **backbone} if explicit else backbone
+    if backbone.get("size") or not {"width", "depth", "heads"} & set(backbone):
+        return backbone
+    return dict(zip(("width", "depth", "heads"), SIZES["B"])) | backbone | {"size": None}

@@ -61,7 +61,9 @@ class Verify(Comparison):
         description="latitude and longitude near which the report shows time series; none: the most variable stations",
     )
     storm: Time | None = Field(
-        None, description="time (UTC) of the frame in the report's maps; none: the frame with the deepest low"
+        None,
+        description="time (UTC) of the frame in the report's maps; none: the frame in which pressure or geopotential "
+        "is furthest below its mean at a point (without such a channel: the first one furthest from it)",
     )
 
     @model_validator(mode="before")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ from hindsight.settings.train import Audit
 from hindsight.train import audit_figure, responses
 from hindsight.train.windows import Windows
 
+T = TypeVar("T")
 LEVELS = (0.05, 0.3, 1.0, 3.0)  # of the noise; representations are judged at the first
 AWAY = 2  # windows between a frame and its nearest training frame, at least
-COPY = 0.1  # of the usual distance between training frames, below which a held-out frame is a copy
+COPY = 0.1  # of the median distance of a training frame to its nearest; below it a held-out frame is a copy
 LISTED = 10  # pairs of frames in the file
 BLOCK = 256  # frames read at once
 ROOM = 500e6  # bytes for the fields of frames whose neighbours are sought
@@ -38,13 +40,13 @@ NAMES = {  # what a prior is judged by
 
 
 @dataclass(frozen=True)
-class Periods:
-    """A value for the training period and one for the held-out one."""
+class Periods(Generic[T]):
+    """What holds for the training period, and for the held-out one: `Responses`, or arrays of a statistic."""
 
-    training: np.ndarray
-    held_out: np.ndarray
+    training: T
+    held_out: T
 
-    def auroc(self) -> dict[str, float | None]:
+    def auroc(self: "Periods[np.ndarray]") -> dict[str, float | None]:
         """AUROC of the training period over the held-out one, with its interval."""
         lower, upper = memorisation.auroc_interval(self.training, self.held_out)
         value = memorisation.auroc(self.training, self.held_out)
@@ -52,12 +54,12 @@ class Periods:
 
 
 def run(
-    training: TrainingDomain, settings: Train, *, prior: Path, fields: Path, audit: Path, figure: Path, steering: Path
+    domain: TrainingDomain, settings: Train, *, prior: Path, fields: Path, audit: Path, figure: Path, steering: Path
 ) -> None:
     """Audit the prior for memorisation: compare training frames with held-out ones; stop above a limit."""
     machine.compute_reproducibly(settings.threads)
     trained = priors.load(prior, machine.device(settings.device))
-    seen, held_out = (_windows(training, settings, name, trained, fields) for name in ("train", "validation"))
+    seen, held_out = (_windows(domain, settings, name, trained, fields) for name in ("train", "validation"))
     check_held_out(prior, trained, held_out.times)
     periods = respond(trained, seen, held_out, settings)
     found = measure(trained, seen, held_out, settings, periods)
@@ -74,9 +76,9 @@ def run(
     steerings.save(directions(periods), hashlib.sha256(prior.read_bytes()).hexdigest(), steering)
 
 
-def _windows(training: TrainingDomain, settings: Train, split: str, prior: priors.Prior, fields: Path) -> Windows:
+def _windows(domain: TrainingDomain, settings: Train, split: str, prior: priors.Prior, fields: Path) -> Windows:
     """The windows of a split in the scaling of the prior."""
-    frames = Frames(fields, training.splits[split], prior.scaling, settings.cache_mb)
+    frames = Frames(fields, domain.splits[split], prior.scaling, settings.cache_mb)
     return Windows(frames.times, frames, prior.metadata.window, split.replace("train", "training"), frames.segment)
 
 
@@ -95,7 +97,7 @@ def check_held_out(path: Path, prior: priors.Prior, times: np.ndarray) -> None:
         )
 
 
-def respond(prior: priors.Prior, training: Windows, held_out: Windows, settings: Train) -> Periods:
+def respond(prior: priors.Prior, training: Windows, held_out: Windows, settings: Train) -> Periods[responses.Responses]:
     """The responses of a prior to windows of both periods.
 
     Args:
@@ -347,6 +349,6 @@ def refusal(result: dict, limit: float | None) -> str:
     linear = max(level["linear"]["auroc"] for level in result["levels"])
     return (
         f"the prior tells training frames from held-out ones by an AUROC above train.audit.limit ({limit:g}): {what}."
-        f" It has memorised, or the periods differ in kind (by the errors of the linear prior alone, at most"
+        f" It has memorised, or the periods differ in kind (the errors of the linear prior alone give an AUROC of up to"
         f" {linear:.2f}); take fewer steps, a smaller network or dropout, or a longer domain.train; or raise the limit"
     )

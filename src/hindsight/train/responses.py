@@ -42,7 +42,7 @@ class Responses:
 
 
 def choose(training: Windows, held_out: Windows, count: int, seed: int) -> tuple[list[int], list[int]]:
-    """Numbers of pairs of windows, of the training and of the held-out period, in the order of held-out time.
+    """Pairs of windows: the indices of one in the training and of one in the held-out period, in held-out order.
 
     The held-out period is cut into `count` equal parts, and a window drawn from each. Its partner is a training window
     of the same season drawn from all years, so that the periods do not differ by their seasons.

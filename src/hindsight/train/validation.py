@@ -26,8 +26,8 @@ PASSES = 3  # forward passes that take as long as a training step, which has a b
 def kind_shares(settings: Train) -> dict[str, float]:
     """Share of each kind of noise levels in training, without kinds that are not drawn; they sum to 1.
 
-    `equal`, one level for all frames; `staircase`, rising with time; `independent`; `points`, any of these with
-    observed values.
+    `equal`, one level for all frames (schedule log_uniform only); `staircase`, rising with time; `independent`;
+    `points`, any of these with observed values.
     """
     fields = 1 - settings.points.share
     equal = settings.equal_share if settings.noise_levels.schedule == "log_uniform" else 0.0

@@ -1,4 +1,4 @@
-"""Statistics of every analysis of one network, frame by frame, from which all scores are computed."""
+"""Statistics of every analysis of one network, frame by frame, from which `verify.score` computes scores."""
 
 import zlib
 from collections.abc import Iterator
@@ -62,10 +62,10 @@ def run(
         progress(done)
         frames = analysis_files.read(paths)
         frames["truth"] = frames["analysis"].dims[1:], _compared_with(dataset, frames["time"].values, against)
-        if grid.covered is not None:  # other points have weight 0, and the climatology
+        if grid.covered is not None:  # other points have weight 0, and get the climatology for a value
             frames["analysis"] = frames["analysis"].where(grid.covered, _expected(frames, scaling))
         scored = frames.isel(time=np.flatnonzero(against.is_none | np.isin(frames["time"].values, available)))
-        scores = compare_with_truth(scored, scaling, areas, bins, grid, product.seed).reindex(time=frames["time"])
+        scores = compare_with_truth(scored, scaling, areas, bins, grid, product).reindex(time=frames["time"])
         parts = [scores, transitions(frames, last.get(name), grid)]
         if settings.events and not against.is_none:
             seen = event_scores.statistics(scored, settings, domain, grid)
@@ -73,7 +73,7 @@ def run(
         if withheld:
             table = tables.read(_observations_of(observations, paths[0]))
             table = _without_gross_errors(table, domain, grid, scaling, limits)
-            parts.append(compare_with_observations(frames, table, scaling, grid, product.seed))
+            parts.append(compare_with_observations(frames, table, scaling, grid, product))
             if against.kind == "reference" and name == groups[0][0][0]:
                 of_reference.append(compare_reference_with_observations(frames, table, grid))
         part = xr.merge(parts, join="outer", compat="no_conflicts").sel(region=names)
@@ -84,7 +84,7 @@ def run(
     _check_complete(rows, dataset, domain)
     joined = [xr.concat(rows[name], "time").assign(sums[name]).expand_dims(analysis=[name]) for name in rows]
     whole = xr.concat(joined, "analysis", coords="different", compat="equals")
-    whole = whole.assign_attrs(members=product.members, **against.attributes)
+    whole = whole.assign_attrs(members=product.members, antithetic=int(product.antithetic), **against.attributes)
     whole["distance_edge"] = bins["edge"]
     if of_reference:
         whole = whole.assign(xr.concat(of_reference, "time").data_vars)
@@ -135,7 +135,12 @@ def distance_bins(used: pd.DataFrame, channels: list[str], grid: Grid) -> xr.Dat
 
 
 def compare_with_truth(
-    frames: xr.Dataset, scaling: Scaling, areas: dict[str, np.ndarray], bins: xr.Dataset, grid: Grid, seed: int
+    frames: xr.Dataset,
+    scaling: Scaling,
+    areas: dict[str, np.ndarray],
+    bins: xr.Dataset,
+    grid: Grid,
+    product: Ensemble,
 ) -> xr.Dataset:
     """Statistics by region and by distance to stations, rank histograms, maps and spectra of one shard.
 
@@ -145,12 +150,12 @@ def compare_with_truth(
         areas: weights of the points of every region.
         bins: from `distance_bins`.
         grid: of the fields.
-        seed: for the random ranks of a truth that equals members.
+        product: whether members are antithetic, and the seed of the random ranks of a truth that equals members.
     """
     values, truth, times = frames["analysis"].values, frames["truth"].values, frames["time"].values
     flat, flat_truth = values.reshape(*values.shape[:3], -1), truth.reshape(*truth.shape[:2], -1)
     expected = scaling.climatology(times)
-    points = ensemble.pointwise(flat, flat_truth, expected.reshape(flat_truth.shape))
+    points = ensemble.pointwise(flat, flat_truth, expected.reshape(flat_truth.shape), product.antithetic)
     by_region = [ensemble.area_means(points, weights) for weights in areas.values()]
     data = {
         name: (("region", "time", "channel"), np.stack([s[name] for s in by_region])) for name in ensemble.STATISTICS
@@ -165,12 +170,13 @@ def compare_with_truth(
     ]
     count = len(times)
     channels = [str(name) for name in frames["channel"].values]
-    chance = lambda: tie_breakers(times, channels, flat.shape[-1], seed)
+    chance = lambda: tie_breakers(times, channels, flat.shape[-1], product.seed)
+    ranks = ensemble.rank_histogram(ensemble.ranked(flat, product.antithetic), flat_truth, areas[WHOLE], chance)
     total = np.array(power) * count if count else np.zeros(np.shape(power))
     return xr.Dataset(
         data
         | {
-            "rank": (("time", "channel", "rank"), ensemble.rank_histogram(flat, flat_truth, areas[WHOLE], chance)),
+            "rank": (("time", "channel", "rank"), ranks),
             "sum_squared_error": (MAP, points["squared_error"].sum(0).reshape(truth.shape[1:])),
             "sum_variance": (MAP, points["variance"].sum(0).reshape(truth.shape[1:])),
             "sum_power": (("kind", "channel", "wavenumber"), total),
@@ -188,7 +194,7 @@ def compare_with_truth(
 
 
 def tie_breakers(times: np.ndarray, channels: list[str], points: int, seed: int) -> np.ndarray:
-    """Random numbers from 0 to 1 that depend only on seed, time, channel and point; (T, C, points)."""
+    """Random numbers from 0 to 1, (T, C, points), from seed, time, channel and place among the points alone."""
     drawn = np.empty((len(times), len(channels), points))
     for t, key in enumerate(calendar.time_key(times).tolist()):
         for c, name in enumerate(channels):
@@ -230,7 +236,7 @@ def transitions(frames: xr.Dataset, last: xr.Dataset | None, grid: Grid) -> xr.D
 
 
 def compare_with_observations(
-    frames: xr.Dataset, table: pd.DataFrame, scaling: Scaling, grid: Grid, seed: int
+    frames: xr.Dataset, table: pd.DataFrame, scaling: Scaling, grid: Grid, product: Ensemble
 ) -> xr.Dataset:
     """Statistics of one shard at withheld observations; random observation errors are added to the members.
 
@@ -239,25 +245,30 @@ def compare_with_observations(
     times, channels = frames["time"].values, list(frames["channel"].values)
     shape = (1, len(times), len(channels))
     data = {name: np.full(shape, np.nan) for name in ensemble.STATISTICS}
-    rank = np.full((*shape[1:], frames.sizes["realization"] + 1), np.nan)
+    numbers, seed = frames["realization"].values.tolist(), product.seed
+    rank = np.full((*shape[1:], len(ensemble.ranked(np.array(numbers), product.antithetic)) + 1), np.nan)
     members, table, left_out = _at_observations(frames["analysis"], table, grid)
     if left_out:
         print(
             f"withheld: {left_out} of {left_out + len(table)} rows depend on frames that this shard lacks; not scored"
         )
-    noise = perturbations.normal(seed, PURPOSE, frames["realization"].values.tolist(), 0, perturbations.keys(table))
+    noise = perturbations.normal(seed, PURPOSE, numbers, 0, perturbations.keys(table))
     chosen, names = scaling.transforms.named(channels), table["channel"].to_numpy(object)
     members = transforms.perturbed(names, members, table["error"].to_numpy() * noise, chosen)
-    values = table["value"].to_numpy()
+    values, among = table["value"].to_numpy(), ensemble.ranked(members, product.antithetic)
     expected = evaluate(table, channels, grid, times, scaling.climatology(times))
     for t, c, rows in _by_frame_and_channel(table, times, channels):
         at_stations = ensemble.statistics(
-            members[:, None, None, rows], values[None, None, rows], expected[None, None, rows], np.ones(len(rows))
+            members[:, None, None, rows],
+            values[None, None, rows],
+            expected[None, None, rows],
+            np.ones(len(rows)),
+            product.antithetic,
         )
         for name, value in at_stations.items():
             data[name][0, t, c] = value[0, 0]
         chance = lambda t=t, c=c, rows=rows: tie_breakers(times[[t]], channels[c : c + 1], len(rows), seed)
-        at_rows = members[:, None, None, rows], values[None, None, rows]
+        at_rows = among[:, None, None, rows], values[None, None, rows]
         rank[t, c] = ensemble.rank_histogram(*at_rows, np.ones(len(rows)), chance)[0, 0]
     return xr.Dataset(
         {name: (("region", "time", "channel"), values) for name, values in data.items()}

@@ -27,7 +27,7 @@ def run(product: Ensemble, settings: Verify, *, static: Path, feedback: list[Pat
     """Score each station of networks with folds by the analyses from which it was withheld, and print the scores.
 
     Args:
-        product: number of members.
+        product: number of members, and whether they are antithetic.
         settings: confidence of the intervals, regions.
         static: whose grid the regions are on.
         feedback: of the networks of all folds, `NETWORK_foldN/{analysis}/{shard}.parquet`.
@@ -48,7 +48,7 @@ def run(product: Ensemble, settings: Verify, *, static: Path, feedback: list[Pat
         rows = withheld_rows(path)
         stations.append(rows[["network", "analysis", "channel", "station", "fold"]].drop_duplicates())
         for part in departures.by_region(rows, regions):
-            parts.append(departures.frame_sums(part, product.members).assign(fold=fold_of(path)[1]))
+            parts.append(departures.frame_sums(part, product).assign(fold=fold_of(path)[1]))
     watch(len(feedback))
     found = scores(pd.concat(parts), settings.confidence)
     check_stations(pd.concat(stations).drop_duplicates())

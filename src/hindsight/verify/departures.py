@@ -66,10 +66,10 @@ def run(
     for number, path in enumerate(feedback):
         watch(number)
         table = with_use(pd.read_parquet(path, columns=READ).assign(network=path.parts[-3]))
-        by_place = summed([*by_place, station_sums(table, product.members, starts)])
+        by_place = summed([*by_place, station_sums(table, product, starts)])
         for part in by_region(table, regions):
-            parts.append(frame_sums(part, product.members))
-            histograms.append(rank_counts(part, product.members))
+            parts.append(frame_sums(part, product))
+            histograms.append(rank_counts(part, product))
     watch(len(feedback))
     sums = pd.concat(parts).groupby([*KEYS, "time"], sort=True).sum()
     write = lambda table, path: store.replace(
@@ -112,15 +112,15 @@ def by_region(table: pd.DataFrame, regions: dict[str, Region]) -> Iterator[pd.Da
         yield part.assign(region=name, platform=ALL)
 
 
-def frame_sums(table: pd.DataFrame, members: int) -> pd.DataFrame:
+def frame_sums(table: pd.DataFrame, product: Ensemble) -> pd.DataFrame:
     """Sums over the rows of each frame, `SUMS`, by `KEYS` and time.
 
     Args:
         table: feedback, with the columns of `KEYS`.
-        members: in the ensemble, E.
+        product: number of members, and whether they are antithetic.
     """
     keys = [*KEYS, "time"]
-    return table[keys].assign(**_terms(table, members)).groupby(keys, sort=False)[SUMS].sum()
+    return table[keys].assign(**_terms(table, product)).groupby(keys, sort=False)[SUMS].sum()
 
 
 def bin_starts(feedback: list[Path]) -> np.ndarray:
@@ -134,16 +134,16 @@ def bin_starts(feedback: list[Path]) -> np.ndarray:
     return np.arange(first, last + 1, np.timedelta64(hours, "h")).astype("datetime64[ns]")
 
 
-def station_sums(table: pd.DataFrame, members: int, starts: np.ndarray) -> pd.DataFrame:
+def station_sums(table: pd.DataFrame, product: Ensemble, starts: np.ndarray) -> pd.DataFrame:
     """Sums over the rows of each station and bin, `SUMS`, latitude and longitude, by `STATION` and `bin`.
 
     Args:
         table: feedback, with the columns of `STATION`.
-        members: in the ensemble, E.
+        product: number of members, and whether they are antithetic.
         starts: of the bins.
     """
     bins = np.searchsorted(starts, table["time"].to_numpy("datetime64[ns]"), side="right") - 1
-    places = table[[*STATION, "latitude", "longitude"]].assign(bin=bins, **_terms(table, members))
+    places = table[[*STATION, "latitude", "longitude"]].assign(bin=bins, **_terms(table, product))
     return places.groupby([*STATION, "bin"], sort=False)[[*SUMS, "latitude", "longitude"]].sum()
 
 
@@ -158,7 +158,7 @@ def summed(sums: list[pd.DataFrame]) -> list[pd.DataFrame]:
     return [pd.concat(sums).groupby(level=sums[0].index.names, sort=True).sum()]
 
 
-def _terms(table: pd.DataFrame, members: int) -> dict[str, np.ndarray]:
+def _terms(table: pd.DataFrame, product: Ensemble) -> dict[str, np.ndarray]:
     """What each row adds to the sums."""
     error, background, reference = (table[f"{name}_depar"].to_numpy(float) for name in ("an", "fg", "reference"))
     judged, compared = np.isfinite(error), np.isfinite(reference)
@@ -169,7 +169,8 @@ def _terms(table: pd.DataFrame, members: int) -> dict[str, np.ndarray]:
         "error": error,
         "squared": error**2,
         "variance": variance,
-        "expected": (1 + 1 / members) * variance + np.where(judged, table["obs_error"].to_numpy(float) ** 2, 0.0),
+        "expected": (1 + product.mean_share) * variance
+        + np.where(judged, table["obs_error"].to_numpy(float) ** 2, 0.0),
         "crps": table["crps"].to_numpy(float),
         "background": np.where(judged, background**2, 0.0),
         "product": error * background,
@@ -187,8 +188,9 @@ def scores(sums: pd.DataFrame | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     Returns:
         `bias` (mean departure), `rmse`, fair `crps`, `spread` of the members, `spread_skill` with observation errors
         (1: departures are as large as spread and errors lead to expect), `background_rmse`, `observation_error`,
-        estimated from both departures (Desroziers et al. 2005, doi:10.1256/qj.05.108; too small where an analysis fits
-        what it uses), and `reference_bias`, `reference_rmse`, `reference_crps` of the truth or reference.
+        estimated from both departures of observations that the analysis used (Desroziers et al. 2005,
+        doi:10.1256/qj.05.108; too small where it fits them more closely than their errors allow), and `reference_bias`,
+        `reference_rmse`, `reference_crps` of the truth or reference.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = {name: sums[name] / sums["judged"] for name in SUMS}
@@ -225,21 +227,26 @@ def summary(sums: pd.DataFrame, confidence: float) -> pd.DataFrame:
             if name in SCALES:
                 row[f"{name}_lower"], row[f"{name}_upper"] = significance.interval(values, confidence, SCALES[name])
         rows.append(row)
-    return pd.DataFrame(rows)
+    return _of_used(pd.DataFrame(rows))
 
 
 def by_month(sums: pd.DataFrame) -> pd.DataFrame:
-    """Number of rows and scores of each month by `KEYS`: artificial trends show beside the numbers of observations."""
+    """Number of rows and scores of each month by `KEYS`: a trend may come from a change in the number of rows."""
     month = sums.index.get_level_values("time").to_numpy("datetime64[M]")
     found = sums.assign(month=month.astype(str)).groupby([*KEYS, "month"], sort=True)[SUMS].sum()
-    return found[["rows"]].astype(int).assign(**scores(found)).reset_index()
+    return _of_used(found[["rows"]].astype(int).assign(**scores(found)).reset_index())
 
 
 def by_station(sums: pd.DataFrame) -> pd.DataFrame:
     """Number of rows and scores of each station by `STATION`, with its mean position, from `station_sums`."""
     found = sums.groupby(STATION, sort=True).sum()
     places = {name: found[name] / found["rows"] for name in ("latitude", "longitude")}
-    return found[["rows"]].astype(int).assign(**places, **scores(found)).reset_index()
+    return _of_used(found[["rows"]].astype(int).assign(**places, **scores(found)).reset_index())
+
+
+def _of_used(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores without the observation error of rows that the analysis did not use, which is none."""
+    return table.assign(observation_error=table["observation_error"].where(table["use"] == "used"))
 
 
 def station_series(sums: pd.DataFrame, starts: np.ndarray) -> pd.DataFrame:
@@ -261,11 +268,11 @@ def station_series(sums: pd.DataFrame, starts: np.ndarray) -> pd.DataFrame:
     return ours.assign(**columns)[[*columns]].reset_index().drop(columns="bin")
 
 
-def rank_counts(table: pd.DataFrame, members: int) -> pd.DataFrame:
-    """Number of rows with each rank, columns `rank_0` to `rank_E`, by `KEYS`."""
+def rank_counts(table: pd.DataFrame, product: Ensemble) -> pd.DataFrame:
+    """Number of rows with each rank, columns `rank_0` to `rank_E`, by `KEYS`; E members are ranked."""
     ranks = table["rank"].to_numpy()
-    counts = (ranks[:, None] == np.arange(members + 1)).astype(int)
-    columns = {f"rank_{number}": counts[:, number] for number in range(members + 1)}
+    counts = (ranks[:, None] == np.arange(product.ranked + 1)).astype(int)
+    columns = {f"rank_{number}": counts[:, number] for number in range(product.ranked + 1)}
     return pd.concat([table[KEYS], pd.DataFrame(columns, index=table.index)], axis=1).groupby(KEYS, sort=False).sum()
 
 

@@ -24,7 +24,7 @@ from hindsight.fields.transforms import NONE
 from hindsight.operators import time_weights
 from hindsight.operators.evaluate import evaluate
 from hindsight.operators.rows import reject_gross_errors
-from hindsight.scores.ensemble import mean_difference
+from hindsight.scores import ensemble
 from hindsight.settings import Division, DomainWithoutPeriods
 from hindsight.settings.preprocess import CensoredLogarithm
 
@@ -78,7 +78,7 @@ def run(
 
     Args:
         domain: channels and time step.
-        product: seed.
+        product: seed, and whether members are antithetic.
         shard: its interval of frames.
         fields: truth or reference of the period (`fields.zarr`).
         climatology: of the fields.
@@ -100,7 +100,7 @@ def run(
     found = analysis_files.read(analyses, times)
     members = at_rows(found["analysis"].values.astype(float), found["time"].values)
     chosen, numbers = scaling.transforms.named(domain.channels), found["realization"].values.tolist()
-    for column, values in compare_members(members, part, numbers, product.seed, chosen).items():
+    for column, values in compare_members(members, part, numbers, product, chosen).items():
         described.loc[rows, column] = values
     write(described.assign(analysis=found.attrs["analysis"]), feedback)
 
@@ -143,7 +143,7 @@ def compare_members(
     members: np.ndarray,
     table: pd.DataFrame,
     numbers: list[int],
-    seed: int,
+    product: Division,
     chosen: Mapping[str, CensoredLogarithm] = NONE,
 ) -> dict[str, np.ndarray]:
     """Departures of observations from an analysis.
@@ -152,23 +152,25 @@ def compare_members(
         members: equivalents of the observations, (E, N); NaN where frames are missing.
         table: the observations, N rows.
         numbers: of the members.
-        seed: of the random observation errors.
+        product: seed of the random observation errors, and whether members are antithetic.
         chosen: transforms by channel; errors of these channels are added as their settings say.
 
     Returns:
-        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; the spread of a single member is NaN. A value that equals
-        n members (no rain, for example) gets one of its n + 1 possible ranks at random.
+        `an_depar`, `an_spread`, `crps` and `rank`, (N,) each; the spread of a single member is NaN. The rank of a value
+        is that among `ensemble.ranked` members; if it equals n of them (no rain, for example), it gets one of its n + 1
+        possible ranks at random.
     """
     value, known = table["value"].to_numpy(float), np.isfinite(members).all(0)
-    noise = perturbations.normal(seed, PURPOSE, numbers, 0, perturbations.keys(table))
+    noise = perturbations.normal(product.seed, PURPOSE, numbers, 0, perturbations.keys(table))
     noise = noise * table["error"].to_numpy(float)
     noisy, several = transforms.perturbed(table["channel"].to_numpy(object), members, noise, chosen), len(members) > 1
-    among = mean_difference(noisy) if several else np.nan
+    among = ensemble.mean_difference(noisy, product.antithetic) if several else np.nan
+    variance = ensemble.variances(members, product.antithetic)[0] if several else np.full(len(value), np.nan)
     return {
         "an_depar": value - members.mean(0),
-        "an_spread": members.std(0, ddof=1) if several else np.full(len(value), np.nan),
+        "an_spread": np.sqrt(variance),
         "crps": np.abs(noisy - value).mean(0) - among / 2,
-        "rank": np.where(known, _ranks(noisy, value, table, seed), -1),
+        "rank": np.where(known, _ranks(ensemble.ranked(noisy, product.antithetic), value, table, product.seed), -1),
     }
 
 

@@ -58,6 +58,7 @@ def hovmoller(
     columns: int = 4,
     size: tuple[float, float] = (style.WIDTH, 4.4),
     label: str = "truth",
+    antithetic: bool = False,
 ) -> Figure:
     """Hovmöller diagrams (1949) of truth, analysis, error and spread of every channel; time runs downwards.
 
@@ -72,6 +73,7 @@ def hovmoller(
         columns: panels in a row, 4 or 2.
         size: width of the figure and height of a row of panels, inches.
         label: of the truth, if it is a reference; empty: there is none.
+        antithetic: whether members come in pairs of opposite noise.
     """
     line, time_edges = Line.of(grid), _edges(times)
     truth, members = (values.reshape(*values.shape[:-2], -1) for values in (truth, members))
@@ -82,7 +84,8 @@ def hovmoller(
         rows, columns, figsize=(size[0], size[1] * rows), squeeze=False, sharex=True, sharey=True
     )
     for c, (channel, row) in enumerate(zip(channels, axes.reshape(len(channels), panels))):
-        for axis, (title, values, colours, limits) in zip(row, maps.comparison(truth[:, c], members[:, :, c], label)):
+        of_channel = maps.comparison(truth[:, c], members[:, :, c], label, antithetic=antithetic)
+        for axis, (title, values, colours, limits) in zip(row, of_channel):
             mesh = axis.pcolormesh(line.edges, time_edges, values, cmap=colours, rasterized=True, **limits)
             figure.colorbar(mesh, ax=axis, location="bottom", shrink=0.9, aspect=25, label=style.label(channel))
             axis.set_title(f"{network}: {title}", pad=8)

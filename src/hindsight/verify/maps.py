@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from hindsight.fields.colours import AMOUNT, DIFFERENCE, FIELD
 from hindsight.fields.grid import Grid, close_globe, wrap_longitude
 from hindsight.fields.plane import DEGREE
+from hindsight.scores import ensemble
 from hindsight.settings.lexicon import CHANNELS
 from hindsight.settings.preprocess import AMOUNTS
 from hindsight.verify import style
@@ -78,13 +79,15 @@ def stations_on(axis: Axes, stations: pd.DataFrame) -> None:
     axis.plot(longitude, stations["latitude"], "o", linestyle="none", scalex=False, scaley=False, **dot)
 
 
-def comparison(truth: np.ndarray, members: np.ndarray, label: str = "truth", amount: bool = False) -> list[tuple]:
+def comparison(
+    truth: np.ndarray, members: np.ndarray, label: str = "truth", amount: bool = False, antithetic: bool = False
+) -> list[tuple]:
     """The four panels of truth (T, …) and members (E, T, …): title, values, colour map and colour limits of each.
 
     `label` names the truth, if it is a reference; empty: there is none, and the panels are those of the analysis. The
     colours of an amount that is often zero, such as rain, change fastest near zero.
     """
-    mean, spread = members.mean(0, dtype=float), members.std(0, ddof=1, dtype=float)
+    mean, spread = members.mean(0, dtype=float), np.sqrt(ensemble.variances(members.astype(float), antithetic)[0])
     of_spread = ("spread", spread, AMOUNT, _limits(0.0, spread.max(), amount))
     if not label:
         return [("analysis, mean", mean, FIELD, _limits(mean.min(), mean.max(), amount)), of_spread]
@@ -118,6 +121,7 @@ def frame_strip(
     used: pd.DataFrame,
     coast: Coast,
     label: str = "truth",
+    antithetic: bool = False,
 ) -> Figure:
     """Maps of truth, analysis, error and spread of one channel, one column per frame.
 
@@ -130,8 +134,9 @@ def frame_strip(
         used: stations, latitude and longitude.
         coast: coastlines.
         label: of the truth, if it is a reference; empty: there is none.
+        antithetic: whether members come in pairs of opposite noise.
     """
-    rows = comparison(truth, members, label, _is_amount(channel))
+    rows = comparison(truth, members, label, _is_amount(channel), antithetic)
     height = _height(grid, 0.85 * style.WIDTH / len(times))
     figure, axes = _sheet(len(rows), len(times), (height + 0.15) * len(rows) + 0.5)
     for line, (title, values, colours, limits) in zip(axes, rows):
@@ -158,6 +163,7 @@ def channel_maps(
     across: int | None = None,
     width: float = style.WIDTH,
     label: str = "truth",
+    antithetic: bool = False,
 ) -> Figure:
     """Maps of truth, analysis, error and spread of one frame, for every channel.
 
@@ -171,6 +177,7 @@ def channel_maps(
         across: maps in a row, 4 or 2; None: by the shape of the domain.
         width: of the figure, inches.
         label: of the truth, if it is a reference; empty: there is none.
+        antithetic: whether members come in pairs of opposite noise.
     """
     panels = 4 if label else 2
     across = min(across or (4 if _height(grid, 1.0) > WIDE else 2), panels)
@@ -178,7 +185,8 @@ def channel_maps(
     height = _height(grid, 0.8 * width / across) + 0.3
     figure, axes = _sheet(deep * len(channels), across, height * deep * len(channels), width)
     for number, (channel, line) in enumerate(zip(channels, axes.reshape(len(channels), panels))):
-        one = comparison(truth[number][None], members[:, number][:, None], label, _is_amount(channel))
+        of_channel = truth[number][None], members[:, number][:, None]
+        one = comparison(*of_channel, label, _is_amount(channel), antithetic)
         for axis, (title, values, colours, limits) in zip(line, one):
             lines = colours == FIELD and "norm" not in limits
             mesh = world_map(axis, values[0], grid, coast, lines, cmap=colours, **limits)

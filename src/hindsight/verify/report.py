@@ -180,7 +180,7 @@ def facts(data: ReportData, dataset: xr.Dataset, domain: Domain, settings: Verif
             f"{data.scores.attrs['period']}, {frames} frames, one every {in_words(domain.step_hours)}{unscored}",
         ),
         ("Grid", f"{data.grid.shape[0]} × {data.grid.shape[1]} points, {north}, {across}"),
-        ("Ensemble", f"{data.scores.attrs['members']} members"),
+        ("Ensemble", f"{data.scores.attrs['members']} members{', antithetic' if data.antithetic else ''}"),
         _fact_of_fields(data.against, dataset),
         ("Confidence intervals", numbers.interval_note(data.scores, settings.confidence)),
         *((f"Network {name}", _network(table)) for name, table in data.networks.items()),

@@ -29,7 +29,7 @@ def run(domain: Domain, settings: Verify, *, statistics: list[Path], normalisati
         "confidence": settings.confidence,
         "baseline": BASELINE,
         "period": f"{domain.test.start:%Y-%m-%d} to {domain.test.end:%Y-%m-%d}",
-        "members": networks[0].attrs["members"],
+        **{name: networks[0].attrs[name] for name in ("members", "antithetic")},
         **Against.of(networks[0]).attributes,
     }
     _explain(result)
@@ -59,8 +59,8 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
         and by season; transitions at seams relative to others; rank histograms, maps and spectra; scores of a
         reference at withheld observations.
     """
-    members = int(statistics.attrs["members"])
-    weighted = _weighted_scores(statistics, members)  # (metric, weighting, analysis, region, channel)
+    about = {name: int(statistics.attrs[name]) for name in ("members", "antithetic")}
+    weighted = _weighted_scores(statistics)  # (metric, weighting, analysis, region, channel)
     dimensions = ("metric", "analysis", "region", "channel")
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED} | {d: statistics[d] for d in dimensions[1:]}
     data = _estimates("regional_{}", dimensions, weighted, ensemble.METRICS, settings.confidence)
@@ -75,7 +75,7 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     main_region = _main_region(result.assign_attrs(against.attributes))
     for name in ("score", "lower", "upper"):
         result[name] = main_region[f"regional_{name}"]
-    others = seasonal_scores(statistics, members, settings), seam_ratios(statistics, settings)
+    others = seasonal_scores(statistics, settings), seam_ratios(statistics, settings)
     for other in (*others, event_scores.scores(statistics, settings.confidence)):
         result = result.merge(other)
     count = statistics["count"]
@@ -88,7 +88,7 @@ def network_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     result["kind"] = _renamed(statistics["kind"].values, statistics)
     if against.is_none:
         result = result.drop_vars(["rank_histogram", "rmse_map"]).sel(kind=["mean", "member"])
-    return result.transpose("analysis", "metric", ...).assign_attrs(members=members, **against.attributes)
+    return result.transpose("analysis", "metric", ...).assign_attrs(**about, **against.attributes)
 
 
 def _main_region(values: xr.Dataset) -> xr.Dataset:
@@ -96,13 +96,13 @@ def _main_region(values: xr.Dataset) -> xr.Dataset:
     return values.reindex(region=[Against.of(values).region]).isel(region=0, drop=True)
 
 
-def seasonal_scores(statistics: xr.Dataset, members: int, settings: Verify) -> xr.Dataset:
+def seasonal_scores(statistics: xr.Dataset, settings: Verify) -> xr.Dataset:
     """Scores of the main region and their ratios to the baseline in every season with enough days."""
     whole, parts = _main_region(statistics), []
     coords = {"metric": list(ensemble.METRICS), "compared": COMPARED}
     coords |= {d: statistics[d] for d in ("analysis", "channel")}
     for name, inside in seasons.by_season(statistics["time"].values).items():
-        weighted = _weighted_scores(whole.isel(time=inside), members)
+        weighted = _weighted_scores(whole.isel(time=inside))
         data = _estimates(
             "seasonal_{}", ("metric", "analysis", "channel"), weighted, ensemble.METRICS, settings.confidence
         )
@@ -177,13 +177,13 @@ def _measures(transition: dict[str, np.ndarray], where: np.ndarray, names: list[
     return np.stack([found[name] for name in names], -2)
 
 
-def _weighted_scores(statistics: xr.Dataset, members: int) -> np.ndarray:
+def _weighted_scores(statistics: xr.Dataset) -> np.ndarray:
     """Every metric under each of `significance.wave_weights`; (metric, weighting, analysis, …, channel)."""
     order = [d for d in ("time", "analysis", "region", "channel") if d in statistics["error"].dims]
     means = {
         name: significance.weighted_means(statistics[name].transpose(*order).values) for name in ensemble.STATISTICS
     }
-    found = ensemble.scores(means, members)
+    found = ensemble.scores(means)
     return np.stack([found[metric] for metric in ensemble.METRICS])
 
 

@@ -72,6 +72,11 @@ class ReportData:
         first = min(max(frame - count // 2, 0), max(self.truth.sizes["time"] - count, 0))
         return self.truth.isel(time=slice(first, first + count)).load()
 
+    @property
+    def antithetic(self) -> bool:
+        """Whether members come in pairs of opposite noise."""
+        return bool(self.scores.attrs["antithetic"])
+
     def used(self, network: str) -> pd.DataFrame:
         """The stations of a network that are not withheld."""
         return tables.usable_stations(self.networks[network]).drop_duplicates("station")
@@ -86,13 +91,13 @@ def overview(data: ReportData, event: storm.Storm) -> dict:
         coordinate = lines.Line.of(data.grid).name
         figure = lines.hovmoller(
             truth.values, members, times, [event.channel], data.grid, used, data.network, columns=2,
-            size=(style.NARROW, 2.6), label=against.label,
+            size=(style.NARROW, 2.6), label=against.label, antithetic=data.antithetic,
         )  # fmt: skip
         text, marks = f"{event.channel} by time and {coordinate}", "Triangles"
     else:
         figure = maps.channel_maps(
             truth.values[0], members[:, 0], [event.channel], data.grid, used, data.coast, across=2, width=style.NARROW,
-            label=against.label,
+            label=against.label, antithetic=data.antithetic,
         )  # fmt: skip
         text, marks = f"{event.channel} at {style.format_time(times[0])}", "Dots"
     content = f"{against.label}, mean of the members, its {against.difference}, and spread"
@@ -146,12 +151,13 @@ def _storm(data: ReportData, event: storm.Storm, domain: Domain) -> list[dict]:
     near = {"channel": list(truth["channel"].values).index(event.channel), "latitude": rows, "longitude": columns}
     strip = maps.frame_strip(
         truth.isel(near).values, members.isel(near).values, truth["time"].values, event.channel, grid, used, data.coast,
-        data.against.label,
+        data.against.label, data.antithetic,
     )  # fmt: skip
     channels = [str(name) for name in truth["channel"].values]
     frame = maps.channel_maps(
-        truth.values[now], members.values[:, now], channels, data.grid, used, data.coast, label=data.against.label
-    )
+        truth.values[now], members.values[:, now], channels, data.grid, used, data.coast, label=data.against.label,
+        antithetic=data.antithetic,
+    )  # fmt: skip
     content, where = data.against.panels, style.format_place(event.latitude, event.longitude)
     return [
         {
@@ -174,8 +180,9 @@ def _line(data: ReportData, event: storm.Storm) -> dict:
         members = excerpts.read_frames(data.paths(network), times).values
         used = data.used(network)
         figure = lines.hovmoller(
-            truth.values, members, times, channels, data.grid, used, network, label=data.against.label
-        )
+            truth.values, members, times, channels, data.grid, used, network, label=data.against.label,
+            antithetic=data.antithetic,
+        )  # fmt: skip
         alt = f"{capitalised(data.against.panels)} along the line, network {network}"
         pictures.append(style.picture(figure, alt))
     text = f"{len(times)} frames from {style.format_time(times[0])}; time runs downwards. Triangles: stations used."

@@ -1,4 +1,4 @@
-"""The storm that the report shows: the deepest low of the period, or the frame that the settings name."""
+"""The storm that the report shows: the low furthest below its mean, or the frame that the settings name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from hindsight.fields.grid import Grid
 from hindsight.settings.lexicon import CHANNELS
 
 FRAMES_READ = 256  # frames in memory at a time
-MARGIN = 0.15  # share of a limited domain at each edge where storms are ignored, because the edge would cut them
+MARGIN = 0.15  # share at each edge, but for periodic longitudes and poles, where storms are cut, and so ignored
 POLEWARD = 75.0  # degrees of latitude beyond which storms are ignored, because maps are stretched there
 SIDE = 2  # frames shown on either side
-LEAST_HOURS = 12  # between the frames shown, or
-PARTS = 8  # this part of a shorter period
+USUAL_HOURS = 12  # between the frames shown
+PARTS = 8  # but at most an eighth of the period between them
 
-Pieces = Callable[[], Iterator[xr.DataArray]]  # consecutive pieces of fields, (time, channel, latitude, longitude) each
+ReadBlocks = Callable[[], Iterator[xr.DataArray]]  # yields consecutive blocks of fields, (time, channel, …) each
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Storm:
         return "the storm" if _is_low(self.channel) else "the largest departure from the mean"
 
 
-def find(fields: xr.DataArray | Pieces, grid: Grid, requested: datetime | None) -> Storm:
+def find(fields: xr.DataArray | ReadBlocks, grid: Grid, requested: datetime | None) -> Storm:
     """Find the frame and point where pressure or geopotential is furthest below its mean over the period.
 
     In a channel of another kind, departures of either sign count.
 
     Args:
-        fields: the truth in the period (time, channel, latitude, longitude), which is read in pieces; or such pieces.
+        fields: the truth in the period (time, channel, latitude, longitude), or a function that yields it in blocks.
         grid: of the fields.
         requested: a time; if given, only the frame nearest to it is searched.
 
@@ -89,7 +89,7 @@ def storm_channel(channels: list[str]) -> str:
 
 def frames_around(storm: Storm, frames: int, step_hours: float) -> np.ndarray:
     """Numbers of the frames shown: around that of the storm, and inside the period."""
-    stride = max(1, min(round(LEAST_HOURS / step_hours), frames // PARTS))
+    stride = max(1, min(round(USUAL_HOURS / step_hours), frames // PARTS))
     chosen = storm.frame + stride * np.arange(-SIDE, SIDE + 1)
     return chosen[(chosen >= 0) & (chosen < frames)]
 

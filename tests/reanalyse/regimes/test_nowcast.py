@@ -13,6 +13,6 @@ def test_every_cycle_finishes_one_frame():
     assert max(len(c.noise_number) for c in cycles()) == worlds.BASE["context"]
 
 
-def test_past_frames_are_fixed_or_renoised():
-    fixed, renoised = cycles(past="fixed")[-1], cycles()[-1]
-    assert (fixed.rows[0, :-1] == 0).all() and (renoised.rows[0] == renoised.rows[0, 0]).all()
+def test_past_frames_are_fixed_or_sampled_again():
+    fixed, again = cycles(past="fixed")[-1], cycles()[-1]
+    assert (fixed.rows[0, :-1] == 0).all() and (again.rows[0] == again.rows[0, 0]).all()

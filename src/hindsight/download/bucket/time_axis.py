@@ -8,6 +8,7 @@ import pandas as pd
 from hindsight.download import dates
 from hindsight.download.dates import to_minute
 from hindsight.errors import UserError
+from hindsight.settings import lexicon
 from hindsight.settings.lexicon import Channel
 
 BOUNDS = ("valid_time_start", "valid_time_stop", "valid_time_stop_era5t")  # attributes of ARCO-ERA5's stores
@@ -108,7 +109,7 @@ def hours_before(
         if channel.hours % length or length < min(axis.step / HOUR, channel.hours):
             raise UserError(
                 f"{where} has accumulations of {length:g} h every {axis.step / HOUR:g} h, which do not fill the "
-                f"{channel.hours} h of {channel.name}; choose tp{length:g}, or another store"
+                f"{channel.hours} h of {channel.name}; {lexicon.choose_sum(length)}take another store"
             )
     return np.arange(0, max(channel.hours for channel in channels), length)
 

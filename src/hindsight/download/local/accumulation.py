@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from hindsight.errors import UserError
+from hindsight.settings import lexicon
 from hindsight.settings.lexicon import CHANNELS, Channel
 
 MIDNIGHT = "since_midnight"
@@ -48,13 +49,16 @@ def periods(
             f"download.accumulated: {{{channel.name}: 1}} for sums over one hour (ERA5), or their number of hours, or "
             f"{MIDNIGHT} for sums that restart at 00 UTC each day (ERA5-Land)"
         )
-    if running is not None and running != (hours == MIDNIGHT) and hours != 24:
+    if running is not None and running != (hours == MIDNIGHT):
         found = (
             "is a running sum from 00 UTC each day"
             if running
             else "decreases within a day, so it is no running sum from 00 UTC"
         )
-        raise UserError(f"channel {channel.name}: {where} {found}, and download.accumulated says {hours}; correct it")
+        raise UserError(
+            f"channel {channel.name}: {where} {found}, and by its name, its attributes or download.accumulated it is "
+            f"{hours}; set download.accumulated: {{{channel.name}: …}}"
+        )
     if hours == MIDNIGHT:
         return (valid - np.timedelta64(1, "ns")).astype("datetime64[D]").astype("datetime64[ns]"), valid
     _check_hours(np.array([float(hours)]), valid, channel, where)
@@ -92,7 +96,7 @@ def _check_hours(hours: np.ndarray, valid: np.ndarray, channel: Channel, where: 
         every = f" every {step:g} h" if step else ""
         raise UserError(
             f"channel {channel.name}: {where} has sums over {hours[0]:g} h{every}, which do not cover the "
-            f"{wanted} h of this channel; choose tp{hours[0]:g}, or take a source that has them all"
+            f"{wanted} h of this channel; {lexicon.choose_sum(hours[0])}take a source that has them all"
         )
 
 

@@ -23,7 +23,7 @@ def rain_rates(values: np.ndarray, quantity: str, settings: Radar) -> np.ndarray
 
 
 def above(values: np.ndarray, quantity: str, settings: Radar) -> int:
-    """The number of reflectivities beyond the highest one."""
+    """The number of reflectivities above `highest_dbz`, which are lowered to it."""
     if quantity != "dBZ" or settings.highest_dbz is None:
         return 0
     return int(np.count_nonzero(values > settings.highest_dbz))
@@ -67,10 +67,17 @@ class Cut:
             count = getattr(asked, name) if asked else have // size
             given = getattr(asked, side) if asked else None
             first = (have - count * size) // 2 if given is None else given
+            if have < 2 * size:
+                raise UserError(
+                    f"download.radar.average: two squares of {size} x {size} points do not fit into the {have} {name} "
+                    f"of the composites; lower it to {have // 2} at most"
+                )
             if count < 2 or first < 0 or first + count * size > have:
+                most = (have - (given or 0)) // size
                 raise UserError(
                     f"download.radar.rectangle: {count} {name} of {size} points each from point {max(first, 0)} do not "
-                    f"fit into the {have} {name} of the composites; ask for {have // size} at most"
+                    f"fit into the {have} {name} of the composites; ask for 2 to {most}"
+                    + (f", or lower {side}" if given else "")
                 )
             edges.append((first, count))
         (top, rows), (left, columns) = edges
