@@ -29,6 +29,17 @@ def test_the_eta_of_a_resumed_job_is_based_on_its_own_steps(capsys, monkeypatch)
     assert "60/100  0:10, 0:40 to go" in capsys.readouterr().err
 
 
+def test_an_attempt_with_twice_the_steps_has_its_own_total(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    report = Progress("work", 4, quiet_seconds=3)
+    for done in (1, 2, 1, 2, 3, 4, 5, 6, 7, 8):  # the first attempt diverges
+        now[0] += 1.0
+        report(done)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("work  8/8") and not any("-" in line for line in lines)
+
+
 def test_the_progress_file_gets_a_line_every_few_seconds_whatever_the_log_gets(capsys, monkeypatch, tmp_path):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

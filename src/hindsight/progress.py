@@ -50,6 +50,8 @@ class Progress:
     def __call__(self, done: int, note: object = "") -> None:
         """Report that an amount of work is done; the first call of a resumed job sets the amount that it began with."""
         now = time.monotonic()
+        if done > self.total:  # a diverged sample is repeated with twice the steps
+            self.total *= 2
         _step.activity = f"{self.phase} {self._share(done)}".strip()
         if done == 0 or self.done_at_start == 0 and done > 1 and now - self.start < 1:
             self.done_at_start = done

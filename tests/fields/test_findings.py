@@ -59,3 +59,10 @@ def test_findings_are_described_with_level_time_and_place(change, says):
 def test_quantities_at_a_bound_are_no_fault():
     assert said(lambda u: u[9:12].fill(0), "relative_humidity") == []
     assert len(said(lambda u: u[9:12].fill(0))) == len(said(lambda u: u[9:12].fill(50), "relative_humidity")) == 1
+
+
+def test_a_region_across_greenwich_begins_after_the_widest_gap():
+    latitude, longitude = np.arange(-10, 11, 5.0), np.arange(0, 360, 5.0)
+    where = np.zeros((5, 72), bool)
+    where[2, [71, 0, 1]] = True
+    assert findings.box(where, (latitude, longitude)) == "within 0 N to 0 N, 5 W to 5 E"

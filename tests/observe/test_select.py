@@ -87,3 +87,9 @@ def test_a_simulated_network_has_no_factor():
 def test_reports_have_no_noise_or_error_of_a_simulated_network(given):
     with pytest.raises(ValueError, match="noise and error are of simulated networks"):
         Network(kind="reports", **given)
+
+
+@pytest.mark.parametrize("hours", [7, 36, 48])
+def test_reports_come_at_the_same_hours_of_every_day(hours):
+    with pytest.raises(ValueError, match="must divide the 24 hours of a day"):
+        Network(kind="random", every_hours=hours)

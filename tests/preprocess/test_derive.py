@@ -76,7 +76,7 @@ def test_only_an_accumulation_with_known_hours_is_accepted(raw):
     np.testing.assert_allclose(made(six, "tp6").values, six["tp"].values * 1e-3, rtol=1e-6)
     np.testing.assert_allclose(made(six.rename(tp="total_precipitation_6hr"), "tp6").values, six["tp"].values * 1e-3)
     for wrong in (raw, six.assign(tp=six["tp"].assign_attrs(accumulated_hours=5))):
-        with pytest.raises(UserError, match="has no accumulation period; channel tp6 is a sum over 6 h"):
+        with pytest.raises(UserError, match="has no accumulations over 6 h.*channel tp6 is a sum over 6 h"):
             made(wrong, "tp6")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hindsight.fields.grid import NEAR
 from hindsight.fields.scan import Finding, Summary
 
 DESCRIBED = 24  # runs of frames, of each kind and level, whose fields are read again to describe what is wrong
@@ -159,12 +160,12 @@ def _place(size: np.ndarray, grid: tuple) -> str:
 
 def box(where: np.ndarray, grid: tuple) -> str:
     """The smallest region that holds the points of a mask (H, W), in words."""
-    rows, columns = (axis[where.any(1 - n)] for n, axis in enumerate(grid))
-    north, east = (
-        f"{_degrees(axis.min(), signs)} to {_degrees(axis.max(), signs)}"
-        for axis, signs in ((rows, "NS"), (columns, "EW"))
-    )
-    return f"within {north}, {east}"
+    rows, columns = (np.sort(axis[where.any(1 - n)]) for n, axis in enumerate(grid))
+    gaps = np.diff(columns, append=columns[0] + 360)
+    across = gaps.max() > gaps[-1] + NEAR  # then a region across Greenwich begins after the widest gap
+    first = int(gaps.argmax()) + 1 if across else 0
+    north = f"{_degrees(rows[0], 'NS')} to {_degrees(rows[-1], 'NS')}"
+    return f"within {north}, {_degrees(columns[first], 'EW')} to {_degrees(columns[first - 1], 'EW')}"
 
 
 def _degrees(value: float, signs: str) -> str:

@@ -72,6 +72,11 @@ def _level(found: xr.DataArray, wanted: Channel, levels: str, where: str) -> xr.
             return sum(found.isel(level=number) * weight for number, weight in level_weights(have, wanted.level))
     except ValueError:
         pass
+    if wanted.level is None:
+        raise UserError(
+            f"{where}: {found.name!r} has {len(have)} levels, and channel {wanted.name} has none; select one in the "
+            "source"
+        )
     raise UserError(
         f"{where}: {found.name!r} has no level {wanted.level} hPa (it has {', '.join(f'{v:g}' for v in have)}); choose "
         "one of them, or set preprocess.levels: interpolate for a level between them"
@@ -90,7 +95,8 @@ def _summed(found: xr.DataArray, wanted: Channel, times: np.ndarray, where: str)
     if found.attrs.get("accumulated_hours") == wanted.hours or found.name in (wanted.name, wanted.variable):
         return _at(found, times)
     raise UserError(
-        f"{where}: {found.name!r} has no accumulation period; channel {wanted.name} is a sum over {wanted.hours} h; "
+        f"{where}: {found.name!r} has no accumulations over {wanted.hours} h, and no shorter ones of known hours; "
+        f"channel {wanted.name} is a sum over {wanted.hours} h; "
         "set download.accumulated, or choose another source"
     )
 

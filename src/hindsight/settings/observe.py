@@ -6,12 +6,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hindsight.settings.domain import Share
-from hindsight.settings.hours import Hours
+from hindsight.settings.hours import Hours, minutes
 from hindsight.settings.networks import Stations, Thinning, Withholding
 from hindsight.settings.quality import Denial, Measurement, Quality
 from hindsight.settings.reports import Reports
 from hindsight.settings.section import Section
 
+DAY = 24 * 60  # minutes
 FOLD = "_fold"  # between a network's name and the number of a fold
 
 
@@ -85,7 +86,7 @@ class Network(Section):
         None, description="set by `folds`: which part of the stations is withheld, counted from 0, and of how many"
     )
     every_hours: Hours | None = Field(
-        None, description="hours between reports, from 00 UTC; none: a report at every frame"
+        None, description="hours between reports, from 00 UTC, a divisor of 24; none: a report at every frame"
     )
 
     @model_validator(mode="before")
@@ -100,6 +101,8 @@ class Network(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> "Network":
+        if self.every_hours and DAY % minutes(self.every_hours):
+            raise ValueError(f"every_hours ({self.every_hours:g}) must divide the 24 hours of a day")
         if self.kind == "stations" and self.file is None:
             raise ValueError("a network of kind 'stations' needs a file")
         if self.kind == "land" and self.count is None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hindsight.settings.credentials import Credential
 from hindsight.settings.section import Section
@@ -59,6 +59,9 @@ class Column(Section):
         return self
 
 
+COLUMNS = ("time", "latitude", "longitude", "elevation", "pressure", "station", "platform", "flag")  # besides values
+
+
 class TableFormat(Section):
     """Which column of a CSV or Parquet table is what."""
 
@@ -69,10 +72,21 @@ class TableFormat(Section):
     )
     values: list[Column] = Field([], description="columns of values")
     hour_of_dates: float | None = Field(
-        None, ge=0, lt=24, description="hour (UTC) that dates without a time of day stand for; none: times are complete"
+        None, ge=0, lt=24, description="hour (UTC) that dates without a time of day stand for; none: 0"
     )
     platform: str = Field("land", description="platform of rows that name none")
-    flags: dict[str, Flag] = Field({}, description="the provider's codes in words; others are unchecked")
+    flags: dict[str, Flag] = Field(
+        {}, description="what the provider's codes mean; a code that is not listed is unchecked"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(value.keys() - set(COLUMNS)):
+            raise ValueError(f"unknown: {', '.join(unknown)}; columns are named by {', '.join(COLUMNS)}")
+        if missing := [name for name in ("time", "latitude", "longitude") if name not in value]:
+            raise ValueError(f"lacks {', '.join(missing)} (of places, a column of the list of stations may be named)")
+        return value
 
 
 class Reports(Section):

@@ -5,6 +5,7 @@ import gzip
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
 from hindsight.errors import UserError
 from hindsight.observe import reports
@@ -70,3 +71,19 @@ def test_another_file_is_refused_in_words(tmp_path):
     (tmp_path / "cut.nc.gz").write_bytes(real.file(FILES["metar"]).read_bytes()[:5000])
     with pytest.raises(UserError, match="cannot be read"):
         madis.read(tmp_path / "cut.nc.gz")
+
+
+def test_what_a_file_lacks_or_leaves_out_costs_only_that():
+    """No wind, a missing time, and a station that gives its altimeter setting alone."""
+    along = lambda *values: ("recNum", np.array(values))
+    dataset = xr.Dataset(
+        {
+            "stationName": along(b"EDDF", b"EGLL"), "timeObs": along(0.0, np.nan), "temperature": along(280.0, 281.0),
+            "latitude": along(50.0, 51.0), "longitude": along(8.0, 0.0), "elevation": along(100.0, 30.0),
+            "stationPress": along(np.nan, 1.0e5), "altimeter": along(1.013e5, 1.013e5),
+        }
+    )  # fmt: skip
+    found = madis.surface(dataset)
+    pressure = found[found["quantity"] == "surface_air_pressure"].set_index("station")["value"]
+    assert pressure["EGLL"] == 1.0e5 and 0.99e5 < pressure["EDDF"] < 1.012e5
+    assert found[found["station"] == "EGLL"]["time"].isna().all() and "eastward_wind" not in set(found["quantity"])

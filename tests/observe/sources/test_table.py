@@ -110,3 +110,39 @@ def test_codes_in_a_column_of_numbers_are_chosen_by_their_words(tmp_path):
     values = [FORMAT["values"][0] | {"where": {"code": ["7"]}}]
     text = "time,latitude,longitude,station,code,p\n2000-01-01,5,6,a,7,1000\n2000-01-01,5,6,b,8,1000\n"
     assert written(tmp_path, text, values=values)["station"].tolist() == ["a"]
+
+
+PRESSURE = [{"column": "p", "quantity": "surface_air_pressure", "units": "hPa"}]
+
+
+def test_names_of_stations_are_texts_and_keep_their_zeros(tmp_path):
+    """Also beside a row without a name, and in a list in another format."""
+    (tmp_path / "a.csv").write_text(
+        "time,latitude,longitude,station,p\n2000-01-31T12:00,50,10,03772,1000\n2000-01-31T18:00,50,10,,1001\n"
+    )
+    found = table.read(tmp_path / "a.csv", TableFormat(values=PRESSURE))
+    assert found["station"].iloc[0] == "03772"
+    (tmp_path / "list.csv").write_text("station,latitude,longitude\n03772,51,0\n")
+    pd.DataFrame({"time": ["2000-01-31T12:00"], "station": ["03772"], "p": [1000.0]}).to_parquet(tmp_path / "b.parquet")
+    joined = table.read(tmp_path / "b.parquet", TableFormat(values=PRESSURE), tmp_path / "list.csv")
+    assert (joined["station"].item(), joined["latitude"].item()) == ("03772", 51.0)
+
+
+def test_the_hour_of_dates_is_of_dates_alone(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "time,latitude,longitude,station,p\n2000-01-31,50,10,a,1000\n2000-01-31T18:00,50,10,a,1001\n"
+    )
+    found = table.read(tmp_path / "a.csv", TableFormat(values=PRESSURE, hour_of_dates=12))
+    assert list(found["time"].dt.hour) == [12, 18]
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"time": "time", "lat": "lat", "latitude": "lat", "longitude": "lon"}, "unknown: lat; columns are named by"),
+        ({"latitude": "lat", "longitude": "lon"}, "lacks time"),
+    ],
+)
+def test_a_map_of_columns_that_cannot_be_meant_is_refused(columns, says):
+    with pytest.raises(ValueError, match=says):
+        TableFormat(columns=columns, values=PRESSURE)

@@ -7,6 +7,7 @@ import itertools
 import math
 import pickle
 import sys
+from collections.abc import Iterator
 
 READY = "ready"  # the first answer: the process has started
 WORDS = {  # ours: the element names of BUFR table B, the likeliest first
@@ -63,42 +64,43 @@ def _subsets(message: int) -> list[dict]:
     category = eccodes.codes_get(message, "dataCategory")
     rows = []
     for number in range(count):
-        # in a message that is not compressed the subsets follow one another, each with a rank of its own
-        rank, index = (1, number) if compressed else (number + 1, 0)
-        get = lambda names, rank=rank, index=index: _first(message, names, rank, index)
+        # of a compressed message an array has a value for each subset; of others each subset has its own values
+        where, index = ("#1#", number) if compressed else (f"/subsetNumber={number + 1}/", 0)
+        get = lambda names, where=where, index=index: _first(message, names, where, index)
         row = {name: get(names) for name, names in WORDS.items()} | {name: get((name,)) for name in CLOCK}
-        rows.append(row | {"category": category, "station": _station(message, rank, index)})
+        rows.append(row | {"category": category, "station": _station(message, where, index)})
     return rows
 
 
-def _first(message: int, names: tuple[str, ...], rank: int, index: int) -> float:
+def _values(message: int, name: str, where: str, index: int) -> Iterator[object]:
+    """The first value of an element in a subset, if it has the element."""
+    import eccodes
+
+    try:
+        values = eccodes.codes_get_array(message, f"{where}{name}")
+    except eccodes.KeyValueNotFoundError:
+        return
+    if len(values):
+        yield values[index] if len(values) > index else values[0]
+
+
+def _first(message: int, names: tuple[str, ...], where: str, index: int) -> float:
     """The first of some elements that a subset has; NaN where it has none."""
     import eccodes
 
-    for name in names:
-        try:
-            values = eccodes.codes_get_array(message, f"#{rank}#{name}")
-        except eccodes.KeyValueNotFoundError:
-            continue
-        value = float(values[index] if len(values) > 1 else values[0])
+    for value in (float(value) for name in names for value in _values(message, name, where, index)):
         if value not in (eccodes.CODES_MISSING_DOUBLE, eccodes.CODES_MISSING_LONG):
             return value
     return float("nan")
 
 
-def _station(message: int, rank: int, index: int) -> str:
+def _station(message: int, where: str, index: int) -> str:
     """The WMO number of a station, or a ship's or an aircraft's call sign."""
-    import eccodes
-
-    block, number = (_first(message, (name,), rank, index) for name in ("blockNumber", "stationNumber"))
+    block, number = (_first(message, (name,), where, index) for name in ("blockNumber", "stationNumber"))
     if math.isfinite(block + number):
         return f"{int(block):02d}{int(number):03d}"
-    for name in NAMES:
-        try:
-            return f"{eccodes.codes_get_array(message, f'#{rank}#{name}')[0]}".strip()
-        except eccodes.KeyValueNotFoundError:
-            continue
-    return ""
+    words = (f"{value}".strip() for name in NAMES for value in _values(message, name, where, index))
+    return next((word for word in words if word), "")
 
 
 if __name__ == "__main__":

@@ -83,9 +83,18 @@ def at_surface(measured: Callable[[str], Measured | None], elevation: np.ndarray
         elevation: of the stations, m; station pressure comes from the altimeter setting where it is not reported.
     """
     found = {quantity: values for name, quantity in SURFACE.items() if (values := measured(name))}
-    if "surface_air_pressure" not in found and (setting := measured("altimeter")):
-        found["surface_air_pressure"] = Measured(reports.station_pressure(setting.value, elevation), setting.flag)
-    return found | reports.wind(measured("windSpeed"), measured("windDir"))
+    if setting := measured("altimeter"):
+        other = Measured(reports.station_pressure(setting.value, elevation), setting.flag)
+        given = found.get("surface_air_pressure", other)
+        reported = np.isfinite(given.value)
+        value, flag = np.where(reported, given.value, other.value), np.where(reported, given.flag, other.flag)
+        found["surface_air_pressure"] = Measured(value, flag)
+    return found | _wind(measured("windSpeed"), measured("windDir"))
+
+
+def _wind(speed: Measured | None, direction: Measured | None) -> dict[str, Measured]:
+    """The wind; none where a file lacks speed or direction."""
+    return reports.wind(speed, direction) if speed and direction else {}
 
 
 def aircraft(dataset: xr.Dataset) -> pd.DataFrame:
@@ -101,7 +110,8 @@ def aircraft(dataset: xr.Dataset) -> pd.DataFrame:
         }
     )
     temperature, speed, direction = (_measured(dataset, name) for name in ("temperature", "windSpeed", "windDir"))
-    return reports.stack(place, {"air_temperature": temperature} | reports.wind(speed, direction))
+    warmth = {"air_temperature": temperature} if temperature else {}
+    return reports.stack(place, warmth | _wind(speed, direction))
 
 
 def soundings(dataset: xr.Dataset) -> pd.DataFrame:
@@ -194,7 +204,9 @@ def flags(letters: np.ndarray) -> np.ndarray:
 
 
 def _times(seconds: xr.DataArray) -> np.ndarray:
-    return (np.round(seconds.values.astype(float)).astype("int64") * 10**9).astype("datetime64[ns]")
+    given = seconds.values.astype(float)
+    times = (np.round(np.nan_to_num(given)).astype("int64") * 10**9).astype("datetime64[ns]")
+    return np.where(np.isfinite(given), times, np.datetime64("NaT", "ns"))
 
 
 def _words(values: xr.DataArray) -> np.ndarray:

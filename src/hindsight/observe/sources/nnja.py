@@ -106,6 +106,8 @@ def _day(
     for name in _files(storage, key, settings):
         try:
             table = _table(storage, name, settings, between)
+        except KeyError as error:
+            raise UserError(f"{settings.url}/{name} lacks the column {error}, and is none of NNJA-AI's") from None
         except (pa.ArrowException, OSError, ValueError) as error:
             warn(f"{settings.url}/{name} is damaged and cannot be read as Parquet ({error})")
             continue

@@ -15,7 +15,8 @@ from hindsight.observe.reports import Measured
 from hindsight.observe.sources.content import Warn
 from hindsight.settings.units import GRAVITY
 
-NEEDED = ["time", "msgtype", "station", "lat", "lon", "elev", "CAT", "POB", "PQM"]
+NEEDED = ["time", "msgtype", "station", "lat", "lon", "elev", "CAT", "POB", "PQM", "TOB", "TQM", "QOB", "QQM", "ZOB"]
+NEEDED += ["ZQM", "UOB", "VOB", "WQM"]
 PLATFORMS = {
     "ADPUPA": "sonde",
     "ADPSFC": "land",

@@ -11,10 +11,9 @@ from hindsight.observe import reports
 from hindsight.observe.reports import Measured
 from hindsight.observe.sources import content
 from hindsight.observe.sources.content import Warn
-from hindsight.settings.reports import Column, TableFormat
+from hindsight.settings.reports import COLUMNS, Column, TableFormat
 from hindsight.settings.units import conversion
 
-PLACE = ("time", "latitude", "longitude", "elevation", "pressure", "station", "platform", "flag")
 NUMBERS = ("latitude", "longitude", "elevation", "pressure")
 
 
@@ -22,7 +21,7 @@ def read(path: Path, settings: TableFormat, stations: Path | None = None, warn: 
     """Read the values of a table (`reports.COLUMNS`).
 
     Args:
-        path: CSV or Parquet, perhaps compressed.
+        path: CSV, perhaps gzipped or zipped, or Parquet.
         settings: which column is what.
         stations: a table with a row a station, whose columns are added to the rows of that station.
         warn: is given a sentence on what was lost of the file: times and values that cannot be read.
@@ -30,11 +29,11 @@ def read(path: Path, settings: TableFormat, stations: Path | None = None, warn: 
     Raises:
         UserError: if a file cannot be read, or lacks columns that the map names.
     """
-    table = _table(path, warn)
+    table = _table(path, settings.columns.get("station"), warn)
     table = _joined(table, stations, settings) if stations else table
     _require(table, settings, path, stations)
     place = pd.DataFrame({name: table[column] for name, column in settings.columns.items() if name != "flag"})
-    place = place.reindex(columns=[name for name in PLACE if name != "flag"])
+    place = place.reindex(columns=[name for name in COLUMNS if name != "flag"])
     place["time"] = _times(table[settings.columns["time"]], settings, path, warn)
     place["platform"] = place["platform"].fillna(settings.platform)
     for name in NUMBERS:
@@ -78,7 +77,8 @@ def _require(table: pd.DataFrame, settings: TableFormat, path: Path, stations: P
 
 def _joined(table: pd.DataFrame, stations: Path, settings: TableFormat) -> pd.DataFrame:
     """The table with the columns of the station list."""
-    places, key = _table(stations), settings.columns["station"]
+    key = settings.columns["station"]
+    places = _table(stations, key)
     for where, columns in ((stations, places), ("the table", table)):
         if key not in columns:
             raise UserError(f"{where} has no column {key!r} with names of stations; it has {', '.join(columns)}")
@@ -87,11 +87,13 @@ def _joined(table: pd.DataFrame, stations: Path, settings: TableFormat) -> pd.Da
     return table.merge(places, on=key, how="left", suffixes=("", " of the station"))
 
 
-def _table(path: Path, warn: Warn = print) -> pd.DataFrame:
+def _table(path: Path, station: str | None, warn: Warn = print) -> pd.DataFrame:
+    """A table; names of stations, in one column, are texts, so that 03772 keeps its zero."""
     if ".parquet" in path.suffixes or path.suffix == ".pq":
-        return reports.read_parquet(path, [], "the table", warn)
+        table = reports.read_parquet(path, [], "the table", warn)
+        return table.assign(**{station: table[station].map(_word)}) if station in table else table
     try:
-        return pd.read_csv(io.BytesIO(b"\n".join(_whole_lines(path, warn))))
+        return pd.read_csv(io.BytesIO(b"\n".join(_whole_lines(path, warn))), dtype={station: str})
     except ValueError as error:
         raise UserError(f"{path} cannot be read as a table ({error})") from None
 
@@ -106,7 +108,10 @@ def _whole_lines(path: Path, warn: Warn) -> list[bytes]:
 
 
 def _times(column: pd.Series, settings: TableFormat, path: Path, warn: Warn) -> np.ndarray:
-    """Times in UTC, of which some may have a zone; a date alone means the hour that the settings give to dates."""
+    """Times in UTC, of which some may have a zone; a date alone means the hour that the settings give to dates.
+
+    Of times that are no texts, those at midnight are dates.
+    """
     given = column
     if pd.api.types.is_numeric_dtype(column):  # 20000131 is a date, not nanoseconds
         given = column.map(_word)
@@ -117,7 +122,9 @@ def _times(column: pd.Series, settings: TableFormat, path: Path, warn: Warn) -> 
             f"2000-01-31T12:00+01:00 ({column[wrong].iloc[0]!r}, for one)"
         )
     if settings.hour_of_dates is not None:
-        times = times.dt.normalize() + pd.Timedelta(hours=settings.hour_of_dates)
+        clock = given.map(lambda one: isinstance(one, str) and ("T" in one or ":" in one)).astype(bool)
+        dates = ~clock & (times == times.dt.normalize())
+        times = times.where(~dates, times + pd.Timedelta(hours=settings.hour_of_dates))
     return times.to_numpy("datetime64[ns]")
 
 
