@@ -147,7 +147,7 @@ OPTIONS = {  # of the steps, and what each means
     "audit_figure": "figure of the audit (audit.png)",
     "benchmarks": "folder of the files with the cost of each job (logs/RUN)",
     "breaks": "break points of the archive (break_points.json)",
-    "calibration": "bias and error of the stations of reports (CSV), if the settings ask for it",
+    "calibration": "bias and error of the stations of reports (CSV); to read, if the settings ask for it",
     "catalogue": "catalogue: of GRIB messages (catalogue.parquet), or the STAC entry (stac.json)",
     "check": "result of the archive's check (check.json)",
     "checkpoint": "checkpoint, from which a stopped training resumes",
@@ -221,6 +221,8 @@ OPTIONS = {  # of the steps, and what each means
     "workers": "number of Dask workers",
 }
 OPTIONS_OF_STEPS = {  # whose meaning is another one, or more exact, in a step
+    "preprocess.regrid --piece": "frames of the piece, such as 20000101T00_4096: its start and number of frames",
+    "preprocess.regrid --fields": "Zarr store of the piece, to write",
     "observe.collect --observations": "table of reports to write (Parquet)",
     "observe.screen --screened": "table of screened reports to write (Parquet)",
     "observe.select --observations": "observation table to write (Parquet)",
@@ -283,7 +285,9 @@ def _parse(name: str, run: Callable, argv: list[str]) -> tuple[list, dict]:
     """Parse the options in a step's signature, and load the sections of the settings that it takes."""
     from hindsight import settings
 
-    parser = _Parser(prog=f"hindsight {name}", description=(inspect.getdoc(run) or "").split("\n\nArgs:")[0])
+    parser = _Parser(
+        prog=f"hindsight {name}", description=(inspect.getdoc(run) or "").split("\n\nArgs:")[0].split("\n\nRaises:")[0]
+    )
     parameters = inspect.signature(run).parameters.values()
     requested = [p.annotation for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     if requested:

@@ -107,3 +107,22 @@ def test_netcdf4_reads_it_without_xarray(newyear):
     with netCDF4.Dataset(newyear.folder / "netcdf/mean-2009.nc") as file:
         assert file["z500"].coordinates == "level_500" and file["time"].dtype == np.int32
         assert file["z500"].chunking() == [5, 5, 6] and file["z500"].filters()["zlib"]
+
+
+def test_attributes_of_a_variable_that_change_are_copied_too(small):
+    """`archive.time_cells` changes nothing else, neither objects nor global attributes."""
+    small.make()
+    before = copy(small)["files"]
+    array = zarr.open_array(small.archive / "z500", mode="r+")
+    array.attrs["cell_methods"] = "time: mean"
+    after = copy(small)["files"]
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"members-2009.nc"}
+    with netCDF4.Dataset(small.folder / "netcdf/members-2009.nc") as file:
+        assert file["z500"].cell_methods == "time: mean"
+
+
+def test_integers_in_attributes_are_as_long_as_those_of_variables():
+    found = netcdf._short({"flag_values": [0, 1], "kept": 7, "name": "covered", "share": 0.5})
+    assert found["flag_values"].dtype == "i4" and found["kept"].dtype == "i4"
+    assert found["name"] == "covered" and found["share"] == 0.5

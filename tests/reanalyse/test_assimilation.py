@@ -123,7 +123,8 @@ def test_levels_of_points_are_the_observed_values(priors):
 def test_fused_guidance_refuses_observations_between_grid_points(priors):
     between = worlds.table().assign(latitude=1.5)
     with pytest.raises(
-        UserError, match="some lie between grid points or are means of several; set reanalyse.guidance.method: analytic"
+        UserError,
+        match="some depend on several .between grid points, means, derived channels. or are nonlinear; set reanalyse.guidance.method: analytic",
     ):
         worlds.assimilation(priors["points"], between, guidance={"method": "fused"}).denoiser(slice(0, 3))
 

@@ -2,7 +2,8 @@
 
 The objects of a shard are sent first, then its marker, which records at the destination what has arrived. The store's
 metadata follow after all objects, and `check.json` comes last. So an incomplete copy never looks complete, and a copy
-that was killed continues where it stopped. Objects that have the right checksum already are not sent again.
+that was killed continues where it stopped. Objects that have the right checksum already are not sent again;
+metadata, markers, tables and documents are, unless the destination lists MD5 checksums (Google Cloud Storage).
 """
 
 import base64
@@ -36,7 +37,7 @@ def run(
     archive: Path,
     marker: Path,
 ) -> None:
-    """Copy the archive to another destination: only what is missing there, metadata last."""
+    """Copy the archive to another destination: objects that are missing there, metadata last."""
     layout_json = json.loads(layout.read_text())
     destination = Destination.open(settings.copy_to)
     destination.check_recipe(layout_json)
@@ -55,7 +56,8 @@ def run(
         marker, {"url": destination.url, "recipe": layout_json["recipe"], "files": len(destination.expected)}
     )
     print(
-        f"{destination.url}: {sent} of {len(destination.expected)} files sent, the others were up to date", flush=True
+        f"{destination.url}: {sent} of {len(destination.expected)} files sent, the other objects were up to date",
+        flush=True,
     )
 
 
@@ -143,7 +145,7 @@ class Destination:
             files: local path and checksum of each file, by its name at the destination.
             existing: checksums that the markers at the destination record.
         """
-        missing = {}
+        sent = 0
         for name, (path, checksum) in files.items():
             self.expected[name] = path.stat().st_size
             if self._is_up_to_date(name, path, checksum, existing):
@@ -151,11 +153,10 @@ class Destination:
             content = path.read_bytes()
             if objects.sha256_of(content) != checksum:
                 raise UserError(f"{path} is damaged, and was not copied; run snakemake --forcerun check")
-            missing[f"{self.root}/{name}"] = content
-        with _user_errors(self.url):
-            for name, content in missing.items():
-                self.system.pipe_file(name, content)
-        return len(missing)
+            with _user_errors(self.url):
+                self.system.pipe_file(f"{self.root}/{name}", content)
+            sent += 1
+        return sent
 
     def _is_up_to_date(self, name: str, path: Path, checksum: str, existing: dict[str, str]) -> bool:
         """Whether the destination has a file, by the checksum that it lists, or by size and the marker's checksum."""

@@ -36,7 +36,7 @@ TIME = {
     "axis": "T",
     "units": f"hours {SINCE}",
     "calendar": "proleptic_gregorian",
-    "units_metadata": "leap_seconds: none",
+    "units_metadata": "leap_seconds: none",  # of CF 1.12; readers of 1.11 pass over it
 }
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "axis": "Y", "units": "degrees_north"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "axis": "X", "units": "degrees_east"}

@@ -6,6 +6,7 @@ checksum of its sources, so that years which do not change are not rewritten whe
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def run(settings: Archive, *, layout: Path, markers: list[Path], archive: Path, 
     watch = Progress("archive.netcdf", len(files), "files")
     for done, file in enumerate(files):
         overlapping = [shard for shard in shards if _overlaps(shard, file.frames)]
-        made_from = _digest(layout_json, overlapping, file.group)
+        made_from = _digest(layout_json, overlapping, file.group, _attributes(archive / file.group))
         if _recorded_digest(file.path) != made_from:
             with objects.writing(file.path):
                 store.replace(file.path, lambda partial: _write(partial, file, made_from, overlapping, archive))  # noqa: B023
@@ -76,8 +77,11 @@ def _overlaps(shard: dict, frames: slice) -> bool:
     return shard["first"] < frames.stop and shard["first"] + shard["frames"] > frames.start
 
 
-def _digest(layout_json: dict, shards: list[dict], group: str) -> str:
-    """Checksum of the objects and attributes that a file is made from."""
+def _digest(layout_json: dict, shards: list[dict], group: str, variables: dict[str, dict]) -> str:
+    """Checksum of the objects and attributes that a file is made from.
+
+    `variables`: the attributes of the group's variables.
+    """
     checksums = [
         (name, checksum)
         for shard in shards
@@ -89,7 +93,13 @@ def _digest(layout_json: dict, shards: list[dict], group: str) -> str:
         for name, value in layout_json["attributes"].items()
         if name not in (*WHOLE_ARCHIVE, "history", "date_modified")
     }
-    return hashlib.sha256(json.dumps([checksums, attributes], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([checksums, attributes, variables], sort_keys=True).encode()).hexdigest()
+
+
+def _attributes(group: Path) -> dict[str, dict]:
+    """The attributes of each variable of a group of the archive."""
+    arrays = zarr.open_group(group, mode="r", use_consolidated=False).arrays()
+    return {name: dict(array.attrs) for name, array in arrays}
 
 
 def _recorded_digest(path: Path) -> str | None:
@@ -124,8 +134,14 @@ def _coordinates(file: netCDF4.Dataset, arrays: dict[str, zarr.Array], frames: s
                 file.createDimension(dimension, size)
         kind = "i4" if np.issubdtype(array.dtype, np.integer) else "f8"  # not all CF readers know longer integers
         variable = file.createVariable(name, kind, dimensions)
-        variable.setncatts(dict(array.attrs))
+        variable.setncatts(_short(array.attrs))
         variable[...] = values
+
+
+def _short(attributes: Mapping[str, object]) -> dict[str, object]:
+    """Attributes with integers of four bytes, as those of the variables that CF compares with them."""
+    whole = lambda value: isinstance(value, int) or isinstance(value, list) and all(isinstance(v, int) for v in value)
+    return {name: np.asarray(value, "i4") if whole(value) else value for name, value in attributes.items()}
 
 
 def _when(file: netCDF4.Dataset) -> dict[str, str]:

@@ -29,7 +29,7 @@ Key = tuple[str, float, float, str]  # station, latitude, longitude, observed ch
 
 @dataclass
 class Tally:
-    """What the tables hold: rows by channel and code, rows of each series, and each channel's observation error."""
+    """Of rows with a place: how many by channel and code and by series, and each channel's observation error."""
 
     codes: Counter = field(default_factory=Counter)
     series: Counter = field(default_factory=Counter)
@@ -61,7 +61,7 @@ class Tally:
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """All rows with a place."""
         return self.codes.total()
 
 
@@ -95,7 +95,7 @@ class Frames:
         return -(-self.count // self.stride)
 
     def number(self, times: pd.Series) -> np.ndarray:
-        """The number of the frame of each time, (N,); -1 where it is none of them."""
+        """The number of the frame of each time, (N,); negative where it is none of them."""
         step = self.stride * intervals.time_step(self.step_hours)
         since = times.to_numpy("datetime64[ns]") - self.start
         number = since // step
@@ -112,10 +112,10 @@ def at_places(tables: list[Path], channels: list[str], frames: Frames, most: int
         most: number of values at most, a value per frame and series.
 
     Returns:
-        `places` (name, latitude, longitude), `series` (number of the place, number of the observed channel),
-        `channels` (what is observed), and packed over series and frames: `code` (series, frames), and for the
-        series' codes that are there `value` (without its bias) and `departure` (from the mean), both in steps. `rows`
-        counts what there is and what is shown.
+        `places` (name, latitude, longitude), `series` (number of the place, number of the observed channel), `channels`
+        (what is observed), `reasons` (what the codes mean), and packed: `code` (series, frames), and one after the
+        other for the codes that are not missing `value` (observed minus bias) and `departure` (from the analysis mean),
+        in the channel's step. `rows` counts rows with a place, those shown, and the places of the series counted.
     """
     tally = Tally.of(tables)
     keys = tally.chosen(most // len(frames))

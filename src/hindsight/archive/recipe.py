@@ -16,12 +16,19 @@ from hindsight.settings.product import Ensemble
 from hindsight.settings.reanalyse import Reanalyse
 
 MAY_GROW = ("domain.test.end", "product.members")
-EXECUTION = ("device", "threads", "batch", "retries", "solver_iterations")  # at most last digits do
+EXECUTION = (
+    "device",
+    "threads",
+    "batch",
+    "retries",
+    "solver_iterations",
+)  # at most the last digits depend on them, if `precision: auto` means the same on all machines
 ACCESS = ("url", "options", "retries", "timeout_seconds")  # how reports are fetched
 PROPOSALS = ("interval_frames", "drift_errors", "dead_days")  # of quality control: no observation depends on them
 NO_DENIALS = {"denied": [], "denied_file": None}
-FOLDS = ("folds", "fold")  # of cross-validations, whose networks are others
+FOLDS = ("folds", "fold")  # of cross-validation, which makes networks of its own
 ATTRIBUTES = ("analysis", "regime", "lag_hours", "guidance", "sampler", "steps", "seed", "prior")  # of every analysis
+ATTRIBUTES += ("controller", "steering")  # of those that have them
 DIGITS = 12  # of a checksum, in messages
 
 

@@ -1,7 +1,7 @@
 """Revisions: shards of an archive that were made again with other values, when, why, and checksums before and after.
 
 A file for each shard has an entry for its first version and one for every later one. These files are not outputs of
-rules, because Snakemake deletes outputs before it makes them again. Adding members is not a revision.
+rules, because Snakemake deletes outputs before it makes them again. Adding members by whole blocks is not a revision.
 """
 
 import json
@@ -16,6 +16,8 @@ from hindsight.settings.quality import Denial
 
 MADE_FROM = {
     "prior": "sampled from another prior",
+    "controller": "sampled with another controller",
+    "steering": "steered in other directions",
     "observations": "made from other observations",
 }  # checksums of blocks
 

@@ -44,7 +44,9 @@ class SuspectSearch:
         which = key, members.start or 0
         parts = self.scans.setdefault(which, [])
         parts.append(summary)
-        while len(parts) > 1 and len(parts[-2].times) <= len(parts[-1].times):  # few hold values of their edges
+        while len(parts) > 1 and len(parts[-2].times) <= len(
+            parts[-1].times
+        ):  # merged like binary numbers, so that few are kept
             parts[-2:] = [scan.concatenate(parts[-2:])]
         if sum(len(one.times) for one in parts) >= WINDOW:
             if which in self.windows:
@@ -72,7 +74,7 @@ class SuspectSearch:
 
 
 def refuse(suspects: list[dict], settings: Archive, archive: Path) -> None:
-    """Stop at suspect values whose times are not in `archive.accepted`.
+    """Stop at fatal suspect values whose times are not in `archive.accepted`.
 
     Raises:
         UserError: with variable, member, time and place of each.

@@ -1,7 +1,7 @@
 """Write one shard of the archive: complete objects, which no other job touches, and then the marker.
 
 An object is encoded in memory and replaced as a whole, unless the file has the same bytes already. So if members are
-added, only the new members, the mean and the spread are written.
+added by whole blocks, only the new members, the mean and the spread are written.
 """
 
 import json
@@ -117,7 +117,7 @@ def _array(archive: Path, group: str, channel: str, frames: int) -> zarr.Array:
 
 
 def _stretch(headers: list[xr.Dataset]) -> dict[str, str]:
-    """The stretch (shard and halo) that the jobs analysed, which must stay the same when the period grows."""
+    """The stretch (shard and halo) that the jobs analysed; the workflow analyses it again when the period grows."""
     found = sorted({str(header.attrs["stretch"]) for header in headers if "stretch" in header.attrs})
     if len(found) > 1:
         named = "; ".join(f"{header.attrs['file']} with {header.attrs.get('stretch')}" for header in headers)

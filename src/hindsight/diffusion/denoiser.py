@@ -1,13 +1,14 @@
 """The denoiser: the linear prior's estimate plus a correction by the network.
 
-With a = U^T x the modes of the noisy field and l their variances,
+With a = U^T x the coefficients of the noisy field and l the variances of the modes,
 
     D(x; sigma) = E_GM[x_0 | x] + c(sigma) F(U a / sqrt(l + sigma^2), E_GM[x_0 | x]; sigma),
 
 E_GM the ideal denoiser of the linear prior (a Gauss-Markov process) over all frames of the window, F the network and c
-the error of the linear estimate at that noise level. It is the preconditioning of Karras et al. (2022, table 1) with
-c_skip x replaced by the space-time optimum and c_in taken mode by mode; for a white process it is exactly theirs. With
-F = 0 it is optimal interpolation; training adds what is non-linear or flow-dependent.
+the error that the linear estimate of a frame has without its neighbours at that noise level. It is the preconditioning
+of Karras et al. (2022, table 1) with c_skip x replaced by the space-time optimum and c_in taken mode by mode; for a
+white process it is exactly theirs. With F = 0 it is optimal interpolation; training adds what is non-linear or
+flow-dependent.
 
 F is scaled by one number for each level and not mode by mode: mode by mode the largest patterns are amplified a hundred
 times more than the smallest, and the network learns nothing (measured; docs/decisions/0004).
@@ -39,7 +40,7 @@ class Points:
 
 @dataclass(frozen=True)
 class LinearEstimate:
-    """The linear prior's estimate (B, T, D), its error (B, T, 1 or D), and the inputs of the network."""
+    """The linear prior's estimate (B, T, D), its error without neighbours (B, T, 1 or D), and the network's inputs."""
 
     mean: torch.Tensor
     error: torch.Tensor
@@ -52,8 +53,8 @@ def linear_estimate(
     """The linear prior's estimate of noisy windows (B, T, D), and the inputs of the network.
 
     `mean` is the linear prior's estimate from the fields alone, at the levels `sigma` (B, T). The inputs are the
-    whitened noisy field and the linear estimate, (B, T, 2, D), and with points also the values at their levels and the
-    logarithm of these levels, (B, T, 4, D).
+    whitened noisy field and the linear estimate, (B, T, 2, D), and with points also the values at their levels and a
+    quarter of the logarithm of these levels, (B, T, 4, D).
     """
     error = estimate_error(process, sigma, points)
     white = process.modes.expand(process.modes.project(noisy) * (process.variance + sigma[..., None] ** 2).rsqrt())
@@ -68,7 +69,7 @@ def linear_estimate(
 
 
 def estimate_error(process: GaussMarkov, sigma: torch.Tensor, points: Points | None = None) -> torch.Tensor:
-    """Root-mean-square error of the linear estimate: `error_scale`, reduced at observed points; (B, T, 1 or D)."""
+    """Root-mean-square error of the linear estimate without neighbours, (B, T, 1 or D), reduced at observed points."""
     error = error_scale(process, sigma)[..., None]
     return error if points is None else error * (1 + error.square() * points.inverse_variance).rsqrt()
 

@@ -1,7 +1,7 @@
 """H U as matrices, for few observations, at places that frames share.
 
 H is a sum of J parts that all members share, each times slopes of the member's own (where all rows are linear J = 1 and
-the slope is 1). G geometries of N rows with offsets to L frames, with n modes, take
+the slope is 1). G geometries of N rows, in frames of one noise level, with offsets to L frames, with n modes, take
 
     G N (4 J L n + 12 N) bytes
 

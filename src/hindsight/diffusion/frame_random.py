@@ -30,7 +30,7 @@ def normal(
         seed: of the product.
         members: member numbers, E of them.
         frames: absolute frame numbers, T of them.
-        steps: count of sampling steps, one for all frames or one for each.
+        steps: number of the sampling step, one for all frames or one for each, see `sampler.Noise`.
         purpose: use of the numbers, one of `PURPOSES`.
         size: numbers for each frame.
         antithetic: whether an odd member has the numbers of the one before it with the opposite sign.
@@ -62,7 +62,7 @@ def for_observations(
         seed: of the product.
         members: member numbers, E of them.
         keys: of the observations of T frames, (T, N).
-        steps: count of sampling steps, one for all frames or one for each.
+        steps: number of the sampling step, one for all frames or one for each, see `sampler.Noise`.
         purpose: use of the numbers, one of `PURPOSES`.
         antithetic: see `normal`.
 

@@ -59,7 +59,7 @@ class GaussMarkov:
         return GaussMarkov.from_tensors({name: tensor.to(device) for name, tensor in self.tensors().items()})
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The tensors that define the process, by name; see `from_tensors`."""
+        """The tensors that define the process, by name (`memory` is the persistence); see `from_tensors`."""
         tensors = {"variance": self.variance, "coupling": self.coupling, "memory": self.persistence}
         return tensors | {f"modes.{name}": value for name, value in self.modes.tensors().items()}
 

@@ -17,7 +17,7 @@ from hindsight.diffusion.channelwise import Channelwise
 class Modes(Protocol):
     """n orthonormal functions of D values.
 
-    `periodic`: they are waves round circles of latitude, and fields are weighted by area.
+    `periodic`: they are waves round circles of latitude, of fields that the caller has weighted by area.
     """
 
     periodic: bool

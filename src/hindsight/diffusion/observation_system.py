@@ -1,7 +1,8 @@
 """The system H P H^T + R of the observation solver, and a preconditioner for it.
 
-P is known in n modes, P = U P_n U^T. For N rows of observations a frame in T frames there are three forms, which agree
-to rounding; the one with the least work whose matrices fit is taken:
+P is known in n modes, P = U P_n U^T. For N rows of observations a frame in T frames there are three forms, whose
+products agree to rounding. `Dense` is taken if it fits and has few rows (2 N < n) or no more work than `StateSpace`;
+else `StateSpace` if it fits; else `MatrixFree`:
 
 `Dense` (`dense_rows`) holds the matrices H U of every distinct geometry, and for each the inverse of its frame's block
 without coupling in time. It suits few observations at places that frames share.
@@ -74,7 +75,7 @@ def build(
     memory: float = MEMORY,
     shape: tuple[int, int] | None = None,
 ) -> System:
-    """The form with the least work among those whose matrices fit.
+    """The form that suits the observations and whose matrices fit, as the module says.
 
     Args:
         process: the linear prior.
@@ -225,7 +226,8 @@ class StateSpace(MatrixFree):
 def _in_space(observations: Observations, shape: tuple[int, int], block: int) -> list[torch.Tensor]:
     """The rows of every frame in blocks of neighbours: places in the flattened (T N), padding left out.
 
-    As many strips of latitude as each has blocks, sorted by longitude.
+    A frame is cut into strips of latitude, about as many as there are blocks in each; rows of a strip are sorted by
+    longitude.
     """
     frames, count = observations.present.shape
     place = observations.point[..., 0] % (shape[0] * shape[1])

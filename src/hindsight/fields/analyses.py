@@ -63,7 +63,7 @@ def write(
 
 
 def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
-    """Read the files of one or several shards into memory, members and times in order; of the times, if given.
+    """Read the files of one or several shards into memory, members and times in order; if `times` is given, only those.
 
     Raises:
         UserError: if a file is missing or cannot be read.
@@ -84,7 +84,7 @@ def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
 
 
 def _at(dataset: xr.Dataset, times: np.ndarray | None) -> xr.Dataset:
-    """The frames at some of the times; all, if there are none."""
+    """The frames at some of the times; all if `times` is None."""
     return dataset if times is None else dataset.sel(time=np.isin(dataset["time"].values, times))
 
 

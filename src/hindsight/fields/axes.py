@@ -110,7 +110,7 @@ def check_degrees(axis: xr.DataArray, role: str, where: str, confirmed: bool = F
 
 
 def sort(raw: xr.Dataset, where: str) -> xr.Dataset:
-    """Sort latitudes south to north and longitudes west to east, across Greenwich or the date line where a region does.
+    """Sort latitudes south to north and longitudes west to east; a region across 0 or 180 E stays whole.
 
     A meridian that is given twice, at 0 and at 360 degrees, is kept once.
 

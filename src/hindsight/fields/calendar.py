@@ -118,8 +118,8 @@ def check_splits(domain: Domain, times: np.ndarray, where: str, splits: dict[str
         domain: with the splits.
         times: of the source, in order.
         where: name of the source for error messages.
-        splits: those of which the source has fields; none: all. Without the test period, the start of this period must
-            be a whole number of steps from the frames.
+        splits: those of which the source has fields; none: all. Where the test period is not among them,
+            domain.test.start must still be a whole number of steps from the frames.
 
     Raises:
         UserError: naming the period.

@@ -18,7 +18,8 @@ class Grid:
     """A regular grid: latitudes south to north, longitudes west to east (degrees).
 
     `covered` (H, W) says where the source has values, such as within the range of radars; none: everywhere. Points
-    that it does not cover have weight 0. `is_plane`: it is a map laid on the equator, whose distances count (`plane`).
+    that it does not cover have weight 0. `is_plane`: it is a map laid on the equator (`plane`): coordinates
+    stand for distances, not for places on the Earth.
     """
 
     latitude: np.ndarray

@@ -4,12 +4,12 @@ Columns: `time` (UTC), `latitude`, `longitude` (degrees), `level` (hPa, NaN at t
 `error` (standard deviation; both in the channel's units), `platform`, `station`, `quality` (0: may be used),
 `withheld` (kept from every analysis, used for verification), `source`.
 
-Tables may lack the columns of `OPTIONAL`, which then have their defaults: `footprint` (the area that a row is the mean
-of, see `hindsight.operators.footprint`; empty: a value at a point), `elevation` (m, of the instrument), `time_weights`
-(see `hindsight.operators.time_weights`; empty: a value at the time of a frame), `bias` (that was subtracted from the
-value), `reasons` (all codes that apply to a row, as bits, where `quality` is the first), `departure` (from the
-estimate by all other reports), `departure_spread` (its standard deviation) and `kind` (of measurement, by which
-`observe.measurements` describes real reports).
+Tables may lack `footprint` (the area that a row is the mean of, see `hindsight.operators.footprint`; empty: a value at
+a point), which is then empty, and the columns of `OPTIONAL`, whose defaults then hold: `elevation` (m, of the
+instrument), `time_weights` (see `hindsight.operators.time_weights`; empty: a value at the time of a frame), `bias`
+(that was subtracted from the value), `reasons` (all codes that apply to a row, as bits, where `quality` is the first),
+`departure` (from the estimate by all other reports), `departure_spread` (its standard deviation) and `kind` (of
+measurement, by which `observe.measurements` describes real reports).
 """
 
 from pathlib import Path
@@ -134,7 +134,7 @@ def _has_naive_times(path: Path) -> bool:
 
 
 def stations(paths: list[Path]) -> pd.DataFrame:
-    """The stations of a network: one row for each channel, station, position and observation error.
+    """The stations of a network: one row for each different combination of these columns.
 
     Returns:
         Columns channel, latitude, longitude, station, error, withheld, quality, footprint.

@@ -27,7 +27,7 @@ DUPLICATES_EXCESS = 0.2  # least excess of that share over its median
 STILL_EXCESS = 0.04  # least excess of the share of points that do not change over its median
 JUDGED = 64  # values that it takes to say how they are rounded
 COMMON = 0.3  # shares with a larger median belong to the source, and are not judged
-NORMAL = 1.4826  # standard deviations of a normal distribution per median absolute deviation
+NORMAL = 1.4826  # median absolute deviations in a standard deviation of a normal distribution
 KINDS = ("constant", "repeated", "polar", "outlier", "packing", "stuck", "jump", "rounding")
 
 

@@ -53,7 +53,7 @@ def cut(domain: Domain, product: Product) -> list[Shard]:
 
 
 def overlapping(shards: list[Shard], interval: Interval) -> list[Shard]:
-    """The shards, in order, that hold frames of an interval."""
+    """The shards, in order, that hold frames of an interval, which begins in the test period."""
     starts, step = [shard.start for shard in shards], intervals.time_step(interval.step_hours)
     first = max(bisect.bisect_right(starts, interval.start) - 1, 0)
     return shards[first : bisect.bisect_left(starts, interval.start + interval.frames * step)]

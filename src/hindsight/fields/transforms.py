@@ -6,7 +6,7 @@ Such a channel is analysed as a number that is nearly normal where it rains:
     T(v) = 0                          where it is less: dry;
 
 and back, T^-1(x) = threshold exp(x - 1) where x >= 1, and 0 below: all of it is dry (a censored normal variable). What
-is less than half a step above dry is therefore dry, and what is not is at least the threshold.
+is less than 1 above dry is therefore dry, and what is not is at least the threshold.
 
 With a highest value, T is constant beyond it and T^-1 never exceeds it.
 """
@@ -146,5 +146,5 @@ def perturbed(
 
 
 def slope(values: np.ndarray, chosen: CensoredLogarithm) -> np.ndarray:
-    """The derivative of the transform at physical values; that of the threshold where it is dry."""
+    """The derivative of the transform at physical values, at least the threshold; it is not cut at `highest`."""
     return 1.0 / np.maximum(values, chosen.threshold)

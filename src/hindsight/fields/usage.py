@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hindsight.fields.axes import NEAR_LEVELS
 from hindsight.fields.grid import NEAR, Grid
 from hindsight.settings.lexicon import CHANNELS, COMPUTED, ON_LEVELS, inputs, physical_range
 
@@ -51,7 +52,8 @@ FILL_VALUES = (
     99999.0,
     9.96921e36,
 )  # of missing values
-# rows equal in all of these (and the level of a variable) are duplicates; reports between two frames differ in weights
+# rows equal in all of these (and in `level`, of a channel without one in its name, such as t) are duplicates; reports
+# between two frames differ in weights
 IDENTITY = ["time", "time_weights", "latitude", "longitude", "channel", "station"]
 
 
@@ -163,9 +165,9 @@ def _on_level(observed: str, given: np.ndarray, needed: Sequence[str]) -> np.nda
     """Whether levels (N,) are the observed channel's own, or lie among those of the channels that it depends on."""
     if observed in ON_LEVELS:
         levels = [level for name in needed if (level := CHANNELS[name].level)] or [np.nan]
-        return (given >= min(levels) - NEAR) & (given <= max(levels) + NEAR)
+        return (given >= min(levels) - NEAR_LEVELS) & (given <= max(levels) + NEAR_LEVELS)
     own = CHANNELS[observed].level if observed in CHANNELS else None
-    return np.isnan(given) | np.isclose(given, np.nan if own is None else own, rtol=0, atol=NEAR)
+    return np.isnan(given) | np.isclose(given, np.nan if own is None else own, rtol=0, atol=NEAR_LEVELS)
 
 
 def _is_fill_value(table: pd.DataFrame) -> np.ndarray:

@@ -22,7 +22,7 @@ NAMES = ["station", "channel"]
 COLUMNS = [*NAMES, "reports", "bias", "error"]
 FEWEST = 60  # least reports of a calibrated station
 LIMIT = 4.0  # scaled median absolute deviations, beyond which a departure counts as one at the limit
-DEVIATION = 1.4826  # standard deviations of a normal distribution in a median absolute deviation
+DEVIATION = 1.4826  # median absolute deviations in a standard deviation of a normal distribution
 
 
 def run(domain: TrainingDomain, *, observations: list[Path], fields: Path, calibration: Path) -> None:
@@ -47,8 +47,8 @@ def departures(table: pd.DataFrame, dataset: xr.Dataset, domain: TrainingDomain)
         domain: channels, time step and training period.
 
     Returns:
-        Columns station, channel, departure; without rows that need frames outside of the training period, or missing
-        ones.
+        Columns station, channel, departure; without rows that need frames outside of the training period, missing
+        ones, or such as lie more than two frames beyond the table's first and last report.
     """
     table = table[usage.observable(table, domain.channels)].reset_index(drop=True)
     if table.empty:

@@ -59,7 +59,8 @@ def assign(reports: pd.DataFrame, measurements: Sequence[Measurement], channels:
     Args:
         reports: with the columns of `observe.reports.COLUMNS`, and perhaps `kind`.
         measurements: the first that fits a report describes it; `DEFAULTS` follow.
-        channels: of the state; a level that is one of theirs belongs to the channel's name.
+        channels: of the state; a report on the level of one of them observes that channel (`t500`), on
+            another level the variable (`t`).
 
     Returns:
         The reports with `channel` (empty where the lexicon has none), `level`, `error` (NaN where it is not known),

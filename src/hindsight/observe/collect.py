@@ -55,8 +55,8 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: float) -> pd.Da
         step_hours: between frames.
 
     Returns:
-        The reports of the interval, those nearest to their frame first: of several that a station gives for one frame,
-        the first is used.
+        The reports of the interval. Of several that a station gives for the nearest frame (`nearest_frame`), the
+        nearest comes first and is used.
     """
     step, first = intervals.time_step(step_hours), span.times[0]
     away = (reports["time"].to_numpy("datetime64[ns]") - first) / step
@@ -66,14 +66,14 @@ def at_frames(reports: pd.DataFrame, span: Interval, step_hours: float) -> pd.Da
     share = away - number
     weights = reports["weights"].to_numpy(object).copy()
     weights[between] = [time_weights.text({0: 1 - s, 1: s}) for s in share[between]]
-    late = np.where(nearest, np.abs(share) * step_hours, 0.0)
+    hours_away = np.where(nearest, np.abs(share) * step_hours, 0.0)
     table = reports.assign(
         time=first + number * step,
         time_weights=weights,
-        error=np.hypot(reports["error"], reports["error_per_hour"] * late),
+        error=np.hypot(reports["error"], reports["error_per_hour"] * hours_away),
     )
     inside = np.flatnonzero((number >= 0) & (number < span.frames))
-    return table.iloc[inside[np.argsort(late[inside], kind="stable")]].reset_index(drop=True)
+    return table.iloc[inside[np.argsort(hours_away[inside], kind="stable")]].reset_index(drop=True)
 
 
 def as_observations(reports: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def as_observations(reports: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def reasons(table: pd.DataFrame, channels: list[str], static: xr.Dataset, height_m: float) -> usage.Codes:
-    """Codes of the reports against their use that need no other report.
+    """Codes of the reports against their use, of all checks but those of `screen` and `select`.
 
     Args:
         table: an observation table, and the provider's `flag`.

@@ -96,7 +96,7 @@ def simulate(
         stations: station, latitude, longitude, withheld, footprint.
         error: error standard deviation of each channel (C,).
         seed: of the errors.
-        network: how often it reports.
+        network: its settings, of which `every_hours` is used.
         step_hours: between frames.
         chosen: transforms by channel; errors of these channels are added as their settings say.
 

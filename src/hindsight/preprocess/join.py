@@ -19,7 +19,7 @@ from hindsight.settings import Domain
 
 
 def run(domain: Domain, *, pieces: list[Path], fields: Path) -> None:
-    """Join the pieces into one store with all times; frames outside the splits are NaN, with `available` false."""
+    """Join the pieces into one store with all times; frames that no piece has are NaN, with `available` false."""
     opened = [(store.folder(path), store.read(path)) for path in pieces]
     times = intervals.time_axis(domain)
     where, partial = store.folder(fields), store.new_partial(store.folder(fields))

@@ -25,7 +25,7 @@ from hindsight.settings import Preprocess
 from hindsight.settings.domain import TrainingDomain
 
 BLOCK = 64e6  # bytes of values, in double precision, at a time
-LARGEST_CONDITION = 1e6  # of the normal matrix; that of whole years is about 2
+LARGEST_CONDITION = 1e6  # of the normal matrix; that of whole years is about 2, with daily harmonics 4
 MAX_MISSING_DAYS = 14  # of the year that annual harmonics need
 SUMS = {  # variables of the file: dimensions
     "normal": ("harmonic", "other_harmonic"),

@@ -124,7 +124,7 @@ def encoding(dataset: xr.Dataset, settings: Regrid) -> dict:
 
 
 def file_frames(space: tuple[int, ...], settings: Regrid) -> int:
-    """Frames in each file of the store: `file_frames`, halved until they fit `file_mb`."""
+    """Frames in each file: `file_frames`, halved while they exceed `file_mb` and halves are whole chunks."""
     frames, frame = settings.file_frames, 4 * int(np.prod(space))
     while frames * frame > settings.file_mb * 1e6 and frames % (2 * settings.chunk_frames) == 0:
         frames //= 2

@@ -14,11 +14,12 @@ NEGLIGIBLE = 1e-6  # of a channel's largest value: the spread of a constant in s
 VARIABLES = {  # of the file: dimensions, comment
     "spread": (
         ("channel",),
-        "root-mean-square departure from the climatology, over time and place; in the channel's units",
+        "root-mean-square departure from the climatology, over time and place; in the units of the channel, or of its "
+        "transform",
     ),
     "variance": (
         ("channel", "latitude", "longitude"),
-        "mean square departure from the climatology; in the channel's units, squared",
+        "mean square departure from the climatology; in these units, squared",
     ),
     "lowest": (("channel",), "least value; in the channel's units"),
     "highest": (("channel",), "largest value; in the channel's units"),

@@ -177,7 +177,9 @@ def _time_stretches(
     rows = tables.usable(tables.read(observations, *first.times[[0, -1]]))
     members, window = product.block(0), settings.frames or prior.metadata.window
     analyse = lambda begin, frames, numbers: timing.analyse(
-        prior, Task(first.times[begin : begin + frames], rows, numbers, product.seed), settings
+        prior,
+        Task(first.times[begin : begin + frames], rows, numbers, product.seed, antithetic=product.antithetic),
+        settings,
     )
     least, two = min(window, first.frames), [*members, members[0] + 1][:2]
     progress = Progress("reanalyse.plan, the shortest stretches", 2)
@@ -197,7 +199,7 @@ def _time_stretches(
 
 
 def measured_pace(warm: Timed, timed: list[Timed], start: float, writing: float) -> Pace:
-    """Seconds of each kind of work, from all timed stretches but the shortest if there are others.
+    """Seconds of each kind of work, from all timed stretches but the first, of two members, if there are others.
 
     The band is twice their scatter plus `UNTIMED`.
     """
@@ -268,7 +270,7 @@ def memory(warm: Timed, timed: list[Timed], member_frames: int) -> dict:
 
     Args:
         warm: the stretch that warmed up, used if only one was timed after it.
-        timed: the others, the shortest first; the shortest is not used if there are several more.
+        timed: the others; the first, which has only two members, is not used if there are several more.
         member_frames: frames times members of the largest job.
     """
     used = timed[1:] if len(timed) > 2 else timed if len(timed) > 1 else [warm, *timed]

@@ -13,7 +13,7 @@ MARGIN = 1.5  # times the largest observed departure of a channel, if that is la
 
 
 def levels(settings: Reanalyse) -> np.ndarray:
-    """Noise levels of the sampling steps, rising from 0; (S + 1,)."""
+    """Noise levels of the sampling steps, rising from 0; (steps + 1,), fewer where sigmoid levels are cut off."""
     if settings.noise_levels == "sigmoid":
         published = sigmoid.levels(settings.steps)
         below = published[published < settings.sigma_max]

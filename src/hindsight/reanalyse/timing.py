@@ -37,7 +37,7 @@ class Timed:
     Attributes:
         frames: of the stretch.
         work: what was computed.
-        network: seconds in the network.
+        network: seconds in the denoiser: network and linear estimate, without passes back.
         rest: all other seconds.
         host: peak memory of the process so far, bytes.
         device: peak memory of the stretch on its GPU, bytes; 0 without one.
@@ -93,7 +93,7 @@ def affordable(stretches: list[tuple[int, int]], seconds: float, per_frame: floa
 
 
 def analyse(prior: Prior, task: Task, settings: Reanalyse) -> Timed:
-    """Analyse a stretch as a job does, and time it; see `shard.reanalyse`."""
+    """Analyse a stretch as a job does, but for rejecting observations by departure alone, and time it."""
     device = prior.maps.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

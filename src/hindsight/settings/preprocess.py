@@ -30,7 +30,8 @@ class Regrid(Section):
     file_mb: float = Field(
         512.0,
         gt=0,
-        description="memory for the frames of one file (MB), which a job holds; file_frames is halved until they fit",
+        description="memory for the frames of one file (MB), which a job holds; file_frames is halved until they fit, "
+        "or half of them is no longer whole chunks",
     )
     chunk_frames: int = Field(
         64, gt=0, description="frames in each chunk of fields.zarr, the smallest unit that is read"

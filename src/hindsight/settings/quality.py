@@ -24,7 +24,10 @@ class Measurement(Section):
         0.0, ge=0, description="standard deviation of what the grid does not resolve, in the channel's units"
     )
     error_per_hour: float = Field(
-        0.0, ge=0, description="nearest_frame: growth of the error with the time to the frame, in units per hour"
+        0.0,
+        ge=0,
+        description="nearest_frame: error for each hour between report and frame, in the channel's units, whose square "
+        "is added to the variance",
     )
     time: Literal["interpolate", "nearest_frame"] = Field(
         "interpolate", description="values between two frames: linear in time between them, or of the nearest frame"
@@ -52,8 +55,10 @@ class Denial(Section):
 
     station: str = Field(description="its name, or a pattern such as ES_*")
     channel: str | None = Field(None, description="observed channel; none: all")
-    start: Time | None = Field(None, description="first time; none: from the beginning")
-    end: End | None = Field(None, description="last time; none: to the end")
+    start: Time | None = Field(
+        None, description="first time, of the frame that a report is assigned to; none: from the beginning"
+    )
+    end: End | None = Field(None, description="last time, likewise; none: to the end")
     reason: str = Field(min_length=3, description="why: drift, step, moved, …")
 
     def meets(self, first: datetime, last: datetime) -> bool:

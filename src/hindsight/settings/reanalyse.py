@@ -230,7 +230,7 @@ class Sampling(Section):
         8,
         gt=0,
         description="sampling steps from noise to clean; each evaluates once every network window with a frame to "
-        "denoise",
+        "denoise (sigmoid: before the cut at sigma_max)",
     )
     noise_levels: Literal["karras", "sigmoid"] = Field(
         "karras",
@@ -317,8 +317,8 @@ class Reanalyse(Sampling):
     solver_memory: float = Field(
         2.0,
         ge=0,
-        description="GB that the matrices of the observation solver may take; beyond it, it works without them, with "
-        "more iterations. The values of an analysis depend on it within solver_tolerance",
+        description="GB that the matrices of the observation solver may take; where none of its forms with matrices "
+        "fits, it works without, with more iterations. The values of an analysis depend on it within solver_tolerance",
     )
 
     @model_validator(mode="before")

@@ -2,8 +2,8 @@
 
 `reanalyse.guidance.method: sda` names the module `sda`. Its function `build` takes a `Setup` and, as keyword
 parameters, the settings of `reanalyse.guidance` that the method uses, and returns a `Denoiser`. A guided denoiser is a
-denoiser, so sampling steps work with any guidance, with two exceptions: `covariance` needs a guidance that draws, and
-some guidances need deterministic steps (`Traits` in `settings/reanalyse.py`).
+denoiser, so sampling steps work with any guidance, with exceptions: `covariance` needs a guidance that draws, some
+guidances need deterministic steps (`Traits` in `settings/reanalyse.py`), and `controlled` needs `ddim`.
 """
 
 from collections.abc import Callable
@@ -58,10 +58,13 @@ class Denoiser(Protocol):
         """E[x_0 | noisy (E, T, D)] at the levels `above`; valid for frames whose level falls to `below`."""
 
     def draw(self, noisy: torch.Tensor, above: torch.Tensor, below: torch.Tensor, white: White) -> torch.Tensor:
-        """A sample of the clean frames."""
+        """A sample of the clean frames; only of guidances whose `Traits` say that they draw."""
 
     def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
-        """A sample of the clean frames by the linear prior alone; levels may be infinite."""
+        """A sample of the clean frames by the linear prior without the network; levels may be infinite.
+
+        Whether it uses the observations depends on the guidance.
+        """
 
 
 class Observations(Protocol):
@@ -150,7 +153,7 @@ class Setup:
         tolerance: relative residual at which the observation solver stops.
         iterations: after which the observation solver gives up.
         cache: H times the modes, by `Observations.geometry`, shared by the cycles of a stretch.
-        memory: that these matrices may take, GB.
+        memory: GB that the matrices of the observation solver may take, see `observation_system.build`.
         control: the controller of the prior, if it has one.
     """
 

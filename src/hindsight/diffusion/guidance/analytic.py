@@ -6,8 +6,8 @@ covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, 
     x = D + xi,   xi ~ N(0, P);      x_0* = x + P H^T (H P H^T + R)^-1 (y + eps - H x),   eps ~ N(0, R),
 
 which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation also
-corrects the days around it. The system is solved matrix-free by conjugate gradients (H P H^T + R is symmetric and
-positive definite), preconditioned by blocks (`observation_system`). It needs no backward pass through the network.
+corrects the days around it. The system is solved by conjugate gradients (H P H^T + R is symmetric and positive
+definite), in one of the three forms of `observation_system`. It needs no backward pass through the network.
 
 The residual of the recurrence drifts from the true one where errors are far smaller than the spread, so the true one
 replaces it at intervals, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
@@ -25,7 +25,7 @@ from hindsight.diffusion.guidance import Observations, Setup, White, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
 
 REPLACE_EVERY = 25  # iterations after which the residual is replaced by the true one
-PATIENCE = 3  # times that the true residual may exceed the recurrence's before single precision is given up
+PATIENCE = 3  # times that the true residual may exceed the recurrence's before a precision is given up
 SHARE = 0.05  # largest residual, as a share of the observation errors
 
 
@@ -38,7 +38,7 @@ class Analytic:
         tolerance: relative residual at which the solver stops, if it is also far smaller than the observation errors.
         iterations: after which it raises an error; as many again in double precision.
         cache: H U by geometry, shared by the cycles of a stretch.
-        memory: that the matrices H U may take, GB; beyond it, H and U are applied one after the other.
+        memory: GB that the matrices of the solver may take; it decides the form, see `observation_system.build`.
         shape: of the grid (H, W); none: the state is a line.
     """
 
@@ -76,7 +76,7 @@ class Analytic:
         return self._sample(self.prior.mean(noisy, above, below), self.prior.posterior(above), white)
 
     def start(self, noisy: torch.Tensor, level: torch.Tensor, white: White) -> torch.Tensor:
-        """A sample by the linear prior alone."""
+        """A sample given the observations, by the linear prior without the network."""
         posterior = self.prior.posterior(level)
         return self._sample(posterior.mean(noisy), posterior, white)
 
@@ -140,8 +140,8 @@ class Analytic:
             if not worst > 1:
                 return solution, used
         raise ArithmeticError(
-            f"the observation solver stopped at a residual {worst:.1e} times the allowed one, after {self.iterations} "
-            f"iterations, tolerance {self.tolerance:.0e}"
+            f"the observation solver stopped at a residual {worst:.1e} times the allowed one, after at most "
+            f"{self.iterations} iterations, tolerance {self.tolerance:.0e}"
         )
 
     def _needs_double(self, posterior: Posterior) -> bool:

@@ -35,7 +35,7 @@ class Lifted:
 
     Attributes:
         departure: observed minus estimated, in standard deviations expected of it, 0 if not observed; (E, T, D).
-        share: of the expected error that an observation would remove, 0 if not observed; (1 or E, T, D).
+        share: of the expected error variance that an observation would remove, 0 if not observed; (1 or E, T, D).
     """
 
     departure: torch.Tensor

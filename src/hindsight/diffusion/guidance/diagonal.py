@@ -2,9 +2,10 @@
 
     E[x_0 | x_sigma, y] = D + V H^T (V |h|^2 + R)^-1 (y - H D),
 
-V the error variance of the linear prior at the frame's level, |h|^2 the squared weights of an observation. Exact where
-values are independent and observed at most once; values between sparse observations do not move. It needs no backward
-pass through the network and solves no system.
+V gamma times the error variance of the linear prior at the frame's level, the mean over all values, |h|^2 the squared
+weights of an observation. Exact, with gamma 1, where values are independent, of equal variance and observed at most
+once; values between sparse observations do not move. It needs no backward pass through the network and solves no
+system.
 """
 
 import torch

@@ -64,13 +64,13 @@ def build(setup: Setup) -> Fused:
     """The guidance; it has no settings.
 
     Raises:
-        UserError: if observations lie between grid points, or are means of several.
+        UserError: if observations depend on several values of the state, or are nonlinear.
     """
     values = setup.observations.on_values(setup.prior.process.size)
     if values is None:
         raise UserError(
-            "guidance 'fused' needs observations of grid values, and some lie between grid points or are means of "
-            "several; set reanalyse.guidance.method: analytic, or mmps"
+            "guidance 'fused' needs observations of single values of the state, and some depend on several (between "
+            "grid points, means, derived channels) or are nonlinear; set reanalyse.guidance.method: analytic, or mmps"
         )
     points = Points(values[0][None], values[1][None])
     solver = setup.tolerance, setup.iterations, setup.cache

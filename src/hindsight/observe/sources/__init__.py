@@ -39,7 +39,7 @@ def collect(settings: Reports, folder: Path, between: Between) -> tuple[pd.DataF
         Reports (`reports.COLUMNS`; from a table also `kind`), and notes on what could not be read.
 
     Raises:
-        UserError: if none of the files can be read.
+        UserError: if none of the files can be read, or an archive (`nnja`) has no report of these days.
     """
     if settings.source == "nnja":
         return _from_archive(settings, between)

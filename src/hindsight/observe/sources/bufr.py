@@ -22,7 +22,7 @@ def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the reports of a file (`reports.COLUMNS`).
 
     Of each subset its first value of an element is taken; soundings (category 2) are left to `igra` and `prepbufr`.
-    A message that cannot be decoded costs its own reports, and a warning says how many were.
+    A message that cannot be decoded costs its own reports, and a warning says how many messages were left out.
 
     Args:
         path: of the file.

@@ -16,8 +16,8 @@ BLOCK = 1 << 16  # bytes
 def read(path: Path, warn: Warn = print) -> bytes:
     """Read a file, and decompress it if it is gzipped or zipped (all files of a zip, in the order of their names).
 
-    Of a truncated gzip file the part before the cut is right, and is returned with a warning; where a checksum is wrong
-    any value may be, and the file is refused.
+    Of a truncated gzip file the part before the cut is right, and is returned with a warning; where a checksum is
+    wrong, any value may be wrong, and the file is refused.
 
     Raises:
         UserError: if the file cannot be read, is empty, or is damaged.

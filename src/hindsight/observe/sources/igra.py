@@ -24,7 +24,8 @@ CHECKED = (b"A", b"B")  # within climatological limits
 def read(path: Path, warn: Warn = print) -> pd.DataFrame:
     """Read the soundings of a file (`reports.COLUMNS`).
 
-    Values of levels without a pressure, and of soundings without an hour of day or release, have no level or no time.
+    Values of levels without a pressure have no level; those of soundings without an hour, of the day or of the release,
+    have no time.
     Lines that are cut short are left out.
 
     Args:

@@ -22,7 +22,7 @@ NAME = re.compile(r"([0-9A-Z]{6})-([0-9]{5})-[0-9]{4}")
 PRESSURE = re.compile(r"MA1.{5}.(\d{5})(.)")  # altimeter setting and its code, station pressure and its code
 LITE = ["year", "month", "day", "hour", "temperature", "dew_point", "sea_level", "direction", "speed"]
 LITE_COLUMNS = 12  # with cloud cover and precipitation, which are not read
-MANDATORY = 105  # characters of a full record before its additional data, whose length are its first four
+MANDATORY = 105  # characters of a full record before its additional data; the first four state its length
 
 
 def read(path: Path, stations: Path | None = None, warn: Warn = print) -> pd.DataFrame:
