@@ -201,7 +201,11 @@ def test_a_limit_refuses_what_exceeds_it_and_says_what_to_do():
         "above train.audit.limit (0.7): standard deviation of the representation: 0.90 (0.85 to 0.95); skill beside"
         in said
     )
-    assert "L4 / L2" not in said and "at most 0.55" in said and "a longer domain.train; or raise the limit" in said
+    assert (
+        "L4 / L2" not in said
+        and "an AUROC of up to 0.55" in said
+        and "a longer domain.train; or raise the limit" in said
+    )
     assert "(0.6)" in audit.refusal(judged(skill=0.65), 0.6) and audit.refusal(judged(skill=0.75), 0.8) == ""
     assert audit.refusal(judged(skill=0.54), 0.5) == ""  # its interval contains 0.5
 

@@ -149,6 +149,13 @@ def test_a_damaged_file_costs_itself(bucket):
     assert len(found) == 26 and "2021-01-01/part-0.parquet is damaged" in notes[0].sentence
 
 
+def test_a_file_without_times_costs_itself(bucket):
+    path = bucket.root / "gcp-nnja-ai/data/v1" / METAR / "OBS_DATE=2021-01-01/part-0.parquet"
+    metar("2021-01-01").drop(columns="OBS_TIMESTAMP").to_parquet(path)
+    found, notes = sources.collect(settings(bucket, METAR), None, BETWEEN)
+    assert len(found) == 26 and "lacks the column 'OBS_TIMESTAMP'" in notes[0].sentence
+
+
 def test_a_folder_on_this_disk_is_read_like_the_bucket(bucket):
     here = settings(bucket, SYNOP, BUFR, METAR, SOUNDINGS)
     there = here.model_copy(update={"url": str(bucket.root / "gcp-nnja-ai/data/v1"), "options": {}})

@@ -107,7 +107,8 @@ def _day(
         try:
             table = _table(storage, name, settings, between)
         except KeyError as error:
-            raise UserError(f"{settings.url}/{name} lacks the column {error}, and is none of NNJA-AI's") from None
+            warn(f"{settings.url}/{name} lacks the column {error} and is left out; it is no file of NNJA-AI")
+            continue
         except (pa.ArrowException, OSError, ValueError) as error:
             warn(f"{settings.url}/{name} is damaged and cannot be read as Parquet ({error})")
             continue
