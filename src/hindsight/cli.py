@@ -2,8 +2,8 @@
 
 A step is a module with a function `run`: `hindsight/STAGE/STEP.py`, or `hindsight/STAGE/PACKAGE/STEP.py`, whose package
 is not part of the step's name. Its positional parameters are sections of the settings file; its keyword-only ones are
-paths and become options of the same name. A list of paths that is too long for a command line can be given as
-`@FILE.json`, a JSON file that lists them.
+paths, or texts such as the name of a network, and become options of the same name. A list of paths that is too long for
+a command line can be given as `@FILE.json`, a JSON file that lists them.
 """
 
 import argparse
@@ -227,6 +227,8 @@ OPTIONS_OF_STEPS = {  # whose meaning is another one, or more exact, in a step
     "observe.screen --screened": "table of screened reports to write (Parquet)",
     "observe.select --observations": "observation table to write (Parquet)",
     "observe.simulate --observations": "observation table to write (Parquet)",
+    "train.controller --controller": "controller to write (controller.safetensors)",
+    "train.controller --curve": "cost and scores of roll-outs, to write (controller_curve.csv)",
     "verify.compare --result": "statistics of the network by frame, to write (verify/statistics/NETWORK.nc)",
     "verify.score --statistics": "statistics of every network (verify/statistics/NETWORK.nc)",
     "archive.break_points --result": "break points of the archive, to write (break_points.json)",

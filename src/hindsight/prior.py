@@ -74,7 +74,7 @@ class Prior(nn.Module):
         super().__init__()
         self.metadata, self.process, self.scaling = metadata, process, scaling
         self.register_buffer("maps", maps)
-        # the square root of each point's area, see `Scaling`; priors on disk have this name
+        # the square root of each point's area, or 1 without weights by area (`Scaling`); priors on disk have this name
         self.register_buffer("measure", torch.tensor(scaling.measure, dtype=torch.float32).expand(maps.shape[-2:]))
         self.network = network(metadata, maps)
         self.precision = metadata.precision  # of inference, which may differ
@@ -279,7 +279,7 @@ def load(path: Path, device: str = "cpu") -> Prior:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header.pop("version")
         prior = _assemble(Metadata(**header), tensors)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{path} is not a prior that can be read ({error}); run snakemake to train one") from None
     return prior.to(torch.device(device)).eval().requires_grad_(False)
 

@@ -56,7 +56,7 @@ def explain_lock(results: Path) -> str:
 
 
 def is_running(path: Path) -> bool:
-    """Whether the run that wrote a file is still running."""
+    """Whether the run that wrote a file is still running; an incomplete file is taken for one that a dead run left."""
     if not (run := _read(path)):
         return False
     if run["host"] != socket.gethostname():

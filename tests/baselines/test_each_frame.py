@@ -45,7 +45,9 @@ def test_rows_that_need_a_frame_beyond_the_span_are_left_out():
     np.testing.assert_array_equal(found.point, [[3, 24], [13, 24]])
 
 
-@pytest.mark.parametrize(("span", "says"), [(1, "2 of 3 observations depend on more frames"), (3, "1 of 3"), (5, "")])
+@pytest.mark.parametrize(
+    ("span", "says"), [(1, "2 of 3 observations depend on more frames"), (2, "1 of 3"), (3, ""), (5, "")]
+)
 def test_rows_that_no_span_of_frames_holds_are_counted(span, says):
     note = each_frame.unused_note(rows([0, 0, 0], offset=[[0, 0], [-1, 0], [0, 2]]), span)
     assert note.startswith(says) and bool(says) == bool(note)

@@ -409,6 +409,12 @@ def test_their_levels_are_not_asked_of_a_prior_that_has_not_learnt_them():
     assert settings.read(BOTH).train.sigma_max == 1825
 
 
+def test_a_share_that_a_schedule_does_not_use_is_not_counted():
+    both = {"staircase_share": 0.6, "equal_share": 0.5}
+    assert settings.read({"train": both | {"noise_levels": {"schedule": "sigmoid"}}}).train.staircase_share == 0.6
+    assert "add up to more than 1" in mistakes({"train": both})
+
+
 @pytest.mark.parametrize("own", [{"width": 64, "depth": 2, "heads": 2}, {"depth": 3}])
 def test_numbers_of_a_transformer_take_the_place_of_its_size(own):
     found = settings.read({"train": {"design": "forcingdas", "backbone": own}}).train.backbone

@@ -174,3 +174,11 @@ def test_a_table_without_rows_adds_nothing():
     pd.testing.assert_frame_equal(
         departures.summary(sums(table(), table().iloc[:0]), 0.95), departures.summary(sums(table()), 0.95)
     )
+
+
+def test_the_mean_of_antithetic_members_has_no_sampling_error_but_that_of_independent_ones_has():
+    pairs = Ensemble(members=MEMBERS, antithetic=True)
+    whole = table().assign(use="withheld")
+    expected = lambda name, product: departures._terms(whole.assign(analysis=name), product)["expected"].sum()
+    ours, lower = expected("diffusion", PRODUCT), expected("diffusion", pairs)
+    assert lower < ours and expected("letkf", pairs) == ours == expected("letkf", PRODUCT)

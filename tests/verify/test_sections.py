@@ -39,7 +39,7 @@ def test_one_shard_says_that_it_has_no_seam(world, tmp_path):
     event = storm.find(it.truth, it.grid, None)
     found = sections.sections(it, event, world["curve"], settings.domain, settings.verify)
     seams = next(section for section in found if section["title"] == "Seams")
-    assert seams == {"title": "Seams", "text": "The period is one shard, so there is no seam.", "pictures": []}
+    assert seams["title"] == "Seams" and not seams["pictures"] and "the period is one shard" in seams["text"]
     assert all(section["pictures"] for section in found if section is not seams)
     assert all(picture.alt for section in found for picture in section["pictures"])
 

@@ -17,7 +17,8 @@ class ControlNet(nn.Module):
         conditions: K, numbers of conditions of each frame.
         width: features.
         blocks: residual blocks.
-        dilations: points between the taps of each block's convolutions, repeated as often as needed.
+        dilations: distance in points between neighbouring weights of each block's convolutions, repeated as often as
+            needed and no longer than the fields allow.
         embedding: size of the embedding.
         edges: of latitudes and longitudes, see `padding.pad`.
         shape: latitudes and longitudes of the fields; fields with one latitude have convolutions along longitude only.
@@ -38,7 +39,7 @@ class ControlNet(nn.Module):
         poles: Poles = BETWEEN,
     ) -> None:
         super().__init__()
-        least = min(side for side in shape if side > 1)
+        least = min(side for side in (shape[0] - max(poles.skipped), shape[1]) if side > 1)
         chosen = [min(dilations[k % len(dilations)], least) for k in range(blocks)]
         inside = poles.coarser(1)
         self.embed = Embedding(conditions, embedding)
@@ -49,7 +50,7 @@ class ControlNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` is the noise of each frame, of order one."""
+        """Run the network; `noise` is log(sigma) / 4 of each frame."""
         embedding = self.embed(noise, conditions)
         x = self.enter(fields.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
@@ -71,7 +72,7 @@ class ControlBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) and (B, K) to (B, C, H, W)."""
+        """(B, C, H, W) and embeddings (B, size) to (B, C, H, W)."""
         scale, shift = self.modulate(embedding)[..., None, None].chunk(2, 1)
         return x + self.second(functional.silu(self.first(self.norm(x) * (1 + scale) + shift)))
 

@@ -21,7 +21,8 @@ class LineNet(nn.Module):
         conditions: K, numbers of conditions of each frame.
         width: features.
         blocks: residual blocks.
-        dilations: frames between the taps of each block's convolutions in time, repeated as often as needed.
+        dilations: distance in frames between neighbouring weights of each block's convolutions in time, repeated as
+            often as needed.
         embedding: size of the embedding.
         edges: of latitudes and longitudes; the line is `periodic` or `open`.
         recompute: in training keep only the inputs of each block and recompute the rest for the gradient.
@@ -51,7 +52,7 @@ class LineNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, fields: torch.Tensor, noise: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """Run the network; `noise` is the noise of each frame, of order one."""
+        """Run the network; `noise` is log(sigma) / 4 of each frame."""
         windows, frames = noise.shape
         embedding = self.embed(noise.flatten(), conditions.flatten(0, 1)).view(windows, frames, -1)
         image = fields[:, :, :, 0].transpose(1, 2)  # (B, C_in, T, W)
@@ -80,7 +81,7 @@ class LineBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """(B, C, T, W) and (B, T, K) to (B, C, T, W)."""
+        """(B, C, T, W) and embeddings (B, T, size) to (B, C, T, W)."""
         scale, shift = self.modulate(embedding).transpose(1, 2)[..., None].chunk(2, 1)
         return x + self.second(functional.silu(self.first(self.norm(x) * (1 + scale) + shift)))
 

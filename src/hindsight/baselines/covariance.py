@@ -1,7 +1,8 @@
 """The covariance of the training period and its square root, for classical methods.
 
-They are fitted once and stored in a file (2, n, n) of single precision. A job reads only the parts it needs: the rows
-of the covariance at observed points, and the square root row by row.
+They are fitted once and stored in a file (2, n, n) of single precision. A job maps it into memory and
+reads what it needs: optimal interpolation the rows of the covariance at observed points and the whole square root,
+3D-Var the rows of the square root at observed points and of the middle frame.
 """
 
 from pathlib import Path

@@ -66,8 +66,8 @@ def read_rows(
 
 
 def unused_note(rows: Rows, span: int) -> str:
-    """How many rows depend on more frames around their own than the `span` that are analysed at once; empty if none."""
-    beyond = 0 if rows.offset is None else int((np.abs(rows.offset) > span // 2).any(1).sum())
+    """How many rows depend on frames further apart than the `span` that are analysed at once; empty if none."""
+    beyond = 0 if rows.offset is None else int((np.ptp(rows.offset, 1) >= span).sum())
     if not beyond:
         return ""
     return (

@@ -30,7 +30,7 @@ class Equivalents:
         return (self.sums.T @ (slopes * departure[..., None]).reshape(len(states), -1).T).T
 
     def curvature(self, states: np.ndarray) -> float:
-        """A bound of the largest eigenvalue of the second derivative of the log-likelihood, as linearised at states."""
+        """A bound of the largest eigenvalue of minus the log-likelihood's second derivative, linearised at states."""
         slopes, size = np.abs(self._linearised(states)[0]).max(0), abs(self.sums)
         across = (slopes * (size @ np.ones(size.shape[1])).reshape(slopes.shape)).sum(1)
         return float((size.T @ (slopes * across[:, None]).ravel()).max())

@@ -93,14 +93,14 @@ class OptimalInterpolation:
         return self._cached[1]
 
     def analyse(
-        self, prior: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray, error: np.ndarray
+        self, background: np.ndarray, value: np.ndarray, point: np.ndarray, weight: np.ndarray, error: np.ndarray
     ) -> np.ndarray:
         """The analyses of background states (E, span * D), given observed values (E, N)."""
         if not len(point):
-            return prior
+            return background
         mapped, factor = self.gain(point, weight, error)
-        innovation = value - (prior[:, point] * weight).sum(-1)
-        return prior + scipy.linalg.cho_solve(factor, innovation.T).T @ mapped
+        innovation = value - (background[:, point] * weight).sum(-1)
+        return background + scipy.linalg.cho_solve(factor, innovation.T).T @ mapped
 
     def mean(self, rows: Rows) -> np.ndarray:
         """The mean of the analysis of rows of the frames in the span, (span * D,)."""

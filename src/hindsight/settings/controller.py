@@ -13,7 +13,9 @@ class ControlNetwork(Section):
     width: int = Field(32, gt=0, multiple_of=8, description="features")
     blocks: int = Field(4, gt=0, description="residual blocks")
     dilations: list[int] = Field(
-        [1, 2, 4], min_length=1, description="points between the taps of each block's convolutions, in turn"
+        [1, 2, 4],
+        min_length=1,
+        description="distance in points between neighbouring weights of each block's convolutions, in turn",
     )
     embedding: int = Field(64, gt=0, multiple_of=2, description="size of the embedding of noise level and waiting time")
     scale: float = Field(

@@ -6,7 +6,7 @@ from hindsight.settings.section import Section
 
 
 class Steering(Section):
-    """Shifts of the network's features from memorised training frames towards held-out ones (`train/steering`)."""
+    """Shifts of the network's features from training frames to held-out ones (`train/steering.safetensors`)."""
 
     strength: float = Field(
         0.0,

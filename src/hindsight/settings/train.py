@@ -119,11 +119,10 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Backbone":
-        if self.kind == "transformer" and self.width % (4 * self.heads):
-            raise ValueError(
-                f"width ({self.width}) must be a multiple of 4 x heads ({self.heads}): rotary angles come in pairs, "
-                "for rows and columns"
-            )
+        rotary = self.positions == "rotary"
+        if self.kind == "transformer" and self.width % ((4 if rotary else 1) * self.heads):
+            why = ": rotary angles come in pairs, for rows and columns" if rotary else ""
+            raise ValueError(f"width ({self.width}) must be a multiple of {'4 x ' * rotary}heads ({self.heads}){why}")
         return self
 
     def of_kind(self) -> dict:
@@ -315,7 +314,7 @@ class Train(Section):
         wrong = []
         if self.sigma_min >= self.sigma_max:
             wrong.append(f"sigma_min ({self.sigma_min}) must lie below sigma_max ({self.sigma_max})")
-        if self.equal_share + self.staircase_share > 1:
+        if self.noise_levels.schedule == "log_uniform" and self.equal_share + self.staircase_share > 1:
             wrong.append("equal_share and staircase_share add up to more than 1")
         if self.noise_levels.staircase != "sorted" and self.noise_levels.schedule != "sigmoid":
             wrong.append(

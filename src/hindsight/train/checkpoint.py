@@ -20,7 +20,7 @@ def save(
         tensors |= {f"optimiser/{index}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     header = {
         "hindsight": json.dumps({"step": step, "recipe": recipe, "state": state})
-    }  # one key: several have no order
+    }  # a single key: several would be written in no fixed order
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     replace(path, lambda partial: save_file(contiguous, partial, header))
 

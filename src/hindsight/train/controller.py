@@ -70,7 +70,7 @@ def windows(training: TrainingDomain, settings: Controller, split: str, fields: 
     """All windows of a split, each as long as a roll-out; fields are normalised as those of the prior."""
     frames = Frames(fields, training.splits[split], prior.scaling, settings.cache_mb)
     name = "training" if split == "train" else split
-    return Windows(frames.times, frames, settings.frames, name, frames.segment)
+    return Windows(frames.times, frames, settings.frames, name, frames.segment, "controller.frames")
 
 
 def start(
@@ -188,7 +188,8 @@ class Trainer:
                 saved = self.step
             if stopping:
                 self.team.broadcast(None)  # waits for the checkpoint
-                raise signals.Stopped(f"at step {self.step} of {self.settings.steps}; saved")
+                self.team.leave()
+                raise signals.Stopped(f"at step {self.step} of {self.settings.steps}; saved" if self.team.leads else "")
         if self.team.leads:
             write()
             if curve:

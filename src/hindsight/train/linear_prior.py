@@ -37,7 +37,9 @@ def run(
 
 
 def fit(frames: Frames, settings: LinearPrior, torus: bool = False, winds: Winds = ()) -> GaussMarkov:
-    """Fit a Gauss-Markov process, reading the frames block by block: once, or twice where modes are left out.
+    """Fit a Gauss-Markov process, reading the frames block by block.
+
+    They are read once, or twice where what modes leave out is kept (`residual`).
 
     Args:
         frames: normalised departures of the training period.

@@ -68,7 +68,7 @@ def write_curve(rows: list[dict], path: Path) -> None:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Draw the training loss, and the validation error at each noise level relative to that at step 0."""
+    """Draw the training loss, and the validation error at each noise level and of each kind, relative to step 0."""
     steps, names = [row["step"] for row in rows], [name for name in rows[0] if name.startswith(LEVEL)]
     colourmap = plt.get_cmap("viridis")
     with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):

@@ -3,10 +3,11 @@
 A roll-out is what the sampler does in regimes nowcast and fixed_lag with a fixed past, frame after frame from nothing,
 for the members of several training windows side by side, each window with a random network of observations of its own.
 
-Costs on the way by the truth are those of denoising: the error of the estimate from the *true* frame with noise, given
-the finished frames of the roll-out and the observations. Least is E[x_0 | x_s, past, y], with which sampling draws from
-the posterior. The error of an estimate from the roll-out's own noisy frame would not do: given the observations that
-frame and the truth are independent, so the best estimate would be the mean whatever the frame, for all members.
+With `cost: truth` the costs on the way are those of denoising: the error of the estimate from the *true* frame with
+noise, given the finished frames of the roll-out and the observations. The estimate with the least cost is E[x_0 | x_s,
+past, y], with which sampling draws from the posterior. The error of an estimate from the roll-out's own noisy frame
+would not do: that frame and the truth are independent, given the observations, so the best estimate would be the mean
+whatever the frame, for all members.
 """
 
 import math
@@ -198,7 +199,7 @@ class Walk:
 
     def _noisy_truth(self, x: torch.Tensor, above: torch.Tensor, cycle: Cycle, row: int) -> torch.Tensor:
         """The true frames with noise of their levels, after the finished frames of the roll-out."""
-        key = cycle.noise_number * MAX_STEPS_PER_CYCLE + row
+        key = cycle.noise_number * MAX_STEPS_PER_CYCLE + row  # "select" is for particles, so its numbers are free here
         noisy = self.begun.clean[:, cycle.view] + above[:, None] * self.noise(cycle.view, key, "select")
         return torch.where(above[:, None] > 0, noisy, x.detach())
 

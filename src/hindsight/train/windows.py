@@ -33,6 +33,7 @@ class Windows:
         split: name of the split, for errors.
         segment: number of the unbroken segment of each frame, negative if the frame is masked (`calendar.segments`);
             each window lies in one segment and has no masked frame; None: there are no gaps.
+        setting: that gives the number of frames, for errors.
 
     Attributes:
         starts: frame with which each window begins, (N,).
@@ -42,13 +43,19 @@ class Windows:
     """
 
     def __init__(
-        self, times: np.ndarray, read: ReadFrames, window: int, split: str, segment: np.ndarray | None = None
+        self,
+        times: np.ndarray,
+        read: ReadFrames,
+        window: int,
+        split: str,
+        segment: np.ndarray | None = None,
+        setting: str = "train.window",
     ) -> None:
         if len(times) == 0:
             raise UserError(f"the {split} period has no frame; move or lengthen domain.{split.removesuffix('ing')}")
         if len(times) < window:
             raise UserError(
-                f"the {split} period has {len(times)} frames, fewer than a window (train.window = {window}); "
+                f"the {split} period has {len(times)} frames, fewer than a window ({setting} = {window}); "
                 "lengthen the period or shorten the window"
             )
         segment = np.zeros(len(times), int) if segment is None else segment
@@ -56,7 +63,7 @@ class Windows:
         self.times, self.segment = times, segment
         self.starts = calendar.window_starts(segment, window)
         if len(self.starts) == 0:
-            raise UserError(_too_short(segment, window, split))
+            raise UserError(_too_short(segment, window, split, setting))
         self._epoch: tuple[tuple[int, int], np.ndarray] | None = None
         self._reader, self._prefetched = ThreadPoolExecutor(1, "windows"), None
 
@@ -94,12 +101,12 @@ class Windows:
         return self._epoch[1]
 
 
-def _too_short(segment: np.ndarray, window: int, split: str) -> str:
+def _too_short(segment: np.ndarray, window: int, split: str, setting: str) -> str:
     """The error for a split in which no segment is as long as a window."""
     known = segment[segment >= 0]
     longest = np.bincount(known).max() if len(known) else 0
     return (
-        f"no segment of the {split} period is as long as a window (train.window = {window}): the longest "
+        f"no segment of the {split} period is as long as a window ({setting} = {window}): the longest "
         f"has {longest}, and {len(segment) - len(known)} of {len(segment)} frames are masked; shorten the "
         f"window or move domain.{split.removesuffix('ing')}"
     )

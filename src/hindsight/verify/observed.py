@@ -66,7 +66,7 @@ def colours_of(uses: Iterable[str], fixed: dict[str, str]) -> dict[str, str]:
 
 
 def _curves(axis: Axes, part: pd.DataFrame, label: str) -> None:
-    """RMSE of the departures of every analysis by month, used and withheld, and that of the truth or reference."""
+    """RMSE of departures of every analysis but the climatology by month, by use, and that of the truth or reference."""
     for use, line in STYLES.items():
         of = part[part["use"] == use].sort_values("month")
         for name, one in of.groupby("analysis"):

@@ -129,9 +129,7 @@ def _streams(data: ReportData) -> str:
     if regime == "batch":
         return ""
     name = regime.replace("_", " ")
-    return (
-        f" Each shard is a separate stream ({name}) whose spin-up is discarded, so these are also the edges of streams."
-    )
+    return f" Each shard is a separate stream ({name}) whose spin-up is discarded, so seams are also edges of streams."
 
 
 def _learning(curve: Path) -> dict:
@@ -239,7 +237,12 @@ def _scores_by_region(data: ReportData) -> list[dict]:
     by_distance = {
         "title": "Spread by distance to stations" if data.against.is_none else "Error by distance to stations",
         "text": f"{skill or 'Spread '}by distance to the nearest station used.",
-        "pictures": [style.picture(figures.distances(data.scores), "Error and spread by distance to stations")],
+        "pictures": [
+            style.picture(
+                figures.distances(data.scores),
+                f"{'Spread' if data.against.is_none else 'Error and spread'} by distance to stations",
+            )
+        ],
     }
     return [*of_skill, by_distance]
 
@@ -356,7 +359,12 @@ def _series(data: ReportData, event: storm.Storm, settings: Verify) -> dict:
 
 def _seams(data: ReportData, settings: Verify) -> dict:
     if "seam_ratio" not in data.scores:
-        return {"title": "Seams", "text": "The period is one shard, so there is no seam.", "pictures": []}
+        return {
+            "title": "Seams",
+            "text": "There is no seam to judge: the period is one shard, shards are single frames, or frames beside "
+            "the seams are missing.",
+            "pictures": [],
+        }
     count, against = int(data.scores["seams"].max()), data.against
     shown = "" if against.is_none else f"Black: {against.named}, for comparison. "
     return {

@@ -31,7 +31,7 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
 
     Returns:
         `data`, the stations as JSON, `outline`, the path of the coastlines in SVG, `box`, its view box, `networks`,
-        `channels` and `left_out`, the number of stations without a series; None if there is no station.
+        `channels` and `left_out`, the number of series that did not fit; None if there is no station.
     """
     of = stations[stations["analysis"] == OURS]
     if of.empty:
@@ -58,7 +58,10 @@ def page_part(stations: pd.DataFrame, series: pd.DataFrame, grid: Grid, coast: m
 
 
 class Projection:
-    """Degrees to the map's own units: a degree of latitude is 1, one of longitude what it is at the middle latitude."""
+    """Degrees to the map's own units: a degree of latitude is 1, one of longitude what it is at the middle latitude.
+
+    That is 0.2 at least; on all longitudes it is 1 too.
+    """
 
     def __init__(self, grid: Grid) -> None:
         self.grid, (south, west) = grid, grid.cell_edges
@@ -107,7 +110,7 @@ def with_series(stations: list[dict], series: pd.DataFrame) -> tuple[list[dict],
     """The stations with their series of `[bin, mean departure, RMSE, expected, rows]`, those that depart most first.
 
     Returns:
-        The stations, and the number of those without a series, because there would be more than `POINTS`.
+        The entries, and the number of series left out because there would be more than `POINTS`.
     """
     number = {start: k for k, start in enumerate(sorted(series["start"].unique()))}
     rows = series.dropna(subset=["rmse"]).assign(bin=lambda table: table["start"].map(number))
