@@ -37,3 +37,10 @@ def test_between_frames_weights_interpolate_linearly():
     assert found["time_weights"].tolist() == ["", "0:0.75 1:0.25", ""]
     frames, weights = time_weights.arrays(found)
     np.testing.assert_allclose((weights * (np.array([0, 1, 3])[:, None] + frames)).sum(1), [0, 1.25, 3])
+
+
+def test_rows_with_weights_of_their_own_are_assigned_to_the_nearest_frame():
+    times = np.datetime64("2000-01-01T00", "ns") + np.arange(3) * np.timedelta64(6, "h")
+    when = times[0] + np.array([2, 5], "timedelta64[h]")
+    found = time_weights.to_frames(pd.DataFrame({"time": when, "time_weights": "-1:0.5,0:0.5"}), times)
+    assert list(found["time"]) == [times[0], times[1]] and set(found["time_weights"]) == {"-1:0.5,0:0.5"}

@@ -5,6 +5,8 @@ from pydantic import Field, field_validator, model_validator
 from hindsight.settings.dates import Time
 from hindsight.settings.section import Section
 
+INDEPENDENT = ("climatology", "letkf", "ensf")  # analyses whose members are never antithetic
+
 
 class Division(Section):
     """The division of the work into jobs, and the seed; they stay the same when years or members are added."""
@@ -41,10 +43,9 @@ class Ensemble(Division):
         """Members among which a truth is ranked, see `scores.ensemble.ranked`."""
         return self.members // 2 if self.antithetic else self.members
 
-    @property
-    def mean_share(self) -> float:
+    def mean_share(self, analysis: str) -> float:
         """Variance of the mean's sampling error over that of a member; of antithetic members it nearly vanishes."""
-        return 0.0 if self.antithetic else 1 / self.members
+        return 0.0 if self.antithetic and analysis not in INDEPENDENT else 1 / self.members
 
     def block(self, number: int) -> list[int]:
         """Numbers of the members of a block."""

@@ -45,7 +45,6 @@ ALL = "all"  # platforms together
 LEVELS = np.array([1000, 925, 850, 700, 500, 400, 300, 250, 200, 150, 100, 70, 50, 30, 20, 10])  # hPa, mandatory levels
 OURS = "diffusion"  # the analysis of which there are series
 BINS = 60  # of a station's series
-INDEPENDENT = ("climatology", "letkf", "ensf")  # analyses whose members are never antithetic
 
 
 def run(
@@ -164,7 +163,7 @@ def _terms(table: pd.DataFrame, product: Ensemble) -> dict[str, np.ndarray]:
     error, background, reference = (table[f"{name}_depar"].to_numpy(float) for name in ("an", "fg", "reference"))
     judged, compared = np.isfinite(error), np.isfinite(reference)
     variance = table["an_spread"].to_numpy(float) ** 2
-    share = np.where(table["analysis"].isin(INDEPENDENT), 1 / product.members, product.mean_share)
+    share = table["analysis"].map(product.mean_share).to_numpy(float)
     columns = {
         "rows": np.ones(len(table)),
         "judged": judged,
@@ -246,7 +245,7 @@ def by_station(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_used(table: pd.DataFrame) -> pd.DataFrame:
-    """Scores with the observation error of rows that the analysis used alone: of others it would estimate nothing."""
+    """Scores, with the observation error only of rows that the analysis used: of others it would estimate nothing."""
     return table.assign(observation_error=table["observation_error"].where(table["use"] == "used"))
 
 

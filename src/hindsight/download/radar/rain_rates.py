@@ -74,10 +74,10 @@ class Cut:
                 )
             if count < 2 or first < 0 or first + count * size > have:
                 most = (have - (given or 0)) // size
+                advice = f"ask for 2 to {most}" if most >= 2 else f"lower {side}"
                 raise UserError(
                     f"download.radar.rectangle: {count} {name} of {size} points each from point {max(first, 0)} do not "
-                    f"fit into the {have} {name} of the composites; ask for 2 to {most}"
-                    + (f", or lower {side}" if given else "")
+                    f"fit into the {have} {name} of the composites; {advice}"
                 )
             edges.append((first, count))
         (top, rows), (left, columns) = edges
