@@ -40,6 +40,9 @@ def test_after_a_rejection_it_is_the_check_of_what_is_left():
     again = leave_one_out.check(innovation[rest], covariance[np.ix_(rest, rest)], np.inf)
     np.testing.assert_allclose(found.departure[rest], again.departure, atol=1e-8)
     np.testing.assert_allclose(found.variance[rest], again.variance, atol=1e-8)
+    np.testing.assert_allclose(found.inverse[np.ix_(rest, rest)], again.inverse, atol=1e-8)
+    np.testing.assert_allclose(again.inverse @ covariance[np.ix_(rest, rest)], np.eye(len(rest)), atol=1e-8)
+    assert not found.inverse[found.order].any() and not found.inverse[:, found.order].any()
     without = np.delete(np.arange(len(innovation)), 20)  # 20 was judged when 7 was out
     without = without[without != 7]
     weights = np.linalg.solve(covariance[np.ix_(without, without)], covariance[without, 20])

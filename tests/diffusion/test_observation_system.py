@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from hindsight.diffusion import dense_rows, information, observation_system
+from hindsight.diffusion import dense_rows, information, observation_system, zonal_covariance
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.guidance.analytic import Analytic
 from hindsight.diffusion.guidance.unguided import Unguided
 from hindsight.diffusion.modes import Empirical, Values
 from hindsight.diffusion.observation_system import Dense, MatrixFree, StateSpace
+from hindsight.operators.linear import LinearObservations
 from tests.diffusion.guidance import scenes
 from tests.diffusion.guidance.test_analytic import crowded
 from tests.diffusion.test_dense_rows import sloped
 from tests.diffusion.test_exact_smoother import closed_form
+from tests.diffusion.test_zonal_covariance import fitted
 from tests.oracles import linear_gaussian as oracle
 
 SEEN = {"of a frame": scenes.seen(), "between frames": scenes.between()}
@@ -212,3 +214,41 @@ def test_errors_too_small_to_tell_rows_apart_raise_an_error(memory):
         Analytic(Unguided(process, closed_form), seen, memory=memory).gain(
             gap, process.posterior(torch.full((1, 8), torch.inf))
         )
+
+
+def globe():
+    """Rows at three values each of a globe's prior, in frames with two levels; some missing, one frame without any."""
+    process, generator = fitted("few modes and the rest")[0], torch.Generator().manual_seed(3)
+    point = torch.randint(process.size, (4, 9, 3), generator=generator)
+    present = torch.ones(4, 9)
+    present[1], present[2, 5:] = 0, 0
+    weight = torch.randn(4, 9, 3, generator=generator) * present[..., None]
+    error = 0.1 * (1 + torch.rand(4, 9, generator=generator)) * present
+    value = torch.randn(4, 9, generator=generator) * present
+    seen = LinearObservations(point, weight, value, error, present)
+    return process, seen, torch.tensor([[0.3, 2.0, 2.0, 2.0]])
+
+
+def test_blocks_from_circles_are_those_from_rows(monkeypatch):
+    process, seen, level = globe()
+    v = torch.randn(2, *seen.present.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    free = MatrixFree(process, seen, (14, 12), block=4)
+    found = free.preconditioner(process.posterior(level))(v)
+    variance = 1 / (1 / process.variance + 1 / 0.3**2)
+    bound = free.largest_variance(variance)
+    monkeypatch.setattr(zonal_covariance, "applies", lambda process: False)
+    expected = MatrixFree(process, seen, (14, 12), block=4)
+    torch.testing.assert_close(found, expected.preconditioner(process.posterior(level))(v), rtol=2e-3, atol=2e-2)
+    assert float(found.abs().max()) > 10
+    exact = expected.largest_variance(variance)
+    assert exact <= bound < 4 * exact
+
+
+def test_on_a_globe_the_gain_without_matrices_is_that_with_matrices():
+    process, seen, level = globe()
+    posterior, gap = process.posterior(level), seen.value.expand(2, -1, -1)
+    found, expected = (
+        Analytic(Unguided(process, closed_form), seen, 1e-6, memory=memory, shape=(14, 12)).gain(gap, posterior)
+        for memory in (0.0, 2.0)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

@@ -1,12 +1,14 @@
 """Groups of rows that are judged together, and the matrix of errors; the estimates themselves are in `test_screen`."""
 
 import numpy as np
+import pandas as pd
 
 from hindsight.fields.grid import great_circle
 from hindsight.observe import neighbours
 from hindsight.observe.neighbours import Neighbours
-from hindsight.operators.rows import normalise
+from hindsight.operators.rows import Rows, normalise
 from hindsight.settings.quality import Quality
+from tests.diffusion.test_zonal_covariance import fitted
 from tests.observe.test_screen import ERROR, GRID, SCALING, TIMES, prior, reports
 
 
@@ -41,3 +43,30 @@ def test_errors_of_a_frame_have_a_common_share_that_falls_with_distance():
     together = (table["time"].to_numpy()[around][:, None] == table["time"].to_numpy()[around]) * 0.6
     expected = np.where(np.eye(len(around), dtype=bool), 1.0, together * np.exp(-distance / 300)) * ERROR**2
     np.testing.assert_allclose(errors, expected)
+
+
+def test_on_a_globe_the_covariances_of_groups_are_those_of_all_modes():
+    """Reports between points and frames, in groups that are not in the order of their latitudes."""
+    process, generator = fitted("few modes and the rest")[0], np.random.default_rng(2)
+    count = 40
+    table = pd.DataFrame(
+        {
+            "time": TIMES[generator.integers(0, 3, count)],
+            "latitude": generator.uniform(-90, 90, count),
+            "longitude": generator.uniform(0, 359, count),
+            "channel": generator.choice(["z", "t"], count),
+            "station": [f"S{k}" for k in range(count)],
+        }
+    )
+    point = generator.integers(0, process.size, (count, 4))
+    weight, offset = generator.uniform(0.1, 1, (count, 4)), generator.integers(0, 2, (count, 4))
+    blank = np.zeros(count)
+    rows = Rows(table["time"].to_numpy(), point, weight, blank, blank + 0.1, blank, blank, offset)
+    judge = Neighbours(process, Quality(), table, rows, 24)
+    groups = [(np.arange(k, k + 5), np.arange(k, k + 20)) for k in (0, 12, 5, 20)]
+    found = list(judge.with_covariances(groups))
+    assert sorted(int(own[0]) for (own, _), _ in found) == [0, 5, 12, 20]
+    latitudes = [table["latitude"][own].mean() for (own, _), _ in found]
+    assert latitudes == sorted(latitudes)
+    for (_, around), covariance in found:
+        np.testing.assert_allclose(covariance, judge.covariance(around), rtol=0, atol=3e-6 * covariance.max())

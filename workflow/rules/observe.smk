@@ -135,7 +135,7 @@ rule screen:
     benchmark:
         "logs/{run}/observe/screen-{reports}-{interval}.tsv"
     resources:
-        mem_mb=memory(2500),
+        mem_mb=memory(2500 if SETTINGS.train.linear_prior.basis == "empirical" else 4500),
         runtime=minutes(120),
     params:
         observations=input_list("observations"),

@@ -54,6 +54,15 @@ class GaussMarkov:
         inverse = torch.linalg.inv(identity - a @ a.mT)  # of the covariance of w
         return inverse, a.mT @ inverse @ a, -inverse @ a
 
+    def times_transition(self, rows: torch.Tensor, transposed: bool = False) -> torch.Tensor:
+        """Rows (N, n) times A, or times its transpose."""
+        coupled, coupling = self.coupled, self.coupling.mT if transposed else self.coupling
+        parts = rows[:, :coupled].unflatten(1, coupling.shape[:2]) if coupled else rows[:, :0]
+        if coupled:
+            parts = torch.einsum("ngk,gkl->ngl", parts, coupling).flatten(1)
+        others = rows[:, coupled:] * self.persistence[: rows.shape[1] - coupled]
+        return torch.cat([parts, others], 1)
+
     def to(self, device: torch.device) -> "GaussMarkov":
         """The same process on another device."""
         return GaussMarkov.from_tensors({name: tensor.to(device) for name, tensor in self.tensors().items()})

@@ -6,8 +6,8 @@ others, and the variance that this departure has, are (Rasmussen and Williams 20
     r_i = (S^-1 d)_i / (S^-1)_ii,      var_i = 1 / (S^-1)_ii,
 
 one factorisation for all. An observation is rejected where |r_i| exceeds a number of standard deviations, the worst
-first; S^-1 without it follows by an update of rank one, so that what a gross error spoils in its neighbours is restored
-before they are judged.
+first; without the rejected ones S^-1 becomes S^-1 - F F^T, F with a column for each, so that what a gross error spoils
+in its neighbours is restored before they are judged.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,15 @@ class Check:
     """Result for N observations.
 
     `departure` and `variance` (N,) are from the estimate by the others that are kept; of rejected ones they are those
-    at which they were rejected. `rejected` (N,) is true for these, `order` lists them, the worst first.
+    at which they were rejected. `rejected` (N,) is true for these, `order` lists them, the worst first. `inverse`
+    (N, N) is S^-1 of those that are kept, and zero elsewhere.
     """
 
     departure: np.ndarray
     variance: np.ndarray
     rejected: np.ndarray
     order: list[int]
+    inverse: np.ndarray
 
     @property
     def ratio(self) -> np.ndarray:
@@ -46,20 +48,26 @@ def check(innovation: np.ndarray, covariance: np.ndarray, limit: float) -> Check
     Raises:
         numpy.linalg.LinAlgError: if S is not positive definite.
     """
-    factor = scipy.linalg.cho_factor(covariance)
-    inverse = scipy.linalg.cho_solve(factor, np.eye(len(innovation)))
-    solved = inverse @ innovation
-    kept = np.ones(len(innovation), bool)
+    inverse = _inverse(covariance)
+    solved, diagonal = inverse @ innovation, np.diagonal(inverse).copy()
+    kept, columns = np.ones(len(innovation), bool), np.zeros((len(innovation), 0))  # F
     departure, variance, order = np.zeros(len(innovation)), np.ones(len(innovation)), []
     while True:
-        diagonal = np.diagonal(inverse)[kept]
-        departure[kept], variance[kept] = solved[kept] / diagonal, 1 / diagonal
+        departure[kept], variance[kept] = solved[kept] / diagonal[kept], 1 / diagonal[kept]
         ratio = np.where(kept, np.abs(departure) / np.sqrt(variance), 0.0)
         worst = int(ratio.argmax()) if len(ratio) else 0
         if not len(ratio) or not ratio[worst] > limit:
-            return Check(departure, variance, ~kept, order)
+            inverse = (inverse - columns @ columns.T) * kept * kept[:, None]
+            return Check(departure, variance, ~kept, order, inverse)
         kept[worst] = False
         order.append(worst)
-        column, pivot = inverse[:, worst].copy(), inverse[worst, worst]
-        solved = solved - column * (solved[worst] / pivot)
-        inverse -= np.outer(column, column / pivot)
+        column = (inverse[:, worst] - columns @ columns[worst]) / np.sqrt(diagonal[worst])
+        solved = solved - column * (solved[worst] / column[worst])
+        diagonal -= column**2
+        columns = np.column_stack([columns, column])
+
+
+def _inverse(covariance: np.ndarray) -> np.ndarray:
+    """The inverse of a positive definite matrix, from its Cholesky factor."""
+    lower = np.tril(scipy.linalg.lapack.dpotri(scipy.linalg.cho_factor(covariance, lower=True)[0], lower=1)[0])
+    return lower + np.tril(lower, -1).T

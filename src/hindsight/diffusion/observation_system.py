@@ -19,13 +19,14 @@ each block inverted without coupling in time or to other blocks. It takes about
 K values in each row: linear in the number of rows, and independent of n.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
 
-from hindsight.diffusion import dense_rows, information
+from hindsight.diffusion import dense_rows, information, zonal_covariance
 from hindsight.diffusion import modes as bases
 from hindsight.diffusion.dense_rows import TOO_SMALL, Dense, Matrices, inverse, variances
 from hindsight.diffusion.gauss_markov import GaussMarkov, Posterior
@@ -37,6 +38,7 @@ BLOCK = 256  # rows
 AT_ONCE = 2**24  # values of rows as fields that are projected on the modes at once
 SIGNAL = 3e9  # of `Information`; beyond it double precision is not enough for the differences of large numbers
 INFLATION = 1e5  # largest factor of R
+ROUNDING = 1e-6  # of covariances in single precision, as a share of the largest variance
 
 
 class System(Protocol):
@@ -131,8 +133,22 @@ class MatrixFree:
         return observations.forward(modes.expand(coefficients))
 
     def largest_variance(self, variance: torch.Tensor) -> torch.Tensor:
-        """See `System`."""
+        """See `System`; for waves an upper bound, as if the values of a row were perfectly correlated."""
+        if zonal_covariance.applies(self.process):
+            return self._bound(variance)
         return torch.stack([(self._rows(places).square() * variance).sum(1).max() for places in self._places]).max()
+
+    def _bound(self, variance: torch.Tensor) -> torch.Tensor:
+        """The least of two bounds of an observed value's variance: by the prior's, and by the largest of a mode."""
+        weight = (self._weight * self.observations.present[..., None]).abs()
+        spread = self._prior_variances[self.observations.point // int(self.process.modes.width)].sqrt()
+        by_prior, by_modes = (weight * spread).sum(-1).square(), weight.square().sum(-1) * variance.max()
+        return torch.minimum(by_prior, by_modes).max()
+
+    @cached_property
+    def _prior_variances(self) -> torch.Tensor:
+        """The prior's variance on each circle of latitude of each channel, (C H,)."""
+        return zonal_covariance.variances(self.process)
 
     def preconditioner(self, posterior: Posterior) -> Callable[[torch.Tensor], torch.Tensor]:
         """Diagonal blocks of the system, inverted, with the mean of H and R over members that have their own."""
@@ -153,19 +169,46 @@ class MatrixFree:
 
     def _blocks(self, posterior: Posterior, size: int) -> torch.Tensor:
         """The inverse of every block, zero beyond its rows; in single precision, as there are many."""
-        variance, level = self.process.variance.double(), posterior.sigma[0].double().square()
-        inverses = torch.zeros(len(self._places), size, size, device=variance.device)
-        for number, places in enumerate(self._places):
-            frame, rows = int(places[0]) // self.observations.present.shape[1], self._rows(places).double()
+        inverses = torch.zeros(len(self._places), size, size, device=self.process.variance.device)
+        for number, covariance in self._covariances(posterior.sigma[0].double().square()):
+            places = self._places[number]
             own = self._variance.flatten()[places].double()
-            block = (rows / (1 / variance + 1 / level[frame])) @ rows.T + torch.diag(own)
-            inverses[number, : len(places), : len(places)] = inverse(block, own.sqrt())
+            inverses[number, : len(places), : len(places)] = inverse(covariance + torch.diag(own), own.sqrt())
         return inverses
+
+    def _covariances(self, level: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """H P H^T of every block with its number, in double precision; frames have noise of variance `level` (T,)."""
+        variance, rows = self.process.variance.double(), self.observations.present.shape[1]
+        of_block = level[torch.stack([places[0] for places in self._places]) // rows]
+        for one in of_block.unique():
+            remaining, numbers = 1 / (1 / variance + 1 / one), torch.nonzero(of_block == one)[:, 0].tolist()
+            if zonal_covariance.applies(self.process):
+                yield from zip(numbers, self._from_circles(numbers, remaining))
+                continue
+            for number in numbers:
+                block = self._rows(self._places[number]).double()
+                yield number, (block * remaining) @ block.T
+
+    def _from_circles(self, numbers: list[int], variance: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The same of some blocks, given the variance of modes, by `zonal_covariance`."""
+        groups = [partial(self._values, number) for number in numbers]
+        for covariance in zonal_covariance.covariances(self.process, groups, variance):
+            rounding = torch.full_like(covariance[0], ROUNDING * float(covariance.diagonal().max()))
+            yield (covariance + torch.diag(rounding)).double()
+
+    def _values(self, number: int) -> zonal_covariance.Values:
+        """The values of the state that the rows of a block are sums of, as if all were of one frame."""
+        (point, weight), frame = self._weights(self._places[number]), self._places[0].new_zeros(1, 1)
+        return zonal_covariance.Values.of(self.process, frame, point, weight)
+
+    def _weights(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Indices into the state and weights of some rows of all frames, (B, K)."""
+        weight = (self._weight * self.observations.present[..., None]).flatten(0, 1)
+        return self.observations.point.flatten(0, 1)[places], weight[places]
 
     def _rows(self, places: torch.Tensor) -> torch.Tensor:
         """H U of some rows of all frames, as if all frames that they depend on were alike; (B, n)."""
-        point, modes = self.observations.point.flatten(0, 1)[places], self.process.modes
-        weight = (self._weight * self.observations.present[..., None]).flatten(0, 1)[places]
+        (point, weight), modes = self._weights(places), self.process.modes
         if isinstance(modes, bases.Empirical):
             return torch.einsum("bkn,bk->bn", modes.matrix[point], weight)
         step, size, found = max(1, AT_ONCE // self.process.size), self.process.size, []

@@ -44,7 +44,7 @@ class ObservedCovariance:
         for f in reversed(range(frames)):
             here = frame_of == f
             part, which = resolved[here], number[here]
-            ahead = self._evolved(ahead)
+            ahead = self.process.times_transition(ahead)
             across = ahead @ part.T
             total[which[:, None], which] += part @ part.T
             total[later[:, None], which] += across
@@ -68,15 +68,6 @@ class ObservedCovariance:
         else:
             rows = self.process.modes.project(matrix.to_dense())
         return pairs % count, pairs // count, rows * self.deviation
-
-    def _evolved(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows (N, n) times A."""
-        coupled, (groups, size) = self.process.coupled, self.process.coupling.shape[:2]
-        parts = rows[:, :coupled].unflatten(1, (groups, size)) if coupled else rows[:, :0]
-        if coupled:
-            parts = torch.einsum("ngk,gkl->ngl", parts, self.process.coupling).flatten(1)
-        others = rows[:, coupled:] * self.process.persistence[: rows.shape[1] - coupled]
-        return torch.cat([parts, others], 1)
 
 
 def _joined(

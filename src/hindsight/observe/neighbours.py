@@ -8,16 +8,18 @@ a group g of rows,
     r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
-from hindsight.diffusion import leave_one_out
+from hindsight.diffusion import leave_one_out, zonal_covariance
 from hindsight.diffusion.gauss_markov import GaussMarkov
 from hindsight.diffusion.observed_covariance import ObservedCovariance
+from hindsight.diffusion.zonal_covariance import Values
 from hindsight.fields import intervals
 from hindsight.fields.grid import great_circle
 from hindsight.operators.rows import Rows
@@ -25,6 +27,8 @@ from hindsight.settings.quality import Quality
 
 LARGEST = 1200  # rows that are compared with each other at once: their matrix is factorised
 TOGETHER = 400  # rows that are judged at once, where there are more than `LARGEST`
+
+Group = tuple[np.ndarray, np.ndarray]  # rows that are judged together, and their neighbours, themselves included
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Judgement:
 
 
 class Neighbours:
-    """Judges the rows of one frame by those of the frames around it.
+    """Judges the rows of frames by those of the frames around them.
 
     Args:
         process: the linear prior.
@@ -57,7 +61,8 @@ class Neighbours:
     def __init__(
         self, process: GaussMarkov, settings: Quality, table: pd.DataFrame, rows: Rows, step_hours: float
     ) -> None:
-        self.observed, self.settings, self.rows = ObservedCovariance(process, settings.modes), settings, rows
+        self.process, self.settings, self.rows = process, settings, rows
+        self.observed = ObservedCovariance(process, settings.modes)
         step = intervals.time_step(step_hours)
         self.frame = ((rows.time - rows.time.min()) // step).astype(int) if len(rows) else np.zeros(0, int)
         self.offset = np.zeros_like(rows.point) if rows.offset is None else rows.offset
@@ -72,30 +77,26 @@ class Neighbours:
         first, last = max(first, 0), min(max(last, 0), len(self._starts) - 1)
         return self._order[self._starts[min(first, last)] : self._starts[last]]
 
-    def judge(self, frame: int, value: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, Judgement]:
-        """Judge the rows of one frame.
+    def judge(self, frames: np.ndarray, value: np.ndarray, kept: np.ndarray) -> Iterator[tuple[np.ndarray, Judgement]]:
+        """Judge the rows of some frames, those that are near each other together.
 
         Args:
-            frame: its number, 0 at the first row's.
+            frames: their numbers, 0 at the first row's.
             value: innovations of all rows, normalised, (N,).
             kept: whether each row may be used as a neighbour, and is judged, (N,).
 
-        Returns:
-            The numbers of the rows that are judged, and the judgement.
+        Yields:
+            The numbers of some rows, and their judgement; every kept row of the frames once.
         """
+        groups = (group for frame in frames for group in self.groups(int(frame), kept))
+        for (own, around), covariance in self.with_covariances(groups):
+            yield own, self._judged(own, around, covariance, value)
+
+    def groups(self, frame: int, kept: np.ndarray) -> Iterator[Group]:
+        """Rows of the frame that are judged together, and the rows that are nearest to them."""
         half = self.settings.frames // 2
         around = self.of_frames(frame - half, frame + half + 1)
         around = around[kept[around]]
-        parts = [self._judged(*group, value) for group in self.groups(around, frame)]
-        if not parts:
-            nothing = np.zeros(0)
-            return np.zeros(0, int), Judgement(nothing, nothing, nothing, nothing, nothing, np.zeros(0, bool))
-        numbers = np.concatenate([numbers for numbers, _ in parts])
-        names = Judgement.__dataclass_fields__
-        return numbers, Judgement(*(np.concatenate([getattr(of, name) for _, of in parts]) for name in names))
-
-    def groups(self, around: np.ndarray, frame: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows of the frame that are judged together, and the rows that are nearest to them, themselves included."""
         own = around[self.frame[around] == frame]
         if not len(own):
             return
@@ -108,22 +109,38 @@ class Neighbours:
             distance = np.where(np.isin(around, group), -1.0, distance)
             yield group, around[np.sort(np.argsort(distance, kind="stable")[:LARGEST])]
 
-    def _judged(self, own: np.ndarray, around: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, Judgement]:
-        covariance = self.covariance(around) + self.errors(around, self.rows.error[around])
+    def with_covariances(self, groups: Iterable[Group]) -> Iterator[tuple[Group, np.ndarray]]:
+        """Groups with H B H^T of the second of each, (n, n).
+
+        Where statistics are the same at all longitudes, groups of one latitude follow each other, since they share the
+        work (`zonal_covariance`).
+        """
+        if not zonal_covariance.applies(self.process):
+            yield from ((group, self.covariance(group[1])) for group in groups)
+            return
+        groups = sorted(groups, key=lambda group: self.latitude[group[0]].mean())
+        values = [partial(self._values, around) for _, around in groups]
+        for group, covariance in zip(groups, zonal_covariance.covariances(self.process, values)):
+            yield group, covariance.numpy().astype(float)
+
+    def _judged(self, own: np.ndarray, around: np.ndarray, covariance: np.ndarray, value: np.ndarray) -> Judgement:
+        """The judgement of some rows by the rows around them, which have this H B H^T."""
+        covariance = covariance + self.errors(around, self.rows.error[around])
         check = leave_one_out.check(value[around], covariance, self.settings.neighbours)
         order = np.argsort(around, kind="stable")
         place = order[np.searchsorted(around[order], own)]
-        departure, variance = self._from_others(around, value, covariance, ~check.rejected, place)
+        departure, variance = self._from_others(around, value, check.inverse, ~check.rejected, place)
         expected = np.sqrt(np.diagonal(covariance)[place])
         judged = check.departure[place], check.variance[place]
-        return own, Judgement(*judged, departure, variance, expected, check.rejected[place])
+        return Judgement(*judged, departure, variance, expected, check.rejected[place])
 
     def _from_others(
-        self, around: np.ndarray, value: np.ndarray, covariance: np.ndarray, kept: np.ndarray, place: np.ndarray
+        self, around: np.ndarray, value: np.ndarray, inverse: np.ndarray, kept: np.ndarray, place: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Departures of some rows from the estimate by the kept rows of other series, and their variances."""
-        inverse = np.zeros_like(covariance)
-        inverse[np.ix_(kept, kept)] = np.linalg.inv(covariance[np.ix_(kept, kept)])
+        """Departures of some rows from the estimate by the kept rows of other series, and their variances.
+
+        `inverse` (n, n) is that of S among the kept rows.
+        """
         solved = inverse @ value[around]
         departure, variance = np.full(len(place), np.nan), np.full(len(place), np.nan)
         series = self.series[around]
@@ -138,27 +155,33 @@ class Neighbours:
 
     def covariance(self, around: np.ndarray) -> np.ndarray:
         """H B H^T of some rows, (n, n)."""
-        first = int((self.frame[around][:, None] + self.offset[around]).min())
-        frame = self.frame[around][:, None] + self.offset[around] - first
-        tensors = (torch.tensor(a) for a in (frame, self.rows.point[around]))
-        weight = torch.tensor(self.rows.weight[around].astype(np.float32))
-        covariance, rest = self.observed(*tensors, weight, int(frame.max()) + 1)
+        frame, point, weight = self._places(around)
+        covariance, rest = self.observed(frame, point, weight, int(frame.max()) + 1)
         covariance = covariance.numpy().astype(float)
         covariance[np.diag_indices_from(covariance)] += rest.numpy()
         return covariance
+
+    def _values(self, around: np.ndarray) -> Values:
+        """The values of the state that some rows are sums of."""
+        return Values.of(self.process, *self._places(around))
+
+    def _places(self, around: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Frames from the first one on, indices into the state, and weights of some rows, (n, K)."""
+        frame = self.frame[around][:, None] + self.offset[around]
+        weight = torch.tensor(self.rows.weight[around].astype(np.float32))
+        return torch.tensor(frame - frame.min()), torch.tensor(self.rows.point[around]), weight
 
     def errors(self, around: np.ndarray, error: np.ndarray) -> np.ndarray:
         """R of some rows with these errors (n,), (n, n).
 
         Errors of a channel's stations in one frame have a share in common that falls with distance.
         """
-        spec = self.settings
-        place = self.latitude[around], self.longitude[around]
-        distance = great_circle(place[0][:, None], place[1][:, None], place[0], place[1])
-        alike = (self.channel[around][:, None] == self.channel[around]) & (
-            self.frame[around][:, None] == self.frame[around]
-        )
-        share = np.where(alike, spec.correlated_share * np.exp(-distance / spec.correlated_km), 0.0)
+        spec, share = self.settings, np.eye(len(around))
+        together = pd.Series(np.arange(len(around))).groupby([self.channel[around], self.frame[around]])
+        for rows in together.indices.values():
+            place = self.latitude[around[rows]], self.longitude[around[rows]]
+            distance = great_circle(place[0][:, None], place[1][:, None], place[0], place[1])
+            share[np.ix_(rows, rows)] = spec.correlated_share * np.exp(-distance / spec.correlated_km)
         share[np.diag_indices_from(share)] = 1.0
         return share * error[:, None] * error
 

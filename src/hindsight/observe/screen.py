@@ -1,6 +1,7 @@
 """Screen the reports of an interval against the climatology and each other, and correct the bias of stations."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def calibrated(table: pd.DataFrame, calibration: list[Path]) -> pd.DataFrame:
 def screen(
     judge: Neighbours, table: pd.DataFrame, rows: Rows, inside: np.ndarray, quality: Quality, name: str
 ) -> pd.DataFrame:
-    """Judge reports twice, before and after the bias of their stations is subtracted.
+    """Judge reports twice, before and after the bias of their stations is subtracted; once if no bias is estimated.
 
     Args:
         judge: of these rows.
@@ -91,16 +92,19 @@ def screen(
         `innovation` (observation minus climatology), `departure` (minus the estimate by all other reports) and
         `from_others` (minus the estimate by the other series), each with its standard deviation `…_spread`.
     """
-    frames, earlier = np.unique(judge.frame), table["bias"]
-    watch = Progress(name, 2 * len(frames), "frames")
     kept = np.abs(rows.value) <= quality.background * np.sqrt(
         4 + rows.error**2
     )  # the local spread may be twice that of the channel
-    first = _judged(judge, frames, rows.value, kept, watch, 0)
+    corrected = quality.bias.days is not None and table["platform"].isin(quality.bias.platforms).any()
+    frames = np.unique(judge.frame) if corrected else np.zeros(0, int), np.unique(judge.frame[inside])
+    count, count_inside = (int((kept & np.isin(judge.frame, some)).sum()) for some in frames)
+    watch = Progress(name, count + count_inside, "reports")
+    watch(0)
+    first = _judged(judge, frames[0], rows.value, kept, watch)
     usable_departure = np.where(first.rejected, np.nan, first.from_others)
-    spread = np.sqrt(first.variance_from_others)
+    spread, earlier = np.sqrt(first.variance_from_others), table["bias"]
     bias = station_bias(judge, table, usable_departure, spread, rows.error, quality.bias)
-    second = _judged(judge, frames[np.isin(frames, judge.frame[inside])], rows.value - bias, kept, watch, len(frames))
+    second = _judged(judge, frames[1], rows.value - bias, kept, lambda done: watch(count + done))
     innovation = rows.value - bias
     far = ~kept | (np.abs(innovation) > quality.background * np.where(second.expected > 0, second.expected, np.inf))
     results = {
@@ -119,16 +123,14 @@ def screen(
 
 
 def _judged(
-    judge: Neighbours, frames: np.ndarray, value: np.ndarray, kept: np.ndarray, watch: Progress, done: int
+    judge: Neighbours, frames: np.ndarray, value: np.ndarray, kept: np.ndarray, progress: Callable[[int], None]
 ) -> Judgement:
     """The judgement of all rows of some frames; NaN for rows of other frames."""
-    result = Judgement(*(np.full(len(value), np.nan) for _ in range(5)), np.zeros(len(value), bool))
-    for number, frame in enumerate(frames):
-        watch(done + number)
-        at, judgement = judge.judge(int(frame), value, kept)
+    result, done = Judgement(*(np.full(len(value), np.nan) for _ in range(5)), np.zeros(len(value), bool)), 0
+    for at, judgement in judge.judge(frames, value, kept):
         for name in Judgement.__dataclass_fields__:
             getattr(result, name)[at] = getattr(judgement, name)
-    watch(done + len(frames))
+        progress(done := done + len(at))
     return result
 
 

@@ -143,15 +143,14 @@ def estimate(table: pd.DataFrame, judge: Neighbours) -> pd.DataFrame:
 
 def sample_frames(judge: Neighbours, group: np.ndarray) -> Sample:
     """At most `FRAMES` frames, evenly spread over those with reports; of a very large one, a group of neighbours."""
-    numbers = np.unique(judge.frame)
+    numbers, kept = np.unique(judge.frame), np.ones(len(judge.frame), bool)
     chosen = numbers[np.unique(np.linspace(0, len(numbers) - 1, FRAMES).round().astype(int))]
-    half, frames, watch = judge.settings.frames // 2, [], Progress("observe.tune", len(chosen), "frames")
-    for done, number in enumerate(chosen):
-        watch(done)
-        own, around = next(judge.groups(judge.of_frames(number - half, number + half + 1), int(number)))
-        frames.append(Frame(around, np.flatnonzero(np.isin(around, own)), judge.covariance(around)))
-    watch(len(chosen))
-    return Sample(judge, group, frames)
+    groups, every = (next(judge.groups(int(number), kept)) for number in chosen), {}
+    watch = Progress("observe.tune", len(chosen), "frames")
+    for (own, around), covariance in judge.with_covariances(groups):
+        every[judge.frame[own[0]]] = Frame(around, np.flatnonzero(np.isin(around, own)), covariance)
+        watch(len(every))
+    return Sample(judge, group, [every[number] for number in chosen])
 
 
 def factors(sample: Sample, valid: np.ndarray) -> np.ndarray:
