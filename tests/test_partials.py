@@ -1,4 +1,4 @@
-"""What is half made: two at the same file, and what the dead leave."""
+"""Partial files: two processes at the same file, and what killed processes leave."""
 
 import errno
 import os
@@ -93,7 +93,7 @@ def rename_fails(monkeypatch, *numbers):
 
 
 def killed_at_rename(monkeypatch, number, host=None):
-    """From a rename on nothing more happens, as after kill -9; who did it is then gone."""
+    """As if kill -9 came at a rename: that rename and what follows do not happen, and the process is gone."""
     rename_fails(monkeypatch, *range(number, 9))
     monkeypatch.setattr(
         partials, "remove", lambda path: None if path.name.endswith(partials.OLD_SUFFIX) else remove(path)

@@ -28,7 +28,7 @@ WRITERS = {
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of a quarter of a megabyte; what is called with options mounts it again with them."""
+    """A disk of a quarter of a megabyte, and a function that remounts it with other options."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = lambda *words: subprocess.run(["mount", *words, place], capture_output=True).returncode

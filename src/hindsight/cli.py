@@ -111,7 +111,7 @@ def _log() -> str:
 
 @contextmanager
 def _closed_pipe_ignored() -> Iterator[None]:
-    """Context that prints help; it is no error if the reader closes the pipe early, as `head` does."""
+    """Context in which help is printed; it is no error if the reader closes the pipe early, as `head` does."""
     try:
         yield
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The device of this machine, its native precision and its name, and arithmetic that repeats itself."""
+"""The device of this machine, its native precision and its name, and reproducible arithmetic."""
 
 import os
 import platform
@@ -59,14 +59,14 @@ def processor_flags(processor: Path = CPU_INFO) -> set[str]:
 
 
 def compute_reproducibly(threads: int) -> None:
-    """Compute with a number of threads so that the same device gives the same bytes again, and float32 is float32.
+    """Compute with a number of threads so that the same device gives the same bytes again, in float32 and not TF32.
 
     To be called before the first product on a GPU: cuBLAS sums in a fixed order only if its workspace is fixed before.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.allow_tf32 = False  # convolutions would have 10 bits otherwise
+    torch.backends.cudnn.allow_tf32 = False  # convolutions would have 10 bits of mantissa otherwise
 
 
 def device_name(where: str | torch.device = "cpu", processor: Path = CPU_INFO) -> str:

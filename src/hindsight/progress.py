@@ -3,7 +3,7 @@
 If the environment variable HINDSIGHT_PROGRESS names a file, lines are also appended to it every few seconds, so that
 many jobs whose output goes to logs can be followed in one place (`make demo` does). `heartbeat` reports that a job is
 at work while it imports, fits or compiles and reports no progress. Within it all lines begin with the name of the job
-and the time since the job began.
+and give the time since the job began.
 """
 
 import os
@@ -30,7 +30,7 @@ _step = _Step()
 
 
 class Progress:
-    """Reports how much of a long computation is done: the time since the job began, and the time that it still takes.
+    """Reports how much of a long computation is done, the time since the job began, and the time that it still takes.
 
     Args:
         name: the step, and after a comma what it does at present; `heartbeat` puts the job in the place of the step.

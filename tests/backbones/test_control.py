@@ -70,7 +70,7 @@ def test_along_a_line_there_are_no_weights_across_it():
 
 
 def test_across_a_pole_winds_turn():
-    """A field that is constant but for a sign beyond the pole is another than one that is constant."""
+    """A channel whose sign changes across the poles changes the result in the rows next to them, and only there."""
     globe = {"edges": ("pole", "periodic"), "shape": (6, 8)}
     fields, *rest = inputs((6, 8))
     plain, turned = (made(globe, poles=Poles((0, 0), turned)).enter(fields) for turned in ((), (1,)))

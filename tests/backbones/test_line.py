@@ -65,9 +65,9 @@ def test_dilations_reach_as_far_as_they_say_and_no_further(dilations, blocks):
     far = reach(dilations, blocks)
     heard = changed.any(1).nonzero()[:, 0]
     assert (heard.min().item(), heard.max().item()) == (20 - far, 20 + far) and frames > 2 * far
-    taps = {abs(t - 20) for t in heard.tolist()}
+    distances = {abs(t - 20) for t in heard.tolist()}
     if dilations == (3,):
-        assert taps == set(range(far + 1))  # the entrance fills what the taps leave out
+        assert distances == set(range(far + 1))  # the first convolution fills the dilated ones' gaps
     across = 1 + 2 * blocks
     near = {(3 + k) % 16 for k in range(-across, across + 1)}
     assert set(changed.any(0).nonzero()[:, 0].tolist()) == near

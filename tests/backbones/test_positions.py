@@ -29,7 +29,7 @@ def test_a_periodic_axis_has_whole_waves(count):
     assert waves[0] == (1 if count > 1 else 0) and round(waves[-1].item()) == count // 2
 
 
-def test_waves_of_an_open_axis_grow_a_hundredfold():
+def test_two_waves_of_an_open_axis_differ_tenfold():
     assert axis(4, 2, "open")[3].tolist() == pytest.approx([3, 0.3])
     assert axis(4, 2, "pole").tolist() == axis(4, 2, "open").tolist()
 

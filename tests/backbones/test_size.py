@@ -26,7 +26,7 @@ class Small(nn.Module):
 def test_parameters_and_operations_by_hand():
     assert size.parameters(Small()) == 3 * 5 * 9 + 5 + 4 * 7 + 7
     for frames in (1, 6):
-        by_hand = 2 * (6 * 8) * 5 * (3 * 9) + 2 * 4 * 7  # places, features, taps; and the layer
+        by_hand = 2 * (6 * 8) * 5 * (3 * 9) + 2 * 4 * 7  # places, features, weights of each; and the layer
         assert size.flops(Small(), 3, 4, frames, (8, 10)) == by_hand
 
 

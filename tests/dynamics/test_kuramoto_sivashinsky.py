@@ -18,7 +18,7 @@ def waves(line, size=1.0, seed=0, count=1):
     """Random states (S, N // 2 + 1), whose waves fall off as those of the equation do."""
     generator = torch.Generator().manual_seed(seed)
     white = torch.randn(count, line.points, dtype=torch.float64, generator=generator)
-    return size * line.coefficients(white) * torch.exp(-line.wave)
+    return size * line.coefficients(white) * torch.exp(-line.wavenumber)
 
 
 def after(line, state, time, steps):
@@ -69,11 +69,11 @@ def test_self_advection_neither_makes_nor_destroys_energy():
 
 @pytest.mark.parametrize("steps", [1, 7])
 def test_small_waves_grow_by_the_exact_rate_whatever_the_step(steps):
-    """exp((q^2 - q^4) t), also where that is 1 to within rounding and the step's weights would cancel."""
+    """exp((q^2 - q^4) t), also where that is 1 to within rounding and the weights' numerators would lose all digits."""
     line, time = Line(48, 2 * np.pi * 12, DOUBLE), 3.0
     state = line.coefficients(1e-9 * torch.randn(48, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
     found = after(line, state, time, steps)
-    q = line.wave[1:16].numpy()
+    q = line.wavenumber[1:16].numpy()
     ratio = (found[1:16] / state[1:16]).numpy()
     np.testing.assert_allclose(ratio, np.exp((q**2 - q**4) * time), rtol=1e-6, atol=1e-12)
     assert q.min() < 0.1 and q.max() > 1.2 and (found[16:] == 0).all()
@@ -101,14 +101,14 @@ def test_in_the_long_run_growth_balances_damping(climate):
     """d<u^2> / dt = 2 (<u_x^2> - <u_xx^2>) = 0 on the mean."""
     line, states = climate
     power = states.abs().square().mean((0, 1))
-    gained, lost = ((line.wave**n * power).sum().item() for n in (2, 4))
+    gained, lost = ((line.wavenumber**n * power).sum().item() for n in (2, 4))
     assert gained == pytest.approx(lost, rel=0.02) and gained > 0.3
 
 
 def test_the_spectrum_is_flat_then_peaks_and_falls_exponentially(climate):
     """Flat, a maximum at about 0.7, then exponential: Wittenberg and Holmes (1999, doi:10.1063/1.166419)."""
     line, states = climate
-    power, q = states.abs().square().mean((0, 1)).numpy(), line.wave.numpy()
+    power, q = states.abs().square().mean((0, 1)).numpy(), line.wavenumber.numpy()
     band = lambda low, high: power[(q >= low) & (q < high)].mean()
     assert 0.5 < band(0.04, 0.15) / band(0.15, 0.3) < 2
     assert 0.65 < q[power.argmax()] < 0.95 and power.max() > 3 * band(0.04, 0.3)

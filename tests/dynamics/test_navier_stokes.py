@@ -229,7 +229,7 @@ def test_the_disturbance_is_of_unit_size_and_of_large_scale():
 
 @pytest.mark.parametrize("fine", [1, 2])
 def test_the_vorticity_is_the_state_as_far_as_the_grid_resolves_it(fine):
-    """Waves of the equations that the output grid has not are zero."""
+    """The state has no waves that the output grid does not resolve."""
     made = make({"fine": fine})
     state = flow(made.square, largest=made.square.points // fine / 3).to(torch.complex64)[None]
     found = made.states(made.weather(state))
@@ -237,7 +237,7 @@ def test_the_vorticity_is_the_state_as_far_as_the_grid_resolves_it(fine):
     torch.testing.assert_close(found, state, rtol=1e-4, atol=1e-5)
 
 
-def test_waves_that_the_equations_have_not_are_no_part_of_a_state():
+def test_waves_that_de_aliasing_removes_are_no_part_of_a_state():
     made = make()
     x, y = (axis.float() for axis in places(26))
     found = made.weather(made.states({"vorticity": (torch.cos(3 * x) + torch.cos(12 * y)).numpy()[None]}))

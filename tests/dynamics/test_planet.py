@@ -127,7 +127,7 @@ def test_land_is_colder_than_the_sea_in_its_winter_and_warmer_in_its_summer(lati
 
 
 def test_the_contrast_is_the_given_temperature():
-    """Land colder than the sea by the contrast times sin^2, at 45 degrees, where psi = phi / f is exact."""
+    """Land colder than the sea by 1.25 times the contrast times sin^2, at 45 degrees, where psi = phi / f is exact."""
     as_it_is, none = seasons(contrast=30.0), seasons(contrast=0.0)
     fine = np.abs(LATITUDE - 45).argmin()
     angle = np.deg2rad(LATITUDE[fine])

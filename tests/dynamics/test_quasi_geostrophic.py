@@ -92,9 +92,9 @@ def test_a_mean_difference_between_levels_is_kept_and_a_mean_of_all_is_dropped()
     torch.testing.assert_close(found[:, 0, 0].real, torch.tensor([2.0, -2.0, 0.0]).double(), atol=1e-10, rtol=0)
 
 
-def test_the_background_is_the_planets_vorticity_and_the_mountains():
+def test_the_planetary_part_is_f_and_the_mountains():
     height = 1000 * (1 + 0.5 * MU * torch.ones(WIDTH) + 0.3 * torch.sqrt(1 - MU**2) * torch.cos(EAST))
-    found = PLANE.synthesis(QuasiGeostrophic(T, height.numpy()).background)
+    found = PLANE.synthesis(QuasiGeostrophic(T, height.numpy()).planetary)
     coriolis = 2 * ROTATION * MU * torch.ones(WIDTH)
     close(found, torch.stack([coriolis, coriolis, coriolis * (1 + height / 9000)]), 1e-12)
 
@@ -106,7 +106,7 @@ def test_energy_and_enstrophy_are_the_means_of_the_fields_on_the_grid():
     upper, lower = (PLANE.synthesis(psi[k] - psi[k + 1]) for k in (0, 1))
     expected = mean(u**2 + v**2).sum() + mean(upper**2) / 7.0e5**2 + mean(lower**2) / 4.5e5**2
     torch.testing.assert_close(model.energy(state), expected / 2)
-    whole = PLANE.synthesis(state + model.background)
+    whole = PLANE.synthesis(state + model.planetary)
     torch.testing.assert_close(model.enstrophy(state), mean(whole**2) / 2)
 
 
@@ -134,7 +134,7 @@ def test_the_energy_of_the_semi_discrete_equations_does_not_change_at_all():
     change, twice = model.tendency(state, NOW), torch.where(torch.arange(T + 1) > 0, 2.0, 1.0)[:, None]
     product = lambda a: (a.conj() * change).real * twice
     assert product(psi).sum((-3, -2, -1)).abs().max() < 1e-12 * product(psi).abs().sum()
-    whole = state + model.background
+    whole = state + model.planetary
     assert product(whole).sum((-2, -1)).abs().max() < 1e-12 * product(whole).abs().sum()
     assert change[..., 0, 0].abs().max() < 1e-12 * change.abs().max()
 

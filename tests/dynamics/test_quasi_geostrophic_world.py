@@ -140,8 +140,8 @@ def test_the_grid_has_cells_of_equal_width_and_the_planets_land():
 
 def test_the_model_has_the_mountains_and_land_of_the_planet():
     built = quasi_geostrophic_world.build(8)
-    flat = built.background[0]
-    assert (built.background[2] - flat).abs().max() > 0.01 * flat.abs().max()
+    flat = built.planetary[0]
+    assert (built.planetary[2] - flat).abs().max() > 0.01 * flat.abs().max()
     fastest, slowest = built._drag[2].max(), built._drag[2].min()
     assert slowest * 3 * DAY == pytest.approx(1, rel=1e-3) and fastest * 3 * DAY == pytest.approx(2, rel=0.02)
 

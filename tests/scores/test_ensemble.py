@@ -109,7 +109,7 @@ def test_without_a_truth_there_is_no_rank():
 
 
 def in_pairs(count, pairs, curved=0.0):
-    """Antithetic members of mean 1 and deviation 2, (E, N), and with a part that the opposite noise does not turn."""
+    """Antithetic members, (E, N): 1 plus normal noise of standard deviation 2, and a part even in the noise."""
     z = np.random.default_rng(5).standard_normal((pairs, count))
     bent = curved * (z**2 - 1)
     return np.stack([1 + 2 * z + bent, 1 - 2 * z + bent], 1).reshape(2 * pairs, count)
@@ -117,7 +117,7 @@ def in_pairs(count, pairs, curved=0.0):
 
 @pytest.mark.parametrize("curved", [0.0, 1.0])
 def test_antithetic_members_have_an_unbiased_variance_and_fair_differences(curved):
-    """As many independent members say the same, up to chance; the mean has less sampling error, which is told."""
+    """Both are those of as many independent members, up to chance; the sampling error of the mean is smaller."""
     pairs = in_pairs(200_000, 4, curved)
     z = np.random.default_rng(6).standard_normal((8, 200_000))
     independent = 1 + 2 * z + curved * (z**2 - 1)

@@ -32,7 +32,7 @@ def test_auroc_is_the_share_of_pairs_with_ties_half(seed):
     assert memorisation.shares_below(first, second).mean() == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
-def walk(generator, count, memory):
+def red_noise(generator, count, memory):
     """Red noise of unit variance in groups of four frames, (N, 4)."""
     x = np.empty(4 * count)
     x[0] = generator.standard_normal()
@@ -45,7 +45,7 @@ def walk(generator, count, memory):
 def test_the_interval_holds_one_half_as_often_as_it_says_although_neighbours_depend(memory):
     generator, held, naive = np.random.default_rng(1), [], []
     for _ in range(150):
-        first, second = walk(generator, 48, memory), walk(generator, 48, memory)
+        first, second = red_noise(generator, 48, memory), red_noise(generator, 48, memory)
         lower, upper = memorisation.auroc_interval(first, second, 0.95)
         held.append(lower <= 0.5 <= upper)
         naive.append(abs(memorisation.auroc(first, second) - 0.5) < 1.96 * np.sqrt(385 / (12 * 192 * 192)))
@@ -56,7 +56,7 @@ def test_the_interval_holds_one_half_as_often_as_it_says_although_neighbours_dep
 def test_what_pairs_have_in_common_does_not_widen_the_interval():
     """A season that both windows of a pair share; the same windows in other pairs have a wider interval."""
     generator, season = np.random.default_rng(3), 3 * np.sin(2 * np.pi * np.arange(64) / 64)[:, None]
-    first, second = (season + walk(generator, 64, 0.0) for _ in range(2))
+    first, second = (season + red_noise(generator, 64, 0.0) for _ in range(2))
     width = lambda of: np.ptp(memorisation.auroc_interval(first, of))
     assert width(second) < 0.1 < 0.3 < width(second[::-1])
 

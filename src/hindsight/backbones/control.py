@@ -14,7 +14,7 @@ class ControlNet(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers of conditions of each frame.
+        conditions: K, number of conditions per frame.
         width: features.
         blocks: residual blocks.
         dilations: distance in points between neighbouring weights of each block's convolutions, repeated as often as
@@ -39,8 +39,8 @@ class ControlNet(nn.Module):
         poles: Poles = BETWEEN,
     ) -> None:
         super().__init__()
-        least = min(side for side in (shape[0] - max(poles.skipped), shape[1]) if side > 1)
-        chosen = [min(dilations[k % len(dilations)], least) for k in range(blocks)]
+        longest = min(side for side in (shape[0] - max(poles.skipped), shape[1]) if side > 1)
+        chosen = [min(dilations[k % len(dilations)], longest) for k in range(blocks)]
         inside = poles.coarser(1)
         self.embed = Embedding(conditions, embedding)
         self.enter = SpaceConvolution(inputs, width, 1, edges, shape, poles)

@@ -18,7 +18,7 @@ class LineNet(nn.Module):
     Args:
         inputs: C_in, static maps included.
         outputs: C_out.
-        conditions: K, numbers of conditions of each frame.
+        conditions: K, number of conditions per frame.
         width: features.
         blocks: residual blocks.
         dilations: distance in frames between neighbouring weights of each block's convolutions in time, repeated as

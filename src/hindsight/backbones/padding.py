@@ -16,8 +16,8 @@ class Poles:
     """Where the poles lie in an array of rows, and what turns there.
 
     Args:
-        skipped: rows at the south and at the north end that have no image of their own beyond the pole, because a row
-            lies on the pole itself (1), or because rows beyond it were added before (two for each).
+        skipped: rows at the south and at the north end to leave out before rows are copied across the pole: one if it
+            lies on the pole itself, and two for each row added beyond the pole before, that row and the one it copies.
         turned: channels that change sign across a pole.
     """
 

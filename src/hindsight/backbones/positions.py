@@ -8,7 +8,7 @@ import math
 
 import torch
 
-SLOWEST = 100  # tokens in a radian of the slowest wave of an open axis; grids and windows have tens of tokens
+SLOWEST = 100  # tokens per radian that the slowest of many waves of an open axis approaches; axes have tens of tokens
 
 
 def sinusoid(level: torch.Tensor, size: int) -> torch.Tensor:

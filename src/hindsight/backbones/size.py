@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters that training sets."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -20,7 +20,7 @@ def flops(network: nn.Module, inputs: int, conditions: int, frames: int, shape: 
     Args:
         network: a module called with fields, noise and conditions.
         inputs: channels of the fields, static maps included.
-        conditions: numbers of conditions of each frame.
+        conditions: number of conditions per frame.
         frames: in the window.
         shape: latitudes and longitudes.
     """

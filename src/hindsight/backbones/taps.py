@@ -21,12 +21,12 @@ class Tap:
     Attributes:
         layer: it is called with the features.
         arrange: the features as the layer takes them, and the number of frames T, to (B, T, features, places).
-        spread: a value for each frame and feature (B, T, features) to all places, as the layer takes them.
+        broadcast: a value for each frame and feature (B, T, features) to all places, as the layer takes them.
     """
 
     layer: nn.Module
     arrange: Callable[[torch.Tensor, int], torch.Tensor]
-    spread: Callable[[torch.Tensor], torch.Tensor]
+    broadcast: Callable[[torch.Tensor], torch.Tensor]
 
     @classmethod
     def of_images(cls, layer: nn.Module) -> "Tap":
@@ -87,7 +87,7 @@ def shifted(taps: dict[str, Tap], shifts: dict[str, torch.Tensor]) -> Iterator[N
     """
 
     def shift(name: str, tap: Tap, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return inputs[0] + tap.spread(shifts[name]).to(inputs[0]), *inputs[1:]
+        return inputs[0] + tap.broadcast(shifts[name]).to(inputs[0]), *inputs[1:]
 
     with _hooked({tap.layer: partial(shift, name, tap) for name, tap in taps.items() if name in shifts}):
         yield

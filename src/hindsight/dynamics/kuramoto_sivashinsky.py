@@ -31,13 +31,13 @@ class Line:
     def __init__(self, points: int, length: float, like: torch.Tensor) -> None:
         self.points = points
         number = torch.arange(points // 2 + 1, dtype=like.dtype, device=like.device)
-        self.wave = number * 2 * torch.pi / length
+        self.wavenumber = number * 2 * torch.pi / length
         self.kept = (number > 0) & (number < points / 3)
-        self.growth = self.wave**2 - self.wave**4
+        self.growth = self.wavenumber**2 - self.wavenumber**4
         self._weights: dict[float, tuple[torch.Tensor, ...]] = {}
 
     def coefficients(self, fields: torch.Tensor) -> torch.Tensor:
-        """Fourier coefficients of fields (…, M), of M points: those of this line or fewer; other waves are zero."""
+        """Fourier coefficients of fields on the line or on fewer points; waves that these do not resolve are zero."""
         found = torch.fft.rfft(fields, norm="forward")
         half = fields.shape[-1] // 2  # the Nyquist wave of a coarser line has no phase
         states = found.new_zeros(*found.shape[:-1], self.points // 2 + 1)
@@ -52,7 +52,7 @@ class Line:
     def self_advection(self, states: torch.Tensor) -> torch.Tensor:
         """-u u_x of states, as -(u^2 / 2)_x."""
         square = torch.fft.rfft(self.fields(states).square(), norm="forward")
-        return -0.5j * self.wave * self.kept * square
+        return -0.5j * self.wavenumber * self.kept * square
 
     def step(self, states: torch.Tensor, step: float) -> torch.Tensor:
         """States after a time step (time units)."""
@@ -69,8 +69,8 @@ class Line:
     def _weights_of(self, step: float) -> tuple[torch.Tensor, ...]:
         """exp(h l) and exp(h l / 2) of the growth rates l, and the weights of the step's parts, each (N // 2 + 1,).
 
-        The weights are functions such as (exp(z) - 1) / z of z = h l, which cancel near z = 0: the mean over a circle
-        about z is their value at z.
+        The weights are functions such as (exp(z) - 1) / z of z = h l, whose numerators lose all digits near z = 0. So
+        each is computed as its mean over a circle about z, which is its value at z.
         """
         growth = step * self.growth
         angle = (torch.arange(CONTOUR, dtype=growth.dtype, device=growth.device) + 0.5) * torch.pi / CONTOUR
@@ -111,7 +111,7 @@ class KuramotoSivashinskyWorld(World):
     def disturbance(self, segment: int) -> torch.Tensor:
         """Small random waves, of all the lengths that grow."""
         white = torch.from_numpy(self.draws(segment).standard_normal(self.line.points)).to(self.device)
-        state = self.line.coefficients(white) * (self.line.wave < 1)
+        state = self.line.coefficients(white) * (self.line.wavenumber < 1)
         return state * DISTURBANCE / self.line.fields(state).std()
 
     def advance(self, states: torch.Tensor, time: torch.Tensor, interval: float) -> torch.Tensor:
@@ -128,5 +128,5 @@ class KuramotoSivashinskyWorld(World):
         return {"velocity": fields[..., None, :].to(torch.float32).cpu().numpy()}
 
     def states(self, weather: dict[str, np.ndarray]) -> torch.Tensor:
-        """Fourier coefficients of the velocity (S, …), without the waves that the equation does not have."""
+        """Fourier coefficients of the velocity (S, …), without its mean and the waves that de-aliasing removes."""
         return self.line.coefficients(torch.from_numpy(weather["velocity"][:, 0]).to(self.device, torch.float64))

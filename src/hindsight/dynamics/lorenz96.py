@@ -2,7 +2,7 @@
 
 dx_i/dt = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F, indices modulo N. Lorenz (1996), Predictability: a problem partly
 solved, ECMWF Seminar on Predictability 1, 1-18: with 40 variables and F = 8 small errors double in 0.42 time units,
-which he likened to 2.1 days of weather, a unit to five.
+or in 2.1 days if a time unit stands for five days of weather, as he suggests.
 """
 
 import numpy as np

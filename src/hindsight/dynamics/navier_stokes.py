@@ -14,7 +14,7 @@ from hindsight.settings.download import NavierStokes, Synthetic
 WAVES = ((6, 0), (7, 0), (5, 5), (8, 8))  # forced wavenumbers along x and y
 DISTURBANCE = 1.0  # standard deviation of the vorticity at the start of the spin-up, in wavenumbers up to LARGE
 LARGE = 8
-STIRRING = 1  # key of the random numbers of the forcing; that of the disturbance is 0
+STIRRING = 1  # in the counter of the random numbers of the forcing; 0 in that of the disturbance
 BEFORE = 2**40  # added to the number of a step, so that it is positive before 1 January 2000
 
 
@@ -59,7 +59,7 @@ class Square:
         return torch.fft.irfft2(self._velocity * states, s=(self.points, self.points), norm="forward")
 
     def advection(self, states: torch.Tensor) -> torch.Tensor:
-        """-v . grad omega of states (S, …) as the curl of the divergence of v v, with two transforms each way."""
+        """-v . grad omega of states (S, …) as minus the curl of the divergence of v v, with two transforms each way."""
         u, v = self.velocity(states)
         stress = self.coefficients(torch.stack([(v - u) * (v + u), u * v]))
         return (self._curl * stress).sum(0)
@@ -68,14 +68,14 @@ class Square:
         """Step without forcing: advection by fourth-order Runge-Kutta, viscosity and drag by an integrating factor."""
         half = torch.exp(-self.decay * step / 2)
         k1 = self.advection(states)
-        drifted = half * states
-        k2 = self.advection(drifted + step / 2 * half * k1)
-        k3 = self.advection(drifted + step / 2 * k2)
-        k4 = self.advection(half * (drifted + step * k3))
-        return half * (drifted + step / 6 * (half * k1 + 2 * (k2 + k3))) + step / 6 * k4
+        decayed = half * states
+        k2 = self.advection(decayed + step / 2 * half * k1)
+        k3 = self.advection(decayed + step / 2 * k2)
+        k4 = self.advection(half * (decayed + step * k3))
+        return half * (decayed + step / 6 * (half * k1 + 2 * (k2 + k3))) + step / 6 * k4
 
     def stirring(self, white: torch.Tensor, step: float) -> torch.Tensor:
-        """Increment of the forcing in a step, from white noise (S, 8); its decay within the step is exact."""
+        """What the forcing adds in a step, from white noise (S, 8); its decay within the step is exact."""
         squares = torch.tensor([k**2 + m**2 for k, m in WAVES] * 2)
         rate = 2 * (self.settings.viscosity * squares + self.settings.drag).double()
         spread = self.settings.stirring * (-torch.expm1(-rate * step) / rate).sqrt()
@@ -142,6 +142,6 @@ class NavierStokesWorld(World):
         return {"vorticity": self.square.fields(states, self.flow.points).to(torch.float32).cpu().numpy()}
 
     def states(self, weather: dict[str, np.ndarray]) -> torch.Tensor:
-        """Fourier coefficients of the vorticity, without the waves that the equations do not have."""
+        """Fourier coefficients of the vorticity, without the waves that de-aliasing removes."""
         fields = torch.from_numpy(weather["vorticity"]).to(self.device, torch.float32)
         return _resized(self.square.coefficients(fields), self.square.points) * self.square.kept

@@ -12,7 +12,7 @@ from hindsight.harmonics import Harmonics
 YEAR = 365.2425 * DAY  # s
 COLDEST = 15.0  # days from 1 January to the middle of the northern winter
 
-LAND = (  # longitude, latitude, half-widths along and across (degrees of arc), rotation anticlockwise (degrees)
+LAND = (  # longitude, latitude, half-widths to the east and north (degrees of arc), then turned anticlockwise (degrees)
     (-103, 45, 19, 13, 0),  # North America
     (-108, 62, 24, 9, 0),
     (-150, 65, 8, 5, 0),
@@ -114,9 +114,10 @@ class Seasons:
     Args:
         harmonics: spherical harmonics of the model.
         weights: quadrature weights of its latitudes.
-        shear: westerly wind at 200 above 500 hPa, and at 500 above 850 hPa, in equilibrium (m s-1).
+        shear: westerly wind at 200 minus that at 500 hPa, and at 500 minus 850 hPa, where it is largest (m s-1).
         seasonal_amplitude: of the seasonal cycle of the shear, relative to the shear.
-        contrast: layer-mean temperature of the sea minus that of land in winter (K).
+        contrast: seasonal amplitude of the layer-mean temperature of the sea minus that of land (K), which is
+            multiplied by sin^2(latitude).
     """
 
     def __init__(

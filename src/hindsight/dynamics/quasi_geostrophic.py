@@ -82,7 +82,7 @@ class QuasiGeostrophic:
         self._smoothing = self._hyperdiffusion()
         flat = np.zeros((len(latitude), width))
         height = torch.as_tensor(flat if orography is None else orography, dtype=dtype, device=device)
-        self.background = self._background(height)
+        self.planetary = self._planetary(height)
         self._drag = self._friction(height, torch.as_tensor(flat if land is None else land, dtype=dtype, device=device))
         self._to_grid, self._from_grid = self._transforms()
         self._linear = torch.cat([self._q_to_psi, self._relaxation()], 1)
@@ -105,7 +105,7 @@ class QuasiGeostrophic:
         count, levels, orders = parts.shape[:3]
         by_degree = parts.permute(3, 1, 0, 2, 4).flatten(2)  # (l, 3, S m 2)
         psi, relaxed = (self._linear @ by_degree).unflatten(2, (count, orders, 2)).split(levels, 1)
-        total = parts + torch.view_as_real(self.background)
+        total = parts + torch.view_as_real(self.planetary)
         change = self._advection(psi.permute(3, 0, 2, 1, 4).flatten(2), total.permute(2, 3, 0, 1, 4).flatten(2))
         change = change.unflatten(2, (count, levels, 2)).permute(2, 3, 0, 1, 4)
         if self.equilibrium:
@@ -152,7 +152,7 @@ class QuasiGeostrophic:
 
     def enstrophy(self, state: torch.Tensor) -> torch.Tensor:
         """Half the mean square of potential vorticity, f and mountains included, of each level, (…, 3), s-2."""
-        total = state + self.background
+        total = state + self.planetary
         return self._mean((total.conj() * total).real, levels=False) / 2
 
     def _divergence(self, along: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
@@ -213,8 +213,8 @@ class QuasiGeostrophic:
         eigenvalues = self.harmonics.eigenvalues()
         return (eigenvalues / eigenvalues[-1]) ** self.physics.smoothing_order / (self.physics.smoothing_days * DAY)
 
-    def _background(self, height: torch.Tensor) -> torch.Tensor:
-        """Coefficients of f on every level, and of f h / H on the lowest; (3, T + 1, T + 1)."""
+    def _planetary(self, height: torch.Tensor) -> torch.Tensor:
+        """Coefficients of f, and on the lowest level of f (1 + h / H); (3, T + 1, T + 1)."""
         coriolis = 2 * ROTATION * self.harmonics.sine[:, None].expand(height.shape)
         fields = torch.stack([coriolis, coriolis, coriolis * (1 + height / self.physics.scale_height)])
         return self.harmonics.project(self.harmonics.waves(fields), self.harmonics.table, self.weights)

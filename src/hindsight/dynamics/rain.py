@@ -35,7 +35,7 @@ class Showers:
         self.k, self.m = waves[: points // 2 + 1].abs() / side, waves[:, None] / side  # per km
         size = torch.sqrt(self.k**2 + self.m**2)
         outer = 1 / settings.outer_km
-        inside = (self.k * side < points / 2) & (self.m.abs() * side < points / 2)  # without the waves of 2 points
+        inside = (self.k * side < points / 2) & (self.m.abs() * side < points / 2)  # without the Nyquist waves
         falling = (size.clamp(min=outer) / outer) ** -settings.slope
         self.scale = torch.sqrt(falling * inside * (size > 0))
         self.scale = self.scale / self.field_variance(self.scale).sqrt()

@@ -76,10 +76,10 @@ def _correlation(mean: dict[str, np.ndarray]) -> np.ndarray:
 def variances(members: np.ndarray, antithetic: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Unbiased variance of a member, and of the sampling error of the mean; (E, …) to (…) each.
 
-    Independent members are as usual. Of antithetic ones, members 2k and 2k + 1 form a pair, m_k + d_k and m_k - d_k,
-    and only pairs are independent: the variance is the mean of d_k^2 plus the variance of m_k, and that of the mean the
-    latter over their number. Where members depend linearly on their noise, all m_k are equal, and the mean has no
-    sampling error.
+    For independent members both are the usual ones. Antithetic members 2k and 2k + 1 form a pair, m_k + d_k and
+    m_k - d_k, and only pairs are independent: the variance of a member is the mean of d_k^2 plus the variance of m_k,
+    and that of the mean is the variance of m_k over the number of pairs. Where members depend linearly on their noise,
+    all m_k are equal, and the mean has no sampling error.
     """
     if not antithetic:
         variance = members.var(0, ddof=1)
@@ -139,9 +139,9 @@ def scores(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     Returns:
         `rmse` and `bias` of the ensemble mean, `spread`, `crps` (fair, Ferro 2014, doi:10.1002/qj.2270), `acc`, the
         time mean of the anomaly correlation of each frame, as in WeatherBench 2, `acc_pooled`, that of all frames
-        together, in which large anomalies have more weight, and `spread_skill`, the root of the variances of a member
-        and of the mean's sampling error together over rmse: sqrt((E + 1) / E) spread / rmse for E independent members
-        (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
+        together, in which large anomalies have more weight, and `spread_skill`, sqrt(`variance` + `mean_variance`) over
+        rmse, which is sqrt((E + 1) / E) spread / rmse for E independent members (Fortin et al. 2014,
+        doi:10.1175/JHM-D-14-0008.1).
     """
     rmse, spread = np.sqrt(mean["squared_error"]), np.sqrt(mean["variance"])
     with np.errstate(invalid="ignore", divide="ignore"):

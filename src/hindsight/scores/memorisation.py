@@ -44,10 +44,11 @@ def auroc(training: np.ndarray, held_out: np.ndarray) -> float:
 def auroc_interval(training: np.ndarray, held_out: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of `auroc` for pairs of windows, in the order of time.
 
-    The error of an AUROC is that of two means: of the share of the other group below each sample, over either group
-    (DeLong et al. 1988, doi:10.2307/2531595). Here both are summed for each pair of windows, so that what a pair has in
-    common, such as its season, cancels; the error of the mean over pairs accounts for correlation between neighbours
-    (`significance.half_width`). Frames of a window count as one.
+    The error of an AUROC is the sum of those of two means: of the share of held-out samples below each training sample,
+    and of the share of training samples above each held-out one (DeLong et al. 1988, doi:10.2307/2531595). Here both
+    shares are added up for each pair of windows, so that what a pair has in common, such as its season, cancels;
+    the error of the mean over pairs accounts for correlation between neighbours (`significance.half_width`). Frames of
+    a window count as one.
 
     Args:
         training: values (N, T), windows by frames.
@@ -94,8 +95,8 @@ def nearest(
         away: least difference of time between a sample and its neighbour.
 
     Returns:
-        Squared distance to the nearest one (infinite if none is away) and its time, both (Q,). The distance is rounded
-        to about 1e-6 of the squared norms: `np.linalg.norm` says more of pairs that it finds.
+        Squared distance to the nearest one (infinite if none is away) and its time, both (Q,). The distance has an
+        error of about 1e-6 of the squared norms; for the pairs found, `np.linalg.norm` is more accurate.
     """
     square, when = np.full(len(samples), np.inf), np.full(len(samples), np.nan)
     norm = np.einsum("qd,qd->q", samples, samples, dtype=float)
