@@ -9,8 +9,8 @@ from hindsight.download.truncated import missing_bytes
 FORMATS = ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4", "NETCDF4_CLASSIC")
 
 
-def written(path, form, frames, moving=("t", "u"), dtype="i2"):
-    """A file with fixed and moving variables, attributes of odd lengths, and sizes that need padding."""
+def written(path, form, frames, over_time=("t", "u"), dtype="i2"):
+    """A file with variables with and without time, attributes of odd lengths, and sizes that need padding."""
     with netCDF4.Dataset(path, "w", format=form) as file:
         file.title, file.numbers = "odd", np.array([1.0, 2.0, 3.0])
         file.createDimension("time", frames)
@@ -18,7 +18,7 @@ def written(path, form, frames, moving=("t", "u"), dtype="i2"):
         x = file.createVariable("x", "f4", ("x",))
         x.units, x[:] = "degrees_east", np.arange(5)
         file.createVariable("scalar", "i1", ())[...] = 7
-        for name in moving:
+        for name in over_time:
             variable = file.createVariable(name, dtype, ("time", "x"))
             variable.scale_factor = np.float32(0.5)
             variable.set_auto_maskandscale(False)
@@ -28,9 +28,9 @@ def written(path, form, frames, moving=("t", "u"), dtype="i2"):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("frames", [None, 3])
-@pytest.mark.parametrize(("moving", "dtype"), [(("t", "u"), "i2"), (("t",), "i2"), (("t",), "f8"), ((), "i2")])
-def test_missing_bytes_are_those_that_were_cut_off(tmp_path, form, frames, moving, dtype):
-    path = written(tmp_path / "a.nc", form, frames, moving, dtype)
+@pytest.mark.parametrize(("over_time", "dtype"), [(("t", "u"), "i2"), (("t",), "i2"), (("t",), "f8"), ((), "i2")])
+def test_missing_bytes_are_those_that_were_cut_off(tmp_path, form, frames, over_time, dtype):
+    path = written(tmp_path / "a.nc", form, frames, over_time, dtype)
     assert missing_bytes(path) == 0
     whole = path.read_bytes()
     path.write_bytes(whole + b"more")

@@ -498,7 +498,7 @@ def test_a_box_may_lie_across_the_date_line():
     assert settings.Domain(west=170, east=-160).box == (None, None, 170, 200)
 
 
-def test_years_more_to_test_on_change_nothing_for_pieces_parts_and_training():
+def test_a_longer_test_period_changes_nothing_for_pieces_parts_and_training():
     base = settings.read(BUCKET)
     longer = settings.read(BUCKET | {"domain": {"test": {"start": "2009-01-01", "end": "2015-12-31"}}})
     for stage in ("download", "regrid", "preprocess", "observe", "train", "reanalyse", "baselines"):
@@ -598,7 +598,7 @@ def test_a_filter_cannot_forecast_by_equations_that_are_not_known(name, world):
     settings.read(written(name, {"baselines": {"letkf": {"model": "dynamics"}}}))
 
 
-def test_years_more_of_the_built_in_world_change_nothing_for_baselines():
+def test_a_longer_period_of_the_built_in_world_changes_nothing_for_baselines():
     changes = {}, {"download": {"synthetic": {"end": "2005-12-31"}}}
     given = [settings.stage_settings(settings.read(written("lorenz96", change)), "baselines") for change in changes]
     assert given[0] == given[1] and json.loads(given[0])["world_without_period"]["synthetic"]["world"] == "lorenz96"

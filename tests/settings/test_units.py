@@ -90,7 +90,7 @@ def test_every_spelling_has_its_factor(given, wanted, right):
 
 
 def test_factors_that_are_short_are_exact():
-    """A factor of one that is none would cost a pass over all values."""
+    """A conversion by 1 is left out; a factor that is off by rounding would cost a pass over all values."""
     for given, wanted, right in (
         ("hPa", "Pa", 100.0),
         ("m/s", "m s-1", 1.0),

@@ -8,7 +8,7 @@ from hindsight.errors import UserError
 
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")  # the same since 1582
 QUARTER = 900 * 10**9  # ns
-OFF = np.timedelta64(180, "s")  # days since 1900 in single precision are off by up to 169 s
+TOLERANCE = np.timedelta64(180, "s")  # days since 1900 in single precision are off by up to 169 s
 DAYS = "%Y%m%d.%f"  # units of the Climate Data Operators' absolute times
 STEPS = ("step", "forecast_period", "prediction_timedelta", "lead_time")  # hours since a forecast's base time
 Runs = list[list[int]]  # first, step, count (ns since 1970)
@@ -18,7 +18,7 @@ def decode(times: xr.Variable, where: str) -> np.ndarray:
     """Times as dates, NaT where a file has none.
 
     Args:
-        times: as the file has them, along one dimension.
+        times: as the file has them; or bounds of times, (T, 2).
         where: their name in errors.
 
     Returns:
@@ -48,10 +48,10 @@ def decode(times: xr.Variable, where: str) -> np.ndarray:
 
 
 def snap(times: np.ndarray) -> np.ndarray:
-    """Times rounded to the nearest quarter of an hour if they are within `OFF` of it; else unchanged."""
+    """Times rounded to the nearest quarter of an hour if they are within `TOLERANCE` of it; else unchanged."""
     number = times.astype("datetime64[ns]").astype(np.int64)
     near = (number + QUARTER // 2) // QUARTER * QUARTER
-    close = ~np.isnat(times) & (np.abs(near - number) <= OFF.astype("timedelta64[ns]").astype(int))
+    close = ~np.isnat(times) & (np.abs(near - number) <= TOLERANCE.astype("timedelta64[ns]").astype(int))
     return np.where(close, near, number).astype("datetime64[ns]")
 
 

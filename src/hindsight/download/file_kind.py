@@ -56,7 +56,7 @@ def open_dataset(path: Path) -> xr.Dataset:
     """Open a file or a store; packed values are unpacked, times are not decoded.
 
     Raises:
-        UserError: if it is neither netCDF nor Zarr.
+        UserError: if it is neither netCDF nor Zarr, or is damaged.
     """
     undated = {"decode_times": False, "decode_timedelta": False}
     try:

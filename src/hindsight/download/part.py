@@ -60,9 +60,10 @@ def write(dataset: xr.Dataset, raw: Path, marker: Path, request: dict, source: d
     attrs = _attributes(dataset, request, source)
     for variable in dataset.variables.values():
         variable.encoding = {}
-    rows = {name: -1 for name in dataset.dims} | {"time": min(map(_rows, dataset.data_vars.values()), default=1)}
-    rows |= {"level": 1} if "level" in dataset.dims else {}  # levels are read one by one
-    store.write(dataset.assign_attrs(attrs).chunk(rows), raw)
+    frames = min(map(_frames_in_chunk, dataset.data_vars.values()), default=1)
+    chunks = {name: -1 for name in dataset.dims} | {"time": frames}
+    chunks |= {"level": 1} if "level" in dataset.dims else {}  # levels are read one by one
+    store.write(dataset.assign_attrs(attrs).chunk(chunks), raw)
     _mark(raw, marker)
 
 
@@ -137,7 +138,7 @@ def is_vector_component(name: str, variable: xr.DataArray) -> bool:
     return variable.attrs.get("standard_name") in VECTOR or name in COMPONENTS
 
 
-def _rows(variable: xr.DataArray) -> int:
+def _frames_in_chunk(variable: xr.DataArray) -> int:
     """The number of frames in a chunk of one level."""
     return chunk_frames(tuple(size for name, size in variable.sizes.items() if name not in ("time", "level")))
 
@@ -149,17 +150,17 @@ def _attributes(dataset: xr.Dataset, request: dict, source: dict) -> dict:
 
 def _summarise(name: str, variable: xr.DataArray) -> tuple[dict, Summary]:
     times, lowest, highest = variable["time"].values, np.inf, -np.inf
-    rows, seen, holes, always_nan = _rows(variable), [], [], np.ones((), bool)
-    for first in range(0, len(times), rows):
-        values, _, grid = as_fields(variable.isel(time=slice(first, first + rows)))
-        part, latitude = times[first : first + rows], grid[0] if is_vector_component(name, variable) else None
-        seen.append(scan.summarise(values, part, latitude, float(np.ptp(grid[1]))))
+    frames, seen, holes, always_nan = _frames_in_chunk(variable), [], [], np.ones((), bool)
+    for first in range(0, len(times), frames):
+        values, _, grid = as_fields(variable.isel(time=slice(first, first + frames)))
+        when, latitude = times[first : first + frames], grid[0] if is_vector_component(name, variable) else None
+        seen.append(scan.summarise(values, when, latitude, float(np.ptp(grid[1]))))
         low, high = values.min(), values.max()
         if np.isnan(low):
             nan = np.isnan(values)
             always_nan = always_nan & nan.all(0)
             missing = nan.reshape(len(values), -1).sum(1)
-            holes += [(_to_second(t), int(n)) for t, n in zip(part[missing > 0], missing[missing > 0])]
+            holes += [(_to_second(t), int(n)) for t, n in zip(when[missing > 0], missing[missing > 0])]
             valid = values[~nan]
             low, high = valid.min(initial=np.inf), valid.max(initial=-np.inf)
         else:

@@ -6,7 +6,7 @@ import xarray as xr
 from hindsight.fields import axes
 from hindsight.fields.grid import Grid
 
-ROUNDING = 2e-5  # degrees; half the spacing of single precision at 360
+ROUNDING = 2e-5  # degrees; a little over half the spacing of single precision at 360
 
 
 def within(

@@ -1,6 +1,6 @@
 """Showers that move over a doubly periodic square, grow and decay.
 
-A normal field g of mean 0 and variance 1 is carried with a constant velocity c, while each of its waves is a
+A Gaussian field g of mean 0 and variance 1 is carried with a constant velocity c, while each of its waves is a
 first-order autoregressive process, as in the cascade of STEPS (Bowler et al. 2006, doi:10.1256/qj.04.100):
 
     g_k(t + dt) = exp(-i k.c dt) (r_k g_k(t) + (1 - r_k^2)^(1/2) s_k w),      r_k = exp(-dt / T_k),
@@ -26,7 +26,7 @@ DEGREE = EARTH_RADIUS * np.pi / 180  # km
 
 
 class Showers:
-    """The equations: states are Fourier coefficients (…, N, N // 2 + 1) of the normal field g, x on the last axis."""
+    """The equations: states are Fourier coefficients (…, N, N // 2 + 1) of the Gaussian field g, x on the last axis."""
 
     def __init__(self, settings: Rain, like: torch.Tensor) -> None:
         self.settings, points = settings, settings.points
@@ -55,7 +55,7 @@ class Showers:
         return torch.fft.rfft2(white) * self.scale
 
     def field(self, states: torch.Tensor) -> torch.Tensor:
-        """The normal field g, (…, N, N)."""
+        """The Gaussian field g, (…, N, N)."""
         return torch.fft.irfft2(states, s=(self.settings.points,) * 2)
 
     def moved(self, states: torch.Tensor, interval: float) -> torch.Tensor:
@@ -69,7 +69,7 @@ class Showers:
         return self.moved(kept * states + torch.sqrt(1 - kept**2) * self.coefficients(white), interval)
 
     def rate(self, field: torch.Tensor) -> torch.Tensor:
-        """The rain rate (mm/h) of a normal field."""
+        """The rain rate (mm/h) of a Gaussian field."""
         tail = self.settings.tail
         unit = self.settings.median / np.expm1(tail * (self.middle - self.dry))
         return unit * torch.expm1(tail * (field - self.dry).clamp(min=0))

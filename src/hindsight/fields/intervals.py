@@ -98,8 +98,8 @@ def of_reports(domain: Domain, frames: int) -> list[str]:
     All have the same length, counted from the first frame of all splits; those that overlap no split are left out.
     """
     times, step = time_axis(domain), domain.step_hours
-    cuts = [Interval(times[k].astype("datetime64[m]"), frames, step) for k in range(0, len(times), frames)]
-    return [cut.name for cut in cuts if any(cut.overlaps(p.start, p.end) for p in domain.splits.values())]
+    found = [Interval(times[k].astype("datetime64[m]"), frames, step) for k in range(0, len(times), frames)]
+    return [each.name for each in found if any(each.overlaps(p.start, p.end) for p in domain.splits.values())]
 
 
 def time_axis(domain: Domain) -> np.ndarray:

@@ -73,7 +73,7 @@ class DomainWithoutPeriods(Section):
         description="channels, by their names in the lexicon; {z: [500, 850]} stands for z500 and z850",
     )
     step_hours: Hours = Field(
-        24, description="hours between frames; of less than an hour 1/12 (5 minutes), 0.25 or 10 min, in whole minutes"
+        24, description="hours between frames, in whole minutes; less than an hour as 1/12 (5 minutes), 0.25 or 10 min"
     )
     latitude_edges: Edge = Field(
         "open",
@@ -92,7 +92,7 @@ class DomainWithoutPeriods(Section):
         None,
         ge=-180,
         le=360,
-        description="eastern edge (degrees east); less than west: the region crosses the date line",
+        description="eastern edge (degrees east); less than west: the region crosses the date line, or Greenwich",
     )
 
     @field_validator("channels")
@@ -125,7 +125,7 @@ class DomainWithoutPeriods(Section):
 
     @property
     def box(self) -> tuple[float | None, float | None, float | None, float | None]:
-        """South, north, west, east (degrees); east exceeds 180 if the box crosses the date line."""
+        """South, north, west, east (degrees); 360 is added to an east that is less than west."""
         crosses = self.west is not None and self.east is not None and self.west > self.east
         return self.south, self.north, self.west, self.east + 360 if crosses else self.east
 

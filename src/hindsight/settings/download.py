@@ -14,7 +14,7 @@ from hindsight.settings.radar import Radar
 from hindsight.settings.section import Section
 
 DAY = 24 * 60  # minutes
-RESOLVED = 2.0  # least wavenumber that a line of Kuramoto and Sivashinsky resolves; waves above 1 are damped
+RESOLVED = 2.0  # least value of the largest wavenumber of a Kuramoto-Sivashinsky line; waves above 1 are damped
 
 
 def _even(points: int) -> int:
@@ -88,7 +88,7 @@ class Rain(Section):
     slope: float = Field(
         3.0,
         gt=2,
-        description="below that, the variance of a wavenumber falls as wavenumber^(-slope) (in two dimensions)",
+        description="at shorter wavelengths the variance of each two-dimensional wave falls as wavenumber^(-slope)",
     )
     lifetime_minutes: float = Field(
         60.0, gt=0, description="time in which waves of outer_km lose 63 % of their correlation"
@@ -209,11 +209,11 @@ class Bucket(Section):
         "them are never printed",
     )
     connections: int = Field(16, gt=0, le=256, description="chunks fetched at the same time")
-    retries: int = Field(8, ge=0, description="further attempts for a chunk after a temporary error")
+    retries: int = Field(8, ge=0, description="further attempts for a chunk that fails while others arrive")
     patience_seconds: float = Field(
         600.0,
         ge=0,
-        description="time (s) for which requests to a server that does not answer are repeated, with growing pauses",
+        description="time (s) without anything arriving for which requests are repeated, with growing pauses",
     )
     timeout_seconds: float = Field(120.0, gt=0, description="time (s) after which a chunk is requested again")
 
@@ -239,8 +239,8 @@ class Download(Section):
     )
     files: list[str] = Field(
         ["*.nc"],
-        description="local: netCDF files or Zarr stores, or patterns of them (** is any folders), below the data "
-        "folder; or URLs of netCDF files (https://…, gs://…), which are fetched first",
+        description="local: netCDF files or Zarr stores, or patterns of them (** is any number of folders), below the "
+        "data folder; or URLs of netCDF files (https://…, gs://…), which are fetched first",
     )
     bucket: Bucket = Field(Bucket(), description="bucket: the store")
     grib: Grib = Field(Grib(), description="grib: the files")
@@ -332,7 +332,7 @@ class Download(Section):
 
     @property
     def box(self) -> tuple[float | None, float | None, float | None, float | None]:
-        """South, north, west, east; east beyond 180 where the box lies across the date line."""
+        """South, north, west, east; 360 is added to an east that is less than west."""
         crosses = self.west is not None and self.east is not None and self.west > self.east
         return self.south, self.north, self.west, self.east + 360 if crosses else self.east
 

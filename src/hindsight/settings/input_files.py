@@ -227,7 +227,7 @@ def check_files(settings: "Settings") -> None:
         for url in remote_files(settings.download).values()
         if "/dodsC/" in url
     ]
-    if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # a zip: `metadata` reports it
+    if (bucket := bucket_folder(settings)) and not Path(bucket).exists():  # `metadata` refuses what is no store
         missing.append(f"download.bucket.url: there is no {bucket}")
     named = [("preprocess.land or orography", path) for path in static_files(settings)]
     named += [("verify.coastline", path) for path in coastline_files(settings)]

@@ -14,9 +14,9 @@ LEVELS += (700, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000)  # ERA5'
 class Channel:
     """One channel: a variable, on one level where it has levels.
 
-    `hours` is the period before the frame over which an accumulated channel is summed. `height` is that above the
-    ground, of channels that are defined at a fixed one. A derived channel has
-    `inputs`, the channels that it is computed from, and a `formula` (`preprocess.derive.FORMULAS`).
+    `hours` is the period before the frame over which an accumulated channel is summed. `height` is the height above
+    the ground of channels that are defined at a fixed height. A derived channel has `inputs`, the channels
+    that it is computed from, and a `formula` (`preprocess.derive.FORMULAS`).
     """
 
     name: str

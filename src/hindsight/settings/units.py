@@ -110,7 +110,8 @@ def conversion(given: str, target: str) -> tuple[float, float] | None:
         target: as the lexicon spells them.
 
     Returns:
-        None where there is no way, or where the source says nothing (`-`, `unknown`, nothing at all).
+        None where there is no way, or where the source says nothing (`-`, `unknown`, nothing at all),
+            except for a target of `1`, whose factor is then 1.
     """
     if given.strip().lower() in NO_UNITS:
         return (1.0, 0.0) if target == "1" else None
@@ -150,8 +151,8 @@ def _of_quantities(given: str, target: str) -> float | None:
     """The factor of a quantity with a dimension, with the density of water or gravity where the quantity needs it."""
     to, waters, heights = unify(target), WATERS.sub("", given), GEOPOTENTIAL.sub("", given)
     if target == "m2 s-2":
-        depth = ratio(unify(heights), "m")
-        return ratio(unify(given), to) if depth is None else _plain(depth * GRAVITY)
+        height = ratio(unify(heights), "m")
+        return ratio(unify(given), to) if height is None else _plain(height * GRAVITY)
     if target in ("m", "kg m-2"):
         depth, mass = ratio(unify(waters), "m"), ratio(unify(waters), "kg*m**-2")
         by_depth, by_mass = (1.0, 1 / WATER) if target == "m" else (WATER, 1.0)

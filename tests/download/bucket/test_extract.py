@@ -66,7 +66,9 @@ def test_hours_before_a_frame_are_those_that_are_summed(store):
 
 
 def test_a_region_without_a_point_is_refused(store):
-    with pytest.raises(UserError, match=r"here has no longitude in the region .*it has 0 to 330.*download.longitude"):
+    with pytest.raises(
+        UserError, match=r"here has no longitude in the region .*it has 0 to 330.*domain.south, north, west, east"
+    ):
         planned(store, ["z500"], west=10, east=20)
     with pytest.raises(UserError, match="its valid_time is int64, not dates"):
         planned(store.assign_coords(valid_time=np.arange(71)), ["z500"])

@@ -155,7 +155,10 @@ def test_a_part_that_is_kept_decodes_nothing_and_other_messages_are_decoded_anew
         (lambda: [grib_files.reduced_gaussian(time=0)], "its grid is reduced_gg, not regular"),
         (lambda: [message(field(1), level=None, parameter=167)], "no variable for channel t500 .*did you mean 2t"),
         (lambda: [message(field(1), level=300)], "'t', but not at level 500 hPa"),
-        (lambda: [message(field(1), time=hour(-48))], "t500 from 2019-12-30 .* but part 20200101T00_2 begins at"),
+        (
+            lambda: [message(field(1), time=hour(-48))],
+            "t500 from 2019-12-30 .* but part 20200101T00_2 runs from 2020-01-01T00:00 to",
+        ),
         (lambda: [message(field(1)), message(field(1)[:, :18], time=hour(6))], "have the same grid, so regrid some"),
     ],
 )

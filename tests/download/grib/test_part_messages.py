@@ -32,7 +32,7 @@ def selected(place, part, *channels, step=6):
     return select(source_channels(list(channels)), intervals.parse(part, step), None, place)
 
 
-def test_each_frame_has_its_messages_and_what_stands_still_comes_along(place):
+def test_each_frame_has_its_messages_and_static_fields_are_included(place):
     found = selected(place, "20200101T00_6", "t500", "tp6")
     assert [len(one) for one in found.sums["t500"]] == [1, 1, 1, 0, 1, 1]
     assert [len(one) for one in found.sums["tp6"]] == [0, 1, 2, 2, 2, 0]

@@ -56,6 +56,6 @@ def test_the_member_is_the_one_asked_for_or_deterministic_or_the_control(setting
         (MEMBERS + TWO_METRES, ["t500", "t2m"], None, "no deterministic field of channel t500 .*members 0, 1, 2"),
     ],
 )
-def test_what_is_not_there_is_refused_with_what_is(series, channels, member, says):
+def test_a_missing_variable_level_or_member_is_refused_with_those_of_the_files(series, channels, member, says):
     with pytest.raises(UserError, match=says):
         grib_series.of_channels(inventory(*series), [CHANNELS[name] for name in channels], member)

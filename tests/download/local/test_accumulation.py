@@ -71,9 +71,9 @@ def test_a_running_sum_is_recognised_by_its_values_unless_it_is_dry_or_constant(
     [
         (
             {"hours": 1, "attributes": {"running_sum": True}},
-            "is a running sum from 00 UTC.*download.accumulated it is 1",
+            "is a running sum from 00 UTC.*download.accumulated say 1",
         ),
-        ({"hours": 24, "attributes": {"running_sum": True}}, "is a running sum from 00 UTC.*it is 24"),
+        ({"hours": 24, "attributes": {"running_sum": True}}, "is a running sum from 00 UTC.*say 24"),
         ({"hours": "since_midnight", "attributes": {"running_sum": False}}, "decreases within a day"),
         ({"hours": 4}, "sums over 4 h every 1 h, which do not cover the 6 h"),
         ({"hours": 12}, "sums over 12 h"),

@@ -46,7 +46,7 @@ def test_a_level_is_found_wherever_it_is_stated(tmp_path, file, channel, offset)
         (
             on_levels([85000], "Pa").squeeze("pressure_level").rename(t="t500"),
             "t500",
-            "is on 850 hPa, although it is named or renamed so",
+            "is on 850 hPa, although its name, or download.rename, says ",
         ),
         (on_levels([3, 7], "1", dim="lev"), "t850", "its lev has units '1', so it is not a pressure"),
         (on_levels([850]).rename(t="t2m"), "t2m", "'t2m' in 0.nc is on 850 hPa"),

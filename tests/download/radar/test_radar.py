@@ -71,7 +71,7 @@ def test_points_know_where_they_are(folder, files):
     assert (np.diff(latitude[:, 0]) > 0).all() and abs(found["latitude"].values.sum()) < 1e-9
 
 
-def test_frames_without_a_file_are_nan_and_said_so(folder, files):
+def test_frames_without_a_file_are_nan_and_noted(folder, files):
     for number in (2, 3):
         files[number].unlink()
     files[4].write_bytes(files[4].read_bytes()[:1500])
@@ -116,7 +116,7 @@ def test_a_wedge_without_data_that_grows_is_masked_and_counted(folder):
     assert not np.isnan(cut["rain_rate"].values).any() and after["source"]["notes"] == []
 
 
-def test_frames_that_are_all_dry_are_said_so(folder):
+def test_frames_that_are_all_dry_are_noted(folder):
     for number in range(FRAMES):
         radar_files.knmi(folder / f"{number}.h5", np.zeros((12, 10), int), time(number))
     found, marker = part(folder)

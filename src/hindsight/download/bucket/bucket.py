@@ -40,9 +40,9 @@ def run(settings: Download, *, part: str, raw: Path, marker: Path) -> None:
 
 
 def _fetch(settings: Download, part: str, raw: Path, marker: Path, chunks: Path) -> None:
-    limits, times = settings.bucket, intervals.parse(part, settings.step_hours).times
-    storage = Storage(limits.url, limits.options, limits.timeout_seconds)
-    fetcher = Fetcher(storage.url, limits)
+    bucket, times = settings.bucket, intervals.parse(part, settings.step_hours).times
+    storage = Storage(bucket.url, bucket.options, bucket.timeout_seconds)
+    fetcher = Fetcher(storage.url, bucket)
     names = [*variables.candidates(settings.channels), *settings.rename]
     store_metadata = metadata.read(storage, fetcher, names)
     request = _request(
@@ -56,8 +56,10 @@ def _fetch(settings: Download, part: str, raw: Path, marker: Path, chunks: Path)
     axes = _axes(mirror, storage, fetcher, needed)
     attributes = {"": store_metadata.attributes} | {name: mirror.layout[name].attrs for name in needed}
     extract = Extract.of(needed, axes, attributes, times, settings)
-    means = {name: settings.missing_chunks for name in needed if extract.time in mirror.layout[name].dims}
-    selections = {name: mirror.selection(name, extract.rows(name), means.get(name, "unless_others")) for name in needed}
+    missing_chunk = {name: settings.missing_chunks for name in needed if extract.time in mirror.layout[name].dims}
+    selections = {
+        name: mirror.selection(name, extract.rows(name), missing_chunk.get(name, "unless_others")) for name in needed
+    }
     fetched = _fetch_chunks(mirror, list(selections.values()), storage, fetcher)
     arranged = {name: extract.arrange(name, mirror.variable(name, selection)) for name, selection in selections.items()}
     dataset = xr.Dataset(arranged, attrs=_attributes(settings))
@@ -91,11 +93,11 @@ def _axes(
     if missing := [dim for dim in dims if dim not in layout.variables]:
         raise UserError(f"{storage.url} has no coordinate {', '.join(missing)}; expected one for every dimension")
     version = [conventions.VERSION] if conventions.VERSION in layout.variables else []
-    once = [name for name in version if [conventions.ROLES.get(dim) for dim in layout[name].dims] == ["time"]]
-    selections = {name: mirror.selection(name) for name in dims + once}
+    by_time = [name for name in version if [conventions.ROLES.get(dim) for dim in layout[name].dims] == ["time"]]
+    selections = {name: mirror.selection(name) for name in dims + by_time}
     mirror.fetch(list(selections.values()), storage, fetcher, lambda size: None)
     if lost := [key for selection in selections.values() for key in lost_chunks(selection)]:
-        raise UserError(f"{storage.url} has lost {', '.join(lost)}, of its axes; report it to its provider")
+        raise UserError(f"{storage.url} lacks {', '.join(lost)}, chunks of its coordinates; report it to its provider")
     return {name: mirror.variable(name, selection, decode_times=True).load() for name, selection in selections.items()}
 
 

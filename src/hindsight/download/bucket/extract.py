@@ -21,8 +21,8 @@ class Extract:
     """The rows of a store that a part needs.
 
     `space` are the rows of levels, latitudes and longitudes in the order of the part, `axes` their coordinates, `time`
-    is the store's name of the time dimension; `hours_before` says how many hours before a frame the values of a
-    variable lie that are summed for it.
+    is the store's name of the time dimension; `hours_before` has, for each variable that is summed, the hours before a
+    frame at which the values of its sum lie.
     """
 
     times: np.ndarray
@@ -51,7 +51,7 @@ class Extract:
             settings: region, and the store's URL for errors.
 
         Raises:
-            UserError: if the store does not have a frame, a level, the region or a sum.
+            UserError: if the store has none of the frames, or lacks a level, the region or a sum.
         """
         where = settings.bucket.url
         time, store_axis = _time_axis(axes, attributes[""], where)
@@ -79,7 +79,7 @@ class Extract:
         return self.space | {self.time: frames[frames >= 0]}
 
     def arrange(self, name: str, read: xr.DataArray) -> xr.DataArray:
-        """Arrange the rows of a variable that were read by frames and region, lazily."""
+        """Put the rows that were read of a variable in the order of the part's frames and region, lazily."""
         rows = self.rows(name)
         order = {dim: np.searchsorted(np.unique(self.space[dim]), self.space[dim]) for dim in self.space}
         read = read.isel({dim: order[dim] for dim in order if dim in read.dims})
@@ -143,6 +143,6 @@ def _space(axes: dict, needed: dict, settings: Download, where: str) -> tuple[Ro
         if name in rows and not len(rows[name]):
             raise UserError(
                 f"{where} has no {name} in the region {box} (south, north, west, east; it has {axis.values.min():g} "
-                f"to {axis.values.max():g}); change the domain's edges, or download.{role}"
+                f"to {axis.values.max():g}); change domain.south, north, west, east (or download's)"
             )
     return rows, {name: axes[name].values[rows[name]] for name in rows} | values

@@ -40,7 +40,7 @@ class TimeAxis:
 
     @property
     def step(self) -> np.timedelta64:
-        """Time between frames."""
+        """Shortest time between frames; an hour for a single frame."""
         return np.diff(np.sort(self.times)).min() if len(self.times) > 1 else HOUR
 
     def rows(self, times: np.ndarray) -> np.ndarray:

@@ -69,8 +69,8 @@ def latitude_rows(values: np.ndarray, south: float | None, north: float | None) 
 def longitude_rows(values: np.ndarray, west: float | None, east: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Rows between two meridians, from west to east, and their longitudes.
 
-    The longitudes are the store's own, except where the region crosses the store's first meridian: beyond it they
-    continue to increase.
+    The longitudes are the store's own, except where the region crosses the store's first meridian: there they increase
+    from the region's western edge, counted as `west` is.
     """
     if west is None or east is None or east - west >= 360 - NEAR:
         low, high = -np.inf if west is None else west, np.inf if east is None else east

@@ -31,8 +31,8 @@ POINTS = {"latitude": "degrees_north", "longitude": "degrees_east"}
 
 def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Path) -> None:
     """Decode the frames of one part from GRIB files, channel by channel, in the files' units."""
-    cut, channels = intervals.parse(part, settings.step_hours), source_channels(settings.channels)
-    selected = select(channels, cut, settings.grib.member, catalogue)
+    interval, channels = intervals.parse(part, settings.step_hours), source_channels(settings.channels)
+    selected = select(channels, interval, settings.grib.member, catalogue)
     rest = {"channels": settings.channels, "member": settings.grib.member, "box": settings.box, "part": part}
     request = {"source": "grib", "messages": selected.digest, "step_hours": settings.step_hours} | rest
     if parts.reuse(raw, marker, request):
@@ -40,19 +40,19 @@ def run(settings: Download, *, part: str, catalogue: Path, raw: Path, marker: Pa
     store.require_free_space(raw, settings.minimum_free_gb)
     watch = Progress("download.grib", decodings(selected) + len(selected.static))
     reader = Reader(selected.table, selected.grid_row, settings.box, watch)
-    dataset = frames(selected, channels, cut, reader).assign(static_fields(selected, reader))
+    dataset = frames(selected, channels, interval, reader).assign(static_fields(selected, reader))
     dataset.attrs = _attributes(selected, settings)
     with dask.config.set(scheduler="synchronous"):  # ecCodes is not safe in several threads
-        parts.write(dataset, raw, marker, request, _source(selected, cut))
+        parts.write(dataset, raw, marker, request, _source(selected, interval))
 
 
-def frames(selected: PartMessages, channels: list[Channel], cut: Interval, reader: Reader) -> xr.Dataset:
+def frames(selected: PartMessages, channels: list[Channel], interval: Interval, reader: Reader) -> xr.Dataset:
     """The channels as variables of their own names, (time, latitude, longitude), lazy; NaN in frames without messages.
 
     Channels of one parameter are separate variables because they may have different levels or hours: a level that one
     channel lacks would look like missing data of the other.
     """
-    coords = {"time": ("time", cut.times)}
+    coords = {"time": ("time", interval.times)}
     for name, units in POINTS.items():
         coords[name] = (name, getattr(reader.points, name), {"standard_name": name, "units": units})
     return xr.Dataset({c.name: _variable(selected, c, reader) for c in channels}, coords)
@@ -97,9 +97,9 @@ def _blocks(sums: list[assembly.Sum]) -> list[list[assembly.Sum]]:
     return [sums[first : first + parts.FRAMES] for first in range(0, len(sums), parts.FRAMES)]
 
 
-def _source(selected: PartMessages, cut: Interval) -> dict:
+def _source(selected: PartMessages, interval: Interval) -> dict:
     rows = set(selected.table.index[assembly.preliminary(selected.table)])
-    preliminary = [any(row in rows for s in selected.sums.values() for row, _ in s[k]) for k in range(cut.frames)]
+    preliminary = [any(row in rows for s in selected.sums.values() for row, _ in s[k]) for k in range(interval.frames)]
     used = selected.table.loc[selected.used_rows or [selected.sample]]
     return {
         "kind": "grib",
@@ -108,7 +108,7 @@ def _source(selected: PartMessages, cut: Interval) -> dict:
         "editions": sorted(map(int, set(used["edition"]))),
         "expver": sorted(map(str, set(used["expver"]))),
         "member": sorted(map(int, set(used["member"]))),
-        "preliminary": [str(time.astype("datetime64[s]")) for time in cut.times[preliminary]],
+        "preliminary": [str(time.astype("datetime64[s]")) for time in interval.times[preliminary]],
     }
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from hindsight.download import assembly
+from hindsight.download.dates import to_minute
 from hindsight.download.grib import catalogue as catalogues
 from hindsight.download.grib.series import messages_of, of_channels
 from hindsight.errors import UserError
@@ -72,12 +73,12 @@ def select(channels: list[Channel], interval: Interval, member: int | None, cata
     _check_times(series, interval)
     table = _read_table(catalogue, series, interval, max(channel.hours or 0 for channel in channels))
     sums = {channel.name: _sums(messages_of(table, series[channel.name]), channel, interval) for channel in channels}
-    static = {name: rows for number, name in STATIC.items() if len(rows := _at_surface(inventory, number))}
-    others = [_earliest(catalogue, rows) for rows in (series[channels[0].name], *static.values())]
-    rows = iter(range(len(table), len(table) + len(others)))
-    sample = next(rows)
+    static = {name: found for number, name in STATIC.items() if len(found := _at_surface(inventory, number))}
+    others = [_earliest(catalogue, found) for found in (series[channels[0].name], *static.values())]
+    sample, *static_rows = range(len(table), len(table) + len(others))
     first = {name: rows.iloc[0] for name, rows in series.items()}
-    return PartMessages(pd.concat([table, *others], ignore_index=True), first, sums, dict(zip(static, rows)), sample)
+    joined = pd.concat([table, *others], ignore_index=True)
+    return PartMessages(joined, first, sums, dict(zip(static, static_rows)), sample)
 
 
 def _sums(table: pd.DataFrame, channel: Channel, interval: Interval) -> list[assembly.Sum]:
@@ -111,8 +112,9 @@ def _check_times(series: dict[str, pd.DataFrame], interval: Interval) -> None:
     for name, rows in series.items():
         if rows["last"].max() < interval.times[0] or rows["first"].min() > interval.times[-1]:
             raise UserError(
-                f"the GRIB files have {_cover({name: rows})}, but part {interval.name} begins at "
-                f"{interval.times[0].astype('datetime64[m]')}; add files to download.grib.files, or change the periods"
+                f"the GRIB files have {_cover({name: rows})}, but part {interval.name} runs from "
+                f"{to_minute(interval.times[0])} to {to_minute(interval.times[-1])}; add files to "
+                "download.grib.files, or change the periods"
             )
 
 

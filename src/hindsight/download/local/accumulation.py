@@ -1,6 +1,6 @@
 """The period of each value of a sum, from the settings, the attributes and names of a file, and its values.
 
-A period is never guessed: the step refuses sums whose periods none of these states.
+A period is never guessed: a sum whose period is stated by none of these is refused.
 """
 
 import re
@@ -14,7 +14,7 @@ from hindsight.settings.lexicon import CHANNELS, Channel
 MIDNIGHT = "since_midnight"
 HOUR = np.timedelta64(3600, "s")
 INTERVAL = re.compile(r"sum\s*\(interval:\s*([\d.]+)\s*(h|hr|hour|day)s?\b")
-FEWEST_DAYS = 4  # ends of days that are needed to recognise a running sum
+FEWEST_ENDS = 4  # ends of days with an amount, summed over points, that are needed to recognise a running sum
 
 
 def periods(
@@ -56,7 +56,7 @@ def periods(
             else "decreases within a day, so it is no running sum from 00 UTC"
         )
         raise UserError(
-            f"channel {channel.name}: {where} {found}, and by its name, its attributes or download.accumulated it is "
+            f"channel {channel.name}: {where} {found}, but its name, its attributes or download.accumulated say "
             f"{hours}; set download.accumulated: {{{channel.name}: …}}"
         )
     if hours == MIDNIGHT:
@@ -86,7 +86,7 @@ def is_running_sum(valid: np.ndarray, values: np.ndarray) -> bool | None:
         return False
     full = np.nan_to_num(values[:-1])[~same] > 10 * slack
     falls = (change[~same] < -slack) & full
-    return True if same.any() and full.sum() >= FEWEST_DAYS and falls.sum() > full.sum() / 2 else None
+    return True if same.any() and full.sum() >= FEWEST_ENDS and falls.sum() > full.sum() / 2 else None
 
 
 def _check_hours(hours: np.ndarray, valid: np.ndarray, channel: Channel, where: str) -> None:
@@ -107,7 +107,7 @@ def _step(valid: np.ndarray) -> float:
 
 
 def _interval(methods: str, valid: np.ndarray) -> float | None:
-    """Hours of `time: sum (interval: 6 hours)` if equal to the time step; else it may be that of what was summed."""
+    """Hours of `time: sum (interval: 6 hours)` if equal to the time step; else it may be that of the addends."""
     found = INTERVAL.search(str(methods))
     hours = float(found[1]) * (24 if found[2] == "day" else 1) if found else 0.0
     return hours if hours and hours == _step(valid) else None

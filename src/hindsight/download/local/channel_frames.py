@@ -26,14 +26,14 @@ class ChannelFrames:
 
     def __init__(self, channel: Channel, matched: Match, times: np.ndarray) -> None:
         self.channel, self.times = channel, times
-        self.series: list[Series] = [one for _, part in matched.terms[channel.name] for one in part]
+        self.series: list[Series] = [one for _, series in matched.terms[channel.name] for one in series]
         self.table = _table(self.series, times[0] - np.timedelta64(channel.hours or 0, "h"), times[-1])
         self._check()
         self.terms, first = [], 0
-        for weight, part in matched.terms[channel.name]:
-            here = self.table[self.table["series"].between(first, first + len(part) - 1)]
+        for weight, series in matched.terms[channel.name]:
+            here = self.table[self.table["series"].between(first, first + len(series) - 1)]
             self.terms.append((weight, self._sums(here) if channel.hours else _choices(here, times)))
-            first += len(part)
+            first += len(series)
 
     def _check(self) -> None:
         """Refuse frames that the files cannot have: outside their first and last frame, or between their time steps."""

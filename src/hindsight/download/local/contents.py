@@ -1,7 +1,8 @@
-"""List the contents of netCDF files and Zarr stores, once for all parts: variables, levels, times and grids, no values.
+"""List the contents of netCDF files and Zarr stores, once for all parts: variables, levels, times and grids.
 
-There may be one file or thousands, each with its own names, order, rounding and calendar. A file's problem is kept with
-its description and reported if the file is needed, together with all others.
+There may be one file or thousands, each with its own names, order, rounding and calendar. Values are read at a few
+points only, to recognise running sums and preliminary frames. A file's problem is kept with its description and
+reported if the file is needed, together with all others.
 """
 
 import json

@@ -38,16 +38,16 @@ SECOND = np.timedelta64(1, "s")
 
 def run(settings: Download, *, part: str, contents: Path, raw: Path, marker: Path) -> None:
     """Read the frames of one part from netCDF files and Zarr stores, channel by channel, in the channels' units."""
-    cut, listed = intervals.parse(part, settings.step_hours), listing.read(contents)
+    interval, listed = intervals.parse(part, settings.step_hours), listing.read(contents)
     matched, channels = match.match_channels(listed, settings), source_channels(settings.channels)
-    by_channel = {channel.name: ChannelFrames(channel, matched, cut.times) for channel in channels}
+    by_channel = {channel.name: ChannelFrames(channel, matched, interval.times) for channel in channels}
     request = _request(settings, part, listed, matched, by_channel)
     if parts.reuse(raw, marker, request):
         return
     store.require_free_space(raw, settings.minimum_free_gb)
     reader = Reader(listed, matched, settings)
-    blocks = reader.blocks(by_channel, Progress("download.local", len(cut.times) * len(channels)))
-    template, source = _template(by_channel, cut.times, reader), _source(matched, by_channel)
+    blocks = reader.blocks(by_channel, Progress("download.local", len(interval.times) * len(channels)))
+    template, source = _template(by_channel, interval.times, reader), _source(matched, by_channel)
     parts.write_blocks(template, blocks, raw, marker, request, lambda: source)
 
 
@@ -137,12 +137,12 @@ class Reader:
             left, right = table.loc[first[row]], table.loc[second[row]]
             if left["rank"] != right["rank"] or left["expver"] != right["expver"] or np.isnan(one - two).all():
                 continue  # values under another name, or preliminary ones, may differ
-            spread = np.nanmax(np.abs(one - two))
-            if spread > TOLERANCE * np.ptp(one[~np.isnan(one)]) + 1e-5 * np.nanmax(np.abs(one)):
+            difference = np.nanmax(np.abs(one - two))
+            if difference > TOLERANCE * np.ptp(one[~np.isnan(one)]) + 1e-5 * np.nanmax(np.abs(one)):
                 names = " and ".join(self._name(frames.series[s["series"]]) for s in (left, right))
                 raise UserError(
                     f"channel {frames.channel.name} has two frames at {left['valid']}, in {names}, that differ by "
-                    f"up to {spread:g} {frames.channel.units}; remove the wrong one from download.files"
+                    f"up to {difference:g} {frames.channel.units}; remove the wrong one from download.files"
                 )
 
     def _name(self, series: Series) -> str:
@@ -184,15 +184,15 @@ class Reader:
     def _read(self, number: int, name: str, at: tuple, rows: np.ndarray | None) -> np.ndarray:
         """Frames of a variable on the points, (n, H, W), float64."""
         file, dataset = self.contents.files[number], self._dataset(number)
-        south, west = self.contents.grids[file.grid]
-        places = dict(zip((south, west), self.matched.places[file.grid]))
+        latitude, longitude = self.contents.grids[file.grid]  # names of its dimensions
+        places = dict(zip((latitude, longitude), self.matched.places[file.grid]))
         found = dataset[name].variable.isel({dim: row for dim, row in at})
-        found = found.isel({d: 0 for d in found.dims if d not in (file.time, south, west)})
+        found = found.isel({d: 0 for d in found.dims if d not in (file.time, latitude, longitude)})
         found = found.isel({dim: slice(int(p.min()), int(p.max()) + 1) for dim, p in places.items()})
         over_time = file.time in found.dims
-        found = found.isel({file.time: _as_slice(rows)} if over_time else {}).transpose(..., south, west)
+        found = found.isel({file.time: _as_slice(rows)} if over_time else {}).transpose(..., latitude, longitude)
         values = np.asarray(found.values, np.float64).reshape(-1, *found.shape[-2:])
-        values = values[:, places[south] - places[south].min()][:, :, places[west] - places[west].min()]
+        values = values[:, places[latitude] - places[latitude].min()][:, :, places[longitude] - places[longitude].min()]
         if over_time and (missing := self._missing(number, name)[rows]).any():
             values[missing] = np.nan
         return values

@@ -106,7 +106,7 @@ def match_channels(contents: Contents, settings: Download) -> Match:
         raise UserError(
             "the files do not have what the domain needs:\n  " + "\n  ".join([*_once(problems)[:SHOWN], *more])
         )
-    used = {one.file for parts in terms.values() for _, series in parts for one in series}
+    used = {one.file for weighted in terms.values() for _, series in weighted for one in series}
     points, places = _places(contents, sorted(used), settings)
     notes = [f"{Path(contents.files[k].path).name}: {note}" for k in sorted(used) for note in contents.files[k].notes]
     return Match(terms, points, places, _static(contents, places), notes + _unused(contents, used))
@@ -192,8 +192,8 @@ class _Search:
         found = [(level, ((variable.level, k),) if variable.level else ()) for k, level in enumerate(variable.levels)]
         if own and not any(abs(level - self.channel.level) < NEAR_LEVELS for level, _ in found):
             raise UserError(
-                f"channel {self.channel.name}: {where} is on {_listed(variable.levels)} hPa, although it is named or "
-                "renamed so; correct download.rename"
+                f"channel {self.channel.name}: {where} is on {_listed(variable.levels)} hPa, although its name, or "
+                f"download.rename, says {self.channel.name}; correct download.rename"
             )
         return found
 
@@ -253,8 +253,8 @@ class _Search:
 
     def _series(self, number: int, file: File, name: str, variable: Variable, rank: int, where: str) -> Series:
         factor = conversion(variable.units, self.channel.units)
-        flux = precipitation_rate(variable.units) if factor is None and self.channel.hours else None
-        if factor is None and flux is None:
+        rate_factor = precipitation_rate(variable.units) if factor is None and self.channel.hours else None
+        if factor is None and rate_factor is None:
             raise UserError(
                 f"channel {self.channel.name} needs {self.channel.units!r}, and {where} has units "
                 f"{variable.units!r}; correct the attribute (ncatted, or xarray), or take another file"
@@ -262,7 +262,16 @@ class _Search:
         valid = dates.unpack(file.times)
         preliminary = np.isin(np.arange(len(valid)), file.preliminary)
         found = Series(
-            number, name, (), rank, factor or (flux, 0.0), valid, np.arange(len(valid)), preliminary, None, not factor
+            number,
+            name,
+            (),
+            rank,
+            factor or (rate_factor, 0.0),
+            valid,
+            np.arange(len(valid)),
+            preliminary,
+            None,
+            not factor,
         )
         found = found.subset(~np.isnat(valid))
         return self._summed(found, file, variable, where) if self.channel.hours else found

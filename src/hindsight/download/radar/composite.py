@@ -1,6 +1,7 @@
-"""A radar composite: its time, what it shows, and where; and the module that reads it, chosen by content."""
+"""A radar composite: its time, what it shows, and where; what the module of a format reads of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -45,16 +46,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Composite:
-    """The description of one file: its time (UTC), that of the end of an accumulation, and its layout."""
+    """The description of one file: its time (UTC), for amounts of KNMI the end of their period, and its layout."""
 
     time: np.datetime64
     layout: Layout
 
 
 class Values(Protocol):
-    """Reads the values of one file."""
+    """Reads the values of one file: `values` of the module of a format."""
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self, path: Path) -> np.ndarray:
         """Values in the quantity of the layout (rows, columns), north first: NaN: no data; dry: -inf dBZ, or 0 mm/h."""
         ...
 

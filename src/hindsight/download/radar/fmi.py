@@ -15,11 +15,11 @@ from hindsight.download.radar.composite import Composite, Damaged, Layout
 from hindsight.fields.plane import reference_system
 
 RADIUS = 6371288  # m, of the sphere of FMI's projection
-SIZE_DIFFERS = 1e-3  # relative, by which the size of a point in the file may differ from that of its corners
+SIZE_TOLERANCE = 1e-3  # of the size of a point: how far the header and the corners may disagree
 GZIP = b"\x1f\x8b"
 HEADER = re.compile(rb"P5\s+((?:#[^\n]*\n\s*)*)(\d+)\s+(\d+)\s+(\d+)\s")
 LONGEST_HEADER = 1 << 16  # bytes
-DBZ, LOWEST_DBZ = 0.5, -32.0  # of a step of a pixel, and of pixel 0
+DBZ_STEP, LOWEST_DBZ = 0.5, -32.0  # p / 2 - 32
 
 
 def is_of(head: bytes) -> bool:
@@ -46,10 +46,10 @@ def values(path: Path) -> np.ndarray:
     _, columns, rows, largest = _header(content)
     kind = np.dtype(np.uint8 if largest < 256 else ">u2")
     data = content[_header_length(content) :]
-    if len(data) < rows * columns * kind.itemsize:
-        raise Damaged(f"it has {len(data)} bytes of pixels, and {rows} x {columns} need {rows * columns}")
+    if len(data) < (needed := rows * columns * kind.itemsize):
+        raise Damaged(f"it has {len(data)} bytes of pixels, and {rows} x {columns} pixels need {needed}")
     pixels = np.frombuffer(data, kind, rows * columns).reshape(rows, columns).astype(np.float32)
-    found = np.where(pixels == 0, -np.inf, pixels * DBZ + LOWEST_DBZ)
+    found = np.where(pixels == 0, -np.inf, pixels * DBZ_STEP + LOWEST_DBZ)
     return np.where(pixels == largest, np.nan, found).astype(np.float32)
 
 
@@ -96,7 +96,7 @@ def _layout(about: dict[str, str], product: str, rows: int, columns: int) -> Lay
     crs = reference_system(projection)
     x, y = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform(*zip(*corners))
     width, height = (x[1] - x[0]) / columns / 1000, (y[1] - y[0]) / rows / 1000
-    if not np.allclose([width, height], sizes, rtol=SIZE_DIFFERS, atol=0):
+    if not np.allclose([width, height], sizes, rtol=SIZE_TOLERANCE, atol=0):
         raise Damaged(
             f"its points are {sizes[0]:g} x {sizes[1]:g} km by its header, and {width:g} x {height:g} km by its corners"
         )

@@ -48,7 +48,7 @@ def values(path: Path) -> np.ndarray:
 
 
 def _no_data(calibration: netCDF4.Group) -> list[float]:
-    """The pixels without data; 0, which some files give as missing, is where nothing was detected."""
+    """Pixel values that mean no data; 0, which some files give as missing, is where nothing was detected."""
     names = ("calibration_out_of_image", "calibration_missing_data")
     found = [number(calibration, name) for name in names if name in calibration.ncattrs()]
     return [value for value in found if value != 0]
@@ -88,12 +88,12 @@ def _formula(given: str) -> tuple[float, float]:
 
 
 def _in_metres(projection: str) -> str:
-    """A projection with its axes of the Earth in metres; KNMI gives them in km."""
+    """A projection with the semi-axes or radius of the Earth in metres; KNMI gives them in km."""
 
-    def longer(axis: re.Match) -> str:
+    def scaled(axis: re.Match) -> str:
         return f"+{axis[1]}={float(axis[2]) * (1000 if float(axis[2]) < 10_000 else 1):.10g}"
 
-    return re.sub(r"\+(a|b|R)=([.\d]+)", longer, projection)
+    return re.sub(r"\+(a|b|R)=([.\d]+)", scaled, projection)
 
 
 def _times(file: netCDF4.Dataset) -> tuple[np.datetime64, np.datetime64]:

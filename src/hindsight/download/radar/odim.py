@@ -96,7 +96,7 @@ def _layout(file: netCDF4.Dataset) -> Layout:
     crs = reference_system(projection)
     to_plane = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
     west, south = to_plane.transform(number(where, "LL_lon"), number(where, "LL_lat"))
-    # sources differ by the radars in a file for each radar; a composite names the centre that made it
+    # `source` names the radar in a file of one radar, so that these differ; in a composite the centre that made it
     product = f"{text(file['what'], 'source')} {quantity}"
     north = south / 1000 + rows * height
     return Layout("odim", product, QUANTITIES[quantity], projection, west / 1000, north, width, height, rows, columns)

@@ -61,7 +61,7 @@ class Tally:
     """What was found in the values of a part.
 
     Attributes:
-        above: reflectivities beyond the highest one.
+        above: number of reflectivities above `highest_dbz`.
         wet_frames: frames with rain at one or more points.
         no_data: points without data, of every frame that was read, by time.
         covered: points of the composites that have data in all frames, (H, W); none before the first frame.
@@ -200,7 +200,7 @@ def _note_of_dryness(found: Tally, times: np.ndarray) -> list[str]:
 
 
 def _note_of_no_data(found: Tally) -> list[str]:
-    """Frames with more points without data than the best frame, which is what the radars can see."""
+    """Frames with more points without data than the frame with the fewest, which shows what the radars can see."""
     least = min(found.no_data.values(), default=0)
     more = {time: count - least for time, count in found.no_data.items() if count > least}
     if not more:
@@ -213,7 +213,7 @@ def _note_of_no_data(found: Tally) -> list[str]:
 
 
 def _note_of_rectangle(found: Tally, size: int) -> list[str]:
-    """The largest rectangle of which all frames have data, where the one that is kept has points without."""
+    """The largest rectangle with data in all frames, if the one that is kept has points without data."""
     if found.covered is None or not any(found.no_data.values()):
         return []
     rows, columns = (side // size for side in found.covered.shape)

@@ -56,16 +56,16 @@ class Blocks:
 
 def run(settings: Download, *, url: str, file: Path) -> None:
     """Fetch one file from a URL, resuming where a killed job left off."""
-    limits, (folder, name) = settings.bucket, url.rsplit("/", 1)
+    bucket, (folder, name) = settings.bucket, url.rsplit("/", 1)
     folder_of_blocks = file.with_name(f"{file.name}.blocks")
     with explain_full_disk(file.parent):
         store.require_free_space(file, settings.minimum_free_gb)
-        storage = Storage(folder, limits.options, limits.timeout_seconds)
-        fetcher = Fetcher(url, limits)
+        storage = Storage(folder, bucket.options, bucket.timeout_seconds)
+        fetcher = Fetcher(url, bucket)
         info = _info(storage, name, fetcher)
         ranges = run_async(fetcher.retry(lambda: storage.accepts_ranges(name), name))
         blocks = Blocks(storage, name, info.get("size"), ranges)
-        _same_file(folder_of_blocks, url, info)
+        _delete_other_blocks(folder_of_blocks, url, info)
         done = sum((folder_of_blocks / key).is_file() for key in blocks.keys)
         progress = FetchProgress(Progress("download.files", len(blocks.keys)), done)
         missing = [key for key in blocks.keys if not (folder_of_blocks / key).is_file()]
@@ -83,7 +83,7 @@ def _info(storage: Storage, name: str, fetcher: Fetcher) -> dict:
         raise UserError(f"there is no file {storage.url}/{name}: {near}; check download.files") from None
 
 
-def _same_file(folder: Path, url: str, info: dict) -> None:
+def _delete_other_blocks(folder: Path, url: str, info: dict) -> None:
     """Delete the blocks of another file, or of an older version of this one."""
     text = json.dumps({"url": url} | {key: str(info[key]) for key in IDENTITY if key in info})
     note = folder / "file.json"
