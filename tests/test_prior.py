@@ -174,6 +174,18 @@ def test_far_from_the_ends_of_a_stretch_its_cut_has_no_effect():
         assert (same - whole[:, frames]).abs().max() < 0.02 * whole.std()
 
 
+def test_large_members_are_denoised_one_by_one_with_the_same_result(monkeypatch):
+    prior, batches = busy(helpers.prior()), []
+    prior.network.register_forward_pre_hook(lambda module, inputs: batches.append(len(inputs[0])))
+    x = torch.randn(3, 10, 16, generator=torch.Generator().manual_seed(0))
+    posterior = prior.process.posterior(torch.full((1, 10), 0.7))
+    estimate = lambda: prior.denoise_stretch(x, posterior, torch.zeros(10, 4), [0, 3, 6], 100)
+    together = estimate()
+    monkeypatch.setattr(priors, "AT_ONCE", 160)
+    torch.testing.assert_close(estimate(), together, rtol=1e-5, atol=1e-5)
+    assert batches == [9, 3, 3, 3]
+
+
 def test_conditions_are_the_phases_of_year_and_day():
     noon = priors.conditions(np.array(["2000-01-01T12", "2000-07-01T12"], "datetime64[ns]"))
     torch.testing.assert_close(noon[:, 2], torch.tensor([-1.0, -1.0]))  # cosine of half a turn

@@ -35,6 +35,7 @@ from hindsight.settings.reanalyse import Sampling
 from hindsight.settings.train import Backbone
 from hindsight.steering import Steering
 
+AT_ONCE = 2**25  # values of members that are denoised together
 CONDITIONS = 4  # numbers for each frame, see `conditions`
 
 
@@ -138,6 +139,23 @@ class Prior(nn.Module):
             points: observed values, for a prior that has learnt to use them.
             window: number of frames in a window; none: as in training.
         """
+        each = max(1, AT_ONCE // noisy[0].numel())
+        if each >= len(noisy) or conditions.ndim == 3 or points is not None:
+            return self._denoise_stretch(noisy, posterior, conditions, windows, batch, points, window)
+        more = posterior, conditions, windows, batch, points, window
+        return torch.cat([self._denoise_stretch(members, *more) for members in noisy.split(each)])
+
+    def _denoise_stretch(
+        self,
+        noisy: torch.Tensor,
+        posterior: Posterior,
+        conditions: torch.Tensor,
+        windows: list[int],
+        batch: int,
+        points: Points | None,
+        window: int | None,
+    ) -> torch.Tensor:
+        """See `denoise_stretch`; all members together."""
         sigma, mean = posterior.sigma, posterior.mean(noisy)
         linear = denoiser.linear_estimate(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(

@@ -13,7 +13,7 @@ of each frame the ideal denoiser E[x | noisy x], products with the posterior cov
 one pass forward and one back (Rauch, Tung and Striebel 1965, in information form).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,8 @@ import torch
 
 from hindsight.diffusion import modes as bases
 from hindsight.diffusion.modes import Modes
+
+AT_ONCE = 2**25  # values of members that are changed at once
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,30 @@ class Posterior:
     """The distribution of clean frames given noisy ones: N(mean(noisy), P), P = (S^-1 + N^-1)^-1.
 
     S is the prior covariance of the frames, N the diagonal covariance of their noise. Everything works on the whitened
-    coefficients; the factors are computed in float64 and kept in `dtype`.
+    coefficients; the factors are computed in float64, when they are first needed, and kept in `dtype`.
     """
 
     def __init__(self, process: GaussMarkov, sigma: torch.Tensor, dtype: torch.dtype = torch.float32) -> None:
         _require_positive(sigma)
         self.process, self.sigma, self.dtype = process, sigma, dtype
         self._deviation = process.variance.to(dtype).sqrt()
-        weight = process.variance.double() / sigma.double()[..., None] ** 2  # (B, T, n)
-        coupled = weight[..., : process.coupled]
-        self._factor_coupled(coupled.reshape(*coupled.shape[:-1], *process.coupling.shape[:2]))
-        self._factor_uncoupled(weight[..., process.coupled :])
+
+    @cached_property
+    def _coupled(self) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """Inverses of the Cholesky factors of each frame's block among the coupled modes, and links onward and back."""
+        weight = self.process.variance[: self.process.coupled].double() / self.sigma.double()[..., None] ** 2
+        return self._factor_coupled(weight.unflatten(-1, self.process.coupling.shape[:2]))
+
+    @cached_property
+    def _others(self) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """The same of the uncoupled modes, whose blocks are numbers."""
+        weight = self.process.variance[self.process.coupled :].double() / self.sigma.double()[..., None] ** 2
+        return self._factor_uncoupled(weight)
+
+    def release(self) -> None:
+        """Give the memory of the factors back; they are computed anew when they are needed."""
+        self.__dict__.pop("_coupled", None)
+        self.__dict__.pop("_others", None)
 
     @cached_property
     def double(self) -> "Posterior":
@@ -107,25 +122,52 @@ class Posterior:
 
     def mean(self, noisy: torch.Tensor) -> torch.Tensor:
         """The ideal denoiser, E[x | noisy]: fields (B or E, T, D) to fields."""
-        return self.covariance(noisy / self.sigma[..., None] ** 2)
+        return self._in_parts(lambda part: self._covariance(part / self.sigma[..., None] ** 2), noisy)
 
     def covariance(self, fields: torch.Tensor) -> torch.Tensor:
         """P times fields (E, T, D)."""
+        return self._in_parts(self._covariance, fields)
+
+    def _covariance(self, fields: torch.Tensor) -> torch.Tensor:
         return self.process.modes.expand(self.covariance_of_modes(self.process.modes.project(fields)))
+
+    def _in_parts(self, change: Callable[[torch.Tensor], torch.Tensor], members: torch.Tensor) -> torch.Tensor:
+        """Change members (E, T, D), some at a time where they are large and share the levels."""
+        each = max(1, AT_ONCE // members[0].numel()) if len(members) else 1
+        if len(self.sigma) > 1 or each >= len(members):
+            return change(members)
+        return torch.cat([change(part) for part in members.split(each)])
 
     def covariance_of_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
         """U^T P U times coefficients (E, T, n)."""
         return self._back(self._forward(coefficients * self._deviation)) * self._deviation
 
+    def precision_of_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """The inverse of `covariance_of_modes`, for coefficients (E, T, n) of members that share the levels."""
+        white, process = coefficients / self._deviation, self.process
+        weight = process.variance / self.sigma[0].square()[:, None].to(white.dtype)
+        count, (groups, size) = process.coupled, process.coupling.shape[:2]
+        coupled = white[..., :count].unflatten(-1, (groups, size))
+        times = lambda matrix, values: torch.einsum("gkl,etgl->etgk", matrix.to(white.dtype), values)
+        parts = [_prior_precision(coupled, *process.inverse_blocks, times).flatten(-2)] if count else []
+        rho = process.persistence.double()
+        inverse = 1 / (1 - rho**2)
+        blocks = inverse, rho**2 * inverse, -rho * inverse
+        parts += [_prior_precision(white[..., count:], *blocks, lambda matrix, values: matrix.to(white.dtype) * values)]
+        return (torch.cat(parts, -1) + weight * white) / self._deviation
+
     def draw(self, white: torch.Tensor) -> torch.Tensor:
         """Turn white noise (E, T, D) into samples of N(0, P); a frame's noise acts on that frame and earlier ones."""
-        return self.process.modes.expand(self._back(self.process.modes.project(white)) * self._deviation)
+        of_part = lambda part: self._back(self.process.modes.project(part)) * self._deviation
+        return self._in_parts(lambda part: self.process.modes.expand(of_part(part)), white)
 
-    def _factor_coupled(self, weight: torch.Tensor) -> None:
+    def _factor_coupled(self, weight: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         """Cholesky factors L_t of the block-tridiagonal P^-1, and the matrices that link neighbouring frames."""
         inverse, ahead, below = self.process.inverse_blocks
         frames, identity = weight.shape[1], torch.eye(below.shape[-1], dtype=below.dtype, device=below.device)
-        inverses, onward, back, factor, last = [], [], [], identity, identity
+        onward, back, factor, last = [], [], identity, identity
+        size = frames, len(weight) * len(below), *identity.shape
+        inverses = torch.empty(size, dtype=self.dtype, device=below.device)
         for t in range(frames):
             block = (inverse if t else identity) + (ahead if t < frames - 1 else 0) + torch.diag_embed(weight[:, t])
             if t:
@@ -134,14 +176,14 @@ class Posterior:
                 block = block - link @ link.mT
             factor = torch.linalg.cholesky(block)
             root = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
-            inverses.append(root.to(self.dtype))
+            inverses[t] = root.flatten(0, 1)
             if t:
                 onward.append((root @ link).mT.to(self.dtype).flatten(0, 1))
                 back.append((link @ last).to(self.dtype).flatten(0, 1))
             last = root
-        self._inverses, self._onward, self._backward = torch.stack(inverses).flatten(1, 2), onward, back
+        return inverses, onward, back
 
-    def _factor_uncoupled(self, weight: torch.Tensor) -> None:
+    def _factor_uncoupled(self, weight: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         """The same for the uncoupled modes, whose blocks are numbers."""
         rho = self.process.persistence.double()
         inverse = 1 / (1 - rho**2)
@@ -153,21 +195,23 @@ class Posterior:
                 links.append(-rho * inverse / roots[-1])
                 value = value - links[-1] ** 2
             roots.append(value.sqrt())
-        self._roots = torch.stack(roots).to(self.dtype)
-        self._uncoupled_onward = [(link / root).to(self.dtype) for link, root in zip(links, roots[1:])]
-        self._uncoupled_backward = [(link / root).to(self.dtype) for link, root in zip(links, roots)]
+        onward = [(link / root).to(self.dtype) for link, root in zip(links, roots[1:])]
+        back = [(link / root).to(self.dtype) for link, root in zip(links, roots)]
+        return torch.stack(roots).to(self.dtype), onward, back
 
     def _forward(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L y = b, frame after frame; coefficients (E, T, n)."""
         coupled, others = self._split(right)
-        coupled, others = (coupled @ self._inverses.mT).unbind(), (others / self._roots).unbind()
-        return self._join(_chain(coupled, self._onward), _chain(others, self._uncoupled_onward))
+        (inverses, links, _), (roots, numbers, _) = self._coupled, self._others
+        coupled, others = (coupled @ inverses.mT).unbind(), (others / roots).unbind()
+        return self._join(_chain(coupled, links), _chain(others, numbers))
 
     def _back(self, right: torch.Tensor) -> torch.Tensor:
         """Solve L^T x = y, last frame first; coefficients (E, T, n)."""
         coupled, others = self._split(right)
-        coupled, others = (coupled @ self._inverses).unbind()[::-1], (others / self._roots).unbind()[::-1]
-        coupled, others = _chain(coupled, self._backward[::-1]), _chain(others, self._uncoupled_backward[::-1])
+        (inverses, _, links), (roots, _, numbers) = self._coupled, self._others
+        coupled, others = (coupled @ inverses).unbind()[::-1], (others / roots).unbind()[::-1]
+        coupled, others = _chain(coupled, links[::-1]), _chain(others, numbers[::-1])
         return self._join(coupled[::-1], others[::-1])
 
     def _split(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -256,6 +300,20 @@ def _solve_uncoupled(persistence: torch.Tensor, weight: torch.Tensor, right: tor
 def _require_positive(sigma: torch.Tensor) -> None:
     if not bool((sigma > 0).all()):
         raise ValueError(f"noise levels must be above zero, got {sigma.min()}")
+
+
+def _prior_precision(
+    white: torch.Tensor,
+    inverse: torch.Tensor,
+    ahead: torch.Tensor,
+    below: torch.Tensor,
+    times: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """S^-1 times whitened coefficients (E, T, …), by the blocks of `GaussMarkov.inverse_blocks` or by their numbers."""
+    result = torch.cat([white[:, :1], times(inverse, white[:, 1:])], 1)
+    result[:, :-1] += times(ahead, white[:, :-1]) + times(below.mT if below.ndim > 1 else below, white[:, 1:])
+    result[:, 1:] += times(below, white[:, :-1])
+    return result
 
 
 def _chain(values: Sequence[torch.Tensor], links: list[torch.Tensor]) -> list[torch.Tensor]:

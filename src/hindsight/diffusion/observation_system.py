@@ -120,7 +120,12 @@ class MatrixFree:
         variance, weight = variances(observations), observations.weight
         self._variance = variance.mean(0) if variance.ndim == 3 else variance
         self._weight = weight.mean(0) if weight.ndim == 4 else weight
-        self._places = _in_space(observations, shape or (1, process.size), block)
+        self._grid, self._block = shape or (1, process.size), block
+
+    @cached_property
+    def _places(self) -> list[torch.Tensor]:
+        """The rows of every block."""
+        return _in_space(self.observations, self._grid, self._block)
 
     def into_modes(self, values: torch.Tensor) -> torch.Tensor:
         """See `System`."""

@@ -7,7 +7,8 @@ covariance of the Gauss-Markov process. With observations y = H x + e, e ~ N(0, 
 
 which has the right mean *and* covariance (Matheron's rule; Doucet 2010). P couples the frames, so an observation also
 corrects the days around it. The system is solved by conjugate gradients (H P H^T + R is symmetric and positive
-definite), in one of the three forms of `observation_system`. It needs no backward pass through the network.
+definite), in one of the three forms of `observation_system`, or in the space of the state (`primal`). It needs no
+backward pass through the network.
 
 The residual of the recurrence drifts from the true one where errors are far smaller than the spread, so the true one
 replaces it at intervals, and always at the end (van der Vorst and Ye 2000, doi:10.1137/S1064827599353865).
@@ -23,9 +24,12 @@ from hindsight.diffusion import dense_rows, observation_system
 from hindsight.diffusion.gauss_markov import Posterior
 from hindsight.diffusion.guidance import Observations, Setup, White, linearise
 from hindsight.diffusion.guidance.unguided import Unguided
+from hindsight.diffusion.observation_system import MatrixFree
+from hindsight.diffusion.primal import Primal
 
 REPLACE_EVERY = 25  # iterations after which the residual is replaced by the true one
 PATIENCE = 3  # times that the true residual may exceed the recurrence's before a precision is given up
+MANY = 1024  # observations of a frame, from which they are solved for in the space of the state
 SHARE = 0.05  # largest residual, as a share of the observation errors
 
 
@@ -104,7 +108,7 @@ class Analytic:
         innovation = here.observations.value * here.observations.present - here.observations.forward(clean)
         if not bool(here.observations.present.any()):
             return torch.zeros_like(innovation)
-        return innovation * here._solve(innovation, posterior)[0].to(innovation.dtype) / 2
+        return innovation * here._dual(innovation, posterior).to(innovation.dtype) / 2
 
     def update(self, sample: torch.Tensor, posterior: Posterior, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Move fields (E, T, D) to observations plus `noise`, by the gain of the posterior covariance."""
@@ -119,9 +123,37 @@ class Analytic:
         """
         if not bool(self.observations.present.any()):
             return innovation.new_zeros(*innovation.shape[:2], self.process.size)
+        return self.process.modes.expand(self._increments(innovation, posterior).to(innovation.dtype))
+
+    def _increments(self, innovation: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """The same in modes, (E, T, n)."""
+        if self._primal:
+            return self._solve_primal(innovation, posterior)
         solved, posterior = self._solve(innovation, posterior)
-        moved = posterior.covariance_of_modes(self.system.into_modes(solved))
-        return self.process.modes.expand(moved.to(innovation.dtype))
+        return posterior.covariance_of_modes(self.system.into_modes(solved))
+
+    def _dual(self, innovation: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """(H P H^T + R)^-1 times innovations (E, T, N)."""
+        if not self._primal:
+            return self._solve(innovation, posterior)[0]
+        increments = self._solve_primal(innovation, posterior)
+        return self._primal.dual(innovation.to(increments.dtype), increments)
+
+    @cached_property
+    def _primal(self) -> Primal | None:
+        """The solver in the space of the state, for many observations in a frame where no form with matrices fits."""
+        many = self.observations.present.shape[1] > MANY
+        return Primal(self.system) if many and type(self.system) is MatrixFree else None
+
+    def _solve_primal(self, innovation: torch.Tensor, posterior: Posterior) -> torch.Tensor:
+        """The increments in modes (E, T, n), in the precision that they take."""
+        worst = 0.0
+        for used in (posterior, posterior.double):
+            solver = innovation.to(used.dtype), used, self.tolerance, self.iterations
+            increments, worst = self._primal.increments(*solver)
+            if not worst > 1:
+                return increments
+        raise self._failed(worst)
 
     def _errors(self, white: White) -> torch.Tensor:
         """Random errors of the observations, (E, T, N)."""
@@ -139,7 +171,11 @@ class Analytic:
             solution, worst = self._conjugate_gradients(right.to(used.dtype), used, inverse)
             if not worst > 1:
                 return solution, used
-        raise ArithmeticError(
+        raise self._failed(worst)
+
+    def _failed(self, worst: float) -> ArithmeticError:
+        """The error of a solver that stopped at a residual relative to the allowed one."""
+        return ArithmeticError(
             f"the observation solver stopped at a residual {worst:.1e} times the allowed one, after at most "
             f"{self.iterations} iterations, tolerance {self.tolerance:.0e}"
         )
