@@ -115,3 +115,15 @@ def test_on_a_globe_it_is_the_gain_of_the_dual_solver(always, monkeypatch):
     found = make().gain(gap, posterior)
     monkeypatch.setattr(analytic, "MANY", 1000)
     torch.testing.assert_close(found, make().gain(gap, posterior), rtol=1e-3, atol=1e-4)
+
+
+def test_a_member_that_is_not_finite_spoils_no_other_and_is_left_to_the_sampler(always):
+    x = scenes.noisy()
+    find = lambda members: Analytic(scenes.prior(), scenes.seen(), 1e-6, memory=0.0).update(
+        members, scenes.PROCESS.posterior(scenes.ABOVE[None])
+    )
+    expected = find(x)
+    x[1, 0, 0] = torch.nan
+    found = find(x)
+    torch.testing.assert_close(found[[0, 2]], expected[[0, 2]], rtol=1e-4, atol=1e-4)
+    assert not found[1].isfinite().all()

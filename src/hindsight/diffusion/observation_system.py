@@ -12,7 +12,8 @@ through the space of the state (`information`). It suits many observations at pl
 
 `MatrixFree` does the same without any large matrix, for states of very many modes and E members with fields of D
 values. Its preconditioner consists of diagonal blocks of the system: the rows of a frame, sorted in space, B at a time,
-each block inverted without coupling in time or to other blocks. It takes about
+each block inverted without coupling in time or to other blocks; of waves they come from `zonal_covariance`. It takes
+about
 
     12 B N T + 4 E T (3 D + (2 K + 8) N) + 12 K N T bytes,
 

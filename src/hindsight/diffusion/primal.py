@@ -63,7 +63,7 @@ class Primal:
         tolerance: float,
         iterations: int,
     ) -> tuple[torch.Tensor, float]:
-        """The increments of some members, by conjugate gradients."""
+        """The increments of some members, by conjugate gradients; the sampler refuses members that are not finite."""
         variance = self._variance.to(innovation.dtype)
         right = self.system.into_modes(innovation / variance)
         allowed = self._allowed(innovation / variance.sqrt(), tolerance)
@@ -73,11 +73,11 @@ class Primal:
         for _ in range(iterations):
             improved = effective.covariance_of_modes(residual)
             after = _dot(residual, improved)
-            if bool((after.sqrt() <= allowed).all()):
+            if not bool((after.sqrt() > allowed).any()):
                 residual = right - posterior.precision_of_modes(solution) - seen(solution)
                 improved, search, false_ends = effective.covariance_of_modes(residual), None, false_ends + 1
                 after = _dot(residual, improved)
-                if bool((after.sqrt() <= allowed).all()) or false_ends > PATIENCE:
+                if not bool((after.sqrt() > allowed).any()) or false_ends > PATIENCE:
                     break
             share = 0.0 if search is None else after / before.clamp(min=1e-30)
             search = improved if search is None else improved + share * search
@@ -85,7 +85,8 @@ class Primal:
             product = even + seen(search) - precision * search
             length, before = after / _dot(search, product).clamp(min=1e-30), after
             solution, residual = solution + length * search, residual - length * product
-        return solution, float((after.sqrt() / allowed).nan_to_num(torch.inf).max())
+        ratio = (after.sqrt() / allowed).nan_to_num(torch.inf)
+        return solution, float(torch.where(_dot(right, right).isfinite(), ratio, 0.0).max())
 
     def _allowed(self, innovation: torch.Tensor, tolerance: float) -> torch.Tensor:
         """The largest error of each member (E, 1, 1), given innovations in their errors (E, T, N)."""

@@ -156,9 +156,8 @@ class Table:
         place += self._start[number] + (there - column + self._reach[number]) % self.extent.width
         after = order[:, None] - order[: len(circle)]
         share = group.weight[here] * (after.sign().to(total.dtype) + 1) / 2
-        found = (
-            self._values[place.clamp(min=0, max=len(self._values) - 1)] * share
-        )  # those before it, which have no place, count nothing
+        # values before it have no place in the table, and a share of 0
+        found = self._values[place.clamp(min=0, max=len(self._values) - 1)] * share
         rows = torch.stack([group.row[onward], order])
         weights = torch.sparse_coo_tensor(rows, group.weight[onward], (group.count, len(other)), check_invariants=False)
         total.index_add_(0, group.row[here], torch.sparse.mm(weights, found).T)
@@ -177,7 +176,7 @@ def covariances(
     deviation = (process.variance if variance is None else variance).to(process.variance.dtype).sqrt()
     for some, extent in _batches(process, groups):
         values, parts = (group() for group in some), extent.parts()
-        if len(parts) > 1:  # all groups at once, as no table serves a group alone
+        if len(parts) > 1:  # a group needs several tables, so all groups are held from one table to the next
             values = list(values)
         totals = ((one, deviation.new_zeros(one.count, one.count)) for one in values)
         for part in parts:
