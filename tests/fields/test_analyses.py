@@ -44,3 +44,9 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
     (tmp_path / "a.nc").write_bytes((tmp_path / "a.nc").read_bytes()[:500])
     with pytest.raises(UserError, match="cannot read the analysis"):
         analyses.read([tmp_path / "a.nc"])
+
+
+def test_times_that_no_file_has_are_told(tmp_path):
+    make(tmp_path / "a.nc", [0], 0)
+    with pytest.raises(UserError, match="no frame is in both the times that are asked for and the 1 analyses"):
+        analyses.read([tmp_path / "a.nc"], np.array(["2011-01-01"], "datetime64[ns]"))

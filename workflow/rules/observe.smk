@@ -116,6 +116,10 @@ rule calibrate:
         " > {log:q} 2>&1"
 
 
+# Of waves, tables of covariances between circles of latitude are held (`zonal_covariance`).
+WAVES = SETTINGS.train.linear_prior.basis == "waves"
+
+
 rule screen:
     """Check the reports of an interval against the climatology and each other, and correct the bias of stations."""
     input:
@@ -135,7 +139,7 @@ rule screen:
     benchmark:
         "logs/{run}/observe/screen-{reports}-{interval}.tsv"
     resources:
-        mem_mb=memory(2500 if SETTINGS.train.linear_prior.basis == "empirical" else 4500),
+        mem_mb=memory(4500 if WAVES else 2500),
         runtime=minutes(120),
     params:
         observations=input_list("observations"),

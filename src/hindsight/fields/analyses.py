@@ -66,7 +66,7 @@ def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
     """Read the files of one or several shards into memory, members and times in order; if `times` is given, only those.
 
     Raises:
-        UserError: if a file is missing or cannot be read.
+        UserError: if a file is missing or cannot be read, or none has any of the times.
     """
     by_time: dict = {}
     for path in paths:
@@ -74,6 +74,11 @@ def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
         if not part.sizes["time"]:
             continue
         by_time.setdefault(part["time"].values[0], []).append(part)
+    if not by_time:
+        raise UserError(
+            f"no frame is in both the times that are asked for and the {len(paths)} analyses {paths[0].parent}/*.nc; "
+            "run snakemake, which makes the shards of a period"
+        )
     rows = [
         xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
         if len(row) > 1
