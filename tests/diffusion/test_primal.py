@@ -78,7 +78,7 @@ def test_members_with_operators_of_their_own_are_solved_together(always, monkeyp
 
 
 @pytest.mark.parametrize("error", [0.3, 0.1, 0.03])
-def test_a_crowded_scene_has_the_dense_gain_within_the_share_that_is_allowed(error, always):
+def test_a_crowded_scene_has_the_dense_gain_within_twice_the_share_that_is_allowed(error, always):
     process, seen, prior, operator, gap = crowded(error)
     level = process.posterior(torch.full((1, len(seen.value)), torch.inf))
     found = Analytic(Unguided(process, closed_form), seen, 1e-2, 800, memory=0.0).gain(gap, level)

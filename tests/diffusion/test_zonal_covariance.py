@@ -106,7 +106,7 @@ def test_only_waves_have_the_same_statistics_at_all_longitudes():
 
 
 def test_a_table_holds_what_its_groups_need_and_no_more():
-    """Groups of two latitudes of either channel, two of them across the first meridian; none in the last rows."""
+    """Groups of two latitudes of both channels, two of them across the first meridian; other latitudes have none."""
     process, covariance = fitted("few modes and the rest")
     generator, groups = np.random.default_rng(1), []
     for north, east in ((1, W - 1), (1, 4), (4, W - 1)):

@@ -18,7 +18,7 @@ class ObservedCovariance:
     Args:
         process: the linear prior.
         modes: number of leading modes that are resolved; the contributions of the others count as uncorrelated. Of
-            waves all modes are resolved.
+            modes that are not one matrix (`Empirical`) all are resolved.
     """
 
     def __init__(self, process: GaussMarkov, modes: int) -> None:

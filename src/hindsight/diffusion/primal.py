@@ -6,8 +6,8 @@ In modes the increments of the clean frames, whose covariance is P before the ob
 
 the primal form of the analysis (Courtier 1997). It is solved by conjugate gradients, preconditioned by J for
 observations that are spread evenly over each frame: J~ = P^-1 + c, c the precision of a frame's observations divided by
-its D values. J~^-1 is the posterior covariance at lower noise levels, so that a product costs one pass through the
-frames; and since J~ z is known of each preconditioned residual z, products with J need no P^-1. Large scales, on which
+its D values. J~^-1 is the posterior covariance at lower noise levels, so that a product costs one pass forward and one
+back; and since J~ z is known of each preconditioned residual z, products with J need no P^-1. Large scales, on which
 many observations depend, converge at once; iterations are for small scales and for places without observations.
 """
 
@@ -18,7 +18,7 @@ from hindsight.diffusion.gauss_markov import Posterior
 from hindsight.diffusion.observation_system import MatrixFree
 
 AT_ONCE = 2**25  # coefficients of members that are solved together
-PATIENCE = 3  # times that the true residual may exceed the recurrence's
+PATIENCE = 3  # times that the true residual may exceed the recurrence's before a precision is given up
 SHARE = 0.05  # largest error of the increments, in their posterior standard deviations
 
 
@@ -38,10 +38,11 @@ class Primal:
     def increments(
         self, innovation: torch.Tensor, posterior: Posterior, tolerance: float, iterations: int
     ) -> tuple[torch.Tensor, float]:
-        """P H^T (H P H^T + R)^-1 times innovations (E, T, N), in modes (E, T, n), and their error over the allowed.
+        """P H^T (H P H^T + R)^-1 times innovations (E, T, N), in modes (E, T, n); the error relative to the allowed.
 
-        The error of increments is counted in posterior standard deviations, root-mean-square over as many values as
-        there are observations. At most `SHARE` is allowed, and `tolerance` times the innovations in their errors.
+        The error, the largest of a member, is counted in posterior standard deviations, root-mean-square over as many
+        values as there are observations, or coefficients if these are fewer. At most `SHARE` is allowed, and
+        `tolerance` times the innovations in their errors.
         """
         posterior.release()  # two sets of factors would be the largest part of the memory
         effective = self.process.posterior((posterior.sigma**-2.0 + self._precision).rsqrt())

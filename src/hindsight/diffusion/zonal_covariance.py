@@ -1,14 +1,15 @@
 """Covariances of rows of observations under a linear prior whose statistics are the same at all longitudes.
 
 A circle is a channel's circle of latitude. The covariance of a value on one circle with a value on another, l frames
-later, depends on their longitudes only through the difference. So a unit field e at a circle's first point gives those
-of all values of the circle with all values of the state,
+later, depends on their longitudes only through the difference. So the covariances of a circle's first value with all
+values of the state, e being 1 there and 0 elsewhere,
 
-    U s A^l s U^T e,      U the modes, s their standard deviations,
+    U s A^l s U^T e,      U the modes, s their standard deviations, A the transition of whitened coefficients,
 
-and the covariance of two rows of K values is a sum of K^2 of them, however many modes there are. If values on C circles
-are observed, in frames up to L apart, this takes C (2 L + 2) transforms of fields, once for all groups of rows whose
-entries fit in a table: only pairs of circles and differences of longitude that occur within a group are kept.
+are by rotation those of all values of the circle, and the covariance of two rows of K values is a sum of K^2 of them,
+however many modes there are. If values on C circles are observed, in frames up to L apart, this takes C (2 L + 2)
+transforms of fields, once for all groups of rows whose entries fit in a table: only pairs of circles and differences of
+longitude that occur within a group are kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ import torch
 from hindsight.diffusion.gauss_markov import GaussMarkov
 
 AT_ONCE = 2**25  # values of fields that are held at once
-LARGEST = 2**28  # covariances in a table
+LARGEST = 2**28  # covariances in a table, and at most one circle's more
 HELD = 2**28  # values of groups' covariances that are held at once
 SOURCES = 512  # values whose covariances are looked up at once
 
@@ -59,8 +60,9 @@ class Values:
 class Extent:
     """Which covariances some groups of rows need.
 
-    `pairs` (circles, circles) says which circles occur in one group, the later one second; `reach` (circles,) is the
-    largest difference of longitude, in points, of such values, and `lags` that in frames.
+    `pairs` (circles, circles) says which circles occur together in a group, the later one second; `reach` (circles,) is
+    the largest difference of longitude, in points, within a group that has values on a circle; `lags` is that in frames
+    within any group.
     """
 
     width: int
@@ -102,7 +104,7 @@ class Extent:
         return Extent(self.width, pairs, reach, max(lags, self.lags))
 
     def parts(self) -> list[torch.Tensor]:
-        """The circles in parts whose covariances fit in a table."""
+        """The circles in parts, each for one table."""
         circles = self.sizes.nonzero()[:, 0]
         number = (self.sizes[circles].cumsum(0) - 1) // LARGEST
         return [circles[number == one] for one in number.unique()]
@@ -147,7 +149,7 @@ class Table:
             self._add(group, slice(start, min(start + SOURCES, last)), slice(start, None), total)
 
     def _add(self, group: Values, here: slice, onward: slice, total: torch.Tensor) -> None:
-        """Add the covariances of some values with those from the first of them on, each pair once and itself half."""
+        """Add the covariances of some values with these and later ones, each pair once, a value with itself half."""
         frame, circle, column = (values[here] for values in (group.frame, group.circle, group.column))
         later, other, there = (values[onward, None] for values in (group.frame, group.circle, group.column))
         number, order = torch.searchsorted(self.circles, circle), torch.arange(len(other), device=total.device)
@@ -155,8 +157,8 @@ class Table:
         place *= self._columns[number]
         place += self._start[number] + (there - column + self._reach[number]) % self.extent.width
         after = order[:, None] - order[: len(circle)]
+        # values before the given one may have no place in the table; their share is 0
         share = group.weight[here] * (after.sign().to(total.dtype) + 1) / 2
-        # values before it have no place in the table, and a share of 0
         found = self._values[place.clamp(min=0, max=len(self._values) - 1)] * share
         rows = torch.stack([group.row[onward], order])
         weights = torch.sparse_coo_tensor(rows, group.weight[onward], (group.count, len(other)), check_invariants=False)

@@ -1,9 +1,9 @@
 """Each report compared with estimates by all the others, from the linear prior in space and time (a buddy check).
 
 A series is what one station reports of one channel. Two estimates are made of each report: from all others of the
-frames around it, for the check, and from the other series alone, for the bias and drift of its own, which its other
-reports share and would confirm. Both are leave-one-out of one Gaussian process (`diffusion.leave_one_out`); leaving out
-a group g of rows,
+frames around it, for the check; and from the other series alone, for the station's bias and drift, since all reports of
+a series have these in common and would confirm each other. Both are leave-one-out of one Gaussian process
+(`diffusion.leave_one_out`): with innovations d of covariance S = H B H^T + R, leaving out a group g of rows,
 
     r_g = ((S^-1)_gg)^-1 (S^-1 d)_g,      cov(r_g) = ((S^-1)_gg)^-1.
 """
@@ -81,7 +81,7 @@ class Neighbours:
         """Judge the rows of some frames, those that are near each other together.
 
         Args:
-            frames: their numbers, 0 at the first row's.
+            frames: their numbers, 0 at the earliest row's.
             value: innovations of all rows, normalised, (N,).
             kept: whether each row may be used as a neighbour, and is judged, (N,).
 

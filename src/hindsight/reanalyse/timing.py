@@ -93,7 +93,10 @@ def affordable(stretches: list[tuple[int, int]], seconds: float, per_frame: floa
 
 
 def analyse(prior: Prior, task: Task, settings: Reanalyse) -> Timed:
-    """Analyse a stretch as a job does, but for rejecting observations by departure alone, and time it."""
+    """Analyse a stretch as a job does, and time it.
+
+    Gross errors are judged by their departure alone, without the range of the training period.
+    """
     device = prior.maps.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

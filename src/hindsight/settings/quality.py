@@ -122,7 +122,11 @@ class Quality(Section):
     frames: int = Field(
         3, gt=0, description="frames of the other reports, an odd number, centred on the report's own frame"
     )
-    modes: int = Field(300, gt=0, description="leading modes of the linear prior that the buddy check resolves")
+    modes: int = Field(
+        300,
+        gt=0,
+        description="leading empirical functions that the buddy check resolves; of other modes, as on a globe, all",
+    )
     correlated_share: float = Field(
         0.5,
         ge=0,

@@ -52,7 +52,8 @@ class Preview(Protocol):
 class LiftedRows:
     """A table's observations, each at the points of the state that it depends on.
 
-    With weights h a departure d goes to point k with the weight h_k^2 / |h|^2; several of one point are averaged.
+    With weights h a departure d goes to point k with the weight h_k^2 / |h|^2. A point gets the mean by these weights,
+    or the sum where they sum to less than 1.
     """
 
     def __init__(self, observations: Observations) -> None:
