@@ -61,8 +61,8 @@ docs: setup-docs
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 	@echo "The site: site/index.html"
 
-# The slowest files come first. There are two workers more than cores, because one waits for SLURM most of the time, and
-# tests of whole runs wait for the run's processes.
+# The slowest files come first. There are two workers more than cores (at most six), because one waits for SLURM most of
+# the time, and tests of whole runs wait for the run's processes.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 2 : 6 )))
 define pytest
 	OMP_NUM_THREADS=1 HINDSIGHT_DATA="$${HINDSIGHT_DATA:-$(abspath $(DATA))}" \

@@ -1,4 +1,4 @@
-"""How long stretches of time are interval into jobs."""
+"""How long periods are cut into the intervals that jobs work on."""
 
 import numpy as np
 import pytest

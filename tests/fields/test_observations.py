@@ -74,7 +74,7 @@ def test_only_good_rows_that_are_not_withheld_are_used(table):
         (lambda t: t.assign(value=[1.0, np.nan]), "row 1"),
         (lambda t: t.assign(error=[0.0, 1.0]), r"1 row\(s\) with an error not above zero, the first is row 0"),
         (lambda t: t.assign(error=[1.0, -0.1]), "error not above zero, the first is row 1"),
-        (lambda t: t.assign(error=[1.0, np.nan]), r"1 row\(s\) with NaN, the first is row 1"),
+        (lambda t: t.assign(error=[1.0, np.nan]), r"1 row\(s\) with NaN or infinity, the first is row 1"),
         (lambda t: t.assign(error=[1.0, np.inf]), "row 1"),
     ],
 )

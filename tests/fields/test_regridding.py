@@ -254,7 +254,7 @@ def test_equivalent_grids_give_the_same_result(method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("west, east", [(150, -150), (330, 40), (-30, 40), (-170, -100), (200, 300)])
-def test_a_region_is_the_cut_of_the_globe_from_a_globe_or_a_wider_region(method, west, east):
+def test_a_region_gets_the_values_of_the_globe_from_a_globe_or_a_wider_region(method, west, east):
     source, globe, region = regular_grid(4, True), regular_grid(10, True), regular_grid(10, True, -20, 50, west, east)
     values = noise(source)
     rows = [np.flatnonzero(np.isclose(globe.latitude, x))[0] for x in region.latitude]

@@ -1,4 +1,4 @@
-"""What looks wrong in a series of fields: planted in a hundred places each, and not found where nothing is."""
+"""Suspect values in a series of fields: each kind is found wherever it is planted, and none in clean fields."""
 
 import numpy as np
 import pytest

@@ -77,7 +77,7 @@ def pieces(whole, tmp_path_factory):
 
 
 def residuals(dataset):
-    """Departures (T, C, H, W) of the known training frames from least-squares harmonics, and these."""
+    """Departures (T, C, H, W) of the known training frames from least-squares harmonics; these; and the frames."""
     chosen = dataset["available"].values & INSIDE
     values, design = dataset["fields"].values[chosen].astype(float), harmonics(TIMES[chosen], 2, 1)
     offset = values.mean(0)

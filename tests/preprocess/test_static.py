@@ -62,7 +62,7 @@ HEIGHT = np.array([[0.0, 100.0, 200.0], [1000.0, 500.0, 0.0], [300.0, 2000.0, 10
 
 @pytest.fixture
 def stores(tmp_path):
-    """Fields on the points of the source and between them, and a raw store; what static variables it has is asked."""
+    """Fields on the points of the source and between them, and a raw store whose static variables the test chooses."""
     latitude, longitude = np.array([30.0, 35.0, 50.0]), np.array([-20.0, 5.0])
     dims = ("time", "channel", "latitude", "longitude")
     coords = {"time": TIMES, "channel": [1], "latitude": latitude, "longitude": longitude}

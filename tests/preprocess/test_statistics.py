@@ -13,7 +13,7 @@ GLOBE = {"channel": ["z500", "t850"], "latitude": [-45.0, 0.0, 45.0], "longitude
 
 
 def series():
-    """A climatology of one harmonic, and noise about it that does not depart from it."""
+    """A climatology whose one harmonic is far larger than the noise about it."""
     scaling = Scaling(np.array([5.0, 100.0, 0.0]).reshape(3, 1, 1, 1) * np.ones((3, 2, 3, 4)), np.ones(2), 1, 0)
     noise = np.random.default_rng(0).standard_normal((366, 2, 3, 4)) * np.array([3.0, 0.5])[:, None, None]
     values = (scaling.climatology(TIMES) + noise).astype(np.float32)

@@ -111,7 +111,7 @@ def executed(text: str) -> set[str]:
 
 
 def idle(folder: Path, config: dict, *arguments: str) -> tuple[subprocess.CompletedProcess, list[str]]:
-    """Run the workflow with steps that make empty files and write down what they were given; what this was, word by word."""
+    """Run the workflow with steps that only make files; the finished process, and all words that the steps were given."""
     step, record = folder.parent / "idle/hindsight", folder.parent / "record"
     for path in (folder, step.parent):
         path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which files a command is told of: as few words as Bash needs, the same files in the same order; old cuts stay."""
+"""Lists of files in commands: as short as Bash allows, the same files in the same order; old pieces and parts stay."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def rules(name, **known):
 
 
 def common(end="2000-12-31"):
-    """Those of common.smk, for a source in parts and a test period that ends when it is said."""
+    """Those of common.smk, for a source in parts and a test period with a given end."""
     config = runs.merged(CONFIG, {"domain": {"test": {"end": end}}})
     return rules("common", SETTINGS=settings.read(config), settings=settings, Path=Path, expand=expand)
 

@@ -1,7 +1,7 @@
 """The demo as a newcomer meets it, on a smaller world: `make demo`, and the commands and snippets of the docs.
 
 `make demo` itself runs in real processes. For the rest the same world is made by processes forked from one that has
-their imports (`tests/warm`), and of commands that make a whole run the plan is made. Nearly all of it belongs to
+their imports (`tests/warm`), and commands that make a whole run are dry runs. Nearly all of it belongs to
 `make test-all`; `make test` looks at commands of `make` and of benchmarks.
 """
 
@@ -161,20 +161,20 @@ def test_the_demo_has_nothing_left_to_do(made):
 
 
 def planned(command: str) -> bool:
-    """Other configurations than the demo's take longer, a cluster is elsewhere: of these only the plan is made."""
+    """Other configurations than the demo's take longer, a cluster is elsewhere: these are dry runs only."""
     others = {path.stem for path in (runs.ROOT / "config").glob("*.yaml")} - {"config", "reference"}
     return any(name in command for name in others | {"decade", "slurm"})
 
 
 def whole(command: str) -> bool:
-    """Whether it makes a run of its own, from what is learnt on: minutes."""
+    """Whether it makes a run under a name of its own, from training on, which takes minutes."""
     return "run=" in command and "--dry-run" not in command
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), commands("snakemake"))
 def test_every_snakemake_command_of_the_docs_runs(made, page, command):
-    """Of what makes a run of its own the plan is made here, and the run below."""
+    """What makes a run of its own is a dry run here, and a run below."""
     if "europe" in command and not (DATA / "eraint_europe_daily").is_dir():
         pytest.skip(f"no real data in {DATA}")
     run(made, command + " --dry-run" * (planned(command) or whole(command)))

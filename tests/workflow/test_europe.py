@@ -46,7 +46,7 @@ def results(folder):
 
 
 def products(folder):
-    """Every product's bytes, by name; none are clocks': what a run cost, or will, and TensorBoard's."""
+    """Digests of all products by name, but for what depends on clocks: measured and forecast costs, and TensorBoard's files."""
     return {str(p.relative_to(folder)): hashlib.sha256(COST.sub(b"", p.read_bytes())).hexdigest()
             for p in sorted((folder / "results").rglob("*")) if p.is_file() and "tensorboard" not in p.parts and p.name != "plan.json"}
 

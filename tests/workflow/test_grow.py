@@ -96,7 +96,7 @@ def dry(made):
 
 @pytest.fixture(scope="module")
 def refused(made):
-    """What is said of another recipe: of all there is, and of what does not touch the archive."""
+    """What is printed with another recipe: by a whole run, and by a dry run that does not touch the archive."""
     other = runs.merged(RING, {"reanalyse": {"steps": 3}})
     started = runs.snakemake(made, other, check=False)
     return started, runs.snakemake(made, other, "train", "--dry-run", check=False)
@@ -122,7 +122,7 @@ def test_a_longer_period_makes_what_is_new_and_nothing_else(dry):
 
 @pytest.mark.slow
 def test_more_members_are_new_blocks_and_means(dry):
-    """Also where Snakemake by itself would not look: every shard is written again at once."""
+    """Every shard is written again in the same run, which Snakemake without the correction of `triggers.smk` would miss."""
     assert planned(dry["more"]) == {
         "settings": 2, "plan": 1, "shard": 2, "layout": 1, "write": 2, "check": 1, "feedback": 2, "observations": 1, "break_points": 1,
         "publish": 1, "explore": 1, "archive": 1, "total": 16}  # fmt: skip

@@ -118,7 +118,7 @@ def test_observations_help(made):
         assert float(rmse.sel(analysis=analysis)) < 0.95 * float(rmse.sel(analysis="climatology"))
 
 
-def test_training_leaves_its_diary(made):
+def test_training_leaves_its_learning_curve(made):
     rows = list(csv.DictReader((made / RUN / "train/curve.csv").open()))
     assert [int(row["step"]) for row in rows] == [0, 2, 3] and rows[0]["loss"] == "nan" and float(rows[1]["loss"]) > 0
     assert (made / RUN / "train/curve.png").read_bytes().startswith(b"\x89PNG")

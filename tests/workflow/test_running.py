@@ -142,7 +142,7 @@ def test_a_job_that_saves_is_waited_for_and_has_failed(folder, started, whole):
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_run_that_ends_well_or_not_stands_in_nobodys_way(folder, ends):
+def test_a_run_that_has_ended_well_or_not_blocks_no_other(folder, ends):
     (folder / "job.py").write_text("open('results/tiny/done', 'w')" if ends else "raise SystemExit(3)")
     assert (snakemake(folder)[0] == 0) == ends
     assert not (folder / "results/tiny/.running").exists()
@@ -151,8 +151,8 @@ def test_a_run_that_ends_well_or_not_stands_in_nobodys_way(folder, ends):
         assert not (folder / "results/tiny/.running").exists()
 
 
-def test_the_workflow_itself_minds_who_is_at_work(tmp_path):
-    """Somebody, who is this test, makes the run."""
+def test_the_workflow_itself_refuses_a_run_in_use(tmp_path):
+    """The process of this test holds the run."""
     held = tmp_path / "results/tiny/.running"
     held.parent.mkdir(parents=True)
     held.write_text(json.dumps(running._this_run()))

@@ -40,9 +40,11 @@ LONG = len(SETTINGS.model_dump_json()) > 60_000
 NETWORKS = SETTINGS.observe.scored
 FOLDS = [name for name in SETTINGS.observe.networks if name not in NETWORKS]
 METHODS = list(SETTINGS.baselines.methods)
-CUTS = {shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.product)}
-SHARDS = list(CUTS)
-ALL_CUTS = list(CUTS.values())
+SHARD_BY_NAME = {
+    shard.name: shard for shard in shards.cut(SETTINGS.domain, SETTINGS.product)
+}
+SHARDS = list(SHARD_BY_NAME)
+ALL_SHARDS = list(SHARD_BY_NAME.values())
 BLOCKS = range(-(-SETTINGS.product.members // SETTINGS.product.member_block))
 PIECES = intervals.pieces(
     SETTINGS.domain,
@@ -70,7 +72,7 @@ def interval_of(name: str) -> intervals.Interval:
 
 def shard_interval_name(shard: str) -> str:
     """The frames of a shard without its halo, as an option of steps."""
-    return CUTS[shard].with_halo(0, 0, SETTINGS.domain).name
+    return SHARD_BY_NAME[shard].with_halo(0, 0, SETTINGS.domain).name
 
 
 def archived_stretches() -> dict[str, str]:
@@ -79,7 +81,10 @@ def archived_stretches() -> dict[str, str]:
     for path in Path(result("archive/shards")).glob("*.json"):
         with suppress(ValueError, KeyError):  # archive.check reports damaged markers
             marker = json.loads(path.read_text())
-            if path.stem in CUTS and marker["frames"] == CUTS[path.stem].frames:
+            if (
+                path.stem in SHARD_BY_NAME
+                and marker["frames"] == SHARD_BY_NAME[path.stem].frames
+            ):
                 stretches[path.stem] = marker["stretch"]
     return stretches
 
@@ -93,13 +98,13 @@ def stretch(shard: str) -> str:
     if shard in ARCHIVED_STRETCHES:
         return ARCHIVED_STRETCHES[shard]
     before, after = SETTINGS.reanalyse.halo_frames(SETTINGS.domain.step_hours)
-    return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
+    return SHARD_BY_NAME[shard].with_halo(before, after, SETTINGS.domain).name
 
 
 def baseline_stretch(shard: str, method: str) -> str:
     """The frames of a shard with the halo of a baseline."""
     before, after = SETTINGS.baselines.halo(method)
-    return CUTS[shard].with_halo(before, after, SETTINGS.domain).name
+    return SHARD_BY_NAME[shard].with_halo(before, after, SETTINGS.domain).name
 
 
 def fitted_file(method: str) -> dict[str, str]:
@@ -125,7 +130,7 @@ def members(block: str) -> str:
 def tables_of_shard(network: str, shard: str, name: str) -> list[str]:
     """Observation tables of a shard and of those beside it that its stretch overlaps.
 
-    These are `ancient`: what changes them outside of the stretch triggers no rerun; see `sources_of_tables`, `spec_of`.
+    The others are `ancient`: changes outside of the stretch trigger no rerun; see `sources_of_tables`, `spec_of`.
     """
     own = result(f"observe/{network}/{shard}.parquet")
     return [
@@ -141,14 +146,16 @@ def sources_of_tables(network: str, name: str) -> list[str]:
     """The files from which the observations in an interval are made."""
     if network in SETTINGS.observe.simulated:
         return pieces_of(name)
-    cuts = report_intervals_with(name)
-    return [p for r in reports_of_network(network) for p in screened_of(r, cuts)]
+    interval_names = report_intervals_with(name)
+    return [
+        p for r in reports_of_network(network) for p in screened_of(r, interval_names)
+    ]
 
 
 @lru_cache
 def observation_tables(name: str, network: str = "{network}") -> list[str]:
     """Observation tables of the shards that overlap an interval."""
-    overlapping = shards.overlapping(ALL_CUTS, interval_of(name))
+    overlapping = shards.overlapping(ALL_SHARDS, interval_of(name))
     return [
         f"results/{{run}}/observe/{network}/{shard.name}.parquet"
         for shard in overlapping
@@ -160,7 +167,7 @@ def existing(pattern: str) -> list[intervals.Interval]:
     paths = Path().glob(pattern)
     return sorted(
         (interval_of(path.name.split(".")[0]) for path in paths),
-        key=lambda cut: cut.frames,
+        key=lambda interval: interval.frames,
     )
 
 
@@ -172,14 +179,16 @@ EXISTING_PARTS = existing(resource("parts/*T*_*.json")) if PARTS else []
 
 
 def reusable(
-    cut: intervals.Interval, last: np.datetime64, available: list[intervals.Interval]
+    wanted: intervals.Interval, last: np.datetime64, available: list[intervals.Interval]
 ) -> intervals.Interval:
-    """The shortest available interval with the start of `cut` that reaches frame `last`, else `cut` itself.
+    """The shortest available interval with the start of `wanted` that reaches frame `last`, else `wanted` itself.
 
     The last piece or part of a period changes its name when the period grows; those of the shorter period are reused.
     """
-    same = (c for c in available if c.start == cut.start and c.frames < cut.frames)
-    return next((c for c in same if c.last >= last), cut)
+    same = (
+        c for c in available if c.start == wanted.start and c.frames < wanted.frames
+    )
+    return next((c for c in same if c.last >= last), wanted)
 
 
 def pieces_with(first, last) -> list[intervals.Interval]:
@@ -216,13 +225,13 @@ def moments() -> list[str]:
 
 def parts_of(piece: str) -> list[intervals.Interval]:
     """The parts that a piece is made from; none if the source is a single store."""
-    cut, available = interval_of(piece), EXISTING_PARTS
-    if (path := Path(stores([cut])[0])).is_file():
+    wanted, available = interval_of(piece), EXISTING_PARTS
+    if (path := Path(stores([wanted])[0])).is_file():
         # another run of a shorter period may have added parts to the shared dataset since
         before = path.stat().st_mtime
         available = [c for c in available if modified(c) <= before] or available
-    overlapping = [p for p in PARTS if p.overlaps(cut.start, cut.last)]
-    return [reusable(p, min(p.last, cut.last), available) for p in overlapping]
+    overlapping = [p for p in PARTS if p.overlaps(wanted.start, wanted.last)]
+    return [reusable(p, min(p.last, wanted.last), available) for p in overlapping]
 
 
 def modified(part: intervals.Interval) -> float:
@@ -259,8 +268,12 @@ def report_intervals(split: str) -> list[str]:
 
 def report_intervals_with(name: str) -> list[str]:
     """Names of the intervals of reports that overlap the interval of a name."""
-    cut = interval_of(name)
-    return [i for i in REPORT_INTERVALS if interval_of(i).overlaps(cut.start, cut.last)]
+    interval = interval_of(name)
+    return [
+        i
+        for i in REPORT_INTERVALS
+        if interval_of(i).overlaps(interval.start, interval.last)
+    ]
 
 
 def around(interval: str) -> list[str]:
@@ -274,14 +287,20 @@ def report_files_of(name: str, interval: str) -> list[str]:
     return settings.report_files(SETTINGS, name, *interval_of(interval).reach)
 
 
-def reports_of(name: str, cuts: list[str]) -> list[str]:
+def reports_of(name: str, interval_names: list[str]) -> list[str]:
     """Tables of collected reports."""
-    return [result(f"observe/reports/{name}/{cut}.parquet") for cut in cuts]
+    return [
+        result(f"observe/reports/{name}/{interval}.parquet")
+        for interval in interval_names
+    ]
 
 
-def screened_of(name: str, cuts: list[str]) -> list[str]:
+def screened_of(name: str, interval_names: list[str]) -> list[str]:
     """Tables of screened reports."""
-    return [result(f"observe/screened/{name}/{cut}.parquet") for cut in cuts]
+    return [
+        result(f"observe/screened/{name}/{interval}.parquet")
+        for interval in interval_names
+    ]
 
 
 def reports_of_network(network: str) -> list[str]:
@@ -295,13 +314,13 @@ def ancient_files(paths: list[str]) -> list[str]:
 
 
 def spec_of(network: str, name: str) -> str:
-    """The settings on which a network's observations of an interval depend: of its denials, those of its frames.
+    """The settings on which a network's observations of an interval depend, with those of its denials that concern it.
 
     A parameter of rules, so that a denial remakes only the shards that it concerns, and a change of one network those of no other.
     """
-    spec, cut = SETTINGS.observe.networks[network], interval_of(name)
+    spec, interval = SETTINGS.observe.networks[network], interval_of(name)
     first, last = (
-        time.astype("datetime64[s]").item() for time in (cut.start, cut.last)
+        time.astype("datetime64[s]").item() for time in (interval.start, interval.last)
     )
     concerned = [one for one in spec.denied if one.meets(first, last)]
     kept = spec.model_copy(update={"denied": concerned})

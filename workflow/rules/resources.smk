@@ -45,10 +45,11 @@ def matrix_memory(mb: int, each: float, frames: int = 1, when=True):
 
 
 def functions_memory(mb: int, each: float, prior, otherwise):
-    """Memory (MB) for products of pairs of functions of latitude, of `each` bytes, plus 700 MB; at least `mb`.
+    """Memory (MB) for `each` bytes per pair of functions of latitude, plus 700 MB; at least `mb`.
 
-    Of every wavenumber those of each channel (of a region: of its points) and those of all modes. Times the number of
-    the attempt. A linear prior that keeps no residual needs the memory of `otherwise`.
+    Pairs are counted within each channel and among the modes, for every wavenumber; on a region, which has none, the
+    functions are of its points. Times the number of the attempt. A linear prior that keeps no residual needs the memory
+    of `otherwise`.
     """
     if not (prior.residual and (prior.modes or prior.truncation)):
         return otherwise

@@ -79,13 +79,13 @@ def read(paths: list[Path], times: np.ndarray | None = None) -> xr.Dataset:
             f"no frame is in both the times that are asked for and the {len(paths)} analyses {paths[0].parent}/*.nc; "
             "run snakemake, which makes the shards of a period"
         )
-    rows = [
-        xr.concat(sorted(row, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
-        if len(row) > 1
-        else row[0]
-        for _, row in sorted(by_time.items())
+    shards = [
+        xr.concat(sorted(blocks, key=lambda p: int(p["realization"][0])), "realization", combine_attrs="override")
+        if len(blocks) > 1
+        else blocks[0]
+        for _, blocks in sorted(by_time.items())
     ]
-    return xr.concat(rows, "time", combine_attrs="override") if len(rows) > 1 else rows[0]
+    return xr.concat(shards, "time", combine_attrs="override") if len(shards) > 1 else shards[0]
 
 
 def _at(dataset: xr.Dataset, times: np.ndarray | None) -> xr.Dataset:

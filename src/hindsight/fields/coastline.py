@@ -34,7 +34,7 @@ def read(path: Path) -> list[np.ndarray]:
     Of objects whose names differ by their scale alone (`coastline_50m`, `coastline_110m`) only the finest is read.
 
     Raises:
-        UserError: if the file cannot be read or is not TopoJSON.
+        UserError: if the file cannot be read or is not quantised TopoJSON.
     """
     try:
         topology = json.loads(Path(path).read_text())
@@ -56,7 +56,7 @@ def _finest(objects: dict[str, dict]) -> list[dict]:
 
 
 def _arcs_of(part: object) -> set[int]:
-    """Numbers of the arcs in a geometry, its parts, or a list of either; those run backwards are below zero."""
+    """Numbers of the arcs in a geometry, its parts, or a list of either; an arc n run backwards is listed as ~n."""
     if isinstance(part, int):
         return {part if part >= 0 else ~part}
     parts = part if isinstance(part, list) else part.get("geometries", part.get("arcs", []))

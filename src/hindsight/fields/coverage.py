@@ -39,7 +39,7 @@ def find(parts: Sequence[xr.DataArray], times: np.ndarray, share: float) -> tupl
 
 
 def _lacking(parts: Sequence[xr.DataArray], times: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Times of frames, and where a level of them has no value, (n, H, W); a block at a time."""
+    """Times of frames, and the points at which any of their levels has no value, (n, H, W); a block at a time."""
     for part in parts:
         wanted = part.isel(time=np.isin(part["time"].values, times))
         others = [name for name in wanted.dims if name not in ("time", *SPACE)]
@@ -49,10 +49,11 @@ def _lacking(parts: Sequence[xr.DataArray], times: np.ndarray) -> Iterator[tuple
 
 
 def encode(covered: np.ndarray) -> dict[str, object] | None:
-    """The points (H, W) that are not covered, for JSON: their number, that of all, and runs along the rows.
+    """The points (H, W) that are not covered, for JSON: their number, that of all points, and runs of them.
 
     Returns:
-        `points`, `of`, and `runs`, the first flat index and the length of each; none if all are covered.
+        `points`, `of`, and `runs`, the first index into the flattened grid and the length of each; none if all are
+        covered.
     """
     if covered.all():
         return None

@@ -30,7 +30,7 @@ def describe(
     grid: tuple[np.ndarray, np.ndarray],
     standard_name: str = "",
 ) -> list[dict]:
-    """Describe findings: a dictionary for every run of consecutive frames.
+    """Describe findings: a dictionary for every run of consecutive frames, but none for a `BOUNDED` quantity that is 0.
 
     Args:
         findings: result of `scan.detect`.
@@ -49,8 +49,8 @@ def describe(
         for number, run in enumerate(_runs(finding.frames)):
             what, where = ("", "")
             if number < DESCRIBED:
-                numbers = _around(finding.kind, run[0], len(summary.times))
-                around = [fields(summary.times[k])[finding.level] for k in numbers]
+                indices = _around(finding.kind, run[0], len(summary.times))
+                around = [fields(summary.times[k])[finding.level] for k in indices]
                 what, where = DESCRIPTIONS[finding.kind](around, grid)
             entry = {"kind": finding.kind, "level": levels[finding.level], "what": what, "where": where}
             entry |= {"first": _text(summary.times[run[0]]), "last": _text(summary.times[run[-1]]), "frames": len(run)}

@@ -138,9 +138,9 @@ def great_circle(
 
     Sinnott (1984), Virtues of the haversine, Sky and Telescope 68, 159.
     """
-    south, west, north, east = (np.deg2rad(x) for x in (latitude1, longitude1, latitude2, longitude2))
-    chord = np.sin((north - south) / 2) ** 2 + np.cos(south) * np.cos(north) * np.sin((east - west) / 2) ** 2
-    return 2 * EARTH_RADIUS * np.arctan2(np.sqrt(chord), np.sqrt(np.maximum(1 - chord, 0.0)))
+    phi1, lambda1, phi2, lambda2 = (np.deg2rad(x) for x in (latitude1, longitude1, latitude2, longitude2))
+    haversine = np.sin((phi2 - phi1) / 2) ** 2 + np.cos(phi1) * np.cos(phi2) * np.sin((lambda2 - lambda1) / 2) ** 2
+    return 2 * EARTH_RADIUS * np.arctan2(np.sqrt(haversine), np.sqrt(np.maximum(1 - haversine, 0.0)))
 
 
 def check_regular(dataset: xr.Dataset, where: str) -> None:

@@ -25,7 +25,7 @@ def time_step(step_hours: float) -> np.timedelta64:
 class Interval:
     """Consecutive frames, named by the first time and their number.
 
-    When a period grows, all but a last one that was cut short keep their names.
+    When a period grows, intervals keep their names, except a last one that had been cut short.
     """
 
     start: np.datetime64
@@ -93,7 +93,7 @@ def pieces(domain: Domain, settings: Regrid, periods: Iterable[Period] | None = 
 
 
 def of_reports(domain: Domain, frames: int) -> list[str]:
-    """Names of the intervals in which reports are collected and checked, which keep them when the period grows.
+    """Names of the intervals in which reports are collected and screened; they do not change when the period grows.
 
     All have the same length, counted from the first frame of all splits; those that overlap no split are left out.
     """
@@ -114,7 +114,7 @@ def time_axis(domain: Domain) -> np.ndarray:
 def parts(settings: Download) -> list[Interval]:
     """The parts in which a source is downloaded: its periods, adjacent ones merged, cut every `part_frames` frames.
 
-    Frames are counted from the epoch, so that parts begin at multiples of `part_frames` from it.
+    Frames are counted from the epoch: periods are cut at multiples of `part_frames` from it.
     """
     step = time_step(settings.step_hours)
     epoch = np.datetime64(settings.epoch or min(p.start for p in settings.periods), "s")

@@ -57,7 +57,9 @@ def coerce(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(f"{where} lacks the column(s) {', '.join(missing)}; an observation table has {list(COLUMNS)}")
     if (bad := np.flatnonzero(~table["withheld"].isin([True, False]))).size:
-        raise UserError(f"{where}: withheld is neither true nor false in {bad.size} row(s), the first is row {bad[0]}")
+        raise UserError(
+            f"{where}: withheld is neither true nor false in {bad.size} row(s), the first is row {bad[0]}; correct them"
+        )
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in NUMERIC}
     quality = pd.to_numeric(table["quality"], errors="coerce").fillna(UNKNOWN).astype("int64")
     withheld = table["withheld"].astype(bool)
@@ -80,9 +82,13 @@ def check(table: pd.DataFrame, where: Path | str, coded: bool = False) -> pd.Dat
     checked = (table["quality"] == 0).to_numpy() if coded else np.ones(len(table), bool)
     numbers = table[["latitude", "longitude", "value", "error"]].to_numpy(float)
     if (bad := np.flatnonzero(~np.isfinite(numbers).all(axis=1) & checked)).size:
-        raise UserError(f"{where}: {bad.size} row(s) with NaN, the first is row {bad[0]}; drop or mend them")
+        raise UserError(
+            f"{where}: {bad.size} row(s) with NaN or infinity, the first is row {bad[0]}; drop or mend them"
+        )
     if (bad := np.flatnonzero((table["error"].to_numpy() <= 0) & checked)).size:
-        raise UserError(f"{where}: {bad.size} row(s) with an error not above zero, the first is row {bad[0]}")
+        raise UserError(
+            f"{where}: {bad.size} row(s) with an error not above zero, the first is row {bad[0]}; drop or mend them"
+        )
     if (bad := np.flatnonzero(table["time"].isna() & checked)).size:
         raise UserError(f"{where}: {bad.size} row(s) without a time, the first is row {bad[0]}; drop or mend them")
     present = {name: value for name, value in OPTIONAL.items() if name in table}
@@ -134,7 +140,7 @@ def _has_naive_times(path: Path) -> bool:
 
 
 def stations(paths: list[Path]) -> pd.DataFrame:
-    """The stations of a network: one row for each different combination of these columns.
+    """The stations of a network: one row for each different combination of the columns below.
 
     Returns:
         Columns channel, latitude, longitude, station, error, withheld, quality, footprint.

@@ -39,7 +39,7 @@ def keys(table: pd.DataFrame) -> np.ndarray:
 
 
 def in_pairs(members: Sequence[int], antithetic: bool) -> tuple[list[int], np.ndarray]:
-    """The members whose random numbers each member has, and with which sign, (E,): its own, or those of its pair."""
+    """For each member whose random numbers it takes, its own or those of the even one of its pair; their sign, (E,)."""
     if not antithetic:
         return list(members), np.ones(len(members))
     return [member - member % 2 for member in members], 1.0 - 2.0 * (np.asarray(members) % 2)

@@ -1,4 +1,4 @@
-"""Mantissa bits to keep, rounding to them, and what rounding loses, all held against the analysis' own spread."""
+"""Mantissa bits to keep, rounding to them, and the rounding error as a share of the analysis' own spread."""
 
 import numpy as np
 

@@ -67,7 +67,7 @@ class Scaling:
         )
 
     def climatology(self, times: np.ndarray) -> np.ndarray:
-        """The climatological mean at given times, physical units, (T, C, H, W); of transformed channels the median."""
+        """The climatology at given times, (T, C, H, W), physical units: `expected`, transformed back."""
         return self.transforms.inverse(self.expected(times))
 
     def expected(self, times: np.ndarray) -> np.ndarray:
@@ -77,13 +77,11 @@ class Scaling:
 
     def normalise(self, fields: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Physical fields (…, T, C, H, W) to departures in standard deviations, times the measure."""
-        return self._by_frames(fields, times, lambda part, normal: (self.transforms.forward(part) - normal) / self.unit)
+        return self._by_frames(fields, times, lambda part, mean: (self.transforms.forward(part) - mean) / self.unit)
 
     def restore(self, normalised: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Normalised departures (…, T, C, H, W) back to physical fields."""
-        return self._by_frames(
-            normalised, times, lambda part, normal: self.transforms.inverse(part * self.unit + normal)
-        )
+        return self._by_frames(normalised, times, lambda part, mean: self.transforms.inverse(part * self.unit + mean))
 
     def _by_frames(self, fields: np.ndarray, times: np.ndarray, change: Callable) -> np.ndarray:
         """Apply a function to some frames at a time: years of them in double precision would fill the memory."""

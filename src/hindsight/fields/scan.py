@@ -18,11 +18,11 @@ SORTED = 256  # of these, points among which equal values are counted
 ENOUGH = 24  # frames that it takes to say what is usual
 NEAR_POLE = 1.5  # spacings between a pole and the row that counts as polar, at most
 TURN = 90.0  # degrees of longitude that a row must cover to show whether a vector turns
-FACTOR, SPREADS = 3.0, 6.0  # an outlier exceeds the median 3 times, and its logarithm by 6 robust standard deviations
+FACTOR, SPREADS = 3.0, 6.0  # an outlier exceeds 3 times the median, and by 6 robust standard deviations in logarithms
 APART = 2.0  # and departs from its neighbours twice as far as they differ from each other
 JUMP = 0.5  # of the variable's whole range: the least change at one point, from one frame to the next, that is a jump
 MODE_EXCESS, MODE_COUNT = 0.04, 16  # least excess of the most frequent number's share over the median; least count
-DUPLICATES = 0.6  # least share of values equal to another one: rounding steps are then 1/35 of the spread
+DUPLICATES = 0.6  # least share of values equal to an earlier one; of 256 normal values at steps of 1/28 of their spread
 DUPLICATES_EXCESS = 0.2  # least excess of that share over its median
 STILL_EXCESS = 0.04  # least excess of the share of points that do not change over its median
 JUDGED = 64  # values that it takes to say how they are rounded
@@ -47,7 +47,7 @@ class Summary:
         contrast: mean difference between the frames before and after; NaN at the ends.
         contrast_max: the largest difference.
         still: share of values equal to those of the frame before; NaN without one.
-        duplicates: share of values that others are equal to.
+        duplicates: share of values equal to an earlier one: 1 minus the number of different values over that of all.
         mode: share of values equal to the most frequent one.
         south: whether the row nearest the South Pole is constant and not zero.
         north: the same at the North Pole.
@@ -176,9 +176,9 @@ def _of_level(summary: Summary, level: int, begins: np.ndarray) -> list[Finding]
     suspect = np.any([*found.values()], 0)
     after = np.append(False, suspect[:-1])
     found["jump"] = _unusual(change) & (change > JUMP * span) & ~suspect & ~after
-    rounder = _above(one["duplicates"], ~flat, DUPLICATES_EXCESS)
-    found["stuck"] = _stuck(np.where(begins, np.nan, one["still"]), len(summary.points)) & ~suspect & ~flat & ~rounder
-    found["rounding"] = ~suspect & ~flat & rounder & (len(summary.points) >= JUDGED)
+    coarser = _above(one["duplicates"], ~flat, DUPLICATES_EXCESS)
+    found["stuck"] = _stuck(np.where(begins, np.nan, one["still"]), len(summary.points)) & ~suspect & ~flat & ~coarser
+    found["rounding"] = ~suspect & ~flat & coarser & (len(summary.points) >= JUDGED)
     return [
         Finding(kind, level, np.flatnonzero(where), bool(where.mean() > 0.5))
         for kind, where in found.items()
@@ -187,7 +187,7 @@ def _of_level(summary: Summary, level: int, begins: np.ndarray) -> list[Finding]
 
 
 def _unusual(values: np.ndarray) -> np.ndarray:
-    """Whether each value lies far above the others, compared by logarithms; NaN never does, nor any of a few values."""
+    """Whether each value lies far above the others, compared by logarithms; none does if they are few, nor does NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(values.astype(float))
     finite = logs[np.isfinite(logs)]
@@ -246,7 +246,7 @@ def _stride(points: np.ndarray) -> int:
 
 
 def _equal(values: np.ndarray) -> dict[str, np.ndarray]:
-    """The shares of values (T, L, n) that others are equal to, and that are the most frequent number."""
+    """The shares of values (T, L, n) that are equal to an earlier one, and that are the most frequent number."""
     ordered = np.sort(values)
     equal, place = ordered[..., 1:] == ordered[..., :-1], np.arange(1, ordered.shape[-1])
     run = place - np.maximum.accumulate(np.where(equal, 0, place), -1)  # number of equal values before each

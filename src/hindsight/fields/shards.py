@@ -1,4 +1,4 @@
-"""Shards: the parts of the test period that one job analyses each.
+"""Shards: consecutive frames of the test period, analysed by one job for each block of members.
 
 Imports nothing heavy but NumPy, because the Snakefile uses it.
 """
@@ -17,7 +17,7 @@ from hindsight.settings.product import Product
 
 @dataclass(frozen=True)
 class Shard:
-    """Consecutive frames that one job analyses and one archives: name, time of the first, and number of frames."""
+    """Consecutive frames that are analysed and archived together: name, time of the first, and number of frames."""
 
     name: str
     start: np.datetime64

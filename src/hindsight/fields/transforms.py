@@ -5,8 +5,8 @@ Such a channel is analysed as a number that is nearly normal where it rains:
     T(v) = ln(v / threshold) + 1      where v >= threshold,
     T(v) = 0                          where it is less: dry;
 
-and back, T^-1(x) = threshold exp(x - 1) where x >= 1, and 0 below: all of it is dry (a censored normal variable). What
-is less than 1 above dry is therefore dry, and what is not is at least the threshold.
+and back, T^-1(x) = threshold exp(x - 1) where x >= 1, and 0 below: all of it is dry (a censored normal variable). A
+restored value is therefore dry or at least the threshold.
 
 With a highest value, T is constant beyond it and T^-1 never exceeds it.
 """
@@ -146,5 +146,5 @@ def perturbed(
 
 
 def slope(values: np.ndarray, chosen: CensoredLogarithm) -> np.ndarray:
-    """The derivative of the transform at physical values, at least the threshold; it is not cut at `highest`."""
+    """The derivative of the transform at physical values v: 1 / max(v, threshold), also above `highest`."""
     return 1.0 / np.maximum(values, chosen.threshold)

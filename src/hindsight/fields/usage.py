@@ -141,7 +141,7 @@ def sentence(counts: pd.DataFrame) -> str:
 def observable(table: pd.DataFrame, channels: Collection[str] | None) -> np.ndarray:
     """Whether each row's channel is one of the fields' or can be computed from them, on the row's level; (N,).
 
-    A channel on a level has that level, where a row gives one. A variable without a level in its name (`t`) lies
+    A row of a channel on a level (`t850`) has that level or none. A variable without a level in its name (`t`) lies
     between the highest and the lowest level on which the fields have it. Station pressure that is computed needs the
     station's elevation.
 

@@ -129,7 +129,7 @@ class Layout:
 
 @dataclass
 class Moments:
-    """Sums over frames x (C, H, W) whose harmonics (`scaling.harmonics`) are d (K,).
+    """Sums over frames x (C, H, W), transformed as the layout says, whose harmonics (`scaling.harmonics`) are d (K,).
 
     Args:
         layout: channels, grid and harmonics.

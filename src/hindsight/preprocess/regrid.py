@@ -37,7 +37,7 @@ def run(
     workers: str,
     fields: Path,
 ) -> None:
-    """Convert a piece of the source to canonical channels, units, grid and order; masked frames stay NaN."""
+    """Convert a piece of the source to canonical channels, units, grid and order; masked frames become NaN."""
     _share_heap()
     interval, where = intervals.parse(piece, domain.step_hours), ", ".join(str(store.folder(path)) for path in raw)
     arrived = json.loads(manifest.read_text())
@@ -58,7 +58,7 @@ def canonical_fields(
 
     Args:
         raw: the source, with its own names and units.
-        domain: requested channels, step and region.
+        domain: requested channels and region.
         settings: working grid, method, levels.
         times: of the requested frames.
         where: name of the source for error messages.

@@ -25,8 +25,8 @@ def run(settings: Preprocess, *, fields: Path, raw: Path, given: list[Path], sta
         if file:
             path = matching(file, given)
             found = find(_open(path), path)
-        elif variable in source and not set(axes.DIMENSIONS["time"]) & set(source[variable].dims):  # ice may change
-            path = store.folder(raw)
+        elif variable in source and not set(axes.DIMENSIONS["time"]) & set(source[variable].dims):
+            path = store.folder(raw)  # a variable with a time axis is not static: ice may change it
             found = find(_standardise(source, path), path)
         else:
             continue

@@ -1,8 +1,8 @@
 """Land fraction and orography from a file, recognised by standard names first, by usual variable names last.
 
-Two variables with such a standard name raise an error; of several usual names the first of the list is taken. Some
-names do not determine the units: `z` may be a height or a geopotential. A land mask may be a fraction, a percentage, or
-a code of surface types.
+Of several variables with such a standard name the one with a usual name is taken; where that leaves more than one, an
+error is raised. Of several usual names the first of the list is taken. Some names do not determine the units: `z` may
+be a height or a geopotential. A land mask may be a fraction, a percentage, or a code of surface types.
 """
 
 from pathlib import Path

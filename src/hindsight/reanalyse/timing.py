@@ -37,7 +37,7 @@ class Timed:
     Attributes:
         frames: of the stretch.
         work: what was computed.
-        network: seconds in the denoiser: network and linear estimate, without passes back.
+        network: seconds in the denoiser: network and linear estimate, without backward passes.
         rest: all other seconds.
         host: peak memory of the process so far, bytes.
         device: peak memory of the stretch on its GPU, bytes; 0 without one.

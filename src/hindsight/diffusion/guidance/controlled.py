@@ -1,4 +1,4 @@
-"""Control by a trained network: scale and shift of the denoised estimate, without a pass back.
+"""Control by a trained network: scale and shift of the denoised estimate, without a backward pass.
 
     D' = (1 + a) D + b,    a = scale A,    b = shift c(sigma) B,    |A|, |B| < 1,
 

@@ -4,7 +4,7 @@ p(y | x_sigma) is taken as N(y; H D(x_sigma), R + gamma sigma^2 I), so that
 
     E[x_0 | x_sigma, y] = D + sigma^2 J^T H^T (R + gamma sigma^2)^-1 (y - H D),
 
-one pass back through the network. `gamma` takes the place of the posterior covariance.
+one backward pass through the network. `gamma` takes the place of the posterior covariance.
 """
 
 from collections.abc import Callable
