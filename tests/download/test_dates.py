@@ -16,7 +16,7 @@ def axis(values, units=None, calendar=None):
     return xr.Variable(("time",), values, {key: value for key, value in attrs.items() if value})
 
 
-@pytest.mark.parametrize(
+SPELLINGS = pytest.mark.parametrize(
     "times",
     [
         axis(np.arange(5), "days since 2023-01-01"),
@@ -31,8 +31,17 @@ def axis(values, units=None, calendar=None):
         axis(DAYS.astype("datetime64[s]")),
     ],
 )
+
+
+@SPELLINGS
 def test_spellings_of_the_same_days(times):
     np.testing.assert_array_equal(dates.decode(times, "x"), DAYS)
+
+
+@SPELLINGS
+def test_bounds_are_decoded_like_times(times):
+    bounds = xr.Variable(("time", "bnds"), np.stack([times.values[:-1], times.values[1:]], 1), times.attrs)
+    np.testing.assert_array_equal(dates.decode(bounds, "x"), np.stack([DAYS[:-1], DAYS[1:]], 1))
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,10 @@ def _are_days(values: np.ndarray) -> bool:
 
 
 def _of_numbers(values: np.ndarray) -> np.ndarray:
-    """Days such as 20000131.25."""
-    day = pd.to_datetime(pd.Series(np.floor(values)).astype("Int64").astype(str), format="%Y%m%d", errors="coerce")
-    return (day + pd.to_timedelta(values % 1, "D")).to_numpy("datetime64[ns]")
+    """Days such as 20000131.25, of any shape."""
+    flat = values.ravel()
+    day = pd.to_datetime(pd.Series(np.floor(flat)).astype("Int64").astype(str), format="%Y%m%d", errors="coerce")
+    return (day + pd.to_timedelta(flat % 1, "D")).to_numpy("datetime64[ns]").reshape(values.shape)
 
 
 def _of_units(times: xr.Variable, where: str) -> np.ndarray:
