@@ -66,6 +66,20 @@ def test_a_running_sum_is_recognised_by_its_values_unless_it_is_dry_or_constant(
     assert is_running_sum(HOURS, np.float32(RUNNING) + noise) is True
 
 
+def test_amounts_that_are_largest_before_a_midnight_are_not_taken_for_a_running_sum():
+    evening = pd.date_range("2023-01-01T18:00", periods=3, freq="6h").to_numpy()
+    assert is_running_sum(evening, np.repeat([[0.1], [2.0], [1.0]], 9, 1)) is None  # at nine points
+
+
+@pytest.mark.parametrize(("every", "days"), [(1, 1), (3, 2), (6, 4)])
+def test_a_running_sum_needs_a_dozen_rises_whatever_its_step(every, days):
+    rain = np.repeat(RAIN[:, :1] + 0.1, 9, 1)  # alike at nine points
+    sums, times = rain.reshape(10, 24, 9).cumsum(1).reshape(240, 9)[every - 1 :: every], HOURS[every - 1 :: every]
+    for count, says in ((days, True), (days - 1, None)):
+        first = slice(0, count * 24 // every + 1)
+        assert is_running_sum(times[first], sums[first]) is says
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

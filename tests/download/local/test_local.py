@@ -196,6 +196,16 @@ def test_sums_are_over_the_channels_hours_however_they_are_given(tmp_path, file,
     np.testing.assert_allclose(made["tp6"], SIX, rtol=1e-5, atol=1e-9)
 
 
+def test_a_short_file_of_amounts_that_fall_after_midnight_needs_the_setting_and_follows_it(tmp_path):
+    evening = HOURS[[17, 23, 29]]
+    files = saved(tmp_path, tp(np.ones_like(AMOUNT[:3]) * [[[0.1]], [[2]], [[1]]], evening))
+    wanted = {"start": evening[0], "frames": 3}
+    with pytest.raises(UserError, match="does not say over how many hours"):
+        part(tmp_path, files, "tp6", **wanted)
+    made, _ = part(tmp_path, files, "tp6", accumulated={"tp": 6}, **wanted)
+    np.testing.assert_allclose(made["tp6"][:, 0, 0], [0.1, 2, 1], rtol=1e-6)
+
+
 def test_sums_whose_bounds_leave_hours_out_do_not_fill_the_channels(tmp_path):
     ends = HOURS[5::6]
     bounds = np.stack([ends - np.timedelta64(1, "h"), ends], 1)

@@ -14,7 +14,7 @@ from hindsight.settings.lexicon import CHANNELS, Channel
 MIDNIGHT = "since_midnight"
 HOUR = np.timedelta64(3600, "s")
 INTERVAL = re.compile(r"sum\s*\(interval:\s*([\d.]+)\s*(h|hr|hour|day)s?\b")
-FEWEST_ENDS = 4  # ends of days with an amount, summed over points, that are needed to recognise a running sum
+FEWEST_RISES = 12  # time steps within days at which a running sum must rise somewhere to be recognised
 
 
 def periods(
@@ -73,7 +73,8 @@ def hours_of(called: str) -> int | None:
 def is_running_sum(valid: np.ndarray, values: np.ndarray) -> bool | None:
     """Whether sums run from 00 UTC each day (ERA5-Land); None if their values do not show it.
 
-    Within a day such sums never decrease, and after 00 UTC they restart.
+    Within a day such sums never decrease, and after 00 UTC they restart. So may amounts in a short file; rain is alike
+    at neighbouring points, so what is counted is times at which values rise: six-hourly sums rise at three times a day.
 
     Args:
         valid: times, rising, (T,).
@@ -84,9 +85,10 @@ def is_running_sum(valid: np.ndarray, values: np.ndarray) -> bool | None:
     slack = 1e-4 * np.nanmax(np.abs(values), initial=0.0)
     if (change[same] < -slack).any():
         return False
+    rises = (change[same] > slack).any(1).sum()
     full = np.nan_to_num(values[:-1])[~same] > 10 * slack
     falls = (change[~same] < -slack) & full
-    return True if same.any() and full.sum() >= FEWEST_ENDS and falls.sum() > full.sum() / 2 else None
+    return True if rises >= FEWEST_RISES and falls.sum() > full.sum() / 2 else None
 
 
 def _check_hours(hours: np.ndarray, valid: np.ndarray, channel: Channel, where: str) -> None:
