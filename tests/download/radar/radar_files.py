@@ -45,10 +45,10 @@ def _knmi_time(time: np.datetime64) -> str:
 def odim(path: Path, pixels: np.ndarray, end: str = "2010-08-26T00:05", quantity: str = "DBZH", **changes) -> Path:
     """A quantity of gain 0.5 and offset -32; 255: no data, 0: nothing detected."""
     given = {"gain": 0.5, "offset": -32.0, "nodata": 255.0, "undetect": 0.0, "object": "COMP", "minutes": 5}
-    given |= {"projection": PROJECTION, "source": "ORG:247"} | changes
+    given |= {"projection": PROJECTION, "source": "ORG:247", "nominal": end} | changes
     time = np.datetime64(end, "s")
-    date, clock = str(time).replace("-", "").replace(":", "").split("T")
-    start = str(time - np.timedelta64(given["minutes"], "m")).replace("-", "").replace(":", "").split("T")
+    start, stop = _odim_time(time - np.timedelta64(given["minutes"], "m")), _odim_time(time)
+    date, clock = _odim_time(np.datetime64(given["nominal"], "s"))
     with netCDF4.Dataset(path, "w") as file:
         what, where, dataset = (file.createGroup(name) for name in ("what", "where", "dataset1"))
         file.Conventions = "ODIM_H5/V2_3"
@@ -57,7 +57,7 @@ def odim(path: Path, pixels: np.ndarray, end: str = "2010-08-26T00:05", quantity
         where.ysize, where.xsize = (np.int64(size) for size in pixels.shape)
         where.LL_lon, where.LL_lat = 0.0, 55.0
         about = dataset.createGroup("what")
-        about.startdate, about.starttime, about.enddate, about.endtime = *start, date, clock
+        about.startdate, about.starttime, about.enddate, about.endtime = *start, *stop
         about.gain, about.offset = 9.0, 9.0  # overridden by those of data1
         data = dataset.createGroup("data1")
         inner = data.createGroup("what")
@@ -66,6 +66,10 @@ def odim(path: Path, pixels: np.ndarray, end: str = "2010-08-26T00:05", quantity
             setattr(inner, name, given[name])
         _pixels(data, "data", pixels.astype("u1"))
     return path
+
+
+def _odim_time(time: np.datetime64) -> list[str]:
+    return str(time).replace("-", "").replace(":", "").split("T")
 
 
 def _pixels(group: netCDF4.Group, name: str, pixels: np.ndarray) -> None:

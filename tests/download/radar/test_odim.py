@@ -40,6 +40,22 @@ def test_time_and_layout(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("quantity", "end", "nominal", "time"),
+    [
+        ("ACRR", "2010-08-26T00:05", "2010-08-25T23:50", "2010-08-26T00:05"),  # the start of the period
+        ("ACRR", "2010-08-26T00:05", "2010-08-26T00:15", "2010-08-26T00:05"),
+        ("ACRR", "2010-08-26T00:04:59", "2010-08-26T00:05", "2010-08-26T00:05"),
+        ("RATE", "2010-08-26T00:07:31", "2010-08-26T00:05", "2010-08-26T00:05"),  # the last scan
+    ],
+)
+def test_the_time_of_an_amount_is_the_end_of_its_period_and_that_of_a_rate_is_nominal(
+    tmp_path, quantity, end, nominal, time
+):
+    path = radar_files.odim(tmp_path / "a.h5", PIXELS, end, quantity=quantity, nominal=nominal, minutes=15)
+    assert odim.describe(path).time == np.datetime64(time)
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"object": "PVOL"}, "an ODIM object PVOL, and not a composite"),
@@ -51,6 +67,7 @@ def test_a_file_that_is_no_rain_is_damaged(tmp_path, change, says):
         odim.describe(radar_files.odim(tmp_path / "a.h5", PIXELS, **change))
 
 
-def test_an_amount_of_no_period_is_damaged(tmp_path):
+@pytest.mark.parametrize("read", [odim.describe, odim.values])
+def test_an_amount_of_no_period_is_damaged(tmp_path, read):
     with pytest.raises(Damaged, match="no period"):
-        odim.values(radar_files.odim(tmp_path / "a.h5", PIXELS, quantity="ACRR", minutes=0))
+        read(radar_files.odim(tmp_path / "a.h5", PIXELS, quantity="ACRR", minutes=0))

@@ -46,7 +46,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Composite:
-    """The description of one file: its time (UTC), for amounts of KNMI the end of their period, and its layout."""
+    """The description of one file: its time (UTC), for amounts the end of their period, and its layout."""
 
     time: np.datetime64
     layout: Layout

@@ -1,8 +1,8 @@
 """Radar composites in the format of OPERA: HDF5 with groups `what`, `where` and `dataset1`.
 
 Read are reflectivities (TH, DBZH), rain rates (RATE) and rain amounts (ACRR), which become the mean rate over their
-period. The format: Michelson et al. (2021), EUMETNET OPERA weather radar information model for implementation with the
-HDF5 file format, version 2.4.
+period, whose end is then the time of the composite; for others it is the nominal time. The format: Michelson et al.
+(2021), EUMETNET OPERA weather radar information model for implementation with the HDF5 file format, version 2.4.
 """
 
 import re
@@ -18,6 +18,7 @@ from hindsight.fields.plane import reference_system
 
 QUANTITIES = {"RATE": "mm h-1", "ACRR": "mm h-1", "DBZH": "dBZ", "TH": "dBZ"}  # the preferred one first
 OBJECTS = ("COMP", "IMAGE")
+ALIKE = np.timedelta64(60, "s")  # a period that ends this close to the nominal time ends there: 00:04:59 is 00:05
 
 
 def is_of(file: netCDF4.Dataset) -> bool:
@@ -35,7 +36,9 @@ def describe(path: Path) -> Composite:
         what = file["what"]
         if (kind := text(what, "object")) not in OBJECTS:
             raise Damaged(f"it is an ODIM object {kind}, and not a composite ({' or '.join(OBJECTS)})")
-        return Composite(_time(text(what, "date"), text(what, "time")), _layout(file))
+        nominal, (quantity, groups) = _time(text(what, "date"), text(what, "time")), _chosen(file)
+        end = _period(groups)[1] if quantity == "ACRR" else nominal
+        return Composite(nominal if abs(end - nominal) < ALIKE else end, _layout(file))
 
 
 def values(path: Path) -> np.ndarray:
@@ -45,7 +48,8 @@ def values(path: Path) -> np.ndarray:
         pixels = groups[0]["data"][:]
         found = pixels * _number(groups, "gain", 1.0) + _number(groups, "offset", 0.0)
         if quantity == "ACRR":
-            found = found / _hours(groups)
+            start, end = _period(groups)
+            found = found / ((end - start) / np.timedelta64(1, "h"))
         dry = -np.inf if QUANTITIES[quantity] == "dBZ" else 0.0
         found = np.where(pixels == _number(groups, "undetect", np.nan), dry, found)
         return np.where(pixels == _number(groups, "nodata", np.nan), np.nan, found).astype(np.float32)
@@ -80,12 +84,12 @@ def _number(groups: list[netCDF4.Group], name: str, default: float) -> float:
     return number(what, name) if what is not None else default
 
 
-def _hours(groups: list[netCDF4.Group]) -> float:
-    """The hours over which an amount is summed."""
+def _period(groups: list[netCDF4.Group]) -> tuple[np.datetime64, np.datetime64]:
+    """Start and end of the time over which an amount is summed."""
     start, end = (_time(_text(groups, f"{side}date"), _text(groups, f"{side}time")) for side in ("start", "end"))
     if end <= start:
         raise Damaged(f"its amounts are summed from {start} to {end}, which is no period")
-    return float((end - start) / np.timedelta64(1, "h"))
+    return start, end
 
 
 def _layout(file: netCDF4.Dataset) -> Layout:
