@@ -1,8 +1,11 @@
 """Faults of the machine: real ones where the test may mount a disk, and the library's own words elsewhere."""
 
 import errno
+import inspect
 import os
+import re
 import subprocess
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -126,11 +129,43 @@ def test_gpu_memory_that_ran_out_says_what_to_lower():
     assert "Tried to allocate 2.00 GiB.); lower train.batch" in system_errors.explain(error, "train.prior", [])
 
 
-def test_what_to_lower_are_settings():
-    for text in system_errors.LESS_MEMORY.values():
-        for word in text.replace(",", "").replace(":", "").split():
-            section, _, name = word.partition(".")
-            assert not name or name in settings.SECTIONS[section].model_fields, word
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (
+            "train.controller",
+            "; lower controller.batch or controller.members, or set controller.recompute: true, or give",
+        ),
+        ("train.linear_prior", "; lower train.linear_prior.parts, or set or lower train.linear_prior.modes, or give"),
+        ("train.audit", "; lower train.audit.windows or train.audit.frames, or give"),
+        ("download.local", "; lower download.memory_mb, or give"),
+        ("download.synthetic", "; lower download.synthetic.segments, or give"),
+        ("download.manifest", "; give"),
+        ("preprocess.moments", "; give"),
+        ("reanalyse.plan", "; give"),
+        ("archive.copy", "; give"),
+    ],
+)
+def test_a_step_is_not_told_to_lower_settings_of_another_step_of_its_stage(step, says):
+    assert f"memory ran out (x){says} the job more" in system_errors.explain(MemoryError("x"), step, [])
+
+
+@pytest.mark.parametrize("step", cli.steps())
+def test_what_to_lower_are_settings_that_the_step_is_given(step):
+    run = import_module(cli.steps()[step].module).run
+    names = {section: name for name, section in settings.SECTIONS.items()}
+    given = {names[kind]: kind for p in inspect.signature(run).parameters.values() if (kind := p.annotation) in names}
+    sections = {settings.PARTS.get(name, name): kind for name, kind in given.items()}
+    said = system_errors.explain(MemoryError("x"), step, []).partition("; give")[0]
+    for path in re.findall(r"[a-z_]+(?:\.[a-z_]+)+", said):
+        first, *names_within = path.split(".")
+        kind = sections[first]
+        for name in names_within:
+            kind = kind.model_fields[name].annotation
+
+
+def test_only_steps_have_settings_to_lower():
+    assert set(system_errors.LESS_MEMORY) <= set(cli.steps())
 
 
 @pytest.mark.parametrize("text", ["[gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:1", "NCCL error"])

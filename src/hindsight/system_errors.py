@@ -15,12 +15,20 @@ from hindsight.partials import partial, remove, sweep
 from hindsight.signals import INCOMPLETE
 
 FULL_BELOW = 2**20  # bytes of free space below which a disk counts as full
-LESS_MEMORY = {  # settings that reduce memory, by stage
-    "download": "lower download.part_frames",
-    "preprocess": "lower preprocess.file_mb",
-    "train": "lower train.batch, raise train.accumulate, or set train.recompute: true",
-    "reanalyse": "lower reanalyse.batch or product.member_block",
-    "archive": "lower product.shard_frames",
+LESS_MEMORY = {  # settings that reduce memory, by step; other steps have none
+    "download.bucket": "lower download.part_frames",
+    "download.grib": "lower download.part_frames",
+    "download.local": "lower download.memory_mb",
+    "download.synthetic": "lower download.synthetic.segments",
+    "preprocess.regrid": "lower preprocess.file_mb",
+    "train.audit": "lower train.audit.windows or train.audit.frames",
+    "train.controller": "lower controller.batch or controller.members, or set controller.recompute: true",
+    "train.linear_prior": "lower train.linear_prior.parts, or set or lower train.linear_prior.modes",
+    "train.prior": "lower train.batch, raise train.accumulate, or set train.recompute: true",
+    "reanalyse.shard": "lower reanalyse.batch, reanalyse.solver_memory or product.member_block",
+    "archive.break_points": "lower product.shard_frames",
+    "archive.check": "lower product.shard_frames or product.member_block",
+    "archive.write": "lower product.shard_frames",
 }
 MEMORY = r"can't allocate memory|out of memory|Unable to allocate"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -86,7 +94,7 @@ def _forbidden(error: BaseException, paths: list[Path]) -> str | None:
 def _memory(error: BaseException, step: str) -> str | None:
     for link in _chain(error):
         if isinstance(link, MemoryError) or isinstance(link, RuntimeError) and re.search(MEMORY, str(link)):
-            lower = LESS_MEMORY.get(step.split(".")[0])
+            lower = LESS_MEMORY.get(step)
             first = str(link).strip().split("\n")[0]
             return f"memory ran out ({first}); {f'{lower}, or ' if lower else ''}give the job more; {INCOMPLETE}"
     return None
