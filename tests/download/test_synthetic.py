@@ -239,6 +239,33 @@ def test_a_square_with_too_long_a_step_is_refused_with_its_setting(tmp_path):
         make_square(tmp_path, navier_stokes={"points": 26, "substeps": 1, "unit_hours": 0.1})
 
 
+@pytest.mark.parametrize(
+    ("broken", "time"),
+    [
+        ([(0, 0)], "2001-01-01T00"),  # in the spin-up
+        ([(1, 3)], "2001-01-05T18"),  # the second segment begins on 5 January
+        ([(0, 5), (1, 2)], "2001-01-02T06"),  # the earlier one
+        ([(0, 9)], "2001-01-03T06"),  # in the second block
+    ],
+)
+def test_the_earliest_frame_that_broke_down_is_named(tmp_path, monkeypatch, broken, time):
+    make, done = NavierStokesWorld.weather, []
+
+    def weather(world, states):
+        found = make(world, states)
+        for segment, frame in broken:
+            if 0 <= frame - len(done) * synthetic.CHUNK < states.shape[1]:
+                found["vorticity"][segment, frame - len(done) * synthetic.CHUNK, 2, 3] = np.nan
+        done.append(states)
+        return found
+
+    monkeypatch.setattr(NavierStokesWorld, "weather", weather)
+    with pytest.raises(
+        UserError, match=f"fields of the built-in world for {time} broke down with 10 step.* raise down"
+    ):
+        make_square(tmp_path)
+
+
 def test_the_starts_of_segments_are_passed_on_to_the_fields(tmp_path):
     make_square(tmp_path, navier_stokes=SQUARE["navier_stokes"] | {"unit_hours": 30.0}, spin_up_days=20)
     domain = Domain(

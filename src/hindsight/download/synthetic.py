@@ -13,7 +13,7 @@ from hindsight import __version__
 from hindsight.dynamics import worlds
 from hindsight.dynamics.world import World
 from hindsight.errors import UserError
-from hindsight.fields import store
+from hindsight.fields import calendar, store
 from hindsight.progress import Progress
 from hindsight.settings import Download
 from hindsight.settings.download import Synthetic
@@ -83,8 +83,7 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
     state = world.spin_up(axis[begins], watch)
     for first in range(0, length, CHUNK):
         state, frames = world.frames(state, axis[begins], first, min(CHUNK, length - first), watch)
-        if not all(np.isfinite(values).all() for values in frames.values()):
-            raise UserError(f"the built-in world broke down {world.instability_advice}")
+        _require_finite(frames, axis[begins] + first * np.timedelta64(settings.step), settings, world)
         for k, begin in enumerate(begins):
             stop = min(begin + first + CHUNK, len(axis))
             if begin + first < stop:
@@ -95,6 +94,19 @@ def parts(world: World, template: xr.Dataset, settings: Synthetic) -> Iterator[x
                     .isel(time=part)
                     .assign({n: (template[n].dims, v, template[n].attrs) for n, v in chosen.items()})
                 )
+
+
+def _require_finite(frames: dict[str, np.ndarray], begins: np.ndarray, settings: Synthetic, world: World) -> None:
+    """Refuse frames (S, n, …) from `begins` (S,) that are not finite.
+
+    Raises:
+        UserError: with the time of the first of them.
+    """
+    finite = [np.isfinite(values).reshape(*values.shape[:2], -1).all(-1) for values in frames.values()]
+    segment, frame = np.nonzero(~np.all(finite, 0))
+    if len(frame):
+        time = (begins[segment] + frame * np.timedelta64(settings.step)).min()
+        raise UserError(f"fields of the built-in world for {calendar.text(time)} broke down {world.instability_advice}")
 
 
 def _attributes(standard_name: str, units: str) -> dict[str, str]:
