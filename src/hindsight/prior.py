@@ -140,22 +140,9 @@ class Prior(nn.Module):
             window: number of frames in a window; none: as in training.
         """
         each = max(1, AT_ONCE // noisy[0].numel())
-        if each >= len(noisy) or conditions.ndim == 3 or points is not None:
-            return self._denoise_stretch(noisy, posterior, conditions, windows, batch, points, window)
-        more = posterior, conditions, windows, batch, points, window
-        return torch.cat([self._denoise_stretch(members, *more) for members in noisy.split(each)])
-
-    def _denoise_stretch(
-        self,
-        noisy: torch.Tensor,
-        posterior: Posterior,
-        conditions: torch.Tensor,
-        windows: list[int],
-        batch: int,
-        points: Points | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        """See `denoise_stretch`; all members together."""
+        if each < len(noisy) and conditions.ndim == 2 and points is None:
+            more = posterior, conditions, windows, batch, points, window
+            return torch.cat([self.denoise_stretch(members, *more) for members in noisy.split(each)])
         sigma, mean = posterior.sigma, posterior.mean(noisy)
         linear = denoiser.linear_estimate(self.process, noisy, sigma, mean, self._points(points, noisy))
         output = composed.compose(
