@@ -176,11 +176,11 @@ def test_in_float32_the_mean_loses_nothing_at_the_levels_of_training(frames):
     assert (apart / sigma[..., None].clamp(max=1)).max() < 1e-3 and apart.square().mean().sqrt() < 1e-5
 
 
-def test_large_members_are_changed_one_by_one_with_the_same_result(process, sigma, monkeypatch):
+def test_large_members_are_worked_on_one_by_one_with_the_same_result(process, sigma, monkeypatch):
     posterior = process.posterior(sigma[:1])
     members = torch.randn(3, sigma.shape[1], process.size, generator=torch.Generator().manual_seed(6))
-    changes = posterior.mean, posterior.covariance, posterior.draw
-    together = [change(members) for change in changes]
+    functions = posterior.mean, posterior.covariance, posterior.draw
+    together = [function(members) for function in functions]
     monkeypatch.setattr(gauss_markov, "AT_ONCE", members[:1].numel())
-    for change, expected in zip(changes, together):
-        torch.testing.assert_close(change(members), expected, rtol=1e-5, atol=1e-5)
+    for function, expected in zip(functions, together):
+        torch.testing.assert_close(function(members), expected, rtol=1e-5, atol=1e-5)

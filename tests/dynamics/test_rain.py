@@ -69,8 +69,8 @@ def test_without_growth_the_field_moves_exactly():
         np.testing.assert_allclose(made.rate(made.field(after)).numpy(), rolled, atol=1e-9)
 
 
-def test_lifetimes_fall_with_the_wavelength():
-    """The correlation of a wave with itself, moved along, is exp(-dt / T (L / outer)^-power)."""
+def test_lifetimes_rise_with_the_wavelength():
+    """The correlation of a wave with itself, moved along, is exp(-dt / (T (L / outer)^power))."""
     made = showers(points=32, spacing_km=2.0, outer_km=32.0, lifetime_minutes=30.0, lifetime_power=1.0)
     states, white = drawn(made, 4000), torch.from_numpy(np.random.default_rng(9).standard_normal((4000, 32, 32)))
     after = made.step(states, white, 600.0)

@@ -22,7 +22,7 @@ import torch
 from hindsight.diffusion import modes as bases
 from hindsight.diffusion.modes import Modes
 
-AT_ONCE = 2**25  # values of members that are changed at once
+AT_ONCE = 2**25  # values of members that are worked on at once, for memory
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Posterior:
 
     @cached_property
     def _others(self) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-        """The same of the uncoupled modes, whose blocks are numbers."""
+        """The factors of the uncoupled modes, numbers that are not inverted, and their links onward and back."""
         weight = self.process.variance[self.process.coupled :].double() / self.sigma.double()[..., None] ** 2
         return self._factor_uncoupled(weight)
 
@@ -131,12 +131,12 @@ class Posterior:
     def _covariance(self, fields: torch.Tensor) -> torch.Tensor:
         return self.process.modes.expand(self.covariance_of_modes(self.process.modes.project(fields)))
 
-    def _in_parts(self, change: Callable[[torch.Tensor], torch.Tensor], members: torch.Tensor) -> torch.Tensor:
-        """Change members (E, T, D), some at a time where they are large and share the levels."""
+    def _in_parts(self, function: Callable[[torch.Tensor], torch.Tensor], members: torch.Tensor) -> torch.Tensor:
+        """A function of members (E, T, D), of some at a time where they are large and share the levels."""
         each = max(1, AT_ONCE // members[0].numel()) if len(members) else 1
         if len(self.sigma) > 1 or each >= len(members):
-            return change(members)
-        return torch.cat([change(part) for part in members.split(each)])
+            return function(members)
+        return torch.cat([function(part) for part in members.split(each)])
 
     def covariance_of_modes(self, coefficients: torch.Tensor) -> torch.Tensor:
         """U^T P U times coefficients (E, T, n)."""
@@ -148,8 +148,8 @@ class Posterior:
         weight = process.variance / self.sigma[0].square()[:, None].to(white.dtype)
         count, (groups, size) = process.coupled, process.coupling.shape[:2]
         coupled = white[..., :count].unflatten(-1, (groups, size))
-        times = lambda matrix, values: torch.einsum("gkl,etgl->etgk", matrix.to(white.dtype), values)
-        parts = [_prior_precision(coupled, *process.inverse_blocks, times).flatten(-2)] if count else []
+        multiply = lambda matrix, values: torch.einsum("gkl,etgl->etgk", matrix.to(white.dtype), values)
+        parts = [_prior_precision(coupled, *process.inverse_blocks, multiply).flatten(-2)] if count else []
         rho = process.persistence.double()
         inverse = 1 / (1 - rho**2)
         blocks = inverse, rho**2 * inverse, -rho * inverse
@@ -162,7 +162,7 @@ class Posterior:
         return self._in_parts(lambda part: self.process.modes.expand(of_part(part)), white)
 
     def _factor_coupled(self, weight: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-        """Cholesky factors L_t of the block-tridiagonal P^-1, and the matrices that link neighbouring frames."""
+        """Inverses of the Cholesky factors L_t of the block-tridiagonal P^-1, and links of neighbouring frames."""
         inverse, ahead, below = self.process.inverse_blocks
         frames, identity = weight.shape[1], torch.eye(below.shape[-1], dtype=below.dtype, device=below.device)
         onward, back, factor, last = [], [], identity, identity
@@ -184,7 +184,7 @@ class Posterior:
         return inverses, onward, back
 
     def _factor_uncoupled(self, weight: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-        """The same for the uncoupled modes, whose blocks are numbers."""
+        """Factors L_t, not inverted, and links of the uncoupled modes, whose blocks are numbers."""
         rho = self.process.persistence.double()
         inverse = 1 / (1 - rho**2)
         frames = weight.shape[1]
@@ -307,12 +307,12 @@ def _prior_precision(
     inverse: torch.Tensor,
     ahead: torch.Tensor,
     below: torch.Tensor,
-    times: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """S^-1 times whitened coefficients (E, T, …), by the blocks of `GaussMarkov.inverse_blocks` or by their numbers."""
-    result = torch.cat([white[:, :1], times(inverse, white[:, 1:])], 1)
-    result[:, :-1] += times(ahead, white[:, :-1]) + times(below.mT if below.ndim > 1 else below, white[:, 1:])
-    result[:, 1:] += times(below, white[:, :-1])
+    """S^-1 times whitened coefficients (E, T, …), by `GaussMarkov.inverse_blocks`, or by numbers in their place."""
+    result = torch.cat([white[:, :1], multiply(inverse, white[:, 1:])], 1)
+    result[:, :-1] += multiply(ahead, white[:, :-1]) + multiply(below.mT if below.ndim > 1 else below, white[:, 1:])
+    result[:, 1:] += multiply(below, white[:, :-1])
     return result
 
 

@@ -74,7 +74,7 @@ def frames_of(one: dict, times: np.ndarray) -> list[datetime]:
 
 
 def masked_times(suspects: list[dict], times: np.ndarray, settings: Download) -> set[datetime]:
-    """Frames that look wrong and may be missing, and are therefore masked."""
+    """Frames with findings that would stop the run, and that may be missing: they are masked."""
     return {time for one in suspects if one["fatal"] for time in frames_of(one, times) if settings.may_be_missing(time)}
 
 

@@ -30,7 +30,8 @@ def keys(table: pd.DataFrame) -> np.ndarray:
         codes, words = pd.factorize(table[name])
         digests = [hashlib.blake2b(str(word).encode(), digest_size=8).digest() for word in words]
         mixed = _mixed(found, np.frombuffer(b"".join(digests), "<u8")[codes])
-        found = np.where((name != "time_weights") | (table[name] != ""), mixed, found)  # as without the column
+        # without weights the key is that of a table without their column
+        found = np.where((name != "time_weights") | (table[name] != ""), mixed, found)
     for name in (name for name in POSITION if name in table):
         value = np.round(np.nan_to_num(table[name].to_numpy(float), nan=-999.0) / FINEST).astype(np.int64)
         found = _mixed(found, value % round(360 / FINEST) if name == "longitude" else value)
@@ -39,7 +40,7 @@ def keys(table: pd.DataFrame) -> np.ndarray:
 
 
 def in_pairs(members: Sequence[int], antithetic: bool) -> tuple[list[int], np.ndarray]:
-    """For each member whose random numbers it takes, its own or those of the even one of its pair; their sign, (E,)."""
+    """The member whose random numbers each member takes, itself or the even one of its pair; their signs, (E,)."""
     if not antithetic:
         return list(members), np.ones(len(members))
     return [member - member % 2 for member in members], 1.0 - 2.0 * (np.asarray(members) % 2)

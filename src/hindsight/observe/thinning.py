@@ -1,4 +1,4 @@
-"""Neighbours whose errors are alike: thinned to a spacing, averaged to superobservations, or trusted less."""
+"""Neighbours whose errors are correlated: thinned to a spacing, averaged to superobservations, or trusted less."""
 
 import numpy as np
 import pandas as pd
@@ -55,9 +55,9 @@ def spaced(rows: pd.DataFrame, spacing: float) -> np.ndarray:
 
 
 def averaged(table: pd.DataFrame, groups: list[np.ndarray], side: float) -> tuple[pd.DataFrame, np.ndarray]:
-    """Average the innovations of each cell; the report nearest to the cell's middle stands for it.
+    """Average the innovations of each cell; the report nearest to their mean position stands for it.
 
-    A superobservation has the mean of the innovations of the m reports in its cell and, as their errors are
+    A superobservation has the mean of the innovations of the m reports in its cell and, as if their errors were
     independent, the error sqrt(sum e^2) / m.
 
     Args:

@@ -98,7 +98,10 @@ class Assimilation:
         return selection.misfit(members, self.observations.frames(cycle.view))
 
     def resampled(self, cost: torch.Tensor, effective_share: float, cycle: Cycle) -> torch.Tensor:
-        """Member numbers (E, P) after resampling by costs (E, P), tempered to keep a share of the members effective."""
+        """Member numbers (E, P) after resampling by costs (E, P), tempered to keep a share of the members effective.
+
+        Each of the P frames or points, or the whole trajectory (P = 1), is resampled by its own costs.
+        """
         weights = selection.tempered(cost, max(1.0, effective_share * len(self.members)))
         number = int(cycle.noise_number[0]) + self.attempt * MAX_STEPS_PER_CYCLE
         offset = frame_random.uniform(self.seed, int(self.frames[cycle.first]), number, "select")

@@ -96,7 +96,7 @@ class Rain(Section):
     lifetime_power: float = Field(
         1.0,
         ge=0,
-        description="lifetimes of shorter waves fall with this power of their wavelength; 0: equal lifetimes",
+        description="lifetimes of waves shorter than outer_km rise with this power of the wavelength; 0: equal ones",
     )
     eastward: float = Field(10.0, description="speed of the showers to the east, m/s")
     northward: float = Field(5.0, description="speed of the showers to the north, m/s")

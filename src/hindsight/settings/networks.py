@@ -38,7 +38,7 @@ class Withholding(Section):
 
 
 class Thinning(Section):
-    """What is done about neighbours whose errors are alike."""
+    """What is done about neighbours whose errors are correlated."""
 
     spacing_km: float | None = Field(
         None,

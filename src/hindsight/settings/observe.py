@@ -36,7 +36,9 @@ class Network(Section):
         description="reports: factor of the errors of all its reports; an error calibrated against fields contains the "
         "fields' own error",
     )
-    thinning: Thinning = Field(Thinning(), description="reports: what is done about neighbours whose errors are alike")
+    thinning: Thinning = Field(
+        Thinning(), description="reports: what is done about neighbours whose errors are correlated"
+    )
     denied: list[Denial] = Field(
         [], description="reports: stations and periods that are not used (a blacklist), with the reason"
     )

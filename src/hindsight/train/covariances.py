@@ -22,7 +22,7 @@ class CovarianceSums:
 
     Args:
         counts: frames with data in each part.
-        pairs: number of consecutive frames without a gap between them.
+        pairs: number of pairs of consecutive frames, without a gap between the two.
         now: sum of x_t x_t^H over the frames of each part, (P, size, size), or C of them (P, C, size, size).
         later: sum of x_{t+1} x_t^H over the pairs of all parts, (size, size) or (C, size, size).
     """

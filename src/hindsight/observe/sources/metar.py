@@ -1,4 +1,4 @@
-"""Format `metar`: METAR reports in Parquet, with MADIS's columns, units and letters, as WeatherBench-X has them."""
+"""Format `metar`: METARs in Parquet, with MADIS's columns, units and quality-control letters, as in WeatherBench-X."""
 
 from pathlib import Path
 
