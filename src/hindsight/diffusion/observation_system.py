@@ -17,7 +17,7 @@ about
 
     12 B N T + 4 E T (3 D + (2 K + 8) N) + 12 K N T bytes,
 
-K values in each row: linear in the number of rows, and independent of n.
+K values in each row: linear in the number of rows, and independent of n; of waves a table of about 1 GB more at most.
 """
 
 from collections.abc import Callable, Iterator
