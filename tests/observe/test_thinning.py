@@ -58,6 +58,13 @@ def test_a_superobservation_has_the_mean_innovation_and_the_error_of_the_mean():
     assert averaged.loc[3, ["value", "error"]].equals(whole.loc[3, ["value", "error"]])
 
 
+def test_across_the_date_line_the_same_report_stands_for_a_superobservation_however_longitudes_are_written():
+    whole = table(3).assign(latitude=45.0)
+    for east in (np.array([179.95, -179.96, -179.99]), np.array([179.95, 180.04, 180.01])):
+        averaged = thinning.thin(whole.assign(longitude=east), Thinning(average_km=100))
+        assert averaged["quality"].tolist() == [CODES[THINNED], CODES[THINNED], 0]
+
+
 def test_errors_grow_with_the_number_of_stations_within_reach():
     whole = table(4).assign(latitude=[45.0, 45.5, 46.0, 60.0], longitude=1.0, error=80.0)
     inflated = thinning.thin(whole, Thinning(correlation=0.5, reach_km=60))

@@ -74,7 +74,7 @@ def averaged(table: pd.DataFrame, groups: list[np.ndarray], side: float) -> tupl
         part = table.iloc[rows]
         for at in part.groupby(_cells(part, side), sort=False).indices.values():
             here, cell = part.iloc[at], rows[at]
-            centre = here["latitude"].mean(), here["longitude"].mean()
+            centre = here["latitude"].mean(), (here["longitude"] % 360).mean()  # as cells: none crosses 0 degrees
             first = int(great_circle(here["latitude"].to_numpy(), here["longitude"].to_numpy(), *centre).argmin())
             innovation = here["innovation"].to_numpy()
             value[cell[first]] += innovation.mean() - innovation[first]
